@@ -1,0 +1,72 @@
+/**
+ * The glossary, as types. The same words are used in the schema, the README and ARCHITECTURE.md.
+ *
+ * - provider: a messaging service with a media API (kirim, signalwire, twilio …)
+ * - channel: one tenant's line at one provider: base URL, credentials, webhook secret
+ * - adapter: the code that speaks one provider's API
+ * - capability: something an adapter can do; present as a method or absent
+ * - listing: what a provider answers when it is asked which media a message has
+ * - delivery: serving bytes for a signed URL
+ */
+import type { ChannelId, ProviderName, TenantId } from './channel.js';
+
+export const MEDIA_KINDS = ['IMAGE', 'VIDEO', 'AUDIO', 'DOCUMENT', 'STICKER', 'OTHER'] as const;
+export type MediaKind = (typeof MEDIA_KINDS)[number];
+
+/** PENDING: known, no bytes yet. READY: the signed URL works. DELETED, EXPIRED: the bytes are gone. */
+export const MEDIA_STATUSES = ['PENDING', 'READY', 'FAILED', 'DELETED', 'EXPIRED'] as const;
+export type MediaStatus = (typeof MEDIA_STATUSES)[number];
+
+/** Opaque to everyone but `model/ids.ts`. */
+export type MediaId = string;
+
+/** Names a message without ambiguity; `formatMessageId` writes it as `channelId:providerMessageId`. */
+export interface MessageKey {
+  readonly channelId: ChannelId;
+  readonly providerMessageId: string;
+}
+
+/** What an adapter needs to find one media again at its provider. */
+export interface MediaRef {
+  readonly providerMessageId: string;
+  /** What the provider calls the media; null where the message alone names it. */
+  readonly providerMediaId: string | null;
+  /** Where a listing said that the bytes are: a provider's word, only ever opened through the guarded agent. */
+  readonly downloadUrl: string | null;
+}
+
+/** Facts about the bytes. null = not known (yet). */
+export interface MediaDetails {
+  readonly kind: MediaKind | null;
+  /** Essence and parameters, e.g. `audio/ogg; codecs=opus`. */
+  readonly mimeType: string | null;
+  readonly sizeBytes: number | null;
+  /** Lower-case hex. */
+  readonly sha256: string | null;
+  readonly filename: string | null;
+  readonly caption: string | null;
+}
+
+/** One attachment as an adapter reports it, in our words; everything in it passed the adapter's wire schema. */
+export interface ProviderMedia extends MediaRef, MediaDetails {
+  readonly status: Extract<MediaStatus, 'PENDING' | 'READY'>;
+  readonly createdAt: Date | null;
+}
+
+/** One attachment of one message, the same whatever the provider. */
+export interface Media extends ProviderMedia {
+  readonly id: MediaId;
+  readonly tenant: TenantId;
+  readonly channelId: ChannelId;
+  readonly provider: ProviderName;
+  readonly expiresAt: Date | null;
+}
+
+export const UNKNOWN_DETAILS: MediaDetails = {
+  kind: null,
+  mimeType: null,
+  sizeBytes: null,
+  sha256: null,
+  filename: null,
+  caption: null,
+};
