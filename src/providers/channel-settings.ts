@@ -2,40 +2,62 @@ import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import { CHANNEL_ID_PATTERN } from '../model/channel.js';
 
-/** A string that may be written as a YAML number (account numbers, numeric tokens). */
-export const text = z.union([z.string(), z.number()]).transform(String).pipe(z.string().min(1, 'expected a non-empty text'));
-
-/** A CIDR such as `10.0.0.0/8` or `fd00::/8`, kept as its text. */
-export const cidr = z.string().refine(ipaddr.isValidCIDR, { error: 'expected a CIDR such as 127.0.0.0/8' });
-
-/** An API's address: http(s), no credentials, no query; a trailing slash is dropped. */
-export const baseUrl = z.string().transform((value, context) => {
-  const url = URL.canParse(value) ? new URL(value) : null;
-  if (!url || !['http:', 'https:'].includes(url.protocol)) {
-    context.addIssue({ code: 'custom', message: 'expected an http or https URL' });
-    return z.NEVER;
-  }
-  if (url.username || url.password || url.search || url.hash) {
-    context.addIssue({ code: 'custom', message: 'expected a URL without user information, query and fragment' });
-    return z.NEVER;
-  }
-  return url.href.replace(/\/+$/, '');
+/** JavaScript rounds long integers: silently rounded, an account number would be another account's. */
+const exactNumber = z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
+  error: 'expected a text; a number of this length needs quotes',
 });
 
+/** A string that may be written as a YAML number (account numbers, numeric tokens). */
+export const text = z
+  .union([z.string(), exactNumber], { error: 'expected a text' })
+  .transform(String)
+  .pipe(z.string().min(1, 'expected a non-empty text'));
+
+/** A value that goes into a header as it is: a stray line break, as files of secrets end with, would fail every call. */
+export const headerText = text.pipe(z.string().regex(/^[\x21-\x7e]+$/, 'expected visible ASCII without spaces'));
+
+export const headerName = text.pipe(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'expected the name of a header'));
+
+/** A CIDR such as `10.0.0.0/8` or `fd00::/8`, kept as its text; no short forms: `10/8` would mean `0.0.0.10/8`. */
+export const cidr = z
+  .string()
+  .refine((value) => ipaddr.IPv4.isValidCIDRFourPartDecimal(value) || ipaddr.IPv6.isValidCIDR(value), {
+    error: 'expected a CIDR such as 127.0.0.0/8',
+  });
+
+/** An http(s) URL exactly as it was written, for where others sign or compare its text; no user information, no fragment. */
+export const httpUrl = z.string().superRefine((value, context) => {
+  const url = URL.canParse(value) ? new URL(value) : null;
+  if (!url || !['http:', 'https:'].includes(url.protocol) || /\s/.test(value)) {
+    context.addIssue({ code: 'custom', message: 'expected an http or https URL' });
+  } else if (url.username || url.password || url.href.includes('#')) {
+    context.addIssue({ code: 'custom', message: 'expected a URL without user information and fragment' });
+  }
+});
+
+/** An API's address: http(s), no credentials, no query; a trailing slash is dropped. */
+export const baseUrl = httpUrl
+  .refine((value) => !value.includes('?'), { error: 'expected a URL without a query' })
+  .transform((value) => new URL(value).href.replace(/\/+$/, ''));
+
 /** An origin such as `https://files.signalwire.com`: scheme, host and port, nothing else. */
-const origin = baseUrl.refine((value) => new URL(value).origin === value, { error: 'expected an origin without a path' });
+export const origin = baseUrl.refine((value) => new URL(value).origin === value, {
+  error: 'expected an origin without a path',
+});
 
 /** What every channel has, whatever its provider. */
 export const channelFields = {
-  id: z.string().regex(CHANNEL_ID_PATTERN, 'expected lower-case letters, digits and dashes, at most 63, not starting with a dash'),
-  tenant: z.string().min(1).default('default'),
+  id: z
+    .string()
+    .regex(CHANNEL_ID_PATTERN, 'expected lower-case letters, digits and dashes, at most 63, not starting with a dash'),
+  tenant: text.default('default'),
   baseUrl,
 };
 
 /** What every channel's `options` may have. */
 export const channelOptionFields = {
   /** Networks that this provider's answers may name although they are not public, on any port. */
-  allowPrivate: z.array(cidr).default([]),
+  allowPrivate: z.array(cidr).readonly().default([]),
   /** Replaces the adapter's own list of origins that get credentials besides that of `baseUrl`. */
-  mediaOrigins: z.array(origin).optional(),
+  mediaOrigins: z.array(origin).readonly().optional(),
 };

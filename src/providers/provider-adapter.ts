@@ -40,4 +40,25 @@ export interface ProviderAdapter {
   describeMedia?(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>>;
   /** The bytes. Rejects MEDIA_NOT_FOUND where the provider has none (any more). */
   openMedia?(ref: MediaRef, options: CallOptions): Promise<ByteStream>;
+  /** What an upload to this provider may be; present where an upload method is. */
+  readonly uploadLimits?: UploadLimits;
+  /** Hands over bytes. Rejects PROVIDER_REJECTED, MEDIA_TOO_LARGE, CONTENT_TYPE_NOT_ALLOWED. */
+  uploadMedia?(source: ByteStream & { readonly filename: string }, options: CallOptions): Promise<ProviderMedia>;
+  /** Hands over a URL of ours that the provider fetches. Rejects like `uploadMedia`. */
+  uploadMediaFromUrl?(url: URL, mimeType: string, options: CallOptions): Promise<ProviderMedia>;
+  /** Deleting what is already gone is success. */
+  deleteMedia?(ref: MediaRef, options: CallOptions): Promise<void>;
+  /** Present where the provider sends webhooks and the channel has one configured. */
+  readonly webhook?: WebhookReceiver;
+}
+
+export interface UploadLimits {
+  readonly maxBytes: number;
+  /** Essences. */
+  readonly mimeTypes: readonly string[];
+}
+
+export interface WebhookReceiver {
+  /** @throws MediagraphError WEBHOOK_REJECTED */
+  verify(request: { method: string; url: URL; headers: Readonly<Record<string, string>>; rawBody: Buffer }): void;
 }

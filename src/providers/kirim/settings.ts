@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { channelFields, channelOptionFields, text } from '../channel-settings.js';
+import { channelFields, channelOptionFields, headerName, headerText, text } from '../channel-settings.js';
 
 /** A `kirim` channel of the configuration file. */
 export const kirimChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('kirim'),
-  credentials: z.strictObject({ token: text }),
+  credentials: z.strictObject({ token: headerText }),
   options: z
     .strictObject({
       ...channelOptionFields,
@@ -13,7 +13,7 @@ export const kirimChannel = z.strictObject({
       phoneNumberId: text.pipe(z.string().regex(/^\d{6,20}$/, 'expected 6 to 20 digits')).optional(),
     })
     .prefault({}),
-  webhook: z.strictObject({ secret: text, signatureHeader: text.default('X-Kirim-Signature') }).optional(),
+  webhook: z.strictObject({ secret: text, signatureHeader: headerName.default('X-Kirim-Signature') }).optional(),
 });
 
 export type KirimChannel = z.infer<typeof kirimChannel>;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { baseUrl, channelFields, channelOptionFields, text } from '../channel-settings.js';
+import { channelFields, channelOptionFields, httpUrl, text } from '../channel-settings.js';
 
 const lamlFields = {
   ...channelFields,
@@ -10,7 +10,8 @@ const lamlFields = {
     password: text,
   }),
   options: z.strictObject(channelOptionFields).prefault({}),
-  webhook: z.strictObject({ secret: text, url: baseUrl.optional() }).optional(),
+  /** `url` is what the provider was told to call: its signature covers the text, so not even a slash may change. */
+  webhook: z.strictObject({ secret: text, url: httpUrl.optional() }).optional(),
 };
 
 /** A `signalwire` channel of the configuration file. */

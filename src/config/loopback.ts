@@ -1,0 +1,11 @@
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
+
+/** Whether only this machine can reach a server on `host`: an address, or `localhost`; other names are not resolved. */
+export function isLoopback(host: string): boolean {
+  const address = host.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(address) === 0) {
+    return address.toLowerCase() === 'localhost';
+  }
+  return ipaddr.process(address).range() === 'loopback';
+}

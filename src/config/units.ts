@@ -1,0 +1,89 @@
+import { z } from 'zod';
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+const UNIT_BYTES: Readonly<Record<string, number>> = {
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+/** Node's timers hold 31 bits of milliseconds and fire at once beyond: no setting that feeds a timer may exceed it. */
+export const LONGEST_TIMER_MS = 24 * 86_400_000;
+
+/** `500ms`, `10s`, `1.5h`, `30d` in milliseconds; undefined for anything else, a bare number included. */
+export function parseDuration(given: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(given.trim());
+  const unitMs = UNIT_MS[match?.[2] ?? ''];
+  return match && unitMs !== undefined ? Math.round(Number(match[1]) * unitMs) : undefined;
+}
+
+/** `4096`, `100MB` (10^6), `64MiB` (2^20) in bytes; undefined for anything else. */
+export function parseBytes(given: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?b)?$/i.exec(given.trim());
+  const unitBytes = UNIT_BYTES[match?.[2]?.toLowerCase() ?? 'b'];
+  return match && unitBytes !== undefined ? Math.round(Number(match[1]) * unitBytes) : undefined;
+}
+
+/** A duration as text with its unit; the value is in milliseconds. */
+export function duration({ minMs, maxMs, example }: { minMs: number; maxMs: number; example: string }) {
+  const read = (given: unknown) => (typeof given === 'string' ? parseDuration(given) : undefined);
+  const range = `from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
+  return setting(
+    (given) => within(read(given), minMs, maxMs),
+    `a duration with its unit, ${range}, such as ${example}`,
+  );
+}
+
+/** A size as a number of bytes or as text with a unit; the value is in bytes. */
+export function bytes() {
+  return setting(
+    (given) => within(parseBytes(numberAsText(given)), 1, Number.MAX_SAFE_INTEGER),
+    'a size of at least one byte, such as 100MB, 64MiB or 4096',
+  );
+}
+
+export function integer({ min, max, what }: { min: number; max: number; what: string }) {
+  return setting((given) => {
+    const digits = numberAsText(given).trim();
+    return /^\d+$/.test(digits) ? within(Number(digits), min, max) : undefined;
+  }, `${what} from ${min} to ${max}`);
+}
+
+export function boolean() {
+  return setting((given) => {
+    const word = typeof given === 'boolean' ? String(given) : given;
+    return word === 'true' ? true : word === 'false' ? false : undefined;
+  }, 'true or false');
+}
+
+// Private: one reading of a value that may come as text, since a replaced variable always does.
+function setting<T extends number | boolean>(read: (given: unknown) => T | undefined, expected: string) {
+  return z.unknown().transform((given, context) => {
+    const value = read(given);
+    if (value === undefined) {
+      context.addIssue({ code: 'custom', message: `expected ${expected}` });
+      return z.NEVER;
+    }
+    return value;
+  });
+}
+
+function numberAsText(given: unknown): string {
+  return typeof given === 'number' || typeof given === 'string' ? String(given) : '';
+}
+
+function within(value: number | undefined, min: number, max: number): number | undefined {
+  return value !== undefined && value >= min && value <= max ? value : undefined;
+}
+
+function formatDuration(ms: number): string {
+  const [unit, unitMs] = Object.entries(UNIT_MS).findLast(([, size]) => ms % size === 0) ?? ['ms', 1];
+  return `${ms / unitMs}${unit}`;
+}

@@ -1,0 +1,176 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { EmulatorServer, splitPath } from './emulator-server.js';
+import type { Answer, EmulatorRequest } from './faults.js';
+
+export interface CdnFile {
+  readonly bytes: Buffer;
+  readonly mimeType: string;
+}
+
+export interface CdnFileOptions {
+  /** What the origin says, which may be a lie; the file's own type unless given, null = nothing. */
+  readonly contentType?: string | null;
+  /** The whole header, e.g. `inline; filename="photo.jpg"`. */
+  readonly contentDisposition?: string;
+  /** Opens only through {@link CdnEmulator.signedUrl}. */
+  readonly private?: boolean;
+  /** Answers without Content-Length. */
+  readonly chunked?: boolean;
+}
+
+export interface CdnOptions {
+  /** Milliseconds since the epoch; signed URLs die by it. */
+  readonly now?: () => number;
+}
+
+interface StoredFile {
+  readonly bytes: Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly private: boolean;
+  readonly chunked: boolean;
+}
+
+/**
+ * The origin behind the providers' redirects: public files, and S3-like signed ones. It rejects requests that bear an
+ * `Authorization` header, as such origins do when the query is signed ("Only one auth mechanism allowed"), so that a
+ * client that takes credentials across a redirect fails instead of leaking them quietly.
+ */
+export class CdnEmulator extends EmulatorServer {
+  /** false = every Range is ignored and answered with the whole file, as RFC 9110 allows. */
+  supportsRanges = true;
+
+  private readonly files = new Map<string, StoredFile>();
+  private readonly signingKey = randomBytes(32);
+  private readonly now: () => number;
+
+  constructor(options: CdnOptions = {}) {
+    super();
+    this.now = options.now ?? Date.now;
+  }
+
+  /** Stores or replaces the file at `/{key}`; works before start() too. */
+  put(key: string, file: CdnFile, options: CdnFileOptions = {}): void {
+    const contentType = options.contentType === undefined ? file.mimeType : options.contentType;
+    this.files.set(key, {
+      bytes: file.bytes,
+      headers: {
+        ...(contentType === null ? {} : { 'content-type': contentType }),
+        ...(options.contentDisposition === undefined ? {} : { 'content-disposition': options.contentDisposition }),
+        'accept-ranges': 'bytes',
+        'last-modified': new Date(this.now()).toUTCString(),
+      },
+      private: options.private ?? false,
+      chunked: options.chunked ?? false,
+    });
+  }
+
+  remove(key: string): void {
+    this.files.delete(key);
+  }
+
+  publicUrl(key: string): string {
+    return this.url + pathOf(key);
+  }
+
+  /** An address that stops working `lifetimeMs` from now. */
+  signedUrl(key: string, lifetimeMs: number): string {
+    const expires = Math.floor((this.now() + lifetimeMs) / 1000);
+    return `${this.publicUrl(key)}?Expires=${expires}&Signature=${this.sign(key, String(expires))}`;
+  }
+
+  protected answer(request: EmulatorRequest): Answer {
+    if (request.method !== 'GET' && request.method !== 'HEAD') return this.errorAnswer(405);
+    if (request.headers.authorization !== undefined) {
+      const message =
+        'Only one auth mechanism allowed; only the Signature query string parameter or the Authorization header should be specified';
+      return xmlError(400, 'InvalidArgument', message);
+    }
+    const { pathname, query } = splitPath(request.path);
+    const key = keyOf(pathname);
+    const file = key === null ? undefined : this.files.get(key);
+    const refusal = this.checkSignature(key, new URLSearchParams(query), file?.private ?? false);
+    if (refusal) return refusal;
+    if (!file) return xmlError(404, 'NoSuchKey', 'The specified key does not exist.');
+    return this.fileAnswer(file, this.supportsRanges ? request.headers.range : undefined);
+  }
+
+  protected errorAnswer(status: number): Answer {
+    return xmlError(status, ERROR_CODES[status] ?? 'InternalError', `The request was answered with ${status}.`);
+  }
+
+  private checkSignature(key: string | null, query: URLSearchParams, isPrivate: boolean): Answer | null {
+    const expires = query.get('Expires');
+    const signature = query.get('Signature');
+    if (expires === null && signature === null)
+      return isPrivate ? xmlError(403, 'AccessDenied', 'Access Denied') : null;
+    if (key === null || expires === null || signature !== this.sign(key, expires)) {
+      return xmlError(403, 'SignatureDoesNotMatch', 'The request signature we calculated does not match.');
+    }
+    return Number(expires) * 1000 <= this.now() ? xmlError(403, 'AccessDenied', 'Request has expired') : null;
+  }
+
+  private sign(key: string, expires: string): string {
+    return createHmac('sha256', this.signingKey).update(`${expires} ${key}`).digest('hex');
+  }
+
+  private fileAnswer(file: StoredFile, rangeHeader: string | undefined): Answer {
+    const { bytes, headers, chunked } = file;
+    const range = rangeHeader === undefined ? null : parseRange(rangeHeader, bytes.length);
+    if (range === null) return { status: 200, headers, body: bytes, chunked };
+    if (range === 'unsatisfiable') {
+      const answer = xmlError(416, 'InvalidRange', 'The requested range is not satisfiable');
+      return { ...answer, headers: { ...answer.headers, 'content-range': `bytes */${bytes.length}` } };
+    }
+    const contentRange = `bytes ${range.start}-${range.end}/${bytes.length}`;
+    return {
+      status: 206,
+      headers: { ...headers, 'content-range': contentRange },
+      body: bytes.subarray(range.start, range.end + 1),
+      chunked,
+    };
+  }
+}
+
+const ERROR_CODES: Readonly<Record<number, string>> = {
+  400: 'InvalidRequest',
+  403: 'AccessDenied',
+  404: 'NoSuchKey',
+  405: 'MethodNotAllowed',
+  429: 'SlowDown',
+  503: 'SlowDown',
+};
+
+function xmlError(status: number, code: string, message: string): Answer {
+  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${message}</Message></Error>`;
+  return { status, headers: { 'content-type': 'application/xml' }, body };
+}
+
+function pathOf(key: string): string {
+  return `/${key.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+function keyOf(pathname: string): string | null {
+  try {
+    return decodeURIComponent(pathname.slice(1));
+  } catch {
+    return null;
+  }
+}
+
+/** One range (RFC 9110 section 14.1.2), both ends inclusive; null = to be ignored: malformed, or more than one. */
+function parseRange(header: string, size: number): { start: number; end: number } | 'unsatisfiable' | null {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header.trim());
+  if (!match) return null;
+  const [, first = '', last = ''] = match;
+  if (first === '' && last === '') return null;
+  if (first === '') return suffixRange(Number(last), size);
+  const start = Number(first);
+  const end = last === '' ? size - 1 : Math.min(Number(last), size - 1);
+  if (last !== '' && Number(last) < start) return null;
+  return start >= size ? 'unsatisfiable' : { start, end };
+}
+
+function suffixRange(length: number, size: number): { start: number; end: number } | 'unsatisfiable' {
+  if (length === 0 || size === 0) return 'unsatisfiable';
+  return { start: Math.max(0, size - length), end: size - 1 };
+}

@@ -1,0 +1,134 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type Answer, type EmulatorRequest, type Fault, type FaultRule, send, sendFault, takeFault } from './faults.js';
+
+/** The log keeps at most this many requests and forgets the older half when it is full. */
+const LOG_LIMIT = 10_000;
+
+/**
+ * A provider's API on a real port, for the demo, for tests and for benchmarks. Plain `node:http`, so that an emulator
+ * that shares a machine with what is measured costs little. Subclasses say what a request is answered with.
+ */
+export abstract class EmulatorServer {
+  /** Strikes every request that no rule of `faults` matches. */
+  fault: Fault | null = null;
+  /** Rules in order of precedence; before `fault`. */
+  readonly faults: FaultRule[] = [];
+  /** How long every answer waits, faults included. */
+  latencyMs = 0;
+  /** The latest requests, oldest first, those struck by faults included; bounded, see `requestCount`. */
+  readonly requests: EmulatorRequest[] = [];
+  /** How many requests there were, also those that `requests` has forgotten. */
+  requestCount = 0;
+
+  private readonly server: Server;
+  private readonly timers = new Set<NodeJS.Timeout>();
+  private origin: string | null = null;
+
+  constructor() {
+    this.server = createServer((request, response) => this.handle(request, response));
+  }
+
+  /** Listens; port 0 takes a free one. */
+  async start(port = 0, host = '127.0.0.1'): Promise<this> {
+    this.server.listen(port, host);
+    await once(this.server, 'listening');
+    const address = this.server.address();
+    if (address === null || typeof address === 'string') throw new Error('expected a TCP address');
+    this.origin = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
+    return this;
+  }
+
+  /** Ends everything at once: requests under way lose their connection. Closing twice does nothing. */
+  async close(): Promise<void> {
+    for (const timer of this.timers) clearTimeout(timer);
+    this.timers.clear();
+    if (!this.server.listening) return;
+    const closed = once(this.server, 'close');
+    this.server.close();
+    this.server.closeAllConnections();
+    await closed;
+  }
+
+  /** `http://host:port`, without a trailing slash. */
+  get url(): string {
+    if (this.origin === null) throw new Error('expected a started emulator; call start() first');
+    return this.origin;
+  }
+
+  /** Forgets the logged requests and their count. */
+  clearRequests(): void {
+    this.requests.length = 0;
+    this.requestCount = 0;
+  }
+
+  /** Carries one request out. */
+  protected abstract answer(request: EmulatorRequest): Answer;
+
+  /** An error as the provider words it. */
+  protected abstract errorAnswer(status: number): Answer;
+
+  /** Answers requests that are not the provider's: neither logged, counted, delayed nor struck by faults. */
+  protected control(_method: string, _path: string): Answer | null {
+    return null;
+  }
+
+  private handle(message: IncomingMessage, response: ServerResponse): void {
+    message.resume();
+    const method = message.method ?? 'GET';
+    const path = message.url ?? '/';
+    const control = this.control(method, path);
+    if (control) {
+      send(response, control);
+      return;
+    }
+    const request = { method, path, headers: message.headers, at: Date.now() };
+    this.log(request);
+    const fault = takeFault(this.faults, request) ?? this.fault;
+    if (this.latencyMs > 0) this.later(this.latencyMs, () => this.respond(request, response, fault));
+    else this.respond(request, response, fault);
+  }
+
+  private log(request: EmulatorRequest): void {
+    this.requestCount += 1;
+    if (this.requests.length >= LOG_LIMIT) this.requests.splice(0, LOG_LIMIT / 2);
+    this.requests.push(request);
+  }
+
+  private respond(request: EmulatorRequest, response: ServerResponse, fault: Fault | null): void {
+    const answer = () => this.safeAnswer(request);
+    if (fault === null) {
+      send(response, answer());
+      return;
+    }
+    sendFault(fault, response, {
+      answer,
+      errorAnswer: (status) => this.errorAnswer(status),
+      later: (ms, action) => this.later(ms, action),
+    });
+  }
+
+  /** A mistake in an emulator shows in the answer instead of ending the process that runs it. */
+  private safeAnswer(request: EmulatorRequest): Answer {
+    try {
+      return this.answer(request);
+    } catch (error) {
+      const body = `the emulator failed: ${error instanceof Error ? error.message : String(error)}`;
+      return { status: 500, headers: { 'content-type': 'text/plain' }, body };
+    }
+  }
+
+  private later(ms: number, action: () => void): void {
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      action();
+    }, ms);
+    this.timers.add(timer);
+  }
+}
+
+/** The path without its query, and the query. */
+export function splitPath(path: string): { pathname: string; query: string } {
+  const mark = path.indexOf('?');
+  return mark < 0 ? { pathname: path, query: '' } : { pathname: path.slice(0, mark), query: path.slice(mark + 1) };
+}

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+
+/**
+ * Identifiers shaped like the providers' own, derived from an index: the same index gives the same id in every
+ * process, so a load generator can name an emulator's messages without asking for them.
+ */
+
+/** What all ids of {@link signalwireMessageSid} start with. */
+export const SIGNALWIRE_MESSAGE_SID_PREFIX = '0a059168-ead0-41af-9d1f-';
+
+/** A UUID: the prefix and the index as 12 decimal digits, e.g. `0a059168-ead0-41af-9d1f-000000000042`. */
+export function signalwireMessageSid(index: number): string {
+  return SIGNALWIRE_MESSAGE_SID_PREFIX + String(index).padStart(12, '0');
+}
+
+/**
+ * Like the documented example `b3877c40-da60-4998-90ad-b792e98472me`: declared a UUID, but ending in the letters `me`
+ * (providers: SignalWire, Retrieve Message Media).
+ */
+export function signalwireMediaSid(index: number): string {
+  return `b3877c40-da60-4998-90ad-${String(index).padStart(10, '0')}me`;
+}
+
+/** A SignalWire project id, which is also its account SID: a UUID. */
+export function signalwireProjectId(index: number): string {
+  return `ea108133-d6b3-407c-9536-${String(index).padStart(12, '0')}`;
+}
+
+/** `MM` and 32 hex digits (providers: Twilio, api v2010 specification). */
+export function twilioMessageSid(index: number): string {
+  return `MM${hexDigits('message', index)}`;
+}
+
+/** `ME` and 32 hex digits. */
+export function twilioMediaSid(index: number): string {
+  return `ME${hexDigits('media', index)}`;
+}
+
+/** `AC` and 32 hex digits. */
+export function twilioAccountSid(index: number): string {
+  return `AC${hexDigits('account', index)}`;
+}
+
+/** A prefixed ULID such as `msg_01HX…` (providers: Kirim, developers.kirim.chat concepts/pagination). */
+export function kirimMessageId(index: number): string {
+  return `msg_${ulid('message', index)}`;
+}
+
+/** `req_` and a ULID, as in the documented error example (providers: Kirim). */
+export function kirimRequestId(index: number): string {
+  return `req_${ulid('request', index)}`;
+}
+
+const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+function ulid(namespace: string, index: number): string {
+  const random = Array.from(digest(namespace, index).subarray(0, 22), (byte) => CROCKFORD.charAt(byte & 31));
+  return `01HX${random.join('')}`;
+}
+
+function hexDigits(namespace: string, index: number): string {
+  return digest(namespace, index).toString('hex').slice(0, 32);
+}
+
+function digest(namespace: string, index: number): Buffer {
+  return createHash('sha256').update(`${namespace} ${index}`).digest();
+}

@@ -1,0 +1,19 @@
+import { Ctx, FieldResolver, Query, Resolver, Root } from 'type-graphql';
+import { capabilitiesOf, type ChannelCapabilities } from '../providers/capabilities.js';
+import type { ConnectedChannel } from '../providers/channel-directory.js';
+import { type GraphQLContext, requireScope } from './context.js';
+import { MediaChannelCapabilitiesType, MediaChannelType } from './types/channel-type.js';
+
+@Resolver(() => MediaChannelType)
+export class ChannelResolver {
+  @Query(() => [MediaChannelType], { description: 'The channels that the caller may use.' })
+  mediaChannels(@Ctx() context: GraphQLContext): ConnectedChannel[] {
+    requireScope(context, 'media:read');
+    return context.channels.list(context.caller.tenant);
+  }
+
+  @FieldResolver(() => MediaChannelCapabilitiesType)
+  capabilities(@Root() channel: ConnectedChannel, @Ctx() context: GraphQLContext): ChannelCapabilities {
+    return capabilitiesOf(channel.adapter, context.maxUploadBytes);
+  }
+}

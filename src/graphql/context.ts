@@ -1,0 +1,24 @@
+import type { Caller, Scope } from '../model/caller.js';
+import { MediagraphError } from '../model/errors.js';
+import type { UrlSigner } from '../media/signed-url.js';
+import type { ChannelDirectory } from '../providers/channel-directory.js';
+import type { MediaLoaders } from './loaders.js';
+
+/** Made anew for every operation; loaders never outlive it, and never see two tenants. */
+export interface GraphQLContext {
+  readonly caller: Caller;
+  readonly requestId: string;
+  readonly loaders: MediaLoaders;
+  readonly channels: ChannelDirectory;
+  readonly urls: UrlSigner;
+  /** Milliseconds; one clock reading for the whole operation, so that all its links agree. */
+  readonly now: number;
+  /** `upload.maxBytes` */
+  readonly maxUploadBytes: number;
+}
+
+/** @throws MediagraphError FORBIDDEN */
+export function requireScope(context: GraphQLContext, scope: Scope): void {
+  if (context.caller.scopes.has(scope)) return;
+  throw new MediagraphError('FORBIDDEN', `expected credentials with the scope ${scope}`);
+}

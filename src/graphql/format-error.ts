@@ -1,0 +1,61 @@
+import { unwrapResolverError } from '@apollo/server/errors';
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { ERROR_CODES, MediagraphError } from '../model/errors.js';
+
+/** Apollo's own codes for faults of the protocol, not of a field; they stay as they are. */
+const PROTOCOL_CODES = new Set([
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'PERSISTED_QUERY_NOT_FOUND',
+  'PERSISTED_QUERY_NOT_SUPPORTED',
+  'OPERATION_RESOLUTION_FAILURE',
+  'BAD_REQUEST',
+]);
+const OUR_CODES: ReadonlySet<string> = new Set(ERROR_CODES);
+
+export interface ErrorFormat {
+  /** No stack traces, no suggestions, no words of the code's own. */
+  readonly production: boolean;
+  /** Everything that is nobody's expected error ends here, and only its code leaves. */
+  readonly onUnexpected: (error: unknown) => void;
+}
+
+/** Every error that leaves `/graphql`: one of the contract's codes or of Apollo's protocol codes, and nothing else's words. */
+export function createFormatError({ production, onUnexpected }: ErrorFormat) {
+  return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
+    const original = rootCause(error);
+    if (original instanceof MediagraphError) {
+      return { ...withoutExtensions(formatted), message: original.message, extensions: { code: original.code, ...original.details } };
+    }
+    const code = original instanceof GraphQLError && typeof original.extensions.code === 'string' ? original.extensions.code : formatted.extensions?.code;
+    const message = production ? withoutSuggestion(formatted.message) : formatted.message;
+    if (typeof code === 'string' && code !== 'INTERNAL_SERVER_ERROR' && (PROTOCOL_CODES.has(code) || OUR_CODES.has(code))) {
+      return { ...withoutExtensions(formatted), message, extensions: { code } };
+    }
+    // graphql-js raises these itself, before any resolver runs, without an original error: a caller's fault.
+    if (original instanceof GraphQLError && !original.originalError && original.path === undefined) {
+      return { ...withoutExtensions(formatted), message, extensions: { code: 'BAD_USER_INPUT' } };
+    }
+    onUnexpected(original);
+    const stacktrace = production ? undefined : formatted.extensions?.stacktrace;
+    return {
+      ...withoutExtensions(formatted),
+      message: 'internal error; the request id finds it in the log',
+      extensions: { code: 'INTERNAL_SERVER_ERROR', ...(stacktrace !== undefined && { stacktrace }) },
+    };
+  };
+}
+
+function rootCause(error: unknown): unknown {
+  const unwrapped = unwrapResolverError(error);
+  // Validation errors and wrapped ones keep what they wrap in `originalError`.
+  return unwrapped instanceof GraphQLError && unwrapped.originalError ? unwrapped.originalError : unwrapped;
+}
+
+function withoutExtensions({ extensions: _, ...rest }: GraphQLFormattedError): GraphQLFormattedError {
+  return rest;
+}
+
+function withoutSuggestion(message: string): string {
+  return message.replace(/ ?Did you mean .*\?/s, '');
+}

@@ -1,0 +1,121 @@
+import { ApolloServer, type ApolloServerPlugin, type GatewayInterface } from '@apollo/server';
+import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled, ApolloServerPluginUsageReportingDisabled } from '@apollo/server/plugin/disabled';
+import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace';
+import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
+import type { GraphQLSchema } from 'graphql';
+import type { Logger } from '../telemetry/logger.js';
+import { CompiledExecutor } from './compiled-executor.js';
+import type { GraphQLContext } from './context.js';
+import { createFormatError } from './format-error.js';
+import { INTROSPECTION_TOKENS, type QueryLimits, queryLimitsRule } from './query-limits.js';
+
+export type Explorer = 'sandbox' | 'graphiql' | 'off';
+
+export interface GraphQLServerOptions {
+  readonly schema: GraphQLSchema;
+  readonly limits: QueryLimits;
+  readonly explorer: Explorer;
+  /** Introspection, suggestions and stack traces are off. */
+  readonly production: boolean;
+  readonly logger: Logger;
+}
+
+/** Two servers over one schema; see {@link createGraphQLServers}. */
+export interface GraphQLServers {
+  /** For every request but those that ask for a trace. */
+  readonly compiled: ApolloServer<GraphQLContext>;
+  /** For a router that sends `apollo-federation-include-trace: ftv1`. */
+  readonly traced: ApolloServer<GraphQLContext>;
+}
+
+/**
+ * Apollo Server, twice. Compiled execution enters through the constructor's `gateway` option, Apollo's only door for
+ * another executor; under it no field-level hook fires, so no trace can be made there. Requests that ask for one go to a
+ * second server that interprets with the inline trace plugin, whose hooks would otherwise cost every request.
+ */
+export async function createGraphQLServers(options: GraphQLServerOptions): Promise<GraphQLServers> {
+  const shared = await sharedOptions(options);
+  const compiled = new ApolloServer<GraphQLContext>({
+    ...shared,
+    gateway: compiledGateway(options.schema),
+    plugins: [...shared.plugins, await landingPage(options.explorer)],
+  });
+  const traced = new ApolloServer<GraphQLContext>({
+    ...shared,
+    schema: options.schema,
+    plugins: [...shared.plugins, ApolloServerPluginLandingPageDisabled(), ApolloServerPluginInlineTrace()],
+  });
+  await Promise.all([compiled.start(), traced.start()]);
+  return { compiled, traced };
+}
+
+async function sharedOptions({ limits, production, logger }: GraphQLServerOptions) {
+  const introspection = !production;
+  return {
+    introspection,
+    csrfPrevention: true,
+    nodeEnv: production ? 'production' : 'development',
+    includeStacktraceInErrorResponses: !production,
+    hideSchemaDetailsFromClientErrors: production,
+    stopOnTerminationSignals: false,
+    logger,
+    formatError: createFormatError({ production, onUnexpected: (err) => logger.error({ err }, 'unexpected error in a GraphQL operation') }),
+    parseOptions: { maxTokens: limits.maxTokens + (introspection ? INTROSPECTION_TOKENS : 0) },
+    validationRules: [queryLimitsRule(limits)],
+    plugins: [ApolloServerPluginCacheControlDisabled(), ApolloServerPluginUsageReportingDisabled(), requestIdInErrors],
+  };
+}
+
+function compiledGateway(schema: GraphQLSchema): GatewayInterface {
+  const executor = new CompiledExecutor(schema);
+  return {
+    async load() {
+      return {
+        executor: ({ document, queryHash, request, context }) =>
+          executor.execute({
+            document,
+            documentHash: queryHash,
+            operationName: request.operationName,
+            variables: request.variables,
+            context,
+          }),
+      };
+    },
+    onSchemaLoadOrUpdate(callback) {
+      callback({ apiSchema: schema, coreSupergraphSdl: '' });
+      return () => {};
+    },
+    async stop() {},
+  };
+}
+
+/** `extensions.requestId`: what a user quotes and an operator searches the log for. */
+const requestIdInErrors: ApolloServerPlugin<GraphQLContext> = {
+  async requestDidStart() {
+    return {
+      async willSendResponse({ response, contextValue }) {
+        if (response.body.kind !== 'single' || !response.body.singleResult.errors) return;
+        const { singleResult } = response.body;
+        singleResult.errors = singleResult.errors?.map((error) => ({
+          ...error,
+          extensions: { ...error.extensions, requestId: contextValue.requestId },
+        }));
+      },
+    };
+  },
+};
+
+async function landingPage(explorer: Explorer): Promise<ApolloServerPlugin> {
+  switch (explorer) {
+    case 'off':
+      return ApolloServerPluginLandingPageDisabled();
+    case 'sandbox':
+      return ApolloServerPluginLandingPageLocalDefault({ footer: false });
+    case 'graphiql': {
+      // Nine megabytes of page: loaded only where it is wanted.
+      const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
+      const html = renderGraphiQL({ endpoint: '/graphql', title: 'Mediagraph' });
+      return { serverWillStart: async () => ({ renderLandingPage: async () => ({ html }) }) };
+    }
+  }
+}

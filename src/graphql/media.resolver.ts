@@ -1,0 +1,117 @@
+import { GraphQLDateTimeISO, GraphQLSafeInt } from 'graphql-scalars';
+import { Arg, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 'type-graphql';
+import { MediagraphError } from '../model/errors.js';
+import type { Media, MediaDetails, MediaKind as Kind } from '../model/media.js';
+import { nameInUrl } from '../media/media-name.js';
+import type { Disposition } from '../media/signed-url.js';
+import type { ConnectedChannel } from '../providers/channel-directory.js';
+import { type GraphQLContext, requireScope } from './context.js';
+import { MessageSource } from './message-source.js';
+import { MediaChannelType } from './types/channel-type.js';
+import { MediaDisposition, MediaKind } from './types/enums.js';
+import { MediaType } from './types/media-type.js';
+import { MessageType } from './types/message-type.js';
+import { UrlScalar } from './types/url-scalar.js';
+
+const MIN_EXPIRES_IN_S = 60;
+const MAX_EXPIRES_IN_S = 604_800;
+
+type Eventually<Value> = Value | Promise<Value>;
+
+@Resolver(() => MediaType)
+export class MediaResolver {
+  @Query(() => MediaType, { nullable: true, description: 'null when there is none that the caller may see.' })
+  media(@Arg('id', () => ID) id: string, @Ctx() context: GraphQLContext): Promise<Media | null> {
+    requireScope(context, 'media:read');
+    return context.loaders.mediaById.load(id);
+  }
+
+  @FieldResolver(() => MediaKind)
+  kind(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<Kind> {
+    return kindOf(media, context);
+  }
+
+  @FieldResolver(() => String, { nullable: true, description: 'Essence and parameters; null = not known yet.' })
+  mimeType(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<string | null> {
+    return detail('mimeType', media, context);
+  }
+
+  @FieldResolver(() => GraphQLSafeInt, { nullable: true })
+  sizeBytes(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<number | null> {
+    return detail('sizeBytes', media, context);
+  }
+
+  @FieldResolver(() => String, { nullable: true, description: 'Lower-case hex.' })
+  sha256(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<string | null> {
+    return detail('sha256', media, context);
+  }
+
+  @FieldResolver(() => String, { nullable: true })
+  filename(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<string | null> {
+    return detail('filename', media, context);
+  }
+
+  @FieldResolver(() => String, { nullable: true })
+  caption(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<string | null> {
+    return detail('caption', media, context);
+  }
+
+  @FieldResolver(() => UrlScalar, {
+    nullable: true,
+    description:
+      'Signed CDN URL that a browser opens without credentials; null unless status is READY. expiresIn: seconds, 60 to 604800; never beyond expiresAt.',
+  })
+  url(
+    @Arg('disposition', () => MediaDisposition, { defaultValue: MediaDisposition.INLINE }) disposition: Disposition,
+    @Arg('expiresIn', () => Int, { nullable: true }) expiresIn: number | null,
+    @Root() media: Media,
+    @Ctx() context: GraphQLContext,
+  ): string | null {
+    if (media.status !== 'READY') return null;
+    const expiresAt = context.urls.expiry(context.now, ttlMs(expiresIn), media.expiresAt);
+    return context.urls.sign({ mediaId: media.id, filename: nameInUrl(media), disposition, expiresAt });
+  }
+
+  @FieldResolver(() => GraphQLDateTimeISO, {
+    nullable: true,
+    description: 'When the link that url returns with default arguments stops working.',
+  })
+  urlExpiresAt(@Root() media: Media, @Ctx() context: GraphQLContext): Date | null {
+    return media.status === 'READY' ? context.urls.expiry(context.now, undefined, media.expiresAt) : null;
+  }
+
+  @FieldResolver(() => MediaChannelType)
+  channel(@Root() media: Media, @Ctx() context: GraphQLContext): ConnectedChannel {
+    return context.channels.get(context.caller.tenant, media.channelId);
+  }
+
+  @FieldResolver(() => MessageType, { nullable: true })
+  message(@Root() media: Media): MessageSource {
+    return MessageSource.fromKey(media);
+  }
+}
+
+/** By message type where the provider told one, else by MIME type; OTHER when nobody knows. */
+export function kindOf(media: Media, context: GraphQLContext): Eventually<Kind> {
+  if (media.kind !== null) return media.kind;
+  if (!context.loaders.canDescribe(media)) return 'OTHER';
+  return context.loaders.mediaDetails.load(media).then(({ kind }) => kind ?? 'OTHER');
+}
+
+// Private: what listing told, else what the provider tells when asked for details; that only if it can.
+function detail<Name extends keyof MediaDetails>(
+  name: Name,
+  media: Media,
+  context: GraphQLContext,
+): Eventually<MediaDetails[Name]> {
+  if (media[name] !== null || !context.loaders.canDescribe(media)) return media[name];
+  return context.loaders.mediaDetails.load(media).then((details) => details[name]);
+}
+
+function ttlMs(expiresIn: number | null | undefined): number | undefined {
+  if (expiresIn === null || expiresIn === undefined) return undefined;
+  if (expiresIn < MIN_EXPIRES_IN_S || expiresIn > MAX_EXPIRES_IN_S) {
+    throw new MediagraphError('BAD_USER_INPUT', `expected expiresIn between ${MIN_EXPIRES_IN_S} and ${MAX_EXPIRES_IN_S} seconds, got ${expiresIn}`);
+  }
+  return expiresIn * 1000;
+}

@@ -1,0 +1,55 @@
+import { Arg, Ctx, FieldResolver, ID, Query, Resolver, Root } from 'type-graphql';
+import { MediagraphError } from '../model/errors.js';
+import type { Media, MediaKind as Kind } from '../model/media.js';
+import { type GraphQLContext, requireScope } from './context.js';
+import { kindOf } from './media.resolver.js';
+import { MessageSource } from './message-source.js';
+import { MediaKind } from './types/enums.js';
+import { MediaType } from './types/media-type.js';
+import { MessageType } from './types/message-type.js';
+
+const MAX_IDS = 100;
+
+@Resolver(() => MessageType)
+export class MessageResolver {
+  @Query(() => [MessageType], {
+    nullable: 'items',
+    description: `Messages by id, at most ${MAX_IDS}, in the same order. For exploring this subgraph on its own; a supergraph reaches Message through its entities.`,
+  })
+  messagesWithMedia(@Arg('ids', () => [ID]) ids: string[], @Ctx() context: GraphQLContext): MessageSource[] {
+    requireScope(context, 'media:read');
+    if (ids.length > MAX_IDS) throw new MediagraphError('BAD_USER_INPUT', `expected at most ${MAX_IDS} ids, got ${ids.length}`);
+    return ids.map((id) => MessageSource.fromId(id));
+  }
+
+  @FieldResolver(() => ID)
+  channelId(@Root() message: MessageSource): string {
+    return message.knownKey.channelId;
+  }
+
+  @FieldResolver(() => ID)
+  providerMessageId(@Root() message: MessageSource): string {
+    return message.knownKey.providerMessageId;
+  }
+
+  @FieldResolver(() => [MediaType], {
+    nullable: true,
+    description:
+      "In the provider's order, of these kinds only if given. [] = none (yet). null with an error = the provider could not be asked.",
+  })
+  media(
+    @Arg('kinds', () => [MediaKind], { nullable: true }) kinds: Kind[] | null,
+    @Root() message: MessageSource,
+    @Ctx() context: GraphQLContext,
+  ): Promise<readonly Media[]> | readonly Media[] {
+    const { key } = message;
+    if (key === null) return [];
+    const listed = context.loaders.mediaByMessage.load(key);
+    return kinds ? listed.then((media) => ofKinds(media, kinds, context)) : listed;
+  }
+}
+
+async function ofKinds(media: readonly Media[], kinds: readonly Kind[], context: GraphQLContext): Promise<Media[]> {
+  const actual = await Promise.all(media.map((one) => kindOf(one, context)));
+  return media.filter((_, index) => kinds.some((kind) => kind === actual[index]));
+}

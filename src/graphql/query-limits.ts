@@ -1,0 +1,129 @@
+import {
+  type FieldNode,
+  GraphQLError,
+  Kind,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+  type Token,
+  TokenKind,
+  type ValidationContext,
+  type ValidationRule,
+} from 'graphql';
+
+export interface QueryLimits {
+  /** Levels of fields; fragments add none. */
+  readonly maxDepth: number;
+  readonly maxAliases: number;
+  readonly maxTokens: number;
+}
+
+/** A full introspection query of today's tools is below this; it keeps the parser bounded where such tokens are free. */
+export const INTROSPECTION_TOKENS = 2_000;
+
+interface Cost {
+  readonly depth: number;
+  readonly aliases: number;
+}
+
+const FREE: Cost = { depth: 0, aliases: 0 };
+
+/**
+ * One validation rule for depth, aliases and tokens, with the code QUERY_TOO_COMPLEX. Introspection (`__schema`,
+ * `__type`) counts for none of them: where it is not allowed, another rule refuses it. Its verdict is kept with the
+ * parsed document, so a query that is sent again costs nothing here.
+ */
+export function queryLimitsRule(limits: QueryLimits): ValidationRule {
+  return (context) => ({
+    Document: {
+      enter(document) {
+        const tokens = countTokens(document.loc?.startToken) - introspectionTokens(context);
+        if (tokens > limits.maxTokens) context.reportError(tooComplex(`expected at most ${limits.maxTokens} tokens, got ${tokens}`));
+      },
+    },
+    OperationDefinition: {
+      enter(operation) {
+        const { depth, aliases } = new CostMeter(context).ofOperation(operation);
+        if (depth > limits.maxDepth) context.reportError(tooComplex(`expected at most ${limits.maxDepth} levels of fields, got ${depth}`, operation));
+        if (aliases > limits.maxAliases) context.reportError(tooComplex(`expected at most ${limits.maxAliases} aliases, got ${aliases}`, operation));
+      },
+    },
+  });
+}
+
+/** Also for the parser's own limit, which is hit before any rule runs. */
+export function tooComplex(message: string, node?: OperationDefinitionNode): GraphQLError {
+  return new GraphQLError(message, { nodes: node, extensions: { code: 'QUERY_TOO_COMPLEX' } });
+}
+
+// Private: costs add up through fragments; each fragment is measured once, so that spreading spreads stays linear.
+class CostMeter {
+  readonly #fragments = new Map<string, Cost>();
+
+  constructor(private readonly context: ValidationContext) {}
+
+  ofOperation(operation: OperationDefinitionNode): Cost {
+    return this.#ofSelections(operation.selectionSet);
+  }
+
+  #ofSelections(selectionSet: SelectionSetNode): Cost {
+    let depth = 0;
+    let aliases = 0;
+    for (const selection of selectionSet.selections) {
+      const cost =
+        selection.kind === Kind.FIELD
+          ? this.#ofField(selection)
+          : selection.kind === Kind.INLINE_FRAGMENT
+            ? this.#ofSelections(selection.selectionSet)
+            : this.#ofFragment(selection.name.value);
+      depth = Math.max(depth, cost.depth);
+      aliases += cost.aliases;
+    }
+    return { depth, aliases };
+  }
+
+  #ofField(field: FieldNode): Cost {
+    if (isIntrospection(field)) return FREE;
+    const inner = field.selectionSet ? this.#ofSelections(field.selectionSet) : FREE;
+    return { depth: inner.depth + 1, aliases: inner.aliases + (field.alias ? 1 : 0) };
+  }
+
+  #ofFragment(name: string): Cost {
+    const known = this.#fragments.get(name);
+    if (known) return known;
+    // A cycle meets this and ends; the specification's own rule refuses the document for it.
+    this.#fragments.set(name, FREE);
+    const fragment = this.context.getFragment(name);
+    const cost = fragment ? this.#ofSelections(fragment.selectionSet) : FREE;
+    this.#fragments.set(name, cost);
+    return cost;
+  }
+}
+
+function isIntrospection(field: FieldNode): boolean {
+  return field.name.value === '__schema' || field.name.value === '__type';
+}
+
+// Private: the tokens of introspection's root fields, and of fragments that can only belong to it.
+function introspectionTokens(context: ValidationContext): number {
+  let tokens = 0;
+  for (const definition of context.getDocument().definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION && definition.typeCondition.name.value.startsWith('__')) {
+      tokens += countTokens(definition.loc?.startToken, definition.loc?.endToken);
+    }
+    if (definition.kind !== Kind.OPERATION_DEFINITION) continue;
+    for (const selection of definition.selectionSet.selections) {
+      if (selection.kind !== Kind.FIELD || !isIntrospection(selection)) continue;
+      tokens += countTokens(selection.loc?.startToken, selection.loc?.endToken);
+    }
+  }
+  return tokens;
+}
+
+function countTokens(first: Token | undefined, last?: Token): number {
+  let count = 0;
+  for (let token = first; token; token = token.next ?? undefined) {
+    if (token.kind !== TokenKind.SOF && token.kind !== TokenKind.EOF && token.kind !== TokenKind.COMMENT) count++;
+    if (token === last) break;
+  }
+  return count;
+}

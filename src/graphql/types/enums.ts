@@ -1,0 +1,63 @@
+import { registerEnumType } from 'type-graphql';
+
+/** GraphQL name → the word used inside; the provider's is its name in the configuration. */
+export const MediaProvider = {
+  KIRIM: 'kirim',
+  SIGNALWIRE: 'signalwire',
+  CHAKRA: 'chakra',
+  WA_GATEWAY: 'wa-gateway',
+  GUPSHUP: 'gupshup',
+  TWILIO: 'twilio',
+  WHATSAPP_CLOUD: 'whatsapp-cloud',
+} as const;
+
+export const MediaKind = {
+  IMAGE: 'IMAGE',
+  VIDEO: 'VIDEO',
+  AUDIO: 'AUDIO',
+  DOCUMENT: 'DOCUMENT',
+  STICKER: 'STICKER',
+  OTHER: 'OTHER',
+} as const;
+
+export const MediaStatus = {
+  PENDING: 'PENDING',
+  READY: 'READY',
+  FAILED: 'FAILED',
+  DELETED: 'DELETED',
+  EXPIRED: 'EXPIRED',
+} as const;
+
+export const MediaDisposition = { INLINE: 'inline', ATTACHMENT: 'attachment' } as const;
+
+export const MediaUploadMode = { BYTES: 'BYTES', URL: 'URL', NONE: 'NONE' } as const;
+
+registerEnumType(MediaProvider, { name: 'MediaProvider', description: 'A messaging service whose media this subgraph unifies.' });
+registerEnumType(MediaKind, {
+  name: 'MediaKind',
+  description: 'What the message carries the file as. A picture sent as a document is a DOCUMENT.',
+});
+registerEnumType(MediaStatus, {
+  name: 'MediaStatus',
+  description: 'How far a media is on its way.',
+  valuesConfig: {
+    PENDING: { description: 'Known to exist; the bytes cannot be had yet.' },
+    READY: { description: 'The URL works.' },
+    FAILED: { description: 'The bytes could not be had and will not be tried again.' },
+    DELETED: { description: 'Deleted, here or at the provider.' },
+    EXPIRED: { description: 'expiresAt has passed.' },
+  },
+});
+registerEnumType(MediaDisposition, {
+  name: 'MediaDisposition',
+  description: 'Whether a browser shows the file or saves it. Types that could run script are saved in any case.',
+});
+registerEnumType(MediaUploadMode, {
+  name: 'MediaUploadMode',
+  description: 'How an upload reaches the provider.',
+  valuesConfig: {
+    BYTES: { description: 'Its bytes are sent to the provider.' },
+    URL: { description: 'The provider fetches it from a URL of ours.' },
+    NONE: { description: 'It stays here; sending a message takes its URL.' },
+  },
+});

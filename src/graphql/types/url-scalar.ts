@@ -1,0 +1,25 @@
+import { GraphQLError, GraphQLScalarType, Kind } from 'graphql';
+
+const MAX_LENGTH = 8192;
+
+/**
+ * A URL as the text that was given. It is not parsed here: parsing rewrites `172.016.000.001` into another, public
+ * address before anyone could judge it.
+ */
+export const UrlScalar = new GraphQLScalarType<string, string>({
+  name: 'URL',
+  description: 'An absolute URL (RFC 3986), kept as the text that was given.',
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3986',
+  serialize: asUrlText,
+  parseValue: asUrlText,
+  parseLiteral: (node) => {
+    if (node.kind !== Kind.STRING) throw new GraphQLError(`expected a URL as a string, got ${node.kind}`, { nodes: node });
+    return asUrlText(node.value);
+  },
+});
+
+function asUrlText(value: unknown): string {
+  if (typeof value !== 'string') throw new GraphQLError(`expected a URL as a string, got ${typeof value}`);
+  if (value.length > MAX_LENGTH) throw new GraphQLError(`expected a URL of at most ${MAX_LENGTH} characters, got ${value.length}`);
+  return value;
+}

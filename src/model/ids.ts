@@ -1,0 +1,124 @@
+import { crc32 } from 'node:zlib';
+import { CHANNEL_ID_PATTERN } from './channel.js';
+import { MediagraphError } from './errors.js';
+import type { MediaId, MessageKey } from './media.js';
+
+/** UTF-8 bytes. WhatsApp's longest ids are near 100; this leaves a media id below {@link MAX_MEDIA_ID_LENGTH}. */
+export const MAX_PROVIDER_MESSAGE_ID_BYTES = 240;
+/** UTF-8 bytes of a provider's own media id, as far as it is a part of ours. */
+export const MAX_PROVIDER_MEDIA_ID_BYTES = 70;
+/** Characters. */
+export const MAX_MEDIA_ID_LENGTH = 512;
+
+/**
+ * A message id as a caller wrote it: `qualified` is `channelId:providerMessageId`, the first colon separates;
+ * `bare` is any other text, taken for a provider's own id without its channel.
+ */
+export type ParsedMessageId =
+  | ({ readonly form: 'qualified' } & MessageKey)
+  | { readonly form: 'bare'; readonly providerMessageId: string };
+
+/** @throws MediagraphError BAD_USER_INPUT for what no provider can have issued: empty, over-long, control characters, dot segments */
+export function parseMessageId(id: string): ParsedMessageId {
+  const colon = id.indexOf(':');
+  const channelId = id.slice(0, Math.max(colon, 0));
+  if (CHANNEL_ID_PATTERN.test(channelId)) {
+    const providerMessageId = id.slice(colon + 1);
+    assertProviderMessageId(providerMessageId);
+    return { form: 'qualified', channelId, providerMessageId };
+  }
+  if (colon === 0) throw badMessageId('no channel id before the colon');
+  assertProviderMessageId(id);
+  return { form: 'bare', providerMessageId: id };
+}
+
+export function formatMessageId(key: MessageKey): string {
+  return `${key.channelId}:${key.providerMessageId}`;
+}
+
+/** @throws MediagraphError BAD_USER_INPUT */
+export function assertProviderMessageId(id: string): void {
+  if (id === '') throw badMessageId('nothing');
+  const fault = faultOfPathPart(id, MAX_PROVIDER_MESSAGE_ID_BYTES);
+  if (fault) throw badMessageId(fault);
+}
+
+/**
+ * What makes a text unfit to be a part of a provider's path, or null. Slashes are no fault (ids in Base64 have them, and
+ * paths encode them); `.` and `..` between slashes are, however often they were percent-encoded.
+ */
+export function faultOfPathPart(text: string, maxBytes: number): string | null {
+  if (Buffer.byteLength(text) > maxBytes) return `more than ${maxBytes} bytes`;
+  if (!text.isWellFormed()) return 'a lone surrogate';
+  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text)) return 'a control character';
+  return hasDotSegment(text) ? 'a dot segment' : null;
+}
+
+function hasDotSegment(text: string): boolean {
+  for (let decoded = text; ; ) {
+    if (decoded.split(/[/\\]/).some((part) => part === '.' || part === '..')) return true;
+    const next = decoded.replace(/%(2e|2f|5c|25)/gi, (encoded) => String.fromCharCode(Number.parseInt(encoded.slice(1), 16)));
+    if (next === decoded) return false;
+    decoded = next;
+  }
+}
+
+function badMessageId(came: string): MediagraphError {
+  return new MediagraphError('BAD_USER_INPUT', `expected a message id such as "<channelId>:<providerMessageId>", got ${came}`);
+}
+
+/** What a media id stands for: the same on every replica, with or without a catalogue. */
+export interface MediaIdParts extends MessageKey {
+  /** null where the message alone names the media. */
+  readonly providerMediaId: string | null;
+}
+
+/**
+ * Version 1: base64url of `0x01, len(channelId), channelId, len(providerMessageId), providerMessageId, providerMediaId,
+ * crc32 of all before`; a media id of zero bytes stands for null. The checksum is no secret: it catches ids that were
+ * mistyped or made up, and what a well-formed id may see is decided by its channel's tenant and the provider's listing.
+ */
+const VERSION = 1;
+const CHECKSUM_BYTES = 4;
+
+/** Parts must have passed {@link assertProviderMessageId} and the adapter's wire schema. */
+export function encodeMediaId(parts: MediaIdParts): MediaId {
+  const { channelId, providerMessageId, providerMediaId } = parts;
+  const messageBytes = Buffer.byteLength(providerMessageId);
+  const mediaBytes = providerMediaId === null ? 0 : Buffer.byteLength(providerMediaId);
+  const bytes = Buffer.allocUnsafe(3 + channelId.length + messageBytes + mediaBytes + CHECKSUM_BYTES);
+  let at = bytes.writeUInt8(VERSION, 0);
+  at = bytes.writeUInt8(channelId.length, at);
+  at += bytes.write(channelId, at, 'latin1');
+  at = bytes.writeUInt8(messageBytes, at);
+  at += bytes.write(providerMessageId, at);
+  if (providerMediaId !== null) at += bytes.write(providerMediaId, at);
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, at)), at);
+  return bytes.toString('base64url');
+}
+
+/** null for everything that {@link encodeMediaId} cannot have written: one spelling per media, nothing else passes. */
+export function decodeMediaId(id: string): MediaIdParts | null {
+  if (id.length > MAX_MEDIA_ID_LENGTH || !/^[A-Za-z0-9_-]+$/.test(id)) return null;
+  const bytes = Buffer.from(id, 'base64url');
+  const end = bytes.length - CHECKSUM_BYTES;
+  if (end < 5 || bytes[0] !== VERSION || bytes.readUInt32BE(end) !== crc32(bytes.subarray(0, end))) return null;
+  const channelEnd = 2 + (bytes[1] ?? 0);
+  const messageEnd = channelEnd + 1 + (bytes[channelEnd] ?? 0);
+  if (messageEnd > end) return null;
+  const parts: MediaIdParts = {
+    channelId: bytes.toString('latin1', 2, channelEnd),
+    providerMessageId: bytes.toString('utf8', channelEnd + 1, messageEnd),
+    providerMediaId: messageEnd === end ? null : bytes.toString('utf8', messageEnd, end),
+  };
+  return isSound(parts) && encodeMediaId(parts) === id ? parts : null;
+}
+
+function isSound({ channelId, providerMessageId, providerMediaId }: MediaIdParts): boolean {
+  return (
+    CHANNEL_ID_PATTERN.test(channelId) &&
+    providerMessageId !== '' &&
+    faultOfPathPart(providerMessageId, MAX_PROVIDER_MESSAGE_ID_BYTES) === null &&
+    (providerMediaId === null || faultOfPathPart(providerMediaId, MAX_PROVIDER_MEDIA_ID_BYTES) === null)
+  );
+}

@@ -1,0 +1,104 @@
+import { MediagraphError } from '../model/errors.js';
+
+export type NetErrorCode =
+  | 'TIMEOUT'
+  | 'CONNECTION'
+  | 'RESPONSE_TOO_LARGE'
+  | 'TOO_MANY_REDIRECTS'
+  | 'BAD_REDIRECT'
+  | 'BAD_RESPONSE'
+  | 'CIRCUIT_OPEN';
+
+/**
+ * What can go wrong between us and another server, whoever it is. It stays inside the process: the use cases translate
+ * it to a `MediagraphError`. `message` names no host or address; undici's own words, which may, are in `cause`.
+ */
+export class NetError extends Error {
+  override readonly name = 'NetError';
+
+  constructor(
+    readonly code: NetErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+/**
+ * Any value that a call of undici, `node:net` or `node:tls` threw, as an Error with one of our codes. Judged by `code`,
+ * as undici's docs ask. Unchanged: our own errors, a caller's abort, and whatever is not a network fault (a bug must not
+ * look like an outage). A `MediagraphError` that some layer wrapped is taken out, so that a refusal stays a refusal.
+ */
+export function toNetError(thrown: unknown): Error {
+  if (!isError(thrown)) return new Error(`expected an Error to be thrown, got ${typeof thrown}`, { cause: thrown });
+  if (thrown instanceof NetError) return thrown;
+  const refusal = findMediagraphError(thrown);
+  if (refusal !== null) return refusal;
+  if (thrown.name === 'AbortError') return thrown;
+  const code = netErrorCodeOf(thrown);
+  return code === null ? thrown : new NetError(code, MESSAGES[code], { cause: thrown });
+}
+
+type TranslatedCode = 'TIMEOUT' | 'CONNECTION' | 'BAD_RESPONSE' | 'RESPONSE_TOO_LARGE';
+
+const MESSAGES: Record<TranslatedCode, string> = {
+  TIMEOUT: 'expected an answer in time, got none',
+  CONNECTION: 'expected a connection, but it could not be made or was lost',
+  BAD_RESPONSE: 'expected a complete HTTP response, got a malformed or truncated one',
+  RESPONSE_TOO_LARGE: 'expected a smaller response, got more bytes than allowed',
+};
+
+const CODES: ReadonlyMap<string, TranslatedCode> = new Map([
+  ['UND_ERR_HEADERS_TIMEOUT', 'TIMEOUT'],
+  ['UND_ERR_BODY_TIMEOUT', 'TIMEOUT'],
+  ['UND_ERR_CONNECT_TIMEOUT', 'TIMEOUT'],
+  ['ETIMEDOUT', 'TIMEOUT'],
+  ['UND_ERR_SOCKET', 'CONNECTION'],
+  ['UND_ERR_INFO', 'CONNECTION'],
+  ['UND_ERR_DESTROYED', 'CONNECTION'],
+  ['UND_ERR_CLOSED', 'CONNECTION'],
+  ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'BAD_RESPONSE'],
+  ['UND_ERR_HEADERS_OVERFLOW', 'BAD_RESPONSE'],
+  ['UND_ERR_RES_EXCEEDED_MAX_SIZE', 'RESPONSE_TOO_LARGE'],
+]);
+
+/** Codes of libuv and getaddrinfo(3) that a connection attempt or an open socket can end with. */
+const SYSTEM_CODE =
+  /^(ECONN(REFUSED|RESET|ABORTED)|E(HOST|NET)(UNREACH|DOWN)|EADDRNOTAVAIL|EACCES|EPERM|EPIPE|EPROTO|ENOTCONN|ENOTFOUND|ENODATA|EAI_[A-Z]+|ERR_SOCKET_[A-Z_]+|ERR_STREAM_PREMATURE_CLOSE)$/;
+
+/** Node's TLS errors and OpenSSL's certificate verdicts ("X509 certificate error codes" in the docs of `node:tls`). */
+const TLS_CODE =
+  /^(ERR_TLS_|ERR_SSL_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERROR_IN_C|INVALID_(CA|PURPOSE)$|PATH_LENGTH_|HOSTNAME_MISMATCH$)/;
+
+/** How deep causes are searched: a chain may be long, or a circle. */
+const MAX_CAUSES = 8;
+
+function netErrorCodeOf(error: Error): TranslatedCode | null {
+  // `AbortSignal.timeout` aborts with a DOMException of this name; its `code` is a number.
+  if (error.name === 'TimeoutError') return 'TIMEOUT';
+  const code = 'code' in error ? error.code : undefined;
+  if (typeof code === 'string') {
+    const known = CODES.get(code);
+    if (known !== undefined) return known;
+    if (SYSTEM_CODE.test(code) || TLS_CODE.test(code)) return 'CONNECTION';
+    if (code.startsWith('HPE_')) return 'BAD_RESPONSE';
+  }
+  // Happy Eyeballs: every address of the host failed, each with its own error.
+  const first: unknown = 'errors' in error && Array.isArray(error.errors) ? error.errors[0] : undefined;
+  return isError(first) && first !== error ? netErrorCodeOf(first) : null;
+}
+
+function findMediagraphError(error: Error): MediagraphError | null {
+  let current: unknown = error;
+  for (let depth = 0; depth < MAX_CAUSES && isError(current); depth++) {
+    if (current instanceof MediagraphError) return current;
+    current = current.cause;
+  }
+  return null;
+}
+
+/** Not `instanceof Error`: the platform's own errors come from another realm under a vm context or in a worker's message. */
+export function isError(value: unknown): value is Error {
+  return typeof value === 'object' && value !== null && 'name' in value && 'message' in value && 'stack' in value;
+}

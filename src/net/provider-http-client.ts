@@ -1,0 +1,161 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  BrokenCircuitError,
+  bulkhead,
+  circuitBreaker,
+  ConsecutiveBreaker,
+  ExponentialBackoff,
+  handleWhen,
+  type IPolicy,
+  TaskCancelledError,
+  wrap,
+} from 'cockatiel';
+import type { Dispatcher, Pool } from 'undici';
+import { type BufferedResponse, dispatchBuffered } from './buffered-response.js';
+import { NetError, toNetError } from './net-error.js';
+import type { OriginPools } from './origin-pools.js';
+import { retryAfterMs } from './retry-after.js';
+
+/** How long, how often and how many at once; from `providers.<name>` of the configuration. */
+export interface CallPolicy {
+  /** Until a call's headers, all its attempts together, and of silence within a streamed body. */
+  readonly timeoutMs: number;
+  /** Attempts after the first; only for calls that may be repeated. */
+  readonly retries: number;
+  /** Calls under way at once, for one channel. */
+  readonly maxConcurrency: number;
+}
+
+export interface ProviderHttpClientOptions {
+  /** The channel's base URL. Its origin and path prefix are the only place that credentials go to. */
+  readonly baseUrl: string;
+  /** Credentials and whatever else each call carries. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly policy: CallPolicy;
+  /** Cap of a buffered answer. */
+  readonly maxResponseBytes?: number;
+  readonly pools: OriginPools;
+}
+
+export interface ProviderRequest {
+  readonly method: 'GET';
+  /** Path and query as the origin gets them: made by `pathOf` or passed by `pathWithin`. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+export type StreamedResponse = Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'>;
+
+const DEFAULT_MAX_RESPONSE_BYTES = 2_000_000;
+const RETRYABLE_STATUS = new Set([429, 500, 502, 503, 504]);
+const FIRST_BACKOFF_MS = 100;
+const CONSECUTIVE_FAILURES_TO_OPEN = 10;
+const HALF_OPEN_BACKOFF = { initialDelay: 1_000, maxDelay: 30_000 };
+
+/**
+ * Calls one channel's API with its credentials. Redirects are answers like any other: read, never followed.
+ *
+ * Every call passes the channel's concurrency bound and circuit breaker, has one deadline for all its attempts, and is
+ * repeated after a 429, a 5xx or a lost connection as long as the deadline allows, waiting as `Retry-After` says
+ * (RFC 9110 section 10.2.3). Resolves on every final HTTP status; rejects a {@link NetError} or the signal's reason.
+ */
+export class ProviderHttpClient {
+  readonly #base: URL;
+  readonly #prefix: string;
+  readonly #pool: Pool;
+  readonly #guard: IPolicy;
+
+  constructor(private readonly options: ProviderHttpClientOptions) {
+    this.#base = new URL(options.baseUrl);
+    this.#prefix = this.#base.pathname.replace(/\/$/, '');
+    this.#pool = options.pools.for(this.#base.origin);
+    this.#guard = wrap(
+      bulkhead(options.policy.maxConcurrency, Number.POSITIVE_INFINITY),
+      circuitBreaker(handleWhen(isOutage).orWhenResult(isOutage), {
+        breaker: new ConsecutiveBreaker(CONSECUTIVE_FAILURES_TO_OPEN),
+        halfOpenAfter: new ExponentialBackoff(HALF_OPEN_BACKOFF),
+      }),
+    );
+  }
+
+  /** The path of a resource below the base URL; every segment is encoded, so that an id cannot add one. */
+  pathOf(...segments: readonly string[]): string {
+    return `${this.#prefix}/${segments.map(encodeURIComponent).join('/')}`;
+  }
+
+  /**
+   * The path of an address that the provider's answer named, if credentials may go there: same origin, and below
+   * `parentPath` (a path made by `pathOf`). null otherwise.
+   */
+  pathWithin(address: string, parentPath: string): string | null {
+    if (!URL.canParse(address, this.#base.origin)) return null;
+    const url = new URL(address, this.#base.origin);
+    if (url.origin !== this.#base.origin || url.username || url.password) return null;
+    const within = url.pathname === parentPath || url.pathname.startsWith(`${parentPath}/`);
+    // An encoded slash or dot would be judged as one segment here and split by the server.
+    return within && !/%2e|%2f|%5c/i.test(url.pathname) ? url.pathname + url.search : null;
+  }
+
+  /** A whole answer in memory, capped. */
+  request(request: ProviderRequest): Promise<BufferedResponse> {
+    const { maxResponseBytes: maxBytes = DEFAULT_MAX_RESPONSE_BYTES } = this.options;
+    return this.#attempt(request.signal, (timeoutMs) =>
+      dispatchBuffered(this.#pool, this.#dispatchOptions(request), { timeoutMs, maxBytes, signal: request.signal }),
+    );
+  }
+
+  // Private: the retry loop. Ours, because the wait must fit into what is left of the deadline and end with the caller.
+  async #attempt<Response extends { statusCode: number; headers: BufferedResponse['headers'] }>(
+    signal: AbortSignal | undefined,
+    send: (timeoutMs: number) => Promise<Response>,
+  ): Promise<Response> {
+    const { timeoutMs, retries } = this.options.policy;
+    let deadline: number | undefined;
+    for (let attempt = 0; ; attempt++) {
+      const outcome = await this.#guarded(signal, () => {
+        // Time spent waiting for a free slot is ours, not the provider's.
+        deadline ??= performance.now() + timeoutMs;
+        return send(deadline - performance.now());
+      });
+      const waitMs = retryDelayMs(outcome, attempt);
+      const fits = waitMs !== null && attempt < retries && deadline !== undefined && performance.now() + waitMs < deadline;
+      if (!fits) {
+        if (outcome instanceof Error) throw outcome;
+        return outcome;
+      }
+      await sleep(waitMs, undefined, { signal });
+    }
+  }
+
+  // Private: one attempt behind the bound and the breaker; a failure comes back as a value for the loop to judge.
+  async #guarded<Response>(signal: AbortSignal | undefined, send: () => Promise<Response>): Promise<Response | Error> {
+    if (signal?.aborted) throw signal.reason;
+    try {
+      return await this.#guard.execute(send, signal);
+    } catch (thrown) {
+      if (thrown instanceof TaskCancelledError || signal?.aborted) throw signal?.reason ?? thrown;
+      if (thrown instanceof BrokenCircuitError) return new NetError('CIRCUIT_OPEN', 'too many calls failed in a row', { cause: thrown });
+      return toNetError(thrown);
+    }
+  }
+
+  #dispatchOptions(request: ProviderRequest): Dispatcher.DispatchOptions {
+    return { method: request.method, path: request.path, headers: { ...this.options.headers, ...request.headers } };
+  }
+}
+
+function isOutage(outcome: unknown): boolean {
+  if (outcome instanceof NetError) return outcome.code === 'TIMEOUT' || outcome.code === 'CONNECTION' || outcome.code === 'BAD_RESPONSE';
+  return typeof outcome === 'object' && outcome !== null && 'statusCode' in outcome && Number(outcome.statusCode) >= 500;
+}
+
+// Private: how long to wait before the next attempt; null = this outcome is final.
+function retryDelayMs(outcome: Error | { statusCode: number; headers: BufferedResponse['headers'] }, attempt: number): number | null {
+  const backoffMs = FIRST_BACKOFF_MS * 2 ** attempt * (0.5 + Math.random());
+  if (outcome instanceof Error) {
+    return outcome instanceof NetError && outcome.code === 'CONNECTION' ? backoffMs : null;
+  }
+  if (!RETRYABLE_STATUS.has(outcome.statusCode)) return null;
+  return Math.max(backoffMs, retryAfterMs(outcome.headers['retry-after'], Date.now()) ?? 0);
+}

@@ -1,0 +1,16 @@
+import type { ProviderHttpClient } from '../net/provider-http-client.js';
+import type { SafeFetch } from '../net/safe-fetch.js';
+
+/** What every adapter is given besides its channel's settings. */
+export interface AdapterContext {
+  /** Calls the channel's own base URL; `headers` are its credentials. */
+  createHttpClient(headers: Readonly<Record<string, string>>): ProviderHttpClient;
+  /** Opens what this provider's answers name: guarded, without credentials. */
+  readonly safeFetch: SafeFetch;
+  /** Judges a `Location` that the channel's API answered for `path`, without opening it. @throws MediagraphError URL_NOT_ALLOWED */
+  judgeRedirect(location: string, path: string): URL;
+  /** Cap of every download, bytes. */
+  readonly maxDownloadBytes: number;
+  /** Until the headers of a call, and of silence in a body. */
+  readonly timeoutMs: number;
+}

@@ -1,0 +1,23 @@
+import type { ProviderAdapter } from './provider-adapter.js';
+
+/** See MediaChannelCapabilities in the schema. */
+export interface ChannelCapabilities {
+  readonly listsMedia: boolean;
+  readonly upload: 'BYTES' | 'URL' | 'NONE';
+  readonly deletesAtProvider: boolean;
+  readonly receivesWebhooks: boolean;
+  readonly maxUploadBytes: number;
+  readonly uploadMimeTypes: readonly string[];
+}
+
+/** Read off the adapter's methods. `maxBytes` binds where the provider takes no uploads and media stay here. */
+export function capabilitiesOf(adapter: ProviderAdapter, maxBytes: number): ChannelCapabilities {
+  return {
+    listsMedia: adapter.listMedia !== undefined,
+    upload: adapter.uploadMedia ? 'BYTES' : adapter.uploadMediaFromUrl ? 'URL' : 'NONE',
+    deletesAtProvider: adapter.deleteMedia !== undefined,
+    receivesWebhooks: adapter.webhook !== undefined,
+    maxUploadBytes: adapter.uploadLimits?.maxBytes ?? maxBytes,
+    uploadMimeTypes: adapter.uploadLimits?.mimeTypes ?? [],
+  };
+}

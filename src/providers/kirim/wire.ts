@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import type { BufferedResponse } from '../../net/buffered-response.js';
+import { harmlessToken, type UpstreamFault } from '../provider-call.js';
+
+/**
+ * `GET …/messages/{id}`: the fields of a media message (developers.kirim.chat, sending/receive-messages). Everything is
+ * optional: three generations of the documentation disagree on what is always there.
+ */
+export const kirimMessage = z.object({
+  type: z.string().nullish().catch(null),
+  mime_type: z.string().nullish().catch(null),
+  filename: z.string().nullish().catch(null),
+  caption: z.string().nullish().catch(null),
+});
+
+export type KirimMessage = z.infer<typeof kirimMessage>;
+
+/** The published example of the error envelope lacks `message`, which its schema requires: nothing is required here. */
+const errorEnvelope = z.object({ error: z.object({ code: z.unknown(), request_id: z.unknown() }).partial() });
+
+/** `error.code` is what the documentation tells to branch on; `request_id` equals the header X-Request-Id. */
+export function readKirimFault(response: BufferedResponse): UpstreamFault {
+  const requestIdHeader = harmlessToken(response.headers['x-request-id']);
+  try {
+    const { error } = errorEnvelope.parse(JSON.parse(response.body.toString('utf8')));
+    return { code: harmlessToken(error.code), requestId: harmlessToken(error.request_id) ?? requestIdHeader };
+  } catch {
+    return { requestId: requestIdHeader };
+  }
+}

@@ -1,0 +1,120 @@
+import type { MediaRef, ProviderMedia } from '../../model/media.js';
+import type { BufferedResponse } from '../../net/buffered-response.js';
+import type { ProviderHttpClient, StreamedResponse } from '../../net/provider-http-client.js';
+import type { AdapterContext } from '../adapter-context.js';
+import { openMediaUrl, toByteStream } from '../media-url.js';
+import type { ByteStream, CallOptions, ProviderAdapter } from '../provider-adapter.js';
+import { ProviderFaults, settleEach } from '../provider-call.js';
+import { lamlListedMedia } from './mapping.js';
+import { PropagationWait } from './propagation.js';
+import type { LamlChannel } from './settings.js';
+import { type LamlMedia, lamlMediaPage, readLamlFault } from './wire.js';
+
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** A message has ten media at most; a provider that names more pages than this has lost count. */
+const MAX_PAGES = 50;
+
+/**
+ * SignalWire's Compatibility API and Twilio's Programmable Messaging API: one interface at two base URLs. Sources:
+ * SignalWire REST reference, "Message Media"; Twilio docs, messaging/api/media-resource.
+ */
+export class LamlAdapter implements ProviderAdapter {
+  readonly provider: LamlChannel['provider'];
+  readonly #http: ProviderHttpClient;
+  readonly #faults: ProviderFaults;
+  readonly #messagesPath: readonly string[];
+  readonly #propagation: PropagationWait;
+
+  constructor(
+    channel: LamlChannel,
+    private readonly context: AdapterContext,
+  ) {
+    this.provider = channel.provider;
+    const { accountSid, username, password } = channel.credentials;
+    const basic = Buffer.from(`${username}:${password}`).toString('base64');
+    this.#http = context.createHttpClient({ authorization: `Basic ${basic}` });
+    this.#faults = new ProviderFaults(channel, readLamlFault);
+    this.#messagesPath = ['Accounts', accountSid, 'Messages'];
+    this.#propagation = new PropagationWait(context.timeoutMs);
+  }
+
+  listMedia(messageIds: readonly string[], options: CallOptions): Promise<Array<readonly ProviderMedia[] | Error>> {
+    const asked = 'the media of a message';
+    return settleEach(
+      messageIds,
+      async (messageId) => {
+        const listed = await this.#propagation.settle(messageId, () => this.#list(messageId, asked, options), options.signal);
+        return (listed ?? []).map((media) => lamlListedMedia(messageId, media));
+      },
+      (thrown) => this.#faults.ofThrown(thrown, asked),
+    );
+  }
+
+  async openMedia(ref: MediaRef, options: CallOptions): Promise<ByteStream> {
+    const asked = 'the bytes of a media';
+    const { providerMessageId, providerMediaId } = ref;
+    try {
+      if (providerMediaId === null) throw this.#faults.notFound(asked);
+      const path = this.#http.pathOf(...this.#messagesPath, providerMessageId, 'Media', providerMediaId);
+      const stream = await this.#propagation.settle(path, () => this.#open(path, asked, options), options.signal);
+      if (stream === null) throw this.#faults.notFound(asked);
+      return stream;
+    } catch (thrown) {
+      throw this.#faults.ofThrown(thrown, asked);
+    }
+  }
+
+  // Private: all pages of a message's media; null for a message that is not there (yet).
+  async #list(messageId: string, asked: string, { signal }: CallOptions): Promise<readonly LamlMedia[] | null> {
+    const messagePath = this.#http.pathOf(...this.#messagesPath, messageId);
+    const listed: LamlMedia[] = [];
+    const visited = new Set<string>();
+    for (let path: string | null = `${messagePath}/Media.json`; path !== null; ) {
+      if (visited.has(path) || visited.size >= MAX_PAGES) throw this.#faults.protocol(asked, 'pages without an end');
+      visited.add(path);
+      const response: BufferedResponse = await this.#http.request({ method: 'GET', path, signal });
+      if (response.statusCode === 404) return null;
+      if (response.statusCode !== 200) throw this.#faults.ofStatus(response, asked);
+      const page = this.#faults.parse(response, lamlMediaPage, asked);
+      listed.push(...page.media_list);
+      path = this.#nextPage(page.next_page_uri, messagePath, asked);
+    }
+    return listed;
+  }
+
+  // Private: pages of another message, account or host are no pages of this list, and get no credentials.
+  #nextPage(uri: string | null | undefined, messagePath: string, asked: string): string | null {
+    if (!uri) return null;
+    const path = this.#http.pathWithin(uri, messagePath);
+    if (path === null) throw this.#faults.protocol(asked, 'a next page outside of the list');
+    return path;
+  }
+
+  // Private: the media's `uri` without `.json`. Twilio redirects to its CDN with 302 (307 has been seen); the CDN refuses
+  // requests that bear credentials. null for a 404.
+  async #open(path: string, asked: string, options: CallOptions): Promise<ByteStream | null> {
+    const response = await this.#http.open({
+      method: 'GET',
+      path,
+      headers: { accept: '*/*' },
+      maxBytes: this.context.maxDownloadBytes,
+      signal: options.signal,
+    });
+    const { statusCode, headers, body } = response;
+    if (statusCode === 200) return this.#inlineBytes(response, asked);
+    body.destroy();
+    if (statusCode === 404) return null;
+    if (!REDIRECTS.has(statusCode)) throw this.#faults.ofStatus({ statusCode, headers, body: Buffer.alloc(0) }, asked);
+    const { location } = headers;
+    if (!location) throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: statusCode });
+    return openMediaUrl(this.context.judgeRedirect(location, path).href, this.context, this.#faults, options);
+  }
+
+  // Private: SignalWire's reference answers this path with the media's metadata; that is not the media.
+  #inlineBytes(response: StreamedResponse, asked: string): ByteStream {
+    const stream = toByteStream(response, this.#faults);
+    if (!/[/+]json\b/.test(stream.declaredMimeType ?? '')) return stream;
+    stream.body.destroy();
+    throw this.#faults.protocol(asked, 'JSON', { upstreamStatus: response.statusCode });
+  }
+}

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { MAX_PROVIDER_MEDIA_ID_BYTES } from '../../model/ids.js';
+import type { BufferedResponse } from '../../net/buffered-response.js';
+import { harmlessToken, type UpstreamFault } from '../provider-call.js';
+
+/**
+ * A media of `media_list`. SIDs are not held to be UUIDs: SignalWire's own example is none. They become a part of paths
+ * and of media ids, hence the strict alphabet and length.
+ */
+const lamlMedia = z.object({
+  sid: z.string().regex(/^[A-Za-z0-9-]+$/).max(MAX_PROVIDER_MEDIA_ID_BYTES),
+  content_type: z.string().nullish().catch(null),
+  /** RFC 2822, `+0000`. */
+  date_created: z.string().nullish().catch(null),
+});
+
+/** `GET …/Messages/{M}/Media.json`: one page. Twilio adds `start` and `end`. */
+export const lamlMediaPage = z.object({
+  media_list: z.array(lamlMedia),
+  /** Host-relative; the only way to the next page that the documentation allows. */
+  next_page_uri: z.string().nullish(),
+});
+
+export type LamlMedia = z.infer<typeof lamlMedia>;
+
+/** `{"code":20404,"message":…,"more_info":…,"status":404}` */
+const errorBody = z.object({ code: z.unknown() });
+
+export function readLamlFault(response: BufferedResponse): UpstreamFault {
+  const requestId = harmlessToken(response.headers['twilio-request-id'] ?? response.headers['x-request-id']);
+  try {
+    return { code: harmlessToken(errorBody.parse(JSON.parse(response.body.toString('utf8'))).code), requestId };
+  } catch {
+    return { requestId };
+  }
+}

@@ -1,0 +1,69 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { type Caller, type Scope, SCOPES } from '../model/caller.js';
+import type { TenantId } from '../model/channel.js';
+import { MediagraphError } from '../model/errors.js';
+
+/** @throws MediagraphError UNAUTHENTICATED */
+export type Authenticate = (authorization: string | undefined) => Caller;
+
+/** `auth.mode: none`: one tenant, everything allowed. For development. */
+export const openToAll: Authenticate = () => EVERYBODY;
+
+const EVERYBODY: Caller = { tenant: 'default', scopes: new Set(SCOPES) };
+
+/** As the configuration keeps it: the key itself is nowhere. */
+export interface ApiKey {
+  /** Lower-case hex of the SHA-256 digest. */
+  readonly sha256: string;
+  readonly tenant: TenantId;
+  readonly scopes: readonly Scope[];
+}
+
+interface KnownKey {
+  readonly digest: Buffer;
+  readonly caller: Caller;
+}
+
+/** `auth.mode: apiKey`: `Authorization: Bearer <key>` (RFC 6750 section 2.1). */
+export class ApiKeys {
+  #known: readonly KnownKey[];
+
+  constructor(keys: readonly ApiKey[]) {
+    this.#known = keys.map(toKnownKey);
+  }
+
+  /** From the next request on; requests under way keep the caller they came with. */
+  replace(keys: readonly ApiKey[]): void {
+    this.#known = keys.map(toKnownKey);
+  }
+
+  readonly authenticate: Authenticate = (authorization) => {
+    const [, key] = /^Bearer ([\x21-\x7e]{1,1024})$/i.exec(authorization ?? '') ?? [];
+    if (key === undefined) throw unauthenticated('expected credentials as "Authorization: Bearer <key>"');
+    const digest = createHash('sha256').update(key).digest();
+    let caller: Caller | null = null;
+    // All of them, every time: how long a refusal takes must not tell how near a guess came.
+    for (const known of this.#known) if (timingSafeEqual(known.digest, digest)) caller = known.caller;
+    if (!caller) throw unauthenticated('expected a known API key, got an unknown one');
+    return caller;
+  };
+}
+
+function toKnownKey({ sha256, tenant, scopes }: ApiKey): KnownKey {
+  return { digest: Buffer.from(sha256, 'hex'), caller: { tenant, scopes: new Set(scopes) } };
+}
+
+/** The shared secret of a router (`server.routerSecret`), compared in constant time. @throws MediagraphError UNAUTHENTICATED */
+export function requireRouterSecret(headers: IncomingHttpHeaders, secret: string | null): void {
+  if (secret === null) return;
+  const given = headers['x-router-secret'];
+  const [a, b] = [given, secret].map((text) => createHash('sha256').update(String(text ?? '')).digest());
+  if (typeof given !== 'string' || !a || !b || !timingSafeEqual(a, b)) {
+    throw unauthenticated('expected the router secret in X-Router-Secret');
+  }
+}
+
+function unauthenticated(message: string): MediagraphError {
+  return new MediagraphError('UNAUTHENTICATED', message);
+}

@@ -1,0 +1,69 @@
+import { type ApolloServer, HeaderMap } from '@apollo/server';
+import { fastifyApolloHandler } from '@as-integrations/fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { GraphQLError } from 'graphql';
+import type { Caller } from '../model/caller.js';
+import { MediagraphError } from '../model/errors.js';
+import { type Authenticate, requireRouterSecret } from './authenticate.js';
+import { clientGone } from './client-gone.js';
+import { statusOf } from './error-response.js';
+import { fromFastify } from './http-server.js';
+
+export interface OperationStart {
+  readonly caller: Caller;
+  readonly requestId: string;
+  /** Aborts when the client goes away before the answer is out. */
+  readonly signal: AbortSignal;
+}
+
+export interface GraphQLRouteOptions<Context extends object> {
+  readonly servers: { readonly compiled: ApolloServer<Context>; readonly traced: ApolloServer<Context> };
+  readonly authenticate: () => Authenticate;
+  readonly routerSecret: string | null;
+  readonly createContext: (start: OperationStart) => Context;
+  readonly bodyBytes: number;
+}
+
+/** `GET` and `POST /graphql`. Whatever is refused here is refused as a GraphQL response. */
+export function registerGraphQLRoute<Context extends object>(http: FastifyInstance, options: GraphQLRouteOptions<Context>): void {
+  const context = async (request: FastifyRequest, reply: FastifyReply): Promise<Context> => {
+    const caller = admit(request, options);
+    return options.createContext({ caller, requestId: request.id, signal: clientGone(reply) });
+  };
+  const compiled = fastifyApolloHandler(options.servers.compiled, { context });
+  const traced = fastifyApolloHandler(options.servers.traced, { context });
+  http.register(async (scope) => {
+    scope.setErrorHandler<FastifyError>((error, _request, reply) => sendGraphQLError(reply, fromFastify(error)));
+    scope.route({
+      method: ['GET', 'POST'],
+      url: '/graphql',
+      bodyLimit: options.bodyBytes,
+      handler: (request, reply) =>
+        request.headers['apollo-federation-include-trace'] === 'ftv1' ? traced(request, reply) : compiled(request, reply),
+    });
+  });
+}
+
+function admit<Context extends object>(request: FastifyRequest, options: GraphQLRouteOptions<Context>): Caller {
+  try {
+    requireRouterSecret(request.headers, options.routerSecret);
+    return options.authenticate()(request.headers.authorization);
+  } catch (thrown) {
+    if (!(thrown instanceof MediagraphError)) throw thrown;
+    const headers = new HeaderMap([['www-authenticate', 'Bearer']]);
+    throw new GraphQLError(thrown.message, {
+      extensions: { code: thrown.code, requestId: request.id, http: { status: statusOf(thrown), headers } },
+    });
+  }
+}
+
+
+// Private: a request that never became an operation: no JSON, too long, of a type nobody reads.
+function sendGraphQLError(reply: FastifyReply, thrown: unknown): FastifyReply {
+  const known = thrown instanceof MediagraphError;
+  if (!known) reply.log.error({ err: thrown }, 'unexpected error before a GraphQL operation');
+  const status = known && thrown.cause instanceof Error && 'statusCode' in thrown.cause ? Number(thrown.cause.statusCode) : known ? statusOf(thrown) : 500;
+  const message = known ? thrown.message : 'internal error; the request id finds it in the log';
+  const code = known ? thrown.code : 'INTERNAL_SERVER_ERROR';
+  return reply.code(status).send({ errors: [{ message, extensions: { code, requestId: reply.request.id } }] });
+}

@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance } from 'fastify';
+import { MediagraphError } from '../model/errors.js';
+import type { Logger } from '../telemetry/logger.js';
+import { sendError } from './error-response.js';
+
+export interface HttpServerOptions {
+  readonly logger: Logger;
+  readonly trustProxy: boolean;
+}
+
+/** A Fastify instance with what every route shares: request ids, one log line a request, errors as JSON. */
+export function createHttpServer({ logger, trustProxy }: HttpServerOptions): FastifyInstance {
+  const loggerInstance: FastifyBaseLogger = logger;
+  const http = fastify({
+    loggerInstance,
+    trustProxy,
+    disableRequestLogging: true,
+    genReqId: requestIdOf,
+    requestIdLogLabel: 'requestId',
+    // A signed URL is a path with a long query; anything beyond this is none of ours.
+    routerOptions: { maxParamLength: 2_048 },
+    return503OnClosing: true,
+    forceCloseConnections: 'idle',
+  });
+  http.addHook('onRequest', (request, reply, next) => {
+    reply.header('x-request-id', request.id);
+    next();
+  });
+  http.addHook('onResponse', (request, reply, next) => {
+    // Without the query: a signature in a log would open the media to whoever reads it.
+    const route = request.routeOptions.url ?? '(none)';
+    request.log.info({ method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request');
+    next();
+  });
+  http.setNotFoundHandler((_request, reply) => {
+    reply.code(404);
+    return reply
+      .header('cache-control', 'no-store')
+      .send({ error: { code: 'BAD_USER_INPUT', message: 'there is nothing at this address', requestId: reply.request.id } });
+  });
+  http.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
+  return http;
+}
+
+/** A proxy's request id is kept if it is harmless, so that one id follows a request through all logs. */
+function requestIdOf(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && /^[A-Za-z0-9_.:-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+/** Fastify's own refusals (a body that is no JSON, too long, of a type nobody reads) are the caller's faults. */
+export function fromFastify(error: FastifyError): unknown {
+  const status = error.statusCode ?? 500;
+  if (status < 400 || status >= 500 || error instanceof MediagraphError) return error;
+  return new MediagraphError('BAD_USER_INPUT', refusalText(error.code, status), {}, { cause: error });
+}
+
+function refusalText(code: string, status: number): string {
+  switch (code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return 'expected a smaller body';
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return 'expected another content type';
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return 'expected a JSON body';
+    default:
+      return status === 404 ? 'there is nothing at this address' : 'expected a well-formed request';
+  }
+}
