@@ -20,7 +20,14 @@ type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReado
 export type Config = DeepReadonly<z.output<typeof configSchema>> & {
   /** Keys that the file sets and this version does not use yet; see {@link withoutEffectYet}. */
   readonly withoutEffect: readonly string[];
+  /** NODE_ENV=production: introspection, suggestions and stack traces are off. */
+  readonly production: boolean;
 };
+
+/** The process's environment; nobody else reads it. */
+export function readEnvironment(): NodeJS.ProcessEnv {
+  return process.env;
+}
 
 export interface ConfigSource {
   /** From `--config`; absent: the variable MEDIA_CONFIG names the file. */
@@ -56,7 +63,11 @@ export function parseConfig(given: unknown, env: NodeJS.ProcessEnv, source = 'th
   if (checked.faults || faults.length > 0) {
     throw new ConfigError(faults, source);
   }
-  return { ...checked.value, withoutEffect: withoutEffectYet(replaced.document) };
+  return {
+    ...checked.value,
+    withoutEffect: withoutEffectYet(replaced.document),
+    production: env.NODE_ENV === 'production',
+  };
 }
 
 async function readText(file: string): Promise<string> {

@@ -3,6 +3,7 @@ import { MediagraphError } from '../model/errors.js';
 import type { UrlSigner } from '../media/signed-url.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { MediaLoaders } from './loaders.js';
+import type { MessageIds } from './message-source.js';
 
 /** Made anew for every operation; loaders never outlive it, and never see two tenants. */
 export interface GraphQLContext {
@@ -15,6 +16,8 @@ export interface GraphQLContext {
   readonly now: number;
   /** `upload.maxBytes` */
   readonly maxUploadBytes: number;
+  /** `federation.messageIds` */
+  readonly messageIds: MessageIds;
 }
 
 /** @throws MediagraphError FORBIDDEN */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { MediagraphError, toError } from '../model/errors.js';
+import { assertProviderMessageId } from '../model/ids.js';
 import type { Media } from '../model/media.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import { type GraphQLContext, requireScope } from './context.js';
@@ -36,7 +37,10 @@ export function resolveEntities(_source: unknown, args: { representations: unkno
 
 function resolveEntity(given: unknown, context: GraphQLContext): Resolved {
   const pair = messagePair.safeParse(given);
-  if (pair.success) return MessageSource.fromUnchecked(pair.data);
+  if (pair.success) {
+    assertProviderMessageId(pair.data.providerMessageId);
+    return MessageSource.fromKey(pair.data, context.messageIds);
+  }
   const parsed = representation.safeParse(given);
   if (!parsed.success) throw badRepresentation(given);
   const { __typename, id } = parsed.data;

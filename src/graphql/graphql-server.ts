@@ -1,4 +1,4 @@
-import { ApolloServer, type ApolloServerPlugin, type GatewayInterface } from '@apollo/server';
+import { ApolloServer, type ApolloServerOptionsWithGateway, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled, ApolloServerPluginUsageReportingDisabled } from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace';
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
@@ -66,7 +66,9 @@ async function sharedOptions({ limits, production, logger }: GraphQLServerOption
   };
 }
 
-function compiledGateway(schema: GraphQLSchema): GatewayInterface {
+type Gateway = ApolloServerOptionsWithGateway<GraphQLContext>['gateway'];
+
+function compiledGateway(schema: GraphQLSchema): Gateway {
   const executor = new CompiledExecutor(schema);
   return {
     async load() {

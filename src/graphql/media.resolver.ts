@@ -16,6 +16,8 @@ import { UrlScalar } from './types/url-scalar.js';
 const MIN_EXPIRES_IN_S = 60;
 const MAX_EXPIRES_IN_S = 604_800;
 
+const DISPOSITIONS = { INLINE: 'inline', ATTACHMENT: 'attachment' } as const satisfies Record<string, Disposition>;
+
 type Eventually<Value> = Value | Promise<Value>;
 
 @Resolver(() => MediaType)
@@ -62,14 +64,14 @@ export class MediaResolver {
       'Signed CDN URL that a browser opens without credentials; null unless status is READY. expiresIn: seconds, 60 to 604800; never beyond expiresAt.',
   })
   url(
-    @Arg('disposition', () => MediaDisposition, { defaultValue: MediaDisposition.INLINE }) disposition: Disposition,
+    @Arg('disposition', () => MediaDisposition, { defaultValue: MediaDisposition.INLINE }) disposition: keyof typeof MediaDisposition,
     @Arg('expiresIn', () => Int, { nullable: true }) expiresIn: number | null,
     @Root() media: Media,
     @Ctx() context: GraphQLContext,
   ): string | null {
     if (media.status !== 'READY') return null;
     const expiresAt = context.urls.expiry(context.now, ttlMs(expiresIn), media.expiresAt);
-    return context.urls.sign({ mediaId: media.id, filename: nameInUrl(media), disposition, expiresAt });
+    return context.urls.sign({ mediaId: media.id, filename: nameInUrl(media), disposition: DISPOSITIONS[disposition], expiresAt });
   }
 
   @FieldResolver(() => GraphQLDateTimeISO, {
@@ -86,8 +88,8 @@ export class MediaResolver {
   }
 
   @FieldResolver(() => MessageType, { nullable: true })
-  message(@Root() media: Media): MessageSource {
-    return MessageSource.fromKey(media);
+  message(@Root() media: Media, @Ctx() context: GraphQLContext): MessageSource {
+    return MessageSource.fromKey(media, context.messageIds);
   }
 }
 

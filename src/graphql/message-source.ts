@@ -1,6 +1,9 @@
 import { MediagraphError, toError } from '../model/errors.js';
-import { assertProviderMessageId, formatMessageId, parseMessageId } from '../model/ids.js';
+import { formatMessageId, parseMessageId } from '../model/ids.js';
 import type { MessageKey } from '../model/media.js';
+
+/** What `Message.id` is where this subgraph writes it; see `federation.messageIds` of the configuration. */
+export type MessageIds = 'transparent' | 'bare' | 'owned';
 
 /** What a Message resolves from: the id as it was given, and where it leads. */
 export class MessageSource {
@@ -22,14 +25,9 @@ export class MessageSource {
     }
   }
 
-  static fromKey(key: MessageKey): MessageSource {
-    return new MessageSource(formatMessageId(key), key);
-  }
-
-  /** @throws MediagraphError BAD_USER_INPUT */
-  static fromUnchecked(key: MessageKey): MessageSource {
-    assertProviderMessageId(key.providerMessageId);
-    return MessageSource.fromKey(key);
+  /** From the pair, where nobody gave an id: it is written as the supergraph wants it. */
+  static fromKey(key: MessageKey, messageIds: MessageIds): MessageSource {
+    return new MessageSource(messageIds === 'bare' ? key.providerMessageId : formatMessageId(key), key);
   }
 
   /** null for a provider's bare message id, which no channel is known for. @throws MediagraphError BAD_USER_INPUT */

@@ -1,40 +1,56 @@
 import 'reflect-metadata';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { printSchemaWithDirectives } from '@graphql-tools/utils';
-import { type DocumentNode, type GraphQLSchema, parse, visit } from 'graphql';
+import { type DocumentNode, type GraphQLSchema, parse, print, visit } from 'graphql';
 import { buildSchemaSync, createResolversMap } from 'type-graphql';
 import { ChannelResolver } from './channel.resolver.js';
 import { resolveEntities } from './entities.js';
 import { MediaResolver } from './media.resolver.js';
+import type { MessageIds } from './message-source.js';
 import { MessageResolver } from './message.resolver.js';
-
-/** What `Message.id` is when this subgraph is the one to write it; `owned`: another subgraph's alone. */
-export type MessageIds = 'transparent' | 'owned';
 
 const LINK = `extend schema
   @link(url: "https://specs.apollo.dev/federation/v2.5", import: ["@key", "@shareable", "@tag", "@inaccessible"])
 `;
 
-/** Descriptions and directives come from the decorators; this is what schema/media.graphql holds. */
-export function printSubgraphSdl(): string {
-  return `${LINK}\n${printSchemaWithDirectives(buildDecoratedSchema())}\n`;
+type SubgraphModule = Parameters<typeof buildSubgraphSchema>[0];
+
+/** The subgraph's SDL, descriptions and directives from the decorators; schema/media.graphql is the transparent one. */
+export function printSubgraphSdl(messageIds: MessageIds = 'transparent'): string {
+  return `${print(subgraphDocument(buildDecoratedSchema(), messageIds))}\n`;
 }
 
 /** The executable subgraph: the SDL as federation reads it, resolved by the decorated classes. */
-export function createSubgraphSchema(): GraphQLSchema {
+export function createSubgraphSchema(messageIds: MessageIds): GraphQLSchema {
   const decorated = buildDecoratedSchema();
-  const resolvers = createResolversMap(decorated);
-  const typeDefs = parse(`${LINK}\n${printSchemaWithDirectives(decorated)}`);
-  return buildSubgraphSchema([
-    { typeDefs, resolvers: { ...resolvers, Query: { ...resolvers.Query, _entities: resolveEntities } } },
-  ]);
+  // The two libraries describe the same map of resolvers with types that differ in their index signatures.
+  const module = { typeDefs: subgraphDocument(decorated, messageIds), resolvers: createResolversMap(decorated) } as SubgraphModule;
+  const schema = buildSubgraphSchema(module);
+  const entities = schema.getQueryType()?.getFields()._entities;
+  if (entities) entities.resolve = resolveEntities;
+  return schema;
 }
 
-// Private: without checks of its own, since the checks are against a schema without federation's directives.
+// Private: without checks of its own, since those know nothing of federation's directives.
 function buildDecoratedSchema(): GraphQLSchema {
-  return buildSchemaSync({
-    resolvers: [MessageResolver, MediaResolver, ChannelResolver],
-    skipCheck: true,
-    validate: false,
+  return buildSchemaSync({ resolvers: [MessageResolver, MediaResolver, ChannelResolver], skipCheck: true, validate: false });
+}
+
+function subgraphDocument(decorated: GraphQLSchema, messageIds: MessageIds): DocumentNode {
+  const document = parse(`${LINK}\n${printSchemaWithDirectives(decorated)}`);
+  return messageIds === 'owned' ? withoutMessageId(document) : document;
+}
+
+// Private: `Message.id` and its key belong to another subgraph alone; the pair stays.
+function withoutMessageId(document: DocumentNode): DocumentNode {
+  return visit(document, {
+    ObjectTypeDefinition(node) {
+      if (node.name.value !== 'Message') return undefined;
+      return {
+        ...node,
+        fields: node.fields?.filter((field) => field.name.value !== 'id'),
+        directives: node.directives?.filter((directive) => !print(directive).includes('"id"')),
+      };
+    },
   });
 }

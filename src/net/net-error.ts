@@ -77,6 +77,8 @@ const MAX_CAUSES = 8;
 function netErrorCodeOf(error: Error): TranslatedCode | null {
   // `AbortSignal.timeout` aborts with a DOMException of this name; its `code` is a number.
   if (error.name === 'TimeoutError') return 'TIMEOUT';
+  // Its code should be HPE_…, but undici 7 leaves it undefined for many of the parser's verdicts.
+  if (error.name === 'HTTPParserError') return 'BAD_RESPONSE';
   const code = 'code' in error ? error.code : undefined;
   if (typeof code === 'string') {
     const known = CODES.get(code);

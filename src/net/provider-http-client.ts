@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   BrokenCircuitError,
@@ -15,6 +16,7 @@ import { type BufferedResponse, dispatchBuffered } from './buffered-response.js'
 import { NetError, toNetError } from './net-error.js';
 import type { OriginPools } from './origin-pools.js';
 import { retryAfterMs } from './retry-after.js';
+import { openStream, type StreamedResponse } from './streamed-response.js';
 
 /** How long, how often and how many at once; from `providers.<name>` of the configuration. */
 export interface CallPolicy {
@@ -44,8 +46,6 @@ export interface ProviderRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
-
-export type StreamedResponse = Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'>;
 
 const DEFAULT_MAX_RESPONSE_BYTES = 2_000_000;
 const RETRYABLE_STATUS = new Set([429, 500, 502, 503, 504]);
@@ -105,8 +105,17 @@ export class ProviderHttpClient {
     );
   }
 
+  /** Headers now, bytes as they come; the caller drains or destroys `body`. The deadline is that of the headers. */
+  open(request: ProviderRequest & { readonly maxBytes: number }): Promise<StreamedResponse> {
+    const { signal, maxBytes } = request;
+    const silenceTimeoutMs = this.options.policy.timeoutMs;
+    return this.#attempt(signal, (timeoutMs) =>
+      openStream(this.#pool, this.#dispatchOptions(request), { timeoutMs, silenceTimeoutMs, maxBytes, signal }),
+    );
+  }
+
   // Private: the retry loop. Ours, because the wait must fit into what is left of the deadline and end with the caller.
-  async #attempt<Response extends { statusCode: number; headers: BufferedResponse['headers'] }>(
+  async #attempt<Response extends BufferedResponse | StreamedResponse>(
     signal: AbortSignal | undefined,
     send: (timeoutMs: number) => Promise<Response>,
   ): Promise<Response> {
@@ -119,11 +128,11 @@ export class ProviderHttpClient {
         return send(deadline - performance.now());
       });
       const waitMs = retryDelayMs(outcome, attempt);
-      const fits = waitMs !== null && attempt < retries && deadline !== undefined && performance.now() + waitMs < deadline;
-      if (!fits) {
+      if (waitMs === null || attempt >= retries || performance.now() + waitMs >= (deadline ?? 0)) {
         if (outcome instanceof Error) throw outcome;
         return outcome;
       }
+      if (!(outcome instanceof Error) && outcome.body instanceof Readable) outcome.body.destroy();
       await sleep(waitMs, undefined, { signal });
     }
   }
@@ -151,7 +160,7 @@ function isOutage(outcome: unknown): boolean {
 }
 
 // Private: how long to wait before the next attempt; null = this outcome is final.
-function retryDelayMs(outcome: Error | { statusCode: number; headers: BufferedResponse['headers'] }, attempt: number): number | null {
+function retryDelayMs(outcome: Error | BufferedResponse | StreamedResponse, attempt: number): number | null {
   const backoffMs = FIRST_BACKOFF_MS * 2 ** attempt * (0.5 + Math.random());
   if (outcome instanceof Error) {
     return outcome instanceof NetError && outcome.code === 'CONNECTION' ? backoffMs : null;

@@ -1,4 +1,4 @@
-import { type ApolloServer, HeaderMap } from '@apollo/server';
+import type { ApolloServer } from '@apollo/server';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
@@ -18,7 +18,7 @@ export interface OperationStart {
 
 export interface GraphQLRouteOptions<Context extends object> {
   readonly servers: { readonly compiled: ApolloServer<Context>; readonly traced: ApolloServer<Context> };
-  readonly authenticate: () => Authenticate;
+  readonly authenticate: Authenticate;
   readonly routerSecret: string | null;
   readonly createContext: (start: OperationStart) => Context;
   readonly bodyBytes: number;
@@ -27,33 +27,32 @@ export interface GraphQLRouteOptions<Context extends object> {
 /** `GET` and `POST /graphql`. Whatever is refused here is refused as a GraphQL response. */
 export function registerGraphQLRoute<Context extends object>(http: FastifyInstance, options: GraphQLRouteOptions<Context>): void {
   const context = async (request: FastifyRequest, reply: FastifyReply): Promise<Context> => {
-    const caller = admit(request, options);
+    const caller = admit(request, reply, options);
     return options.createContext({ caller, requestId: request.id, signal: clientGone(reply) });
   };
   const compiled = fastifyApolloHandler(options.servers.compiled, { context });
   const traced = fastifyApolloHandler(options.servers.traced, { context });
   http.register(async (scope) => {
     scope.setErrorHandler<FastifyError>((error, _request, reply) => sendGraphQLError(reply, fromFastify(error)));
-    scope.route({
+    scope.route<{ Reply: string }>({
       method: ['GET', 'POST'],
       url: '/graphql',
       bodyLimit: options.bodyBytes,
       handler: (request, reply) =>
-        request.headers['apollo-federation-include-trace'] === 'ftv1' ? traced(request, reply) : compiled(request, reply),
+        request.headers['apollo-federation-include-trace'] === 'ftv1' ? traced.call(scope, request, reply) : compiled.call(scope, request, reply),
     });
   });
 }
 
-function admit<Context extends object>(request: FastifyRequest, options: GraphQLRouteOptions<Context>): Caller {
+function admit<Context extends object>(request: FastifyRequest, reply: FastifyReply, options: GraphQLRouteOptions<Context>): Caller {
   try {
     requireRouterSecret(request.headers, options.routerSecret);
-    return options.authenticate()(request.headers.authorization);
+    return options.authenticate(request.headers.authorization);
   } catch (thrown) {
     if (!(thrown instanceof MediagraphError)) throw thrown;
-    const headers = new HeaderMap([['www-authenticate', 'Bearer']]);
-    throw new GraphQLError(thrown.message, {
-      extensions: { code: thrown.code, requestId: request.id, http: { status: statusOf(thrown), headers } },
-    });
+    const status = statusOf(thrown);
+    if (status === 401) reply.header('www-authenticate', 'Bearer');
+    throw new GraphQLError(thrown.message, { extensions: { code: thrown.code, requestId: request.id, http: { status } } });
   }
 }
 

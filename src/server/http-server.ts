@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance } from 'fastify';
+import fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, LogController } from 'fastify';
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import { sendError } from './error-response.js';
@@ -16,9 +16,8 @@ export function createHttpServer({ logger, trustProxy }: HttpServerOptions): Fas
   const http = fastify({
     loggerInstance,
     trustProxy,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestIdOf,
-    requestIdLogLabel: 'requestId',
     // A signed URL is a path with a long query; anything beyond this is none of ours.
     routerOptions: { maxParamLength: 2_048 },
     return503OnClosing: true,

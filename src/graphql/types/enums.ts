@@ -28,7 +28,8 @@ export const MediaStatus = {
   EXPIRED: 'EXPIRED',
 } as const;
 
-export const MediaDisposition = { INLINE: 'inline', ATTACHMENT: 'attachment' } as const;
+/** The same word on both sides: a default value is printed into the SDL before inner words are known. */
+export const MediaDisposition = { INLINE: 'INLINE', ATTACHMENT: 'ATTACHMENT' } as const;
 
 export const MediaUploadMode = { BYTES: 'BYTES', URL: 'URL', NONE: 'NONE' } as const;
 

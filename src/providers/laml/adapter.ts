@@ -1,6 +1,7 @@
 import type { MediaRef, ProviderMedia } from '../../model/media.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
-import type { ProviderHttpClient, StreamedResponse } from '../../net/provider-http-client.js';
+import type { ProviderHttpClient } from '../../net/provider-http-client.js';
+import type { StreamedResponse } from '../../net/streamed-response.js';
 import type { AdapterContext } from '../adapter-context.js';
 import { openMediaUrl, toByteStream } from '../media-url.js';
 import type { ByteStream, CallOptions, ProviderAdapter } from '../provider-adapter.js';

@@ -1,0 +1,35 @@
+import { Command } from 'commander';
+import { readEnvironment } from '../config.js';
+import { checkConfig } from './check-config.js';
+import { serve } from './serve.js';
+
+/** `mediagraph [command]`. Resolves with the exit status: 0 well, 2 a faulty configuration, 1 anything else. */
+export async function runCli(argv: readonly string[]): Promise<number> {
+  let status = 0;
+  const configOption = ['--config <file>', 'YAML or JSON configuration; default: the variable MEDIA_CONFIG'] as const;
+  const io = { env: readEnvironment(), stdout: process.stdout, stderr: process.stderr };
+  const program = new Command('mediagraph').description('One federated GraphQL subgraph over the media of messaging providers.');
+  program
+    .command('serve', { isDefault: true })
+    .description('start the server; ready when /readyz answers 200')
+    .option(...configOption)
+    .action(async ({ config }: { config?: string }) => {
+      status = await serve({ ...io, file: config });
+    });
+  program
+    .command('demo')
+    .description('start stand-ins for the providers and a server over them, and show what it answers')
+    .action(async () => {
+      const { demo } = await import('./demo.js');
+      status = await demo(io);
+    });
+  program
+    .command('check-config')
+    .description('check a configuration without starting anything; every fault is told with its path')
+    .option(...configOption)
+    .action(async ({ config }: { config?: string }) => {
+      status = await checkConfig({ ...io, file: config });
+    });
+  await program.parseAsync([...argv]);
+  return status;
+}

@@ -1,0 +1,55 @@
+import { type App, startApp } from '../app.js';
+import { ConfigError, loadConfig } from '../config.js';
+import { createLogger, type Logger } from '../telemetry/logger.js';
+import { EXIT_BAD_CONFIG, formatFaults } from './check-config.js';
+
+export interface ServeOptions {
+  readonly file?: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+}
+
+/** Runs until SIGTERM or SIGINT, then drains. SIGHUP reads the API keys of the file anew. */
+export async function serve({ file, env, stdout, stderr }: ServeOptions): Promise<number> {
+  try {
+    const config = await loadConfig({ file, env });
+    const logger = createLogger(config.log);
+    const app = await startApp({ config, logger });
+    stdout.write(`mediagraph listens at ${app.url}\n`);
+    const reload = () => void reloadConfig({ file, env }, app, logger);
+    process.on('SIGHUP', reload);
+    await untilSignal();
+    process.off('SIGHUP', reload);
+    await app.close();
+    return 0;
+  } catch (thrown) {
+    if (thrown instanceof ConfigError) {
+      stderr.write(formatFaults(thrown));
+      return EXIT_BAD_CONFIG;
+    }
+    stderr.write(`mediagraph could not start: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
+    return 1;
+  }
+}
+
+async function reloadConfig(source: { file?: string; env: NodeJS.ProcessEnv }, app: App, logger: Logger): Promise<void> {
+  try {
+    app.reload(await loadConfig(source));
+    logger.info('API keys were read anew');
+  } catch (thrown) {
+    const faults = thrown instanceof ConfigError ? thrown.faults : undefined;
+    logger.error({ err: faults ? undefined : thrown, faults }, 'the configuration was not read anew; what was in force stays');
+  }
+}
+
+/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
+export function untilSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = () => {
+      process.off('SIGTERM', stop).off('SIGINT', stop);
+      resolve();
+    };
+    process.on('SIGTERM', stop).on('SIGINT', stop);
+  });
+}

@@ -1,0 +1,60 @@
+import type { ProviderName } from '../model/channel.js';
+import type { OriginPools } from '../net/origin-pools.js';
+import { type CallPolicy, ProviderHttpClient } from '../net/provider-http-client.js';
+import { AddressPolicy } from '../net/public-address.js';
+import { SafeFetch } from '../net/safe-fetch.js';
+import { judgeRedirect } from '../net/url-policy.js';
+import type { AdapterContext } from './adapter-context.js';
+import { ChannelDirectory } from './channel-directory.js';
+import type { ChannelSettings } from './channel-schema.js';
+import { createAdapter } from './registry.js';
+
+export interface ConnectOptions {
+  readonly channels: readonly ChannelSettings[];
+  readonly providers: Readonly<Record<ProviderName, CallPolicy>>;
+  readonly network: { readonly allowPrivate: readonly string[]; readonly allowedPorts: readonly number[] };
+  readonly upload: { readonly maxBytes: number };
+}
+
+export interface ConnectedProviders {
+  readonly directory: ChannelDirectory;
+  /** Ends the connections of the guarded fetches; those of the pools are their owner's. */
+  close(): Promise<void>;
+}
+
+export const USER_AGENT = 'mediagraph (+https://www.npmjs.com/package/mediagraph)';
+
+/** An adapter for every channel, each with its own credentials, bounds and address policy. Opens no connection yet. */
+export function connectChannels(options: ConnectOptions, pools: OriginPools): ConnectedProviders {
+  const fetches: SafeFetch[] = [];
+  const connected = options.channels.map((channel) => {
+    const { context, safeFetch } = contextFor(channel, options, pools);
+    fetches.push(safeFetch);
+    const { id, tenant, provider } = channel;
+    return { id, tenant, provider, adapter: createAdapter(channel, context) };
+  });
+  return {
+    directory: new ChannelDirectory(connected),
+    close: async () => {
+      await Promise.all(fetches.map((safeFetch) => safeFetch.close()));
+    },
+  };
+}
+
+function contextFor(channel: ChannelSettings, options: ConnectOptions, pools: OriginPools): { context: AdapterContext; safeFetch: SafeFetch } {
+  const { baseUrl } = channel;
+  const callPolicy = options.providers[channel.provider];
+  const { timeoutMs } = callPolicy;
+  const { allowPrivate, allowedPorts } = options.network;
+  const policy = new AddressPolicy({ allowPrivate: [...allowPrivate, ...channel.options.allowPrivate], allowedPorts });
+  const safeFetch = new SafeFetch({ policy, headersTimeoutMs: timeoutMs, silenceTimeoutMs: timeoutMs, userAgent: USER_AGENT });
+  const context: AdapterContext = {
+    createHttpClient: (credentials) =>
+      new ProviderHttpClient({ baseUrl, policy: callPolicy, pools, headers: { 'user-agent': USER_AGENT, ...credentials } }),
+    safeFetch,
+    judgeRedirect: (location, path) => judgeRedirect(location, new URL(path, baseUrl), policy),
+    maxDownloadBytes: options.upload.maxBytes,
+    timeoutMs,
+  };
+  return { context, safeFetch };
+}
