@@ -10,7 +10,7 @@ import { MediaLookup } from './media/lookup.js';
 import { UrlSigner } from './media/signed-url.js';
 import { decodeMediaId } from './model/ids.js';
 import { OriginPools } from './net/origin-pools.js';
-import { connectChannels, type ConnectedProviders } from './providers/connect-channels.js';
+import { type ConnectedProviders, connectChannels } from './providers/connect-channels.js';
 import { ApiKeys, type Authenticate, openToAll } from './server/authenticate.js';
 import { registerDeliveryRoute } from './server/delivery-route.js';
 import { type OperationStart, registerGraphQLRoute } from './server/graphql-route.js';
@@ -52,7 +52,14 @@ export async function startApp({ config, logger = createLogger(config.log) }: Ap
     logger,
   });
   const http = createHttpServer({ logger, trustProxy: config.server.trustProxy });
-  registerRoutes(http, { config, providers, urls, servers, isReady: () => state.ready, authenticate: authenticator(config, apiKeys) });
+  registerRoutes(http, {
+    config,
+    providers,
+    urls,
+    servers,
+    isReady: () => state.ready,
+    authenticate: authenticator(config, apiKeys),
+  });
   state.url = await http.listen({ host: config.server.host, port: config.server.port });
   state.ready = true;
   logger.info({ url: state.url, channels: config.channels.length }, 'listening');
@@ -78,7 +85,10 @@ interface Routed {
   readonly authenticate: Authenticate;
 }
 
-function registerRoutes(http: FastifyInstance, { config, providers, urls, servers, isReady, authenticate }: Routed): void {
+function registerRoutes(
+  http: FastifyInstance,
+  { config, providers, urls, servers, isReady, authenticate }: Routed,
+): void {
   const { directory } = providers;
   const lookup = new MediaLookup(directory);
   registerHealthRoutes(http, { isReady });
@@ -102,7 +112,8 @@ function registerRoutes(http: FastifyInstance, { config, providers, urls, server
     urls,
     delivery: new MediaDelivery(directory),
     visibility: config.delivery.visibility,
-    allowedOrigins: (mediaId) => allowedOrigins(config, directory.findForSignedLink(decodeMediaId(mediaId)?.channelId ?? '')?.tenant),
+    allowedOrigins: (mediaId) =>
+      allowedOrigins(config, directory.findForSignedLink(decodeMediaId(mediaId)?.channelId ?? '')?.tenant),
   });
 }
 
@@ -131,7 +142,11 @@ function createUrlSigner({ delivery, server }: Config, logger: Logger, listening
     logger.warn('delivery.signingKeys is not set: links end with this process and no other replica knows them');
     keys = [{ id: 'ephemeral', secret: randomBytes(32).toString('base64url') }];
   }
-  return new UrlSigner({ keys, baseUrl: () => delivery.baseUrl ?? server.publicUrl ?? listeningAt(), ttlMs: delivery.urlTtlMs });
+  return new UrlSigner({
+    keys,
+    baseUrl: () => delivery.baseUrl ?? server.publicUrl ?? listeningAt(),
+    ttlMs: delivery.urlTtlMs,
+  });
 }
 
 async function drain(http: FastifyInstance, logger: Logger): Promise<void> {

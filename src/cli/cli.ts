@@ -1,6 +1,7 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { readEnvironment } from '../config.js';
 import { checkConfig } from './check-config.js';
+import { MESSAGE_IDS, type PrintSchemaOptions, printSchema } from './print-schema.js';
 import { serve } from './serve.js';
 
 /** `mediagraph [command]`. Resolves with the exit status: 0 well, 2 a faulty configuration, 1 anything else. */
@@ -8,7 +9,9 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   let status = 0;
   const configOption = ['--config <file>', 'YAML or JSON configuration; default: the variable MEDIA_CONFIG'] as const;
   const io = { env: readEnvironment(), stdout: process.stdout, stderr: process.stderr };
-  const program = new Command('mediagraph').description('One federated GraphQL subgraph over the media of messaging providers.');
+  const program = new Command('mediagraph').description(
+    'One federated GraphQL subgraph over the media of messaging providers.',
+  );
   program
     .command('serve', { isDefault: true })
     .description('start the server; ready when /readyz answers 200')
@@ -29,6 +32,19 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .option(...configOption)
     .action(async ({ config }: { config?: string }) => {
       status = await checkConfig({ ...io, file: config });
+    });
+  program
+    .command('schema')
+    .description("print the subgraph's SDL, as a composition or a schema registry takes it")
+    .addOption(
+      new Option('--message-ids <mode>', 'as federation.messageIds of the configuration')
+        .choices(MESSAGE_IDS)
+        .default('transparent'),
+    )
+    .option('--output <file>', 'write a file instead of standard output')
+    .option('--check <file>', 'write nothing; exit with 1 unless the file holds what would be written')
+    .action(async (options: Pick<PrintSchemaOptions, 'messageIds' | 'output' | 'check'>) => {
+      status = await printSchema({ ...io, ...options });
     });
   await program.parseAsync([...argv]);
   return status;

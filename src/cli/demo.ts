@@ -1,1 +1,3 @@
-export async function demo(_io: unknown): Promise<number> { return 0; }
+export async function demo(_io: unknown): Promise<number> {
+  return 0;
+}

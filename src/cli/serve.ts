@@ -33,13 +33,20 @@ export async function serve({ file, env, stdout, stderr }: ServeOptions): Promis
   }
 }
 
-async function reloadConfig(source: { file?: string; env: NodeJS.ProcessEnv }, app: App, logger: Logger): Promise<void> {
+async function reloadConfig(
+  source: { file?: string; env: NodeJS.ProcessEnv },
+  app: App,
+  logger: Logger,
+): Promise<void> {
   try {
     app.reload(await loadConfig(source));
     logger.info('API keys were read anew');
   } catch (thrown) {
     const faults = thrown instanceof ConfigError ? thrown.faults : undefined;
-    logger.error({ err: faults ? undefined : thrown, faults }, 'the configuration was not read anew; what was in force stays');
+    logger.error(
+      { err: faults ? undefined : thrown, faults },
+      'the configuration was not read anew; what was in force stays',
+    );
   }
 }
 

@@ -1,5 +1,5 @@
 import { Ctx, FieldResolver, Query, Resolver, Root } from 'type-graphql';
-import { capabilitiesOf, type ChannelCapabilities } from '../providers/capabilities.js';
+import { type ChannelCapabilities, capabilitiesOf } from '../providers/capabilities.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import { type GraphQLContext, requireScope } from './context.js';
 import { MediaChannelCapabilitiesType, MediaChannelType } from './types/channel-type.js';

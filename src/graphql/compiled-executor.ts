@@ -1,4 +1,14 @@
-import { type DocumentNode, execute, type ExecutionResult, getOperationAST, getVariableValues, GraphQLError, type GraphQLSchema, Kind, visit } from 'graphql';
+import {
+  type DocumentNode,
+  type ExecutionResult,
+  execute,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  getVariableValues,
+  Kind,
+  visit,
+} from 'graphql';
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
 import { LRUCache } from 'lru-cache';
 
@@ -27,7 +37,13 @@ export class CompiledExecutor {
     const { document, operationName, variables, context } = operation;
     const compiled = this.#compile(operation);
     if (compiled === 'interpret') {
-      return execute({ schema: this.schema, document, operationName, variableValues: variables, contextValue: context });
+      return execute({
+        schema: this.schema,
+        document,
+        operationName,
+        variableValues: variables,
+        contextValue: context,
+      });
     }
     const definitions = getOperationAST(document, operationName)?.variableDefinitions ?? [];
     if (definitions.length > 0) {
@@ -56,7 +72,10 @@ function introspects(document: DocumentNode): boolean {
       if (node.name.value === '__schema' || node.name.value === '__type') found = true;
     },
   });
-  return found || document.definitions.some((one) => one.kind === Kind.OPERATION_DEFINITION && one.operation === 'subscription');
+  return (
+    found ||
+    document.definitions.some((one) => one.kind === Kind.OPERATION_DEFINITION && one.operation === 'subscription')
+  );
 }
 
 // Private: graphql-jit's errors look like GraphQLError but lack `extensions`, which everyone else counts on.

@@ -1,6 +1,6 @@
+import type { UrlSigner } from '../media/signed-url.js';
 import type { Caller, Scope } from '../model/caller.js';
 import { MediagraphError } from '../model/errors.js';
-import type { UrlSigner } from '../media/signed-url.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { MediaLoaders } from './loaders.js';
 import type { MessageIds } from './message-source.js';

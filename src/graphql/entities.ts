@@ -15,7 +15,11 @@ const representation = z.discriminatedUnion('__typename', [
   z.object({ __typename: z.literal('Media'), id: z.string() }),
   z.object({ __typename: z.literal('MediaChannel'), id: z.string() }),
 ]);
-const messagePair = z.object({ __typename: z.literal('Message'), channelId: z.string(), providerMessageId: z.string() });
+const messagePair = z.object({
+  __typename: z.literal('Message'),
+  channelId: z.string(),
+  providerMessageId: z.string(),
+});
 
 type Entity = MessageSource | (Media & { __typename: 'Media' }) | (ConnectedChannel & { __typename: 'MediaChannel' });
 type Resolved = Entity | null | Error | Promise<Entity | null>;
@@ -24,7 +28,11 @@ type Resolved = Entity | null | Error | Promise<Entity | null>;
  * `_entities`. Stands in for the library's own resolver, which makes three promises per representation and fails the
  * whole list for one of an unknown type; here each answers for itself.
  */
-export function resolveEntities(_source: unknown, args: { representations: unknown[] }, context: GraphQLContext): Resolved[] {
+export function resolveEntities(
+  _source: unknown,
+  args: { representations: unknown[] },
+  context: GraphQLContext,
+): Resolved[] {
   requireScope(context, 'media:read');
   return args.representations.map((one) => {
     try {

@@ -25,11 +25,22 @@ export function createFormatError({ production, onUnexpected }: ErrorFormat) {
   return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
     const original = rootCause(error);
     if (original instanceof MediagraphError) {
-      return { ...withoutExtensions(formatted), message: original.message, extensions: { code: original.code, ...original.details } };
+      return {
+        ...withoutExtensions(formatted),
+        message: original.message,
+        extensions: { code: original.code, ...original.details },
+      };
     }
-    const code = original instanceof GraphQLError && typeof original.extensions.code === 'string' ? original.extensions.code : formatted.extensions?.code;
+    const code =
+      original instanceof GraphQLError && typeof original.extensions.code === 'string'
+        ? original.extensions.code
+        : formatted.extensions?.code;
     const message = production ? withoutSuggestion(formatted.message) : formatted.message;
-    if (typeof code === 'string' && code !== 'INTERNAL_SERVER_ERROR' && (PROTOCOL_CODES.has(code) || OUR_CODES.has(code))) {
+    if (
+      typeof code === 'string' &&
+      code !== 'INTERNAL_SERVER_ERROR' &&
+      (PROTOCOL_CODES.has(code) || OUR_CODES.has(code))
+    ) {
       return { ...withoutExtensions(formatted), message, extensions: { code } };
     }
     // graphql-js raises these itself, before any resolver runs, without an original error: a caller's fault.

@@ -1,5 +1,9 @@
 import { ApolloServer, type ApolloServerOptionsWithGateway, type ApolloServerPlugin } from '@apollo/server';
-import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled, ApolloServerPluginUsageReportingDisabled } from '@apollo/server/plugin/disabled';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+  ApolloServerPluginUsageReportingDisabled,
+} from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace';
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
 import type { GraphQLSchema } from 'graphql';
@@ -59,7 +63,10 @@ async function sharedOptions({ limits, production, logger }: GraphQLServerOption
     hideSchemaDetailsFromClientErrors: production,
     stopOnTerminationSignals: false,
     logger,
-    formatError: createFormatError({ production, onUnexpected: (err) => logger.error({ err }, 'unexpected error in a GraphQL operation') }),
+    formatError: createFormatError({
+      production,
+      onUnexpected: (err) => logger.error({ err }, 'unexpected error in a GraphQL operation'),
+    }),
     parseOptions: { maxTokens: limits.maxTokens + (introspection ? INTROSPECTION_TOKENS : 0) },
     validationRules: [queryLimitsRule(limits)],
     plugins: [ApolloServerPluginCacheControlDisabled(), ApolloServerPluginUsageReportingDisabled(), requestIdInErrors],

@@ -1,8 +1,8 @@
 import DataLoader from 'dataloader';
+import type { MediaLookup } from '../media/lookup.js';
 import type { TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
 import type { Media, MediaDetails, MediaId, MessageKey } from '../model/media.js';
-import type { MediaLookup } from '../media/lookup.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
 
 /** One set per operation. However often an operation names a message or a media, it is asked for once. */
@@ -18,7 +18,9 @@ export function createLoaders(lookup: MediaLookup, tenant: TenantId, options: Ca
   return {
     mediaByMessage: new DataLoader((keys) => lookup.byMessages(tenant, keys, options), { cacheKeyFn: formatMessageId }),
     mediaById: new DataLoader((ids) => lookup.byIds(tenant, ids, options)),
-    mediaDetails: new DataLoader((media) => lookup.details(tenant, media, options), { cacheKeyFn: (media) => media.id }),
+    mediaDetails: new DataLoader((media) => lookup.details(tenant, media, options), {
+      cacheKeyFn: (media) => media.id,
+    }),
     canDescribe: (media) => lookup.canDescribe(media),
   };
 }

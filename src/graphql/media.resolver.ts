@@ -1,9 +1,9 @@
 import { GraphQLDateTimeISO, GraphQLSafeInt } from 'graphql-scalars';
 import { Arg, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 'type-graphql';
-import { MediagraphError } from '../model/errors.js';
-import type { Media, MediaDetails, MediaKind as Kind } from '../model/media.js';
 import { nameInUrl } from '../media/media-name.js';
 import type { Disposition } from '../media/signed-url.js';
+import { MediagraphError } from '../model/errors.js';
+import type { MediaKind as Kind, Media, MediaDetails } from '../model/media.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import { type GraphQLContext, requireScope } from './context.js';
 import { MessageSource } from './message-source.js';
@@ -64,14 +64,20 @@ export class MediaResolver {
       'Signed CDN URL that a browser opens without credentials; null unless status is READY. expiresIn: seconds, 60 to 604800; never beyond expiresAt.',
   })
   url(
-    @Arg('disposition', () => MediaDisposition, { defaultValue: MediaDisposition.INLINE }) disposition: keyof typeof MediaDisposition,
+    @Arg('disposition', () => MediaDisposition, { defaultValue: MediaDisposition.INLINE })
+    disposition: keyof typeof MediaDisposition,
     @Arg('expiresIn', () => Int, { nullable: true }) expiresIn: number | null,
     @Root() media: Media,
     @Ctx() context: GraphQLContext,
   ): string | null {
     if (media.status !== 'READY') return null;
     const expiresAt = context.urls.expiry(context.now, ttlMs(expiresIn), media.expiresAt);
-    return context.urls.sign({ mediaId: media.id, filename: nameInUrl(media), disposition: DISPOSITIONS[disposition], expiresAt });
+    return context.urls.sign({
+      mediaId: media.id,
+      filename: nameInUrl(media),
+      disposition: DISPOSITIONS[disposition],
+      expiresAt,
+    });
   }
 
   @FieldResolver(() => GraphQLDateTimeISO, {
@@ -113,7 +119,10 @@ function detail<Name extends keyof MediaDetails>(
 function ttlMs(expiresIn: number | null | undefined): number | undefined {
   if (expiresIn === null || expiresIn === undefined) return undefined;
   if (expiresIn < MIN_EXPIRES_IN_S || expiresIn > MAX_EXPIRES_IN_S) {
-    throw new MediagraphError('BAD_USER_INPUT', `expected expiresIn between ${MIN_EXPIRES_IN_S} and ${MAX_EXPIRES_IN_S} seconds, got ${expiresIn}`);
+    throw new MediagraphError(
+      'BAD_USER_INPUT',
+      `expected expiresIn between ${MIN_EXPIRES_IN_S} and ${MAX_EXPIRES_IN_S} seconds, got ${expiresIn}`,
+    );
   }
   return expiresIn * 1000;
 }

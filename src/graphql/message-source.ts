@@ -39,7 +39,11 @@ export class MessageSource {
   /** @throws MediagraphError BAD_USER_INPUT, MESSAGE_NOT_FOUND */
   get knownKey(): MessageKey {
     const { key } = this;
-    if (!key) throw new MediagraphError('MESSAGE_NOT_FOUND', 'expected the id of a message of your channels, got one that none of them knows');
+    if (!key)
+      throw new MediagraphError(
+        'MESSAGE_NOT_FOUND',
+        'expected the id of a message of your channels, got one that none of them knows',
+      );
     return key;
   }
 }

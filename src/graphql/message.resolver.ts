@@ -1,6 +1,6 @@
 import { Arg, Ctx, FieldResolver, ID, Query, Resolver, Root } from 'type-graphql';
 import { MediagraphError } from '../model/errors.js';
-import type { Media, MediaKind as Kind } from '../model/media.js';
+import type { MediaKind as Kind, Media } from '../model/media.js';
 import { type GraphQLContext, requireScope } from './context.js';
 import { kindOf } from './media.resolver.js';
 import { MessageSource } from './message-source.js';
@@ -18,7 +18,8 @@ export class MessageResolver {
   })
   messagesWithMedia(@Arg('ids', () => [ID]) ids: string[], @Ctx() context: GraphQLContext): MessageSource[] {
     requireScope(context, 'media:read');
-    if (ids.length > MAX_IDS) throw new MediagraphError('BAD_USER_INPUT', `expected at most ${MAX_IDS} ids, got ${ids.length}`);
+    if (ids.length > MAX_IDS)
+      throw new MediagraphError('BAD_USER_INPUT', `expected at most ${MAX_IDS} ids, got ${ids.length}`);
     return ids.map((id) => MessageSource.fromId(id));
   }
 

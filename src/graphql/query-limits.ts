@@ -37,14 +37,19 @@ export function queryLimitsRule(limits: QueryLimits): ValidationRule {
     Document: {
       enter(document) {
         const tokens = countTokens(document.loc?.startToken) - introspectionTokens(context);
-        if (tokens > limits.maxTokens) context.reportError(tooComplex(`expected at most ${limits.maxTokens} tokens, got ${tokens}`));
+        if (tokens > limits.maxTokens)
+          context.reportError(tooComplex(`expected at most ${limits.maxTokens} tokens, got ${tokens}`));
       },
     },
     OperationDefinition: {
       enter(operation) {
         const { depth, aliases } = new CostMeter(context).ofOperation(operation);
-        if (depth > limits.maxDepth) context.reportError(tooComplex(`expected at most ${limits.maxDepth} levels of fields, got ${depth}`, operation));
-        if (aliases > limits.maxAliases) context.reportError(tooComplex(`expected at most ${limits.maxAliases} aliases, got ${aliases}`, operation));
+        if (depth > limits.maxDepth)
+          context.reportError(
+            tooComplex(`expected at most ${limits.maxDepth} levels of fields, got ${depth}`, operation),
+          );
+        if (aliases > limits.maxAliases)
+          context.reportError(tooComplex(`expected at most ${limits.maxAliases} aliases, got ${aliases}`, operation));
       },
     },
   });

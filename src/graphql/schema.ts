@@ -6,8 +6,8 @@ import { buildSchemaSync, createResolversMap } from 'type-graphql';
 import { ChannelResolver } from './channel.resolver.js';
 import { resolveEntities } from './entities.js';
 import { MediaResolver } from './media.resolver.js';
-import type { MessageIds } from './message-source.js';
 import { MessageResolver } from './message.resolver.js';
+import type { MessageIds } from './message-source.js';
 
 const LINK = `extend schema
   @link(url: "https://specs.apollo.dev/federation/v2.5", import: ["@key", "@shareable", "@tag", "@inaccessible"])
@@ -24,7 +24,10 @@ export function printSubgraphSdl(messageIds: MessageIds = 'transparent'): string
 export function createSubgraphSchema(messageIds: MessageIds): GraphQLSchema {
   const decorated = buildDecoratedSchema();
   // The two libraries describe the same map of resolvers with types that differ in their index signatures.
-  const module = { typeDefs: subgraphDocument(decorated, messageIds), resolvers: createResolversMap(decorated) } as SubgraphModule;
+  const module = {
+    typeDefs: subgraphDocument(decorated, messageIds),
+    resolvers: createResolversMap(decorated),
+  } as SubgraphModule;
   const schema = buildSubgraphSchema(module);
   const entities = schema.getQueryType()?.getFields()._entities;
   if (entities) entities.resolve = resolveEntities;
@@ -33,7 +36,11 @@ export function createSubgraphSchema(messageIds: MessageIds): GraphQLSchema {
 
 // Private: without checks of its own, since those know nothing of federation's directives.
 function buildDecoratedSchema(): GraphQLSchema {
-  return buildSchemaSync({ resolvers: [MessageResolver, MediaResolver, ChannelResolver], skipCheck: true, validate: false });
+  return buildSchemaSync({
+    resolvers: [MessageResolver, MediaResolver, ChannelResolver],
+    skipCheck: true,
+    validate: false,
+  });
 }
 
 function subgraphDocument(decorated: GraphQLSchema, messageIds: MessageIds): DocumentNode {

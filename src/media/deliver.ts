@@ -28,14 +28,19 @@ export class MediaDelivery {
   async open(grant: MediaGrant, options: CallOptions): Promise<Delivery> {
     const parts = decodeMediaId(grant.mediaId);
     const channel = parts && this.channels.findForSignedLink(parts.channelId);
-    if (!parts || !channel?.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
+    if (!parts || !channel?.adapter.openMedia)
+      throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
     const stream = await channel.adapter.openMedia({ ...parts, downloadUrl: null }, options);
     const { head, body } = await peek(stream.body, SNIFF_BYTES);
     const mimeType = await sniffMimeType(head, stream.declaredMimeType);
     if (contradicts(stream, mimeType)) {
       body.destroy();
       const { provider, id: channelId } = channel;
-      throw new MediagraphError('PROVIDER_PROTOCOL', `expected ${stream.declaredMimeType} from the provider, got a page`, { provider, channelId });
+      throw new MediagraphError(
+        'PROVIDER_PROTOCOL',
+        `expected ${stream.declaredMimeType} from the provider, got a page`,
+        { provider, channelId },
+      );
     }
     return {
       body,
@@ -50,7 +55,11 @@ export class MediaDelivery {
 
 // Private: a log-in or error page under a picture's name is no media at all.
 function contradicts({ declaredMimeType }: ByteStream, mimeType: string): boolean {
-  return mimeType === 'text/html' && declaredMimeType !== null && !/^(text\/|application\/(xhtml|xml))/.test(declaredMimeType);
+  return (
+    mimeType === 'text/html' &&
+    declaredMimeType !== null &&
+    !/^(text\/|application\/(xhtml|xml))/.test(declaredMimeType)
+  );
 }
 
 // Private: the name in the URL, unless it only says what kind of media this is and the provider knows better.

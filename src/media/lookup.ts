@@ -1,7 +1,14 @@
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { toError } from '../model/errors.js';
 import { decodeMediaId, encodeMediaId, formatMessageId } from '../model/ids.js';
-import { type Media, type MediaDetails, type MediaId, type MessageKey, type ProviderMedia, UNKNOWN_DETAILS } from '../model/media.js';
+import {
+  type Media,
+  type MediaDetails,
+  type MediaId,
+  type MessageKey,
+  type ProviderMedia,
+  UNKNOWN_DETAILS,
+} from '../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
 
@@ -17,7 +24,10 @@ export class MediaLookup {
   ): Promise<Array<readonly Media[] | Error>> {
     return this.#perChannel(tenant, keys, async (channel, ofChannel) => {
       if (!channel.adapter.listMedia) return ofChannel.map(() => []);
-      const listed = await channel.adapter.listMedia(ofChannel.map((key) => key.providerMessageId), options);
+      const listed = await channel.adapter.listMedia(
+        ofChannel.map((key) => key.providerMessageId),
+        options,
+      );
       return listed.map((media) => (media instanceof Error ? media : media.map((one) => toMedia(channel, one))));
     });
   }
@@ -46,7 +56,9 @@ export class MediaLookup {
   /** What listing did not tell. A provider that knows no more leaves it unknown. */
   async details(tenant: TenantId, media: readonly Media[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
     return this.#perChannel(tenant, media, async (channel, ofChannel) =>
-      channel.adapter.describeMedia ? channel.adapter.describeMedia(ofChannel, options) : ofChannel.map(() => UNKNOWN_DETAILS),
+      channel.adapter.describeMedia
+        ? channel.adapter.describeMedia(ofChannel, options)
+        : ofChannel.map(() => UNKNOWN_DETAILS),
     );
   }
 

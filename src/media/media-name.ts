@@ -1,5 +1,5 @@
-import { extensionOf } from '../model/mime-type.js';
 import type { Media } from '../model/media.js';
+import { extensionOf } from '../model/mime-type.js';
 
 const MAX_NAME_CHARACTERS = 100;
 
@@ -36,7 +36,9 @@ const SYNONYMS = new Map([
 ]);
 
 const KNOWN_EXTENSIONS = new Set(
-  'jpg jpeg png gif webp avif heic heif bmp tif tiff svg mp4 m4v 3gp mov webm mpg mpeg ogg oga opus mp3 m4a aac amr wav mid pdf zip json xml doc xls ppt docx xlsx pptx txt html htm csv vcf ics bin dat file exe'.split(' '),
+  'jpg jpeg png gif webp avif heic heif bmp tif tiff svg mp4 m4v 3gp mov webm mpg mpeg ogg oga opus mp3 m4a aac amr wav mid pdf zip json xml doc xls ppt docx xlsx pptx txt html htm csv vcf ics bin dat file exe'.split(
+    ' ',
+  ),
 );
 
 /**

@@ -11,14 +11,17 @@ export const SNIFF_BYTES = 4_100;
 export async function sniffMimeType(head: Buffer, declared: string | null): Promise<string> {
   const found = await fileTypeFromBuffer(head).catch(() => undefined);
   const claim = normalizeMimeType(declared);
-  if (found) return refine(normalizeMimeType(found.mime) ?? 'application/octet-stream', claim);
+  // file-type knows some texts by their first word; which text it is, markup above all, is decided below.
+  if (found && !/^text\/|xml$/.test(found.mime))
+    return refine(normalizeMimeType(found.mime) ?? 'application/octet-stream', claim);
   return isText(head) ? textType(head, claim) : 'application/octet-stream';
 }
 
 /** Containers whose signature is shared: the claim chooses among what they may hold. */
 const CONTAINED: Readonly<Record<string, RegExp>> = {
   'application/x-cfb': /^application\/(msword|vnd\.ms-(excel|powerpoint|outlook))$/,
-  'application/zip': /^application\/(vnd\.openxmlformats-officedocument\.[a-z.]+|vnd\.oasis\.opendocument\.[a-z]+|epub\+zip)$/,
+  'application/zip':
+    /^application\/(vnd\.openxmlformats-officedocument\.[a-z.]+|vnd\.oasis\.opendocument\.[a-z]+|epub\+zip)$/,
   'video/mp4': /^audio\/mp4$/,
   'video/3gpp': /^audio\/3gpp$/,
   'audio/ogg': /^audio\/ogg$/,
@@ -46,9 +49,19 @@ function isText(head: Buffer): boolean {
 
 /** Markup is called what it is, so that nobody serves it inline for a lie (WHATWG MIME Sniffing, section 7.1). */
 function textType(head: Buffer, claim: string | null): string {
-  const start = head.toString('utf8').replace(/^\ufeff/, '').trimStart().slice(0, 1_024).toLowerCase();
+  const start = head
+    .toString('utf8')
+    .replace(/^\ufeff/, '')
+    .trimStart()
+    .slice(0, 1_024)
+    .toLowerCase();
   if (/^(<!--[\s\S]*?-->\s*|<\?xml[^>]*>\s*|<!doctype svg[^>]*>\s*)*<svg[\s>]/.test(start)) return 'image/svg+xml';
-  if (/^(<!--[\s\S]*?-->\s*)*<(!doctype html|html|head|body|script|iframe|h1|div|font|table|a|style|title|b|br|p)[\s>]/.test(start)) return 'text/html';
+  if (
+    /^(<!--[\s\S]*?-->\s*)*<(!doctype html|html|head|body|script|iframe|h1|div|font|table|a|style|title|b|br|p)[\s>]/.test(
+      start,
+    )
+  )
+    return 'text/html';
   if (start.startsWith('<?xml') || start.startsWith('<!doctype')) return 'application/xml';
   if (start.startsWith('begin:vcard')) return 'text/vcard; charset=utf-8';
   if (start.startsWith('begin:vcalendar')) return 'text/calendar; charset=utf-8';

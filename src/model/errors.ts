@@ -64,5 +64,7 @@ export class MediagraphError extends Error {
 
 /** Any thrown value as an Error, for places that must hand one on (a DataLoader batch). */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`expected an Error to be thrown, got ${typeof thrown}`, { cause: thrown });
+  return thrown instanceof Error
+    ? thrown
+    : new Error(`expected an Error to be thrown, got ${typeof thrown}`, { cause: thrown });
 }

@@ -57,14 +57,19 @@ export function faultOfPathPart(text: string, maxBytes: number): string | null {
 function hasDotSegment(text: string): boolean {
   for (let decoded = text; ; ) {
     if (decoded.split(/[/\\]/).some((part) => part === '.' || part === '..')) return true;
-    const next = decoded.replace(/%(2e|2f|5c|25)/gi, (encoded) => String.fromCharCode(Number.parseInt(encoded.slice(1), 16)));
+    const next = decoded.replace(/%(2e|2f|5c|25)/gi, (encoded) =>
+      String.fromCharCode(Number.parseInt(encoded.slice(1), 16)),
+    );
     if (next === decoded) return false;
     decoded = next;
   }
 }
 
 function badMessageId(came: string): MediagraphError {
-  return new MediagraphError('BAD_USER_INPUT', `expected a message id such as "<channelId>:<providerMessageId>", got ${came}`);
+  return new MediagraphError(
+    'BAD_USER_INPUT',
+    `expected a message id such as "<channelId>:<providerMessageId>", got ${came}`,
+  );
 }
 
 /** What a media id stands for: the same on every replica, with or without a catalogue. */

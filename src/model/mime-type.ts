@@ -6,7 +6,8 @@ export function essenceOf(mimeType: string): string {
 }
 
 const TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
-const PARAMETERS = /^(\s*;\s*[A-Za-z0-9!#$&^_.+-]{1,64}=("[\x20-\x21\x23-\x5b\x5d-\x7e]{0,128}"|[A-Za-z0-9!#$&^_.+'-]{1,128}))*\s*;?\s*$/;
+const PARAMETERS =
+  /^(\s*;\s*[A-Za-z0-9!#$&^_.+-]{1,64}=("[\x20-\x21\x23-\x5b\x5d-\x7e]{0,128}"|[A-Za-z0-9!#$&^_.+'-]{1,128}))*\s*;?\s*$/;
 
 /** Names that providers use for a type which has a registered one. */
 const ALIASES: Readonly<Record<string, string>> = {

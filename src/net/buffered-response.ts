@@ -82,7 +82,9 @@ class BufferingHandler implements Dispatcher.DispatchHandler {
   #fail(error: unknown): void {
     if (!this.#settle()) return;
     this.reject(error);
-    this.#controller?.abort(error instanceof Error ? error : new NetError('CONNECTION', 'call abandoned', { cause: error }));
+    this.#controller?.abort(
+      error instanceof Error ? error : new NetError('CONNECTION', 'call abandoned', { cause: error }),
+    );
   }
 
   // Private: true for the first outcome alone.

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   BrokenCircuitError,
   bulkhead,
-  circuitBreaker,
   ConsecutiveBreaker,
+  circuitBreaker,
   ExponentialBackoff,
   handleWhen,
   type IPolicy,
@@ -144,7 +144,8 @@ export class ProviderHttpClient {
       return await this.#guard.execute(send, signal);
     } catch (thrown) {
       if (thrown instanceof TaskCancelledError || signal?.aborted) throw signal?.reason ?? thrown;
-      if (thrown instanceof BrokenCircuitError) return new NetError('CIRCUIT_OPEN', 'too many calls failed in a row', { cause: thrown });
+      if (thrown instanceof BrokenCircuitError)
+        return new NetError('CIRCUIT_OPEN', 'too many calls failed in a row', { cause: thrown });
       return toNetError(thrown);
     }
   }
@@ -155,8 +156,11 @@ export class ProviderHttpClient {
 }
 
 function isOutage(outcome: unknown): boolean {
-  if (outcome instanceof NetError) return outcome.code === 'TIMEOUT' || outcome.code === 'CONNECTION' || outcome.code === 'BAD_RESPONSE';
-  return typeof outcome === 'object' && outcome !== null && 'statusCode' in outcome && Number(outcome.statusCode) >= 500;
+  if (outcome instanceof NetError)
+    return outcome.code === 'TIMEOUT' || outcome.code === 'CONNECTION' || outcome.code === 'BAD_RESPONSE';
+  return (
+    typeof outcome === 'object' && outcome !== null && 'statusCode' in outcome && Number(outcome.statusCode) >= 500
+  );
 }
 
 // Private: how long to wait before the next attempt; null = this outcome is final.

@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { pipeline, type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { byteLimit, silenceLimit, tooLarge } from './byte-limit.js';
-import { NetError, toNetError } from './net-error.js';
+import { tooLarge } from './byte-limit.js';
+import { CallClock } from './call-clock.js';
+import { type BodyLimits, discard, limitBody } from './limited-body.js';
 
 /** Headers that came, and the bytes as they come. Whoever holds it drains or destroys `body`. */
 export interface StreamedResponse {
@@ -11,12 +12,9 @@ export interface StreamedResponse {
   readonly body: Readable;
 }
 
-export interface StreamLimits {
+export interface StreamLimits extends BodyLimits {
   /** Until the headers. */
   readonly timeoutMs: number;
-  /** The longest pause within the body, while somebody reads it. */
-  readonly silenceTimeoutMs: number;
-  readonly maxBytes: number;
   readonly signal?: AbortSignal;
 }
 
@@ -28,34 +26,21 @@ export interface StreamLimits {
 export async function openStream(
   dispatcher: Dispatcher,
   request: Dispatcher.RequestOptions,
-  { timeoutMs, silenceTimeoutMs, maxBytes, signal }: StreamLimits,
+  limits: StreamLimits,
 ): Promise<StreamedResponse> {
-  const controller = new AbortController();
-  let reason: unknown = null;
-  const abort = (why: unknown) => {
-    reason ??= why;
-    controller.abort(why);
-  };
-  const onCallerAbort = () => abort(signal?.reason);
-  signal?.addEventListener('abort', onCallerAbort, { once: true });
-  const release = () => signal?.removeEventListener('abort', onCallerAbort);
-  const timer = setTimeout(() => abort(new NetError('TIMEOUT', `no headers within ${timeoutMs} ms`)), timeoutMs);
+  const call = new CallClock(limits.signal, limits.timeoutMs, undefined);
   try {
-    const { statusCode, headers, body } = await dispatcher.request({ ...request, signal: controller.signal });
-    if (statusCode < 300 && Number(headers['content-length'] ?? 0) > maxBytes) {
-      body.on('error', () => {}).destroy();
-      throw tooLarge(maxBytes);
+    call.throwIfAborted();
+    const sent = dispatcher.request({ ...request, signal: call.signal });
+    const { statusCode, headers, body } = await call.orAbort(sent, (late) => discard(late.body));
+    call.headersArrived();
+    if (statusCode < 300 && Number(headers['content-length'] ?? 0) > limits.maxBytes) {
+      discard(body);
+      throw tooLarge(limits.maxBytes);
     }
-    const limited = byteLimit(maxBytes);
-    // First in line, so that the reader meets our error and not undici's.
-    body.once('error', (error) => limited.destroy(reason instanceof Error ? reason : toNetError(error)));
-    limited.on('error', () => {}).once('close', release);
-    pipeline(body, silenceLimit(silenceTimeoutMs), limited, () => {});
-    return { statusCode, headers, body: limited };
+    return { statusCode, headers, body: limitBody(body, limits, call) };
   } catch (thrown) {
-    release();
-    throw reason ?? toNetError(thrown);
-  } finally {
-    clearTimeout(timer);
+    call.end();
+    throw call.reasonOr(thrown);
   }
 }

@@ -23,7 +23,10 @@ export class ChannelDirectory {
   /** @throws MediagraphError CHANNEL_NOT_FOUND */
   get(tenant: TenantId, id: ChannelId): ConnectedChannel {
     const channel = this.find(tenant, id);
-    if (!channel) throw new MediagraphError('CHANNEL_NOT_FOUND', 'expected the id of one of your channels, got an unknown one', { channelId: id });
+    if (!channel)
+      throw new MediagraphError('CHANNEL_NOT_FOUND', 'expected the id of one of your channels, got an unknown one', {
+        channelId: id,
+      });
     return channel;
   }
 

@@ -41,16 +41,30 @@ export function connectChannels(options: ConnectOptions, pools: OriginPools): Co
   };
 }
 
-function contextFor(channel: ChannelSettings, options: ConnectOptions, pools: OriginPools): { context: AdapterContext; safeFetch: SafeFetch } {
+function contextFor(
+  channel: ChannelSettings,
+  options: ConnectOptions,
+  pools: OriginPools,
+): { context: AdapterContext; safeFetch: SafeFetch } {
   const { baseUrl } = channel;
   const callPolicy = options.providers[channel.provider];
   const { timeoutMs } = callPolicy;
   const { allowPrivate, allowedPorts } = options.network;
   const policy = new AddressPolicy({ allowPrivate: [...allowPrivate, ...channel.options.allowPrivate], allowedPorts });
-  const safeFetch = new SafeFetch({ policy, headersTimeoutMs: timeoutMs, silenceTimeoutMs: timeoutMs, userAgent: USER_AGENT });
+  const safeFetch = new SafeFetch({
+    policy,
+    headersTimeoutMs: timeoutMs,
+    silenceTimeoutMs: timeoutMs,
+    userAgent: USER_AGENT,
+  });
   const context: AdapterContext = {
     createHttpClient: (credentials) =>
-      new ProviderHttpClient({ baseUrl, policy: callPolicy, pools, headers: { 'user-agent': USER_AGENT, ...credentials } }),
+      new ProviderHttpClient({
+        baseUrl,
+        policy: callPolicy,
+        pools,
+        headers: { 'user-agent': USER_AGENT, ...credentials },
+      }),
     safeFetch,
     judgeRedirect: (location, path) => judgeRedirect(location, new URL(path, baseUrl), policy),
     maxDownloadBytes: options.upload.maxBytes,

@@ -30,14 +30,20 @@ export function toByteStream({ statusCode, headers, body }: Opened, faults: Prov
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') {
     body.destroy();
-    throw faults.protocol('the bytes of a media', 'a compressed body that was not asked for', { upstreamStatus: statusCode });
+    throw faults.protocol('the bytes of a media', 'a compressed body that was not asked for', {
+      upstreamStatus: statusCode,
+    });
   }
   const { mimeType, ...rest } = readMediaHeaders(headers);
   return { body, declaredMimeType: mimeType, ...rest };
 }
 
 /** The headers alone. A range of one byte, since stores that sign their URLs refuse HEAD (the signature names the method). */
-export async function probeMediaUrl(url: string, safeFetch: SafeFetch, { signal }: CallOptions): Promise<MediaHeaders | null> {
+export async function probeMediaUrl(
+  url: string,
+  safeFetch: SafeFetch,
+  { signal }: CallOptions,
+): Promise<MediaHeaders | null> {
   const { statusCode, headers, body } = await safeFetch.open(url, {
     headers: { range: 'bytes=0-0' },
     signal,

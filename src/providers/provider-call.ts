@@ -39,10 +39,17 @@ export class ProviderFaults {
     if (statusCode === 429) {
       const waitMs = retryAfterMs(response.headers['retry-after'], Date.now());
       const wait = waitMs === null ? {} : { retryAfterMs: waitMs };
-      return this.error('PROVIDER_RATE_LIMITED', `the provider's rate limit was reached for ${asked}`, { ...details, ...wait, retryable: true });
+      return this.error('PROVIDER_RATE_LIMITED', `the provider's rate limit was reached for ${asked}`, {
+        ...details,
+        ...wait,
+        retryable: true,
+      });
     }
     if (statusCode >= 500) {
-      return this.error('PROVIDER_UNAVAILABLE', `the provider failed with status ${statusCode} for ${asked}`, { ...details, retryable: true });
+      return this.error('PROVIDER_UNAVAILABLE', `the provider failed with status ${statusCode} for ${asked}`, {
+        ...details,
+        retryable: true,
+      });
     }
     if (statusCode >= 400) {
       return this.error('PROVIDER_REJECTED', `the provider refused ${asked} with status ${statusCode}`, details);
@@ -52,17 +59,28 @@ export class ProviderFaults {
 
   /** An answer that is not what the provider's documentation says. */
   protocol(asked: string, came: string, details: ErrorDetails = {}, cause?: unknown): MediagraphError {
-    return this.error('PROVIDER_PROTOCOL', `expected the provider's documented answer for ${asked}, got ${came}`, details, cause);
+    return this.error(
+      'PROVIDER_PROTOCOL',
+      `expected the provider's documented answer for ${asked}, got ${came}`,
+      details,
+      cause,
+    );
   }
 
   /** A status of the place that the bytes were to come from; its words are not the provider's API's. */
   ofMediaUrlStatus(statusCode: number, headers: IncomingHttpHeaders): MediagraphError {
     const details = { upstreamStatus: statusCode };
-    if (statusCode === 404 || statusCode === 410) return this.error('MEDIA_NOT_FOUND', 'the provider no longer has the bytes of this media', details);
-    if (statusCode < 500 && statusCode !== 429) return this.protocol('the bytes of a media', `a status ${statusCode}`, details);
+    if (statusCode === 404 || statusCode === 410)
+      return this.error('MEDIA_NOT_FOUND', 'the provider no longer has the bytes of this media', details);
+    if (statusCode < 500 && statusCode !== 429)
+      return this.protocol('the bytes of a media', `a status ${statusCode}`, details);
     const waitMs = retryAfterMs(headers['retry-after'], Date.now());
     const wait = waitMs === null ? {} : { retryAfterMs: waitMs };
-    return this.error('PROVIDER_UNAVAILABLE', `the provider's media origin failed with status ${statusCode}`, { ...details, ...wait, retryable: true });
+    return this.error('PROVIDER_UNAVAILABLE', `the provider's media origin failed with status ${statusCode}`, {
+      ...details,
+      ...wait,
+      retryable: true,
+    });
   }
 
   notFound(asked: string): MediagraphError {
@@ -72,16 +90,34 @@ export class ProviderFaults {
   /** Whatever a call threw, as an Error of ours; what is ours already gains the channel's names. */
   ofThrown(thrown: unknown, asked: string): Error {
     if (thrown instanceof MediagraphError) {
-      return thrown.details.channelId === undefined ? this.error(thrown.code, thrown.message, thrown.details, thrown) : thrown;
+      return thrown.details.channelId === undefined
+        ? this.error(thrown.code, thrown.message, thrown.details, thrown)
+        : thrown;
     }
-    if (!(thrown instanceof NetError)) return thrown instanceof Error ? thrown : new Error('a call was abandoned', { cause: thrown });
+    if (!(thrown instanceof NetError))
+      return thrown instanceof Error ? thrown : new Error('a call was abandoned', { cause: thrown });
     switch (thrown.code) {
       case 'TIMEOUT':
-        return this.error('PROVIDER_UNAVAILABLE', `the provider did not answer in time for ${asked}`, { retryable: true }, thrown);
+        return this.error(
+          'PROVIDER_UNAVAILABLE',
+          `the provider did not answer in time for ${asked}`,
+          { retryable: true },
+          thrown,
+        );
       case 'CONNECTION':
-        return this.error('PROVIDER_UNAVAILABLE', `the connection to the provider failed for ${asked}`, { retryable: true }, thrown);
+        return this.error(
+          'PROVIDER_UNAVAILABLE',
+          `the connection to the provider failed for ${asked}`,
+          { retryable: true },
+          thrown,
+        );
       case 'CIRCUIT_OPEN':
-        return this.error('PROVIDER_UNAVAILABLE', `the provider failed repeatedly and is not asked for ${asked} for the moment`, { retryable: true }, thrown);
+        return this.error(
+          'PROVIDER_UNAVAILABLE',
+          `the provider failed repeatedly and is not asked for ${asked} for the moment`,
+          { retryable: true },
+          thrown,
+        );
       case 'RESPONSE_TOO_LARGE':
         return this.protocol(asked, 'an answer above the size limit', {}, thrown);
       case 'BAD_RESPONSE':
@@ -90,6 +126,12 @@ export class ProviderFaults {
       case 'BAD_REDIRECT':
         return this.protocol(asked, 'a redirect that leads nowhere', {}, thrown);
     }
+  }
+
+  /** Like `ofThrown`, for bytes: too many of them are the media's fault, not the protocol's. */
+  ofDownload(thrown: unknown, asked: string): Error {
+    if (!(thrown instanceof NetError) || thrown.code !== 'RESPONSE_TOO_LARGE') return this.ofThrown(thrown, asked);
+    return this.error('MEDIA_TOO_LARGE', 'the media is larger than this server hands on', {}, thrown);
   }
 
   /** The body as JSON that fits the wire schema. */
@@ -103,12 +145,22 @@ export class ProviderFaults {
     const parsed = schema.safeParse(json);
     if (parsed.success) return parsed.data;
     const at = parsed.error.issues.map((issue) => issue.path.join('.') || '(root)').slice(0, 3);
-    throw this.protocol(asked, `JSON of another shape at ${at.join(', ')}`, { upstreamStatus: response.statusCode }, parsed.error);
+    throw this.protocol(
+      asked,
+      `JSON of another shape at ${at.join(', ')}`,
+      { upstreamStatus: response.statusCode },
+      parsed.error,
+    );
   }
 
   error(code: ErrorCode, message: string, details: ErrorDetails = {}, cause?: unknown): MediagraphError {
     const { provider, id: channelId } = this.channel;
-    return new MediagraphError(code, message, { ...details, provider, channelId }, cause === undefined ? undefined : { cause });
+    return new MediagraphError(
+      code,
+      message,
+      { ...details, provider, channelId },
+      cause === undefined ? undefined : { cause },
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { type Caller, type Scope, SCOPES } from '../model/caller.js';
+import { type Caller, SCOPES, type Scope } from '../model/caller.js';
 import type { TenantId } from '../model/channel.js';
 import { MediagraphError } from '../model/errors.js';
 
@@ -58,7 +58,11 @@ function toKnownKey({ sha256, tenant, scopes }: ApiKey): KnownKey {
 export function requireRouterSecret(headers: IncomingHttpHeaders, secret: string | null): void {
   if (secret === null) return;
   const given = headers['x-router-secret'];
-  const [a, b] = [given, secret].map((text) => createHash('sha256').update(String(text ?? '')).digest());
+  const [a, b] = [given, secret].map((text) =>
+    createHash('sha256')
+      .update(String(text ?? ''))
+      .digest(),
+  );
   if (typeof given !== 'string' || !a || !b || !timingSafeEqual(a, b)) {
     throw unauthenticated('expected the router secret in X-Router-Secret');
   }

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { essenceOf } from '../model/mime-type.js';
 import type { Delivery, MediaDelivery } from '../media/deliver.js';
 import type { MediaGrant, UrlSigner } from '../media/signed-url.js';
+import { essenceOf } from '../model/mime-type.js';
 import { clientGone } from './client-gone.js';
 import { sendError } from './error-response.js';
 
@@ -26,15 +26,26 @@ export function registerDeliveryRoute(http: FastifyInstance, options: DeliveryRo
       url: '/media/*',
       handler: async (request, reply) => {
         allowOrigin(request, reply, options, mediaIdOf(request));
-        reply.header('access-control-allow-methods', 'GET, HEAD, OPTIONS').header('access-control-allow-headers', 'Range, If-Range, If-None-Match');
+        reply
+          .header('access-control-allow-methods', 'GET, HEAD, OPTIONS')
+          .header('access-control-allow-headers', 'Range, If-Range, If-None-Match');
         return reply.header('access-control-max-age', '86400').code(204).send();
       },
     });
-    scope.route({ method: ['GET', 'HEAD'], url: '/media/*', exposeHeadRoute: false, handler: (request, reply) => deliver(request, reply, options) });
+    scope.route({
+      method: ['GET', 'HEAD'],
+      url: '/media/*',
+      exposeHeadRoute: false,
+      handler: (request, reply) => deliver(request, reply, options),
+    });
   });
 }
 
-async function deliver(request: FastifyRequest, reply: FastifyReply, options: DeliveryRouteOptions): Promise<FastifyReply> {
+async function deliver(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: DeliveryRouteOptions,
+): Promise<FastifyReply> {
   allowOrigin(request, reply, options, mediaIdOf(request));
   try {
     const grant = options.urls.verify(request.raw.url ?? '', Date.now());
@@ -66,14 +77,25 @@ function describe(reply: FastifyReply, delivery: Delivery, grant: MediaGrant, vi
 
 /** RFC 6266: an ASCII stand-in for old readers, and the name itself (RFC 8187) where that is not the same. */
 function contentDisposition(disposition: string, filename: string): string {
-  const ascii = filename.normalize('NFKD').replace(/\p{M}/gu, '').replace(/[^\x20-\x7e]|["\\%]/g, '_');
+  const ascii = filename
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .replace(/[^\x20-\x7e]|["\\%]/g, '_');
   const plain = `${disposition}; filename="${ascii}"`;
   if (ascii === filename) return plain;
-  const extended = encodeURIComponent(filename).replace(/['()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+  const extended = encodeURIComponent(filename).replace(
+    /['()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
   return `${plain}; filename*=UTF-8''${extended}`;
 }
 
-function allowOrigin(request: FastifyRequest, reply: FastifyReply, options: DeliveryRouteOptions, mediaId: string): void {
+function allowOrigin(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: DeliveryRouteOptions,
+  mediaId: string,
+): void {
   const allowed = options.allowedOrigins(mediaId);
   reply.header('access-control-expose-headers', EXPOSED);
   if (allowed.includes('*')) {
@@ -83,10 +105,10 @@ function allowOrigin(request: FastifyRequest, reply: FastifyReply, options: Deli
   const { origin } = request.headers;
   reply.header('vary', 'Origin');
   // A sandboxed document's origin is "null"; the link's signature is what protects the bytes.
-  if (origin !== undefined && (origin === 'null' || allowed.includes(origin))) reply.header('access-control-allow-origin', origin);
+  if (origin !== undefined && (origin === 'null' || allowed.includes(origin)))
+    reply.header('access-control-allow-origin', origin);
 }
 
 function mediaIdOf(request: FastifyRequest): string {
   return (request.raw.url ?? '').split('/', 3)[2] ?? '';
 }
-

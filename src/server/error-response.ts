@@ -59,5 +59,10 @@ export function sendError(reply: FastifyReply, thrown: unknown): FastifyReply {
 
 function asMediagraphError(thrown: unknown): MediagraphError {
   if (thrown instanceof MediagraphError) return thrown;
-  return new MediagraphError('INTERNAL_SERVER_ERROR', 'internal error; the request id finds it in the log', {}, { cause: thrown });
+  return new MediagraphError(
+    'INTERNAL_SERVER_ERROR',
+    'internal error; the request id finds it in the log',
+    {},
+    { cause: thrown },
+  );
 }

@@ -25,7 +25,10 @@ export interface GraphQLRouteOptions<Context extends object> {
 }
 
 /** `GET` and `POST /graphql`. Whatever is refused here is refused as a GraphQL response. */
-export function registerGraphQLRoute<Context extends object>(http: FastifyInstance, options: GraphQLRouteOptions<Context>): void {
+export function registerGraphQLRoute<Context extends object>(
+  http: FastifyInstance,
+  options: GraphQLRouteOptions<Context>,
+): void {
   const context = async (request: FastifyRequest, reply: FastifyReply): Promise<Context> => {
     const caller = admit(request, reply, options);
     return options.createContext({ caller, requestId: request.id, signal: clientGone(reply) });
@@ -39,12 +42,18 @@ export function registerGraphQLRoute<Context extends object>(http: FastifyInstan
       url: '/graphql',
       bodyLimit: options.bodyBytes,
       handler: (request, reply) =>
-        request.headers['apollo-federation-include-trace'] === 'ftv1' ? traced.call(scope, request, reply) : compiled.call(scope, request, reply),
+        request.headers['apollo-federation-include-trace'] === 'ftv1'
+          ? traced.call(scope, request, reply)
+          : compiled.call(scope, request, reply),
     });
   });
 }
 
-function admit<Context extends object>(request: FastifyRequest, reply: FastifyReply, options: GraphQLRouteOptions<Context>): Caller {
+function admit<Context extends object>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: GraphQLRouteOptions<Context>,
+): Caller {
   try {
     requireRouterSecret(request.headers, options.routerSecret);
     return options.authenticate(request.headers.authorization);
@@ -52,16 +61,22 @@ function admit<Context extends object>(request: FastifyRequest, reply: FastifyRe
     if (!(thrown instanceof MediagraphError)) throw thrown;
     const status = statusOf(thrown);
     if (status === 401) reply.header('www-authenticate', 'Bearer');
-    throw new GraphQLError(thrown.message, { extensions: { code: thrown.code, requestId: request.id, http: { status } } });
+    throw new GraphQLError(thrown.message, {
+      extensions: { code: thrown.code, requestId: request.id, http: { status } },
+    });
   }
 }
-
 
 // Private: a request that never became an operation: no JSON, too long, of a type nobody reads.
 function sendGraphQLError(reply: FastifyReply, thrown: unknown): FastifyReply {
   const known = thrown instanceof MediagraphError;
   if (!known) reply.log.error({ err: thrown }, 'unexpected error before a GraphQL operation');
-  const status = known && thrown.cause instanceof Error && 'statusCode' in thrown.cause ? Number(thrown.cause.statusCode) : known ? statusOf(thrown) : 500;
+  const status =
+    known && thrown.cause instanceof Error && 'statusCode' in thrown.cause
+      ? Number(thrown.cause.statusCode)
+      : known
+        ? statusOf(thrown)
+        : 500;
   const message = known ? thrown.message : 'internal error; the request id finds it in the log';
   const code = known ? thrown.code : 'INTERNAL_SERVER_ERROR';
   return reply.code(status).send({ errors: [{ message, extensions: { code, requestId: reply.request.id } }] });

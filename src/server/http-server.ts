@@ -30,14 +30,19 @@ export function createHttpServer({ logger, trustProxy }: HttpServerOptions): Fas
   http.addHook('onResponse', (request, reply, next) => {
     // Without the query: a signature in a log would open the media to whoever reads it.
     const route = request.routeOptions.url ?? '(none)';
-    request.log.info({ method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request');
+    request.log.info(
+      { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 },
+      'request',
+    );
     next();
   });
   http.setNotFoundHandler((_request, reply) => {
     reply.code(404);
     return reply
       .header('cache-control', 'no-store')
-      .send({ error: { code: 'BAD_USER_INPUT', message: 'there is nothing at this address', requestId: reply.request.id } });
+      .send({
+        error: { code: 'BAD_USER_INPUT', message: 'there is nothing at this address', requestId: reply.request.id },
+      });
   });
   http.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
   return http;

@@ -8,7 +8,9 @@ import { MediaProvider, MediaUploadMode } from './enums.js';
   description: 'What can be done on a channel, read off what its adapter implements.',
 })
 export class MediaChannelCapabilitiesType {
-  @Field(() => Boolean, { description: 'The provider can be asked which media a message has; false: media is known from webhooks only.' })
+  @Field(() => Boolean, {
+    description: 'The provider can be asked which media a message has; false: media is known from webhooks only.',
+  })
   listsMedia!: boolean;
 
   @Field(() => MediaUploadMode)

@@ -33,7 +33,10 @@ export const MediaDisposition = { INLINE: 'INLINE', ATTACHMENT: 'ATTACHMENT' } a
 
 export const MediaUploadMode = { BYTES: 'BYTES', URL: 'URL', NONE: 'NONE' } as const;
 
-registerEnumType(MediaProvider, { name: 'MediaProvider', description: 'A messaging service whose media this subgraph unifies.' });
+registerEnumType(MediaProvider, {
+  name: 'MediaProvider',
+  description: 'A messaging service whose media this subgraph unifies.',
+});
 registerEnumType(MediaKind, {
   name: 'MediaKind',
   description: 'What the message carries the file as. A picture sent as a document is a DOCUMENT.',

@@ -10,7 +10,9 @@ import { MediaProvider, MediaStatus } from './enums.js';
 })
 @Directive('@key(fields: "id")')
 export class MediaType {
-  @Field(() => ID, { description: 'Opaque and stable: the same attachment has the same id on every replica. No capability.' })
+  @Field(() => ID, {
+    description: 'Opaque and stable: the same attachment has the same id on every replica. No capability.',
+  })
   id!: string;
 
   @Field(() => MediaStatus)
@@ -28,6 +30,9 @@ export class MediaType {
   @Field(() => GraphQLDateTimeISO, { nullable: true })
   createdAt!: Date | null;
 
-  @Field(() => GraphQLDateTimeISO, { nullable: true, description: 'When the bytes stop being available; null = no end is known.' })
+  @Field(() => GraphQLDateTimeISO, {
+    nullable: true,
+    description: 'When the bytes stop being available; null = no end is known.',
+  })
   expiresAt!: Date | null;
 }

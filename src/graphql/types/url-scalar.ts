@@ -13,13 +13,15 @@ export const UrlScalar = new GraphQLScalarType<string, string>({
   serialize: asUrlText,
   parseValue: asUrlText,
   parseLiteral: (node) => {
-    if (node.kind !== Kind.STRING) throw new GraphQLError(`expected a URL as a string, got ${node.kind}`, { nodes: node });
+    if (node.kind !== Kind.STRING)
+      throw new GraphQLError(`expected a URL as a string, got ${node.kind}`, { nodes: node });
     return asUrlText(node.value);
   },
 });
 
 function asUrlText(value: unknown): string {
   if (typeof value !== 'string') throw new GraphQLError(`expected a URL as a string, got ${typeof value}`);
-  if (value.length > MAX_LENGTH) throw new GraphQLError(`expected a URL of at most ${MAX_LENGTH} characters, got ${value.length}`);
+  if (value.length > MAX_LENGTH)
+    throw new GraphQLError(`expected a URL of at most ${MAX_LENGTH} characters, got ${value.length}`);
   return value;
 }

@@ -51,7 +51,11 @@ export class KirimAdapter implements ProviderAdapter {
       async (ref) => {
         const [message, headers] = await Promise.allSettled([
           this.#message(ref.providerMessageId, asked, options),
-          probeMediaUrl(ref.downloadUrl ?? (await this.#mustLocate(ref, asked, options)), this.context.safeFetch, options),
+          probeMediaUrl(
+            ref.downloadUrl ?? (await this.#mustLocate(ref, asked, options)),
+            this.context.safeFetch,
+            options,
+          ),
         ]);
         if (message.status === 'rejected' && headers.status === 'rejected') throw message.reason;
         return kirimDetails(
@@ -68,7 +72,7 @@ export class KirimAdapter implements ProviderAdapter {
     try {
       return await openMediaUrl(await this.#mustLocate(ref, asked, options), this.context, this.#faults, options);
     } catch (thrown) {
-      throw this.#faults.ofThrown(thrown, asked);
+      throw this.#faults.ofDownload(thrown, asked);
     }
   }
 
@@ -91,7 +95,8 @@ export class KirimAdapter implements ProviderAdapter {
   // Private: judged here already, so that a listing never calls READY what delivery would refuse to open.
   #location(response: BufferedResponse, path: string, asked: string): string {
     const { location } = response.headers;
-    if (!location) throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: response.statusCode });
+    if (typeof location !== 'string')
+      throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: response.statusCode });
     return this.context.judgeRedirect(location, path).href;
   }
 

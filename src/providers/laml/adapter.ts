@@ -44,7 +44,11 @@ export class LamlAdapter implements ProviderAdapter {
     return settleEach(
       messageIds,
       async (messageId) => {
-        const listed = await this.#propagation.settle(messageId, () => this.#list(messageId, asked, options), options.signal);
+        const listed = await this.#propagation.settle(
+          messageId,
+          () => this.#list(messageId, asked, options),
+          options.signal,
+        );
         return (listed ?? []).map((media) => lamlListedMedia(messageId, media));
       },
       (thrown) => this.#faults.ofThrown(thrown, asked),
@@ -61,7 +65,7 @@ export class LamlAdapter implements ProviderAdapter {
       if (stream === null) throw this.#faults.notFound(asked);
       return stream;
     } catch (thrown) {
-      throw this.#faults.ofThrown(thrown, asked);
+      throw this.#faults.ofDownload(thrown, asked);
     }
   }
 
@@ -107,7 +111,8 @@ export class LamlAdapter implements ProviderAdapter {
     if (statusCode === 404) return null;
     if (!REDIRECTS.has(statusCode)) throw this.#faults.ofStatus({ statusCode, headers, body: Buffer.alloc(0) }, asked);
     const { location } = headers;
-    if (!location) throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: statusCode });
+    if (typeof location !== 'string')
+      throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: statusCode });
     return openMediaUrl(this.context.judgeRedirect(location, path).href, this.context, this.#faults, options);
   }
 

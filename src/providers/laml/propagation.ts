@@ -24,7 +24,11 @@ export class PropagationWait {
   }
 
   /** `ask` answers null for a 404. Rejects as `ask` does, or with the signal's reason. */
-  async settle<Answer>(resource: string, ask: () => Promise<Answer | null>, signal?: AbortSignal): Promise<Answer | null> {
+  async settle<Answer>(
+    resource: string,
+    ask: () => Promise<Answer | null>,
+    signal?: AbortSignal,
+  ): Promise<Answer | null> {
     const first = await ask();
     if (first !== null) {
       if (this.#absent.size > 0) this.#absent.delete(resource);

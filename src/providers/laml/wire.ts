@@ -8,7 +8,10 @@ import { harmlessToken, type UpstreamFault } from '../provider-call.js';
  * and of media ids, hence the strict alphabet and length.
  */
 const lamlMedia = z.object({
-  sid: z.string().regex(/^[A-Za-z0-9-]+$/).max(MAX_PROVIDER_MEDIA_ID_BYTES),
+  sid: z
+    .string()
+    .regex(/^[A-Za-z0-9-]+$/)
+    .max(MAX_PROVIDER_MEDIA_ID_BYTES),
   content_type: z.string().nullish().catch(null),
   /** RFC 2822, `+0000`. */
   date_created: z.string().nullish().catch(null),

@@ -1,0 +1,34 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import type { MessageIds } from '../graphql/message-source.js';
+import { printSubgraphSdl } from '../graphql/schema.js';
+
+export const MESSAGE_IDS: readonly MessageIds[] = ['transparent', 'bare', 'owned'];
+
+const HEADER =
+  '# Emitted from the code by `npm run schema` (`mediagraph schema`); changes by hand are overwritten.\n\n';
+
+export interface PrintSchemaOptions {
+  readonly messageIds: MessageIds;
+  /** Writes this file instead of standard output. */
+  readonly output?: string;
+  /** Writes nothing and compares: does this file hold what would be written? */
+  readonly check?: string;
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+}
+
+/** `mediagraph schema`: the SDL, as a composition or a schema registry takes it. Resolves to the exit status, 0 or 1. */
+export async function printSchema({ messageIds, output, check, stdout, stderr }: PrintSchemaOptions): Promise<number> {
+  const sdl = HEADER + printSubgraphSdl(messageIds);
+  if (check !== undefined) {
+    // A checkout on Windows may have changed the line ends.
+    if ((await readFile(check, 'utf8')).replaceAll('\r\n', '\n') === sdl) return 0;
+    stderr.write(
+      `${check} differs from the code; write it anew: mediagraph schema --message-ids ${messageIds} --output ${check}\n`,
+    );
+    return 1;
+  }
+  if (output === undefined) stdout.write(sdl);
+  else await writeFile(output, sdl);
+  return 0;
+}

@@ -1,0 +1,245 @@
+import { Agent, request } from 'undici';
+import { type App, startApp } from '../../src/app.js';
+import { type Config, parseConfig } from '../../src/config.js';
+import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
+import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
+import { KirimEmulator, type KirimEmulatorOptions } from '../../src/emulators/kirim-emulator.js';
+import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
+import { createLogger } from '../../src/telemetry/logger.js';
+
+/** Everything secret that a bed knows; no answer and no log line may hold any of it. */
+export const SECRETS = {
+  kirimToken: 'kdv_live_0123456789kirimtoken',
+  signalwirePassword: 'PTsignalwirepassword0123456789',
+  twilioPassword: 'twilioauthtoken0123456789',
+  signingSecret: 'signing-secret-0123456789-abcdef',
+} as const;
+
+export const ACCOUNTS = {
+  signalwire: 'ea108133-d6b3-407c-9536-000000000001',
+  twilio: 'AC0123456789abcdef0123456789abcdef',
+} as const;
+
+/** Channel ids of the bed, one per provider. */
+export const CHANNELS = { kirim: 'wa', signalwire: 'sms', twilio: 'mms' } as const;
+export type ProviderOfBed = keyof typeof CHANNELS;
+
+export interface BedOptions {
+  /** Sections of the configuration; `channels` are added to the three of the bed. */
+  readonly config?: Readonly<Record<string, unknown>> & { readonly channels?: readonly unknown[] };
+  /** `options`, `tenant` and so on of the bed's own channels. */
+  readonly channelKeys?: Readonly<Partial<Record<ProviderOfBed, Readonly<Record<string, unknown>>>>>;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly kirim?: Partial<KirimEmulatorOptions>;
+}
+
+export interface GraphQLFault {
+  readonly message: string;
+  readonly path?: ReadonlyArray<string | number>;
+  readonly extensions: Readonly<Record<string, unknown>> & { readonly code: string };
+}
+
+export interface GraphQLAnswer<Data> {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** The body as it came, for what must not stand anywhere in it. */
+  readonly text: string;
+  readonly data: Data | null | undefined;
+  readonly errors: readonly GraphQLFault[];
+}
+
+/** What queries of the tests select; a field that was not selected is absent, whatever the type says. */
+export interface MediaData {
+  readonly __typename: string;
+  readonly id: string;
+  readonly status: string;
+  readonly kind: string;
+  readonly mimeType: string | null;
+  readonly sizeBytes: number | null;
+  readonly filename: string | null;
+  readonly caption: string | null;
+  readonly url: string;
+  readonly urlExpiresAt: string;
+  readonly providerMediaId: string | null;
+  readonly createdAt: string | null;
+  readonly message: { readonly id: string } | null;
+}
+
+export interface MessageData {
+  readonly id: string;
+  readonly channelId: string;
+  readonly providerMessageId: string;
+  readonly media: readonly MediaData[] | null;
+}
+
+export interface MessagesData {
+  readonly messagesWithMedia: ReadonlyArray<MessageData | null>;
+}
+
+export interface Got {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly bytes: Buffer;
+}
+
+export interface GetOptions {
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'OPTIONS';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** The real server over emulated providers, all on free ports of the loopback interface. `close` ends all of them. */
+export class TestBed {
+  readonly #agent = new Agent();
+
+  private constructor(
+    readonly app: App,
+    readonly cdn: CdnEmulator,
+    readonly kirim: KirimEmulator,
+    readonly signalwire: LamlEmulator,
+    readonly twilio: LamlEmulator,
+    readonly config: Config,
+    /** Every line that the server logged, at level trace. */
+    readonly logLines: readonly string[],
+  ) {}
+
+  static async start(options: BedOptions = {}): Promise<TestBed> {
+    const cdn = await new CdnEmulator().start();
+    const account = (provider: 'signalwire' | 'twilio') => ({ accountSid: ACCOUNTS[provider], username: ACCOUNTS[provider] });
+    const [kirim, signalwire, twilio] = await Promise.all([
+      new KirimEmulator({ token: SECRETS.kirimToken, cdn, ...options.kirim }).start(),
+      new LamlEmulator({ flavour: 'signalwire', ...account('signalwire'), password: SECRETS.signalwirePassword, cdn }).start(),
+      new LamlEmulator({ flavour: 'twilio', ...account('twilio'), password: SECRETS.twilioPassword, cdn }).start(),
+    ]);
+    const { channels: moreChannels = [], ...sections } = options.config ?? {};
+    const { channelKeys = {} } = options;
+    const document = {
+      server: { port: 0 },
+      // The emulators' CDN is on the loopback interface, which no provider may name otherwise.
+      network: { allowPrivate: ['127.0.0.0/8'] },
+      delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
+      ...sections,
+      channels: [
+        kirimChannel(kirim.baseUrl, channelKeys.kirim),
+        lamlChannel('signalwire', signalwire.baseUrl, channelKeys.signalwire),
+        lamlChannel('twilio', twilio.baseUrl, channelKeys.twilio),
+        ...moreChannels,
+      ],
+    };
+    const logLines: string[] = [];
+    const config = parseConfig(document, options.env ?? {});
+    const logger = createLogger({ level: 'trace', destination: { write: (line) => void logLines.push(line) } });
+    const app = await startApp({ config, logger });
+    return new TestBed(app, cdn, kirim, signalwire, twilio, config, logLines);
+  }
+
+  get emulators(): readonly EmulatorServer[] {
+    return [this.cdn, this.kirim, this.signalwire, this.twilio];
+  }
+
+  /** Requests that reached any of the providers' APIs. */
+  get providerCalls(): number {
+    return this.kirim.requestCount + this.signalwire.requestCount + this.twilio.requestCount;
+  }
+
+  clearRequests(): void {
+    for (const emulator of this.emulators) emulator.clearRequests();
+  }
+
+  async query<Data = MessagesData>(
+    query: string,
+    variables: Readonly<Record<string, unknown>> = {},
+    options: GetOptions = {},
+  ): Promise<GraphQLAnswer<Data>> {
+    return this.post<Data>(JSON.stringify({ query, variables }), options);
+  }
+
+  /** A body of `/graphql` as it stands. */
+  async post<Data = MessagesData>(body: string, options: GetOptions = {}): Promise<GraphQLAnswer<Data>> {
+    const headers = { 'content-type': 'application/json', ...options.headers };
+    const { status, headers: answered, bytes } = await this.get('/graphql', { ...options, method: 'POST', headers, body });
+    const text = bytes.toString();
+    const parsed: { data?: Data | null; errors?: GraphQLFault[] } = JSON.parse(text);
+    return { status, headers: answered, text, data: parsed.data, errors: parsed.errors ?? [] };
+  }
+
+  /** One request, nothing added, no redirect followed. `target` is a path of the server or a whole URL. */
+  async get(target: string, { method = 'GET', headers = {}, body, signal }: GetOptions = {}): Promise<Got> {
+    const url = target.startsWith('/') ? this.app.url + target : target;
+    const response = await request(url, { dispatcher: this.#agent, method, headers, body, signal });
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      bytes: Buffer.from(await response.body.arrayBuffer()),
+    };
+  }
+
+  /** The links that a message's media have with default arguments. */
+  async urlsOf(messageId: string): Promise<string[]> {
+    const answer = await this.query(URLS, { ids: [messageId] });
+    const media = sole(answer.data?.messagesWithMedia)?.media;
+    if (!media) throw new Error(`expected media of ${messageId}, got ${answer.text}`);
+    return media.map(({ url }) => url);
+  }
+
+  /** The one link of a message that has one media. */
+  async urlOf(messageId: string): Promise<string> {
+    return sole(await this.urlsOf(messageId));
+  }
+
+  /** Path and query, as {@link get} takes them. */
+  async pathOf(messageId: string): Promise<string> {
+    const { pathname, search } = new URL(await this.urlOf(messageId));
+    return pathname + search;
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+    await this.app.close();
+    await Promise.all(this.emulators.map((emulator) => emulator.close()));
+  }
+}
+
+const URLS = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { url } } }';
+
+/** The JSON of an error answer of a route that is not GraphQL. */
+export function errorOf(got: Got): { code: string; message: string; requestId: string } {
+  const body: { error: { code: string; message: string; requestId: string } } = JSON.parse(got.bytes.toString());
+  return body.error;
+}
+
+/** A header of which there is one. */
+export function headerOf({ headers }: Pick<Got, 'headers'>, name: string): string {
+  const value = headers[name];
+  if (typeof value !== 'string') throw new Error(`expected one header ${name}, got ${JSON.stringify(value)}`);
+  return value;
+}
+
+/** The only element of a list. */
+export function sole<Item>(list: readonly Item[] | null | undefined): Item {
+  const [first] = list ?? [];
+  if (first === undefined || list?.length !== 1) throw new Error(`expected one element, got ${JSON.stringify(list)}`);
+  return first;
+}
+
+/** The element at an index that must be there. */
+export function nth<Item>(list: readonly Item[] | null | undefined, index: number): Item {
+  const item = list?.[index];
+  if (item === undefined) throw new Error(`expected an element ${index}, got ${JSON.stringify(list)}`);
+  return item;
+}
+
+export function kirimChannel(baseUrl: string, keys: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return { id: CHANNELS.kirim, provider: 'kirim', baseUrl, credentials: { token: SECRETS.kirimToken }, ...keys };
+}
+
+export function lamlChannel(
+  provider: 'signalwire' | 'twilio',
+  baseUrl: string,
+  keys: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  const accountSid = ACCOUNTS[provider];
+  const password = provider === 'signalwire' ? SECRETS.signalwirePassword : SECRETS.twilioPassword;
+  return { id: CHANNELS[provider], provider, baseUrl, credentials: { accountSid, username: accountSid, password }, ...keys };
+}
