@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { z } from 'zod';
-import { type Child, startChild } from '../support/child-processes.ts';
+import { type Child, startChild } from '../support/child-processes.js';
 
 const STANDALONE = fileURLToPath(new URL('../../dist/emulators/standalone.js', import.meta.url));
 

@@ -1,6 +1,6 @@
 import { Pool } from 'undici';
 
-/** What a server is asked, and what it must answer: byte for byte, every time. */
+/** What a server is asked, and what it must answer every time: the same characters, but for white space at the end. */
 export interface Exchange {
   readonly body: string;
   readonly answer: string;
@@ -33,7 +33,7 @@ export class GraphQLClient {
       headers: { 'content-type': 'application/json' },
       body,
     });
-    const text = await response.body.text();
+    const text = (await response.body.text()).trimEnd();
     if (response.statusCode === 200) return text;
     throw new Error(`expected status 200, got ${response.statusCode}: ${text.slice(0, 500)}`);
   }

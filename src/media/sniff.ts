@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { fileTypeFromBuffer } from 'file-type';
 import { essenceOf, normalizeMimeType } from '../model/mime-type.js';
 
@@ -35,16 +36,15 @@ function refine(found: string, claim: string | null): string {
 }
 
 function isText(head: Buffer): boolean {
-  // The cut at the sample's end may split a character: up to three bytes of it are forgiven.
-  for (let cut = 0; cut < 4; cut++) {
-    try {
-      const text = new TextDecoder('utf-8', { fatal: true }).decode(head.subarray(0, head.length - cut));
-      return text !== '' && !/[\0-\x08\x0e-\x1a\x1c-\x1f]/.test(text);
-    } catch {
-      if (head.length < SNIFF_BYTES) return false;
-    }
-  }
-  return false;
+  if (head.length === 0 || head.some(isBinaryByte)) return false;
+  // The sample's end may split a character: up to three bytes of it are forgiven, if it is a sample of more.
+  const forgiven = head.length < SNIFF_BYTES ? [0] : [0, 1, 2, 3];
+  return forgiven.some((cut) => isUtf8(head.subarray(0, head.length - cut)));
+}
+
+/** WHATWG MIME Sniffing, section 3: "binary data byte". */
+function isBinaryByte(byte: number): boolean {
+  return byte < 0x09 || byte === 0x0b || (byte > 0x0d && byte < 0x20 && byte !== 0x1b);
 }
 
 /** Markup is called what it is, so that nobody serves it inline for a lie (WHATWG MIME Sniffing, section 7.1). */

@@ -7,7 +7,7 @@ import { GraphQLDateTimeISO } from 'graphql-scalars';
 import mercurius from 'mercurius';
 import { Pool } from 'undici';
 import type { Media } from '../../../src/model/media.js';
-import { headersOf, type MediaList, originOf, pathOf, providerMessageIdOf, readProvider, signedUrlOf, toMedia, urls } from './peer.ts';
+import { headersOf, type MediaList, originOf, pathOf, providerMessageIdOf, readProvider, signedUrlOf, toMedia, urls } from './peer.js';
 
 const schema = `
   scalar DateTime
@@ -47,7 +47,7 @@ interface Context {
 }
 
 const resolvers = {
-  DateTime: GraphQLDateTimeISO,
+  DateTime: { serialize: (value: unknown) => GraphQLDateTimeISO.serialize(value) },
   Query: {
     messagesWithMedia: (_root: unknown, { ids }: { ids: string[] }) => ids.map((id) => ({ id })),
   },

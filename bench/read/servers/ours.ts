@@ -2,9 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { type Child, scratchFolder, startChild } from '../../support/child-processes.ts';
-import type { Provider } from '../emulator.ts';
-import { CHANNEL_ID, DELIVERY_BASE_URL, SIGNING_KEY, URL_TTL_DAYS } from './settings.ts';
+import { type Child, scratchFolder, startChild } from '../../support/child-processes.js';
+import type { Provider } from '../emulator.js';
+import { CHANNEL_ID, DELIVERY_BASE_URL, SIGNING_KEY, URL_TTL_DAYS } from './settings.js';
 
 const MAIN = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
 

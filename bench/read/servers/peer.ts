@@ -5,8 +5,8 @@ import { encodeMediaId, parseMessageId } from '../../../src/model/ids.js';
 import type { Media } from '../../../src/model/media.js';
 import { lamlListedMedia } from '../../../src/providers/laml/mapping.js';
 import type { LamlMedia } from '../../../src/providers/laml/wire.js';
-import type { Provider } from '../emulator.ts';
-import { CHANNEL_ID, DELIVERY_BASE_URL, SIGNING_KEY, URL_TTL_DAYS } from './settings.ts';
+import type { Provider } from '../emulator.js';
+import { CHANNEL_ID, DELIVERY_BASE_URL, SIGNING_KEY, URL_TTL_DAYS } from './settings.js';
 
 export interface MediaList {
   readonly media_list: readonly LamlMedia[];

@@ -28,7 +28,7 @@ import {
 } from 'type-graphql';
 import { Pool } from 'undici';
 import type { Media } from '../../../src/model/media.js';
-import { headersOf, type MediaList, originOf, pathOf, providerMessageIdOf, readProvider, signedUrlOf, toMedia, urls } from './peer.ts';
+import { headersOf, type MediaList, originOf, pathOf, providerMessageIdOf, readProvider, signedUrlOf, toMedia, urls } from './peer.js';
 
 interface Context {
   readonly mediaByMessage: DataLoader<string, readonly Media[]>;

@@ -1,0 +1,174 @@
+/** Internal type. DO NOT USE DIRECTLY. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Internal type. DO NOT USE DIRECTLY. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
+/** What the message carries the file as. A picture sent as a document is a DOCUMENT. */
+export type MediaKind =
+  | 'AUDIO'
+  | 'DOCUMENT'
+  | 'IMAGE'
+  | 'OTHER'
+  | 'STICKER'
+  | 'VIDEO';
+
+/** A messaging service whose media this subgraph unifies. */
+export type MediaProvider =
+  | 'CHAKRA'
+  | 'GUPSHUP'
+  | 'KIRIM'
+  | 'SIGNALWIRE'
+  | 'TWILIO'
+  | 'WA_GATEWAY'
+  | 'WHATSAPP_CLOUD';
+
+/** How far a media is on its way. */
+export type MediaStatus =
+  /** Deleted, here or at the provider. */
+  | 'DELETED'
+  /** expiresAt has passed. */
+  | 'EXPIRED'
+  /** The bytes could not be had and will not be tried again. */
+  | 'FAILED'
+  /** Known to exist; the bytes cannot be had yet. */
+  | 'PENDING'
+  /** The URL works. */
+  | 'READY';
+
+/** How an upload reaches the provider. */
+export type MediaUploadMode =
+  /** Its bytes are sent to the provider. */
+  | 'BYTES'
+  /** It stays here; sending a message takes its URL. */
+  | 'NONE'
+  /** The provider fetches it from a URL of ours. */
+  | 'URL';
+
+export type ChannelsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ChannelsQuery = { readonly mediaChannels: ReadonlyArray<{ readonly id: string, readonly provider: MediaProvider, readonly capabilities: { readonly listsMedia: boolean, readonly upload: MediaUploadMode, readonly maxUploadBytes: number, readonly uploadMimeTypes: ReadonlyArray<string>, readonly deletesAtProvider: boolean, readonly receivesWebhooks: boolean } }> };
+
+export type EntitiesQueryVariables = Exact<{
+  representations?: ReadonlyArray<{ readonly __typename: string; readonly [key: string]: unknown }> | { readonly __typename: string; readonly [key: string]: unknown };
+}>;
+
+
+export type EntitiesQuery = { readonly _entities: ReadonlyArray<
+    | { readonly __typename: 'Media', readonly id: string, readonly kind: MediaKind, readonly mimeType: string | null, readonly url: string | null }
+    | { readonly __typename: 'MediaChannel' }
+    | { readonly __typename: 'Message', readonly id: string, readonly media: ReadonlyArray<{ readonly id: string, readonly kind: MediaKind, readonly mimeType: string | null, readonly url: string | null }> | null }
+   | null> };
+
+export type MediaByIdQueryVariables = Exact<{
+  id?: string | number;
+}>;
+
+
+export type MediaByIdQuery = { readonly media: { readonly id: string, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly caption: string | null, readonly url: string | null, readonly urlExpiresAt: string | null, readonly provider: MediaProvider, readonly providerMediaId: string | null, readonly download: string | null, readonly message: { readonly id: string, readonly channelId: string, readonly providerMessageId: string } | null } | null };
+
+export type MessagesWithMediaQueryVariables = Exact<{
+  ids?: ReadonlyArray<string | number> | string | number;
+}>;
+
+
+export type MessagesWithMediaQuery = { readonly messagesWithMedia: ReadonlyArray<{ readonly id: string, readonly media: ReadonlyArray<{ readonly id: string, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly filename: string | null, readonly caption: string | null, readonly createdAt: string | null, readonly url: string | null, readonly urlExpiresAt: string | null }> | null } | null> };
+
+export class TypedDocumentString<TResult, TVariables>
+  extends String
+  implements DocumentTypeDecoration<TResult, TVariables>
+{
+  __apiType?: NonNullable<DocumentTypeDecoration<TResult, TVariables>['__apiType']>;
+  private value: string;
+  public __meta__?: Record<string, any> | undefined;
+
+  constructor(value: string, __meta__?: Record<string, any> | undefined) {
+    super(value);
+    this.value = value;
+    this.__meta__ = __meta__;
+  }
+
+  override toString(): string & DocumentTypeDecoration<TResult, TVariables> {
+    return this.value;
+  }
+}
+
+export const ChannelsDocument = new TypedDocumentString(`
+    query Channels {
+  mediaChannels {
+    id
+    provider
+    capabilities {
+      listsMedia
+      upload
+      maxUploadBytes
+      uploadMimeTypes
+      deletesAtProvider
+      receivesWebhooks
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<ChannelsQuery, ChannelsQueryVariables>;
+export const EntitiesDocument = new TypedDocumentString(`
+    query Entities($representations: [_Any!]! = [{__typename: "Message", id: "support:msg_01HXN6EH31F653QDC288ERZHTG"}, {__typename: "Message", channelId: "sms", providerMessageId: "0a059168-ead0-41af-9d1f-000000000001"}, {__typename: "Media", id: "AQdzdXBwb3J0Hm1zZ18wMUhYTjZFSDMxRjY1M1FEQzI4OEVSWkhUR1PrNQ8"}]) {
+  _entities(representations: $representations) {
+    __typename
+    ... on Message {
+      id
+      media {
+        id
+        kind
+        mimeType
+        url
+      }
+    }
+    ... on Media {
+      id
+      kind
+      mimeType
+      url
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<EntitiesQuery, EntitiesQueryVariables>;
+export const MediaByIdDocument = new TypedDocumentString(`
+    query MediaById($id: ID! = "AQdzdXBwb3J0Hm1zZ18wMUhYTjZFSDMxRjY1M1FEQzI4OEVSWkhUR1PrNQ8") {
+  media(id: $id) {
+    id
+    status
+    kind
+    mimeType
+    sizeBytes
+    caption
+    url
+    urlExpiresAt
+    download: url(disposition: ATTACHMENT, expiresIn: 600)
+    provider
+    providerMediaId
+    message {
+      id
+      channelId
+      providerMessageId
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<MediaByIdQuery, MediaByIdQueryVariables>;
+export const MessagesWithMediaDocument = new TypedDocumentString(`
+    query MessagesWithMedia($ids: [ID!]! = ["support:msg_01HXN6EH31F653QDC288ERZHTG", "support:msg_01HX4PDY6SFAXBQBNMH1W3P3K7", "support:msg_01HXV98NGXWNH0VQC34N5HV5MT", "support:msg_01HXWV8M2PBMQH1T1KEF7TT8PG", "support:msg_01HXEAB7TP55S7KM0HN6G2J9PB", "sms:0a059168-ead0-41af-9d1f-000000000001", "mms:MMb526aef1a341cfe6e5c377ed4c222888", "sales:msg_01HXWKRK54JH6AZ5PKGZ63Y0CN"]) {
+  messagesWithMedia(ids: $ids) {
+    id
+    media {
+      id
+      status
+      kind
+      mimeType
+      sizeBytes
+      filename
+      caption
+      createdAt
+      url
+      urlExpiresAt
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<MessagesWithMediaQuery, MessagesWithMediaQueryVariables>;
