@@ -61,18 +61,18 @@ export type EntitiesQuery = { readonly _entities: ReadonlyArray<
    | null> };
 
 export type MediaByIdQueryVariables = Exact<{
-  id?: string | number;
+  id?: string;
 }>;
 
 
 export type MediaByIdQuery = { readonly media: { readonly id: string, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly caption: string | null, readonly url: string | null, readonly urlExpiresAt: string | null, readonly provider: MediaProvider, readonly providerMediaId: string | null, readonly download: string | null, readonly message: { readonly id: string, readonly channelId: string, readonly providerMessageId: string } | null } | null };
 
 export type MessagesWithMediaQueryVariables = Exact<{
-  ids?: ReadonlyArray<string | number> | string | number;
+  ids?: ReadonlyArray<string> | string;
 }>;
 
 
-export type MessagesWithMediaQuery = { readonly messagesWithMedia: ReadonlyArray<{ readonly id: string, readonly media: ReadonlyArray<{ readonly id: string, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly filename: string | null, readonly caption: string | null, readonly createdAt: string | null, readonly url: string | null, readonly urlExpiresAt: string | null }> | null } | null> };
+export type MessagesWithMediaQuery = { readonly messagesWithMedia: ReadonlyArray<{ readonly id: string, readonly channelId: string, readonly media: ReadonlyArray<{ readonly id: string, readonly provider: MediaProvider, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly filename: string | null, readonly caption: string | null, readonly createdAt: string | null, readonly url: string | null, readonly urlExpiresAt: string | null }> | null } | null> };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -157,8 +157,10 @@ export const MessagesWithMediaDocument = new TypedDocumentString(`
     query MessagesWithMedia($ids: [ID!]! = ["support:msg_01HXN6EH31F653QDC288ERZHTG", "support:msg_01HX4PDY6SFAXBQBNMH1W3P3K7", "support:msg_01HXV98NGXWNH0VQC34N5HV5MT", "support:msg_01HXWV8M2PBMQH1T1KEF7TT8PG", "support:msg_01HXEAB7TP55S7KM0HN6G2J9PB", "sms:0a059168-ead0-41af-9d1f-000000000001", "mms:MMb526aef1a341cfe6e5c377ed4c222888", "sales:msg_01HXWKRK54JH6AZ5PKGZ63Y0CN"]) {
   messagesWithMedia(ids: $ids) {
     id
+    channelId
     media {
       id
+      provider
       status
       kind
       mimeType

@@ -4,6 +4,7 @@ import { printSchemaWithDirectives } from '@graphql-tools/utils';
 import { type DocumentNode, type GraphQLSchema, parse, print, visit } from 'graphql';
 import { buildSchemaSync, createResolversMap } from 'type-graphql';
 import { ChannelResolver } from './channel.resolver.js';
+import { resolveDirectly } from './direct-resolvers.js';
 import { resolveEntities } from './entities.js';
 import { MediaResolver } from './media.resolver.js';
 import { MessageResolver } from './message.resolver.js';
@@ -12,6 +13,8 @@ import type { MessageIds } from './message-source.js';
 const LINK = `extend schema
   @link(url: "https://specs.apollo.dev/federation/v2.5", import: ["@key", "@shareable", "@tag", "@inaccessible"])
 `;
+
+const RESOLVERS = [MessageResolver, MediaResolver, ChannelResolver] as const;
 
 type SubgraphModule = Parameters<typeof buildSubgraphSchema>[0];
 
@@ -29,6 +32,7 @@ export function createSubgraphSchema(messageIds: MessageIds): GraphQLSchema {
     resolvers: createResolversMap(decorated),
   } as SubgraphModule;
   const schema = buildSubgraphSchema(module);
+  resolveDirectly(schema, RESOLVERS);
   const entities = schema.getQueryType()?.getFields()._entities;
   if (entities) entities.resolve = resolveEntities;
   return schema;
@@ -37,7 +41,7 @@ export function createSubgraphSchema(messageIds: MessageIds): GraphQLSchema {
 // Private: without checks of its own, since those know nothing of federation's directives.
 function buildDecoratedSchema(): GraphQLSchema {
   return buildSchemaSync({
-    resolvers: [MessageResolver, MediaResolver, ChannelResolver],
+    resolvers: RESOLVERS,
     skipCheck: true,
     validate: false,
   });

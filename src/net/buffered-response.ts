@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { AbortFanOut } from './abort-fan-out.js';
 import { NetError, toNetError } from './net-error.js';
 
 /** A whole answer in memory: for API calls, whose answers are small and capped. */
@@ -8,6 +9,8 @@ export interface BufferedResponse {
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
 }
+
+const aborts = new AbortFanOut();
 
 interface Limits {
   readonly timeoutMs: number;
@@ -47,7 +50,7 @@ class BufferingHandler implements Dispatcher.DispatchHandler {
     private readonly reject: (error: unknown) => void,
   ) {
     this.#timer = setTimeout(this.#onTimeout, limits.timeoutMs);
-    limits.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    if (limits.signal) aborts.add(limits.signal, this.#onAbort);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -92,7 +95,7 @@ class BufferingHandler implements Dispatcher.DispatchHandler {
     if (this.#settled) return false;
     this.#settled = true;
     clearTimeout(this.#timer);
-    this.limits.signal?.removeEventListener('abort', this.#onAbort);
+    if (this.limits.signal) aborts.remove(this.limits.signal, this.#onAbort);
     return true;
   }
 
@@ -100,7 +103,7 @@ class BufferingHandler implements Dispatcher.DispatchHandler {
     this.#fail(new NetError('TIMEOUT', `no complete answer within ${this.limits.timeoutMs} ms`));
   };
 
-  readonly #onAbort = (): void => this.#fail(this.limits.signal?.reason);
+  readonly #onAbort = (reason: unknown): void => this.#fail(reason);
 
   #tooLarge(): NetError {
     return new NetError('RESPONSE_TOO_LARGE', `expected at most ${this.limits.maxBytes} bytes`);

@@ -151,7 +151,9 @@ export class ProviderHttpClient {
   }
 
   #dispatchOptions(request: ProviderRequest): Dispatcher.DispatchOptions {
-    return { method: request.method, path: request.path, headers: { ...this.options.headers, ...request.headers } };
+    const { method, path } = request;
+    const { headers } = this.options;
+    return { method, path, headers: request.headers ? { ...headers, ...request.headers } : headers };
   }
 }
 

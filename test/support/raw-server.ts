@@ -47,7 +47,8 @@ export class RawServer {
 
   /** Resolves when no connection is open any more. */
   async allClosed(): Promise<void> {
-    for (const socket of this.sockets) await once(socket, 'close');
+    // Not `once` of node:events, which would take a reset for a failure.
+    for (const socket of this.sockets) await new Promise((resolve) => socket.once('close', resolve));
   }
 
   async close(): Promise<void> {

@@ -143,6 +143,24 @@ export class TestBed {
     return this.kirim.requestCount + this.signalwire.requestCount + this.twilio.requestCount;
   }
 
+  /** Everything as it was at the start, but for the messages, which stay. */
+  reset(): void {
+    for (const emulator of this.emulators) {
+      emulator.fault = null;
+      emulator.faults.length = 0;
+      emulator.latencyMs = 0;
+    }
+    this.kirim.omitsErrorMessage = false;
+    for (const laml of [this.signalwire, this.twilio]) {
+      laml.maxPageSize = 1000;
+      laml.pageFault = null;
+      laml.redirectStatus = 302;
+      laml.bytesWithoutExtension = 'redirect';
+      laml.unknownMessage = 'not-found';
+    }
+    this.clearRequests();
+  }
+
   clearRequests(): void {
     for (const emulator of this.emulators) emulator.clearRequests();
   }
@@ -199,6 +217,35 @@ export class TestBed {
     await this.app.close();
     await Promise.all(this.emulators.map((emulator) => emulator.close()));
   }
+}
+
+export interface Beds {
+  /** One bed for all tests of a file that need no other; reset after each. */
+  shared(): Promise<TestBed>;
+  /** A bed for one test, closed after it. */
+  own(options?: BedOptions): Promise<TestBed>;
+}
+
+/** Beds that are closed by jest's hooks; `ofAll` are the options of the shared one. Call it at the top of a file. */
+export function useBeds(ofAll: BedOptions = {}): Beds {
+  let shared: TestBed | null = null;
+  const own: TestBed[] = [];
+  afterEach(async () => {
+    shared?.reset();
+    await Promise.all(own.splice(0).map((bed) => bed.close()));
+  });
+  afterAll(() => shared?.close());
+  return {
+    shared: async () => {
+      shared ??= await TestBed.start(ofAll);
+      return shared;
+    },
+    own: async (options) => {
+      const bed = await TestBed.start(options);
+      own.push(bed);
+      return bed;
+    },
+  };
 }
 
 const URLS = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { url } } }';
