@@ -233,12 +233,13 @@ describe('documents that are traps', () => {
   });
 
   it('cost no more than their size where fragments double at every level', async () => {
-    const levels = 150;
+    // As many as show the difference: with the 150 that the limits let through, whoever doubles never comes back.
+    const levels = 23;
     const fragments = Array.from({ length: levels }, (_, at) => `fragment F${at} on Message { ...F${at + 1} ...F${at + 1} }`).join('\n');
     const start = performance.now();
     const { errors } = await bed.query(`{ messagesWithMedia(ids: []) { ...F0 } } ${fragments} fragment F${levels} on Message { id }`);
     expect(errors).toEqual([]);
-    expect(performance.now() - start).toBeLessThan(2_000);
+    expect(performance.now() - start).toBeLessThan(1_500);
   });
 
   it.each([

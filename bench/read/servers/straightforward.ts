@@ -28,7 +28,7 @@ import {
 } from 'type-graphql';
 import { Pool } from 'undici';
 import type { Media } from '../../../src/model/media.js';
-import { headersOf, type MediaList, originOf, pathOf, providerMessageIdOf, readProvider, signedUrlOf, toMedia, urls } from './peer.js';
+import { headersOf, type MediaList, mediaListPath, originOf, providerMessageIdOf, readProvider, signedUrlOf, toMedia, urls } from './peer.js';
 
 interface Context {
   readonly mediaByMessage: DataLoader<string, readonly Media[]>;
@@ -107,10 +107,11 @@ class MediaResolver {
 const provider = readProvider();
 const pool = new Pool(originOf(provider));
 const headers = headersOf(provider);
+const pathOf = mediaListPath(provider);
 
 async function listMedia(messageId: string): Promise<Media[]> {
   const providerMessageId = providerMessageIdOf(messageId);
-  const { statusCode, body } = await pool.request({ method: 'GET', path: pathOf(provider, providerMessageId), headers });
+  const { statusCode, body } = await pool.request({ method: 'GET', path: pathOf(providerMessageId), headers });
   if (statusCode !== 200) throw new Error(`the provider answered ${statusCode}`);
   const { media_list: listed } = (await body.json()) as MediaList;
   return listed.map((wire) => toMedia(providerMessageId, wire));
