@@ -33,19 +33,23 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .action(async ({ config }: { config?: string }) => {
       status = await checkConfig({ ...io, file: config });
     });
-  program
-    .command('schema')
-    .description("print the subgraph's SDL, as a composition or a schema registry takes it")
-    .addOption(
-      new Option('--message-ids <mode>', 'as federation.messageIds of the configuration')
-        .choices(MESSAGE_IDS)
-        .default('transparent'),
-    )
-    .option('--output <file>', 'write a file instead of standard output')
-    .option('--check <file>', 'write nothing; exit with 1 unless the file holds what would be written')
-    .action(async (options: Pick<PrintSchemaOptions, 'messageIds' | 'output' | 'check'>) => {
+  program.addCommand(
+    schemaCommand(async (options) => {
       status = await printSchema({ ...io, ...options });
-    });
+    }),
+  );
   await program.parseAsync([...argv]);
   return status;
+}
+
+type SchemaOptions = Pick<PrintSchemaOptions, 'messageIds' | 'output' | 'check'>;
+
+function schemaCommand(run: (options: SchemaOptions) => Promise<void>): Command {
+  const messageIds = new Option('--message-ids <mode>', 'as federation.messageIds of the configuration');
+  return new Command('schema')
+    .description("print the subgraph's SDL, as a composition or a schema registry takes it")
+    .addOption(messageIds.choices(MESSAGE_IDS).default('transparent'))
+    .option('--output <file>', 'write a file instead of standard output')
+    .option('--check <file>', 'write nothing; exit with 1 unless the file holds what would be written')
+    .action(run);
 }

@@ -35,6 +35,14 @@ export function createFormatError({ production, onUnexpected }: ErrorFormat) {
       original instanceof GraphQLError && typeof original.extensions.code === 'string'
         ? original.extensions.code
         : formatted.extensions?.code;
+    // The parser's own limit, which is hit before any rule of ours runs.
+    if (code === 'GRAPHQL_PARSE_FAILED' && /contains more tha[tn] \d+ tokens/.test(formatted.message)) {
+      return {
+        ...withoutExtensions(formatted),
+        message: 'expected fewer tokens',
+        extensions: { code: 'QUERY_TOO_COMPLEX' },
+      };
+    }
     const message = production ? withoutSuggestion(formatted.message) : formatted.message;
     if (
       typeof code === 'string' &&

@@ -24,6 +24,8 @@ export interface GraphQLServerOptions {
   readonly logger: Logger;
 }
 
+const DEFAULT_QUERY = '{\n  mediaChannels {\n    id\n    provider\n  }\n}\n';
+
 /** Two servers over one schema; see {@link createGraphQLServers}. */
 export interface GraphQLServers {
   /** For every request but those that ask for a trace. */
@@ -123,7 +125,7 @@ async function landingPage(explorer: Explorer): Promise<ApolloServerPlugin> {
     case 'graphiql': {
       // Nine megabytes of page: loaded only where it is wanted.
       const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
-      const html = renderGraphiQL({ endpoint: '/graphql', title: 'Mediagraph' });
+      const html = renderGraphiQL({ endpoint: '/graphql', title: 'Mediagraph', defaultQuery: DEFAULT_QUERY });
       return { serverWillStart: async () => ({ renderLandingPage: async () => ({ html }) }) };
     }
   }

@@ -23,9 +23,11 @@ export const INTROSPECTION_TOKENS = 2_000;
 interface Cost {
   readonly depth: number;
   readonly aliases: number;
+  /** Fields and spreads, a fragment's counted wherever it is spread. */
+  readonly expanded: number;
 }
 
-const FREE: Cost = { depth: 0, aliases: 0 };
+const FREE: Cost = { depth: 0, aliases: 0, expanded: 0 };
 
 /**
  * One validation rule for depth, aliases and tokens, with the code QUERY_TOO_COMPLEX. Introspection (`__schema`,
@@ -43,11 +45,18 @@ export function queryLimitsRule(limits: QueryLimits): ValidationRule {
     },
     OperationDefinition: {
       enter(operation) {
-        const { depth, aliases } = new CostMeter(context).ofOperation(operation);
+        const { depth, aliases, expanded } = new CostMeter(context).ofOperation(operation);
         if (depth > limits.maxDepth)
           context.reportError(
             tooComplex(`expected at most ${limits.maxDepth} levels of fields, got ${depth}`, operation),
           );
+        // Spreads of spreads double with every level, and so does the work of whoever follows them. Without reuse a query
+        // has fewer fields than tokens.
+        if (expanded > limits.maxTokens) {
+          context.reportError(
+            tooComplex(`expected at most ${limits.maxTokens} fields with all fragments spread, got more`, operation),
+          );
+        }
         if (aliases > limits.maxAliases)
           context.reportError(tooComplex(`expected at most ${limits.maxAliases} aliases, got ${aliases}`, operation));
       },
@@ -55,8 +64,7 @@ export function queryLimitsRule(limits: QueryLimits): ValidationRule {
   });
 }
 
-/** Also for the parser's own limit, which is hit before any rule runs. */
-export function tooComplex(message: string, node?: OperationDefinitionNode): GraphQLError {
+function tooComplex(message: string, node?: OperationDefinitionNode): GraphQLError {
   return new GraphQLError(message, { nodes: node, extensions: { code: 'QUERY_TOO_COMPLEX' } });
 }
 
@@ -73,6 +81,7 @@ class CostMeter {
   #ofSelections(selectionSet: SelectionSetNode): Cost {
     let depth = 0;
     let aliases = 0;
+    let expanded = 0;
     for (const selection of selectionSet.selections) {
       const cost =
         selection.kind === Kind.FIELD
@@ -82,14 +91,15 @@ class CostMeter {
             : this.#ofFragment(selection.name.value);
       depth = Math.max(depth, cost.depth);
       aliases += cost.aliases;
+      expanded += cost.expanded;
     }
-    return { depth, aliases };
+    return { depth, aliases, expanded };
   }
 
   #ofField(field: FieldNode): Cost {
     if (isIntrospection(field)) return FREE;
     const inner = field.selectionSet ? this.#ofSelections(field.selectionSet) : FREE;
-    return { depth: inner.depth + 1, aliases: inner.aliases + (field.alias ? 1 : 0) };
+    return { depth: inner.depth + 1, aliases: inner.aliases + (field.alias ? 1 : 0), expanded: inner.expanded + 1 };
   }
 
   #ofFragment(name: string): Cost {
@@ -98,7 +108,8 @@ class CostMeter {
     // A cycle meets this and ends; the specification's own rule refuses the document for it.
     this.#fragments.set(name, FREE);
     const fragment = this.context.getFragment(name);
-    const cost = fragment ? this.#ofSelections(fragment.selectionSet) : FREE;
+    const inner = fragment ? this.#ofSelections(fragment.selectionSet) : FREE;
+    const cost = { ...inner, expanded: inner.expanded + 1 };
     this.#fragments.set(name, cost);
     return cost;
   }

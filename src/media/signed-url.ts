@@ -18,11 +18,6 @@ export interface MediaGrant {
   readonly expiresAt: Date;
 }
 
-export interface SignedUrl {
-  readonly url: string;
-  readonly expiresAt: Date;
-}
-
 export interface UrlSignerOptions {
   /** The first signs, all verify. */
   readonly keys: readonly SigningKey[];

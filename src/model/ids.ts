@@ -47,7 +47,7 @@ export function assertProviderMessageId(id: string): void {
  * What makes a text unfit to be a part of a provider's path, or null. Slashes are no fault (ids in Base64 have them, and
  * paths encode them); `.` and `..` between slashes are, however often they were percent-encoded.
  */
-export function faultOfPathPart(text: string, maxBytes: number): string | null {
+function faultOfPathPart(text: string, maxBytes: number): string | null {
   if (Buffer.byteLength(text) > maxBytes) return `more than ${maxBytes} bytes`;
   if (!text.isWellFormed()) return 'a lone surrogate';
   if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text)) return 'a control character';

@@ -22,7 +22,7 @@ export interface ConnectedProviders {
   close(): Promise<void>;
 }
 
-export const USER_AGENT = 'mediagraph (+https://www.npmjs.com/package/mediagraph)';
+const USER_AGENT = 'mediagraph (+https://www.npmjs.com/package/mediagraph)';
 
 /** An adapter for every channel, each with its own credentials, bounds and address policy. Opens no connection yet. */
 export function connectChannels(options: ConnectOptions, pools: OriginPools): ConnectedProviders {

@@ -7,12 +7,6 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Inclusive, as in RFC 9110 section 14.1.2; `end` absent = to the last byte. */
-export interface ByteRange {
-  readonly start: number;
-  readonly end?: number;
-}
-
 /** Bytes on their way from a provider. Whoever holds it drains or destroys `body`. */
 export interface ByteStream {
   readonly body: Readable;

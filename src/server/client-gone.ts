@@ -8,7 +8,8 @@ export function clientGone(reply: FastifyReply): AbortSignal {
   // Every upstream call of the request listens: as many as it names messages.
   setMaxListeners(0, controller.signal);
   reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort(new MediagraphError('INTERNAL_SERVER_ERROR', 'the client went away'));
+    if (!reply.raw.writableFinished)
+      controller.abort(new MediagraphError('INTERNAL_SERVER_ERROR', 'the client went away'));
   });
   return controller.signal;
 }

@@ -38,11 +38,9 @@ export function createHttpServer({ logger, trustProxy }: HttpServerOptions): Fas
   });
   http.setNotFoundHandler((_request, reply) => {
     reply.code(404);
-    return reply
-      .header('cache-control', 'no-store')
-      .send({
-        error: { code: 'BAD_USER_INPUT', message: 'there is nothing at this address', requestId: reply.request.id },
-      });
+    return reply.header('cache-control', 'no-store').send({
+      error: { code: 'BAD_USER_INPUT', message: 'there is nothing at this address', requestId: reply.request.id },
+    });
   });
   http.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
   return http;
