@@ -18,6 +18,8 @@ import { registerHealthRoutes } from './server/health-route.js';
 import { createHttpServer } from './server/http-server.js';
 import { createLogger, type Logger } from './telemetry/logger.js';
 
+/** What HMAC-SHA-256 can make use of (RFC 2104 section 3). */
+const RECOMMENDED_SECRET_BYTES = 32;
 const DRAIN_MS = 25_000;
 
 /** A running server. Several may live in one process; nothing of one is shared with another. */
@@ -141,6 +143,14 @@ function createUrlSigner({ delivery, server }: Config, logger: Logger, listening
   if (keys.length === 0) {
     logger.warn('delivery.signingKeys is not set: links end with this process and no other replica knows them');
     keys = [{ id: 'ephemeral', secret: randomBytes(32).toString('base64url') }];
+  }
+  for (const { id, secret } of keys) {
+    if (Buffer.byteLength(secret) < RECOMMENDED_SECRET_BYTES) {
+      logger.warn(
+        { id },
+        `the secret of this signing key is short: ${RECOMMENDED_SECRET_BYTES} random bytes are advised`,
+      );
+    }
   }
   return new UrlSigner({
     keys,

@@ -1,20 +1,21 @@
 import { fileURLToPath } from 'node:url';
-import { signalwireMessageSid } from '../../src/emulators/sample-ids.js';
 import { type Child, startChild } from '../support/child-processes.js';
 import { cpuTimeMs } from '../support/cpu-time.js';
 import { type Exchange, GraphQLClient, type Load } from '../support/load.js';
-import { median, quantile } from '../support/statistics.js';
-import { type Emulator, type Provider, startEmulator } from './emulator.js';
+import { median, pairedRatio, quantile } from '../support/statistics.js';
+import { type Emulator, startEmulator } from './emulator.js';
+import { countLinks, messageIds } from './messages.js';
+import type { Provider } from './provider.js';
 import { startOurs } from './servers/ours.js';
-import { CHANNEL_ID } from './servers/settings.js';
 
 const MESSAGES = 50;
 const FIELDS = 'id media { id status kind mimeType url urlExpiresAt }';
-const READ = `query Read($ids: [ID!]!) { messagesWithMedia(ids: $ids) { ${FIELDS} } }`;
-const REPEATED = `query Repeated($ids: [ID!]!) { a: messagesWithMedia(ids: $ids) { ${FIELDS} } b: messagesWithMedia(ids: $ids) { ${FIELDS} } c: messagesWithMedia(ids: $ids) { ${FIELDS} } }`;
+const ONE_READ = `messagesWithMedia(ids: $ids) { ${FIELDS} }`;
+const READ = `query Read($ids: [ID!]!) { ${ONE_READ} }`;
+const REPEATED = `query Repeated($ids: [ID!]!) { a: ${ONE_READ} b: ${ONE_READ} c: ${ONE_READ} }`;
 
-export const SERVER_NAMES = ['ours', 'straightforward', 'mercurius-jit'] as const;
-export type ServerName = (typeof SERVER_NAMES)[number];
+const SERVER_NAMES = ['ours', 'straightforward', 'mercurius-jit'] as const;
+type ServerName = (typeof SERVER_NAMES)[number];
 
 export interface ComparisonPlan extends Load {
   readonly latencyMs: number;
@@ -23,17 +24,23 @@ export interface ComparisonPlan extends Load {
 }
 
 /** Medians of the rounds; milliseconds. */
-export interface ServerFigures {
+interface ServerFigures {
   readonly server: ServerName;
   readonly cpuPerRequest: number;
-  /** The smallest and largest round, to see how steady the figure is. */
+  /** The smallest and the largest round, to see how steady the figure is. */
   readonly cpuRange: readonly [number, number];
+  /** Median of the ratios within each round. */
   readonly timesStraightforward: number;
   readonly requestsPerSecond: number;
   readonly p50: number;
   readonly p99: number;
-  /** Upstream calls of one query for 50 messages, and of one that names each of them three times. */
-  readonly upstreamCalls: { readonly distinct: number; readonly repeated: number };
+  readonly upstreamCalls: UpstreamCalls;
+}
+
+/** Of one query for 50 messages, and of one that names each of them three times. */
+interface UpstreamCalls {
+  readonly distinct: number;
+  readonly repeated: number;
 }
 
 export interface Comparison {
@@ -45,6 +52,7 @@ interface Contestant {
   readonly name: ServerName;
   readonly child: Child;
   readonly client: GraphQLClient;
+  readonly rounds: Round[];
 }
 
 interface Round {
@@ -61,13 +69,13 @@ export async function compare(plan: ComparisonPlan): Promise<Comparison> {
   try {
     for (const name of SERVER_NAMES) {
       const child = await startServer(name, emulator.provider);
-      contestants.push({ name, child, client: new GraphQLClient(child.said, plan.concurrency) });
+      contestants.push({ name, child, client: new GraphQLClient(child.said, plan.concurrency), rounds: [] });
     }
     const exchange = await sameAnswer(contestants);
-    const calls = new Map<ServerName, ServerFigures['upstreamCalls']>();
-    for (const one of contestants) calls.set(one.name, await upstreamCalls(one, emulator));
-    const rounds = await alternate(contestants, exchange, plan);
-    return { latencyMs: plan.latencyMs, servers: figures(rounds, calls) };
+    const calls: UpstreamCalls[] = [];
+    for (const one of contestants) calls.push(await upstreamCalls(one, emulator));
+    await alternate(contestants, exchange, plan);
+    return { latencyMs: plan.latencyMs, servers: figures(contestants, calls) };
   } finally {
     await Promise.all(contestants.map(({ client }) => client.close()));
     await Promise.all([...contestants.map(({ child }) => child.stop()), emulator.stop()]);
@@ -92,7 +100,7 @@ async function sameAnswer(contestants: readonly Contestant[]): Promise<Exchange>
     if (at === null) continue;
     throw new Error(`expected ${name} to answer …${around(answer, at)}…, got …${around(text, at)}…`);
   }
-  const links = (answer ?? '').split('"url":"https://').length - 1;
+  const links = countLinks(answer ?? '');
   if (links !== MESSAGES) throw new Error(`expected ${MESSAGES} links, got ${links} in ${answer?.slice(0, 500)}`);
   return { body, answer: answer ?? '' };
 }
@@ -109,30 +117,30 @@ function around(text: string, at: number): string {
 }
 
 function requestBody(query: string): string {
-  const ids = Array.from({ length: MESSAGES }, (_, index) => `${CHANNEL_ID}:${signalwireMessageSid(index)}`);
-  return JSON.stringify({ query, variables: { ids } });
+  return JSON.stringify({ query, variables: { ids: messageIds(MESSAGES) } });
 }
 
-async function upstreamCalls({ client }: Contestant, emulator: Emulator): Promise<ServerFigures['upstreamCalls']> {
+/** Rejects if ours does not ask the provider exactly once for each distinct message. */
+async function upstreamCalls({ name, client }: Contestant, emulator: Emulator): Promise<UpstreamCalls> {
   const countOf = async (query: string): Promise<number> => {
     const before = await emulator.count();
     await client.ask(requestBody(query));
-    return (await emulator.count()) - before;
+    const calls = (await emulator.count()) - before;
+    if (name === 'ours' && calls !== MESSAGES) throw new Error(`expected ${MESSAGES} upstream calls, got ${calls}`);
+    return calls;
   };
   return { distinct: await countOf(READ), repeated: await countOf(REPEATED) };
 }
 
-async function alternate(contestants: readonly Contestant[], exchange: Exchange, plan: ComparisonPlan) {
-  const rounds = new Map<ServerName, Round[]>(contestants.map(({ name }) => [name, []]));
+async function alternate(contestants: readonly Contestant[], exchange: Exchange, plan: ComparisonPlan): Promise<void> {
   for (const { client } of contestants) await client.drive(exchange, { ...plan, requests: plan.warmUpRequests });
-  for (let index = 0; index < plan.rounds; index += 1) {
+  for (let round = 0; round < plan.rounds; round += 1) {
     // Each round begins with another server: being first or last must be nobody's privilege.
-    const order = contestants.map((_, place) => contestants[(place + index) % contestants.length]);
-    for (const one of order) {
-      if (one) rounds.get(one.name)?.push(await measure(one, exchange, plan));
+    const first = round % contestants.length;
+    for (const one of [...contestants.slice(first), ...contestants.slice(0, first)]) {
+      one.rounds.push(await measure(one, exchange, plan));
     }
   }
-  return rounds;
 }
 
 async function measure({ child, client }: Contestant, exchange: Exchange, load: Load): Promise<Round> {
@@ -146,23 +154,21 @@ async function measure({ child, client }: Contestant, exchange: Exchange, load: 
   };
 }
 
-function figures(
-  rounds: ReadonlyMap<ServerName, readonly Round[]>,
-  calls: ReadonlyMap<ServerName, ServerFigures['upstreamCalls']>,
-): ServerFigures[] {
-  const medianOf = (name: ServerName, field: keyof Round) => median((rounds.get(name) ?? []).map((one) => one[field]));
-  const basis = medianOf('straightforward', 'cpuPerRequest');
-  return SERVER_NAMES.map((server) => {
-    const cpu = (rounds.get(server) ?? []).map((one) => one.cpuPerRequest);
+function figures(contestants: readonly Contestant[], calls: readonly UpstreamCalls[]): ServerFigures[] {
+  const cpuOf = (one: Contestant | undefined) => one?.rounds.map(({ cpuPerRequest }) => cpuPerRequest) ?? [];
+  const basis = cpuOf(contestants.find(({ name }) => name === 'straightforward'));
+  return contestants.map((one, index) => {
+    const cpu = cpuOf(one);
+    const medianOf = (field: keyof Round) => median(one.rounds.map((round) => round[field]));
     return {
-      server,
+      server: one.name,
       cpuPerRequest: median(cpu),
       cpuRange: [Math.min(...cpu), Math.max(...cpu)],
-      timesStraightforward: median(cpu) / basis,
-      requestsPerSecond: medianOf(server, 'requestsPerSecond'),
-      p50: medianOf(server, 'p50'),
-      p99: medianOf(server, 'p99'),
-      upstreamCalls: calls.get(server) ?? { distinct: Number.NaN, repeated: Number.NaN },
+      timesStraightforward: pairedRatio(cpu, basis),
+      requestsPerSecond: medianOf('requestsPerSecond'),
+      p50: medianOf('p50'),
+      p99: medianOf('p99'),
+      upstreamCalls: calls[index] ?? { distinct: Number.NaN, repeated: Number.NaN },
     };
   });
 }

@@ -1,20 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { z } from 'zod';
-import { type Child, startChild } from '../support/child-processes.js';
+import { startChild } from '../support/child-processes.js';
+import { type Provider, providerSchema } from './provider.js';
 
 const STANDALONE = fileURLToPath(new URL('../../dist/emulators/standalone.js', import.meta.url));
-
-const announced = z.object({
-  url: z.string(),
-  baseUrl: z.string(),
-  accountSid: z.string(),
-  username: z.string(),
-  password: z.string(),
-});
-
-/** Where the provider is and how it lets one in. */
-export type Provider = z.infer<typeof announced>;
 
 /** SignalWire, in a process of its own; every message has one photo. */
 export interface Emulator {
@@ -25,12 +15,12 @@ export interface Emulator {
 }
 
 export async function startEmulator(options: { messages: number; latencyMs: number }): Promise<Emulator> {
-  const child: Child = await startChild({
+  const child = await startChild({
     name: 'emulator',
     args: [STANDALONE, JSON.stringify(options)],
     ready: /^(\{.*\})$/m,
   });
-  const provider = announced.parse(JSON.parse(child.said));
+  const provider = providerSchema.parse(JSON.parse(child.said));
   return {
     provider,
     count: async () => {

@@ -25,54 +25,44 @@ export function createFormatError({ production, onUnexpected }: ErrorFormat) {
   return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
     const original = rootCause(error);
     if (original instanceof MediagraphError) {
+      return { ...formatted, message: original.message, extensions: { code: original.code, ...original.details } };
+    }
+    const code = codeOf(original, formatted);
+    if (code === null) {
+      onUnexpected(original);
+      const stacktrace = production ? undefined : formatted.extensions?.stacktrace;
+      const message = 'internal error; the request id finds it in the log';
       return {
-        ...withoutExtensions(formatted),
-        message: original.message,
-        extensions: { code: original.code, ...original.details },
+        ...formatted,
+        message,
+        extensions: { code: 'INTERNAL_SERVER_ERROR', ...(stacktrace !== undefined && { stacktrace }) },
       };
     }
-    const code =
-      original instanceof GraphQLError && typeof original.extensions.code === 'string'
-        ? original.extensions.code
-        : formatted.extensions?.code;
-    // The parser's own limit, which is hit before any rule of ours runs.
-    if (code === 'GRAPHQL_PARSE_FAILED' && /contains more tha[tn] \d+ tokens/.test(formatted.message)) {
-      return {
-        ...withoutExtensions(formatted),
-        message: 'expected fewer tokens',
-        extensions: { code: 'QUERY_TOO_COMPLEX' },
-      };
-    }
+    const requestId = original instanceof GraphQLError ? original.extensions.requestId : undefined;
     const message = production ? withoutSuggestion(formatted.message) : formatted.message;
-    if (
-      typeof code === 'string' &&
-      code !== 'INTERNAL_SERVER_ERROR' &&
-      (PROTOCOL_CODES.has(code) || OUR_CODES.has(code))
-    ) {
-      return { ...withoutExtensions(formatted), message, extensions: { code } };
-    }
-    // graphql-js raises these itself, before any resolver runs, without an original error: a caller's fault.
-    if (original instanceof GraphQLError && !original.originalError && original.path === undefined) {
-      return { ...withoutExtensions(formatted), message, extensions: { code: 'BAD_USER_INPUT' } };
-    }
-    onUnexpected(original);
-    const stacktrace = production ? undefined : formatted.extensions?.stacktrace;
-    return {
-      ...withoutExtensions(formatted),
-      message: 'internal error; the request id finds it in the log',
-      extensions: { code: 'INTERNAL_SERVER_ERROR', ...(stacktrace !== undefined && { stacktrace }) },
-    };
+    return { ...formatted, message, extensions: { code, ...(requestId !== undefined && { requestId }) } };
   };
+}
+
+// Private: null for what nobody expected.
+function codeOf(original: unknown, formatted: GraphQLFormattedError): string | null {
+  const own = original instanceof GraphQLError ? original.extensions.code : undefined;
+  const code = own ?? formatted.extensions?.code;
+  // The parser's own limit is hit before any rule of ours runs.
+  if (code === 'GRAPHQL_PARSE_FAILED' && /contains more tha[tn] \d+ tokens/.test(formatted.message))
+    return 'QUERY_TOO_COMPLEX';
+  const known =
+    typeof code === 'string' && code !== 'INTERNAL_SERVER_ERROR' && (PROTOCOL_CODES.has(code) || OUR_CODES.has(code));
+  if (known) return code;
+  // graphql-js raises these itself before any resolver runs, without an original error: a caller's fault.
+  const beforeResolvers = original instanceof GraphQLError && !original.originalError && original.path === undefined;
+  return beforeResolvers ? 'BAD_USER_INPUT' : null;
 }
 
 function rootCause(error: unknown): unknown {
   const unwrapped = unwrapResolverError(error);
   // Validation errors and wrapped ones keep what they wrap in `originalError`.
   return unwrapped instanceof GraphQLError && unwrapped.originalError ? unwrapped.originalError : unwrapped;
-}
-
-function withoutExtensions({ extensions: _, ...rest }: GraphQLFormattedError): GraphQLFormattedError {
-  return rest;
 }
 
 function withoutSuggestion(message: string): string {

@@ -1,7 +1,6 @@
 import DataLoader from 'dataloader';
 import type { MediaLookup } from '../media/lookup.js';
 import type { TenantId } from '../model/channel.js';
-import { formatMessageId } from '../model/ids.js';
 import type { Media, MediaDetails, MediaId, MessageKey } from '../model/media.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
 
@@ -14,9 +13,14 @@ export interface MediaLoaders {
   canDescribe(media: Media): boolean;
 }
 
+// Private: not the message id, since a channel id that a router made up may hold a colon; neither part can hold a line break.
+function loaderKey({ channelId, providerMessageId }: MessageKey): string {
+  return `${channelId}\n${providerMessageId}`;
+}
+
 export function createLoaders(lookup: MediaLookup, tenant: TenantId, options: CallOptions): MediaLoaders {
   return {
-    mediaByMessage: new DataLoader((keys) => lookup.byMessages(tenant, keys, options), { cacheKeyFn: formatMessageId }),
+    mediaByMessage: new DataLoader((keys) => lookup.byMessages(tenant, keys, options), { cacheKeyFn: loaderKey }),
     mediaById: new DataLoader((ids) => lookup.byIds(tenant, ids, options)),
     mediaDetails: new DataLoader((media) => lookup.details(tenant, media, options), {
       cacheKeyFn: (media) => media.id,

@@ -4,6 +4,7 @@ import { decodeMediaId } from '../model/ids.js';
 import { isInlineSafe } from '../model/mime-type.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { ByteStream, CallOptions } from '../providers/provider-adapter.js';
+import { ProviderFaults } from '../providers/provider-call.js';
 import { safeFilename, withExtension } from './media-name.js';
 import type { Disposition, MediaGrant } from './signed-url.js';
 import { SNIFF_BYTES, sniffMimeType } from './sniff.js';
@@ -31,7 +32,9 @@ export class MediaDelivery {
     if (!parts || !channel?.adapter.openMedia)
       throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
     const stream = await channel.adapter.openMedia({ ...parts, downloadUrl: null }, options);
-    const { head, body } = await peek(stream.body, SNIFF_BYTES);
+    const { head, body } = await peek(stream.body, SNIFF_BYTES).catch((thrown: unknown) => {
+      throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
+    });
     const mimeType = await sniffMimeType(head, stream.declaredMimeType);
     if (contradicts(stream, mimeType)) {
       body.destroy();

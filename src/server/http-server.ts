@@ -20,6 +20,16 @@ export function createHttpServer({ logger, trustProxy }: HttpServerOptions): Fas
     genReqId: requestIdOf,
     // A signed URL is a path with a long query; anything beyond this is none of ours.
     routerOptions: { maxParamLength: 2_048 },
+    // An address that is no URI reaches no route, and so none of the hooks below.
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id);
+      const isLink = (request.raw.url ?? '').startsWith('/media/');
+      const refusal = isLink
+        ? new MediagraphError('SIGNATURE_INVALID', 'expected a link as it was given out, got a changed or made-up one')
+        : fromFastify(error);
+      request.log.info({ method: request.method, route: '(none)', status: error.statusCode }, 'request');
+      sendError(reply, refusal);
+    },
     return503OnClosing: true,
     forceCloseConnections: 'idle',
   });

@@ -3,7 +3,7 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 export type { Logger } from 'pino';
 
 /**
- * Names under which a credential could reach a log line by mistake, at the top or one or two levels down. Nothing logs
+ * Names under which a credential could reach a log line by mistake, at the top or some levels down. Nothing logs
  * them on purpose; this is the second lock.
  */
 const SECRET_KEYS = [
@@ -23,7 +23,7 @@ const SECRET_KEYS = [
 
 const REDACTED_PATHS = SECRET_KEYS.flatMap((key) => {
   const dotted = key.startsWith('[') ? key : `.${key}`;
-  return [key, `*${dotted}`, `*.*${dotted}`, `*.*.*${dotted}`];
+  return [key, `*${dotted}`, `*.*${dotted}`, `*.*.*${dotted}`, `*.*.*.*${dotted}`];
 });
 
 export interface LoggerOptions {

@@ -2,7 +2,12 @@ import { once } from 'node:events';
 import { gzipSync } from 'node:zlib';
 import { request } from 'undici';
 import type { Fault } from '../../src/emulators/faults.js';
-import { kirimMessageId, signalwireMessageSid, twilioMediaSid, twilioMessageSid } from '../../src/emulators/sample-ids.js';
+import {
+  kirimMessageId,
+  signalwireMessageSid,
+  twilioMediaSid,
+  twilioMessageSid,
+} from '../../src/emulators/sample-ids.js';
 import { UrlSigner } from '../../src/media/signed-url.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { BODY_MARKER, leaksIn } from '../support/leaks.js';
@@ -37,7 +42,9 @@ async function startRaw(handler?: Parameters<typeof RawServer.start>[0]): Promis
 function expectRefusal(got: Got, status: number, inBed = bed): string {
   const text = got.bytes.toString();
   expect([got.status, text]).toEqual([status, expect.any(String)]);
-  expect(JSON.parse(text)).toEqual({ error: { code: expect.any(String), message: expect.any(String), requestId: headerOf(got, 'x-request-id') } });
+  expect(JSON.parse(text)).toEqual({
+    error: { code: expect.any(String), message: expect.any(String), requestId: headerOf(got, 'x-request-id') },
+  });
   expect(headerOf(got, 'content-type')).toMatch(/^application\/json\b/);
   expect(headerOf(got, 'cache-control')).toBe('no-store');
   expect(leaksIn(text, inBed)).toEqual([]);
@@ -98,7 +105,8 @@ describe('a signed link that was changed', () => {
       await expectInvalid(`${route}?${parameters.with(at, `${nth(parameter.split('='), 0)}=`).join('&')}`);
       if (at > 0) await expectInvalid(`${route}?${[parameter, ...others].join('&')}`);
     }
-    for (const added of ['&x=1', '&', '=', '==', '&sig=', '%3D', '%20', '&d=attachment', '?', '/', ';x', '%00']) await expectInvalid(path + added);
+    for (const added of ['&x=1', '&', '=', '==', '&sig=', '%3D', '%20', '&d=attachment', '?', '/', ';x', '%00'])
+      await expectInvalid(path + added);
     await expectInvalid(`${route}?x=1&${query}`);
     await expectInvalid(`${route}?&${query}`);
     await expectInvalid(`${route}?`);
@@ -165,7 +173,10 @@ describe('a signed link that was changed', () => {
 
 describe('signing keys', () => {
   it('may be two, so that links of the older one still open', async () => {
-    const signingKeys = [{ id: 'k2', secret: 'the-newer-secret-0123456789' }, { id: 'k1', secret: SECRETS.signingSecret }];
+    const signingKeys = [
+      { id: 'k2', secret: 'the-newer-secret-0123456789' },
+      { id: 'k1', secret: SECRETS.signingSecret },
+    ];
     const rotated = await beds.own({ config: { delivery: { signingKeys } } });
     const path = await rotated.pathOf(receive(rotated, 'signalwire'));
     expect(path).toContain('kid=k2');
@@ -177,19 +188,37 @@ describe('signing keys', () => {
 
 /** Path and query of a link to SignalWire's first message, as the server itself would sign it. */
 function signed({
-  mediaId = encodeMediaId({ channelId: 'sms', providerMessageId: signalwireMessageSid(1), providerMediaId: `b3877c40-da60-4998-90ad-0000000001me` }),
+  mediaId = encodeMediaId({
+    channelId: 'sms',
+    providerMessageId: signalwireMessageSid(1),
+    providerMediaId: `b3877c40-da60-4998-90ad-0000000001me`,
+  }),
   filename = 'image.jpg',
   expiresAt = new Date(Math.ceil(Date.now() / 1000) * 1000 + 60_000),
-  secret = SECRETS.signingSecret as string,
+  secret = SECRETS.signingSecret,
   kid = 'k1',
+}: {
+  mediaId?: string;
+  filename?: string;
+  expiresAt?: Date;
+  secret?: string;
+  kid?: string;
 } = {}): string {
   const signer = new UrlSigner({ keys: [{ id: kid, secret }], baseUrl: () => '', ttlMs: 60_000 });
-  return signer.sign({ mediaId, filename, disposition: 'inline', expiresAt: new Date(Math.floor(expiresAt.getTime() / 1000) * 1000) });
+  return signer.sign({
+    mediaId,
+    filename,
+    disposition: 'inline',
+    expiresAt: new Date(Math.floor(expiresAt.getTime() / 1000) * 1000),
+  });
 }
 
 describe('media that cannot be delivered', () => {
   it.each([
-    ['a message that Kirim does not know', { channelId: 'wa', providerMessageId: 'msg_unknown', providerMediaId: null }],
+    [
+      'a message that Kirim does not know',
+      { channelId: 'wa', providerMessageId: 'msg_unknown', providerMediaId: null },
+    ],
     ['a message that Twilio does not know', { channelId: 'mms', providerMessageId: 'MM0', providerMediaId: 'ME0' }],
     ['a LaML media without a sid', { channelId: 'sms', providerMessageId: 'x', providerMediaId: null }],
     ['a channel that is gone', { channelId: 'gone', providerMessageId: 'x', providerMediaId: null }],
@@ -211,7 +240,12 @@ describe('media that cannot be delivered', () => {
     ['a page', { kind: 'body', ...PAGE }, 502, 'PROVIDER_PROTOCOL'],
     ['a lost connection', { kind: 'reset' }, 503, 'PROVIDER_UNAVAILABLE'],
     ['nothing', { kind: 'hang' }, 504, 'PROVIDER_UNAVAILABLE'],
-    ['a redirect to a private network', { kind: 'redirect', status: 302, location: 'http://10.0.0.1/' }, 502, 'URL_NOT_ALLOWED'],
+    [
+      'a redirect to a private network',
+      { kind: 'redirect', status: 302, location: 'http://10.0.0.1/' },
+      502,
+      'URL_NOT_ALLOWED',
+    ],
   ];
 
   it.each(OF_KIRIM)('is told as the fault of its provider that answers %s', async (_name, fault, status, code) => {
@@ -220,11 +254,14 @@ describe('media that cannot be delivered', () => {
     expect(expectRefusal(await bed.get(path), status)).toBe(code);
   });
 
-  it.each(OF_KIRIM.filter(([name]) => name !== 'a page'))('is told as the fault of LaML that answers %s', async (_name, fault, status, code) => {
-    const path = await bed.pathOf(receive(bed, 'twilio'));
-    bed.twilio.fault = fault;
-    expect(expectRefusal(await bed.get(path), status)).toBe(code);
-  });
+  it.each(OF_KIRIM.filter(([name]) => name !== 'a page'))(
+    'is told as the fault of LaML that answers %s',
+    async (_name, fault, status, code) => {
+      const path = await bed.pathOf(receive(bed, 'twilio'));
+      bed.twilio.fault = fault;
+      expect(expectRefusal(await bed.get(path), status)).toBe(code);
+    },
+  );
 
   it.each<[string, Fault, number, string]>([
     ['403', { kind: 'status', status: 403, body: BODY_MARKER }, 502, 'PROVIDER_PROTOCOL'],
@@ -346,8 +383,13 @@ describe('bytes beyond upload.maxBytes', () => {
 
 describe('bytes that are not what they are said to be', () => {
   const HTML = Buffer.from(`<!DOCTYPE html><html><script>alert(1)</script>${'x'.repeat(100)}</html>`);
-  const SVG = Buffer.from('<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>');
-  const GIF_AND_SCRIPT = Buffer.concat([Buffer.from('GIF89a\x01\x00\x01\x00\x00\x00\x00;', 'latin1'), Buffer.from('<script>alert(1)</script>')]);
+  const SVG = Buffer.from(
+    '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
+  );
+  const GIF_AND_SCRIPT = Buffer.concat([
+    Buffer.from('GIF89a\x01\x00\x01\x00\x00\x00\x00;', 'latin1'),
+    Buffer.from('<script>alert(1)</script>'),
+  ]);
 
   it.each<[string, Buffer, string | null, string, 'inline' | 'attachment']>([
     ['a photo of no type', samples.photo.bytes, 'application/octet-stream', 'image/jpeg', 'inline'],
@@ -357,11 +399,23 @@ describe('bytes that are not what they are said to be', () => {
     ['a PDF said to be a photo', samples.document.bytes, 'image/jpeg', 'application/pdf', 'inline'],
     ['a page', HTML, 'text/html', 'text/html', 'attachment'],
     ['a page of no type', HTML, null, 'text/html', 'attachment'],
-    ['a page after a mark and spaces', Buffer.concat([Buffer.from('\ufeff \n\t'), HTML]), 'text/plain', 'text/html', 'attachment'],
+    [
+      'a page after a mark and spaces',
+      Buffer.concat([Buffer.from('\ufeff \n\t'), HTML]),
+      'text/plain',
+      'text/html',
+      'attachment',
+    ],
     ['a drawing with a script', SVG, 'image/svg+xml', 'image/svg+xml', 'attachment'],
     ['a drawing said to be a PNG', SVG, 'image/png', 'image/svg+xml', 'attachment'],
     ['a picture and a page at once', GIF_AND_SCRIPT, 'text/html', 'image/gif', 'inline'],
-    ['bytes of no known kind', Buffer.from([0, 1, 2, 3, 0, 9, 8, 7]), 'image/jpeg', 'application/octet-stream', 'attachment'],
+    [
+      'bytes of no known kind',
+      Buffer.from([0, 1, 2, 3, 0, 9, 8, 7]),
+      'image/jpeg',
+      'application/octet-stream',
+      'attachment',
+    ],
     ['nothing at all', Buffer.alloc(0), 'image/jpeg', 'application/octet-stream', 'attachment'],
     ['XML', Buffer.from('<?xml version="1.0"?><a/>'), 'application/xml', 'application/xml', 'attachment'],
     ['a script', Buffer.from('alert(document.domain)'), 'text/javascript', 'text/plain; charset=utf-8', 'inline'],
@@ -376,10 +430,13 @@ describe('bytes that are not what they are said to be', () => {
     expect(headerOf(got, 'content-security-policy')).toContain("default-src 'none'");
   });
 
-  it.each(['image/jpeg', 'application/pdf', 'video/mp4', 'audio/ogg'])('are no media where a page is said to be %s', async (declared) => {
-    bed.kirim.addMessage({ id: kirimMessageId(5), media: { bytes: HTML, mimeType: declared } });
-    expect(expectRefusal(await bed.get(await bed.pathOf(messageId('kirim', 5))), 502)).toBe('PROVIDER_PROTOCOL');
-  });
+  it.each(['image/jpeg', 'application/pdf', 'video/mp4', 'audio/ogg'])(
+    'are no media where a page is said to be %s',
+    async (declared) => {
+      bed.kirim.addMessage({ id: kirimMessageId(5), media: { bytes: HTML, mimeType: declared } });
+      expect(expectRefusal(await bed.get(await bed.pathOf(messageId('kirim', 5))), 502)).toBe('PROVIDER_PROTOCOL');
+    },
+  );
 
   it('do not bring headers along in a type or a name', async () => {
     const filename = 'a\u202egpj.exe;x="y"..jpg';
@@ -433,18 +490,24 @@ describe("the CDN's own redirects", () => {
     ['a number for an address', (port) => `http://2130706433:${port}/`],
   ])('to %s are refused, and nothing connects', async (_name, location) => {
     const trap = await startRaw();
-    const cdn = await startRaw((_request, response) => response.writeHead(302, { location: location(trap.port) }).end());
+    const cdn = await startRaw((_request, response) =>
+      response.writeHead(302, { location: location(trap.port) }).end(),
+    );
     await redirectKirimTo(cdn.url);
     expect(expectRefusal(await bed.get(await bed.pathOf(messageId('kirim'))), 502)).toBe('URL_NOT_ALLOWED');
     expect(trap.connectionCount).toBe(0);
   });
 
   it('carry no credentials, wherever they lead', async () => {
-    const last = await startRaw((_request, response) => response.writeHead(200, { 'content-type': 'image/jpeg' }).end(samples.photo.bytes));
+    const last = await startRaw((_request, response) =>
+      response.writeHead(200, { 'content-type': 'image/jpeg' }).end(samples.photo.bytes),
+    );
     const first = await startRaw((_request, response) => response.writeHead(307, { location: `${last.url}/x` }).end());
     const path = await bed.pathOf(receive(bed, 'twilio'));
     bed.twilio.fault = { kind: 'redirect', status: 307, location: first.url };
-    expect((await bed.get(path, { headers: { authorization: 'Bearer of-the-browser', cookie: 'a=b' } })).status).toBe(200);
+    expect((await bed.get(path, { headers: { authorization: 'Bearer of-the-browser', cookie: 'a=b' } })).status).toBe(
+      200,
+    );
     for (const headers of [...first.headers, ...last.headers]) {
       expect(headers).not.toHaveProperty('authorization');
       expect(headers).not.toHaveProperty('cookie');

@@ -1,9 +1,9 @@
-import { createServer } from 'node:net';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { request } from 'undici';
 import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
 import type { Fault } from '../../src/emulators/faults.js';
-import { kirimMessageId, signalwireMediaSid, signalwireMessageSid } from '../../src/emulators/sample-ids.js';
+import { signalwireMediaSid, signalwireMessageSid } from '../../src/emulators/sample-ids.js';
 import { BODY_MARKER, leaksIn } from '../support/leaks.js';
 import { RawServer } from '../support/raw-server.js';
 import { messageId, receive, receiveEverywhere, samples } from '../support/sample-messages.js';
@@ -95,13 +95,25 @@ const EVERYWHERE: ReadonlyArray<[string, Fault, Record<string, unknown>]> = [
   ['half a JSON', { kind: 'body', body: `{"media_list":[{"sid":"${BODY_MARKER}` }, PROTOCOL],
   ['nothing with status 200', { kind: 'body', body: '' }, PROTOCOL],
   ['JSON of another shape', { kind: 'body', body: JSON.stringify({ media_list: { [BODY_MARKER]: 1 } }) }, PROTOCOL],
-  ['ten megabytes of JSON', { kind: 'body', body: JSON.stringify({ media_list: [], padding: BODY_MARKER.repeat(400_000) }) }, PROTOCOL],
+  [
+    'ten megabytes of JSON',
+    { kind: 'body', body: JSON.stringify({ media_list: [], padding: BODY_MARKER.repeat(400_000) }) },
+    PROTOCOL,
+  ],
   ['401', { kind: 'status', status: 401, body: BODY_MARKER }, { ...CREDENTIALS, upstreamStatus: 401 }],
   ['403', { kind: 'status', status: 403, body: BODY_MARKER }, { ...CREDENTIALS, upstreamStatus: 403 }],
   ['400', { kind: 'status', status: 400, body: BODY_MARKER }, { code: 'PROVIDER_REJECTED', upstreamStatus: 400 }],
-  ['429', { kind: 'status', status: 429, headers: { 'Retry-After': '30' } }, { code: 'PROVIDER_RATE_LIMITED', retryable: true, retryAfterMs: 30_000 }],
+  [
+    '429',
+    { kind: 'status', status: 429, headers: { 'Retry-After': '30' } },
+    { code: 'PROVIDER_RATE_LIMITED', retryable: true, retryAfterMs: 30_000 },
+  ],
   ['500', { kind: 'status', status: 500, body: PAGE }, { ...UNAVAILABLE, upstreamStatus: 500 }],
-  ['503 as a page', { kind: 'status', status: 503, body: PAGE, headers: { 'content-type': 'text/html' } }, { ...UNAVAILABLE, upstreamStatus: 503 }],
+  [
+    '503 as a page',
+    { kind: 'status', status: 503, body: PAGE, headers: { 'content-type': 'text/html' } },
+    { ...UNAVAILABLE, upstreamStatus: 503 },
+  ],
   ['a lost connection', { kind: 'reset' }, UNAVAILABLE],
 ];
 
@@ -197,7 +209,9 @@ describe.each(['signalwire', 'twilio'] as const)('%s alone is missing when its l
   });
 
   it('tells types that are no types: they are not known, and nothing else is wrong', async () => {
-    const body = { media_list: [{ sid: signalwireMediaSid(1), content_type: '<script>\r\n', date_created: 'yesterday' }] };
+    const body = {
+      media_list: [{ sid: signalwireMediaSid(1), content_type: '<script>\r\n', date_created: 'yesterday' }],
+    };
     emulatorOf(provider).fault = { kind: 'body', body: JSON.stringify(body) };
     const query = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { kind mimeType createdAt } } }';
     const { data, errors } = await bed.query(query, { ids: [messageId(provider)] });
@@ -207,12 +221,15 @@ describe.each(['signalwire', 'twilio'] as const)('%s alone is missing when its l
 });
 
 describe('a next page that is none', () => {
-  it.each(['signalwire', 'twilio'] as const)('of %s on another origin is not asked, and gets no credentials', async (provider) => {
-    const trap = await startRaw();
-    bed[provider].pageFault = { kind: 'other-origin', origin: trap.url };
-    await expectAlone(provider, PROTOCOL);
-    expect(trap.connectionCount).toBe(0);
-  });
+  it.each(['signalwire', 'twilio'] as const)(
+    'of %s on another origin is not asked, and gets no credentials',
+    async (provider) => {
+      const trap = await startRaw();
+      bed[provider].pageFault = { kind: 'other-origin', origin: trap.url };
+      await expectAlone(provider, PROTOCOL);
+      expect(trap.connectionCount).toBe(0);
+    },
+  );
 
   it.each(['signalwire', 'twilio'] as const)('of %s in another account is not asked', async (provider) => {
     bed[provider].pageFault = { kind: 'other-account', accountSid: 'AC99' };
@@ -228,14 +245,15 @@ describe('a next page that is none', () => {
 
   it('that is always another one ends the walk too', async () => {
     let page = 0;
-    const path = `/api/laml/2010-04-01/Accounts/${ACCOUNTS.signalwire}/Messages/${signalwireMessageSid(1)}/Media.json`;
+    const path = `/api/laml/2010-04-01/Accounts/${ACCOUNTS.signalwire}/Messages/${signalwireMessageSid(1)}/Media`;
     const endless = await startRaw((_request, response) => {
       page += 1;
       response.writeHead(200, { 'content-type': 'application/json' });
-      response.end(JSON.stringify({ media_list: [], next_page_uri: `${path.replace('.json', '')}/../x?Page=${page}`.replace('/../x', '') }));
+      response.end(JSON.stringify({ media_list: [], next_page_uri: `${path}?Page=${page}` }));
     });
     await startBed(ONCE, { channelKeys: { signalwire: { baseUrl: `${endless.url}/api/laml/2010-04-01` } } });
     await expectAlone('signalwire', PROTOCOL);
+    expect(endless.requests.length).toBeGreaterThan(1);
     expect(endless.requests.length).toBeLessThanOrEqual(50);
   });
 
@@ -253,7 +271,10 @@ describe('a next page that is none', () => {
   ])('with %s is not asked', async (_name, next) => {
     const trap = await startRaw();
     const own = `/api/laml/2010-04-01/Accounts/${ACCOUNTS.signalwire}/Messages/${signalwireMessageSid(1)}/Media`;
-    bed.signalwire.fault = { kind: 'body', body: JSON.stringify({ media_list: [], next_page_uri: next(own, trap.url) }) };
+    bed.signalwire.fault = {
+      kind: 'body',
+      body: JSON.stringify({ media_list: [], next_page_uri: next(own, trap.url) }),
+    };
     await expectAlone('signalwire', PROTOCOL);
     expect(trap.connectionCount).toBe(0);
     expect(bed.signalwire.requestCount).toBe(1);
@@ -289,13 +310,19 @@ describe("Kirim's redirect", () => {
     await expectRefused(location);
   });
 
-  it.each(WHERE_CLOSED)('to %s is refused where no private network is open, and nothing connects', async (_name, location) => {
-    await startBed(ONCE, { config: { network: {} } });
-    await expectRefused(location);
-  });
+  it.each(WHERE_CLOSED)(
+    'to %s is refused where no private network is open, and nothing connects',
+    async (_name, location) => {
+      await startBed(ONCE, { config: { network: {} } });
+      await expectRefused(location);
+    },
+  );
 
   it('is opened for the channel alone whose options say so', async () => {
-    await startBed(ONCE, { config: { network: {} }, channelKeys: { kirim: { options: { allowPrivate: ['127.0.0.0/8'] } } } });
+    await startBed(ONCE, {
+      config: { network: {} },
+      channelKeys: { kirim: { options: { allowPrivate: ['127.0.0.0/8'] } } },
+    });
     const ids = receiveEverywhere(bed);
     expect((await bed.get(await bed.urlOf(nth(ids, 0)))).status).toBe(200);
     expect((await bed.get(await bed.urlOf(nth(ids, 1)))).status).toBe(502);
@@ -318,14 +345,18 @@ describe("Kirim's redirect", () => {
 });
 
 describe("Kirim's details", () => {
-  const DETAILS = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id url mimeType filename sizeBytes } } }';
+  const DETAILS =
+    'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id url mimeType filename sizeBytes } } }';
 
   it.each<[string, Fault]>([
     ['a page', { kind: 'body', body: PAGE, contentType: 'text/html' }],
     ['half a JSON', { kind: 'body', body: '{"type":"ima' }],
     ['ten megabytes', { kind: 'body', body: JSON.stringify({ padding: BODY_MARKER.repeat(400_000) }) }],
     ['nothing', { kind: 'hang' }],
-    ['lies of other types', { kind: 'body', body: JSON.stringify({ type: 5, mime_type: { a: BODY_MARKER }, filename: [], caption: 7 }) }],
+    [
+      'lies of other types',
+      { kind: 'body', body: JSON.stringify({ type: 5, mime_type: { a: BODY_MARKER }, filename: [], caption: 7 }) },
+    ],
   ])('come from the CDN where the message resource answers %s', async (_name, fault) => {
     bed.kirim.faults.push({ match: /messages\/[^/]+$/, fault });
     const { text, data, errors } = await bed.query(DETAILS, { ids: [receive(bed, 'kirim')] });
@@ -397,7 +428,11 @@ describe('calls that fail for a moment', () => {
     ['nonsense', () => 'soon', 0],
   ])('wait as Retry-After says in %s', async (_name, retryAfter, atLeastMs) => {
     await startBed(PATIENT);
-    bed.twilio.faults.push({ match: /./, fault: { kind: 'status', status: 429, headers: { 'Retry-After': retryAfter() } }, times: 1 });
+    bed.twilio.faults.push({
+      match: /./,
+      fault: { kind: 'status', status: 429, headers: { 'Retry-After': retryAfter() } },
+      times: 1,
+    });
     const { errors } = await bed.query(MEDIA, { ids: receiveEverywhere(bed) });
     expect(errors).toEqual([]);
     const [first, second] = bed.twilio.requests;
@@ -413,7 +448,9 @@ describe('calls that fail for a moment', () => {
   ])('are errors at once where Retry-After in %s is beyond the deadline', async (_name, retryAfter, ms) => {
     await startBed(PATIENT);
     bed.kirim.fault = { kind: 'status', status: 429, headers: { 'Retry-After': retryAfter() } };
-    const { result, ms: took } = await timed(expectAlone('kirim', { code: 'PROVIDER_RATE_LIMITED', retryable: true, upstreamStatus: 429 }));
+    const { result, ms: took } = await timed(
+      expectAlone('kirim', { code: 'PROVIDER_RATE_LIMITED', retryable: true, upstreamStatus: 429 }),
+    );
     expect(took).toBeLessThan(1_000);
     expect(bed.kirim.requestCount).toBe(1);
     const { retryAfterMs } = sole(result.errors).extensions;
@@ -471,12 +508,17 @@ describe('calls to one channel', () => {
     await startBed({ timeout: '10s', retries: 0, maxConcurrency: 4 });
     bed.signalwire.latencyMs = LATENCY_MS;
     const ids = Array.from({ length: 24 }, (_, index) => receive(bed, 'signalwire', index));
-    const answers = await Promise.all([bed.query(MEDIA, { ids: ids.slice(0, 12) }), bed.query(MEDIA, { ids: ids.slice(12) })]);
+    const answers = await Promise.all([
+      bed.query(MEDIA, { ids: ids.slice(0, 12) }),
+      bed.query(MEDIA, { ids: ids.slice(12) }),
+    ]);
     expect(answers.flatMap(({ errors }) => errors)).toEqual([]);
     const starts = bed.signalwire.requests.map(({ at }) => at);
     expect(starts).toHaveLength(24);
     // Timers and the clock of the log may differ by a few milliseconds.
-    const atOnce = starts.map((start) => starts.filter((other) => other <= start && start < other + LATENCY_MS - 5).length);
+    const atOnce = starts.map(
+      (start) => starts.filter((other) => other <= start && start < other + LATENCY_MS - 5).length,
+    );
     expect(Math.max(...atOnce)).toBeLessThanOrEqual(4);
     expect(Math.max(...atOnce)).toBeGreaterThan(1);
   });
@@ -523,7 +565,6 @@ describe('hostile ids at a provider', () => {
     expect(bed.kirim.requests.map(({ path }) => path).sort()).toEqual(
       ids.map((id) => `/v1/messages/${encodeURIComponent(id)}/media`).sort(),
     );
-    expect(kirimMessageId(1)).toMatch(/^msg_/);
   });
 });
 

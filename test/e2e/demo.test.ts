@@ -1,13 +1,9 @@
-import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { Agent, request } from 'undici';
+import { RunningCommand } from '../support/command.js';
 
-const ROOT = new URL('../../', import.meta.url);
-const OPERATIONS = new URL('schema/operations/', ROOT);
+const OPERATIONS = new URL('../../schema/operations/', import.meta.url);
 const START_MS = 60_000;
 
 interface GraphQLAnswer {
@@ -20,21 +16,19 @@ interface GraphQLAnswer {
 
 describe('mediagraph demo', () => {
   const agent = new Agent({ keepAliveTimeout: 10 });
-  let child: ChildProcessByStdio<null, Readable, Readable>;
-  let stderr: Promise<string>;
+  let command: RunningCommand;
   let output: string;
   let endpoint: string;
 
   beforeAll(async () => {
-    const args = ['--import', '@swc-node/register/esm-register', 'src/main.ts', 'demo'];
-    child = spawn(process.execPath, args, { cwd: fileURLToPath(ROOT), stdio: ['ignore', 'pipe', 'pipe'] });
-    stderr = text(child.stderr);
-    output = await untilPrinted(child.stdout, 'Ctrl-C');
+    command = new RunningCommand(['demo']);
+    await command.printed(/Ctrl-C ends it\.\n/);
+    output = command.stdout;
     endpoint = /^http:\/\/127\.0\.0\.1:\d+\/graphql$/m.exec(output)?.[0] ?? 'no explorer was named';
   }, START_MS);
 
   afterAll(async () => {
-    if (child.exitCode === null) child.kill('SIGKILL');
+    command.kill('SIGKILL');
     await agent.close();
   });
 
@@ -78,10 +72,10 @@ describe('mediagraph demo', () => {
   });
 
   it('prints a command for the shell that gives the photo', async () => {
-    const command = /^curl .*$/m.exec(output)?.[0] ?? '';
-    const body = / -d '([^']+)'$/.exec(command)?.[1] ?? '';
+    const line = /^curl .*$/m.exec(output)?.[0] ?? '';
+    const body = / -d '([^']+)'$/.exec(line)?.[1] ?? '';
     const answer: unknown = hasCurl()
-      ? JSON.parse(execFileSync('bash', ['-c', command], { encoding: 'utf8' }))
+      ? JSON.parse(execFileSync('bash', ['-c', line], { encoding: 'utf8' }))
       : await ask(body);
     expect(answer).toMatchObject({
       data: {
@@ -114,24 +108,11 @@ describe('mediagraph demo', () => {
   });
 
   it('ends at Ctrl-C with status 0 and nothing on standard error', async () => {
-    child.kill('SIGINT');
-    const [status] = await once(child, 'exit');
-    expect(status).toBe(0);
-    expect(await stderr).toBe('');
+    command.kill('SIGINT');
+    expect(await command.ended).toBe(0);
+    expect(command.stderr).toBe('');
   }, 10_000);
 });
-
-async function untilPrinted(stream: Readable, end: string): Promise<string> {
-  let printed = '';
-  // Not for await: leaving such a loop would destroy the stream, and the process writes on.
-  return new Promise((resolve, reject) => {
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      printed += chunk;
-      if (printed.includes(end)) resolve(printed);
-    });
-    stream.once('end', () => reject(new Error(`expected ${end}, got only: ${printed}`)));
-  });
-}
 
 function hasCurl(): boolean {
   try {

@@ -56,11 +56,26 @@ describe('one query over three providers', () => {
       }),
     ]);
     expect(photos?.media).toEqual([
-      expect.objectContaining({ kind: 'VIDEO', mimeType: 'video/mp4', provider: 'SIGNALWIRE', providerMediaId: signalwireMediaSid(2) }),
-      expect.objectContaining({ kind: 'IMAGE', mimeType: 'image/jpeg', provider: 'SIGNALWIRE', providerMediaId: signalwireMediaSid(1) }),
+      expect.objectContaining({
+        kind: 'VIDEO',
+        mimeType: 'video/mp4',
+        provider: 'SIGNALWIRE',
+        providerMediaId: signalwireMediaSid(2),
+      }),
+      expect.objectContaining({
+        kind: 'IMAGE',
+        mimeType: 'image/jpeg',
+        provider: 'SIGNALWIRE',
+        providerMediaId: signalwireMediaSid(1),
+      }),
     ]);
     expect(document?.media).toEqual([
-      expect.objectContaining({ kind: 'DOCUMENT', mimeType: 'application/pdf', provider: 'TWILIO', providerMediaId: twilioMediaSid(1) }),
+      expect.objectContaining({
+        kind: 'DOCUMENT',
+        mimeType: 'application/pdf',
+        provider: 'TWILIO',
+        providerMediaId: twilioMediaSid(1),
+      }),
     ]);
     expect(photos).toMatchObject({ channelId: 'sms', providerMessageId: signalwireMessageSid(1) });
   });
@@ -134,8 +149,14 @@ describe('one query over three providers', () => {
   it('gives only the media of the kinds that were asked for', async () => {
     const query = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media(kinds: [IMAGE, AUDIO]) { kind } } }';
     const { data } = await bed.query(query, { ids });
-    expect(data?.messagesWithMedia.map((message) => message?.media?.map(({ kind }) => kind))).toEqual([['AUDIO'], ['IMAGE'], []]);
-    const none = await bed.query('query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media(kinds: []) { kind } } }', { ids });
+    expect(data?.messagesWithMedia.map((message) => message?.media?.map(({ kind }) => kind))).toEqual([
+      ['AUDIO'],
+      ['IMAGE'],
+      [],
+    ]);
+    const none = await bed.query('query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media(kinds: []) { kind } } }', {
+      ids,
+    });
     expect(none.data?.messagesWithMedia.map((message) => message?.media)).toEqual([[], [], []]);
   });
 
@@ -161,8 +182,11 @@ describe('one query over three providers', () => {
   });
 
   it('tells the channels and what they can do', async () => {
-    const query = '{ mediaChannels { id provider capabilities { listsMedia upload deletesAtProvider receivesWebhooks maxUploadBytes uploadMimeTypes } } }';
-    const { data } = await bed.query<{ mediaChannels: Array<{ id: string; provider: string; capabilities: { listsMedia: boolean } }> }>(query);
+    const query =
+      '{ mediaChannels { id provider capabilities { listsMedia upload deletesAtProvider receivesWebhooks maxUploadBytes uploadMimeTypes } } }';
+    const { data } = await bed.query<{
+      mediaChannels: Array<{ id: string; provider: string; capabilities: { listsMedia: boolean } }>;
+    }>(query);
     expect(data?.mediaChannels.map(({ id, provider }) => [id, provider])).toEqual([
       ['wa', 'KIRIM'],
       ['sms', 'SIGNALWIRE'],
@@ -193,7 +217,11 @@ describe('links', () => {
 
   it('stay the same from query to query, so that browsers and CDNs can cache', async () => {
     // Windows are a quarter of an hour long: of three queries in a row, two neighbours are in the same one.
-    const [first, second, third] = [await bed.urlOf(nth(ids, 0)), await bed.urlOf(nth(ids, 0)), await bed.urlOf(nth(ids, 0))];
+    const [first, second, third] = [
+      await bed.urlOf(nth(ids, 0)),
+      await bed.urlOf(nth(ids, 0)),
+      await bed.urlOf(nth(ids, 0)),
+    ];
     expect([first, third]).toContain(second);
   });
 
@@ -201,10 +229,15 @@ describe('links', () => {
     const query = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media {
       minute: url(expiresIn: 60) week: url(expiresIn: 604800) } } }`;
     const now = Date.now() / 1000;
-    const { data, errors } = await bed.query<{ messagesWithMedia: Array<{ media: Array<{ minute: string; week: string }> }> }>(query, { ids });
+    const { data, errors } = await bed.query<{
+      messagesWithMedia: Array<{ media: Array<{ minute: string; week: string }> }>;
+    }>(query, { ids });
     expect(errors).toEqual([]);
     const { minute, week } = sole(sole(data?.messagesWithMedia).media);
-    for (const [url, seconds] of [[minute, 60], [week, 604_800]] as const) {
+    for (const [url, seconds] of [
+      [minute, 60],
+      [week, 604_800],
+    ] as const) {
       const left = Number(new URL(url).searchParams.get('exp')) - now;
       expect(left).toBeGreaterThanOrEqual(seconds - 1);
       expect(left).toBeLessThanOrEqual(seconds * 1.25 + 1);
@@ -215,13 +248,19 @@ describe('links', () => {
   it.each([59, 604_801, 0, -1])('refuse expiresIn %d with BAD_USER_INPUT at the field', async (expiresIn) => {
     const query = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id url(expiresIn: ${expiresIn}) } } }`;
     const { data, errors } = await bed.query(query, { ids });
-    expect(sole(errors)).toMatchObject({ path: ['messagesWithMedia', 0, 'media', 0, 'url'], extensions: { code: 'BAD_USER_INPUT' } });
+    expect(sole(errors)).toMatchObject({
+      path: ['messagesWithMedia', 0, 'media', 0, 'url'],
+      extensions: { code: 'BAD_USER_INPUT' },
+    });
     expect(sole(sole(data?.messagesWithMedia)?.media)).toMatchObject({ id: expect.any(String), url: null });
   });
 
   it('say in the browser whether the file shows or is saved', async () => {
     const query = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { shown: url saved: url(disposition: ATTACHMENT) } } }`;
-    const { data } = await bed.query<{ messagesWithMedia: Array<{ media: Array<{ shown: string; saved: string }> }> }>(query, { ids });
+    const { data } = await bed.query<{ messagesWithMedia: Array<{ media: Array<{ shown: string; saved: string }> }> }>(
+      query,
+      { ids },
+    );
     const { shown, saved } = sole(sole(data?.messagesWithMedia).media);
     expect(headerOf(await bed.get(shown), 'content-disposition')).toMatch(/^inline;/);
     expect(headerOf(await bed.get(saved), 'content-disposition')).toMatch(/^attachment;/);
@@ -229,7 +268,10 @@ describe('links', () => {
 
   it('save under the name that the provider knows, also one that is not ASCII', async () => {
     const filename = 'Rechnung März (1).pdf';
-    bed.twilio.addMessage({ sid: twilioMessageSid(2), media: [{ ...samples.document, sid: twilioMediaSid(2), filename }] });
+    bed.twilio.addMessage({
+      sid: twilioMessageSid(2),
+      media: [{ ...samples.document, sid: twilioMediaSid(2), filename }],
+    });
     const got = await bed.get(await bed.urlOf(messageId('twilio', 2)));
     expect(headerOf(got, 'content-disposition')).toBe(
       `inline; filename="Rechnung Marz (1).pdf"; filename*=UTF-8''Rechnung%20M%C3%A4rz%20%281%29.pdf`,
@@ -266,27 +308,44 @@ describe('links behind a CDN', () => {
 describe('listing at providers with their quirks', () => {
   it('walks all pages of SignalWire and of Twilio', async () => {
     const count = 7;
-    const media = (sidOf: (index: number) => string) => Array.from({ length: count }, (_, index) => ({ ...samples.photo, sid: sidOf(index) }));
+    const media = (sidOf: (index: number) => string) =>
+      Array.from({ length: count }, (_, index) => ({ ...samples.photo, sid: sidOf(index) }));
     bed.signalwire.maxPageSize = 3;
     bed.twilio.maxPageSize = 3;
     bed.signalwire.addMessage({ sid: signalwireMessageSid(1), media: media(signalwireMediaSid) });
     bed.twilio.addMessage({ sid: twilioMessageSid(1), media: media(twilioMediaSid) });
     const { data, errors } = await bed.query(MEDIA, { ids: [messageId('signalwire'), messageId('twilio')] });
     expect(errors).toEqual([]);
-    const sids = (at: number) => data?.messagesWithMedia[at]?.media?.map(({ providerMediaId }) => providerMediaId).sort();
-    expect(sids(0)).toEqual(media(signalwireMediaSid).map(({ sid }) => sid).sort());
-    expect(sids(1)).toEqual(media(twilioMediaSid).map(({ sid }) => sid).sort());
+    const sids = (at: number) =>
+      data?.messagesWithMedia[at]?.media?.map(({ providerMediaId }) => providerMediaId).sort();
+    expect(sids(0)).toEqual(
+      media(signalwireMediaSid)
+        .map(({ sid }) => sid)
+        .sort(),
+    );
+    expect(sids(1)).toEqual(
+      media(twilioMediaSid)
+        .map(({ sid }) => sid)
+        .sort(),
+    );
     expect(bed.signalwire.requestCount).toBe(3);
   });
 
   it('finds a message that Twilio answers with 404 just after its arrival', async () => {
-    bed.twilio.addMessage({ sid: twilioMessageSid(1), media: [{ ...samples.photo, sid: twilioMediaSid(1) }], notFoundFirst: 1 });
+    bed.twilio.addMessage({
+      sid: twilioMessageSid(1),
+      media: [{ ...samples.photo, sid: twilioMediaSid(1) }],
+      notFoundFirst: 1,
+    });
     const url = await bed.urlOf(messageId('twilio'));
     expect((await bed.get(url)).bytes.equals(samples.photo.bytes)).toBe(true);
   });
 
   it('opens media that Twilio answers with 404 just after its message', async () => {
-    bed.twilio.addMessage({ sid: twilioMessageSid(1), media: [{ ...samples.photo, sid: twilioMediaSid(1), notFoundFirst: 1 }] });
+    bed.twilio.addMessage({
+      sid: twilioMessageSid(1),
+      media: [{ ...samples.photo, sid: twilioMediaSid(1), notFoundFirst: 1 }],
+    });
     expect((await bed.get(await bed.urlOf(messageId('twilio')))).status).toBe(200);
   });
 
@@ -357,30 +416,48 @@ describe('details that a listing did not give', () => {
   const ids = [messageId('kirim'), messageId('kirim', 2), messageId('signalwire')];
 
   it('cost nothing while no query selects one', async () => {
-    await bed.query(`query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media {
-      id status url urlExpiresAt provider providerMediaId createdAt expiresAt channel { id } message { id } } } }`, { ids });
+    await bed.query(
+      `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media {
+      id status url urlExpiresAt provider providerMediaId createdAt expiresAt channel { id } message { id } } } }`,
+      { ids },
+    );
     expect(resourceCalls()).toEqual([]);
     expect(bed.cdn.requestCount).toBe(0);
   });
 
-  it.each(['mimeType', 'sizeBytes', 'filename', 'caption', 'kind'])('are asked once per media for %s', async (field) => {
-    await bed.query(`query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { ${field} } } }`, { ids });
-    expect(resourceCalls().map(({ path }) => path).sort()).toEqual(
-      [`/v1/messages/${kirimMessageId(1)}`, `/v1/messages/${kirimMessageId(2)}`].sort(),
-    );
-    expect(bed.signalwire.requestCount).toBe(1);
-  });
+  it.each(['mimeType', 'sizeBytes', 'filename', 'caption', 'kind'])(
+    'are asked once per media for %s',
+    async (field) => {
+      await bed.query(`query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { ${field} } } }`, { ids });
+      expect(
+        resourceCalls()
+          .map(({ path }) => path)
+          .sort(),
+      ).toEqual([`/v1/messages/${kirimMessageId(1)}`, `/v1/messages/${kirimMessageId(2)}`].sort());
+      expect(bed.signalwire.requestCount).toBe(1);
+    },
+  );
 
   it('are asked once per media for all such fields together, also where messages are repeated', async () => {
     const query = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) {
       a: media { kind mimeType sizeBytes filename caption } b: media(kinds: [IMAGE]) { mimeType sizeBytes } } }`;
-    const { data, errors } = await bed.query<{ messagesWithMedia: Array<{ a: MediaData[]; b: MediaData[] }> }>(query, { ids: [...ids, ...ids] });
+    const { data, errors } = await bed.query<{ messagesWithMedia: Array<{ a: MediaData[]; b: MediaData[] }> }>(query, {
+      ids: [...ids, ...ids],
+    });
     expect(errors).toEqual([]);
     expect(resourceCalls()).toHaveLength(2);
     expect(bed.kirim.requestCount).toBe(4);
     const [photo, document] = data?.messagesWithMedia ?? [];
-    expect(sole(photo?.a)).toMatchObject({ kind: 'IMAGE', mimeType: 'image/jpeg', sizeBytes: samples.photo.bytes.length });
-    expect(sole(document?.a)).toMatchObject({ kind: 'DOCUMENT', filename: 'document.pdf', sizeBytes: samples.document.bytes.length });
+    expect(sole(photo?.a)).toMatchObject({
+      kind: 'IMAGE',
+      mimeType: 'image/jpeg',
+      sizeBytes: samples.photo.bytes.length,
+    });
+    expect(sole(document?.a)).toMatchObject({
+      kind: 'DOCUMENT',
+      filename: 'document.pdf',
+      sizeBytes: samples.document.bytes.length,
+    });
   });
 
   it('come from the CDN alone where the message resource fails', async () => {
@@ -388,7 +465,12 @@ describe('details that a listing did not give', () => {
     const { data, errors } = await bed.query(MEDIA, { ids: [messageId('kirim')] });
     expect(errors).toEqual([]);
     const media = sole(sole(data?.messagesWithMedia)?.media);
-    expect(media).toMatchObject({ kind: 'IMAGE', mimeType: 'image/jpeg', sizeBytes: samples.photo.bytes.length, filename: null });
+    expect(media).toMatchObject({
+      kind: 'IMAGE',
+      mimeType: 'image/jpeg',
+      sizeBytes: samples.photo.bytes.length,
+      filename: null,
+    });
   });
 });
 
@@ -437,7 +519,12 @@ describe('entities', () => {
     const { data, errors } = await bed.query<EntitiesData>(ENTITIES, { representations });
     expect(errors).toEqual([]);
     expect(data?._entities).toEqual([
-      expect.objectContaining({ __typename: 'Media', mediaId: twilio?.id, url: twilio?.url, providerMediaId: twilioMediaSid(1) }),
+      expect.objectContaining({
+        __typename: 'Media',
+        mediaId: twilio?.id,
+        url: twilio?.url,
+        providerMediaId: twilioMediaSid(1),
+      }),
       expect.objectContaining({ __typename: 'Media', mediaId: kirim?.id, providerMediaId: null }),
       null,
       { __typename: 'MediaChannel', channel: 'mms', provider: 'TWILIO', capabilities: { listsMedia: true } },
@@ -453,7 +540,8 @@ describe('entities', () => {
       { __typename: 'Message', channelId: 'wa:a', providerMessageId: 'b' },
       { __typename: 'Message', channelId: 'wa', providerMessageId: sid },
     ];
-    const query = 'query($representations: [_Any!]!) { _entities(representations: $representations) { ... on Message { media { id } } } }';
+    const query =
+      'query($representations: [_Any!]!) { _entities(representations: $representations) { ... on Message { media { id } } } }';
     const { data, errors } = await bed.query<EntitiesData>(query, { representations });
     expect(data?._entities[0]).toEqual({ media: null });
     expect(data?._entities[1]?.media).toHaveLength(1);
@@ -464,7 +552,10 @@ describe('entities', () => {
     const listed = await bed.query(MEDIA, { ids: [messageId('signalwire')] });
     const { id, url } = sole(sole(listed.data?.messagesWithMedia)?.media);
     bed.clearRequests();
-    const { data, errors } = await bed.query<{ media: MediaData }>('query($id: ID!) { media(id: $id) { id url kind message { id } } }', { id });
+    const { data, errors } = await bed.query<{ media: MediaData }>(
+      'query($id: ID!) { media(id: $id) { id url kind message { id } } }',
+      { id },
+    );
     expect(errors).toEqual([]);
     expect(data?.media).toEqual({ id, url, kind: 'IMAGE', message: { id: messageId('signalwire') } });
     expect(bed.providerCalls).toBe(1);
@@ -476,9 +567,14 @@ describe('entities', () => {
     expect(media.errors).toEqual([]);
     expect(media.data?.messagesWithMedia[0]).toEqual({ id: 'wamid.HBgL123', media: [] });
     expect(bed.kirim.requestCount + bed.twilio.requestCount).toBe(0);
-    const { data, errors } = await bed.query('query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id channelId } }', { ids });
+    const { data, errors } = await bed.query('query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id channelId } }', {
+      ids,
+    });
     expect(data?.messagesWithMedia).toEqual([null, { id: messageId('signalwire'), channelId: 'sms' }]);
-    expect(sole(errors)).toMatchObject({ path: ['messagesWithMedia', 0, 'channelId'], extensions: { code: 'MESSAGE_NOT_FOUND' } });
+    expect(sole(errors)).toMatchObject({
+      path: ['messagesWithMedia', 0, 'channelId'],
+      extensions: { code: 'MESSAGE_NOT_FOUND' },
+    });
   });
 });
 
@@ -490,18 +586,21 @@ describe('the supergraph', () => {
       id: ID! channelId: ID! providerMessageId: ID! text: String }`,
   };
 
-  it.each(['transparent', 'bare', 'owned'] as const)('composes with a neighbour that owns Message, messageIds %s', async (messageIds) => {
-    bed = await beds.own({ config: { federation: { messageIds } } });
-    const { data } = await bed.query<{ _service: { sdl: string } }>('{ _service { sdl } }');
-    const neighbour = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.5", import: ["@key", "@shareable"])
+  it.each(['transparent', 'bare', 'owned'] as const)(
+    'composes with a neighbour that owns Message, messageIds %s',
+    async (messageIds) => {
+      bed = await beds.own({ config: { federation: { messageIds } } });
+      const { data } = await bed.query<{ _service: { sdl: string } }>('{ _service { sdl } }');
+      const neighbour = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.5", import: ["@key", "@shareable"])
       type Query { messages: [Message!]! } ${neighbours[messageIds]}`;
-    const { errors, supergraphSdl } = composeServices([
-      { name: 'media', url: 'http://media', typeDefs: parse(data?._service.sdl ?? '') },
-      { name: 'messages', url: 'http://messages', typeDefs: parse(neighbour) },
-    ]);
-    expect(errors ?? []).toEqual([]);
-    expect(supergraphSdl).toContain('text: String @join__field(graph: MESSAGES)');
-  });
+      const { errors, supergraphSdl } = composeServices([
+        { name: 'media', url: 'http://media', typeDefs: parse(data?._service.sdl ?? '') },
+        { name: 'messages', url: 'http://messages', typeDefs: parse(neighbour) },
+      ]);
+      expect(errors ?? []).toEqual([]);
+      expect(supergraphSdl).toContain('text: String @join__field(graph: MESSAGES)');
+    },
+  );
 
   it('leaves Message.id and its key to the neighbour where the ids are owned', async () => {
     bed = await beds.own({ config: { federation: { messageIds: 'owned' } } });
@@ -515,14 +614,20 @@ describe('the supergraph', () => {
       ... on Message { media { url message { channelId providerMessageId } } } } }`;
     const { data: resolved, errors } = await bed.query<{ _entities: MessageData[] }>(query, { representations });
     expect(errors).toEqual([]);
-    expect(sole(sole(resolved?._entities).media).message).toEqual({ channelId: 'sms', providerMessageId: signalwireMessageSid(1) });
+    expect(sole(sole(resolved?._entities).media).message).toEqual({
+      channelId: 'sms',
+      providerMessageId: signalwireMessageSid(1),
+    });
   });
 
   it('gets bare ids in Media.message where Message is keyed by them', async () => {
     bed = await beds.own({ config: { federation: { messageIds: 'bare' } } });
     receiveEverywhere(bed);
     const { data } = await bed.query(MEDIA, { ids: [messageId('signalwire'), messageId('kirim')] });
-    expect(data?.messagesWithMedia.map((message) => message?.id)).toEqual([messageId('signalwire'), messageId('kirim')]);
+    expect(data?.messagesWithMedia.map((message) => message?.id)).toEqual([
+      messageId('signalwire'),
+      messageId('kirim'),
+    ]);
     const written = data?.messagesWithMedia.map((message) => sole(message?.media).message?.id);
     expect(written).toEqual([signalwireMessageSid(1), kirimMessageId(1)]);
   });
@@ -542,7 +647,13 @@ describe('the supergraph', () => {
 });
 
 function withoutMoment(headers: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const { date: _date, 'x-request-id': _requestId, 'cache-control': cacheControl, connection: _connection, ...others } = headers;
+  const {
+    date: _date,
+    'x-request-id': _requestId,
+    'cache-control': cacheControl,
+    connection: _connection,
+    ...others
+  } = headers;
   const { 'keep-alive': _keepAlive, ...rest } = others;
   // max-age counts down between two requests.
   return { ...rest, 'cache-control': String(cacheControl).replace(/max-age=\d+/, 'max-age=n') };

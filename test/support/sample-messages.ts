@@ -11,7 +11,7 @@ import { CHANNELS, type ProviderOfBed, type TestBed } from './test-bed.js';
 export const samples = loadMediaSamples();
 
 /** The provider's own id of its message number `index`. */
-export const messageSid = {
+const messageSid = {
   kirim: kirimMessageId,
   signalwire: signalwireMessageSid,
   twilio: twilioMessageSid,
@@ -26,7 +26,8 @@ export function messageId(provider: ProviderOfBed, index = 1): string {
 export function receive(bed: TestBed, provider: ProviderOfBed, index = 1, sample: MediaSample = samples.photo): string {
   const sid = messageSid[provider](index);
   if (provider === 'kirim') bed.kirim.addMessage({ id: sid, media: sample });
-  if (provider === 'signalwire') bed.signalwire.addMessage({ sid, media: [{ ...sample, sid: signalwireMediaSid(index) }] });
+  if (provider === 'signalwire')
+    bed.signalwire.addMessage({ sid, media: [{ ...sample, sid: signalwireMediaSid(index) }] });
   if (provider === 'twilio') bed.twilio.addMessage({ sid, media: [{ ...sample, sid: twilioMediaSid(index) }] });
   return messageId(provider, index);
 }

@@ -106,10 +106,18 @@ export class TestBed {
 
   static async start(options: BedOptions = {}): Promise<TestBed> {
     const cdn = await new CdnEmulator().start();
-    const account = (provider: 'signalwire' | 'twilio') => ({ accountSid: ACCOUNTS[provider], username: ACCOUNTS[provider] });
+    const account = (provider: 'signalwire' | 'twilio') => ({
+      accountSid: ACCOUNTS[provider],
+      username: ACCOUNTS[provider],
+    });
     const [kirim, signalwire, twilio] = await Promise.all([
       new KirimEmulator({ token: SECRETS.kirimToken, cdn, ...options.kirim }).start(),
-      new LamlEmulator({ flavour: 'signalwire', ...account('signalwire'), password: SECRETS.signalwirePassword, cdn }).start(),
+      new LamlEmulator({
+        flavour: 'signalwire',
+        ...account('signalwire'),
+        password: SECRETS.signalwirePassword,
+        cdn,
+      }).start(),
       new LamlEmulator({ flavour: 'twilio', ...account('twilio'), password: SECRETS.twilioPassword, cdn }).start(),
     ]);
     const { channels: moreChannels = [], ...sections } = options.config ?? {};
@@ -176,7 +184,11 @@ export class TestBed {
   /** A body of `/graphql` as it stands. */
   async post<Data = MessagesData>(body: string, options: GetOptions = {}): Promise<GraphQLAnswer<Data>> {
     const headers = { 'content-type': 'application/json', ...options.headers };
-    const { status, headers: answered, bytes } = await this.get('/graphql', { ...options, method: 'POST', headers, body });
+    const {
+      status,
+      headers: answered,
+      bytes,
+    } = await this.get('/graphql', { ...options, method: 'POST', headers, body });
     const text = bytes.toString();
     const parsed: { data?: Data | null; errors?: GraphQLFault[] } = JSON.parse(text);
     return { status, headers: answered, text, data: parsed.data, errors: parsed.errors ?? [] };
@@ -281,12 +293,18 @@ export function kirimChannel(baseUrl: string, keys: Readonly<Record<string, unkn
   return { id: CHANNELS.kirim, provider: 'kirim', baseUrl, credentials: { token: SECRETS.kirimToken }, ...keys };
 }
 
-export function lamlChannel(
+function lamlChannel(
   provider: 'signalwire' | 'twilio',
   baseUrl: string,
   keys: Readonly<Record<string, unknown>> = {},
 ): Record<string, unknown> {
   const accountSid = ACCOUNTS[provider];
   const password = provider === 'signalwire' ? SECRETS.signalwirePassword : SECRETS.twilioPassword;
-  return { id: CHANNELS[provider], provider, baseUrl, credentials: { accountSid, username: accountSid, password }, ...keys };
+  return {
+    id: CHANNELS[provider],
+    provider,
+    baseUrl,
+    credentials: { accountSid, username: accountSid, password },
+    ...keys,
+  };
 }

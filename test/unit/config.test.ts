@@ -93,6 +93,7 @@ describe('defaults', () => {
       providers: Object.fromEntries(PROVIDER_NAMES.map((name) => [name, policy])),
       channels: [],
       withoutEffect: [],
+      production: false,
     });
   });
 
@@ -255,7 +256,6 @@ const FAULTS: Array<[Given, string[]]> = [
   [{ database: { url: 'mysql://root:hunter2@db' } }, ['database.url: expected pglite:<folder> or postgres://…']],
   [{ storage: { driver: 's3' } }, ['storage.s3: storage.driver s3 needs at least a bucket']],
   [signing({ id: 'k 1', secret: LONG }), [expect.stringContaining('delivery.signingKeys[0].id: expected 1 to 32')]],
-  [signing({ id: 'k', secret: 'short' }), ['delivery.signingKeys[0].secret: expected at least 16 characters']],
   [
     signing({ id: 'k', secret: LONG }, { id: 'k', secret: LONG }),
     ['delivery.signingKeys[1].id: the same as delivery.signingKeys[0].id'],
@@ -363,7 +363,6 @@ describe('faults', () => {
       'channels[2].provider',
       'delivery.signingKeys[0].secret',
       'delivery.signingKeys[1].id',
-      'delivery.signingKeys[1].secret',
       'delivery.urlTtl',
       'server.port',
       'server.prot',

@@ -4,10 +4,20 @@
  */
 import Fastify from 'fastify';
 import { GraphQLDateTimeISO } from 'graphql-scalars';
-import mercurius from 'mercurius';
+import mercurius, { type MercuriusContext } from 'mercurius';
 import { Pool } from 'undici';
 import type { Media } from '../../../src/model/media.js';
-import { headersOf, type MediaList, mediaListPath, originOf, providerMessageIdOf, readProvider, signedUrlOf, toMedia, urls } from './peer.js';
+import {
+  headersOf,
+  type MediaList,
+  mediaListPath,
+  originOf,
+  providerMessageIdOf,
+  readProvider,
+  signedUrlOf,
+  toMedia,
+  urls,
+} from './peer.js';
 
 const schema = `
   scalar DateTime
@@ -43,8 +53,10 @@ async function listMedia(messageId: string): Promise<Media[]> {
   return listed.map((wire) => toMedia(providerMessageId, wire));
 }
 
-interface Context {
-  readonly now: number;
+declare module 'mercurius' {
+  interface MercuriusContext {
+    readonly now: number;
+  }
 }
 
 const resolvers = {
@@ -53,14 +65,15 @@ const resolvers = {
     messagesWithMedia: (_root: unknown, { ids }: { ids: string[] }) => ids.map((id) => ({ id })),
   },
   Media: {
-    url: (media: Media, _args: unknown, context: Context) => signedUrlOf(media, context.now),
-    urlExpiresAt: (_media: Media, _args: unknown, context: Context) => urls.expiry(context.now),
+    url: (media: Media, _args: unknown, context: MercuriusContext) => signedUrlOf(media, context.now),
+    urlExpiresAt: (_media: Media, _args: unknown, context: MercuriusContext) => urls.expiry(context.now),
   },
 };
 
 const loaders = {
   Message: {
-    media: (queries: ReadonlyArray<{ obj: { id: string } }>) => Promise.all(queries.map(({ obj }) => listMedia(obj.id))),
+    media: (queries: ReadonlyArray<{ obj: { id: string } }>) =>
+      Promise.all(queries.map(({ obj }) => listMedia(obj.id))),
   },
 };
 

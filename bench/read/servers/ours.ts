@@ -3,27 +3,23 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { type Child, scratchFolder, startChild } from '../../support/child-processes.js';
-import type { Provider } from '../emulator.js';
+import type { Provider } from '../provider.js';
 import { CHANNEL_ID, DELIVERY_BASE_URL, SIGNING_KEY, URL_TTL_DAYS } from './settings.js';
 
 const MAIN = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
 
 /** The product as its users start it, with the defaults of its configuration: logs, limits and policies included. */
-export function startOurs(provider: Provider, nodeArgs: readonly string[] = []): Promise<Child> {
-  const { baseUrl, ...credentials } = provider;
-  const { accountSid, username, password } = credentials;
+export function startOurs({ baseUrl, accountSid, username, password }: Provider): Promise<Child> {
   const config = {
     server: { port: 0 },
     delivery: { baseUrl: DELIVERY_BASE_URL, signingKeys: [SIGNING_KEY], urlTtl: `${URL_TTL_DAYS}d` },
-    channels: [
-      { id: CHANNEL_ID, provider: 'signalwire', baseUrl, credentials: { accountSid, username, password } },
-    ],
+    channels: [{ id: CHANNEL_ID, provider: 'signalwire', baseUrl, credentials: { accountSid, username, password } }],
   };
   const file = join(scratchFolder(), 'ours.yaml');
   writeFileSync(file, stringify(config));
   return startChild({
     name: 'ours',
-    args: [...nodeArgs, MAIN, 'serve', '--config', file],
+    args: [MAIN, 'serve', '--config', file],
     ready: /^mediagraph listens at (\S+)$/m,
   });
 }

@@ -5,7 +5,7 @@ import { encodeMediaId, parseMessageId } from '../../../src/model/ids.js';
 import type { Media } from '../../../src/model/media.js';
 import { lamlListedMedia } from '../../../src/providers/laml/mapping.js';
 import type { LamlMedia } from '../../../src/providers/laml/wire.js';
-import type { Provider } from '../emulator.js';
+import { type Provider, providerSchema } from '../provider.js';
 import { CHANNEL_ID, DELIVERY_BASE_URL, SIGNING_KEY, URL_TTL_DAYS } from './settings.js';
 
 export interface MediaList {
@@ -20,7 +20,7 @@ export const urls = new UrlSigner({
 
 /** Where the emulator is: `argv[2]`, from the process that started this one. */
 export function readProvider(): Provider {
-  return JSON.parse(process.argv[2] ?? '');
+  return providerSchema.parse(JSON.parse(process.argv[2] ?? ''));
 }
 
 export function originOf(provider: Provider): string {

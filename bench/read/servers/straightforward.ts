@@ -14,21 +14,31 @@ import { parse } from 'graphql';
 import {
   Arg,
   buildSchema,
-  createResolversMap,
   Ctx,
+  createResolversMap,
   Directive,
   Field,
   FieldResolver,
   ID,
   ObjectType,
   Query,
-  registerEnumType,
   Resolver,
   Root,
+  registerEnumType,
 } from 'type-graphql';
 import { Pool } from 'undici';
 import type { Media } from '../../../src/model/media.js';
-import { headersOf, type MediaList, mediaListPath, originOf, providerMessageIdOf, readProvider, signedUrlOf, toMedia, urls } from './peer.js';
+import {
+  headersOf,
+  type MediaList,
+  mediaListPath,
+  originOf,
+  providerMessageIdOf,
+  readProvider,
+  signedUrlOf,
+  toMedia,
+  urls,
+} from './peer.js';
 
 interface Context {
   readonly mediaByMessage: DataLoader<string, readonly Media[]>;

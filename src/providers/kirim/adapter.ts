@@ -95,7 +95,7 @@ export class KirimAdapter implements ProviderAdapter {
   // Private: judged here already, so that a listing never calls READY what delivery would refuse to open.
   #location(response: BufferedResponse, path: string, asked: string): string {
     const { location } = response.headers;
-    if (typeof location !== 'string')
+    if (typeof location !== 'string' || location === '')
       throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: response.statusCode });
     return this.context.judgeRedirect(location, path).href;
   }

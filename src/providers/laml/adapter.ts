@@ -111,7 +111,7 @@ export class LamlAdapter implements ProviderAdapter {
     if (statusCode === 404) return null;
     if (!REDIRECTS.has(statusCode)) throw this.#faults.ofStatus({ statusCode, headers, body: Buffer.alloc(0) }, asked);
     const { location } = headers;
-    if (typeof location !== 'string')
+    if (typeof location !== 'string' || location === '')
       throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: statusCode });
     return openMediaUrl(this.context.judgeRedirect(location, path).href, this.context, this.#faults, options);
   }
