@@ -93,7 +93,9 @@ function readGrant(path: string, disposition: string | undefined, exp: number): 
 }
 
 function signatureOf(key: KeyObject, signed: string): string {
-  return createHmac('sha256', key).update(DOMAIN).update(signed).digest('base64url');
+  return createHmac('sha256', key)
+    .update(DOMAIN + signed)
+    .digest('base64url');
 }
 
 // Private: as texts, since the last character of base64url has spare bits that decoding would forgive.

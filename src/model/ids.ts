@@ -55,6 +55,7 @@ function faultOfPathPart(text: string, maxBytes: number): string | null {
 }
 
 function hasDotSegment(text: string): boolean {
+  if (!/[.%]/.test(text)) return false;
   for (let decoded = text; ; ) {
     if (decoded.split(/[/\\]/).some((part) => part === '.' || part === '..')) return true;
     const next = decoded.replace(/%(2e|2f|5c|25)/gi, (encoded) =>

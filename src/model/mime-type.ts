@@ -31,6 +31,7 @@ const ALIASES: Readonly<Record<string, string>> = {
  */
 export function normalizeMimeType(claim: string | null | undefined): string | null {
   if (!claim) return null;
+  if (Object.hasOwn(EXTENSIONS, claim)) return claim;
   const essence = essenceOf(claim);
   const parameters = claim.slice(claim.indexOf(';') === -1 ? claim.length : claim.indexOf(';'));
   if (!TYPE.test(essence) || !PARAMETERS.test(parameters)) return null;

@@ -2,20 +2,18 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   BrokenCircuitError,
-  bulkhead,
+  type CircuitBreakerPolicy,
   ConsecutiveBreaker,
   circuitBreaker,
   ExponentialBackoff,
   handleWhen,
-  type IPolicy,
-  TaskCancelledError,
-  wrap,
 } from 'cockatiel';
 import type { Dispatcher, Pool } from 'undici';
 import { type BufferedResponse, dispatchBuffered } from './buffered-response.js';
 import { NetError, toNetError } from './net-error.js';
 import type { OriginPools } from './origin-pools.js';
 import { retryAfterMs } from './retry-after.js';
+import { Slots } from './slots.js';
 import { openStream, type StreamedResponse } from './streamed-response.js';
 
 /** How long, how often and how many at once; from `providers.<name>` of the configuration. */
@@ -64,19 +62,18 @@ export class ProviderHttpClient {
   readonly #base: URL;
   readonly #prefix: string;
   readonly #pool: Pool;
-  readonly #guard: IPolicy;
+  readonly #slots: Slots;
+  readonly #breaker: CircuitBreakerPolicy;
 
   constructor(private readonly options: ProviderHttpClientOptions) {
     this.#base = new URL(options.baseUrl);
     this.#prefix = this.#base.pathname.replace(/\/$/, '');
     this.#pool = options.pools.for(this.#base.origin);
-    this.#guard = wrap(
-      bulkhead(options.policy.maxConcurrency, Number.POSITIVE_INFINITY),
-      circuitBreaker(handleWhen(isOutage).orWhenResult(isOutage), {
-        breaker: new ConsecutiveBreaker(CONSECUTIVE_FAILURES_TO_OPEN),
-        halfOpenAfter: new ExponentialBackoff(HALF_OPEN_BACKOFF),
-      }),
-    );
+    this.#slots = new Slots(options.policy.maxConcurrency);
+    this.#breaker = circuitBreaker(handleWhen(isOutage).orWhenResult(isOutage), {
+      breaker: new ConsecutiveBreaker(CONSECUTIVE_FAILURES_TO_OPEN),
+      halfOpenAfter: new ExponentialBackoff(HALF_OPEN_BACKOFF),
+    });
   }
 
   /** The path of a resource below the base URL; every segment is encoded, so that an id cannot add one. */
@@ -122,13 +119,22 @@ export class ProviderHttpClient {
     const { timeoutMs, retries } = this.options.policy;
     let deadline: number | undefined;
     for (let attempt = 0; ; attempt++) {
-      const outcome = await this.#guarded(signal, () => {
-        // Time spent waiting for a free slot is ours, not the provider's.
-        deadline ??= performance.now() + timeoutMs;
-        return send(deadline - performance.now());
-      });
+      signal?.throwIfAborted();
+      const turn = this.#slots.take(signal);
+      if (turn) await turn;
+      // Time spent waiting for a free slot is ours, not the provider's.
+      deadline ??= performance.now() + timeoutMs;
+      const leftMs = deadline - performance.now();
+      let outcome: Response | Error;
+      try {
+        outcome = await this.#breaker.execute(() => send(leftMs), signal);
+      } catch (thrown) {
+        outcome = failureOf(thrown, signal);
+      } finally {
+        this.#slots.release();
+      }
       const waitMs = retryDelayMs(outcome, attempt);
-      if (waitMs === null || attempt >= retries || performance.now() + waitMs >= (deadline ?? 0)) {
+      if (waitMs === null || attempt >= retries || performance.now() + waitMs >= deadline) {
         if (outcome instanceof Error) throw outcome;
         return outcome;
       }
@@ -137,24 +143,18 @@ export class ProviderHttpClient {
     }
   }
 
-  // Private: one attempt behind the bound and the breaker; a failure comes back as a value for the loop to judge.
-  async #guarded<Response>(signal: AbortSignal | undefined, send: () => Promise<Response>): Promise<Response | Error> {
-    if (signal?.aborted) throw signal.reason;
-    try {
-      return await this.#guard.execute(send, signal);
-    } catch (thrown) {
-      if (thrown instanceof TaskCancelledError || signal?.aborted) throw signal?.reason ?? thrown;
-      if (thrown instanceof BrokenCircuitError)
-        return new NetError('CIRCUIT_OPEN', 'too many calls failed in a row', { cause: thrown });
-      return toNetError(thrown);
-    }
-  }
-
   #dispatchOptions(request: ProviderRequest): Dispatcher.DispatchOptions {
     const { method, path } = request;
     const { headers } = this.options;
     return { method, path, headers: request.headers ? { ...headers, ...request.headers } : headers };
   }
+}
+
+/** @throws the signal's reason, if that is why the call failed */
+function failureOf(thrown: unknown, signal: AbortSignal | undefined): Error {
+  signal?.throwIfAborted();
+  if (!(thrown instanceof BrokenCircuitError)) return toNetError(thrown);
+  return new NetError('CIRCUIT_OPEN', 'too many calls failed in a row', { cause: thrown });
 }
 
 function isOutage(outcome: unknown): boolean {

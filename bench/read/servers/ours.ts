@@ -8,7 +8,7 @@ import { CHANNEL_ID, DELIVERY_BASE_URL, SIGNING_KEY, URL_TTL_DAYS } from './sett
 
 const MAIN = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
 
-/** The product as its users start it, with the defaults of its configuration: logs, limits and policies included. */
+/** The product as `npm start` starts it, with the defaults of its configuration: logs, limits and policies included. */
 export function startOurs({ baseUrl, accountSid, username, password }: Provider): Promise<Child> {
   const config = {
     server: { port: 0 },
@@ -19,7 +19,7 @@ export function startOurs({ baseUrl, accountSid, username, password }: Provider)
   writeFileSync(file, stringify(config));
   return startChild({
     name: 'ours',
-    args: [MAIN, 'serve', '--config', file],
+    args: ['--max-semi-space-size=32', MAIN, 'serve', '--config', file],
     ready: /^mediagraph listens at (\S+)$/m,
   });
 }

@@ -9,7 +9,7 @@ import { ProviderFaults, settleEach } from '../provider-call.js';
 import { lamlListedMedia } from './mapping.js';
 import { PropagationWait } from './propagation.js';
 import type { LamlChannel } from './settings.js';
-import { type LamlMedia, lamlMediaPage, readLamlFault } from './wire.js';
+import { type LamlMedia, type LamlMediaPage, lamlMediaPage, readLamlFault } from './wire.js';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** A message has ten media at most; a provider that names more pages than this has lost count. */
@@ -23,7 +23,8 @@ export class LamlAdapter implements ProviderAdapter {
   readonly provider: LamlChannel['provider'];
   readonly #http: ProviderHttpClient;
   readonly #faults: ProviderFaults;
-  readonly #messagesPath: readonly string[];
+  /** `…/Accounts/{AccountSid}/Messages` */
+  readonly #messagesPath: string;
   readonly #propagation: PropagationWait;
 
   constructor(
@@ -35,7 +36,7 @@ export class LamlAdapter implements ProviderAdapter {
     const basic = Buffer.from(`${username}:${password}`).toString('base64');
     this.#http = context.createHttpClient({ authorization: `Basic ${basic}` });
     this.#faults = new ProviderFaults(channel, readLamlFault);
-    this.#messagesPath = ['Accounts', accountSid, 'Messages'];
+    this.#messagesPath = this.#http.pathOf('Accounts', accountSid, 'Messages');
     this.#propagation = new PropagationWait(context.timeoutMs);
   }
 
@@ -60,7 +61,7 @@ export class LamlAdapter implements ProviderAdapter {
     const { providerMessageId, providerMediaId } = ref;
     try {
       if (providerMediaId === null) throw this.#faults.notFound(asked);
-      const path = this.#http.pathOf(...this.#messagesPath, providerMessageId, 'Media', providerMediaId);
+      const path = `${this.#pathOf(providerMessageId)}/Media/${encodeURIComponent(providerMediaId)}`;
       const stream = await this.#propagation.settle(path, () => this.#open(path, asked, options), options.signal);
       if (stream === null) throw this.#faults.notFound(asked);
       return stream;
@@ -69,27 +70,39 @@ export class LamlAdapter implements ProviderAdapter {
     }
   }
 
+  #pathOf(messageId: string): string {
+    return `${this.#messagesPath}/${encodeURIComponent(messageId)}`;
+  }
+
   // Private: all pages of a message's media; null for a message that is not there (yet).
-  async #list(messageId: string, asked: string, { signal }: CallOptions): Promise<readonly LamlMedia[] | null> {
-    const messagePath = this.#http.pathOf(...this.#messagesPath, messageId);
-    const listed: LamlMedia[] = [];
-    const visited = new Set<string>();
-    for (let path: string | null = `${messagePath}/Media.json`; path !== null; ) {
+  async #list(messageId: string, asked: string, options: CallOptions): Promise<readonly LamlMedia[] | null> {
+    const messagePath = this.#pathOf(messageId);
+    const firstPath = `${messagePath}/Media.json`;
+    const first = await this.#page(firstPath, asked, options);
+    if (!first?.next_page_uri) return first?.media_list ?? null;
+    const listed = [...first.media_list];
+    const visited = new Set([firstPath]);
+    for (let next = first.next_page_uri; next; ) {
+      const path = this.#nextPath(next, messagePath, asked);
       if (visited.has(path) || visited.size >= MAX_PAGES) throw this.#faults.protocol(asked, 'pages without an end');
       visited.add(path);
-      const response: BufferedResponse = await this.#http.request({ method: 'GET', path, signal });
-      if (response.statusCode === 404) return null;
-      if (response.statusCode !== 200) throw this.#faults.ofStatus(response, asked);
-      const page = this.#faults.parse(response, lamlMediaPage, asked);
+      const page = await this.#page(path, asked, options);
+      if (page === null) return null;
       listed.push(...page.media_list);
-      path = this.#nextPage(page.next_page_uri, messagePath, asked);
+      next = page.next_page_uri ?? '';
     }
     return listed;
   }
 
+  async #page(path: string, asked: string, { signal }: CallOptions): Promise<LamlMediaPage | null> {
+    const response: BufferedResponse = await this.#http.request({ method: 'GET', path, signal });
+    if (response.statusCode === 404) return null;
+    if (response.statusCode !== 200) throw this.#faults.ofStatus(response, asked);
+    return this.#faults.parse(response, lamlMediaPage, asked);
+  }
+
   // Private: pages of another message, account or host are no pages of this list, and get no credentials.
-  #nextPage(uri: string | null | undefined, messagePath: string, asked: string): string | null {
-    if (!uri) return null;
+  #nextPath(uri: string, messagePath: string, asked: string): string {
     const path = this.#http.pathWithin(uri, messagePath);
     if (path === null) throw this.#faults.protocol(asked, 'a next page outside of the list');
     return path;

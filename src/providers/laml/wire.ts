@@ -25,6 +25,7 @@ export const lamlMediaPage = z.object({
 });
 
 export type LamlMedia = z.infer<typeof lamlMedia>;
+export type LamlMediaPage = z.infer<typeof lamlMediaPage>;
 
 /** `{"code":20404,"message":…,"more_info":…,"status":404}` */
 const errorBody = z.object({ code: z.unknown() });
