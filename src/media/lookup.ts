@@ -5,6 +5,7 @@ import {
   type Media,
   type MediaDetails,
   type MediaId,
+  type MediaRef,
   type MessageKey,
   type ProviderMedia,
   UNKNOWN_DETAILS,
@@ -103,11 +104,20 @@ async function askSafely<Answer>(
   }
 }
 
+/** Media of providers that put one into a message are named by the message: whoever tells of it, the id is the same. */
+function mediaIdOf(
+  { id: channelId, adapter }: ConnectedChannel,
+  { providerMessageId, providerMediaId }: MediaRef,
+): MediaId {
+  const several = adapter.mediaPerMessage === 'several';
+  return encodeMediaId({ channelId, providerMessageId, providerMediaId: several ? providerMediaId : null });
+}
+
 // Private: field by field, because spreading an object of this size costs more than all the rest of a look-up.
 function toMedia(channel: ConnectedChannel, media: ProviderMedia): Media {
   const { providerMessageId, providerMediaId } = media;
   return {
-    id: encodeMediaId({ channelId: channel.id, providerMessageId, providerMediaId }),
+    id: mediaIdOf(channel, media),
     tenant: channel.tenant,
     channelId: channel.id,
     provider: channel.provider,
@@ -122,6 +132,7 @@ function toMedia(channel: ConnectedChannel, media: ProviderMedia): Media {
     filename: media.filename,
     caption: media.caption,
     createdAt: media.createdAt,
+    availableUntil: media.availableUntil,
     expiresAt: null,
   };
 }

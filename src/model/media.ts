@@ -51,6 +51,8 @@ export interface MediaDetails {
 export interface ProviderMedia extends MediaRef, MediaDetails {
   readonly status: Extract<MediaStatus, 'PENDING' | 'READY'>;
   readonly createdAt: Date | null;
+  /** Until when the provider keeps the bytes; null = nobody said. Its links may end sooner. */
+  readonly availableUntil: Date | null;
 }
 
 /** One attachment of one message, the same whatever the provider. */

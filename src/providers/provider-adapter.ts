@@ -1,5 +1,7 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { ProviderName } from '../model/channel.js';
+import type { MediagraphError } from '../model/errors.js';
 import type { MediaDetails, MediaRef, ProviderMedia } from '../model/media.js';
 
 export interface CallOptions {
@@ -25,6 +27,8 @@ export interface ByteStream {
  */
 export interface ProviderAdapter {
   readonly provider: ProviderName;
+  /** `one`: the message names its media, and whatever else the provider calls it may come later or change. */
+  readonly mediaPerMessage: 'one' | 'several';
   /**
    * Which media a message has. One answer per id, in order; an Error fails that id alone, and the promise itself
    * never rejects for one id's sake. `[]` = none so far. Ids are distinct.
@@ -52,7 +56,58 @@ export interface UploadLimits {
   readonly mimeTypes: readonly string[];
 }
 
+/** A webhook as it came in: nothing about it is trusted before `verify`. */
+export interface WebhookRequest {
+  /** The address that the provider called: this server's public origin, then path and query as they stood in the request line. */
+  readonly url: URL;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawBody: Buffer;
+}
+
+/** What a webhook told about media, in our words. */
+export type WebhookEvent =
+  | {
+      readonly type: 'mediaAnnounced';
+      readonly providerMessageId: string;
+      /** All media of that message that the event names, in the provider's order. */
+      readonly media: readonly ProviderMedia[];
+    }
+  | {
+      /** A device of a gateway is gone, and with it every media that is not here yet. */
+      readonly type: 'deviceDestroyed';
+      /** Starts the provider media ids of that device's media. */
+      readonly providerMediaIdPrefix: string;
+    };
+
+/** What a provider wants to read in a 2xx. */
+export interface WebhookAnswer {
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** One provider's webhooks for one channel. Pure: no I/O, so that the answer depends on nobody else. */
 export interface WebhookReceiver {
-  /** @throws MediagraphError WEBHOOK_REJECTED */
-  verify(request: { method: string; url: URL; headers: Readonly<Record<string, string>>; rawBody: Buffer }): void;
+  /** Constant time, over the raw bytes. @throws MediagraphError WEBHOOK_REJECTED, which says what was expected and what came */
+  verify(request: WebhookRequest, now: Date): void;
+  /**
+   * What names this delivery in all its repetitions, if the provider sends such a thing outside of the body; null = the
+   * raw body names it. Never a message's id: other events of the same message share that. At most 200 characters.
+   */
+  deliveryId(request: WebhookRequest): string | null;
+  /**
+   * What a verified body tells. `[]` = nothing about media. Faults of one event of a batch are told in `faults`, and the
+   * others are still heard.
+   * @throws MediagraphError PROVIDER_PROTOCOL for a body that is not what the provider documents
+   */
+  parse(rawBody: Buffer, contentType: string, now: Date): WebhookParsing;
+  /** The body of a 2xx; absent: none. */
+  readonly answer?: WebhookAnswer;
+  /** Meta's `GET` handshake: the challenge to echo. @throws MediagraphError WEBHOOK_REJECTED */
+  handshake?(query: URLSearchParams): string;
+}
+
+export interface WebhookParsing {
+  readonly events: readonly WebhookEvent[];
+  /** PROVIDER_PROTOCOL, one for each event that could not be understood. */
+  readonly faults: readonly MediagraphError[];
 }

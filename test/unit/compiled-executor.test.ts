@@ -14,6 +14,7 @@ import type { ProviderAdapter } from '../../src/providers/provider-adapter.js';
 /** A provider in memory, through the same port as the real ones: ids say what happens to them. */
 const adapter: ProviderAdapter = {
   provider: 'kirim',
+  mediaPerMessage: 'several',
   listMedia: async (ids) =>
     ids.map((id) => (id.startsWith('fail') ? providerDown() : id.startsWith('none') ? [] : [listed(id)])),
   describeMedia: async (refs) =>
@@ -33,6 +34,7 @@ function listed(providerMessageId: string): ProviderMedia {
     downloadUrl: null,
     status: 'READY',
     createdAt,
+    availableUntil: null,
   };
 }
 

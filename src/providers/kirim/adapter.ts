@@ -17,6 +17,7 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
  */
 export class KirimAdapter implements ProviderAdapter {
   readonly provider = 'kirim';
+  readonly mediaPerMessage = 'one';
   readonly #http: ProviderHttpClient;
   readonly #faults: ProviderFaults;
   readonly #root: readonly string[];

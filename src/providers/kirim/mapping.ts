@@ -27,6 +27,7 @@ export function kirimListedMedia(providerMessageId: string, downloadUrl: string)
     filename: null,
     caption: null,
     createdAt: null,
+    availableUntil: null,
   };
 }
 

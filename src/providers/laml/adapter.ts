@@ -21,6 +21,7 @@ const MAX_PAGES = 50;
  */
 export class LamlAdapter implements ProviderAdapter {
   readonly provider: LamlChannel['provider'];
+  readonly mediaPerMessage = 'several';
   readonly #http: ProviderHttpClient;
   readonly #faults: ProviderFaults;
   /** `…/Accounts/{AccountSid}/Messages` */

@@ -18,5 +18,6 @@ export function lamlListedMedia(providerMessageId: string, wire: LamlMedia): Pro
     filename: null,
     caption: null,
     createdAt: parseDate(wire.date_created),
+    availableUntil: null,
   };
 }
