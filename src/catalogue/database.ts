@@ -1,0 +1,97 @@
+import { resolve } from 'node:path';
+import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely';
+import type pg from 'pg';
+import type { Logger } from '../telemetry/logger.js';
+import { EmbeddedEngine } from './embedded-engine.js';
+import { embeddedPool, serverPool } from './postgres-pool.js';
+import type { Tables } from './tables.js';
+
+export interface Database {
+  readonly kysely: Kysely<Tables>;
+  /** `embedded` knows that it is alone: no other process works on the same rows. */
+  readonly engine: 'embedded' | 'postgres';
+  /** Rejects when the database does not answer. */
+  ping(): Promise<void>;
+  /** What a server does by itself and the embedded engine does not: removes dead rows and counts the living. */
+  maintain(): Promise<void>;
+  /** Lets every query finish that was asked before. Harmless when repeated. */
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** `postgres://…` (or `postgresql://…`), `pglite:<folder>`, or `pglite:memory` for what may be forgotten. */
+  readonly url: string;
+  /** Connections to a server at most. */
+  readonly maxConnections?: number;
+  readonly logger?: Logger;
+}
+
+const EMBEDDED = 'pglite:';
+const MEMORY = 'memory';
+const SERVER = /^postgres(ql)?:\/\//;
+
+/**
+ * A server is not asked before the first query; the embedded engine is opened, which takes seconds the first time.
+ * @throws Error for a URL of another kind, or a folder that another process has open
+ */
+export async function openDatabase({ url, maxConnections = 10, logger }: DatabaseOptions): Promise<Database> {
+  if (SERVER.test(url)) return new PooledDatabase('postgres', serverPool(url, maxConnections, logger ?? null), null);
+  if (!url.startsWith(EMBEDDED) || url === EMBEDDED)
+    throw new Error('expected a database URL such as postgres://… or pglite:<folder>');
+  const place = url.slice(EMBEDDED.length);
+  const engine = await EmbeddedEngine.open(place === MEMORY ? null : resolve(place));
+  if (place !== MEMORY)
+    logger?.info('the embedded database keeps what it confirmed when its process dies, but not when the machine does');
+  return new PooledDatabase('embedded', embeddedPool(engine, logger ?? null), engine);
+}
+
+class PooledDatabase implements Database {
+  readonly kysely: Kysely<Tables>;
+  readonly #pool: ClosablePool;
+
+  constructor(
+    readonly engine: Database['engine'],
+    pool: pg.Pool,
+    private readonly embedded: EmbeddedEngine | null,
+  ) {
+    this.#pool = new ClosablePool(pool);
+    this.kysely = new Kysely({ dialect: new PostgresDialect({ pool: this.#pool }) });
+  }
+
+  async ping(): Promise<void> {
+    await sql`select 1`.execute(this.kysely);
+  }
+
+  async maintain(): Promise<void> {
+    if (this.embedded) await sql`vacuum (analyze)`.execute(this.kysely);
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+    await this.embedded?.close();
+  }
+}
+
+/** A pg.Pool that is ended forgets who waits for a client; this one serves them first. */
+class ClosablePool implements PostgresPool {
+  readonly #connecting = new Set<Promise<unknown>>();
+  #ended: Promise<void> | null = null;
+
+  constructor(private readonly pool: pg.Pool) {}
+
+  async connect(): Promise<PostgresPoolClient> {
+    if (this.#ended) throw new Error('the database is closed');
+    const client = this.pool.connect();
+    this.#connecting.add(client);
+    try {
+      return await client;
+    } finally {
+      this.#connecting.delete(client);
+    }
+  }
+
+  end(): Promise<void> {
+    this.#ended ??= Promise.allSettled([...this.#connecting]).then(() => this.pool.end());
+    return this.#ended;
+  }
+}

@@ -1,0 +1,66 @@
+import type { Selectable } from 'kysely';
+import type { CataloguedMedia, MediaPatch, StoredBytes } from './catalogued-media.js';
+import type { MediaTable } from './tables.js';
+
+export type MediaRow = Selectable<MediaTable>;
+
+export function toCataloguedMedia(row: MediaRow): CataloguedMedia {
+  return {
+    id: row.id,
+    tenant: row.tenant,
+    channelId: row.channel_id,
+    provider: row.provider,
+    providerMessageId: row.provider_message_id,
+    providerMediaId: row.provider_media_id,
+    downloadUrl: row.download_url,
+    status: row.status,
+    kind: row.kind,
+    mimeType: row.mime_type,
+    sizeBytes: row.size_bytes,
+    sha256: row.sha256,
+    filename: row.filename,
+    caption: row.caption,
+    createdAt: row.created_at,
+    availableUntil: row.available_until,
+    expiresAt: row.expires_at,
+    stored: toStored(row),
+    announced: row.announced,
+    failureReason: row.failure_reason,
+    mirrored: row.mirror_state !== null,
+    mirrorAttempts: row.mirror_attempts,
+  };
+}
+
+function toStored(row: MediaRow): StoredBytes | null {
+  const { stored_at: at, stored_size_bytes: sizeBytes, stored_sha256: sha256 } = row;
+  if (at === null || sizeBytes === null || sha256 === null) return null;
+  return { at, sizeBytes, sha256, mimeType: row.stored_mime_type };
+}
+
+export function storedColumns(stored: StoredBytes | null): Partial<MediaRow> {
+  return {
+    stored_at: stored?.at ?? null,
+    stored_size_bytes: stored?.sizeBytes ?? null,
+    stored_sha256: stored?.sha256 ?? null,
+    stored_mime_type: stored?.mimeType ?? null,
+  };
+}
+
+/** Keys that are undefined are left out of an update by Kysely. */
+export function patchColumns(patch: MediaPatch): Partial<MediaRow> {
+  return {
+    kind: patch.kind,
+    mime_type: storable(patch.mimeType),
+    size_bytes: patch.sizeBytes,
+    sha256: patch.sha256,
+    filename: storable(patch.filename),
+    failure_reason: storable(patch.failureReason),
+    expires_at: patch.expiresAt,
+    ...(patch.stored === undefined ? {} : storedColumns(patch.stored)),
+  };
+}
+
+/** PostgreSQL's texts cannot hold U+0000, which a JSON payload can: a caption must not be able to fail its event. */
+export function storable<Text extends string | null | undefined>(text: Text): Text | string {
+  return typeof text === 'string' ? text.replaceAll('\0', '') : text;
+}

@@ -1,0 +1,57 @@
+import { type Migration, Migrator, sql } from 'kysely';
+import { toError } from '../../model/errors.js';
+import type { Database } from '../database.js';
+import { catalogue } from './0001-catalogue.js';
+
+/** In the order of their names, for ever: one that was released is never changed, and new ones come last. */
+const MIGRATIONS: Readonly<Record<string, Migration>> = { '0001-catalogue': catalogue };
+
+const TABLE = 'mediagraph_migrations';
+const LOCK_TABLE = 'mediagraph_migrations_lock';
+
+/**
+ * Brings the schema up to this version: all or nothing, and one process after the other when several start at once (a
+ * lock in the database).
+ * @returns the names of the migrations that ran, in order
+ * @throws Error when the database is of a newer version, or when a migration failed
+ */
+export async function migrate({ kysely }: Pick<Database, 'kysely'>): Promise<readonly string[]> {
+  const schema = await currentSchema(kysely);
+  await refuseNewer(kysely, schema);
+  const migrator = new Migrator({
+    db: kysely,
+    provider: { getMigrations: async () => ({ ...MIGRATIONS }) },
+    migrationTableName: TABLE,
+    migrationLockTableName: LOCK_TABLE,
+    // Named, because the migrator looks for its tables in every schema otherwise, and finds another application's.
+    migrationTableSchema: schema,
+  });
+  const { error, results = [] } = await migrator.migrateToLatest();
+  if (error !== undefined) {
+    // A newer replica may have been faster.
+    await refuseNewer(kysely, schema);
+    throw new Error('the database schema could not be brought up to date', { cause: toError(error) });
+  }
+  return results.map(({ migrationName }) => migrationName);
+}
+
+async function currentSchema(kysely: Database['kysely']): Promise<string> {
+  const { rows } = await sql<{ name: string | null }>`select current_schema() as name`.execute(kysely);
+  const name = rows[0]?.name;
+  if (!name) throw new Error('expected the database connection to have a schema in its search_path, got none');
+  return name;
+}
+
+async function refuseNewer(kysely: Database['kysely'], schema: string): Promise<void> {
+  const table = await sql<{ present: boolean }>`
+    select exists (select from pg_tables where schemaname = ${schema} and tablename = ${TABLE}) as present`.execute(
+    kysely,
+  );
+  if (!table.rows[0]?.present) return;
+  const { rows } = await sql<{ name: string }>`select name from ${sql.table(TABLE)} order by name`.execute(kysely);
+  const unknown = rows.map(({ name }) => name).filter((name) => !Object.hasOwn(MIGRATIONS, name));
+  if (unknown.length > 0)
+    throw new Error(
+      `the database is of a newer version of Mediagraph: it has ${unknown.join(', ')}, unknown to this one`,
+    );
+}

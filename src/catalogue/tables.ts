@@ -1,0 +1,76 @@
+import type { Generated } from 'kysely';
+import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
+import type { MediaId, MediaKind, MediaStatus } from '../model/media.js';
+
+/** What the tables hold, as both engines answer it. The columns' meanings are in `migrations/`. */
+export interface Tables {
+  media: MediaTable;
+  message_listings: MessageListingsTable;
+  webhook_events: WebhookEventsTable;
+  signing_keys: SigningKeysTable;
+}
+
+export interface MediaTable {
+  tenant: TenantId;
+  id: MediaId;
+  channel_id: ChannelId;
+  provider: ProviderName;
+  provider_message_id: string;
+  position: number;
+  provider_media_id: string | null;
+  download_url: string | null;
+  status: MediaStatus;
+  kind: MediaKind | null;
+  mime_type: string | null;
+  size_bytes: number | null;
+  sha256: string | null;
+  filename: string | null;
+  caption: string | null;
+  created_at: Date | null;
+  available_until: Date | null;
+  recorded_at: Date;
+  updated_at: Date;
+  announced: boolean;
+  failure_reason: string | null;
+  stored_at: Date | null;
+  stored_size_bytes: number | null;
+  stored_sha256: string | null;
+  stored_mime_type: string | null;
+  mirror_state: 'due' | 'done' | 'failed' | null;
+  mirror_due_at: Date | null;
+  mirror_attempts: number;
+  lease_owner: string | null;
+  lease_until: Date | null;
+  expires_at: Date | null;
+}
+
+interface MessageListingsTable {
+  tenant: TenantId;
+  channel_id: ChannelId;
+  provider_message_id: string;
+  listed_at: Date;
+  media_count: number;
+  first_seen_at: Date;
+}
+
+interface WebhookEventsTable {
+  id: Generated<number>;
+  tenant: TenantId;
+  channel_id: ChannelId;
+  dedupe_key: string;
+  content_type: string;
+  raw_body: Buffer;
+  received_at: Date;
+  state: Generated<'due' | 'done' | 'dead'>;
+  attempts: Generated<number>;
+  run_after: Date;
+  lease_owner: string | null;
+  lease_until: Date | null;
+  last_error: string | null;
+}
+
+interface SigningKeysTable {
+  id: string;
+  secret: string;
+  created_at: Date;
+}

@@ -1,0 +1,197 @@
+import { type Selectable, sql } from 'kysely';
+import type { ChannelId, TenantId } from '../model/channel.js';
+import type { Database } from './database.js';
+import { storable } from './media-rows.js';
+import type { Tables } from './tables.js';
+
+/** A delivery as it came, verified and not yet understood. */
+export interface ReceivedEvent {
+  readonly tenant: TenantId;
+  readonly channelId: ChannelId;
+  /** Two deliveries of a channel with the same key are one event. */
+  readonly dedupeKey: string;
+  readonly contentType: string;
+  readonly rawBody: Buffer;
+  readonly now: Date;
+}
+
+/** An event whose work is the caller's, under a lease. */
+export interface InboxEvent {
+  readonly id: number;
+  readonly tenant: TenantId;
+  readonly channelId: ChannelId;
+  readonly contentType: string;
+  readonly rawBody: Buffer;
+  readonly receivedAt: Date;
+  /** How often it was claimed, this time included. */
+  readonly attempts: number;
+}
+
+export interface InboxClaim {
+  readonly owner: string;
+  readonly now: Date;
+  readonly limit: number;
+  /** Until when others leave it alone, counted from `now`, unless the lease is renewed. */
+  readonly leaseMs: number;
+}
+
+export interface InboxCounts {
+  /** Events that wait or are under way. */
+  readonly due: number;
+  /** Dead letters. */
+  readonly dead: number;
+}
+
+/**
+ * Webhook events, durable before they are acknowledged, and the queue of the work that they mean. Every method is one
+ * statement, so all or nothing, and may be called from any number of processes at once; each rejects when the database
+ * does not answer.
+ */
+export interface WebhookInbox {
+  /** Durable when it resolves. `repeated`: it is here already, done or not, and nothing changed. */
+  receive(event: ReceivedEvent): Promise<'recorded' | 'repeated'>;
+  /** Leases due events, the oldest first. No two claims get the same. */
+  claim(claim: InboxClaim): Promise<InboxEvent[]>;
+  /** All leases of the owner, also those whose time is over, while nobody else took them. */
+  renewLeases(owner: string, now: Date, leaseMs: number): Promise<void>;
+  /** Hands back all that the owner holds, due at once, its attempt not counted. */
+  release(owner: string): Promise<void>;
+  /** Its body is not kept, its key is, until it is forgotten. Without effect when the lease is another's, as the next two. */
+  done(id: number, owner: string): Promise<void>;
+  retry(id: number, owner: string, next: { readonly runAfter: Date; readonly error: string }): Promise<void>;
+  /** To the dead letters: kept as it came, worked on no more. */
+  bury(id: number, owner: string, error: string): Promise<void>;
+  /** Ends every lease. Only for a process that knows that it is alone, before its first claim. @returns how many */
+  abandonLeases(): Promise<number>;
+  /** Done events that came before this time: a delivery repeated after it is a new event. @returns how many */
+  forget(receivedBefore: Date): Promise<number>;
+  counts(): Promise<InboxCounts>;
+}
+
+export class SqlWebhookInbox implements WebhookInbox {
+  readonly #db: Database['kysely'];
+
+  constructor({ kysely }: Pick<Database, 'kysely'>) {
+    this.#db = kysely;
+  }
+
+  async receive(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
+    const { numInsertedOrUpdatedRows = 0n } = await this.#db
+      .insertInto('webhook_events')
+      .values({
+        tenant: event.tenant,
+        channel_id: event.channelId,
+        dedupe_key: storable(event.dedupeKey),
+        content_type: storable(event.contentType),
+        raw_body: event.rawBody,
+        received_at: event.now,
+        run_after: event.now,
+      })
+      .onConflict((conflict) => conflict.columns(['tenant', 'channel_id', 'dedupe_key']).doNothing())
+      .executeTakeFirst();
+    return numInsertedOrUpdatedRows > 0n ? 'recorded' : 'repeated';
+  }
+
+  async claim({ owner, now, limit, leaseMs }: InboxClaim): Promise<InboxEvent[]> {
+    const { rows } = await sql<Selectable<Tables['webhook_events']>>`
+      with picked as (
+        select id from webhook_events
+        where state = 'due' and run_after <= ${now} and (lease_until is null or lease_until <= ${now})
+        order by id
+        limit ${limit}
+        for update skip locked
+      )
+      update webhook_events
+      set lease_owner = ${owner}, lease_until = ${new Date(now.getTime() + leaseMs)}, attempts = attempts + 1
+      from picked
+      where webhook_events.id = picked.id
+      returning webhook_events.*`.execute(this.#db);
+    return rows.sort((a, b) => a.id - b.id).map(toInboxEvent);
+  }
+
+  async renewLeases(owner: string, now: Date, leaseMs: number): Promise<void> {
+    await this.#db
+      .updateTable('webhook_events')
+      .set({ lease_until: new Date(now.getTime() + leaseMs) })
+      .where('lease_owner', '=', owner)
+      .execute();
+  }
+
+  async release(owner: string): Promise<void> {
+    await this.#db
+      .updateTable('webhook_events')
+      .set({ ...UNLEASED, attempts: sql`greatest(attempts - 1, 0)` })
+      .where('lease_owner', '=', owner)
+      .execute();
+  }
+
+  async done(id: number, owner: string): Promise<void> {
+    await this.#leased(id, owner)
+      .set({ ...UNLEASED, state: 'done', raw_body: Buffer.alloc(0), last_error: null })
+      .execute();
+  }
+
+  async retry(
+    id: number,
+    owner: string,
+    { runAfter, error }: { readonly runAfter: Date; readonly error: string },
+  ): Promise<void> {
+    await this.#leased(id, owner)
+      .set({ ...UNLEASED, run_after: runAfter, last_error: storable(error) })
+      .execute();
+  }
+
+  async bury(id: number, owner: string, error: string): Promise<void> {
+    await this.#leased(id, owner)
+      .set({ ...UNLEASED, state: 'dead', last_error: storable(error) })
+      .execute();
+  }
+
+  async abandonLeases(): Promise<number> {
+    const result = await this.#db
+      .updateTable('webhook_events')
+      .set(UNLEASED)
+      .where('lease_owner', 'is not', null)
+      .executeTakeFirst();
+    return Number(result.numUpdatedRows);
+  }
+
+  async forget(receivedBefore: Date): Promise<number> {
+    const result = await this.#db
+      .deleteFrom('webhook_events')
+      .where('state', '=', 'done')
+      .where('received_at', '<', receivedBefore)
+      .executeTakeFirst();
+    return Number(result.numDeletedRows);
+  }
+
+  async counts(): Promise<InboxCounts> {
+    const { rows } = await sql<InboxCounts>`
+      select
+        (select count(*) from webhook_events where state = 'due') as due,
+        (select count(*) from webhook_events where state = 'dead') as dead`.execute(this.#db);
+    return rows[0] ?? { due: 0, dead: 0 };
+  }
+
+  #leased(id: number, owner: string) {
+    return this.#db
+      .updateTable('webhook_events')
+      .where('id', '=', id)
+      .where('lease_owner', '=', owner)
+      .where('state', '=', 'due');
+  }
+}
+
+const UNLEASED = { lease_owner: null, lease_until: null };
+
+function toInboxEvent(row: Selectable<Tables['webhook_events']>): InboxEvent {
+  return {
+    id: row.id,
+    tenant: row.tenant,
+    channelId: row.channel_id,
+    contentType: row.content_type,
+    rawBody: row.raw_body,
+    receivedAt: row.received_at,
+    attempts: row.attempts,
+  };
+}

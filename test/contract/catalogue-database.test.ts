@@ -1,0 +1,328 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { sql } from 'kysely';
+import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { migrate } from '../../src/catalogue/migrations/migrate.js';
+import { ensureSigningKey } from '../../src/catalogue/signing-keys.js';
+import { createLogger } from '../../src/telemetry/logger.js';
+import { describeEngines, describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
+
+const NOW = new Date('2026-11-21T10:00:00.123Z');
+
+describeEngines('a database', (bed) => {
+  test('says which engine it is, and that it is there', async () => {
+    expect(bed.shared().engine).toBe(bed.engine);
+    await expect(bed.shared().ping()).resolves.toBeUndefined();
+  });
+
+  test('answers the same JavaScript values on every engine', async () => {
+    const { rows } = await sql`
+      select ${NOW}::timestamptz as time, 9007199254740991::int8 as safe, 9007199254740992::int8 as beyond,
+        ${Buffer.from([0, 255, 10])}::bytea as bytes, null::text as nothing, true as yes, ${['a', null, 'ü"{,}']}::text[]
+        as texts, count(*) as count, ${[NOW, null]}::timestamptz[] as times, 7::int4 as int`.execute(
+      bed.shared().kysely,
+    );
+    expect(rows).toEqual([
+      {
+        time: NOW,
+        safe: Number.MAX_SAFE_INTEGER,
+        beyond: 9007199254740992n,
+        bytes: Buffer.from([0, 255, 10]),
+        nothing: null,
+        yes: true,
+        texts: ['a', null, 'ü"{,}'],
+        count: 1,
+        times: [NOW, null],
+        int: 7,
+      },
+    ]);
+    expect(Buffer.isBuffer((rows[0] as { bytes: unknown }).bytes)).toBe(true);
+  });
+
+  test('a faulty statement fails alone, with its SQLSTATE', async () => {
+    const { kysely } = bed.shared();
+    const faulty = sql`select * from nowhere`.execute(kysely);
+    const sound = sql`select 1 as one`.execute(kysely);
+    await expect(faulty).rejects.toMatchObject({ code: '42P01' });
+    await expect(sound).resolves.toMatchObject({ rows: [{ one: 1 }] });
+  });
+
+  test('a parameter that cannot be bound fails its statement alone', async () => {
+    const { kysely } = bed.shared();
+    await expect(sql`select ${'no number'}::integer`.execute(kysely)).rejects.toMatchObject({ code: '22P02' });
+    await expect(bed.shared().ping()).resolves.toBeUndefined();
+  });
+
+  test('statements of others never get into a transaction, not even into one that is rolled back', async () => {
+    const { kysely } = bed.shared();
+    const key = (id: string) =>
+      kysely.insertInto('signing_keys').values({ id, secret: 's', created_at: NOW }).execute();
+    const transactions = Array.from({ length: 20 }, (_, index) =>
+      kysely
+        .transaction()
+        .execute(async (transaction) => {
+          await transaction
+            .insertInto('signing_keys')
+            .values({ id: `in-${index}`, secret: 's', created_at: NOW })
+            .execute();
+          await turn();
+          if (index % 2 === 0) throw new Error('rolled back');
+          await transaction.updateTable('signing_keys').set({ secret: 't' }).where('id', '=', `in-${index}`).execute();
+        })
+        .catch((thrown: Error) => thrown.message),
+    );
+    await Promise.all([...transactions, ...Array.from({ length: 20 }, (_, index) => key(`out-${index}`))]);
+    const rows = await kysely.selectFrom('signing_keys').select(['id', 'secret']).execute();
+    expect(rows.filter(({ id }) => id.startsWith('out-'))).toHaveLength(20);
+    expect(rows.filter(({ id }) => id.startsWith('in-')).map(({ secret }) => secret)).toEqual(Array(10).fill('t'));
+  });
+
+  test('migrating again does nothing', async () => {
+    await expect(migrate(bed.shared())).resolves.toEqual([]);
+  });
+
+  test('a newer schema is refused, by what it has', async () => {
+    const { kysely } = bed.shared();
+    const name = '9999-from-the-future';
+    await sql`insert into mediagraph_migrations (name, timestamp) values (${name}, ${NOW.toISOString()})`.execute(
+      kysely,
+    );
+    try {
+      await expect(migrate(bed.shared())).rejects.toThrow(`newer version of Mediagraph: it has ${name}`);
+    } finally {
+      await sql`delete from mediagraph_migrations where name = ${name}`.execute(kysely);
+    }
+  });
+
+  test('replicas that make the signing key at once agree on it, and it stays', async () => {
+    const databases = [bed.shared(), bed.replica()];
+    const keys = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => ensureSigningKey(databases[index % 2] ?? bed.shared(), NOW)),
+    );
+    expect(new Set(keys.map(({ secret }) => secret)).size).toBe(1);
+    expect(Buffer.from(keys[0]?.secret ?? '', 'base64url')).toHaveLength(32);
+    expect(keys[0]?.id).toMatch(/^[A-Za-z0-9_-]{1,32}$/);
+    await expect(ensureSigningKey(bed.replica(), new Date(NOW.getTime() + 1))).resolves.toEqual(keys[0]);
+  });
+
+  test('the migrations leave other applications of the same library alone', async () => {
+    const { kysely } = bed.shared();
+    await sql`create schema another`.execute(kysely);
+    await sql`create table another.mediagraph_migrations (unrelated integer)`.execute(kysely);
+    await expect(migrate(bed.shared())).resolves.toEqual([]);
+    await sql`drop schema another cascade`.execute(kysely);
+  });
+});
+
+test.each(['', 'mysql://host/db', 'pglite:', './data'])('%p is no database', async (url) => {
+  await expect(openDatabase({ url })).rejects.toThrow('expected a database URL');
+});
+
+describe('an embedded database in a folder', () => {
+  let folder = '';
+  const opened: Database[] = [];
+  const children: ChildProcess[] = [];
+  const open = async (): Promise<Database> => {
+    const database = await openDatabase({ url: `pglite:${folder}` });
+    opened.push(database);
+    return database;
+  };
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'mediagraph-database-'));
+  });
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((database) => database.close()));
+    for (const child of children.splice(0)) child.kill('SIGKILL');
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  test(
+    'keeps what it was told when it is closed and opened again',
+    async () => {
+      const first = await open();
+      expect(await migrate(first)).toEqual(['0001-catalogue']);
+      const key = await ensureSigningKey(first, NOW);
+      // Asked before the end, answered before the end.
+      const asked = Promise.all(Array.from({ length: 10 }, () => first.ping()));
+      await first.close();
+      await first.close();
+      await asked;
+      await expect(first.ping()).rejects.toThrow('closed');
+      const second = await open();
+      expect(await migrate(second)).toEqual([]);
+      await expect(ensureSigningKey(second, NOW)).resolves.toEqual(key);
+    },
+    OPEN_TIMEOUT_MS,
+  );
+
+  test(
+    'is open once, also within a process; afterwards it is free',
+    async () => {
+      const first = await open();
+      await expect(open()).rejects.toThrow(`is open in process ${process.pid}`);
+      await first.close();
+      await expect(open()).resolves.toMatchObject({ engine: 'embedded' });
+    },
+    OPEN_TIMEOUT_MS,
+  );
+
+  test(
+    'is refused while another process has it, and taken over with its rows when that one was killed',
+    async () => {
+      const child = spawn(process.execPath, ['--import', '@swc-node/register/esm-register', '--input-type=module'], {
+        cwd: fileURLToPath(new URL('../../', import.meta.url)),
+        env: { PATH: process.env.PATH },
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      children.push(child);
+      child.stdin.end(`
+      import { openDatabase } from './src/catalogue/database.ts';
+      const database = await openDatabase({ url: ${JSON.stringify(`pglite:${folder}`)} });
+      const row = { id: 'of-the-child', secret: 's', created_at: new Date() };
+      await database.kysely.insertInto('signing_keys').values(row).execute();
+      console.log('open');
+    `);
+      await once(child.stdout, 'data');
+      await expect(open()).rejects.toThrow(`is open in process ${child.pid}`);
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      const { kysely } = await open();
+      const row = await kysely
+        .selectFrom('signing_keys')
+        .select('id')
+        .where('id', '=', 'of-the-child')
+        .executeTakeFirst();
+      expect(row).toEqual({ id: 'of-the-child' });
+    },
+    OPEN_TIMEOUT_MS,
+  );
+
+  test(
+    'the lock of a process whose number another one has by now is a dead one',
+    async () => {
+      const lock = join(folder, 'mediagraph.lock');
+      const first = await open();
+      const owner: { pid: number; birth: string | null } = JSON.parse(await readFile(lock, 'utf8'));
+      await first.close();
+      // Only Linux tells when a process was born.
+      if (owner.birth !== null) {
+        await writeFile(lock, JSON.stringify({ ...owner, birth: '1' }));
+        await expect(open()).resolves.toMatchObject({ engine: 'embedded' });
+      }
+    },
+    OPEN_TIMEOUT_MS,
+  );
+
+  test('the lock of another host, and one that says nothing, are left to a person', async () => {
+    const lock = join(folder, 'mediagraph.lock');
+    await writeFile(lock, JSON.stringify({ pid: 1, host: 'another-host.invalid', birth: null }));
+    await expect(open()).rejects.toThrow('process 1 on another-host.invalid');
+    await writeFile(lock, '');
+    await expect(open()).rejects.toThrow('delete mediagraph.lock');
+    await rm(lock);
+  });
+
+  test(
+    'a folder whose data cannot be opened is refused, and left unlocked',
+    async () => {
+      const broken = await mkdtemp(join(tmpdir(), 'mediagraph-database-'));
+      await writeFile(join(broken, 'pgdata'), 'no folder');
+      await expect(openDatabase({ url: `pglite:${broken}` })).rejects.toThrow('could not be opened');
+      expect(await readdir(broken)).toEqual(['pgdata']);
+      await rm(broken, { recursive: true });
+    },
+    OPEN_TIMEOUT_MS,
+  );
+
+  test(
+    'its dead rows are removed by maintenance, which nobody else does',
+    async () => {
+      const database = await open();
+      await sql`insert into signing_keys select 'n' || n, 's', now() from generate_series(1, 500) as n`.execute(
+        database.kysely,
+      );
+      await database.kysely.deleteFrom('signing_keys').where('id', 'like', 'n%').execute();
+      const pages = async () => {
+        const { rows } = await sql<{ bytes: number }>`select pg_relation_size('signing_keys') as bytes`.execute(
+          database.kysely,
+        );
+        return rows[0]?.bytes ?? 0;
+      };
+      const before = await pages();
+      await database.maintain();
+      expect(await pages()).toBeLessThan(before);
+    },
+    OPEN_TIMEOUT_MS,
+  );
+});
+
+describeServer('a database server', (server) => {
+  const opened: Database[] = [];
+  const open = async (options: { logger?: ReturnType<typeof createLogger> } = {}): Promise<Database> => {
+    const database = await openDatabase({ url: server.url(), maxConnections: 1, ...options });
+    opened.push(database);
+    return database;
+  };
+  afterEach(() => Promise.all(opened.splice(0).map((database) => database.close())));
+  const pidOf = async ({ kysely }: Pick<Database, 'kysely'>): Promise<number> => {
+    const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(kysely);
+    return rows[0]?.pid ?? 0;
+  };
+
+  test('is migrated once by ten replicas that start at once', async () => {
+    const replicas = await Promise.all(Array.from({ length: 10 }, () => open()));
+    const ran = await Promise.all(replicas.map((replica) => migrate(replica)));
+    expect(ran.flat()).toEqual(['0001-catalogue']);
+  });
+
+  test('a connection that is lost while nobody asks is replaced by the next query', async () => {
+    let noted: (line: string) => void = () => {};
+    const warned = new Promise<string>((resolve) => {
+      noted = resolve;
+    });
+    const destination = new Writable({
+      write(chunk, _encoding, done) {
+        noted(String(chunk));
+        done();
+      },
+    });
+    const database = await open({ logger: createLogger({ level: 'warn', destination }) });
+    const first = await pidOf(database);
+    await server.query('select pg_terminate_backend($1)', [first]);
+    await expect(warned).resolves.toContain('a database connection was lost');
+    const second = await pidOf(database);
+    expect(second).toBeGreaterThan(0);
+    expect(second).not.toBe(first);
+  });
+
+  test('a connection that is lost within a transaction fails that transaction, and nothing else', async () => {
+    const database = await open();
+    let first = 0;
+    const transaction = database.kysely.transaction().execute(async (kysely) => {
+      first = await pidOf({ kysely });
+      await server.query('select pg_terminate_backend($1)', [first]);
+      // Until the process is gone, so that the loss comes while no statement of the transaction runs.
+      for (let alive = 1; alive > 0; ) {
+        alive = (await server.query('select from pg_stat_activity where pid = $1', [first])).length;
+      }
+      await turn();
+      await sql`select 1`.execute(kysely);
+    });
+    await expect(transaction).rejects.toThrow();
+    await expect(pidOf(database)).resolves.not.toBe(first);
+  });
+
+  test('one that is not there is an error of the query', async () => {
+    const url = new URL(server.url());
+    url.port = '1';
+    const database = await openDatabase({ url: url.href });
+    await expect(database.ping()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await database.close();
+  });
+});

@@ -1,0 +1,398 @@
+import { type CataloguedMedia, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { formatMessageId } from '../../src/model/ids.js';
+import type { Media, MessageKey } from '../../src/model/media.js';
+import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';
+
+const TENANT = 'default';
+const M1: MessageKey = { channelId: 'support', providerMessageId: 'm1' };
+const M2: MessageKey = { channelId: 'support', providerMessageId: 'm2' };
+const NOW = new Date('2026-11-21T10:00:00.000Z');
+const plus = (ms: number) => new Date(NOW.getTime() + ms);
+
+/** A media of a message that can have several. */
+const picture = (providerMediaId: string, keys: Partial<Media> = {}) => reportedMedia({ providerMediaId, ...keys });
+
+describeEngines('the catalogue', (bed) => {
+  const catalogue = () => new SqlMediaCatalogue(bed.shared());
+  const found = async (id: string): Promise<CataloguedMedia> => {
+    const media = (await catalogue().findByIds(TENANT, [id])).get(id);
+    if (!media) throw new Error('expected a row');
+    return media;
+  };
+  const record = async (key: MessageKey) => (await catalogue().findByMessages(TENANT, [key])).get(formatMessageId(key));
+  const list = (media: readonly Media[], now = NOW, key = M1) =>
+    catalogue().recordListings(TENANT, [{ key, media }], now);
+  const announce = (media: readonly Media[], mirror = false, now = NOW) =>
+    catalogue().recordAnnouncement(TENANT, media, { mirror, now });
+
+  describe('finding', () => {
+    test('what nobody told of is absent, and nothing costs nothing', async () => {
+      expect((await catalogue().findByIds(TENANT, ['unknown'])).size).toBe(0);
+      expect((await catalogue().findByMessages(TENANT, [M1])).size).toBe(0);
+      expect((await catalogue().findKeysByProviderMessageIds(TENANT, ['m1'])).size).toBe(0);
+      expect((await catalogue().findByIds(TENANT, [])).size).toBe(0);
+      expect((await catalogue().findByMessages(TENANT, [])).size).toBe(0);
+      expect((await catalogue().findKeysByProviderMessageIds(TENANT, [])).size).toBe(0);
+    });
+
+    test('every field comes back as it was told', async () => {
+      const media = picture('wa/1', {
+        downloadUrl: 'https://cdn.example/1',
+        kind: 'IMAGE',
+        mimeType: 'image/png',
+        sizeBytes: 2 ** 40,
+        sha256: 'cd'.repeat(32),
+        filename: 'Grüße 🌻 "{},\\.png',
+        caption: '',
+        availableUntil: plus(1),
+        expiresAt: plus(2),
+      });
+      await list([media]);
+      expect(await found(media.id)).toEqual({
+        ...media,
+        stored: null,
+        announced: false,
+        failureReason: null,
+        mirrored: false,
+        mirrorAttempts: 0,
+      });
+    });
+
+    test('messages have their media in the order of the listing, and the time of it', async () => {
+      const media = ['c', 'a', 'b'].map((name) => picture(name));
+      await list(media);
+      await catalogue().recordListings(TENANT, [{ key: M2, media: [] }], plus(5));
+      const records = await catalogue().findByMessages(TENANT, [M2, M1]);
+      expect(records.size).toBe(2);
+      expect(records.get('support:m1')?.media.map(({ providerMediaId }) => providerMediaId)).toEqual(['c', 'a', 'b']);
+      expect(records.get('support:m1')).toMatchObject({ listedAt: NOW, firstSeenAt: NOW, announced: false });
+      expect(records.get('support:m2')).toEqual({
+        media: [],
+        listedAt: plus(5),
+        firstSeenAt: plus(5),
+        announced: false,
+      });
+      await list([...media].reverse(), plus(9));
+      expect((await record(M1))?.media.map(({ providerMediaId }) => providerMediaId)).toEqual(['b', 'a', 'c']);
+      expect(await record(M1)).toMatchObject({ listedAt: plus(9), firstSeenAt: NOW });
+    });
+
+    test('a message that was only announced was never listed', async () => {
+      await announce([picture('a')]);
+      expect(await record(M1)).toMatchObject({ listedAt: null, firstSeenAt: NOW, announced: true });
+      await list([], plus(7));
+      expect(await record(M1)).toMatchObject({
+        listedAt: plus(7),
+        firstSeenAt: NOW,
+        media: [{ providerMediaId: 'a' }],
+      });
+    });
+
+    test('a tenant sees its own rows only', async () => {
+      const mine = reportedMedia();
+      await list([mine]);
+      for (const other of ['another', '', 'DEFAULT', "default' or true --"]) {
+        expect((await catalogue().findByIds(other, [mine.id])).size).toBe(0);
+        expect((await catalogue().findByMessages(other, [M1])).size).toBe(0);
+        expect((await catalogue().findKeysByProviderMessageIds(other, ['m1'])).size).toBe(0);
+        expect(await catalogue().transition(other, mine.id, ['READY'], 'DELETED', {}, NOW)).toBeNull();
+        expect(await catalogue().expireDevice(other, 'support', '', NOW)).toBe(0);
+        expect((await catalogue().existing([{ tenant: other, id: mine.id }])).size).toBe(0);
+      }
+      // The same message of another tenant is another row.
+      await catalogue().recordListings(
+        'another',
+        [{ key: M1, media: [{ ...mine, tenant: 'another', caption: 'x' }] }],
+        NOW,
+      );
+      expect(await found(mine.id)).toMatchObject({ tenant: TENANT, caption: null });
+    });
+
+    test('a provider message id leads to its messages in every channel, listed or announced', async () => {
+      const elsewhere = { channelId: 'sales', providerMessageId: 'm1' };
+      await list([picture('a'), picture('b')]);
+      await announce([reportedMedia(elsewhere)]);
+      await list([], NOW, M2);
+      const keys = await catalogue().findKeysByProviderMessageIds(TENANT, ['m1', 'm2', 'm3']);
+      expect(keys.get('m1')).toEqual([elsewhere, M1]);
+      expect(keys.get('m2')).toEqual([M2]);
+      expect(keys.has('m3')).toBe(false);
+    });
+  });
+
+  describe('recording', () => {
+    test('null never takes the place of what is known; news does', async () => {
+      await list([picture('a', { caption: 'first', mimeType: 'image/png', downloadUrl: 'https://a/1' })]);
+      await list([picture('a', { filename: 'a.png', downloadUrl: 'https://a/2' })], plus(1));
+      expect(await found(picture('a').id)).toMatchObject({
+        caption: 'first',
+        mimeType: 'image/png',
+        filename: 'a.png',
+        downloadUrl: 'https://a/2',
+      });
+    });
+
+    test('what was measured outlasts later claims', async () => {
+      const media = picture('a', { mimeType: 'image/jpeg', sizeBytes: 9 });
+      await list([media]);
+      await catalogue().markStored(TENANT, media.id, storedBytes(), { mimeType: 'image/png', kind: 'IMAGE' }, NOW);
+      await list([{ ...media, kind: 'DOCUMENT', caption: 'new' }], plus(1));
+      expect(await found(media.id)).toMatchObject({
+        mimeType: 'image/png',
+        sizeBytes: 3,
+        sha256: 'ab'.repeat(32),
+        kind: 'IMAGE',
+        caption: 'new',
+        stored: storedBytes(),
+      });
+    });
+
+    test('a retention is set once: asking again does not prolong it', async () => {
+      await list([picture('a')]);
+      await list([picture('a', { expiresAt: plus(10) })]);
+      await list([picture('a', { expiresAt: plus(20) })]);
+      expect(await found(picture('a').id)).toMatchObject({ expiresAt: plus(10) });
+    });
+
+    test('a row in which nothing changes is not written', async () => {
+      await list([picture('a')]);
+      await announce([picture('b')], true);
+      const updatedAt = () => bed.shared().kysely.selectFrom('media').select('updated_at').execute();
+      const before = await updatedAt();
+      await list([picture('a')], plus(1));
+      await announce([picture('b')], true, plus(1));
+      expect(await updatedAt()).toEqual(before);
+    });
+
+    test('the same media twice in one batch, and the same message', async () => {
+      const media = picture('a');
+      await catalogue().recordListings(
+        TENANT,
+        [
+          { key: M1, media: [media, { ...media, caption: 'last' }] },
+          { key: M1, media: [media, { ...media, caption: 'last' }] },
+        ],
+        NOW,
+      );
+      expect((await record(M1))?.media).toMatchObject([{ caption: 'last' }]);
+      expect(await announce([media, media])).toHaveLength(2);
+    });
+
+    test('nothing to record', async () => {
+      await catalogue().recordListings(TENANT, [], NOW);
+      expect(await announce([])).toEqual([]);
+    });
+
+    test('a text with U+0000, which PostgreSQL cannot hold, fails nothing', async () => {
+      await announce([picture('a', { caption: 'a\0b', filename: '\0' })]);
+      expect(await found(picture('a').id)).toMatchObject({ caption: 'ab', filename: '' });
+    });
+
+    test('a listing says READY of what was PENDING, unless it is to be copied', async () => {
+      await announce([picture('a', { status: 'PENDING' })]);
+      await announce([picture('b')], true);
+      await list([picture('a'), picture('b')]);
+      expect((await record(M1))?.media.map(({ status }) => status)).toEqual(['READY', 'PENDING']);
+      await list([picture('a', { status: 'PENDING' })]);
+      expect(await found(picture('a').id)).toMatchObject({ status: 'READY' });
+    });
+
+    test.each(['DELETED', 'EXPIRED'] as const)('%s media stays as it is, whoever tells of it', async (end) => {
+      const media = picture('a');
+      await list([media]);
+      await catalogue().transition(TENANT, media.id, ['READY'], end, {}, NOW);
+      const before = await found(media.id);
+      await list([{ ...media, caption: 'again' }]);
+      expect(await announce([{ ...media, caption: 'again' }], true)).toEqual([before]);
+      expect((await record(M1))?.media).toEqual([before]);
+    });
+
+    test('FAILED media is not revived by a repetition', async () => {
+      const media = picture('a');
+      await announce([media]);
+      await catalogue().transition(TENANT, media.id, ['READY'], 'FAILED', { failureReason: 'why' }, NOW);
+      await announce([media], true);
+      expect(await found(media.id)).toMatchObject({ status: 'FAILED', failureReason: 'why', mirrored: false });
+    });
+  });
+
+  describe('announcing', () => {
+    test('without copying: the status that was told, and PENDING becomes READY', async () => {
+      const media = picture('a', { status: 'PENDING' });
+      expect(await announce([media])).toMatchObject([{ status: 'PENDING', announced: true, mirrored: false }]);
+      expect(await announce([{ ...media, status: 'READY' }])).toMatchObject([{ status: 'READY', mirrored: false }]);
+      expect(await announce([media])).toMatchObject([{ status: 'READY' }]);
+    });
+
+    test('with copying: PENDING until the bytes are here, due once they are at the provider', async () => {
+      const media = picture('a', { status: 'PENDING' });
+      expect(await announce([media], true)).toMatchObject([{ status: 'PENDING', mirrored: false }]);
+      expect(await announce([{ ...media, status: 'READY' }], true)).toMatchObject([
+        { status: 'PENDING', mirrored: true },
+      ]);
+    });
+
+    test('with copying: what was only listed waits for its bytes; what is stored stays READY', async () => {
+      const [listed, stored] = [picture('a'), picture('b')];
+      await list([listed, stored]);
+      await catalogue().markStored(TENANT, stored.id, storedBytes(), {}, NOW);
+      const announced = await announce([listed, stored], true);
+      expect(announced).toMatchObject([
+        { status: 'PENDING', announced: true, mirrored: true },
+        { status: 'READY', announced: true, mirrored: false },
+      ]);
+    });
+
+    test('twenty at once make one row', async () => {
+      const replicas = [bed.shared(), bed.replica()].map((database) => new SqlMediaCatalogue(database));
+      const media = [picture('b'), picture('a'), reportedMedia(M2)];
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, (_, index) =>
+          (replicas[index % 2] ?? catalogue()).recordAnnouncement(
+            TENANT,
+            // In both orders: neither may wait for the other's rows while holding its own.
+            index % 3 === 0 ? media : [...media].reverse(),
+            { mirror: true, now: NOW },
+          ),
+        ),
+      );
+      expect(answers.map((rows) => rows.length)).toEqual(Array(20).fill(3));
+      expect((await record(M1))?.media).toHaveLength(2);
+      expect(await catalogue().counts()).toMatchObject({ mediaByStatus: { PENDING: 3 }, mirrorsDue: 3 });
+    });
+  });
+
+  describe('a transition', () => {
+    test('happens from the named statuses only, once', async () => {
+      const media = picture('a');
+      await list([media]);
+      expect(await catalogue().transition(TENANT, media.id, ['PENDING', 'FAILED'], 'DELETED', {}, NOW)).toBeNull();
+      expect(await catalogue().transition(TENANT, media.id, [], 'DELETED', {}, NOW)).toBeNull();
+      expect(await catalogue().transition(TENANT, 'unknown', ['READY'], 'DELETED', {}, NOW)).toBeNull();
+      const replicas = [bed.shared(), bed.replica()].map((database) => new SqlMediaCatalogue(database));
+      const outcomes = await Promise.all(
+        Array.from({ length: 20 }, (_, index) =>
+          (replicas[index % 2] ?? catalogue()).transition(TENANT, media.id, ['READY'], 'DELETED', {}, NOW),
+        ),
+      );
+      expect(outcomes.filter((outcome) => outcome !== null)).toMatchObject([{ status: 'DELETED' }]);
+    });
+
+    test('patches what is named, with null too, and leaves the rest', async () => {
+      const media = picture('a', { caption: 'stays', filename: 'goes.png' });
+      await list([media]);
+      await catalogue().markStored(TENANT, media.id, storedBytes(), {}, NOW);
+      const patch = { filename: null, stored: null, expiresAt: plus(3), failureReason: 'because', kind: undefined };
+      const changed = await catalogue().transition(TENANT, media.id, ['READY'], 'FAILED', patch, NOW);
+      expect(changed).toMatchObject({
+        caption: 'stays',
+        filename: null,
+        stored: null,
+        expiresAt: plus(3),
+        failureReason: 'because',
+        sizeBytes: 3,
+      });
+    });
+
+    test('to an end takes the media off the queue', async () => {
+      const media = picture('a');
+      await announce([media], true);
+      await catalogue().transition(TENANT, media.id, ['PENDING'], 'DELETED', {}, NOW);
+      expect(await catalogue().claimMirrors({ owner: 'a', now: NOW, limit: 9, leaseMs: 1 })).toEqual([]);
+      expect(await catalogue().counts()).toMatchObject({ mediaByStatus: { DELETED: 1, PENDING: 0 }, mirrorsDue: 0 });
+    });
+  });
+
+  describe('bytes that were kept in passing', () => {
+    test('make it READY, and nobody copies them again', async () => {
+      const media = picture('a');
+      await announce([media], true);
+      const kept = await catalogue().markStored(TENANT, media.id, storedBytes(), { kind: 'IMAGE' }, NOW);
+      expect(kept).toMatchObject({ status: 'READY', stored: storedBytes(), kind: 'IMAGE', mimeType: 'image/png' });
+      expect(await catalogue().claimMirrors({ owner: 'a', now: NOW, limit: 9, leaseMs: 1 })).toEqual([]);
+    });
+
+    test('of media that is deleted, or unknown, belong to nobody', async () => {
+      const media = picture('a');
+      await list([media]);
+      await catalogue().transition(TENANT, media.id, ['READY'], 'DELETED', {}, NOW);
+      expect(await catalogue().markStored(TENANT, media.id, storedBytes(), {}, NOW)).toBeNull();
+      expect(await catalogue().markStored(TENANT, 'unknown', storedBytes(), {}, NOW)).toBeNull();
+      expect(await found(media.id)).toMatchObject({ stored: null });
+    });
+
+    test('are found by the names of their rows', async () => {
+      const [stored, deleted, bare] = [picture('a'), picture('b'), picture('c')];
+      await list([stored, deleted, bare]);
+      for (const { id } of [stored, deleted]) await catalogue().markStored(TENANT, id, storedBytes(), {}, NOW);
+      await catalogue().transition(TENANT, deleted.id, ['READY'], 'DELETED', {}, NOW);
+      const names = [
+        ...[bare, stored, deleted].map(({ id }) => ({ tenant: TENANT, id })),
+        { tenant: 'x', id: stored.id },
+      ];
+      expect(await catalogue().existing(names)).toEqual(new Set([names[1]]));
+      expect(await catalogue().existing([])).toEqual(new Set());
+    });
+  });
+
+  describe('ends', () => {
+    test('a device takes its media with it, but not what is stored here, and no other device', async () => {
+      const of = (path: string, keys: Partial<Media> = {}) =>
+        reportedMedia({ providerMessageId: path, providerMediaId: path, ...keys });
+      const [gone, queued, stored] = [of('d_1%/a'), of('d_1%/b'), of('d_1%/c')];
+      const others = [of('dX1%/a'), of('d_1x/a'), of('D_1%/a'), of('d_1%/a2', { channelId: 'sales' }), of('d_1\\%/a')];
+      await announce([gone, stored, ...others]);
+      await announce([queued], true);
+      await catalogue().markStored(TENANT, stored.id, storedBytes(), {}, NOW);
+      expect(await catalogue().expireDevice(TENANT, 'support', 'd_1%/', NOW)).toBe(2);
+      expect(await found(gone.id)).toMatchObject({ status: 'EXPIRED' });
+      expect(await found(queued.id)).toMatchObject({ status: 'EXPIRED' });
+      for (const { id } of [stored, ...others]) expect(await found(id)).toMatchObject({ status: 'READY' });
+      expect(await catalogue().expireDevice(TENANT, 'support', 'd_1%/', NOW)).toBe(0);
+      expect(await catalogue().counts()).toMatchObject({ mirrorsDue: 0 });
+    });
+
+    test('retention over, or nothing stored and the provider has it no more: EXPIRED, with what was stored', async () => {
+      const over = picture('over', { expiresAt: NOW });
+      const lost = picture('lost', { availableUntil: NOW });
+      const both = picture('both', { availableUntil: NOW, expiresAt: NOW });
+      const kept = picture('kept', { availableUntil: NOW });
+      const later = picture('later', { availableUntil: plus(1), expiresAt: plus(1) });
+      await list([over, lost, both, kept, later]);
+      for (const { id } of [over, kept]) await catalogue().markStored(TENANT, id, storedBytes(), {}, NOW);
+      expect(await catalogue().countExpirable(NOW)).toBe(3);
+      const expired = await catalogue().expireDue(NOW, 100);
+      expect(expired.map(({ providerMediaId }) => providerMediaId).sort()).toEqual(['both', 'lost', 'over']);
+      expect(expired.find(({ id }) => id === over.id)).toMatchObject({ status: 'EXPIRED', stored: storedBytes() });
+      expect(await found(over.id)).toMatchObject({ status: 'EXPIRED', stored: null });
+      expect(await found(kept.id)).toMatchObject({ status: 'READY', stored: storedBytes() });
+      expect(await found(later.id)).toMatchObject({ status: 'READY' });
+      expect(await catalogue().expireDue(NOW, 100)).toEqual([]);
+      expect(await catalogue().countExpirable(NOW)).toBe(0);
+    });
+
+    test('in portions, each media once, from two processes at once', async () => {
+      await list(
+        Array.from({ length: 50 }, (_, index) => picture(`p${index}`, { expiresAt: NOW, availableUntil: NOW })),
+      );
+      const replicas = [bed.shared(), bed.replica()].map((database) => new SqlMediaCatalogue(database));
+      const portions = await Promise.all(
+        Array.from({ length: 10 }, (_, index) => (replicas[index % 2] ?? catalogue()).expireDue(NOW, 5)),
+      );
+      expect(portions.every((portion) => portion.length <= 5)).toBe(true);
+      const ids = portions.flat().map(({ id }) => id);
+      expect(new Set(ids).size).toBe(ids.length);
+      expect(ids.length + (await catalogue().expireDue(NOW, 100)).length).toBe(50);
+    });
+
+    test('a copy that is under way may still bring the bytes that the provider drops', async () => {
+      const media = picture('a', { availableUntil: NOW });
+      await announce([media], true);
+      await catalogue().claimMirrors({ owner: 'a', now: NOW, limit: 1, leaseMs: 10 });
+      expect(await catalogue().expireDue(NOW, 9)).toEqual([]);
+      expect(await catalogue().expireDue(plus(10), 9)).toMatchObject([{ id: media.id, status: 'EXPIRED' }]);
+      const finished = await catalogue().finishMirror(TENANT, media.id, 'a', storedBytes(), {}, plus(11));
+      expect(finished).toBe(false);
+    });
+  });
+});

@@ -1,0 +1,167 @@
+import { type Kysely, sql } from 'kysely';
+import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import type { Tables } from '../../src/catalogue/tables.js';
+import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
+import type { MessageKey } from '../../src/model/media.js';
+import { describeEngines, OPEN_TIMEOUT_MS, reportedMedia } from '../support/databases.js';
+
+const ROWS = 100_000;
+const TENANT = 'default';
+const NOW = new Date('2026-11-21T10:00:00.000Z');
+const LATER = new Date('2026-11-22T10:00:00.000Z');
+const LEASE = { owner: 'a', now: NOW, limit: 10, leaseMs: 1_000 };
+
+/** What one call did to the tables, as the engine itself counted it. */
+interface Effort {
+  readonly sequentialScans: number;
+  /** Rows that index scans fetched; those of another index path count, too. */
+  readonly rowsRead: number;
+}
+
+/**
+ * Counts instead of plans: of the very statements that run, whatever they are, and a scan of an index from end to end,
+ * which no plan would betray, shows as well.
+ */
+async function effortOf(
+  kysely: Kysely<Tables>,
+  call: (database: { kysely: Kysely<Tables> }) => Promise<unknown>,
+): Promise<Effort> {
+  const counted = kysely.transaction().execute(async (transaction) => {
+    const before = await counters(transaction);
+    await call({ kysely: transaction });
+    const after = await counters(transaction);
+    // What was claimed is given back, for the next question to find.
+    throw new Counted({
+      sequentialScans: after.sequentialScans - before.sequentialScans,
+      rowsRead: after.rowsRead - before.rowsRead,
+    });
+  });
+  const thrown: unknown = await counted.catch((reason: unknown) => reason);
+  if (thrown instanceof Counted) return thrown.effort;
+  throw thrown;
+}
+
+/** Of this session since it last reported them: they outlast a rollback. */
+async function counters(kysely: Kysely<Tables>): Promise<Effort> {
+  const { rows } = await sql<Effort>`
+    select sum(seq_scan)::int as "sequentialScans", sum(coalesce(idx_tup_fetch, 0) + seq_tup_read)::int as "rowsRead"
+    from pg_stat_xact_user_tables
+    where relname in ('media', 'message_listings', 'webhook_events')`.execute(kysely);
+  if (!rows[0]) throw new Error('expected the engine to count');
+  return rows[0];
+}
+
+class Counted extends Error {
+  constructor(readonly effort: Effort) {
+    super('rolled back');
+  }
+}
+
+describeEngines(`among ${ROWS} rows`, (bed) => {
+  const keys: MessageKey[] = Array.from({ length: 50 }, (_, index) => ({
+    channelId: 'support',
+    providerMessageId: `message-${index * 1_999}`,
+  }));
+  const catalogue = (of: { kysely: Kysely<Tables> }) => new SqlMediaCatalogue(of);
+  const inbox = (of: { kysely: Kysely<Tables> }) => new SqlWebhookInbox(of);
+
+  // One in a hundred waits for its copy, its device is gone, or its time is over.
+  async function fill(): Promise<void> {
+    const { kysely } = bed.shared();
+    await sql`
+      insert into media (tenant, id, channel_id, provider, provider_message_id, position, provider_media_id, status,
+        recorded_at, updated_at, announced, mirror_state, mirror_due_at, available_until, expires_at, stored_at,
+        stored_size_bytes, stored_sha256, lease_owner)
+      select case when n % 3 = 0 then 'another' else ${TENANT} end, 'media-' || n, 'support', 'kirim', 'message-' || n, 0,
+        'device-' || n / 100 || '/' || n, case when n % 100 = 1 then 'PENDING' else 'READY' end, ${NOW}, ${NOW}, true,
+        case when n % 100 = 1 then 'due' else 'done' end, ${NOW}, ${LATER}::timestamptz + n * interval '1 second',
+        ${LATER}::timestamptz + n * interval '1 second',
+        case when n % 100 > 1 then ${NOW}::timestamptz end, 1, 'ab', null
+      from generate_series(0, ${ROWS - 1}::integer) as n`.execute(kysely);
+    await sql`
+      insert into message_listings
+      select ${TENANT}, 'support', 'message-' || n, ${NOW}::timestamptz, 1, ${NOW}::timestamptz
+      from generate_series(0, ${ROWS - 1}::integer) as n`.execute(kysely);
+    await sql`
+      insert into webhook_events (tenant, channel_id, dedupe_key, content_type, raw_body, received_at, run_after, state)
+      select ${TENANT}, 'support', 'key-' || n, '', '', ${NOW}::timestamptz + n * interval '1 second', ${NOW},
+        case when n % 100 = 99 then 'due' when n % 1000 = 1 then 'dead' else 'done' end
+      from generate_series(0, ${ROWS - 1}::integer) as n`.execute(kysely);
+  }
+
+  // The bed empties its tables before each test, and filling takes seconds: so one test with many questions.
+  test(
+    'no frequent query reads more than it answers, with statistics and without',
+    async () => {
+      const database = bed.shared();
+      await fill();
+      const questions: Record<string, [most: number, call: (of: { kysely: Kysely<Tables> }) => Promise<unknown>]> = {
+        findByIds: [
+          60,
+          (of) =>
+            catalogue(of).findByIds(
+              TENANT,
+              Array.from({ length: 50 }, (_, n) => `media-${n * 1_999}`),
+            ),
+        ],
+        findByMessages: [120, (of) => catalogue(of).findByMessages(TENANT, keys)],
+        findKeysByProviderMessageIds: [
+          10,
+          (of) => catalogue(of).findKeysByProviderMessageIds(TENANT, ['message-7', 'x']),
+        ],
+        recordListings: [
+          200,
+          (of) =>
+            catalogue(of).recordListings(
+              TENANT,
+              keys.map((key) => ({ key, media: [reportedMedia(key)] })),
+              NOW,
+            ),
+        ],
+        recordAnnouncement: [
+          20,
+          (of) => catalogue(of).recordAnnouncement(TENANT, [reportedMedia()], { mirror: true, now: NOW }),
+        ],
+        transition: [5, (of) => catalogue(of).transition(TENANT, 'media-1', ['READY'], 'DELETED', {}, NOW)],
+        claimMirrors: [60, (of) => catalogue(of).claimMirrors(LEASE)],
+        renewLeases: [60, (of) => catalogue(of).renewLeases('a', NOW, 1_000)],
+        expireDevice: [300, (of) => catalogue(of).expireDevice(TENANT, 'support', 'device-77/', NOW)],
+        expireDue: [400, (of) => catalogue(of).expireDue(new Date(LATER.getTime() + 50_000), 20)],
+        existing: [60, (of) => catalogue(of).existing([{ tenant: TENANT, id: 'media-4' }])],
+        receive: [
+          5,
+          (of) =>
+            inbox(of).receive({
+              tenant: TENANT,
+              channelId: 'support',
+              dedupeKey: 'key-5',
+              contentType: '',
+              rawBody: Buffer.alloc(0),
+              now: NOW,
+            }),
+        ],
+        claim: [60, (of) => inbox(of).claim(LEASE)],
+        forget: [60, (of) => inbox(of).forget(new Date(NOW.getTime() + 20_000))],
+      };
+      for (const statistics of [false, true]) {
+        if (statistics) await sql`analyze`.execute(database.kysely);
+        const efforts: unknown[] = [];
+        for (const [name, [most, call]] of Object.entries(questions)) {
+          const { sequentialScans, rowsRead } = await effortOf(database.kysely, call);
+          efforts.push({ name, sequentialScans, tooMuch: rowsRead > most ? rowsRead : 0 });
+        }
+        expect({ statistics, efforts }).toEqual({
+          statistics,
+          efforts: Object.keys(questions).map((name) => ({ name, sequentialScans: 0, tooMuch: 0 })),
+        });
+      }
+      await expect(
+        effortOf(database.kysely, (of) => sql`select caption from media`.execute(of.kysely)),
+      ).resolves.toEqual({
+        sequentialScans: 1,
+        rowsRead: ROWS,
+      });
+    },
+    OPEN_TIMEOUT_MS,
+  );
+});

@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import type { Database } from '../../src/catalogue/database.js';
+import { openDatabase } from '../../src/catalogue/database.js';
+import type { StoredBytes } from '../../src/catalogue/media-catalogue.js';
+import { migrate } from '../../src/catalogue/migrations/migrate.js';
+import { encodeMediaId } from '../../src/model/ids.js';
+import { type Media, UNKNOWN_DETAILS } from '../../src/model/media.js';
+
+/** A server that tests may make databases on: `postgres://…`; without it they run on the embedded engine alone. */
+const SERVER_URL = process.env.TEST_DATABASE_URL;
+
+/** The first embedded start makes its files. */
+export const OPEN_TIMEOUT_MS = 60_000;
+
+export interface EngineBed {
+  readonly engine: Database['engine'];
+  /** The migrated database of a file's tests; its tables are emptied before each. */
+  shared(): Database;
+  /** As another process has it: a pool of its own on a server, the same one where only one process can be. */
+  replica(): Database;
+}
+
+/** Runs the same tests on every engine that there is. */
+export function describeEngines(name: string, tests: (bed: EngineBed) => void): void {
+  describe(`${name}, embedded`, () => {
+    let database: Database | null = null;
+    beforeAll(async () => {
+      database = await openDatabase({ url: 'pglite:memory' });
+      await migrate(database);
+    }, OPEN_TIMEOUT_MS);
+    afterAll(() => database?.close());
+    const shared = () => present(database);
+    beforeEach(() => empty(shared()));
+    tests({ engine: 'embedded', shared, replica: shared });
+  });
+  if (!SERVER_URL) return;
+  describe(`${name}, postgres`, () => {
+    let databases: Database[] = [];
+    // Before the server's own hook, which drops the database: hooks run in the order of their registration.
+    afterAll(() => Promise.all(databases.map((database) => database.close())));
+    const server = useServerDatabase();
+    beforeAll(async () => {
+      databases = await Promise.all([openDatabase({ url: server.url() }), openDatabase({ url: server.url() })]);
+      await migrate(present(databases[0]));
+    });
+    const shared = () => present(databases[0]);
+    beforeEach(() => empty(shared()));
+    tests({ engine: 'postgres', shared, replica: () => present(databases[1]) });
+  });
+}
+
+/** Tests that only a real server can run: none without one. */
+export function describeServer(name: string, tests: (server: ServerDatabase) => void): void {
+  if (!SERVER_URL) return;
+  describe(`${name}, postgres`, () => {
+    tests(useServerDatabase());
+  });
+}
+
+export interface ServerDatabase {
+  /** Of a database that is dropped after the tests; empty at first. */
+  url(): string;
+  /** Runs a statement in it, over a connection of its own. */
+  query(statement: string, values?: readonly unknown[]): Promise<Array<Record<string, unknown>>>;
+}
+
+function useServerDatabase(): ServerDatabase {
+  const admin = new URL(SERVER_URL ?? '');
+  const name = `mediagraph_test_${randomUUID().replaceAll('-', '')}`;
+  const own = new URL(admin);
+  own.pathname = `/${name}`;
+  beforeAll(() => once(admin.href, `create database ${name}`));
+  afterAll(() => once(admin.href, `drop database ${name} with (force)`));
+  return { url: () => own.href, query: (statement, values) => once(own.href, statement, values) };
+}
+
+async function once(
+  url: string,
+  statement: string,
+  values: readonly unknown[] = [],
+): Promise<Array<Record<string, unknown>>> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<Record<string, unknown>>(statement, [...values]);
+    return rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function empty({ kysely }: Database): Promise<void> {
+  for (const table of ['media', 'message_listings', 'webhook_events', 'signing_keys'] as const)
+    await kysely.deleteFrom(table).execute();
+}
+
+function present<Item>(item: Item | null | undefined): Item {
+  if (item === null || item === undefined) throw new Error('expected a database to be open');
+  return item;
+}
+
+const CREATED = new Date('2026-11-20T09:00:00.000Z');
+
+/** A media as an adapter reports it, of message `m1` of channel `support`, about which nothing else is known. */
+export function reportedMedia(keys: Partial<Media> = {}): Media {
+  const message = { channelId: 'support', providerMessageId: 'm1', providerMediaId: null, ...keys };
+  return {
+    id: encodeMediaId(message),
+    tenant: 'default',
+    provider: 'kirim',
+    downloadUrl: null,
+    status: 'READY',
+    ...UNKNOWN_DETAILS,
+    createdAt: CREATED,
+    availableUntil: null,
+    expiresAt: null,
+    ...message,
+    ...keys,
+  };
+}
+
+/** Sound values of bytes that were stored. */
+export function storedBytes(keys: Partial<StoredBytes> = {}): StoredBytes {
+  return { sizeBytes: 3, sha256: 'ab'.repeat(32), mimeType: 'image/png', at: CREATED, ...keys };
+}

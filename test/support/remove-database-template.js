@@ -1,0 +1,2 @@
+/** jest's global teardown; see database-template.js. */
+export default () => globalThis.removeDatabaseTemplate();
