@@ -1,0 +1,155 @@
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import type { TenantId } from '../model/channel.js';
+import { MAX_MEDIA_ID_LENGTH } from '../model/ids.js';
+import type { MediaId } from '../model/media.js';
+
+declare const blobKeyBrand: unique symbol;
+
+/** Where a blob lies in its store: made by {@link mediaBlobKey} and by listings, by nobody else. */
+export type BlobKey = string & { readonly [blobKeyBrand]: true };
+
+/** The stored bytes of media. Every method rejects {@link BlobStoreError} when the store itself fails. */
+export interface BlobStore {
+  /**
+   * Stores what `body` yields, hashed on its way, in place of what was there. All or nothing: readers see the blob as it
+   * was before or the whole new one, and of several puts at once one wins whole. `body` is read to its end or destroyed.
+   * Rejects, and leaves nothing behind, with the body's own error, the signal's reason, MediagraphError MEDIA_TOO_LARGE,
+   * or BlobStoreError. (An object store whose answer to the last request was lost may have the whole blob nevertheless.)
+   */
+  put(key: BlobKey, body: Readable, options: PutOptions): Promise<StoredBlob>;
+  /**
+   * The bytes. Whoever holds the stream drains or destroys it; an abort destroys it with the signal's reason.
+   * Rejects BlobNotFound, or RangeError for a range that starts after the last byte.
+   */
+  open(key: BlobKey, options: OpenOptions): Promise<Readable>;
+  /** null = there is no such blob. */
+  stat(key: BlobKey): Promise<{ readonly sizeBytes: number } | null>;
+  /** Deleting what is already gone is success. */
+  delete(key: BlobKey): Promise<void>;
+  /** All blobs whose keys start so, in no promised order. Blobs may be put and deleted meanwhile. */
+  keys(prefix: string): AsyncIterable<ListedBlob>;
+  /** Rejects when the store cannot be reached or used. */
+  ping(): Promise<void>;
+  /** Ends idle connections. Nothing is called afterwards; streams in use end by themselves. */
+  close(): Promise<void>;
+}
+
+export interface PutOptions {
+  readonly signal?: AbortSignal;
+  /** One byte more is MEDIA_TOO_LARGE; absent: no limit. */
+  readonly maxBytes?: number;
+}
+
+export interface StoredBlob {
+  readonly sizeBytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+}
+
+export interface OpenOptions {
+  readonly signal?: AbortSignal;
+  readonly range?: ByteRange;
+}
+
+/** Offsets of the first and the last byte; an end beyond the blob means its last byte, as in RFC 9110, section 14.1.2. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface ListedBlob {
+  readonly key: BlobKey;
+  readonly modifiedAt: Date;
+}
+
+export class BlobNotFound extends Error {
+  override readonly name = 'BlobNotFound';
+
+  constructor(options?: { cause?: unknown }) {
+    super('there is no such blob (any more)', options);
+  }
+}
+
+/** The store failed: disk full, no permission, no connection. `message` names no path, host or credential; `cause` may. */
+export class BlobStoreError extends Error {
+  override readonly name = 'BlobStoreError';
+
+  /** @param expected what the store should have done, to follow "expected the blob store to"
+   *  @param got a code, such as `ENOSPC` or `AccessDenied` */
+  constructor(expected: string, got: string, options?: { cause?: unknown }) {
+    super(`expected the blob store to ${expected}, got ${got}`, options);
+  }
+}
+
+/** UTF-8 bytes of a tenant that fit into a key together with the longest media id. */
+export const MAX_TENANT_BYTES = 350;
+
+/** S3's limit, in bytes ("Naming Amazon S3 objects"). */
+const MAX_KEY_LENGTH = 1_024;
+/** File names end at 255 bytes; stores and tools append suffixes of their own. */
+const MAX_PART_LENGTH = 200;
+const ORIGINAL = '.original';
+
+const SEGMENT = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
+const MEDIA_KEY = /^media\/[0-9a-f]{2}((?:\/t-[A-Za-z0-9_-]{1,200})+)((?:\/i-[A-Za-z0-9_-]{1,200})+)\.original$/;
+
+/**
+ * `media/<shard>/t-<tenant in base64url>/i-<media id>.original`; what is longer than a file name may be goes on in
+ * further `t-` or `i-` folders. What is derived from a media (a thumbnail) belongs beside it, with another suffix: no id
+ * has a dot, so the key without its suffix, with the dot, is a prefix of this media's blobs and of no other's. The shard
+ * keeps folders small. Letters' case matters.
+ * @throws RangeError for a tenant or media id that cannot be, or a tenant above {@link MAX_TENANT_BYTES}
+ */
+export function mediaBlobKey(tenant: TenantId, id: MediaId): BlobKey {
+  const fault = faultOf(tenant, id);
+  if (fault !== null) throw new RangeError(fault);
+  const key = formatMediaBlobKey(tenant, id);
+  assertBlobKey(key);
+  return key;
+}
+
+/** Whose original a key names; null for everything that {@link mediaBlobKey} cannot have written. */
+export function parseMediaBlobKey(key: string): { tenant: TenantId; id: MediaId } | null {
+  const [, tenantParts, idParts] = (isBlobKey(key) && MEDIA_KEY.exec(key)) || [];
+  if (tenantParts === undefined || idParts === undefined) return null;
+  const tenant = Buffer.from(tenantParts.replaceAll('/t-', ''), 'base64url').toString();
+  const id = idParts.replaceAll('/i-', '');
+  return faultOf(tenant, id) === null && formatMediaBlobKey(tenant, id) === key ? { tenant, id } : null;
+}
+
+/** Whether a text may be a key: no empty, dotted or over-long segment, nothing that a file system or a URL reads otherwise. */
+export function isBlobKey(text: string): text is BlobKey {
+  return text.length <= MAX_KEY_LENGTH && text.split('/').every((segment) => SEGMENT.test(segment));
+}
+
+/** Drivers ask again, whatever the type says: a key becomes a path. @throws RangeError */
+export function assertBlobKey(text: string): asserts text is BlobKey {
+  if (!isBlobKey(text)) throw new RangeError('expected a blob key, got a text that none can be');
+}
+
+/** @throws RangeError: NaN or a fraction would reach the store as a range of something else. */
+export function assertByteRange({ start, end }: ByteRange): void {
+  if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && 0 <= start && start <= end) return;
+  throw new RangeError(`expected a range of whole bytes, start to end, got ${start} to ${end}`);
+}
+
+function faultOf(tenant: TenantId, id: MediaId): string | null {
+  if (tenant === '' || !tenant.isWellFormed()) return 'expected a tenant of well-formed text';
+  const bytes = Buffer.byteLength(tenant);
+  if (bytes > MAX_TENANT_BYTES) return `expected a tenant of at most ${MAX_TENANT_BYTES} bytes, got ${bytes}`;
+  if (id.length <= MAX_MEDIA_ID_LENGTH && /^[A-Za-z0-9_-]+$/.test(id)) return null;
+  return `expected a media id of 1 to ${MAX_MEDIA_ID_LENGTH} characters of base64url`;
+}
+
+function formatMediaBlobKey(tenant: TenantId, id: MediaId): string {
+  const shard = createHash('sha256').update(`${tenant}\n${id}`).digest('hex').slice(0, 2);
+  const folders = [...inParts('t-', Buffer.from(tenant).toString('base64url')), ...inParts('i-', id)];
+  return `media/${shard}/${folders.join('/')}${ORIGINAL}`;
+}
+
+function inParts(mark: string, text: string): string[] {
+  const parts: string[] = [];
+  for (let at = 0; at < text.length; at += MAX_PART_LENGTH) parts.push(mark + text.slice(at, at + MAX_PART_LENGTH));
+  return parts;
+}
