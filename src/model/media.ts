@@ -56,8 +56,9 @@ export interface ProviderMedia extends MediaRef, MediaDetails {
 }
 
 /** One attachment of one message, the same whatever the provider. */
-export interface Media extends ProviderMedia {
+export interface Media extends Omit<ProviderMedia, 'status'> {
   readonly id: MediaId;
+  readonly status: MediaStatus;
   readonly tenant: TenantId;
   readonly channelId: ChannelId;
   readonly provider: ProviderName;

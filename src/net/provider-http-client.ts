@@ -27,7 +27,7 @@ export interface CallPolicy {
 }
 
 export interface ProviderHttpClientOptions {
-  /** The channel's base URL. Its origin and path prefix are the only place that credentials go to. */
+  /** The channel's base URL, or an origin of its media. Origin and path prefix are the only place that `headers` go to. */
   readonly baseUrl: string;
   /** Credentials and whatever else each call carries. */
   readonly headers: Readonly<Record<string, string>>;
@@ -92,6 +92,11 @@ export class ProviderHttpClient {
     const within = url.pathname === parentPath || url.pathname.startsWith(`${parentPath}/`);
     // An encoded slash or dot would be judged as one segment here and split by the server.
     return within && !/%2e|%2f|%5c/i.test(url.pathname) ? url.pathname + url.search : null;
+  }
+
+  /** The whole address of a path made by `pathOf` or passed by `pathWithin`. */
+  addressOf(path: string): string {
+    return this.#base.origin + path;
   }
 
   /** A whole answer in memory, capped. */

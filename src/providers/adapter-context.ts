@@ -3,11 +3,17 @@ import type { SafeFetch } from '../net/safe-fetch.js';
 
 /** What every adapter is given besides its channel's settings. */
 export interface AdapterContext {
-  /** Calls the channel's own base URL; `headers` are its credentials. */
-  createHttpClient(headers: Readonly<Record<string, string>>): ProviderHttpClient;
+  /**
+   * Calls the channel's own base URL, or `mediaOrigin`, one that its bytes are documented to be at or that the
+   * configuration named (`options.mediaOrigins`); `headers` are its credentials, and no answer may choose the origin.
+   */
+  createHttpClient(headers: Readonly<Record<string, string>>, mediaOrigin?: string): ProviderHttpClient;
   /** Opens what this provider's answers name: guarded, without credentials. */
   readonly safeFetch: SafeFetch;
-  /** Judges a `Location` that the channel's API answered for `path`, without opening it. @throws MediagraphError URL_NOT_ALLOWED */
+  /**
+   * Judges a `Location` that the channel's API answered for `path`, without opening it; for another origin than that of
+   * the base URL, `path` is the whole address. @throws MediagraphError URL_NOT_ALLOWED
+   */
   judgeRedirect(location: string, path: string): URL;
   /** Cap of every download, bytes. */
   readonly maxDownloadBytes: number;

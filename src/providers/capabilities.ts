@@ -1,4 +1,4 @@
-import type { ProviderAdapter } from './provider-adapter.js';
+import type { ConnectedChannel } from './channel-directory.js';
 
 /** See MediaChannelCapabilities in the schema. */
 export interface ChannelCapabilities {
@@ -11,12 +11,12 @@ export interface ChannelCapabilities {
 }
 
 /** Read off the adapter's methods. `maxBytes` binds where the provider takes no uploads and media stay here. */
-export function capabilitiesOf(adapter: ProviderAdapter, maxBytes: number): ChannelCapabilities {
+export function capabilitiesOf({ adapter, webhook }: ConnectedChannel, maxBytes: number): ChannelCapabilities {
   return {
     listsMedia: adapter.listMedia !== undefined,
     upload: adapter.uploadMedia ? 'BYTES' : adapter.uploadMediaFromUrl ? 'URL' : 'NONE',
     deletesAtProvider: adapter.deleteMedia !== undefined,
-    receivesWebhooks: adapter.webhook !== undefined,
+    receivesWebhooks: webhook !== null,
     maxUploadBytes: adapter.uploadLimits?.maxBytes ?? maxBytes,
     uploadMimeTypes: adapter.uploadLimits?.mimeTypes ?? [],
   };

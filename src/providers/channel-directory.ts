@@ -1,10 +1,12 @@
 import type { Channel, ChannelId, TenantId } from '../model/channel.js';
 import { MediagraphError } from '../model/errors.js';
-import type { ProviderAdapter } from './provider-adapter.js';
+import type { ProviderAdapter, WebhookReceiver } from './provider-adapter.js';
 
-/** A channel and the adapter that speaks for it. */
+/** A channel, the adapter that speaks for it, and what understands its webhooks. */
 export interface ConnectedChannel extends Channel {
   readonly adapter: ProviderAdapter;
+  /** null: the configuration names no webhook for it. */
+  readonly webhook: WebhookReceiver | null;
 }
 
 /** All channels of this process. A channel of another tenant is answered exactly like one that does not exist. */
@@ -32,6 +34,11 @@ export class ChannelDirectory {
 
   /** For a signed link, which names no tenant: its signature vouches for the channel. */
   findForSignedLink(id: ChannelId): ConnectedChannel | null {
+    return this.#byId.get(id) ?? null;
+  }
+
+  /** For a webhook, which names no tenant: its signature vouches for the channel. */
+  findForWebhook(id: ChannelId): ConnectedChannel | null {
     return this.#byId.get(id) ?? null;
   }
 

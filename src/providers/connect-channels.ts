@@ -7,7 +7,7 @@ import { judgeRedirect } from '../net/url-policy.js';
 import type { AdapterContext } from './adapter-context.js';
 import { ChannelDirectory } from './channel-directory.js';
 import type { ChannelSettings } from './channel-schema.js';
-import { createAdapter } from './registry.js';
+import { createAdapter, createWebhook } from './registry.js';
 
 export interface ConnectOptions {
   readonly channels: readonly ChannelSettings[];
@@ -31,7 +31,7 @@ export function connectChannels(options: ConnectOptions, pools: OriginPools): Co
     const { context, safeFetch } = contextFor(channel, options, pools);
     fetches.push(safeFetch);
     const { id, tenant, provider } = channel;
-    return { id, tenant, provider, adapter: createAdapter(channel, context) };
+    return { id, tenant, provider, adapter: createAdapter(channel, context), webhook: createWebhook(channel) };
   });
   return {
     directory: new ChannelDirectory(connected),
@@ -58,9 +58,9 @@ function contextFor(
     userAgent: USER_AGENT,
   });
   const context: AdapterContext = {
-    createHttpClient: (credentials) =>
+    createHttpClient: (credentials, mediaOrigin) =>
       new ProviderHttpClient({
-        baseUrl,
+        baseUrl: mediaOrigin ?? baseUrl,
         policy: callPolicy,
         pools,
         headers: { 'user-agent': USER_AGENT, ...credentials },

@@ -46,8 +46,6 @@ export interface ProviderAdapter {
   uploadMediaFromUrl?(url: URL, mimeType: string, options: CallOptions): Promise<ProviderMedia>;
   /** Deleting what is already gone is success. */
   deleteMedia?(ref: MediaRef, options: CallOptions): Promise<void>;
-  /** Present where the provider sends webhooks and the channel has one configured. */
-  readonly webhook?: WebhookReceiver;
 }
 
 export interface UploadLimits {

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type ExecutionResult, execute, type GraphQLSchema, parse, validate } from 'graphql';
+import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { type MediaCatalogue, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { CompiledExecutor } from '../../src/graphql/compiled-executor.js';
 import type { GraphQLContext } from '../../src/graphql/context.js';
 import { createLoaders } from '../../src/graphql/loaders.js';
@@ -10,6 +13,7 @@ import { MediagraphError } from '../../src/model/errors.js';
 import { type ProviderMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { ChannelDirectory } from '../../src/providers/channel-directory.js';
 import type { ProviderAdapter } from '../../src/providers/provider-adapter.js';
+import { createLogger } from '../../src/telemetry/logger.js';
 
 /** A provider in memory, through the same port as the real ones: ids say what happens to them. */
 const adapter: ProviderAdapter = {
@@ -42,14 +46,25 @@ function providerDown(): MediagraphError {
   return new MediagraphError('PROVIDER_UNAVAILABLE', 'the provider failed', { channelId: 'wa' });
 }
 
-const directory = new ChannelDirectory([{ id: 'wa', tenant: 'default', provider: 'kirim', adapter }]);
+const directory = new ChannelDirectory([{ id: 'wa', tenant: 'default', provider: 'kirim', adapter, webhook: null }]);
 const keys = [{ id: 'k1', secret: 'a secret of these tests' }];
+const logger = createLogger({ level: 'silent' });
+let database: Database;
+let catalogue: MediaCatalogue;
+
+beforeAll(async () => {
+  database = await openDatabase({ url: 'pglite:memory' });
+  await migrate(database);
+  catalogue = new SqlMediaCatalogue(database);
+}, 60_000);
+
+afterAll(() => database.close());
 
 function context(): GraphQLContext {
   return {
     caller: { tenant: 'default', scopes: new Set(['media:read']) },
     requestId: 'r',
-    loaders: createLoaders(new MediaLookup(directory), 'default', {}),
+    loaders: createLoaders(new MediaLookup({ channels: directory, catalogue, logger }), 'default', {}),
     channels: directory,
     urls: new UrlSigner({ keys, baseUrl: () => 'https://cdn.example.com', ttlMs: 3_600_000 }),
     now: Date.UTC(2026, 10, 21),

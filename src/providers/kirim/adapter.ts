@@ -1,3 +1,4 @@
+import { MediagraphError } from '../../model/errors.js';
 import type { MediaDetails, MediaRef, ProviderMedia } from '../../model/media.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
@@ -71,9 +72,23 @@ export class KirimAdapter implements ProviderAdapter {
   async openMedia(ref: MediaRef, options: CallOptions): Promise<ByteStream> {
     const asked = 'the bytes of a media';
     try {
-      return await openMediaUrl(await this.#mustLocate(ref, asked, options), this.context, this.#faults, options);
+      return (
+        (await this.#openTold(ref, options)) ??
+        (await openMediaUrl(await this.#mustLocate(ref, asked, options), this.context, this.#faults, options))
+      );
     } catch (thrown) {
       throw this.#faults.ofDownload(thrown, asked);
+    }
+  }
+
+  // Private: what a webhook or a listing told may have ended since; null = the message is asked anew.
+  async #openTold({ downloadUrl }: MediaRef, options: CallOptions): Promise<ByteStream | null> {
+    if (downloadUrl === null) return null;
+    try {
+      return await openMediaUrl(downloadUrl, this.context, this.#faults, options);
+    } catch (thrown) {
+      if (options.signal?.aborted || !(thrown instanceof MediagraphError)) throw thrown;
+      return null;
     }
   }
 

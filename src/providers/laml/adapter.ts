@@ -24,6 +24,8 @@ export class LamlAdapter implements ProviderAdapter {
   readonly mediaPerMessage = 'several';
   readonly #http: ProviderHttpClient;
   readonly #faults: ProviderFaults;
+  /** Where a media's own address may be asked with credentials. */
+  readonly #trusted: readonly ProviderHttpClient[];
   /** `…/Accounts/{AccountSid}/Messages` */
   readonly #messagesPath: string;
   readonly #propagation: PropagationWait;
@@ -35,7 +37,10 @@ export class LamlAdapter implements ProviderAdapter {
     this.provider = channel.provider;
     const { accountSid, username, password } = channel.credentials;
     const basic = Buffer.from(`${username}:${password}`).toString('base64');
-    this.#http = context.createHttpClient({ authorization: `Basic ${basic}` });
+    const credentials = { authorization: `Basic ${basic}` };
+    this.#http = context.createHttpClient(credentials);
+    const { mediaOrigins = [] } = channel.options;
+    this.#trusted = [this.#http, ...mediaOrigins.map((origin) => context.createHttpClient(credentials, origin))];
     this.#faults = new ProviderFaults(channel, readLamlFault);
     this.#messagesPath = this.#http.pathOf('Accounts', accountSid, 'Messages');
     this.#propagation = new PropagationWait(context.timeoutMs);
@@ -59,8 +64,9 @@ export class LamlAdapter implements ProviderAdapter {
 
   async openMedia(ref: MediaRef, options: CallOptions): Promise<ByteStream> {
     const asked = 'the bytes of a media';
-    const { providerMessageId, providerMediaId } = ref;
+    const { providerMessageId, providerMediaId, downloadUrl } = ref;
     try {
+      if (downloadUrl !== null) return await this.#openTold(downloadUrl, asked, options);
       if (providerMediaId === null) throw this.#faults.notFound(asked);
       const path = `${this.#pathOf(providerMessageId)}/Media/${encodeURIComponent(providerMediaId)}`;
       const stream = await this.#propagation.settle(path, () => this.#open(path, asked, options), options.signal);
@@ -109,10 +115,25 @@ export class LamlAdapter implements ProviderAdapter {
     return path;
   }
 
+  // Private: the MediaUrl of a webhook. Credentials only where the configuration says so: SignalWire's are public unless
+  // the project protects them (SignalWire docs, "Protect Message Media URLs").
+  async #openTold(url: string, asked: string, options: CallOptions): Promise<ByteStream> {
+    const settled = (client: ProviderHttpClient, path: string) =>
+      this.#propagation.settle(url, () => this.#open(path, asked, options, client), options.signal);
+    for (const client of this.#trusted) {
+      const path = client.pathWithin(url, '');
+      if (path === null) continue;
+      const stream = await settled(client, path);
+      if (stream === null) throw this.#faults.notFound(asked);
+      return stream;
+    }
+    return openMediaUrl(url, this.context, this.#faults, options);
+  }
+
   // Private: the media's `uri` without `.json`. Twilio redirects to its CDN with 302 (307 has been seen); the CDN refuses
   // requests that bear credentials. null for a 404.
-  async #open(path: string, asked: string, options: CallOptions): Promise<ByteStream | null> {
-    const response = await this.#http.open({
+  async #open(path: string, asked: string, options: CallOptions, client = this.#http): Promise<ByteStream | null> {
+    const response = await client.open({
       method: 'GET',
       path,
       headers: { accept: '*/*' },
@@ -127,7 +148,12 @@ export class LamlAdapter implements ProviderAdapter {
     const { location } = headers;
     if (typeof location !== 'string' || location === '')
       throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: statusCode });
-    return openMediaUrl(this.context.judgeRedirect(location, path).href, this.context, this.#faults, options);
+    return openMediaUrl(
+      this.context.judgeRedirect(location, client.addressOf(path)).href,
+      this.context,
+      this.#faults,
+      options,
+    );
   }
 
   // Private: SignalWire's reference answers this path with the media's metadata; that is not the media.

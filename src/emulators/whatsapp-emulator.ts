@@ -1,0 +1,118 @@
+import { EmulatorServer, splitPath } from './emulator-server.js';
+import type { Answer, EmulatorRequest } from './faults.js';
+import { WhatsAppLookasideEmulator } from './whatsapp-lookaside-emulator.js';
+import { type WhatsAppMedia, WhatsAppMediaStore } from './whatsapp-media-store.js';
+import { inboundMessage, signedDelivery, type WebhookDelivery, type WhatsAppMessage } from './whatsapp-webhook.js';
+import { type GraphError, graphErrorAnswer, metadataOf, metaJson, unknownObject } from './whatsapp-wire.js';
+
+export interface WhatsAppEmulatorOptions {
+  /** The only access token that is let in. */
+  readonly token: string;
+  /** The number that all media were sent to. */
+  readonly phoneNumberId: string;
+  /** Signs the webhooks. */
+  readonly appSecret: string;
+  /** Milliseconds since the epoch; addresses die by it. */
+  readonly now?: () => number;
+}
+
+/**
+ * Meta's Cloud API, reading only: metadata by id here, the bytes on {@link lookaside}, an origin of its own. Sources:
+ * Meta's business messaging OpenAPI v23.0 and its page on media; status codes, headers and escaping as in answers that
+ * github.com/ignacio-chiazzo/ruby_whatsapp_sdk recorded in October 2024.
+ */
+export class WhatsAppEmulator extends EmulatorServer {
+  /** Where the bytes are; it starts and closes with the API. */
+  readonly lookaside: WhatsAppLookasideEmulator;
+  /** The origin that metadata names instead of the lookaside's own. */
+  announcedOrigin: string | null = null;
+  /** `file_size` as the documentation has it, and not as it comes over the wire. */
+  fileSizeAsString = false;
+
+  private readonly store: WhatsAppMediaStore;
+  private traces = 0;
+
+  constructor(private readonly options: WhatsAppEmulatorOptions) {
+    super();
+    this.store = new WhatsAppMediaStore(options.now ?? Date.now);
+    this.lookaside = new WhatsAppLookasideEmulator(options.token, this.store);
+  }
+
+  override async start(port = 0, host = '127.0.0.1'): Promise<this> {
+    await this.lookaside.start(0, host);
+    return super.start(port, host);
+  }
+
+  override async close(): Promise<void> {
+    await Promise.all([super.close(), this.lookaside.close()]);
+  }
+
+  /** What a channel has as its `baseUrl`. */
+  get baseUrl(): string {
+    return this.url;
+  }
+
+  /** Receives a media from a customer; replaces one with the same id. */
+  addMedia(media: WhatsAppMedia): void {
+    this.store.add(media);
+  }
+
+  /** After seven days: neither the id nor an address that was made before opens it any more. */
+  expire(id: string): void {
+    this.store.expire(id);
+  }
+
+  /** The signed webhook that announces a media. @throws Error for one that was not added */
+  webhookOf(mediaId: string, message: WhatsAppMessage): WebhookDelivery {
+    const media = this.store.find(mediaId);
+    if (!media) throw new Error(`expected a media that was added, got ${mediaId}`);
+    const url = this.mediaUrl(mediaId);
+    return signedDelivery(
+      inboundMessage(media, { url, ...message }, this.options.phoneNumberId),
+      this.options.appSecret,
+    );
+  }
+
+  protected answer(request: EmulatorRequest): Answer {
+    if (request.headers.authorization !== `Bearer ${this.options.token}`) return this.errorAnswer(401);
+    const { pathname, query } = splitPath(request.path);
+    // The version is optional for look-ups by id.
+    const id = /^(?:\/v\d+\.\d+)?\/([^/]+)$/.exec(pathname)?.[1] ?? '';
+    const phoneNumberId = new URLSearchParams(query).get('phone_number_id') ?? this.options.phoneNumberId;
+    const media = phoneNumberId === this.options.phoneNumberId ? this.store.find(id) : null;
+    if (request.method !== 'GET' || !media) return this.error(400, unknownObject(id));
+    return {
+      status: 200,
+      headers: { 'content-type': 'application/json; charset=UTF-8', 'x-fb-request-id': this.nextTraceId() },
+      body: metaJson(metadataOf(media, this.mediaUrl(id), this)),
+    };
+  }
+
+  protected errorAnswer(status: number): Answer {
+    return this.error(status, ERRORS[status] ?? UNKNOWN_ERROR);
+  }
+
+  private mediaUrl(id: string): string {
+    return (this.announcedOrigin ?? this.lookaside.url) + this.store.attachmentPath(id);
+  }
+
+  private error(status: number, error: GraphError): Answer {
+    return graphErrorAnswer(status, error, this.nextTraceId());
+  }
+
+  private nextTraceId(): string {
+    this.traces += 1;
+    return `ATf5-CLoxGyJe${String(this.traces).padStart(10, '0')}`;
+  }
+}
+
+const UNKNOWN_ERROR: GraphError = { message: 'An unknown error occurred', type: 'OAuthException', code: 1 };
+
+/** By code, as Meta's list of error codes has them; the texts are abridged. */
+const ERRORS: Readonly<Record<number, GraphError>> = {
+  400: { message: '(#100) Invalid parameter', type: 'OAuthException', code: 100 },
+  401: { message: 'Error validating access token', type: 'OAuthException', code: 190 },
+  403: { message: '(#10) Application does not have permission', type: 'OAuthException', code: 10 },
+  429: { message: '(#80007) Rate limit issues', type: 'OAuthException', code: 80007 },
+  503: { message: '(#2) Service temporarily unavailable', type: 'OAuthException', code: 2 },
+};

@@ -1,0 +1,20 @@
+import type { BufferedResponse } from '../../net/buffered-response.js';
+import { retryAfterMs } from '../../net/retry-after.js';
+
+/** "Cooldown 1 hour" (partner-docs.gupshup.io, media-management). */
+const LOCK_OUT_MS = 60 * 60 * 1000;
+/** A time beyond this is a mistake, and would silence the channel for as long. */
+const LONGEST_WAIT_MS = 24 * LOCK_OUT_MS;
+
+/**
+ * How long a 429 asks to wait, from the words "New quota will be available on {epoch}" of
+ * `{"status":"error","message":"Api rate limit reached due to multiple invalid calls. …"}`, else from Retry-After, else
+ * an hour. The unit of the epoch is not documented: ten digits are seconds, thirteen milliseconds.
+ */
+export function quotaWaitMs(response: BufferedResponse, nowMs: number): number {
+  const [, digits = ''] =
+    /quota will be available on\D{0,8}(\d{13}|\d{10})(?!\d)/i.exec(response.body.toString('utf8')) ?? [];
+  const epochMs = Number(digits) * (digits.length === 10 ? 1000 : 1);
+  const waitMs = epochMs > nowMs ? epochMs - nowMs : retryAfterMs(response.headers['retry-after'], nowMs);
+  return waitMs !== null && waitMs <= LONGEST_WAIT_MS ? waitMs : LOCK_OUT_MS;
+}

@@ -1,0 +1,44 @@
+import { MAX_PROVIDER_MEDIA_ID_BYTES } from '../../model/ids.js';
+import type { MediaRef } from '../../model/media.js';
+import type { WebhookFaults } from '../webhook-faults.js';
+import { webUrlOf } from '../webhook-media.js';
+
+export interface LamlMediaPlaceOptions {
+  readonly provider: 'signalwire' | 'twilio';
+  readonly accountSid: string;
+  /** Without a trailing slash. */
+  readonly baseUrl: string;
+}
+
+const SID = new RegExp(`^[A-Za-z0-9-]{1,${MAX_PROVIDER_MEDIA_ID_BYTES}}$`);
+
+/**
+ * Which media a `MediaUrl` names. Twilio's is the media's own resource: the channel's origin, its account, this message;
+ * anything else is a stranger's and refused before anyone thinks of sending credentials there (chatwoot #15504).
+ * SignalWire's is public and may stand anywhere: it is kept as the address of the bytes, and its last part is the name.
+ * @throws MediagraphError PROVIDER_PROTOCOL
+ */
+export function lamlMediaRef(
+  mediaUrl: string,
+  providerMessageId: string,
+  { provider, accountSid, baseUrl }: LamlMediaPlaceOptions,
+  faults: WebhookFaults,
+): MediaRef {
+  const base = new URL(baseUrl);
+  const url = webUrlOf(mediaUrl);
+  if (url === null || (url.protocol !== 'https:' && url.protocol !== base.protocol))
+    throw faults.protocol('a media address that is not https, or has user information');
+
+  const isOwnOrigin = url.origin === base.origin;
+  const basePath = base.pathname.replace(/\/$/, '');
+  const folder = `${basePath}/Accounts/${accountSid}/Messages/${providerMessageId}/Media/`;
+  const sid = url.pathname.startsWith(folder) ? url.pathname.slice(folder.length) : '';
+  if (isOwnOrigin && SID.test(sid)) return { providerMessageId, providerMediaId: sid, downloadUrl: null };
+
+  if (provider === 'twilio') throw faults.protocol('a media address outside of the message and account');
+  if (isOwnOrigin && /\/accounts(\/|$)|%/i.test(url.pathname))
+    throw faults.protocol('a media address of another message or account');
+  const name = (url.pathname.split('/').at(-1) ?? '').replace(/\.[A-Za-z0-9]{1,8}$/, '');
+  if (!SID.test(name)) throw faults.protocol('a media address that does not end in a name');
+  return { providerMessageId, providerMediaId: name, downloadUrl: url.href };
+}

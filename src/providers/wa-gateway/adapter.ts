@@ -1,0 +1,105 @@
+import type { MediaDetails, MediaRef } from '../../model/media.js';
+import type { BufferedResponse } from '../../net/buffered-response.js';
+import type { ProviderHttpClient } from '../../net/provider-http-client.js';
+import type { StreamedResponse } from '../../net/streamed-response.js';
+import type { AdapterContext } from '../adapter-context.js';
+import { isEnvelopeOrPage, readRefusal } from '../bytes-answer.js';
+import { toByteStream } from '../media-url.js';
+import type { ByteStream, CallOptions, ProviderAdapter } from '../provider-adapter.js';
+import { ProviderFaults, settleEach } from '../provider-call.js';
+import { Absences, type AbsenceVerdict } from './absences.js';
+import { senderFilename, waGatewayDetails } from './mapping.js';
+import type { WaGatewayChannel } from './settings.js';
+import { faultOfMediaPath, readWaGatewayFault } from './wire.js';
+
+/**
+ * wa-server, also called WA Gateway: media are announced by webhooks and fetched by path, `GET /media?path=…`; there is
+ * no listing, no metadata, no upload and no deletion. Sources: wa-server, "Media Handling"; WA Gateway, "Media", "Errors".
+ */
+export class WaGatewayAdapter implements ProviderAdapter {
+  readonly provider = 'wa-gateway';
+  readonly mediaPerMessage = 'one';
+  readonly #http: ProviderHttpClient;
+  readonly #faults: ProviderFaults;
+  readonly #absences: Absences;
+
+  /** @param now milliseconds since the epoch */
+  constructor(
+    channel: WaGatewayChannel,
+    private readonly context: AdapterContext,
+    now: () => number = Date.now,
+  ) {
+    this.#http = context.createHttpClient({ authorization: `Bearer ${channel.credentials.token}` });
+    this.#faults = new ProviderFaults(channel, readWaGatewayFault);
+    this.#absences = new Absences(now);
+  }
+
+  /** From the headers of the bytes, since nothing else tells: the body is ended unread (HEAD is not documented). */
+  describeMedia(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
+    const asked = 'the details of a media';
+    return settleEach(
+      refs,
+      async (ref) => {
+        const { body, ...told } = await this.#open(ref, Number.MAX_SAFE_INTEGER, asked, options);
+        body.destroy();
+        return waGatewayDetails(told);
+      },
+      (thrown) => this.#faults.ofThrown(thrown, asked),
+    );
+  }
+
+  /** Rejects BAD_USER_INPUT for a media path that no gateway writes; see {@link Absences} for MEDIA_NOT_FOUND. */
+  async openMedia(ref: MediaRef, options: CallOptions): Promise<ByteStream> {
+    const asked = 'the bytes of a media';
+    try {
+      return await this.#open(ref, this.context.maxDownloadBytes, asked, options);
+    } catch (thrown) {
+      throw this.#faults.ofDownload(thrown, asked);
+    }
+  }
+
+  async #open(ref: MediaRef, maxBytes: number, asked: string, { signal }: CallOptions): Promise<ByteStream> {
+    const mediaPath = this.#mediaPathOf(ref, asked);
+    const known = this.#absences.recall(mediaPath);
+    if (known) throw this.#absent(known);
+    const path = `${this.#http.pathOf('media')}?path=${encodeURIComponent(mediaPath)}`;
+    const response = await this.#http.open({ method: 'GET', path, headers: { accept: '*/*' }, maxBytes, signal });
+    if (response.statusCode !== 200) throw this.#refusal(await readRefusal(response, signal), mediaPath, asked);
+    const stream = this.#bytes(response, asked);
+    this.#absences.forget(mediaPath);
+    return { ...stream, filename: senderFilename(stream.filename, mediaPath) };
+  }
+
+  // Private: judged again, although the webhook's schema did: what is sent with credentials is judged where it is sent.
+  #mediaPathOf({ providerMediaId }: MediaRef, asked: string): string {
+    if (providerMediaId === null) throw this.#faults.notFound(asked);
+    const fault = faultOfMediaPath(providerMediaId);
+    if (fault === null) return providerMediaId;
+    throw this.#faults.error('BAD_USER_INPUT', `expected a media path of the gateway, got ${fault}`);
+  }
+
+  // Private: the gateway names seven types and calls all others octet-stream; JSON and HTML come from something else.
+  #bytes(response: StreamedResponse, asked: string): ByteStream {
+    const stream = toByteStream(response, this.#faults);
+    if (!isEnvelopeOrPage(stream.declaredMimeType)) return stream;
+    stream.body.destroy();
+    throw this.#faults.protocol(asked, 'JSON or a page', { upstreamStatus: response.statusCode });
+  }
+
+  // Private: the gateway's own 404 is JSON; a page says that something else answered in its place, not that media is gone.
+  #refusal(response: BufferedResponse, mediaPath: string, asked: string): Error {
+    const isPage = (response.headers['content-type'] ?? '').startsWith('text/html');
+    if (response.statusCode === 404 && !isPage) return this.#absent(this.#absences.note(mediaPath));
+    return this.#faults.ofStatus(response, asked);
+  }
+
+  #absent(verdict: AbsenceVerdict): Error {
+    if (verdict.kind === 'gone') {
+      const message = 'the provider no longer has the bytes of this media';
+      return this.#faults.error('MEDIA_NOT_FOUND', message, { upstreamStatus: 404, retryable: false });
+    }
+    const { retryAfterMs } = verdict;
+    const message = 'the provider does not have the bytes of this media (yet)';
+    return this.#faults.error('MEDIA_NOT_FOUND', message, { upstreamStatus: 404, retryable: true, retryAfterMs });
+  }
+}

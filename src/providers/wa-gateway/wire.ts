@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import type { BufferedResponse } from '../../net/buffered-response.js';
+import { harmlessToken, type UpstreamFault } from '../provider-call.js';
+
+/** UTF-8 bytes. A documented path has 117: two UUIDs, a WhatsApp message id and an extension. */
+const MAX_MEDIA_PATH_BYTES = 512;
+
+/**
+ * Why a text is no `media_path`, or null for one that is: `media/{app_id}/{device_id}-{message_id}.{ext}` (WA Gateway,
+ * "Media"). Held to its start and to being harmless only: ids are the gateway's to choose, and it must get its path back
+ * exactly as it wrote it. The extension says nothing: a JPEG may be a `.bin`.
+ */
+export function faultOfMediaPath(path: string): string | null {
+  if (Buffer.byteLength(path) > MAX_MEDIA_PATH_BYTES) return `more than ${MAX_MEDIA_PATH_BYTES} bytes`;
+  if (!path.isWellFormed()) return 'a lone surrogate';
+  for (let decoded = path; ; ) {
+    const fault = faultOfDecoded(decoded);
+    if (fault !== null) return fault;
+    const next = decodeOnce(decoded);
+    if (next === decoded) return null;
+    decoded = next;
+  }
+}
+
+// Private: whatever decodes a path once more than we do must not find another path in it.
+function faultOfDecoded(path: string): string | null {
+  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(path)) return 'a control character';
+  if (path.includes('\\')) return 'a backslash';
+  const [root, ...rest] = path.split('/');
+  if (root !== 'media' || rest.length === 0) return 'a path outside of media/';
+  if (rest.some((segment) => segment === '.' || segment === '..')) return 'a dot segment';
+  return rest.includes('') ? 'an empty segment' : null;
+}
+
+/** ASCII alone: dots, slashes, backslashes, control characters and `%` itself are all there. */
+function decodeOnce(path: string): string {
+  return path.replace(/%([0-7][0-9a-f])/gi, (_encoded, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+/**
+ * The codes are published (WA Gateway, "Errors": validation_error, invalid_api_key, forbidden, not_found,
+ * device_not_connected …), the JSON around them is not: `{code}`, `{error:{code}}` and `{error:"code"}` are all read.
+ */
+const errorBody = z
+  .object({ code: z.unknown(), error: z.union([z.string(), z.object({ code: z.unknown() }).partial()]).catch('') })
+  .partial();
+
+export function readWaGatewayFault(response: BufferedResponse): UpstreamFault {
+  const requestId = harmlessToken(response.headers['x-wa-request-id'] ?? response.headers['x-request-id']);
+  try {
+    const { code, error } = errorBody.parse(JSON.parse(response.body.toString('utf8')));
+    const nested = typeof error === 'string' ? error : error?.code;
+    return { code: harmlessToken(nested) ?? harmlessToken(code), requestId };
+  } catch {
+    return { requestId };
+  }
+}

@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { MAX_PROVIDER_MEDIA_ID_BYTES } from '../../model/ids.js';
+import type { BufferedResponse } from '../../net/buffered-response.js';
+import { MAX_URL_LENGTH } from '../../net/url-policy.js';
+import { harmlessToken, type UpstreamFault } from '../provider-call.js';
+
+const MEDIA_ID = new RegExp(`^[A-Za-z0-9_-]{1,${MAX_PROVIDER_MEDIA_ID_BYTES}}$`);
+
+/** Digits in every sample; held to an alphabet that no path can be led astray with. */
+export function isMediaId(id: string): boolean {
+  return MEDIA_ID.test(id);
+}
+
+/** Documented as a string, a number on the wire. */
+const fileSize = z
+  .union([
+    z.number(),
+    z
+      .string()
+      .regex(/^\d{1,16}$/)
+      .transform(Number),
+  ])
+  .pipe(z.int().nonnegative());
+
+/**
+ * `GET /{version}/{media id}` at Meta, `GET /v1/whatsapp/{version}/media/{media id}` at Chakra, where it does not come in
+ * the usual `_data` envelope. `sha256` is hexadecimal here and Base64 in webhooks. Sources: Meta's business messaging
+ * OpenAPI v23.0; Chakra's API reference, "Fetch Whatsapp Media API".
+ */
+export const whatsappMetadata = z.object({
+  /**
+   * Opens for five minutes, and only with the Bearer of whoever asked. Whether credentials may go there is judged on the
+   * parsed address, so nothing passes that a parser would forgive: relative, with backslashes, tabs or other letters.
+   */
+  url: z
+    .string()
+    .regex(/^https?:\/\/[\x21-\x5b\x5d-\x7e]+$/i)
+    .max(MAX_URL_LENGTH),
+  mime_type: z.string().nullish().catch(null),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/i)
+    .nullish()
+    .catch(null),
+  /** Bytes. */
+  file_size: fileSize.nullish().catch(null),
+});
+
+export type WhatsAppMetadata = z.infer<typeof whatsappMetadata>;
+
+/** `{"error":{"message","type","code","error_subcode"?,"error_data"?,"fbtrace_id"}}` */
+const errorEnvelope = z.object({
+  error: z.object({ code: z.unknown(), error_subcode: z.unknown(), fbtrace_id: z.unknown() }).partial(),
+});
+
+export interface GraphFault extends UpstreamFault {
+  readonly subcode?: string;
+}
+
+/** The header X-Fb-Request-Id equals `fbtrace_id` (seen in recorded answers), and comes with errors of any body. */
+export function readGraphFault(response: BufferedResponse): GraphFault {
+  const requestIdHeader = harmlessToken(response.headers['x-fb-request-id']);
+  try {
+    const { error } = errorEnvelope.parse(JSON.parse(response.body.toString('utf8')));
+    return {
+      code: harmlessToken(error.code),
+      subcode: harmlessToken(error.error_subcode),
+      requestId: harmlessToken(error.fbtrace_id) ?? requestIdHeader,
+    };
+  } catch {
+    return { requestId: requestIdHeader };
+  }
+}
