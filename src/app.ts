@@ -1,13 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
+import type { Database } from './catalogue/database.js';
+import { ensureSigningKey } from './catalogue/signing-keys.js';
 import type { Config } from './config.js';
 import type { GraphQLContext } from './graphql/context.js';
 import { createGraphQLServers, type GraphQLServers } from './graphql/graphql-server.js';
 import { createLoaders } from './graphql/loaders.js';
 import { createSubgraphSchema } from './graphql/schema.js';
+import { createJobs, type Jobs } from './jobs.js';
 import { MediaDelivery } from './media/deliver.js';
+import { LazyMirror } from './media/lazy-mirror.js';
 import { MediaLookup } from './media/lookup.js';
-import { UrlSigner } from './media/signed-url.js';
+import { type SigningKey, UrlSigner } from './media/signed-url.js';
 import { decodeMediaId } from './model/ids.js';
 import { OriginPools } from './net/origin-pools.js';
 import { type ConnectedProviders, connectChannels } from './providers/connect-channels.js';
@@ -16,6 +19,8 @@ import { registerDeliveryRoute } from './server/delivery-route.js';
 import { type OperationStart, registerGraphQLRoute } from './server/graphql-route.js';
 import { registerHealthRoutes } from './server/health-route.js';
 import { createHttpServer } from './server/http-server.js';
+import { registerWebhookRoutes } from './server/webhook-route.js';
+import { openStores, type Stores } from './stores.js';
 import { createLogger, type Logger } from './telemetry/logger.js';
 
 /** What HMAC-SHA-256 can make use of (RFC 2104 section 3). */
@@ -28,6 +33,8 @@ export interface App {
   readonly url: string;
   /** Takes over what may change while it runs: the API keys. */
   reload(config: Config): void;
+  /** Resolves when everything that was listed or delivered so far is recorded and kept. */
+  settled(): Promise<void>;
   /** Drains: no new connections, open requests finish within 25 s, then everything is closed. */
   close(): Promise<void>;
 }
@@ -36,15 +43,27 @@ export interface AppOptions {
   readonly config: Config;
   /** Default: JSON lines on standard output. */
   readonly logger?: Logger;
+  /** An open database to use in place of the configuration's; its owner closes it. */
+  readonly database?: Database;
 }
 
 /** The composition root: the only place where drivers are constructed and rooms meet. */
-export async function startApp({ config, logger = createLogger(config.log) }: AppOptions): Promise<App> {
+export async function startApp({ config, logger = createLogger(config.log), database }: AppOptions): Promise<App> {
   for (const path of config.withoutEffect) logger.warn({ path }, 'this key has no effect in this version');
+  const stores = await openStores(config, logger, database);
+  try {
+    return await startOver(stores, config, logger);
+  } catch (thrown) {
+    await stores.close();
+    throw thrown;
+  }
+}
+
+async function startOver(stores: Stores, config: Config, logger: Logger): Promise<App> {
   const state = { ready: false, url: '' };
   const pools = new OriginPools();
   const providers = connectChannels(config, pools);
-  const urls = createUrlSigner(config, logger, () => state.url);
+  const { directory } = providers;
   const apiKeys = new ApiKeys(config.auth.apiKeys);
   const servers = await createGraphQLServers({
     schema: createSubgraphSchema(config.federation.messageIds),
@@ -53,26 +72,48 @@ export async function startApp({ config, logger = createLogger(config.log) }: Ap
     production: config.production,
     logger,
   });
+  const jobs = createJobs(config, directory, stores, logger);
+  const lookup = new MediaLookup({ channels: directory, catalogue: stores.catalogue, logger });
+  const lazyMirror =
+    config.mirror.mode === 'off'
+      ? null
+      : new LazyMirror({ catalogue: stores.catalogue, blobs: stores.blobs, maxBytes: config.upload.maxBytes, logger });
   const http = createHttpServer({ logger, trustProxy: config.server.trustProxy });
   registerRoutes(http, {
     config,
     providers,
-    urls,
+    stores,
+    jobs,
+    lookup,
+    lazyMirror,
+    logger,
     servers,
+    urls: new UrlSigner({
+      keys: await signingKeys(config, stores, logger),
+      baseUrl: () => config.delivery.baseUrl ?? config.server.publicUrl ?? state.url,
+      ttlMs: config.delivery.urlTtlMs,
+    }),
+    publicUrl: () => config.server.publicUrl ?? state.url,
     isReady: () => state.ready,
     authenticate: authenticator(config, apiKeys),
   });
   state.url = await http.listen({ host: config.server.host, port: config.server.port });
+  await jobs.start();
   state.ready = true;
   logger.info({ url: state.url, channels: config.channels.length }, 'listening');
   return {
     url: state.url,
     reload: (next) => apiKeys.replace(next.auth.apiKeys),
+    settled: async () => {
+      await Promise.all([lookup.settle(), lazyMirror?.settle()]);
+    },
     close: async () => {
       state.ready = false;
       await drain(http, logger);
       await Promise.all([servers.compiled.stop(), servers.traced.stop()]);
+      await Promise.all([jobs.stop(), lookup.settle(), lazyMirror?.stop()]);
       await Promise.all([pools.close(), providers.close()]);
+      await stores.close();
       logger.info('closed');
     },
   };
@@ -81,22 +122,27 @@ export async function startApp({ config, logger = createLogger(config.log) }: Ap
 interface Routed {
   readonly config: Config;
   readonly providers: ConnectedProviders;
+  readonly stores: Stores;
+  readonly jobs: Jobs;
+  readonly lookup: MediaLookup;
+  readonly lazyMirror: LazyMirror | null;
+  readonly logger: Logger;
   readonly urls: UrlSigner;
   readonly servers: GraphQLServers;
+  /** This server as others reach it. */
+  readonly publicUrl: () => string;
   readonly isReady: () => boolean;
   readonly authenticate: Authenticate;
 }
 
-function registerRoutes(
-  http: FastifyInstance,
-  { config, providers, urls, servers, isReady, authenticate }: Routed,
-): void {
+function registerRoutes(http: FastifyInstance, routed: Routed): void {
+  const { config, providers, stores, jobs, lookup, lazyMirror, logger, urls, servers, publicUrl, isReady } = routed;
   const { directory } = providers;
-  const lookup = new MediaLookup(directory);
-  registerHealthRoutes(http, { isReady });
+  const { catalogue, blobs } = stores;
+  registerHealthRoutes(http, { isReady, ping: stores.ping });
   registerGraphQLRoute<GraphQLContext>(http, {
     servers,
-    authenticate,
+    authenticate: routed.authenticate,
     routerSecret: config.server.routerSecret,
     bodyBytes: config.limits.bodyBytes,
     createContext: ({ caller, requestId, signal }: OperationStart) => ({
@@ -112,11 +158,12 @@ function registerRoutes(
   });
   registerDeliveryRoute(http, {
     urls,
-    delivery: new MediaDelivery(directory),
+    delivery: new MediaDelivery({ channels: directory, catalogue, blobs, lazyMirror, logger }),
     visibility: config.delivery.visibility,
     allowedOrigins: (mediaId) =>
       allowedOrigins(config, directory.findForSignedLink(decodeMediaId(mediaId)?.channelId ?? '')?.tenant),
   });
+  registerWebhookRoutes(http, { reception: jobs.reception, publicUrl });
 }
 
 function authenticator(config: Config, apiKeys: ApiKeys): Authenticate {
@@ -138,25 +185,16 @@ function isList(value: object): value is readonly string[] {
   return Array.isArray(value);
 }
 
-function createUrlSigner({ delivery, server }: Config, logger: Logger, listeningAt: () => string): UrlSigner {
-  let keys = delivery.signingKeys;
-  if (keys.length === 0) {
-    logger.warn('delivery.signingKeys is not set: links end with this process and no other replica knows them');
-    keys = [{ id: 'ephemeral', secret: randomBytes(32).toString('base64url') }];
-  }
-  for (const { id, secret } of keys) {
+/** Those of the configuration, else one that was generated once and is kept in the database. */
+async function signingKeys({ delivery }: Config, { database }: Stores, logger: Logger): Promise<readonly SigningKey[]> {
+  if (delivery.signingKeys.length === 0) return [await ensureSigningKey(database, new Date())];
+  for (const { id, secret } of delivery.signingKeys) {
     if (Buffer.byteLength(secret) < RECOMMENDED_SECRET_BYTES) {
-      logger.warn(
-        { id },
-        `the secret of this signing key is short: ${RECOMMENDED_SECRET_BYTES} random bytes are advised`,
-      );
+      const advice = `the secret of this signing key is short: ${RECOMMENDED_SECRET_BYTES} random bytes are advised`;
+      logger.warn({ id }, advice);
     }
   }
-  return new UrlSigner({
-    keys,
-    baseUrl: () => delivery.baseUrl ?? server.publicUrl ?? listeningAt(),
-    ttlMs: delivery.urlTtlMs,
-  });
+  return delivery.signingKeys;
 }
 
 async function drain(http: FastifyInstance, logger: Logger): Promise<void> {

@@ -7,20 +7,34 @@ const SRC = fileURLToPath(new URL('../src/', import.meta.url));
 
 /**
  * The rooms and whom each may import from, besides itself: ARCHITECTURE.md, "Rooms". `config` is the configuration,
- * which knows what each provider's channels look like; `root` is main.ts and app.ts.
+ * which knows what each provider's channels look like; `root` is what composes them: main.ts, app.ts, stores.ts, jobs.ts.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   telemetry: ['model'],
   net: ['model', 'telemetry'],
   providers: ['net', 'telemetry', 'model'],
-  media: ['providers', 'net', 'telemetry', 'model'],
+  storage: ['net', 'telemetry', 'model'],
+  catalogue: ['net', 'telemetry', 'model'],
+  media: ['providers', 'storage', 'catalogue', 'net', 'telemetry', 'model'],
   graphql: ['media', 'providers', 'net', 'telemetry', 'model'],
   server: ['media', 'providers', 'net', 'telemetry', 'model'],
   emulators: ['model'],
   config: ['providers', 'model'],
-  cli: ['root', 'config', 'telemetry', 'model', 'emulators', 'graphql'],
-  root: ['cli', 'config', 'graphql', 'server', 'media', 'providers', 'net', 'telemetry', 'model'],
+  cli: ['root', 'config', 'telemetry', 'model', 'emulators', 'graphql', 'media'],
+  root: [
+    'cli',
+    'config',
+    'graphql',
+    'server',
+    'media',
+    'providers',
+    'storage',
+    'catalogue',
+    'net',
+    'telemetry',
+    'model',
+  ],
 };
 
 interface Import {

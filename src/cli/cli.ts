@@ -1,8 +1,11 @@
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseDuration } from '../config/units.js';
 import { readEnvironment } from '../config.js';
 import { checkConfig } from './check-config.js';
+import { migrateCommand } from './migrate.js';
 import { MESSAGE_IDS, type PrintSchemaOptions, printSchema } from './print-schema.js';
 import { serve } from './serve.js';
+import { sweepCommand } from './sweep.js';
 
 /** `mediagraph [command]`. Resolves with the exit status: 0 well, 2 a faulty configuration, 1 anything else. */
 export async function runCli(argv: readonly string[]): Promise<number> {
@@ -33,6 +36,22 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .action(async ({ config }: { config?: string }) => {
       status = await checkConfig({ ...io, file: config });
     });
+  program
+    .command('migrate')
+    .description("bring the database's schema up to date; serve does the same at its start")
+    .option(...configOption)
+    .action(async ({ config }: { config?: string }) => {
+      status = await migrateCommand({ ...io, file: config });
+    });
+  program
+    .command('sweep')
+    .description('expire media, remove blobs that nothing owns; prints what it did as one JSON line')
+    .option(...configOption)
+    .option('--dry-run', 'count what there is to do, and do nothing', false)
+    .option('--grace <duration>', 'leave blobs without a row alone for so long', parseGrace, parseGrace('1h'))
+    .action(async ({ config, dryRun, grace }: { config?: string; dryRun: boolean; grace: number }) => {
+      status = await sweepCommand({ ...io, file: config, dryRun, graceMs: grace });
+    });
   program.addCommand(
     schemaCommand(async (options) => {
       status = await printSchema({ ...io, ...options });
@@ -40,6 +59,12 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   );
   await program.parseAsync([...argv]);
   return status;
+}
+
+function parseGrace(given: string): number {
+  const grace = parseDuration(given);
+  if (grace === undefined) throw new InvalidArgumentError('expected a duration with its unit, such as 1h or 0s');
+  return grace;
 }
 
 type SchemaOptions = Pick<PrintSchemaOptions, 'messageIds' | 'output' | 'check'>;

@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { startApp } from '../app.js';
 import { type Config, parseConfig } from '../config.js';
 import { createLogger } from '../telemetry/logger.js';
@@ -17,10 +20,12 @@ export interface DemoOptions {
 /** `mediagraph demo`: needs no account and no Internet. Runs until SIGINT or SIGTERM; resolves to the exit status. */
 export async function demo({ env, stdout, stderr }: DemoOptions): Promise<number> {
   const stopped = untilSignal();
+  const folder = await mkdtemp(join(tmpdir(), 'mediagraph-demo-'));
   const providers = await startDemoProviders();
   try {
+    stdout.write('starting the embedded database and the stand-ins for the providers …\n');
     const logger = createLogger({ level: 'warn', destination: stderr });
-    const app = await startApp({ config: demoConfig(providers.channels), logger });
+    const app = await startApp({ config: demoConfig(providers.channels, folder), logger });
     try {
       const result = await askAndOpen(app.url, providers.messageIds);
       const providerOf = new Map(providers.channels.map(({ id, provider }) => [id, provider]));
@@ -32,6 +37,7 @@ export async function demo({ env, stdout, stderr }: DemoOptions): Promise<number
     }
   } finally {
     await providers.close();
+    await rm(folder, { recursive: true, force: true });
   }
   return 0;
 }
@@ -51,9 +57,11 @@ async function askAndOpen(serverUrl: string, ids: readonly string[]): Promise<De
 }
 
 // Private: the emulators' addresses are private ones, where no media of a provider is fetched from unless told so.
-function demoConfig(channels: readonly DemoChannel[]): Config {
+function demoConfig(channels: readonly DemoChannel[], folder: string): Config {
   const given = {
     server: { port: 0, explorer: 'graphiql' },
+    database: { url: 'pglite:memory' },
+    storage: { root: join(folder, 'blobs') },
     delivery: { signingKeys: [{ id: 'demo', secret: randomBytes(32).toString('base64url') }] },
     network: { allowPrivate: ['127.0.0.0/8'] },
     channels,

@@ -4,23 +4,12 @@ import { valueAt } from './faults.js';
 const WITHOUT_EFFECT_YET = [
   'metrics.port',
   'auth.jwt',
-  'database.url',
-  'storage.driver',
-  'storage.root',
-  'storage.s3',
+  'storage.s3.redirect',
   'delivery.purge',
-  'mirror.mode',
-  'mirror.concurrency',
   'upload.timeout',
   'upload.respondWithin',
-  'retention.default',
-  'retention.sweepInterval',
   'limits.requestsPerMinute',
   'federation.authDirectives',
-  'providers.chakra',
-  'providers.whatsapp-cloud',
-  'providers.wa-gateway',
-  'providers.gupshup',
 ];
 
 /** What says "not wanted", which this version fulfils: null, and a switch that is off. */

@@ -14,6 +14,6 @@ export class ChannelResolver {
 
   @FieldResolver(() => MediaChannelCapabilitiesType)
   capabilities(@Root() channel: ConnectedChannel, @Ctx() context: GraphQLContext): ChannelCapabilities {
-    return capabilitiesOf(channel.adapter, context.maxUploadBytes);
+    return capabilitiesOf(channel, context.maxUploadBytes);
   }
 }

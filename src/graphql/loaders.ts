@@ -7,10 +7,12 @@ import type { CallOptions } from '../providers/provider-adapter.js';
 /** One set per operation. However often an operation names a message or a media, it is asked for once. */
 export interface MediaLoaders {
   readonly mediaByMessage: DataLoader<MessageKey, readonly Media[], string>;
+  /** By a provider's own message id, without its channel. */
+  readonly messageKeys: DataLoader<string, readonly MessageKey[]>;
   readonly mediaById: DataLoader<MediaId, Media | null>;
   readonly mediaDetails: DataLoader<Media, MediaDetails, MediaId>;
-  /** Whether `mediaDetails` can tell more than the media already says. */
-  canDescribe(media: Media): boolean;
+  /** Whether `mediaDetails` can tell a field that the media does not. */
+  canDescribe(media: Media, field: keyof MediaDetails): boolean;
 }
 
 // Private: not the message id, since a channel id that a router made up may hold a colon; neither part can hold a line break.
@@ -21,10 +23,11 @@ function loaderKey({ channelId, providerMessageId }: MessageKey): string {
 export function createLoaders(lookup: MediaLookup, tenant: TenantId, options: CallOptions): MediaLoaders {
   return {
     mediaByMessage: new DataLoader((keys) => lookup.byMessages(tenant, keys, options), { cacheKeyFn: loaderKey }),
+    messageKeys: new DataLoader((ids) => lookup.byProviderMessageIds(tenant, ids)),
     mediaById: new DataLoader((ids) => lookup.byIds(tenant, ids, options)),
     mediaDetails: new DataLoader((media) => lookup.details(tenant, media, options), {
       cacheKeyFn: (media) => media.id,
     }),
-    canDescribe: (media) => lookup.canDescribe(media),
+    canDescribe: (media, field) => lookup.canDescribe(media, field),
   };
 }

@@ -102,7 +102,7 @@ export class MediaResolver {
 /** By message type where the provider told one, else by MIME type; OTHER when nobody knows. */
 export function kindOf(media: Media, context: GraphQLContext): Eventually<Kind> {
   if (media.kind !== null) return media.kind;
-  if (!context.loaders.canDescribe(media)) return 'OTHER';
+  if (!context.loaders.canDescribe(media, 'kind')) return 'OTHER';
   return context.loaders.mediaDetails.load(media).then(({ kind }) => kind ?? 'OTHER');
 }
 
@@ -112,7 +112,7 @@ function detail<Name extends keyof MediaDetails>(
   media: Media,
   context: GraphQLContext,
 ): Eventually<MediaDetails[Name]> {
-  if (media[name] !== null || !context.loaders.canDescribe(media)) return media[name];
+  if (media[name] !== null || !context.loaders.canDescribe(media, name)) return media[name];
   return context.loaders.mediaDetails.load(media).then((details) => details[name]);
 }
 

@@ -10,6 +10,8 @@ import { MessageType } from './types/message-type.js';
 
 const MAX_IDS = 100;
 
+type Eventually<Value> = Value | Promise<Value>;
+
 @Resolver(() => MessageType)
 export class MessageResolver {
   @Query(() => [MessageType], {
@@ -24,13 +26,15 @@ export class MessageResolver {
   }
 
   @FieldResolver(() => ID)
-  channelId(@Root() message: MessageSource): string {
-    return message.knownKey.channelId;
+  channelId(@Root() message: MessageSource, @Ctx() { loaders }: GraphQLContext): Eventually<string> {
+    const key = message.mustLocate(loaders.messageKeys);
+    return key instanceof Promise ? key.then(({ channelId }) => channelId) : key.channelId;
   }
 
   @FieldResolver(() => ID)
-  providerMessageId(@Root() message: MessageSource): string {
-    return message.knownKey.providerMessageId;
+  providerMessageId(@Root() message: MessageSource, @Ctx() { loaders }: GraphQLContext): Eventually<string> {
+    const key = message.mustLocate(loaders.messageKeys);
+    return key instanceof Promise ? key.then(({ providerMessageId }) => providerMessageId) : key.providerMessageId;
   }
 
   @FieldResolver(() => [MediaType], {
@@ -42,10 +46,15 @@ export class MessageResolver {
     @Arg('kinds', () => [MediaKind], { nullable: true }) kinds: Kind[] | null,
     @Root() message: MessageSource,
     @Ctx() context: GraphQLContext,
-  ): Promise<readonly Media[]> | readonly Media[] {
-    const { key } = message;
-    if (key === null) return [];
-    const listed = context.loaders.mediaByMessage.load(key);
+  ): Promise<readonly Media[]> {
+    const { mediaByMessage, messageKeys } = context.loaders;
+    const key = message.locate(messageKeys);
+    const listed =
+      key instanceof Promise
+        ? key.then((found) => (found ? mediaByMessage.load(found) : []))
+        : key
+          ? mediaByMessage.load(key)
+          : Promise.resolve([]);
     return kinds ? listed.then((media) => ofKinds(media, kinds, context)) : listed;
   }
 }

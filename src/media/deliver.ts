@@ -1,13 +1,17 @@
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
+import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import { MediagraphError } from '../model/errors.js';
 import { decodeMediaId } from '../model/ids.js';
 import { isInlineSafe } from '../model/mime-type.js';
-import type { ChannelDirectory } from '../providers/channel-directory.js';
-import type { ByteStream, CallOptions } from '../providers/provider-adapter.js';
-import { ProviderFaults } from '../providers/provider-call.js';
+import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
+import type { CallOptions } from '../providers/provider-adapter.js';
+import { BlobNotFound, type BlobStore, BlobStoreError, mediaBlobKey } from '../storage/blob-store.js';
+import type { Logger } from '../telemetry/logger.js';
+import { asCatalogueFault } from './catalogue-fault.js';
+import type { LazyMirror } from './lazy-mirror.js';
 import { safeFilename, withExtension } from './media-name.js';
 import type { Disposition, MediaGrant } from './signed-url.js';
-import { SNIFF_BYTES, sniffMimeType } from './sniff.js';
+import { openSniffed } from './sniffed-stream.js';
 
 /** Bytes ready for a browser. The caller drains or destroys `body`. */
 export interface Delivery {
@@ -21,75 +25,117 @@ export interface Delivery {
   readonly lastModified: Date | null;
 }
 
-/** Serves what a signed URL grants: the provider's bytes, streamed, with a type that was looked at. */
-export class MediaDelivery {
-  constructor(private readonly channels: ChannelDirectory) {}
+/** What a source of bytes tells about them. */
+interface Opened extends Omit<Delivery, 'disposition' | 'filename'> {
+  readonly filename: string | null;
+}
 
-  /** @throws MediagraphError MEDIA_NOT_FOUND, and what the adapter's `openMedia` rejects with */
+export interface MediaDeliveryOptions {
+  readonly channels: ChannelDirectory;
+  readonly catalogue: MediaCatalogue;
+  readonly blobs: BlobStore;
+  /** Keeps what is delivered for the first time; null where nothing is to be kept (`mirror.mode` off). */
+  readonly lazyMirror: LazyMirror | null;
+  readonly logger: Logger;
+}
+
+/** Serves what a signed URL grants: the bytes that are stored here, else the provider's, with a type that was looked at. */
+export class MediaDelivery {
+  constructor(private readonly options: MediaDeliveryOptions) {}
+
+  /**
+   * @throws MediagraphError MEDIA_NOT_FOUND, MEDIA_NOT_READY, MEDIA_GONE, what the adapter's `openMedia` rejects with,
+   * and a retryable INTERNAL_SERVER_ERROR while the catalogue cannot tell whether the media was deleted
+   */
   async open(grant: MediaGrant, options: CallOptions): Promise<Delivery> {
     const parts = decodeMediaId(grant.mediaId);
-    const channel = parts && this.channels.findForSignedLink(parts.channelId);
-    if (!parts || !channel?.adapter.openMedia)
-      throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
-    const stream = await channel.adapter.openMedia({ ...parts, downloadUrl: null }, options);
-    const { head, body } = await peek(stream.body, SNIFF_BYTES).catch((thrown: unknown) => {
-      throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
-    });
-    const mimeType = await sniffMimeType(head, stream.declaredMimeType);
-    if (contradicts(stream, mimeType)) {
-      body.destroy();
-      const { provider, id: channelId } = channel;
-      throw new MediagraphError(
-        'PROVIDER_PROTOCOL',
-        `expected ${stream.declaredMimeType} from the provider, got a page`,
-        { provider, channelId },
-      );
+    const channel = parts && this.options.channels.findForSignedLink(parts.channelId);
+    if (!parts || !channel) throw notFound();
+    const known = await this.#find(channel, grant.mediaId);
+    const opened = known
+      ? await this.#openKnown(channel, known, options)
+      : await openSniffed(channel, { ...parts, downloadUrl: null }, options);
+    return {
+      body: opened.body,
+      mimeType: opened.mimeType,
+      sizeBytes: opened.sizeBytes,
+      lastModified: opened.lastModified,
+      filename: nameFor(grant, opened.filename, opened.mimeType),
+      disposition: isInlineSafe(opened.mimeType) ? grant.disposition : 'attachment',
+    };
+  }
+
+  async #find(channel: ConnectedChannel, id: string): Promise<CataloguedMedia | null> {
+    try {
+      return (await this.options.catalogue.findByIds(channel.tenant, [id])).get(id) ?? null;
+    } catch (thrown) {
+      throw asCatalogueFault(thrown);
     }
+  }
+
+  async #openKnown(channel: ConnectedChannel, media: CataloguedMedia, options: CallOptions): Promise<Opened> {
+    switch (media.status) {
+      case 'DELETED':
+      case 'EXPIRED':
+        throw new MediagraphError('MEDIA_GONE', 'this media is gone for good');
+      case 'FAILED':
+        throw notFound();
+      case 'PENDING':
+        throw new MediagraphError('MEDIA_NOT_READY', 'the bytes of this media are not here yet', { retryable: true });
+      case 'READY':
+        if (media.stored) {
+          const opened = await this.#openStored(media, media.stored, options);
+          if (opened) return opened;
+        }
+        return this.options.lazyMirror
+          ? this.options.lazyMirror.open(channel, media, options)
+          : openSniffed(channel, media, options);
+    }
+  }
+
+  // Private: null where the store has lost what the catalogue says is there; the provider may still have it.
+  async #openStored(
+    media: CataloguedMedia,
+    { sizeBytes, mimeType, at }: NonNullable<CataloguedMedia['stored']>,
+    options: CallOptions,
+  ): Promise<Opened | null> {
+    const body = await this.#openBlob(media, options);
+    if (body === null) return null;
     return {
       body,
-      mimeType,
-      sizeBytes: stream.sizeBytes,
-      filename: nameFor(grant, stream, mimeType),
-      disposition: isInlineSafe(mimeType) ? grant.disposition : 'attachment',
-      lastModified: stream.lastModified,
+      sizeBytes,
+      mimeType: mimeType ?? 'application/octet-stream',
+      filename: media.filename,
+      lastModified: media.createdAt ?? at,
     };
+  }
+
+  async #openBlob(media: CataloguedMedia, options: CallOptions): Promise<Readable | null> {
+    try {
+      return await this.options.blobs.open(mediaBlobKey(media.tenant, media.id), options);
+    } catch (thrown) {
+      if (thrown instanceof BlobStoreError) throw storeFault(thrown);
+      if (!(thrown instanceof BlobNotFound)) throw thrown;
+      this.options.logger.error({ media: media.id, channelId: media.channelId }, 'stored bytes are missing');
+      return null;
+    }
   }
 }
 
-// Private: a log-in or error page under a picture's name is no media at all.
-function contradicts({ declaredMimeType }: ByteStream, mimeType: string): boolean {
-  return (
-    mimeType === 'text/html' &&
-    declaredMimeType !== null &&
-    !/^(text\/|application\/(xhtml|xml))/.test(declaredMimeType)
-  );
+function storeFault(cause: BlobStoreError): MediagraphError {
+  const details = { retryable: true, retryAfterMs: 5_000 };
+  return new MediagraphError('INTERNAL_SERVER_ERROR', 'the stored bytes cannot be read at the moment', details, {
+    cause,
+  });
+}
+
+function notFound(): MediagraphError {
+  return new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
 }
 
 // Private: the name in the URL, unless it only says what kind of media this is and the provider knows better.
-function nameFor(grant: MediaGrant, stream: ByteStream, mimeType: string): string {
+function nameFor(grant: MediaGrant, known: string | null, mimeType: string): string {
   const generic = /^(image|video|audio|document|sticker|other|media)(\.[a-z0-9]+)?$/.test(grant.filename);
-  const name = (generic && safeFilename(stream.filename)) || grant.filename;
+  const name = (generic && safeFilename(known)) || grant.filename;
   return withExtension(name, mimeType);
-}
-
-/** The first bytes of a stream, and the stream with them still in it. Destroying the latter ends the former. */
-async function peek(source: Readable, bytes: number): Promise<{ head: Buffer; body: Readable }> {
-  const iterator: AsyncIterator<Buffer> = source.iterator({ destroyOnReturn: false });
-  const chunks: Buffer[] = [];
-  let size = 0;
-  while (size < bytes) {
-    const next = await iterator.next();
-    if (next.done) break;
-    chunks.push(next.value);
-    size += next.value.length;
-  }
-  const head = Buffer.concat(chunks);
-  const body = Readable.from(resume(head, iterator), { objectMode: false });
-  body.once('close', () => source.destroy());
-  return { head: head.subarray(0, bytes), body };
-}
-
-async function* resume(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
-  if (head.length > 0) yield head;
-  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
 }

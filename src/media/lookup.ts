@@ -1,60 +1,101 @@
+import type { CataloguedMedia, MediaCatalogue, MessageRecord } from '../catalogue/media-catalogue.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { toError } from '../model/errors.js';
-import { decodeMediaId, encodeMediaId, formatMessageId } from '../model/ids.js';
-import {
-  type Media,
-  type MediaDetails,
-  type MediaId,
-  type MediaRef,
-  type MessageKey,
-  type ProviderMedia,
-  UNKNOWN_DETAILS,
-} from '../model/media.js';
+import { decodeMediaId, formatMessageId } from '../model/ids.js';
+import { type Media, type MediaDetails, type MediaId, type MessageKey, UNKNOWN_DETAILS } from '../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
+import type { Logger } from '../telemetry/logger.js';
+import { asCatalogueFault } from './catalogue-fault.js';
+import { mayAnswerAlone } from './freshness.js';
+import { mediaOf } from './media-of.js';
+
+export interface MediaLookupOptions {
+  readonly channels: ChannelDirectory;
+  readonly catalogue: MediaCatalogue;
+  readonly logger: Logger;
+}
+
+/** Records by `formatMessageId`; null = the catalogue cannot be asked. */
+type Records = ReadonlyMap<string, MessageRecord> | null;
+
+interface Listing {
+  readonly key: MessageKey;
+  readonly media: readonly Media[];
+}
 
 /** Which media a message has, and what is known of them. Answers are aligned with what was asked; an Error fails one. */
 export class MediaLookup {
-  constructor(private readonly channels: ChannelDirectory) {}
+  readonly #recording = new Set<Promise<void>>();
 
-  /** Keys are distinct; each costs its provider one call at most. */
+  constructor(private readonly options: MediaLookupOptions) {}
+
+  /**
+   * Keys are distinct. The catalogue is asked once for all of them; the provider, at most once for each, only where
+   * the catalogue cannot answer alone. While the catalogue is away, providers that can be asked still answer.
+   */
   async byMessages(
     tenant: TenantId,
     keys: readonly MessageKey[],
     options: CallOptions,
   ): Promise<Array<readonly Media[] | Error>> {
+    const records = await this.#recordsOf(tenant, keys);
+    const now = Date.now();
     return this.#perChannel(tenant, keys, async (channel, ofChannel) => {
-      if (!channel.adapter.listMedia) return ofChannel.map(() => []);
-      const listed = await channel.adapter.listMedia(
-        ofChannel.map((key) => key.providerMessageId),
-        options,
-      );
-      return listed.map((media) => (media instanceof Error ? media : media.map((one) => toMedia(channel, one))));
+      const known = ofChannel.map((key) => records?.get(formatMessageId(key)) ?? null);
+      if (!channel.adapter.listMedia) {
+        if (records === null) throw asCatalogueFault(null);
+        return known.map(visibleMedia);
+      }
+      const unanswered = ofChannel.filter((_, index) => !mayAnswerAlone(known[index] ?? null, now));
+      const listed = await this.#list(channel, unanswered, records, options);
+      return ofChannel.map((key, index) => listed.get(key) ?? visibleMedia(known[index] ?? null));
     });
   }
 
   /**
-   * What the provider lists for the message that an id stands for. The id itself is no capability: what it names beyond
-   * the message is looked for in the listing and never asked for. null for ids that are malformed, not listed, or of a
-   * channel that is not the tenant's.
+   * What the catalogue has, else what the provider lists for the message that an id stands for. The id itself is no
+   * capability: what it names beyond the message is looked for in the listing and never asked for. null for ids that are
+   * malformed, neither known nor listed, or of a channel that is not the tenant's.
    */
   async byIds(tenant: TenantId, ids: readonly MediaId[], options: CallOptions): Promise<Array<Media | null | Error>> {
+    const { channels, catalogue } = this.options;
     const parts = ids.map((id) => {
       const decoded = decodeMediaId(id);
-      return decoded && this.channels.find(tenant, decoded.channelId) ? decoded : null;
+      return decoded && channels.find(tenant, decoded.channelId) ? decoded : null;
     });
-    const messages = new Map(parts.filter((part) => part !== null).map((part) => [formatMessageId(part), part]));
-    const listings = await this.byMessages(tenant, [...messages.values()], options);
+    const known = await this.#whileThere(() =>
+      catalogue.findByIds(
+        tenant,
+        ids.filter((_, index) => parts[index]),
+      ),
+    );
+    const unknown = parts.filter((part, index) => part && !known?.has(ids[index] ?? ''));
+    const messages = new Map(unknown.filter((part) => part !== null).map((part) => [formatMessageId(part), part]));
+    const listings = messages.size > 0 ? await this.byMessages(tenant, [...messages.values()], options) : [];
     const byMessage = new Map([...messages.keys()].map((message, index) => [message, listings[index] ?? []]));
     return ids.map((id, index) => {
       const part = parts[index];
+      const catalogued = known?.get(id);
+      if (catalogued) return catalogued;
       const listing = part ? byMessage.get(formatMessageId(part)) : null;
       if (listing instanceof Error) return listing;
       return listing?.find((media) => media.id === id) ?? null;
     });
   }
 
-  /** What listing did not tell. A provider that knows no more leaves it unknown. */
+  /** The messages that a provider's own id may mean, among the tenant's channels. */
+  async byProviderMessageIds(tenant: TenantId, ids: readonly string[]): Promise<Array<readonly MessageKey[] | Error>> {
+    const { catalogue, channels } = this.options;
+    try {
+      const found = await catalogue.findKeysByProviderMessageIds(tenant, ids);
+      return ids.map((id) => (found.get(id) ?? []).filter(({ channelId }) => channels.find(tenant, channelId)));
+    } catch (thrown) {
+      return ids.map(() => asCatalogueFault(thrown));
+    }
+  }
+
+  /** What is not known yet. A provider that knows no more leaves it unknown. */
   async details(tenant: TenantId, media: readonly Media[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
     return this.#perChannel(tenant, media, async (channel, ofChannel) =>
       channel.adapter.describeMedia
@@ -63,9 +104,70 @@ export class MediaLookup {
     );
   }
 
-  /** Whether {@link details} can tell more than listing did; false saves the caller the question. */
-  canDescribe(media: Media): boolean {
-    return this.channels.find(media.tenant, media.channelId)?.adapter.describeMedia !== undefined;
+  /** Whether {@link details} can tell more than is known; false saves the caller the question. */
+  canDescribe(media: Media, field: keyof MediaDetails): boolean {
+    if (media.status !== 'READY' || isStored(media)) return false;
+    // A webhook tells all that its message has; what it did not tell of these is not there.
+    if (isAnnounced(media) && (field === 'caption' || field === 'filename')) return false;
+    return this.options.channels.find(media.tenant, media.channelId)?.adapter.describeMedia !== undefined;
+  }
+
+  /** Until everything that was listed is recorded. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#recording);
+  }
+
+  async #list(
+    channel: ConnectedChannel,
+    keys: readonly MessageKey[],
+    records: Records,
+    options: CallOptions,
+  ): Promise<ReadonlyMap<MessageKey, readonly Media[] | Error>> {
+    if (keys.length === 0 || !channel.adapter.listMedia) return new Map();
+    const answers = await channel.adapter.listMedia(
+      keys.map((key) => key.providerMessageId),
+      options,
+    );
+    const listings: Listing[] = [];
+    const result = new Map<MessageKey, readonly Media[] | Error>();
+    keys.forEach((key, index) => {
+      const answer = answers[index] ?? new Error('an adapter gave fewer answers than it was asked for');
+      if (answer instanceof Error) {
+        result.set(key, answer);
+        return;
+      }
+      const media = answer.map((one) => mediaOf(channel, one));
+      listings.push({ key, media });
+      result.set(key, merged(media, records?.get(formatMessageId(key)) ?? null));
+    });
+    if (records !== null && listings.length > 0) this.#record(channel.tenant, listings);
+    return result;
+  }
+
+  // Private: nobody waits for it; the next query asks the provider again if it failed.
+  #record(tenant: TenantId, listings: readonly Listing[]): void {
+    const { catalogue, logger } = this.options;
+    const recording = catalogue
+      .recordListings(tenant, listings, new Date())
+      .catch((err: unknown) => logger.warn({ err }, 'a listing could not be recorded'))
+      .finally(() => this.#recording.delete(recording));
+    this.#recording.add(recording);
+  }
+
+  async #recordsOf(tenant: TenantId, keys: readonly MessageKey[]): Promise<Records> {
+    const ours = keys.filter(({ channelId }) => this.options.channels.find(tenant, channelId));
+    if (ours.length === 0) return new Map();
+    return this.#whileThere(() => this.options.catalogue.findByMessages(tenant, ours));
+  }
+
+  // Private: null while the catalogue is away.
+  async #whileThere<Found>(ask: () => Promise<Found>): Promise<Found | null> {
+    try {
+      return await ask();
+    } catch (err) {
+      this.options.logger.warn({ err }, 'the catalogue cannot be asked');
+      return null;
+    }
   }
 
   // Private: one call per channel for all its items, channels side by side; a channel that fails fails its items alone.
@@ -83,7 +185,8 @@ export class MediaLookup {
     const answers = new Array<Answer | Error>(items.length);
     const askChannel = async ([channelId, indexes]: [ChannelId, number[]]): Promise<void> => {
       const ofChannel = indexes.map((index) => items[index]).filter((item) => item !== undefined);
-      const answered = await askSafely(() => ask(this.channels.get(tenant, channelId), ofChannel), ofChannel.length);
+      const get = () => this.options.channels.get(tenant, channelId);
+      const answered = await askSafely(() => ask(get(), ofChannel), ofChannel.length);
       indexes.forEach((index, position) => {
         answers[index] = answered[position] ?? new Error('an adapter gave fewer answers than it was asked for');
       });
@@ -104,35 +207,27 @@ async function askSafely<Answer>(
   }
 }
 
-/** Media of providers that put one into a message are named by the message: whoever tells of it, the id is the same. */
-function mediaIdOf(
-  { id: channelId, adapter }: ConnectedChannel,
-  { providerMessageId, providerMediaId }: MediaRef,
-): MediaId {
-  const several = adapter.mediaPerMessage === 'several';
-  return encodeMediaId({ channelId, providerMessageId, providerMediaId: several ? providerMediaId : null });
+/** Deleted media is listed no more, although the provider may still list it. */
+function visibleMedia(record: MessageRecord | null): readonly Media[] {
+  return record?.media.filter(({ status }) => status !== 'DELETED') ?? [];
 }
 
-// Private: field by field, because spreading an object of this size costs more than all the rest of a look-up.
-function toMedia(channel: ConnectedChannel, media: ProviderMedia): Media {
-  const { providerMessageId, providerMediaId } = media;
-  return {
-    id: mediaIdOf(channel, media),
-    tenant: channel.tenant,
-    channelId: channel.id,
-    provider: channel.provider,
-    providerMessageId,
-    providerMediaId,
-    downloadUrl: media.downloadUrl,
-    status: media.status,
-    kind: media.kind,
-    mimeType: media.mimeType,
-    sizeBytes: media.sizeBytes,
-    sha256: media.sha256,
-    filename: media.filename,
-    caption: media.caption,
-    createdAt: media.createdAt,
-    availableUntil: media.availableUntil,
-    expiresAt: null,
-  };
+/** What the provider lists, as far as the catalogue does not know better: what became of it, and what is stored here. */
+function merged(listed: readonly Media[], record: MessageRecord | null): readonly Media[] {
+  if (!record || record.media.length === 0) return listed;
+  const known = new Map(record.media.map((media) => [media.id, media]));
+  return listed.flatMap((media) => {
+    const catalogued = known.get(media.id);
+    if (!catalogued) return [media];
+    if (catalogued.status === 'DELETED') return [];
+    return [catalogued.status === 'PENDING' && !catalogued.announced ? media : catalogued];
+  });
+}
+
+function isAnnounced(media: Media | CataloguedMedia): boolean {
+  return 'announced' in media && media.announced;
+}
+
+function isStored(media: Media | CataloguedMedia): boolean {
+  return 'stored' in media && media.stored !== null;
 }

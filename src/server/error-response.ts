@@ -37,7 +37,17 @@ const DEFAULT_RETRY_AFTER_S = 5;
 export function statusOf(error: MediagraphError): number {
   // A provider that says nothing is a gateway timeout, one that says 503 is unavailable: one code, two statuses.
   if (error.cause instanceof NetError && error.cause.code === 'TIMEOUT') return 504;
+  if (error.code === 'BAD_USER_INPUT') return refusedStatus(error.cause) ?? 400;
+  // What is ours to mend and passes by itself: the catalogue is away.
+  if (error.code === 'INTERNAL_SERVER_ERROR' && error.details.retryable) return 503;
   return STATUS_OF_CODE[error.code];
+}
+
+/** Fastify's own word for why it refused a request: 413, 415 … */
+function refusedStatus(cause: unknown): number | null {
+  return cause instanceof Error && 'statusCode' in cause && typeof cause.statusCode === 'number'
+    ? cause.statusCode
+    : null;
 }
 
 /** `{"error":{"code","message","requestId"}}`, never cached. Anything unexpected leaves as INTERNAL_SERVER_ERROR. */

@@ -71,12 +71,7 @@ function admit<Context extends object>(
 function sendGraphQLError(reply: FastifyReply, thrown: unknown): FastifyReply {
   const known = thrown instanceof MediagraphError;
   if (!known) reply.log.error({ err: thrown }, 'unexpected error before a GraphQL operation');
-  const status =
-    known && thrown.cause instanceof Error && 'statusCode' in thrown.cause
-      ? Number(thrown.cause.statusCode)
-      : known
-        ? statusOf(thrown)
-        : 500;
+  const status = known ? statusOf(thrown) : 500;
   const message = known ? thrown.message : 'internal error; the request id finds it in the log';
   const code = known ? thrown.code : 'INTERNAL_SERVER_ERROR';
   return reply.code(status).send({ errors: [{ message, extensions: { code, requestId: reply.request.id } }] });

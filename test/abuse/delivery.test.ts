@@ -250,6 +250,7 @@ describe('media that cannot be delivered', () => {
 
   it.each(OF_KIRIM)('is told as the fault of its provider that answers %s', async (_name, fault, status, code) => {
     const path = await bed.pathOf(receive(bed, 'kirim'));
+    await bed.forget();
     bed.kirim.fault = fault;
     expect(expectRefusal(await bed.get(path), status)).toBe(code);
   });
@@ -291,6 +292,7 @@ describe('media that cannot be delivered', () => {
 
   it('tells when to come again, where the provider told', async () => {
     const path = await bed.pathOf(receive(bed, 'kirim'));
+    await bed.forget();
     bed.kirim.fault = { kind: 'status', status: 429, headers: { 'Retry-After': '7' } };
     expect(headerOf(await bed.get(path), 'retry-after')).toBe('7');
     bed.kirim.fault = null;
@@ -302,6 +304,7 @@ describe('media that cannot be delivered', () => {
 
   it('has the same status for HEAD, and no body', async () => {
     const path = await bed.pathOf(receive(bed, 'kirim'));
+    await bed.forget();
     bed.kirim.fault = { kind: 'status', status: 500 };
     const got = await bed.get(path, { method: 'HEAD' });
     expect([got.status, got.bytes.length, headerOf(got, 'cache-control')]).toEqual([503, 0, 'no-store']);
@@ -322,6 +325,7 @@ describe('media that cannot be delivered', () => {
       response.end(gzipSync(samples.photo.bytes));
     });
     const path = await bed.pathOf(receive(bed, 'kirim'));
+    await bed.forget();
     bed.kirim.fault = { kind: 'redirect', status: 302, location: packed.url };
     expect(expectRefusal(await bed.get(path), 502)).toBe('PROVIDER_PROTOCOL');
     expect(packed.headers[0]?.['accept-encoding']).toBe('identity');

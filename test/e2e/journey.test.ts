@@ -353,6 +353,7 @@ describe('listing at providers with their quirks', () => {
     bed = await beds.own({ config: { providers: { twilio: { timeout: '1500ms', retries: 0 } } } });
     const ids = [messageId('twilio')];
     expect((await bed.query(URLS, { ids })).data?.messagesWithMedia[0]?.media).toEqual([]);
+    await bed.forget();
     bed.clearRequests();
     expect((await bed.query(URLS, { ids })).data?.messagesWithMedia[0]?.media).toEqual([]);
     expect(bed.twilio.requestCount).toBe(1);
@@ -383,6 +384,7 @@ describe('listing at providers with their quirks', () => {
     const first = await bed.query(URLS, { ids });
     expect(first.errors).toEqual([]);
     expect(first.data?.messagesWithMedia.map((message) => message?.media)).toEqual([[], [], []]);
+    await bed.forget();
     const second = await bed.query(URLS, { ids });
     expect(second.data?.messagesWithMedia.map((message) => message?.media?.length)).toEqual([0, 1, 0]);
   });
@@ -508,6 +510,7 @@ describe('entities', () => {
   it('resolve Media and MediaChannel, and null for those that are not there', async () => {
     const listed = await bed.query(MEDIA, { ids: [messageId('twilio'), messageId('kirim')] });
     const [twilio, kirim] = (listed.data?.messagesWithMedia ?? []).map((message) => sole(message?.media));
+    await bed.forget();
     bed.clearRequests();
     const representations = [
       { __typename: 'Media', id: twilio?.id },
@@ -551,6 +554,7 @@ describe('entities', () => {
   it('give media(id) for an id that was listed, at the price of one listing', async () => {
     const listed = await bed.query(MEDIA, { ids: [messageId('signalwire')] });
     const { id, url } = sole(sole(listed.data?.messagesWithMedia)?.media);
+    await bed.forget();
     bed.clearRequests();
     const { data, errors } = await bed.query<{ media: MediaData }>(
       'query($id: ID!) { media(id: $id) { id url kind message { id } } }',

@@ -59,10 +59,10 @@ describe('the logs of a whole journey, errors and all', () => {
       for (const emulator of [bed.kirim, bed.signalwire, bed.twilio]) emulator.fault = fault;
       await bed.query(MEDIA, { ids }, { headers });
       await openAll();
-      bed.reset();
+      await bed.reset();
       bed.cdn.fault = fault;
       await openAll();
-      bed.reset();
+      await bed.reset();
     }
     await bed.query(
       MEDIA,

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { RunningCommand } from '../support/command.js';
+import { copyTemplate } from '../support/copy-template.js';
 import { RawServer } from '../support/raw-server.js';
 import { samples } from '../support/sample-messages.js';
 import { kirimChannel, type MessagesData, SECRETS, sole } from '../support/test-bed.js';
@@ -46,11 +47,20 @@ function run(args: readonly string[], env: Readonly<Record<string, string>> = {}
   return command;
 }
 
+/** The files of an embedded database of its own for each process. */
+async function copiedDatabase(): Promise<string> {
+  const copy = await mkdtemp(join(folder, 'catalog-'));
+  await copyTemplate(copy);
+  return copy;
+}
+
 async function serve(
   document: unknown,
   env: Readonly<Record<string, string>> = {},
 ): Promise<{ command: RunningCommand; url: string }> {
-  const command = run(['serve', '--config', await writeConfig(document)], env);
+  const engines = { database: { url: `pglite:${await copiedDatabase()}` }, storage: { root: join(folder, 'blobs') } };
+  const whole = typeof document === 'object' ? { ...engines, ...document } : document;
+  const command = run(['serve', '--config', await writeConfig(whole)], env);
   const [, url = ''] = await command.printed(/mediagraph listens at (\S+)/);
   return { command, url };
 }

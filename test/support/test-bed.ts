@@ -1,11 +1,18 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sql } from 'kysely';
 import { Agent, request } from 'undici';
 import { type App, startApp } from '../../src/app.js';
+import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { type Config, parseConfig } from '../../src/config.js';
 import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
 import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
 import { KirimEmulator, type KirimEmulatorOptions } from '../../src/emulators/kirim-emulator.js';
 import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
 import { createLogger } from '../../src/telemetry/logger.js';
+import { copyTemplate } from './copy-template.js';
 
 /** Everything secret that a bed knows; no answer and no log line may hold any of it. */
 export const SECRETS = {
@@ -23,6 +30,33 @@ export const ACCOUNTS = {
 /** Channel ids of the bed, one per provider. */
 export const CHANNELS = { kirim: 'wa', signalwire: 'sms', twilio: 'mms' } as const;
 export type ProviderOfBed = keyof typeof CHANNELS;
+
+const OPEN_TIMEOUT_MS = 60_000;
+
+let database: Promise<{ readonly opened: Database; readonly folder: string }> | null = null;
+
+/** One database a test file, since opening one takes a second; emptied for each bed that starts. */
+async function emptyDatabase(): Promise<Database> {
+  database ??= openCopy();
+  const { opened } = await database;
+  await sql`truncate media, message_listings, webhook_events, signing_keys`.execute(opened.kysely);
+  return opened;
+}
+
+async function openCopy(): Promise<{ opened: Database; folder: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'mediagraph-test-database-'));
+  await copyTemplate(folder);
+  const opened = await openDatabase({ url: `pglite:${folder}` });
+  await migrate(opened);
+  return { opened, folder };
+}
+
+async function closeDatabase(): Promise<void> {
+  const copied = await database;
+  database = null;
+  await copied?.opened.close();
+  if (copied) await rm(copied.folder, { recursive: true, force: true });
+}
 
 export interface BedOptions {
   /** Sections of the configuration; `channels` are added to the three of the bed. */
@@ -102,6 +136,7 @@ export class TestBed {
     readonly config: Config,
     /** Every line that the server logged, at level trace. */
     readonly logLines: readonly string[],
+    private readonly folder: string,
   ) {}
 
   static async start(options: BedOptions = {}): Promise<TestBed> {
@@ -122,8 +157,10 @@ export class TestBed {
     ]);
     const { channels: moreChannels = [], ...sections } = options.config ?? {};
     const { channelKeys = {} } = options;
+    const folder = await mkdtemp(join(tmpdir(), 'mediagraph-test-'));
     const document = {
       server: { port: 0 },
+      storage: { root: join(folder, 'blobs') },
       // The emulators' CDN is on the loopback interface, which no provider may name otherwise.
       network: { allowPrivate: ['127.0.0.0/8'] },
       delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
@@ -138,8 +175,9 @@ export class TestBed {
     const logLines: string[] = [];
     const config = parseConfig(document, options.env ?? {});
     const logger = createLogger({ level: 'trace', destination: { write: (line) => void logLines.push(line) } });
-    const app = await startApp({ config, logger });
-    return new TestBed(app, cdn, kirim, signalwire, twilio, config, logLines);
+    const database = await emptyDatabase();
+    const app = await startApp({ config, logger, database });
+    return new TestBed(app, cdn, kirim, signalwire, twilio, config, logLines, folder);
   }
 
   get emulators(): readonly EmulatorServer[] {
@@ -151,8 +189,9 @@ export class TestBed {
     return this.kirim.requestCount + this.signalwire.requestCount + this.twilio.requestCount;
   }
 
-  /** Everything as it was at the start, but for the messages, which stay. */
-  reset(): void {
+  /** Everything as it was at the start, but for the providers' messages, which stay. */
+  async reset(): Promise<void> {
+    await this.forget();
     for (const emulator of this.emulators) {
       emulator.fault = null;
       emulator.faults.length = 0;
@@ -167,6 +206,12 @@ export class TestBed {
       laml.unknownMessage = 'not-found';
     }
     this.clearRequests();
+  }
+
+  /** Empties the catalogue, so that providers are asked again. */
+  async forget(): Promise<void> {
+    await this.app.settled();
+    await emptyDatabase();
   }
 
   clearRequests(): void {
@@ -228,6 +273,7 @@ export class TestBed {
     await this.#agent.destroy();
     await this.app.close();
     await Promise.all(this.emulators.map((emulator) => emulator.close()));
+    await rm(this.folder, { recursive: true, force: true });
   }
 }
 
@@ -240,16 +286,20 @@ export interface Beds {
 
 /** Beds that are closed by jest's hooks; `ofAll` are the options of the shared one. Call it at the top of a file. */
 export function useBeds(ofAll: BedOptions = {}): Beds {
-  let shared: TestBed | null = null;
+  let shared: Promise<TestBed> | null = null;
   const own: TestBed[] = [];
+  beforeAll(emptyDatabase, OPEN_TIMEOUT_MS);
   afterEach(async () => {
-    shared?.reset();
+    await (await shared)?.reset();
     await Promise.all(own.splice(0).map((bed) => bed.close()));
   });
-  afterAll(() => shared?.close());
+  afterAll(async () => {
+    await (await shared)?.close();
+    await closeDatabase();
+  });
   return {
-    shared: async () => {
-      shared ??= await TestBed.start(ofAll);
+    shared: () => {
+      shared ??= TestBed.start(ofAll);
       return shared;
     },
     own: async (options) => {

@@ -1,0 +1,16 @@
+import { sweep } from '../media/sweep.js';
+import { type StoresCommand, withStores } from './with-stores.js';
+
+export interface SweepCommand extends StoresCommand {
+  readonly dryRun: boolean;
+  /** Blobs without a row that are younger are left alone. */
+  readonly graceMs: number;
+}
+
+/** `mediagraph sweep`: one sweep now; prints what it did as one JSON line. Resolves to the exit status. */
+export function sweepCommand({ dryRun, graceMs, ...command }: SweepCommand): Promise<number> {
+  return withStores(command, async ({ catalogue, inbox, blobs }) => {
+    const report = await sweep({ catalogue, inbox, blobs, graceMs, dryRun });
+    command.stdout.write(`${JSON.stringify({ dryRun, ...report })}\n`);
+  });
+}

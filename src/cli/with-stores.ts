@@ -1,0 +1,35 @@
+import { type Config, ConfigError, type ConfigSource, loadConfig } from '../config.js';
+import { openStores, type Stores } from '../stores.js';
+import { createLogger } from '../telemetry/logger.js';
+import { EXIT_BAD_CONFIG, formatFaults } from './check-config.js';
+
+export interface StoresCommand extends ConfigSource {
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+}
+
+/** Runs a command over the database and the blob store of a configuration. Resolves to the exit status. */
+export async function withStores(
+  { stdout: _stdout, stderr, ...source }: StoresCommand,
+  run: (stores: Stores, config: Config) => Promise<void>,
+): Promise<number> {
+  try {
+    const config = await loadConfig(source);
+    // Standard output belongs to the command's own answer.
+    const logger = createLogger({ level: config.log.level, destination: { write: (line) => void stderr.write(line) } });
+    const stores = await openStores(config, logger);
+    try {
+      await run(stores, config);
+    } finally {
+      await stores.close();
+    }
+    return 0;
+  } catch (thrown) {
+    if (thrown instanceof ConfigError) {
+      stderr.write(formatFaults(thrown));
+      return EXIT_BAD_CONFIG;
+    }
+    stderr.write(`mediagraph failed: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
+    return 1;
+  }
+}

@@ -1,0 +1,36 @@
+import { encodeMediaId } from '../model/ids.js';
+import type { Media, MediaId, MediaRef, ProviderMedia } from '../model/media.js';
+import type { ConnectedChannel } from '../providers/channel-directory.js';
+
+/** Media of providers that put one into a message are named by the message: whoever tells of it, the id is the same. */
+function mediaIdOf(
+  { id: channelId, adapter }: ConnectedChannel,
+  { providerMessageId, providerMediaId }: MediaRef,
+): MediaId {
+  const several = adapter.mediaPerMessage === 'several';
+  return encodeMediaId({ channelId, providerMessageId, providerMediaId: several ? providerMediaId : null });
+}
+
+/** What an adapter or a webhook told, as media of that channel. */
+export function mediaOf(channel: ConnectedChannel, media: ProviderMedia): Media {
+  // Field by field, because spreading an object of this size costs more than all the rest of a look-up.
+  return {
+    id: mediaIdOf(channel, media),
+    tenant: channel.tenant,
+    channelId: channel.id,
+    provider: channel.provider,
+    providerMessageId: media.providerMessageId,
+    providerMediaId: media.providerMediaId,
+    downloadUrl: media.downloadUrl,
+    status: media.status,
+    kind: media.kind,
+    mimeType: media.mimeType,
+    sizeBytes: media.sizeBytes,
+    sha256: media.sha256,
+    filename: media.filename,
+    caption: media.caption,
+    createdAt: media.createdAt,
+    availableUntil: media.availableUntil,
+    expiresAt: null,
+  };
+}

@@ -1,0 +1,104 @@
+import type { CataloguedMedia, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
+import { MediagraphError } from '../model/errors.js';
+import { kindOfMimeType } from '../model/mime-type.js';
+import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
+import { type BlobStore, mediaBlobKey } from '../storage/blob-store.js';
+import type { Logger } from '../telemetry/logger.js';
+import { backoffMs, reasonOf } from './backoff.js';
+import { openSniffed } from './sniffed-stream.js';
+
+export interface MirrorOptions {
+  readonly channels: ChannelDirectory;
+  readonly catalogue: MediaCatalogue;
+  readonly blobs: BlobStore;
+  readonly maxBytes: number;
+  readonly logger: Logger;
+}
+
+const MAX_ATTEMPTS = 8;
+
+/** Copies a provider's bytes into the blob store before they expire there. */
+export class Mirror {
+  constructor(private readonly options: MirrorOptions) {}
+
+  /** The job behind a claimed row: it ends as READY, due again, FAILED or EXPIRED. */
+  async copy(media: CataloguedMedia, owner: string, signal: AbortSignal): Promise<void> {
+    const { catalogue, logger } = this.options;
+    try {
+      const { stored, mimeType } = await this.#store(media, signal);
+      const details = { mimeType, kind: media.kind ?? kindOfMimeType(mimeType) };
+      const kept = await catalogue.finishMirror(media.tenant, media.id, owner, stored, details, new Date());
+      if (!kept) logger.warn({ media: media.id }, 'a copy was finished after its lease had ended');
+    } catch (thrown) {
+      if (signal.aborted) return;
+      await this.#giveUpOrRetry(media, owner, thrown);
+    }
+  }
+
+  async #store(media: CataloguedMedia, signal: AbortSignal): Promise<{ stored: StoredBytes; mimeType: string }> {
+    const { blobs, maxBytes } = this.options;
+    const channel = this.#channelOf(media);
+    const { body, mimeType, sizeBytes: announcedBytes } = await openSniffed(channel, media, { signal });
+    const key = mediaBlobKey(media.tenant, media.id);
+    const { sizeBytes, sha256 } = await blobs.put(key, body, { signal, maxBytes });
+    const fault = mismatch(media, announcedBytes, { sizeBytes, sha256 }, channel);
+    // READY only after the bytes can be read back.
+    const found = fault ? null : await blobs.stat(key);
+    if (fault || found?.sizeBytes !== sizeBytes) {
+      await blobs.delete(key);
+      throw (
+        fault ??
+        new MediagraphError('INTERNAL_SERVER_ERROR', 'the stored bytes could not be read back', { retryable: true })
+      );
+    }
+    return { stored: { sizeBytes, sha256, mimeType, at: new Date() }, mimeType };
+  }
+
+  async #giveUpOrRetry(media: CataloguedMedia, owner: string, thrown: unknown): Promise<void> {
+    const { catalogue, logger } = this.options;
+    const { tenant, id, channelId } = media;
+    const reason = reasonOf(thrown);
+    const attempts = media.mirrorAttempts;
+    const now = new Date();
+    const dueAt = new Date(now.getTime() + backoffMs(attempts, thrown));
+    const over = media.availableUntil !== null && media.availableUntil <= dueAt;
+    if (!isFinal(thrown, attempts) && !over) {
+      logger.warn({ err: thrown, channelId, media: id, attempts }, 'a copy is tried again');
+      return catalogue.retryMirror(tenant, id, owner, { dueAt, reason });
+    }
+    const status = over ? 'EXPIRED' : 'FAILED';
+    logger.error({ err: thrown, channelId, media: id, attempts, status }, 'a media could not be copied');
+    return catalogue.failMirror(tenant, id, owner, { status, reason, now });
+  }
+
+  #channelOf(media: CataloguedMedia): ConnectedChannel {
+    return this.options.channels.get(media.tenant, media.channelId);
+  }
+}
+
+/** Later attempts find nothing else: the provider has no such media, refuses it, or it is larger than we keep. */
+function isFinal(thrown: unknown, attempts: number): boolean {
+  if (attempts >= MAX_ATTEMPTS) return true;
+  if (!(thrown instanceof MediagraphError) || thrown.details.retryable) return false;
+  // Bytes may arrive seconds after their announcement, and may be cut off or mixed up on their way.
+  const doubted = thrown.code === 'MEDIA_NOT_FOUND' || thrown.code === 'PROVIDER_PROTOCOL';
+  return !doubted || attempts >= 3;
+}
+
+/** Providers lie about sizes less than connections lie about ends: both are compared where they were told. */
+function mismatch(
+  media: CataloguedMedia,
+  announcedBytes: number | null,
+  { sizeBytes, sha256 }: { sizeBytes: number; sha256: string },
+  { provider, id: channelId }: ConnectedChannel,
+): MediagraphError | null {
+  const fault = (expected: string) =>
+    new MediagraphError('PROVIDER_PROTOCOL', `expected bytes of the ${expected} that was told, got others`, {
+      provider,
+      channelId,
+    });
+  if (announcedBytes !== null && announcedBytes !== sizeBytes) return fault('length');
+  if (media.sha256 !== null && media.sha256 !== sha256) return fault('hash');
+  if (media.sizeBytes !== null && media.sizeBytes !== sizeBytes) return fault('size');
+  return null;
+}

@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto';
+import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { InboxEvent, WebhookInbox } from '../catalogue/webhook-inbox.js';
+import type { ChannelId } from '../model/channel.js';
+import { MediagraphError } from '../model/errors.js';
+import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
+import type { WebhookAnswer, WebhookEvent, WebhookReceiver, WebhookRequest } from '../providers/provider-adapter.js';
+import type { Logger } from '../telemetry/logger.js';
+import { backoffMs, reasonOf } from './backoff.js';
+import { mediaOf } from './media-of.js';
+
+export interface WebhookReceptionOptions {
+  readonly channels: ChannelDirectory;
+  readonly inbox: WebhookInbox;
+  readonly catalogue: MediaCatalogue;
+  /** Whether media that is announced is copied at once (`mirror.mode` eager). */
+  readonly mirrors: boolean;
+  /** `retention.default`; null = until deleted. */
+  readonly retentionMs: number | null;
+  /** There is something new in the inbox. */
+  readonly onRecorded: () => void;
+  /** There is something new to copy. */
+  readonly onAnnounced: () => void;
+  readonly logger: Logger;
+}
+
+/** Attempts of an event whose recording failed; what cannot be understood is buried at once. */
+const MAX_ATTEMPTS = 12;
+
+/** Webhooks: verified and made durable before they are answered, understood afterwards. */
+export class WebhookReception {
+  constructor(private readonly options: WebhookReceptionOptions) {}
+
+  /**
+   * Resolves when the event is in the inbox, or was already.
+   * @throws MediagraphError CHANNEL_NOT_FOUND, WEBHOOK_REJECTED; whatever the inbox rejects with
+   */
+  async receive(channelId: ChannelId, request: WebhookRequest): Promise<WebhookAnswer | null> {
+    const { channel, receiver } = this.#receiverOf(channelId);
+    const now = new Date();
+    receiver.verify(request, now);
+    const outcome = await this.options.inbox.receive({
+      tenant: channel.tenant,
+      channelId: channel.id,
+      dedupeKey: dedupeKeyOf(receiver, request),
+      contentType: request.headers['content-type'] ?? '',
+      rawBody: request.rawBody,
+      now,
+    });
+    if (outcome === 'recorded') this.options.onRecorded();
+    return receiver.answer ?? null;
+  }
+
+  /** Meta's handshake: the challenge to echo. @throws MediagraphError CHANNEL_NOT_FOUND, WEBHOOK_REJECTED */
+  handshake(channelId: ChannelId, query: URLSearchParams): string {
+    const { receiver } = this.#receiverOf(channelId);
+    if (!receiver.handshake) throw unknownWebhook();
+    return receiver.handshake(query);
+  }
+
+  /** The job behind the inbox: what the event announces is recorded; it ends as done, due again, or buried. */
+  async process(event: InboxEvent, owner: string): Promise<void> {
+    const { inbox, logger } = this.options;
+    const faults: unknown[] = [];
+    try {
+      const { channel, receiver } = this.#receiverOf(event.channelId);
+      const parsing = receiver.parse(event.rawBody, event.contentType, event.receivedAt);
+      faults.push(...parsing.faults);
+      for (const told of parsing.events) await this.#apply(channel, told);
+    } catch (thrown) {
+      if (!isHopeless(thrown) && event.attempts < MAX_ATTEMPTS) {
+        logger.warn({ err: thrown, channelId: event.channelId, event: event.id }, 'a webhook event is tried again');
+        const runAfter = new Date(Date.now() + backoffMs(event.attempts, thrown));
+        return inbox.retry(event.id, owner, { runAfter, error: reasonOf(thrown) });
+      }
+      faults.push(thrown);
+    }
+    if (faults.length === 0) return inbox.done(event.id, owner);
+    const error = [...new Set(faults.map(reasonOf))].slice(0, 5).join('; ');
+    logger.error({ channelId: event.channelId, event: event.id, error }, 'a webhook event went to the dead letters');
+    return inbox.bury(event.id, owner, error);
+  }
+
+  async #apply(channel: ConnectedChannel, event: WebhookEvent): Promise<void> {
+    const { catalogue, mirrors, retentionMs, onAnnounced } = this.options;
+    const now = new Date();
+    if (event.type === 'deviceDestroyed') {
+      await catalogue.expireDevice(channel.tenant, channel.id, event.providerMediaIdPrefix, now);
+      return;
+    }
+    const mirror = mirrors && channel.adapter.openMedia !== undefined;
+    const expiresAt = retentionMs === null ? null : new Date(now.getTime() + retentionMs);
+    const media = event.media.map((one) => ({ ...mediaOf(channel, one), expiresAt }));
+    await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now });
+    if (mirror) onAnnounced();
+  }
+
+  #receiverOf(channelId: ChannelId): { channel: ConnectedChannel; receiver: WebhookReceiver } {
+    const channel = this.options.channels.findForWebhook(channelId);
+    const receiver = channel?.webhook;
+    if (!channel || !receiver) throw unknownWebhook();
+    return { channel, receiver };
+  }
+}
+
+function unknownWebhook(): MediagraphError {
+  return new MediagraphError('CHANNEL_NOT_FOUND', 'expected the id of a channel that takes webhooks, got another');
+}
+
+/** By the provider's name for the delivery, else by the body: repeated byte for byte, it says nothing new. */
+function dedupeKeyOf(receiver: WebhookReceiver, request: WebhookRequest): string {
+  const deliveryId = receiver.deliveryId(request);
+  if (deliveryId !== null) return `delivery:${deliveryId}`;
+  return `body:${createHash('sha256').update(request.rawBody).digest('hex')}`;
+}
+
+/** What no repetition would change: the body is not what the provider documents, or the channel is no longer configured. */
+function isHopeless(thrown: unknown): boolean {
+  return thrown instanceof MediagraphError && !thrown.details.retryable;
+}

@@ -1,0 +1,80 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { WebhookReception } from '../media/receive.js';
+import { MediagraphError } from '../model/errors.js';
+import type { WebhookRequest } from '../providers/provider-adapter.js';
+import { sendError } from './error-response.js';
+import { fromFastify } from './http-server.js';
+
+export interface WebhookRouteOptions {
+  readonly reception: WebhookReception;
+  /** This server as providers reach it: `server.publicUrl`, else where it listens. */
+  readonly publicUrl: () => string;
+}
+
+const params = z.object({ channelId: z.string() });
+
+/** Meta's own limit, the largest of all (developers.facebook.com, webhooks: "payloads can be up to 3 MB"). */
+const BODY_LIMIT_BYTES = 3_000_000;
+
+/** `POST` and Meta's `GET /webhooks/{channelId}`: raw bytes in, a durable record, an empty 2xx. */
+export function registerWebhookRoutes(http: FastifyInstance, options: WebhookRouteOptions): void {
+  http.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    // Signatures are over the bytes as they came: nobody parses them before that.
+    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_LIMIT_BYTES }, (_request, body, done) =>
+      done(null, body),
+    );
+    scope.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
+    scope.route({
+      method: 'POST',
+      url: '/webhooks/:channelId',
+      bodyLimit: BODY_LIMIT_BYTES,
+      handler: (request, reply) => receive(request, reply, options),
+    });
+    scope.route({
+      method: 'GET',
+      url: '/webhooks/:channelId',
+      handler: (request, reply) => handshake(request, reply, options),
+    });
+  });
+}
+
+async function receive(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { reception, publicUrl }: WebhookRouteOptions,
+): Promise<FastifyReply> {
+  const { channelId } = params.parse(request.params);
+  try {
+    const answer = await reception.receive(channelId, webhookRequest(request, publicUrl()));
+    reply.code(200).header('cache-control', 'no-store');
+    return answer ? reply.type(answer.contentType).send(answer.body) : reply.send();
+  } catch (thrown) {
+    if (thrown instanceof MediagraphError && thrown.code === 'WEBHOOK_REJECTED') {
+      // Some providers never repeat what was answered 401: whoever rotates a secret must hear of it.
+      request.log.error({ err: thrown, channelId }, 'a webhook was rejected');
+    }
+    return sendError(reply, thrown);
+  }
+}
+
+async function handshake(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { reception, publicUrl }: WebhookRouteOptions,
+): Promise<FastifyReply> {
+  const { channelId } = params.parse(request.params);
+  try {
+    const { searchParams } = new URL(request.raw.url ?? '', publicUrl());
+    const challenge = reception.handshake(channelId, searchParams);
+    return reply.type('text/plain; charset=utf-8').header('x-content-type-options', 'nosniff').send(challenge);
+  } catch (thrown) {
+    return sendError(reply, thrown);
+  }
+}
+
+function webhookRequest(request: FastifyRequest, publicUrl: string): WebhookRequest {
+  const rawBody = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  return { url: new URL(request.raw.url ?? '', publicUrl), headers: request.headers, rawBody };
+}

@@ -1,0 +1,57 @@
+import { type Database, openDatabase } from './catalogue/database.js';
+import { type MediaCatalogue, SqlMediaCatalogue } from './catalogue/media-catalogue.js';
+import { migrate } from './catalogue/migrations/migrate.js';
+import { SqlWebhookInbox, type WebhookInbox } from './catalogue/webhook-inbox.js';
+import type { Config } from './config.js';
+import type { BlobStore } from './storage/blob-store.js';
+import { openBlobStore } from './storage/open-blob-store.js';
+import type { Logger } from './telemetry/logger.js';
+
+/** Everything that outlives the process. */
+export interface Stores {
+  readonly database: Database;
+  readonly catalogue: MediaCatalogue;
+  readonly inbox: WebhookInbox;
+  readonly blobs: BlobStore;
+  /** Resolves while all of them answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the database, brings its schema up to date, and opens the blob store. Rejects with what an operator can mend.
+ * @param given an open database to use in place of the configuration's; its owner closes it
+ */
+export async function openStores(config: Config, logger: Logger, given?: Database): Promise<Stores> {
+  const database = given ?? (await openDatabase({ url: config.database.url, logger }));
+  const closeDatabase = async () => {
+    if (!given) await database.close();
+  };
+  try {
+    await migrate(database);
+    const blobs = await openBlobStore(blobOptions(config));
+    return {
+      database,
+      catalogue: new SqlMediaCatalogue(database),
+      inbox: new SqlWebhookInbox(database),
+      blobs,
+      ping: async () => {
+        await Promise.all([database.ping(), blobs.ping()]);
+      },
+      close: async () => {
+        await blobs.close();
+        await closeDatabase();
+      },
+    };
+  } catch (thrown) {
+    await closeDatabase();
+    throw thrown;
+  }
+}
+
+function blobOptions({ storage }: Config): Parameters<typeof openBlobStore>[0] {
+  const { driver, root, s3 } = storage;
+  if (driver === 'fs' || s3 === null) return { driver: 'fs', root };
+  const { bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey } = s3;
+  return { driver, bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey };
+}
