@@ -73,7 +73,9 @@ async function startOver(stores: Stores, config: Config, logger: Logger): Promis
     logger,
   });
   const jobs = createJobs(config, directory, stores, logger);
-  const lookup = new MediaLookup({ channels: directory, catalogue: stores.catalogue, logger });
+  const { catalogue } = stores;
+  const { defaultMs: retentionMs } = config.retention;
+  const lookup = new MediaLookup({ channels: directory, catalogue, retentionMs, logger });
   const lazyMirror =
     config.mirror.mode === 'off'
       ? null

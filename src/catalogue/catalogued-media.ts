@@ -42,6 +42,13 @@ export interface Listing {
   readonly media: readonly Media[];
 }
 
+/** Of one recording. */
+export interface Recording {
+  readonly now: Date;
+  /** When media that is new to the catalogue is to be forgotten; null = when it is deleted. */
+  readonly retainedUntil: Date | null;
+}
+
 /** What may change together with a status; a key that is absent or undefined leaves its value. */
 export interface MediaPatch
   extends Partial<Pick<MediaDetails, 'kind' | 'mimeType' | 'sizeBytes' | 'sha256' | 'filename'>> {

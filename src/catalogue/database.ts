@@ -3,13 +3,15 @@ import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sq
 import type pg from 'pg';
 import type { Logger } from '../telemetry/logger.js';
 import { EmbeddedEngine } from './embedded-engine.js';
-import { embeddedPool, serverPool } from './postgres-pool.js';
+import { embeddedPool, patientServerPool, serverPool } from './postgres-pool.js';
 import type { Tables } from './tables.js';
 
 export interface Database {
   readonly kysely: Kysely<Tables>;
   /** `embedded` knows that it is alone: no other process works on the same rows. */
   readonly engine: 'embedded' | 'postgres';
+  /** For what takes longer than the work of every day, which a server is given 10 s for: migrations. */
+  unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result>;
   /** Rejects when the database does not answer. */
   ping(): Promise<void>;
   /** What a server does by itself and the embedded engine does not: removes dead rows and counts the living. */
@@ -35,25 +37,21 @@ const SERVER = /^postgres(ql)?:\/\//;
  * @throws Error for a URL of another kind, or a folder that another process has open
  */
 export async function openDatabase({ url, maxConnections = 10, logger }: DatabaseOptions): Promise<Database> {
-  if (SERVER.test(url)) return new PooledDatabase('postgres', serverPool(url, maxConnections, logger ?? null), null);
+  if (SERVER.test(url)) return new ServerDatabase(url, maxConnections, logger ?? null);
   if (!url.startsWith(EMBEDDED) || url === EMBEDDED)
     throw new Error('expected a database URL such as postgres://… or pglite:<folder>');
   const place = url.slice(EMBEDDED.length);
   const engine = await EmbeddedEngine.open(place === MEMORY ? null : resolve(place));
   if (place !== MEMORY)
     logger?.info('the embedded database keeps what it confirmed when its process dies, but not when the machine does');
-  return new PooledDatabase('embedded', embeddedPool(engine, logger ?? null), engine);
+  return new EmbeddedDatabase(engine, logger ?? null);
 }
 
-class PooledDatabase implements Database {
+class PooledDatabase {
   readonly kysely: Kysely<Tables>;
   readonly #pool: ClosablePool;
 
-  constructor(
-    readonly engine: Database['engine'],
-    pool: pg.Pool,
-    private readonly embedded: EmbeddedEngine | null,
-  ) {
+  constructor(pool: pg.Pool) {
     this.#pool = new ClosablePool(pool);
     this.kysely = new Kysely({ dialect: new PostgresDialect({ pool: this.#pool }) });
   }
@@ -62,13 +60,55 @@ class PooledDatabase implements Database {
     await sql`select 1`.execute(this.kysely);
   }
 
-  async maintain(): Promise<void> {
-    if (this.embedded) await sql`vacuum (analyze)`.execute(this.kysely);
-  }
-
   async close(): Promise<void> {
     await this.#pool.end();
-    await this.embedded?.close();
+  }
+}
+
+class ServerDatabase extends PooledDatabase implements Database {
+  readonly engine = 'postgres';
+
+  constructor(
+    private readonly url: string,
+    maxConnections: number,
+    private readonly logger: Logger | null,
+  ) {
+    super(serverPool(url, maxConnections, logger));
+  }
+
+  async unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
+    const patient = new PooledDatabase(patientServerPool(this.url, 1, this.logger));
+    try {
+      return await work(patient.kysely);
+    } finally {
+      await patient.close();
+    }
+  }
+
+  async maintain(): Promise<void> {}
+}
+
+class EmbeddedDatabase extends PooledDatabase implements Database {
+  readonly engine = 'embedded';
+
+  constructor(
+    private readonly embedded: EmbeddedEngine,
+    logger: Logger | null,
+  ) {
+    super(embeddedPool(embedded, logger));
+  }
+
+  unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
+    return work(this.kysely);
+  }
+
+  async maintain(): Promise<void> {
+    await sql`vacuum (analyze)`.execute(this.kysely);
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    await this.embedded.close();
   }
 }
 

@@ -10,6 +10,7 @@ import type {
   MediaPatch,
   MessageRecord,
   MirrorClaim,
+  Recording,
   StoredBytes,
 } from './catalogued-media.js';
 import type { Database } from './database.js';
@@ -41,7 +42,7 @@ export interface MediaCatalogue {
    * What providers listed. Repeating it changes nothing but the time of the listing. A known value is never overwritten
    * by null, nor a measured one by a claim. A status stays, but for a PENDING that nobody copies and that is now READY.
    */
-  recordListings(tenant: TenantId, listings: readonly Listing[], now: Date): Promise<void>;
+  recordListings(tenant: TenantId, listings: readonly Listing[], recording: Recording): Promise<void>;
   /**
    * What a webhook told, in the given order. Repeating it changes nothing. With `mirror`, what is told as READY is PENDING
    * and due to be copied, unless its bytes are here; what is told as PENDING becomes due when it is told as READY.
@@ -49,7 +50,7 @@ export interface MediaCatalogue {
   recordAnnouncement(
     tenant: TenantId,
     media: readonly Media[],
-    options: { readonly mirror: boolean; readonly now: Date },
+    options: Recording & { readonly mirror: boolean },
   ): Promise<CataloguedMedia[]>;
   /** Compare and set: null, and nothing changed, where the status is none of `from`. An end takes it off the queue. */
   transition(
@@ -169,14 +170,14 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     return found;
   }
 
-  async recordListings(tenant: TenantId, listings: readonly Listing[], now: Date): Promise<void> {
-    if (listings.length > 0) await listingsStatement(tenant, listings, now).execute(this.#db);
+  async recordListings(tenant: TenantId, listings: readonly Listing[], recording: Recording): Promise<void> {
+    if (listings.length > 0) await listingsStatement(tenant, listings, recording).execute(this.#db);
   }
 
   async recordAnnouncement(
     tenant: TenantId,
     media: readonly Media[],
-    options: { readonly mirror: boolean; readonly now: Date },
+    options: Recording & { readonly mirror: boolean },
   ): Promise<CataloguedMedia[]> {
     if (media.length === 0) return [];
     await announcementStatement(tenant, media, options).execute(this.#db);

@@ -1,10 +1,12 @@
 import type { Selectable } from 'kysely';
+import { earliest } from '../model/media.js';
 import type { CataloguedMedia, MediaPatch, StoredBytes } from './catalogued-media.js';
 import type { MediaTable } from './tables.js';
 
 export type MediaRow = Selectable<MediaTable>;
 
 export function toCataloguedMedia(row: MediaRow): CataloguedMedia {
+  const stored = toStored(row);
   return {
     id: row.id,
     tenant: row.tenant,
@@ -22,8 +24,8 @@ export function toCataloguedMedia(row: MediaRow): CataloguedMedia {
     caption: row.caption,
     createdAt: row.created_at,
     availableUntil: row.available_until,
-    expiresAt: row.expires_at,
-    stored: toStored(row),
+    expiresAt: stored ? row.expires_at : earliest(row.available_until, row.expires_at),
+    stored,
     announced: row.announced,
     failureReason: row.failure_reason,
     mirrored: row.mirror_state !== null,

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
 import type { Media } from '../model/media.js';
-import type { Listing } from './catalogued-media.js';
+import type { Listing, Recording } from './catalogued-media.js';
 import { storable } from './media-rows.js';
 
 interface Positioned {
@@ -14,7 +14,11 @@ interface Positioned {
  * One statement for all listings: the messages with the time of their listing, and their media. A media that is not in
  * its message's listing any more stays: providers forget, the catalogue does not.
  */
-export function listingsStatement(tenant: TenantId, listings: readonly Listing[], now: Date): RawBuilder<unknown> {
+export function listingsStatement(
+  tenant: TenantId,
+  listings: readonly Listing[],
+  { now, retainedUntil }: Recording,
+): RawBuilder<unknown> {
   // Each message once, in one order everywhere: two statements that want the same rows wait for each other, not both.
   const distinct = inOrder(new Map(listings.map((listing) => [formatMessageId(listing.key), listing])));
   const media = distinct.flatMap((listing) => listing.media.map((one, position) => ({ media: one, position })));
@@ -30,14 +34,14 @@ export function listingsStatement(tenant: TenantId, listings: readonly Listing[]
       on conflict (tenant, provider_message_id, channel_id) do update
       set listed_at = greatest(message_listings.listed_at, excluded.listed_at), media_count = excluded.media_count
     )
-    ${upsert(tenant, media, { announced: false, mirror: false, now })}`;
+    ${upsert(tenant, media, { announced: false, mirror: false, now, retainedUntil })}`;
 }
 
 /** `mirror`: what is announced as READY waits as PENDING until its bytes are here. */
 export function announcementStatement(
   tenant: TenantId,
   media: readonly Media[],
-  { mirror, now }: { mirror: boolean; now: Date },
+  { mirror, now, retainedUntil }: Recording & { readonly mirror: boolean },
 ): RawBuilder<unknown> {
   const seen = new Map<string, number>();
   const positioned = media.map((one) => {
@@ -46,19 +50,18 @@ export function announcementStatement(
     seen.set(message, position + 1);
     return { media: one, position };
   });
-  return upsert(tenant, positioned, { announced: true, mirror, now });
+  return upsert(tenant, positioned, { announced: true, mirror, now, retainedUntil });
 }
 
-interface UpsertOptions {
+interface UpsertOptions extends Recording {
   readonly announced: boolean;
   readonly mirror: boolean;
-  readonly now: Date;
 }
 
 function upsert(
   tenant: TenantId,
   all: readonly Positioned[],
-  { announced, mirror, now }: UpsertOptions,
+  { announced, mirror, now, retainedUntil }: UpsertOptions,
 ): RawBuilder<unknown> {
   const rows = inOrder(new Map(all.map((one) => [one.media.id, one])));
   const texts = (read: (media: Media) => string | null) =>
@@ -73,7 +76,7 @@ function upsert(
     )
     select
       ${tenant}, id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
-      size_bytes, sha256, filename, caption, created_at, available_until, expires_at, ${now}::timestamptz,
+      size_bytes, sha256, filename, caption, created_at, available_until, ${retainedUntil}::timestamptz, ${now}::timestamptz,
       ${now}::timestamptz, ${announced}::boolean,
       case when ${mirror}::boolean then 'PENDING' else told.status end,
       case when ${due} then 'due' end,
@@ -94,11 +97,10 @@ function upsert(
       ${texts((media) => media.caption)},
       ${times((media) => media.createdAt)},
       ${times((media) => media.availableUntil)},
-      ${times((media) => media.expiresAt)},
       ${texts((media) => media.status)}
     ) as told (
       id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
-      size_bytes, sha256, filename, caption, created_at, available_until, expires_at, status
+      size_bytes, sha256, filename, caption, created_at, available_until, status
     )
     on conflict (tenant, id) do update
     set (${COLUMNS}, updated_at) = row (${VALUES}, excluded.updated_at)

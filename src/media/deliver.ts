@@ -7,9 +7,10 @@ import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-di
 import type { CallOptions } from '../providers/provider-adapter.js';
 import { BlobNotFound, type BlobStore, BlobStoreError, mediaBlobKey } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
-import { asCatalogueFault } from './catalogue-fault.js';
+import { asCatalogueFault, inTime } from './catalogue-fault.js';
 import type { LazyMirror } from './lazy-mirror.js';
 import { safeFilename, withExtension } from './media-name.js';
+import { asOf } from './retention.js';
 import type { Disposition, MediaGrant } from './signed-url.js';
 import { openSniffed } from './sniffed-stream.js';
 
@@ -53,7 +54,7 @@ export class MediaDelivery {
     if (!parts || !channel) throw notFound();
     const known = await this.#find(channel, grant.mediaId);
     const opened = known
-      ? await this.#openKnown(channel, known, options)
+      ? await this.#openKnown(channel, asOf(known, new Date()), options)
       : await openSniffed(channel, { ...parts, downloadUrl: null }, options);
     return {
       body: opened.body,
@@ -67,7 +68,8 @@ export class MediaDelivery {
 
   async #find(channel: ConnectedChannel, id: string): Promise<CataloguedMedia | null> {
     try {
-      return (await this.options.catalogue.findByIds(channel.tenant, [id])).get(id) ?? null;
+      const found = await inTime(this.options.catalogue.findByIds(channel.tenant, [id]));
+      return found.get(id) ?? null;
     } catch (thrown) {
       throw asCatalogueFault(thrown);
     }

@@ -10,12 +10,12 @@ const YOUNG_MESSAGE_MS = 60 * 60 * 1000;
  * listing is fresh. An empty listing of a young message, and media that is still on its way to the provider, may change
  * any moment.
  */
-export function mayAnswerAlone(record: MessageRecord | null, now: number): boolean {
+export function mayAnswerAlone(record: MessageRecord | null, now: Date): boolean {
   if (!record) return false;
   const { media, announced, listedAt, firstSeenAt } = record;
   const unsettled = media.length === 0 || media.some(({ status, mirrored }) => status === 'PENDING' && !mirrored);
-  const listedMsAgo = listedAt === null ? Number.POSITIVE_INFINITY : now - listedAt.getTime();
+  const listedMsAgo = listedAt === null ? Number.POSITIVE_INFINITY : now.getTime() - listedAt.getTime();
   if (!unsettled) return announced || listedMsAgo < LISTING_MS;
-  const young = now - firstSeenAt.getTime() < YOUNG_MESSAGE_MS;
+  const young = now.getTime() - firstSeenAt.getTime() < YOUNG_MESSAGE_MS;
   return listedMsAgo < (young ? EMPTY_LISTING_MS : LISTING_MS);
 }

@@ -1,4 +1,4 @@
-import type { CataloguedMedia, MediaCatalogue, MessageRecord } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia, MediaCatalogue, MessageRecord, Recording } from '../catalogue/media-catalogue.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { toError } from '../model/errors.js';
 import { decodeMediaId, formatMessageId } from '../model/ids.js';
@@ -6,13 +6,16 @@ import { type Media, type MediaDetails, type MediaId, type MessageKey, UNKNOWN_D
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
 import type { Logger } from '../telemetry/logger.js';
-import { asCatalogueFault } from './catalogue-fault.js';
+import { asCatalogueFault, inTime } from './catalogue-fault.js';
 import { mayAnswerAlone } from './freshness.js';
 import { mediaOf } from './media-of.js';
+import { asOf, endOfRetention } from './retention.js';
 
 export interface MediaLookupOptions {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
+  /** `retention.default`; null = until deleted. */
+  readonly retentionMs: number | null;
   readonly logger: Logger;
 }
 
@@ -40,16 +43,16 @@ export class MediaLookup {
     options: CallOptions,
   ): Promise<Array<readonly Media[] | Error>> {
     const records = await this.#recordsOf(tenant, keys);
-    const now = Date.now();
+    const now = new Date();
     return this.#perChannel(tenant, keys, async (channel, ofChannel) => {
       const known = ofChannel.map((key) => records?.get(formatMessageId(key)) ?? null);
       if (!channel.adapter.listMedia) {
         if (records === null) throw asCatalogueFault(null);
-        return known.map(visibleMedia);
+        return known.map((record) => visibleMedia(record, now));
       }
       const unanswered = ofChannel.filter((_, index) => !mayAnswerAlone(known[index] ?? null, now));
       const listed = await this.#list(channel, unanswered, records, options);
-      return ofChannel.map((key, index) => listed.get(key) ?? visibleMedia(known[index] ?? null));
+      return ofChannel.map((key, index) => listed.get(key) ?? visibleMedia(known[index] ?? null, now));
     });
   }
 
@@ -73,11 +76,12 @@ export class MediaLookup {
     const unknown = parts.filter((part, index) => part && !known?.has(ids[index] ?? ''));
     const messages = new Map(unknown.filter((part) => part !== null).map((part) => [formatMessageId(part), part]));
     const listings = messages.size > 0 ? await this.byMessages(tenant, [...messages.values()], options) : [];
+    const now = new Date();
     const byMessage = new Map([...messages.keys()].map((message, index) => [message, listings[index] ?? []]));
     return ids.map((id, index) => {
       const part = parts[index];
       const catalogued = known?.get(id);
-      if (catalogued) return catalogued;
+      if (catalogued) return asOf(catalogued, now);
       const listing = part ? byMessage.get(formatMessageId(part)) : null;
       if (listing instanceof Error) return listing;
       return listing?.find((media) => media.id === id) ?? null;
@@ -88,7 +92,7 @@ export class MediaLookup {
   async byProviderMessageIds(tenant: TenantId, ids: readonly string[]): Promise<Array<readonly MessageKey[] | Error>> {
     const { catalogue, channels } = this.options;
     try {
-      const found = await catalogue.findKeysByProviderMessageIds(tenant, ids);
+      const found = await inTime(catalogue.findKeysByProviderMessageIds(tenant, ids));
       return ids.map((id) => (found.get(id) ?? []).filter(({ channelId }) => channels.find(tenant, channelId)));
     } catch (thrown) {
       return ids.map(() => asCatalogueFault(thrown));
@@ -128,6 +132,8 @@ export class MediaLookup {
       keys.map((key) => key.providerMessageId),
       options,
     );
+    const now = new Date();
+    const recording = { now, retainedUntil: endOfRetention(this.options.retentionMs, now) };
     const listings: Listing[] = [];
     const result = new Map<MessageKey, readonly Media[] | Error>();
     keys.forEach((key, index) => {
@@ -136,19 +142,19 @@ export class MediaLookup {
         result.set(key, answer);
         return;
       }
-      const media = answer.map((one) => mediaOf(channel, one));
+      const media = answer.map((one) => mediaOf(channel, one, recording.retainedUntil));
       listings.push({ key, media });
-      result.set(key, merged(media, records?.get(formatMessageId(key)) ?? null));
+      result.set(key, merged(media, records?.get(formatMessageId(key)) ?? null, now));
     });
-    if (records !== null && listings.length > 0) this.#record(channel.tenant, listings);
+    if (records !== null && listings.length > 0) this.#record(channel.tenant, listings, recording);
     return result;
   }
 
   // Private: nobody waits for it; the next query asks the provider again if it failed.
-  #record(tenant: TenantId, listings: readonly Listing[]): void {
+  #record(tenant: TenantId, listings: readonly Listing[], how: Recording): void {
     const { catalogue, logger } = this.options;
     const recording = catalogue
-      .recordListings(tenant, listings, new Date())
+      .recordListings(tenant, listings, how)
       .catch((err: unknown) => logger.warn({ err }, 'a listing could not be recorded'))
       .finally(() => this.#recording.delete(recording));
     this.#recording.add(recording);
@@ -163,7 +169,7 @@ export class MediaLookup {
   // Private: null while the catalogue is away.
   async #whileThere<Found>(ask: () => Promise<Found>): Promise<Found | null> {
     try {
-      return await ask();
+      return await inTime(ask());
     } catch (err) {
       this.options.logger.warn({ err }, 'the catalogue cannot be asked');
       return null;
@@ -208,19 +214,19 @@ async function askSafely<Answer>(
 }
 
 /** Deleted media is listed no more, although the provider may still list it. */
-function visibleMedia(record: MessageRecord | null): readonly Media[] {
-  return record?.media.filter(({ status }) => status !== 'DELETED') ?? [];
+function visibleMedia(record: MessageRecord | null, now: Date): readonly Media[] {
+  return record?.media.filter(({ status }) => status !== 'DELETED').map((media) => asOf(media, now)) ?? [];
 }
 
 /** What the provider lists, as far as the catalogue does not know better: what became of it, and what is stored here. */
-function merged(listed: readonly Media[], record: MessageRecord | null): readonly Media[] {
-  if (!record || record.media.length === 0) return listed;
+function merged(listed: readonly Media[], record: MessageRecord | null, now: Date): readonly Media[] {
+  if (!record || record.media.length === 0) return listed.map((media) => asOf(media, now));
   const known = new Map(record.media.map((media) => [media.id, media]));
   return listed.flatMap((media) => {
     const catalogued = known.get(media.id);
-    if (!catalogued) return [media];
+    if (!catalogued) return [asOf(media, now)];
     if (catalogued.status === 'DELETED') return [];
-    return [catalogued.status === 'PENDING' && !catalogued.announced ? media : catalogued];
+    return [asOf(catalogued.status === 'PENDING' && !catalogued.announced ? media : catalogued, now)];
   });
 }
 

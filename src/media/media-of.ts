@@ -1,5 +1,5 @@
 import { encodeMediaId } from '../model/ids.js';
-import type { Media, MediaId, MediaRef, ProviderMedia } from '../model/media.js';
+import { earliest, type Media, type MediaId, type MediaRef, type ProviderMedia } from '../model/media.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 
 /** Media of providers that put one into a message are named by the message: whoever tells of it, the id is the same. */
@@ -11,8 +11,8 @@ function mediaIdOf(
   return encodeMediaId({ channelId, providerMessageId, providerMediaId: several ? providerMediaId : null });
 }
 
-/** What an adapter or a webhook told, as media of that channel. */
-export function mediaOf(channel: ConnectedChannel, media: ProviderMedia): Media {
+/** What an adapter or a webhook told, as media of that channel; `retainedUntil` is when retention would end for it. */
+export function mediaOf(channel: ConnectedChannel, media: ProviderMedia, retainedUntil: Date | null): Media {
   // Field by field, because spreading an object of this size costs more than all the rest of a look-up.
   return {
     id: mediaIdOf(channel, media),
@@ -31,6 +31,6 @@ export function mediaOf(channel: ConnectedChannel, media: ProviderMedia): Media 
     caption: media.caption,
     createdAt: media.createdAt,
     availableUntil: media.availableUntil,
-    expiresAt: null,
+    expiresAt: earliest(media.availableUntil, retainedUntil),
   };
 }

@@ -8,6 +8,7 @@ import type { WebhookAnswer, WebhookEvent, WebhookReceiver, WebhookRequest } fro
 import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, reasonOf } from './backoff.js';
 import { mediaOf } from './media-of.js';
+import { endOfRetention } from './retention.js';
 
 export interface WebhookReceptionOptions {
   readonly channels: ChannelDirectory;
@@ -89,9 +90,9 @@ export class WebhookReception {
       return;
     }
     const mirror = mirrors && channel.adapter.openMedia !== undefined;
-    const expiresAt = retentionMs === null ? null : new Date(now.getTime() + retentionMs);
-    const media = event.media.map((one) => ({ ...mediaOf(channel, one), expiresAt }));
-    await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now });
+    const retainedUntil = endOfRetention(retentionMs, now);
+    const media = event.media.map((one) => mediaOf(channel, one, retainedUntil));
+    await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
     if (mirror) onAnnounced();
   }
 

@@ -62,7 +62,17 @@ export interface Media extends Omit<ProviderMedia, 'status'> {
   readonly tenant: TenantId;
   readonly channelId: ChannelId;
   readonly provider: ProviderName;
+  /**
+   * When the bytes stop being available. Stored here: the end of retention. Not stored: that or `availableUntil`,
+   * whichever comes first. null = no end is known.
+   */
   readonly expiresAt: Date | null;
+}
+
+/** The first of the times that are known. */
+export function earliest(...times: ReadonlyArray<Date | null>): Date | null {
+  const known = times.filter((time) => time !== null);
+  return known.length === 0 ? null : new Date(Math.min(...known.map((time) => time.getTime())));
 }
 
 export const UNKNOWN_DETAILS: MediaDetails = {

@@ -281,6 +281,15 @@ describeServer('a database server', (server) => {
     expect(ran.flat()).toEqual(['0001-catalogue']);
   });
 
+  test('a statement that gets no answer is given up after 10 s, unless it may take its time', async () => {
+    const database = await open();
+    const sleep = sql`select pg_sleep(11)`;
+    const unhurried = database.unhurried((kysely) => sleep.execute(kysely));
+    await expect(sleep.execute(database.kysely)).rejects.toThrow('Connection terminated');
+    await expect(database.ping()).resolves.toBeUndefined();
+    await expect(unhurried).resolves.toBeDefined();
+  }, 30_000);
+
   test('a connection that is lost while nobody asks is replaced by the next query', async () => {
     let noted: (line: string) => void = () => {};
     const warned = new Promise<string>((resolve) => {

@@ -20,10 +20,11 @@ describeEngines('the catalogue', (bed) => {
     return media;
   };
   const record = async (key: MessageKey) => (await catalogue().findByMessages(TENANT, [key])).get(formatMessageId(key));
-  const list = (media: readonly Media[], now = NOW, key = M1) =>
-    catalogue().recordListings(TENANT, [{ key, media }], now);
+  const list = (media: readonly Media[], now = NOW, key = M1, retainedUntil: Date | null = null) =>
+    catalogue().recordListings(TENANT, [{ key, media }], { now, retainedUntil });
+  const listUntil = (retainedUntil: Date, media: readonly Media[]) => list(media, NOW, M1, retainedUntil);
   const announce = (media: readonly Media[], mirror = false, now = NOW) =>
-    catalogue().recordAnnouncement(TENANT, media, { mirror, now });
+    catalogue().recordAnnouncement(TENANT, media, { mirror, now, retainedUntil: null });
 
   describe('finding', () => {
     test('what nobody told of is absent, and nothing costs nothing', async () => {
@@ -45,9 +46,9 @@ describeEngines('the catalogue', (bed) => {
         filename: 'Grüße 🌻 "{},\\.png',
         caption: '',
         availableUntil: plus(1),
-        expiresAt: plus(2),
+        expiresAt: plus(1),
       });
-      await list([media]);
+      await listUntil(plus(2), [media]);
       expect(await found(media.id)).toEqual({
         ...media,
         stored: null,
@@ -61,7 +62,7 @@ describeEngines('the catalogue', (bed) => {
     test('messages have their media in the order of the listing, and the time of it', async () => {
       const media = ['c', 'a', 'b'].map((name) => picture(name));
       await list(media);
-      await catalogue().recordListings(TENANT, [{ key: M2, media: [] }], plus(5));
+      await catalogue().recordListings(TENANT, [{ key: M2, media: [] }], { now: plus(5), retainedUntil: null });
       const records = await catalogue().findByMessages(TENANT, [M2, M1]);
       expect(records.size).toBe(2);
       expect(records.get('support:m1')?.media.map(({ providerMediaId }) => providerMediaId)).toEqual(['c', 'a', 'b']);
@@ -103,7 +104,7 @@ describeEngines('the catalogue', (bed) => {
       await catalogue().recordListings(
         'another',
         [{ key: M1, media: [{ ...mine, tenant: 'another', caption: 'x' }] }],
-        NOW,
+        { now: NOW, retainedUntil: null },
       );
       expect(await found(mine.id)).toMatchObject({ tenant: TENANT, caption: null });
     });
@@ -149,9 +150,17 @@ describeEngines('the catalogue', (bed) => {
 
     test('a retention is set once: asking again does not prolong it', async () => {
       await list([picture('a')]);
-      await list([picture('a', { expiresAt: plus(10) })]);
-      await list([picture('a', { expiresAt: plus(20) })]);
+      await listUntil(plus(10), [picture('a')]);
+      await listUntil(plus(20), [picture('a')]);
       expect(await found(picture('a').id)).toMatchObject({ expiresAt: plus(10) });
+    });
+
+    test('the end is the first of the two that are known; of stored bytes it is the end of retention', async () => {
+      const media = picture('a', { availableUntil: plus(5) });
+      await listUntil(plus(10), [media]);
+      expect(await found(media.id)).toMatchObject({ expiresAt: plus(5) });
+      await catalogue().markStored(TENANT, media.id, storedBytes(), {}, NOW);
+      expect(await found(media.id)).toMatchObject({ expiresAt: plus(10) });
     });
 
     test('a row in which nothing changes is not written', async () => {
@@ -172,14 +181,14 @@ describeEngines('the catalogue', (bed) => {
           { key: M1, media: [media, { ...media, caption: 'last' }] },
           { key: M1, media: [media, { ...media, caption: 'last' }] },
         ],
-        NOW,
+        { now: NOW, retainedUntil: null },
       );
       expect((await record(M1))?.media).toMatchObject([{ caption: 'last' }]);
       expect(await announce([media, media])).toHaveLength(2);
     });
 
     test('nothing to record', async () => {
-      await catalogue().recordListings(TENANT, [], NOW);
+      await catalogue().recordListings(TENANT, [], { now: NOW, retainedUntil: null });
       expect(await announce([])).toEqual([]);
     });
 
@@ -252,7 +261,7 @@ describeEngines('the catalogue', (bed) => {
             TENANT,
             // In both orders: neither may wait for the other's rows while holding its own.
             index % 3 === 0 ? media : [...media].reverse(),
-            { mirror: true, now: NOW },
+            { mirror: true, now: NOW, retainedUntil: null },
           ),
         ),
       );
@@ -353,12 +362,14 @@ describeEngines('the catalogue', (bed) => {
     });
 
     test('retention over, or nothing stored and the provider has it no more: EXPIRED, with what was stored', async () => {
-      const over = picture('over', { expiresAt: NOW });
+      const over = picture('over');
       const lost = picture('lost', { availableUntil: NOW });
-      const both = picture('both', { availableUntil: NOW, expiresAt: NOW });
+      const both = picture('both', { availableUntil: NOW });
       const kept = picture('kept', { availableUntil: NOW });
-      const later = picture('later', { availableUntil: plus(1), expiresAt: plus(1) });
-      await list([over, lost, both, kept, later]);
+      const later = picture('later', { availableUntil: plus(1) });
+      await listUntil(NOW, [over, both]);
+      await list([lost, kept]);
+      await listUntil(plus(1), [later]);
       for (const { id } of [over, kept]) await catalogue().markStored(TENANT, id, storedBytes(), {}, NOW);
       expect(await catalogue().countExpirable(NOW)).toBe(3);
       const expired = await catalogue().expireDue(NOW, 100);
@@ -372,9 +383,8 @@ describeEngines('the catalogue', (bed) => {
     });
 
     test('in portions, each media once, from two processes at once', async () => {
-      await list(
-        Array.from({ length: 50 }, (_, index) => picture(`p${index}`, { expiresAt: NOW, availableUntil: NOW })),
-      );
+      const media = Array.from({ length: 50 }, (_, index) => picture(`p${index}`, { availableUntil: NOW }));
+      await listUntil(NOW, media);
       const replicas = [bed.shared(), bed.replica()].map((database) => new SqlMediaCatalogue(database));
       const portions = await Promise.all(
         Array.from({ length: 10 }, (_, index) => (replicas[index % 2] ?? catalogue()).expireDue(NOW, 5)),

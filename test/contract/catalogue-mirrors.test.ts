@@ -13,7 +13,7 @@ describeEngines('the queue of copies', (bed) => {
     from.claimMirrors({ owner, now, limit, leaseMs: LEASE_MS });
   const announce = async (name: string, keys: Partial<Media> = {}, now = NOW): Promise<Media> => {
     const media = reportedMedia({ providerMessageId: name, ...keys });
-    await catalogue().recordAnnouncement(TENANT, [media], { mirror: true, now });
+    await catalogue().recordAnnouncement(TENANT, [media], { mirror: true, now, retainedUntil: null });
     return media;
   };
   const found = async ({ id }: Media) => (await catalogue().findByIds(TENANT, [id])).get(id);
@@ -39,7 +39,7 @@ describeEngines('the queue of copies', (bed) => {
 
   test('twenty claims at once never get the same', async () => {
     const media = Array.from({ length: 100 }, (_, index) => reportedMedia({ providerMessageId: `m${index}` }));
-    await catalogue().recordAnnouncement(TENANT, media, { mirror: true, now: NOW });
+    await catalogue().recordAnnouncement(TENANT, media, { mirror: true, now: NOW, retainedUntil: null });
     const replicas = [bed.shared(), bed.replica()].map((database) => new SqlMediaCatalogue(database));
     const claims = await Promise.all(
       Array.from({ length: 20 }, (_, index) => claim(`owner ${index}`, NOW, 7, replicas[index % 2])),

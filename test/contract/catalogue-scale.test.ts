@@ -115,12 +115,17 @@ describeEngines(`among ${ROWS} rows`, (bed) => {
             catalogue(of).recordListings(
               TENANT,
               keys.map((key) => ({ key, media: [reportedMedia(key)] })),
-              NOW,
+              { now: NOW, retainedUntil: null },
             ),
         ],
         recordAnnouncement: [
           20,
-          (of) => catalogue(of).recordAnnouncement(TENANT, [reportedMedia()], { mirror: true, now: NOW }),
+          (of) =>
+            catalogue(of).recordAnnouncement(TENANT, [reportedMedia()], {
+              mirror: true,
+              now: NOW,
+              retainedUntil: null,
+            }),
         ],
         transition: [5, (of) => catalogue(of).transition(TENANT, 'media-1', ['READY'], 'DELETED', {}, NOW)],
         claimMirrors: [60, (of) => catalogue(of).claimMirrors(LEASE)],

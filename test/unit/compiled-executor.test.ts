@@ -64,7 +64,11 @@ function context(): GraphQLContext {
   return {
     caller: { tenant: 'default', scopes: new Set(['media:read']) },
     requestId: 'r',
-    loaders: createLoaders(new MediaLookup({ channels: directory, catalogue, logger }), 'default', {}),
+    loaders: createLoaders(
+      new MediaLookup({ channels: directory, catalogue, retentionMs: null, logger }),
+      'default',
+      {},
+    ),
     channels: directory,
     urls: new UrlSigner({ keys, baseUrl: () => 'https://cdn.example.com', ttlMs: 3_600_000 }),
     now: Date.UTC(2026, 10, 21),

@@ -15,7 +15,11 @@ const LOCK_TABLE = 'mediagraph_migrations_lock';
  * @returns the names of the migrations that ran, in order
  * @throws Error when the database is of a newer version, or when a migration failed
  */
-export async function migrate({ kysely }: Pick<Database, 'kysely'>): Promise<readonly string[]> {
+export function migrate(database: Pick<Database, 'unhurried'>): Promise<readonly string[]> {
+  return database.unhurried(migrateOver);
+}
+
+async function migrateOver(kysely: Database['kysely']): Promise<readonly string[]> {
   const schema = await currentSchema(kysely);
   await refuseNewer(kysely, schema);
   const migrator = new Migrator({
