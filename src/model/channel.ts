@@ -15,6 +15,9 @@ export type ProviderName = (typeof PROVIDER_NAMES)[number];
 /** Who owns a channel and sees its media; `default` where authentication is off. */
 export type TenantId = string;
 
+/** UTF-8 bytes: what fits into the key of a blob together with the longest media id. */
+export const MAX_TENANT_BYTES = 350;
+
 /** Names a channel in message ids, webhook routes and the configuration; see {@link CHANNEL_ID_PATTERN}. */
 export type ChannelId = string;
 

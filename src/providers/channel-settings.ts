@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
-import { CHANNEL_ID_PATTERN } from '../model/channel.js';
+import { CHANNEL_ID_PATTERN, MAX_TENANT_BYTES } from '../model/channel.js';
 
 /** JavaScript rounds long integers: silently rounded, an account number would be another account's. */
 const exactNumber = z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
@@ -50,7 +50,11 @@ export const channelFields = {
   id: z
     .string()
     .regex(CHANNEL_ID_PATTERN, 'expected lower-case letters, digits and dashes, at most 63, not starting with a dash'),
-  tenant: text.default('default'),
+  tenant: text
+    .refine((value) => value.isWellFormed() && Buffer.byteLength(value) <= MAX_TENANT_BYTES, {
+      error: `expected a tenant of at most ${MAX_TENANT_BYTES} bytes of well-formed text`,
+    })
+    .default('default'),
   baseUrl,
 };
 

@@ -84,7 +84,7 @@ export class ProviderFaults {
   }
 
   notFound(asked: string): MediagraphError {
-    return this.error('MEDIA_NOT_FOUND', `the provider has no ${asked}`);
+    return this.error('MEDIA_NOT_FOUND', `expected ${asked}, but the provider says that there is none`);
   }
 
   /** Whatever a call threw, as an Error of ours; what is ours already gains the channel's names. */

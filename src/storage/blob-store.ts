@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import type { TenantId } from '../model/channel.js';
+import { MAX_TENANT_BYTES, type TenantId } from '../model/channel.js';
 import { MAX_MEDIA_ID_LENGTH } from '../model/ids.js';
 import type { MediaId } from '../model/media.js';
 
@@ -81,9 +81,6 @@ export class BlobStoreError extends Error {
     super(`expected the blob store to ${expected}, got ${got}`, options);
   }
 }
-
-/** UTF-8 bytes of a tenant that fit into a key together with the longest media id. */
-export const MAX_TENANT_BYTES = 350;
 
 /** S3's limit, in bytes ("Naming Amazon S3 objects"). */
 const MAX_KEY_LENGTH = 1_024;

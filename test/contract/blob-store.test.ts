@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { MAX_TENANT_BYTES } from '../../src/model/channel.js';
 import { MediagraphError } from '../../src/model/errors.js';
 import {
   type BlobKey,
@@ -14,7 +15,6 @@ import {
   type BlobStore,
   BlobStoreError,
   isBlobKey,
-  MAX_TENANT_BYTES,
   mediaBlobKey,
   parseMediaBlobKey,
 } from '../../src/storage/blob-store.js';

@@ -275,6 +275,10 @@ const FAULTS: Array<[Given, string[]]> = [
     ['delivery.allowedOrigins["acme.co"][0]: expected "*" or an origin such as https://app.example.com'],
   ],
   [{ delivery: { allowedOrigins: '*' } }, ['delivery.allowedOrigins: expected a list of origins, or one per tenant']],
+  [
+    { channels: [kirim({ tenant: 'ü'.repeat(176) })] },
+    ['channels[0].tenant: expected a tenant of at most 350 bytes of well-formed text'],
+  ],
   [{ mirror: { concurrency: 0 } }, ['mirror.concurrency: expected a whole number from 1 to 1000, got 0']],
   [{ upload: { maxBytes: 'lots' } }, [expect.stringMatching(/^upload\.maxBytes: expected a size .* got "lots"$/)]],
   [{ upload: { timeout: '60d' } }, [expect.stringContaining('upload.timeout: expected a duration')]],

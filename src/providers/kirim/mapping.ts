@@ -1,17 +1,8 @@
-import type { MediaDetails, MediaKind, ProviderMedia } from '../../model/media.js';
+import type { MediaDetails, ProviderMedia } from '../../model/media.js';
 import { kindOfMimeType, normalizeMimeType } from '../../model/mime-type.js';
 import type { MediaHeaders } from '../media-headers.js';
+import { kindOfMessageType } from '../webhook-media.js';
 import type { KirimMessage } from './wire.js';
-
-/** A message's type decides the kind (a PNG sent as a document is a document); names as in Meta's Cloud API. */
-const KIND_OF_TYPE: Readonly<Record<string, MediaKind>> = {
-  image: 'IMAGE',
-  video: 'VIDEO',
-  audio: 'AUDIO',
-  voice: 'AUDIO',
-  document: 'DOCUMENT',
-  sticker: 'STICKER',
-};
 
 /** A redirect is all that a listing tells: that there is one media, and where its bytes are for now. */
 export function kirimListedMedia(providerMessageId: string, downloadUrl: string): ProviderMedia {
@@ -35,7 +26,7 @@ export function kirimListedMedia(providerMessageId: string, downloadUrl: string)
 export function kirimDetails(message: KirimMessage | null, headers: MediaHeaders | null): MediaDetails {
   const mimeType = normalizeMimeType(message?.mime_type) ?? headers?.mimeType ?? null;
   return {
-    kind: KIND_OF_TYPE[message?.type ?? ''] ?? kindOfMimeType(mimeType),
+    kind: kindOfMessageType(message?.type) ?? kindOfMimeType(mimeType),
     mimeType,
     sizeBytes: headers?.sizeBytes ?? null,
     sha256: null,
