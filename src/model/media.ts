@@ -28,7 +28,8 @@ export interface MessageKey {
 
 /** What an adapter needs to find one media again at its provider. */
 export interface MediaRef {
-  readonly providerMessageId: string;
+  /** null: an upload that belongs to no message. */
+  readonly providerMessageId: string | null;
   /** What the provider calls the media; null where the message alone names it. */
   readonly providerMediaId: string | null;
   /** Where a listing said that the bytes are: a provider's word, only ever opened through the guarded agent. */
@@ -49,6 +50,7 @@ export interface MediaDetails {
 
 /** One attachment as an adapter reports it, in our words; everything in it passed the adapter's wire schema. */
 export interface ProviderMedia extends MediaRef, MediaDetails {
+  readonly providerMessageId: string;
   readonly status: Extract<MediaStatus, 'PENDING' | 'READY'>;
   readonly createdAt: Date | null;
   /** Until when the provider keeps the bytes; null = nobody said. Its links may end sooner. */
@@ -56,8 +58,9 @@ export interface ProviderMedia extends MediaRef, MediaDetails {
 }
 
 /** One attachment of one message, the same whatever the provider. */
-export interface Media extends Omit<ProviderMedia, 'status'> {
+export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId'> {
   readonly id: MediaId;
+  readonly providerMessageId: string | null;
   readonly status: MediaStatus;
   readonly tenant: TenantId;
   readonly channelId: ChannelId;

@@ -1,5 +1,6 @@
 import type { ProviderHttpClient } from '../net/provider-http-client.js';
 import type { SafeFetch } from '../net/safe-fetch.js';
+import type { Quota } from './quota.js';
 
 /** What every adapter is given besides its channel's settings. */
 export interface AdapterContext {
@@ -15,6 +16,8 @@ export interface AdapterContext {
    * the base URL, `path` is the whole address. @throws MediagraphError URL_NOT_ALLOWED
    */
   judgeRedirect(location: string, path: string): URL;
+  /** Counts what the provider allows few of. */
+  readonly quota: Quota;
   /** Cap of every download, bytes. */
   readonly maxDownloadBytes: number;
   /** Until the headers of a call, and of silence in a body. */

@@ -10,14 +10,15 @@ export interface ChannelCapabilities {
   readonly uploadMimeTypes: readonly string[];
 }
 
-/** Read off the adapter's methods. `maxBytes` binds where the provider takes no uploads and media stay here. */
+/** Read off the adapter's methods. `maxBytes`: what this server takes, whatever the provider does. */
 export function capabilitiesOf({ adapter, webhook }: ConnectedChannel, maxBytes: number): ChannelCapabilities {
+  const limits = [...(adapter.uploadLimits ?? [])];
   return {
     listsMedia: adapter.listMedia !== undefined,
     upload: adapter.uploadMedia ? 'BYTES' : adapter.uploadMediaFromUrl ? 'URL' : 'NONE',
     deletesAtProvider: adapter.deleteMedia !== undefined,
     receivesWebhooks: webhook !== null,
-    maxUploadBytes: adapter.uploadLimits?.maxBytes ?? maxBytes,
-    uploadMimeTypes: adapter.uploadLimits?.mimeTypes ?? [],
+    maxUploadBytes: limits.length > 0 ? Math.min(maxBytes, Math.max(...limits.map(([, bytes]) => bytes))) : maxBytes,
+    uploadMimeTypes: limits.map(([mimeType]) => mimeType),
   };
 }

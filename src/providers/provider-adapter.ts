@@ -38,20 +38,40 @@ export interface ProviderAdapter {
   describeMedia?(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>>;
   /** The bytes. Rejects MEDIA_NOT_FOUND where the provider has none (any more). */
   openMedia?(ref: MediaRef, options: CallOptions): Promise<ByteStream>;
-  /** What an upload to this provider may be; present where an upload method is. */
-  readonly uploadLimits?: UploadLimits;
-  /** Hands over bytes. Rejects PROVIDER_REJECTED, MEDIA_TOO_LARGE, CONTENT_TYPE_NOT_ALLOWED. */
-  uploadMedia?(source: ByteStream & { readonly filename: string }, options: CallOptions): Promise<ProviderMedia>;
-  /** Hands over a URL of ours that the provider fetches. Rejects like `uploadMedia`. */
-  uploadMediaFromUrl?(url: URL, mimeType: string, options: CallOptions): Promise<ProviderMedia>;
-  /** Deleting what is already gone is success. */
+  /** What an upload to this provider may be: the largest size in bytes by essence. Present where an upload method is. */
+  readonly uploadLimits?: ReadonlyMap<string, number>;
+  /**
+   * Hands over bytes that are within the limits; sent once, never repeated. The adapter ends `body`, whatever happens.
+   * Rejects PROVIDER_REJECTED, MEDIA_TOO_LARGE, CONTENT_TYPE_NOT_ALLOWED where the provider is stricter than it says.
+   */
+  uploadMedia?(source: UploadSource, options: CallOptions): Promise<UploadedMedia>;
+  /** Hands over a URL of ours that the provider fetches before it answers. Rejects like `uploadMedia`. */
+  uploadMediaFromUrl?(source: UploadLink, options: CallOptions): Promise<UploadedMedia>;
+  /**
+   * Deleting what is already gone is success. Rejects PROVIDER_REJECTED where the provider does not want to, now or ever:
+   * then nothing changed.
+   */
   deleteMedia?(ref: MediaRef, options: CallOptions): Promise<void>;
 }
 
-export interface UploadLimits {
-  readonly maxBytes: number;
-  /** Essences. */
-  readonly mimeTypes: readonly string[];
+/** Stored bytes on their way to a provider. */
+export interface UploadSource {
+  readonly body: Readable;
+  readonly sizeBytes: number;
+  /** Sniffed, with its parameters. */
+  readonly mimeType: string;
+  readonly filename: string;
+}
+
+export interface UploadLink {
+  /** Signed, and open for as long as the provider may take. */
+  readonly url: string;
+  readonly mimeType: string;
+}
+
+export interface UploadedMedia {
+  /** What the provider's send call takes. */
+  readonly providerMediaId: string;
 }
 
 /** A webhook as it came in: nothing about it is trusted before `verify`. */
