@@ -6,14 +6,16 @@ import type { GraphQLContext } from './graphql/context.js';
 import { createGraphQLServers, type GraphQLServers } from './graphql/graphql-server.js';
 import { createLoaders } from './graphql/loaders.js';
 import { createSubgraphSchema } from './graphql/schema.js';
-import { createJobs, type Jobs } from './jobs.js';
+import { createJobs, type Jobs, type UploadSource } from './jobs.js';
 import { MediaDelivery } from './media/deliver.js';
 import { LazyMirror } from './media/lazy-mirror.js';
 import { MediaLookup } from './media/lookup.js';
 import { type SigningKey, UrlSigner } from './media/signed-url.js';
 import { decodeMediaId } from './model/ids.js';
 import { OriginPools } from './net/origin-pools.js';
-import { type ConnectedProviders, connectChannels } from './providers/connect-channels.js';
+import { AddressPolicy } from './net/public-address.js';
+import { SafeFetch } from './net/safe-fetch.js';
+import { type ConnectedProviders, connectChannels, USER_AGENT } from './providers/connect-channels.js';
 import { ApiKeys, type Authenticate, openToAll } from './server/authenticate.js';
 import { registerDeliveryRoute } from './server/delivery-route.js';
 import { type OperationStart, registerGraphQLRoute } from './server/graphql-route.js';
@@ -62,7 +64,8 @@ export async function startApp({ config, logger = createLogger(config.log), data
 async function startOver(stores: Stores, config: Config, logger: Logger): Promise<App> {
   const state = { ready: false, url: '' };
   const pools = new OriginPools();
-  const providers = connectChannels(config, pools);
+  const providers = connectChannels(config, pools, stores.quotas);
+  const source = uploadSource(config);
   const { directory } = providers;
   const apiKeys = new ApiKeys(config.auth.apiKeys);
   const servers = await createGraphQLServers({
@@ -72,7 +75,12 @@ async function startOver(stores: Stores, config: Config, logger: Logger): Promis
     production: config.production,
     logger,
   });
-  const jobs = createJobs(config, directory, stores, logger);
+  const urls = new UrlSigner({
+    keys: await signingKeys(config, stores, logger),
+    baseUrl: () => config.delivery.baseUrl ?? config.server.publicUrl ?? state.url,
+    ttlMs: config.delivery.urlTtlMs,
+  });
+  const jobs = createJobs({ config, channels: directory, stores, urls, source, logger });
   const { catalogue } = stores;
   const { defaultMs: retentionMs } = config.retention;
   const lookup = new MediaLookup({ channels: directory, catalogue, retentionMs, logger });
@@ -90,11 +98,7 @@ async function startOver(stores: Stores, config: Config, logger: Logger): Promis
     lazyMirror,
     logger,
     servers,
-    urls: new UrlSigner({
-      keys: await signingKeys(config, stores, logger),
-      baseUrl: () => config.delivery.baseUrl ?? config.server.publicUrl ?? state.url,
-      ttlMs: config.delivery.urlTtlMs,
-    }),
+    urls,
     publicUrl: () => config.server.publicUrl ?? state.url,
     isReady: () => state.ready,
     authenticate: authenticator(config, apiKeys),
@@ -114,7 +118,7 @@ async function startOver(stores: Stores, config: Config, logger: Logger): Promis
       await drain(http, logger);
       await Promise.all([servers.compiled.stop(), servers.traced.stop()]);
       await Promise.all([jobs.stop(), lookup.settle(), lazyMirror?.stop()]);
-      await Promise.all([pools.close(), providers.close()]);
+      await Promise.all([pools.close(), providers.close(), source.fetch.close()]);
       await stores.close();
       logger.info('closed');
     },
@@ -151,6 +155,10 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
       caller,
       requestId,
       loaders: createLoaders(lookup, caller.tenant, { signal }),
+      lookup,
+      upload: jobs.upload,
+      deletion: jobs.deletion,
+      signal,
       channels: directory,
       urls,
       now: Date.now(),
@@ -166,6 +174,16 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
       allowedOrigins(config, directory.findForSignedLink(decodeMediaId(mediaId)?.channelId ?? '')?.tenant),
   });
   registerWebhookRoutes(http, { reception: jobs.reception, publicUrl });
+}
+
+/** The longest pause of a source within its bytes. */
+const SOURCE_SILENCE_MS = 15_000;
+
+function uploadSource({ network, upload: { timeoutMs } }: Config): UploadSource {
+  const policy = new AddressPolicy(network);
+  const silenceTimeoutMs = Math.min(SOURCE_SILENCE_MS, timeoutMs);
+  const fetch = new SafeFetch({ policy, headersTimeoutMs: timeoutMs, silenceTimeoutMs, userAgent: USER_AGENT });
+  return { fetch, policy };
 }
 
 function authenticator(config: Config, apiKeys: ApiKeys): Authenticate {

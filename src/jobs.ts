@@ -1,30 +1,56 @@
 import { randomUUID } from 'node:crypto';
 import type { CataloguedMedia } from './catalogue/media-catalogue.js';
 import type { InboxEvent } from './catalogue/webhook-inbox.js';
+import type { UploadJob } from './catalogue/uploads.js';
 import type { Config } from './config.js';
+import { MediaDeletion } from './media/delete.js';
 import { LEASE_MS, LeasedWorker } from './media/leased-worker.js';
 import { Mirror } from './media/mirror.js';
 import { WebhookReception } from './media/receive.js';
+import type { UrlSigner } from './media/signed-url.js';
 import { sweep } from './media/sweep.js';
+import { MediaUpload } from './media/upload.js';
+import type { AddressPolicy } from './net/public-address.js';
+import type { SafeFetch } from './net/safe-fetch.js';
 import type { ChannelDirectory } from './providers/channel-directory.js';
 import type { Stores } from './stores.js';
 import type { Logger } from './telemetry/logger.js';
 
 /** Webhook events are small and wait for nothing but the database. */
 const INBOX_CONCURRENCY = 4;
+/** Of those that another process left; a mutation does its own at once. */
+const UPLOAD_CONCURRENCY = 4;
 /** As `mediagraph sweep` has it by default. */
 const ORPHAN_GRACE_MS = 60 * 60 * 1000;
 
+export interface JobsOptions {
+  readonly config: Config;
+  readonly channels: ChannelDirectory;
+  readonly stores: Stores;
+  readonly urls: UrlSigner;
+  /** Fetches what callers want uploaded. */
+  readonly source: UploadSource;
+  readonly logger: Logger;
+}
+
+/** Guarded, by this policy. */
+export interface UploadSource {
+  readonly fetch: SafeFetch;
+  readonly policy: AddressPolicy;
+}
+
 export interface Jobs {
   readonly reception: WebhookReception;
+  readonly upload: MediaUpload;
+  readonly deletion: MediaDeletion;
   start(): Promise<void>;
   /** Hands back what is under way. */
   stop(): Promise<void>;
 }
 
-/** The work that goes on behind the entrances: webhook events, copies, the sweep. */
-export function createJobs(config: Config, channels: ChannelDirectory, stores: Stores, logger: Logger): Jobs {
-  const { catalogue, inbox, blobs, database } = stores;
+/** The work that goes on behind the entrances: webhook events, copies, uploads, deletions, the sweep. */
+export function createJobs({ config, channels, stores, urls, source, logger }: JobsOptions): Jobs {
+  const { catalogue, inbox, uploads, deletions, blobs, database } = stores;
   const owner = randomUUID();
   const mirror = new Mirror({ channels, catalogue, blobs, maxBytes: config.upload.maxBytes, logger });
   const mirrorWorker = new LeasedWorker<CataloguedMedia>({
@@ -59,10 +85,37 @@ export function createJobs(config: Config, channels: ChannelDirectory, stores: S
     },
     logger,
   });
+  const upload = new MediaUpload({
+    channels,
+    catalogue,
+    uploads,
+    blobs,
+    source: source.fetch,
+    policy: source.policy,
+    urls,
+    maxBytes: config.upload.maxBytes,
+    timeoutMs: config.upload.timeoutMs,
+    respondWithinMs: config.upload.respondWithinMs,
+    retentionMs: config.retention.defaultMs,
+    owner,
+    logger,
+  });
+  const uploadWorker = new LeasedWorker<UploadJob>({
+    name: 'upload',
+    concurrency: UPLOAD_CONCURRENCY,
+    work: (job, signal) => upload.resume(job, signal),
+    source: {
+      claim: (limit) => uploads.claim({ owner, now: new Date(), limit, leaseMs: LEASE_MS }),
+      renewLeases: () => uploads.renewLeases(owner, new Date(), LEASE_MS),
+      release: () => uploads.release(owner),
+    },
+    logger,
+  });
+  const deletion = new MediaDeletion({ channels, catalogue, deletions, blobs, logger });
   const sweeper = new Sweeper(
     config.retention.sweepIntervalMs,
     async (signal) => {
-      const report = await sweep({ catalogue, inbox, blobs, graceMs: ORPHAN_GRACE_MS, dryRun: false, signal });
+      const report = await sweep({ ...stores, deletion, graceMs: ORPHAN_GRACE_MS, dryRun: false, signal });
       await database.maintain();
       logger.debug({ ...report }, 'swept');
     },
@@ -70,15 +123,23 @@ export function createJobs(config: Config, channels: ChannelDirectory, stores: S
   );
   return {
     reception,
+    upload,
+    deletion,
     start: async () => {
       // Alone on its database, this process knows that whoever held a lease is dead.
-      if (database.engine === 'embedded') await Promise.all([catalogue.abandonLeases(), inbox.abandonLeases()]);
+      if (database.engine === 'embedded') {
+        const queues = [catalogue, inbox, uploads, deletions];
+        await Promise.all(queues.map((queue) => queue.abandonLeases()));
+      }
       inboxWorker.start();
       mirrorWorker.start();
+      uploadWorker.start();
       sweeper.start();
     },
     stop: async () => {
-      await Promise.all([inboxWorker.stop(), mirrorWorker.stop(), sweeper.stop()]);
+      // Before their leases are handed back.
+      await upload.stop();
+      await Promise.all([inboxWorker.stop(), mirrorWorker.stop(), uploadWorker.stop(), sweeper.stop()]);
     },
   };
 }

@@ -1,6 +1,9 @@
 import { type Database, openDatabase } from './catalogue/database.js';
+import { type Deletions, SqlDeletions } from './catalogue/deletions.js';
 import { type MediaCatalogue, SqlMediaCatalogue } from './catalogue/media-catalogue.js';
 import { migrate } from './catalogue/migrations/migrate.js';
+import { SqlQuotas } from './catalogue/quotas.js';
+import { SqlUploads, type Uploads } from './catalogue/uploads.js';
 import { SqlWebhookInbox, type WebhookInbox } from './catalogue/webhook-inbox.js';
 import type { Config } from './config.js';
 import type { BlobStore } from './storage/blob-store.js';
@@ -12,6 +15,9 @@ export interface Stores {
   readonly database: Database;
   readonly catalogue: MediaCatalogue;
   readonly inbox: WebhookInbox;
+  readonly uploads: Uploads;
+  readonly deletions: Deletions;
+  readonly quotas: SqlQuotas;
   readonly blobs: BlobStore;
   /** Resolves while all of them answer. */
   ping(): Promise<void>;
@@ -34,6 +40,9 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       database,
       catalogue: new SqlMediaCatalogue(database),
       inbox: new SqlWebhookInbox(database),
+      uploads: new SqlUploads(database),
+      deletions: new SqlDeletions(database),
+      quotas: new SqlQuotas(database),
       blobs,
       ping: async () => {
         await Promise.all([database.ping(), blobs.ping()]);

@@ -1,5 +1,6 @@
 import type { TenantId } from '../model/channel.js';
-import type { Media, MediaDetails, MediaId, MediaStatus, MessageKey } from '../model/media.js';
+import type { ErrorCode } from '../model/errors.js';
+import type { DeletionScope, Media, MediaDetails, MediaId, MediaStatus, MessageKey, MessageMedia } from '../model/media.js';
 
 /** Bytes that are here, as they were measured while they were written. */
 export interface StoredBytes {
@@ -18,7 +19,13 @@ export interface CataloguedMedia extends Omit<Media, 'status'> {
   readonly stored: StoredBytes | null;
   /** By a webhook; else it is known from a listing only. */
   readonly announced: boolean;
+  /** Through us, by a caller: its provider may know it by another name, or not at all. */
+  readonly uploaded: boolean;
   readonly failureReason: string | null;
+  /** Of an upload that failed. */
+  readonly failureCode: ErrorCode | null;
+  /** Of a deleted media. */
+  readonly deletionScope: DeletionScope | null;
   /** Whether its bytes are, or were, to be copied here by a job. */
   readonly mirrored: boolean;
   /** How often its copying was begun; of one that was just claimed, this time included. */
@@ -39,7 +46,7 @@ export interface MessageRecord {
 export interface Listing {
   readonly key: MessageKey;
   /** In the provider's order. */
-  readonly media: readonly Media[];
+  readonly media: readonly MessageMedia[];
 }
 
 /** Of one recording. */

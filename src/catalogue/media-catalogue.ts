@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
-import type { Media, MediaDetails, MediaId, MediaStatus, MessageKey } from '../model/media.js';
+import type { MediaDetails, MediaId, MediaStatus, MessageKey, MessageMedia } from '../model/media.js';
 import type {
   CatalogueCounts,
   CataloguedMedia,
@@ -28,7 +28,7 @@ type FoundDetails = Partial<Pick<MediaDetails, 'kind' | 'mimeType'>>;
  * has the status that the caller thought it had. Times are the caller's, never the database's.
  */
 export interface MediaCatalogue {
-  /** Rows of every status; ids without a row are absent. */
+  /** Rows of every status, but for tombstones that were swept; ids without a row are absent. */
   findByIds(tenant: TenantId, ids: readonly MediaId[]): Promise<ReadonlyMap<MediaId, CataloguedMedia>>;
   /** By `formatMessageId`; messages that nobody told of are absent. */
   findByMessages(tenant: TenantId, keys: readonly MessageKey[]): Promise<ReadonlyMap<string, MessageRecord>>;
@@ -49,7 +49,7 @@ export interface MediaCatalogue {
    */
   recordAnnouncement(
     tenant: TenantId,
-    media: readonly Media[],
+    media: readonly MessageMedia[],
     options: Recording & { readonly mirror: boolean },
   ): Promise<CataloguedMedia[]>;
   /** Compare and set: null, and nothing changed, where the status is none of `from`. An end takes it off the queue. */
@@ -128,7 +128,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
   async findByIds(tenant: TenantId, ids: readonly MediaId[]): Promise<ReadonlyMap<MediaId, CataloguedMedia>> {
     if (ids.length === 0) return new Map();
     const { rows } = await sql<MediaRow>`
-      select * from media where tenant = ${tenant} and id = any(${[...ids]}::text[])`.execute(this.#db);
+      select * from media where tenant = ${tenant} and id = any(${[...ids]}::text[]) and not buried`.execute(this.#db);
     return new Map(rows.map((row) => [row.id, toCataloguedMedia(row)]));
   }
 
@@ -176,7 +176,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
 
   async recordAnnouncement(
     tenant: TenantId,
-    media: readonly Media[],
+    media: readonly MessageMedia[],
     options: Recording & { readonly mirror: boolean },
   ): Promise<CataloguedMedia[]> {
     if (media.length === 0) return [];

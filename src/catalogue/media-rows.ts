@@ -27,7 +27,10 @@ export function toCataloguedMedia(row: MediaRow): CataloguedMedia {
     expiresAt: stored ? row.expires_at : earliest(row.available_until, row.expires_at),
     stored,
     announced: row.announced,
+    uploaded: row.uploaded,
     failureReason: row.failure_reason,
+    failureCode: row.failure_code,
+    deletionScope: row.deletion_scope,
     mirrored: row.mirror_state !== null,
     mirrorAttempts: row.mirror_attempts,
   };

@@ -1,12 +1,12 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
-import type { Media } from '../model/media.js';
+import type { MessageMedia } from '../model/media.js';
 import type { Listing, Recording } from './catalogued-media.js';
 import { storable } from './media-rows.js';
 
 interface Positioned {
-  readonly media: Media;
+  readonly media: MessageMedia;
   readonly position: number;
 }
 
@@ -40,7 +40,7 @@ export function listingsStatement(
 /** `mirror`: what is announced as READY waits as PENDING until its bytes are here. */
 export function announcementStatement(
   tenant: TenantId,
-  media: readonly Media[],
+  media: readonly MessageMedia[],
   { mirror, now, retainedUntil }: Recording & { readonly mirror: boolean },
 ): RawBuilder<unknown> {
   const seen = new Map<string, number>();
@@ -64,9 +64,9 @@ function upsert(
   { announced, mirror, now, retainedUntil }: UpsertOptions,
 ): RawBuilder<unknown> {
   const rows = inOrder(new Map(all.map((one) => [one.media.id, one])));
-  const texts = (read: (media: Media) => string | null) =>
+  const texts = (read: (media: MessageMedia) => string | null) =>
     sql`${rows.map(({ media }) => storable(read(media)))}::text[]`;
-  const times = (read: (media: Media) => Date | null) => sql`${rows.map(({ media }) => read(media))}::timestamptz[]`;
+  const times = (read: (media: MessageMedia) => Date | null) => sql`${rows.map(({ media }) => read(media))}::timestamptz[]`;
   const due = sql`${mirror} and told.status = 'READY'`;
   return sql`
     insert into media (

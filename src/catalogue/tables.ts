@@ -1,6 +1,7 @@
 import type { Generated } from 'kysely';
 import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
-import type { MediaId, MediaKind, MediaStatus } from '../model/media.js';
+import type { ErrorCode } from '../model/errors.js';
+import type { DeletionScope, MediaId, MediaKind, MediaStatus } from '../model/media.js';
 
 /** What the tables hold, as both engines answer it. The columns' meanings are in `migrations/`. */
 export interface Tables {
@@ -8,6 +9,9 @@ export interface Tables {
   message_listings: MessageListingsTable;
   webhook_events: WebhookEventsTable;
   signing_keys: SigningKeysTable;
+  uploads: UploadsTable;
+  upload_keys: UploadKeysTable;
+  quotas: QuotasTable;
 }
 
 export interface MediaTable {
@@ -15,7 +19,7 @@ export interface MediaTable {
   id: MediaId;
   channel_id: ChannelId;
   provider: ProviderName;
-  provider_message_id: string;
+  provider_message_id: string | null;
   position: number;
   provider_media_id: string | null;
   download_url: string | null;
@@ -42,6 +46,12 @@ export interface MediaTable {
   lease_owner: string | null;
   lease_until: Date | null;
   expires_at: Date | null;
+  uploaded: Generated<boolean>;
+  failure_code: Generated<ErrorCode | null>;
+  deletion_owner: Generated<string | null>;
+  deletion_until: Generated<Date | null>;
+  deletion_scope: Generated<DeletionScope | null>;
+  buried: Generated<boolean>;
 }
 
 interface MessageListingsTable {
@@ -73,4 +83,29 @@ interface SigningKeysTable {
   id: string;
   secret: string;
   created_at: Date;
+}
+
+interface UploadsTable {
+  tenant: TenantId;
+  media_id: MediaId;
+  source_url: string;
+  filename: string | null;
+  mime_type: string | null;
+  created_at: Date;
+  attempts: number;
+  lease_owner: string | null;
+  lease_until: Date | null;
+}
+
+interface UploadKeysTable {
+  tenant: TenantId;
+  key: string;
+  input_sha256: string;
+  media_id: MediaId;
+  created_at: Date;
+}
+
+interface QuotasTable {
+  name: string;
+  taken: Date[];
 }

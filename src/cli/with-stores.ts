@@ -1,6 +1,6 @@
 import { type Config, ConfigError, type ConfigSource, loadConfig } from '../config.js';
 import { openStores, type Stores } from '../stores.js';
-import { createLogger } from '../telemetry/logger.js';
+import { createLogger, type Logger } from '../telemetry/logger.js';
 import { EXIT_BAD_CONFIG, formatFaults } from './check-config.js';
 
 export interface StoresCommand extends ConfigSource {
@@ -11,7 +11,7 @@ export interface StoresCommand extends ConfigSource {
 /** Runs a command over the database and the blob store of a configuration. Resolves to the exit status. */
 export async function withStores(
   { stdout: _stdout, stderr, ...source }: StoresCommand,
-  run: (stores: Stores, config: Config) => Promise<void>,
+  run: (stores: Stores, config: Config, logger: Logger) => Promise<void>,
 ): Promise<number> {
   try {
     const config = await loadConfig(source);
@@ -19,7 +19,7 @@ export async function withStores(
     const logger = createLogger({ level: config.log.level, destination: { write: (line) => void stderr.write(line) } });
     const stores = await openStores(config, logger);
     try {
-      await run(stores, config);
+      await run(stores, config, logger);
     } finally {
       await stores.close();
     }

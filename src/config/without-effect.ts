@@ -6,8 +6,6 @@ const WITHOUT_EFFECT_YET = [
   'auth.jwt',
   'storage.s3.redirect',
   'delivery.purge',
-  'upload.timeout',
-  'upload.respondWithin',
   'limits.requestsPerMinute',
   'federation.authDirectives',
 ];

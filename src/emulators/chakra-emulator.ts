@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { EmulatorServer, splitPath } from './emulator-server.js';
 import type { Answer, EmulatorRequest } from './faults.js';
+import { readForm } from './multipart-form.js';
 import { type WhatsAppMedia, WhatsAppMediaStore } from './whatsapp-media-store.js';
 import { inboundMessage, WEBHOOK_HEADERS, type WebhookDelivery, type WhatsAppMessage } from './whatsapp-webhook.js';
 import { attachmentAnswer, graphErrorAnswer, metadataOf, unknownObject } from './whatsapp-wire.js';
@@ -7,6 +9,8 @@ import { attachmentAnswer, graphErrorAnswer, metadataOf, unknownObject } from '.
 export interface ChakraEmulatorOptions {
   /** The only access token that is let in. */
   readonly token: string;
+  /** In the path of uploads; without one there are none. */
+  readonly pluginId?: string;
   /** Milliseconds since the epoch; addresses die by it. */
   readonly now?: () => number;
 }
@@ -16,9 +20,22 @@ const ATTACHMENTS_VERSION = 'v22.0';
 const METADATA = /^\/v1\/whatsapp\/v\d+\.\d+\/media\/([^/]+)(\/show)?$/;
 const ATTACHMENTS = /^\/v1\/whatsapp\/v\d+\.\d+\/whatsapp_business\/attachments\/$/;
 
+const PUBLIC_MEDIA = '/chakra-public-media/';
+const TENANT = '8b1f6d0a-6c1e-4f0e-9d55-2f3a7c1b9e42';
+
+/** An upload, at an address that anyone may open. */
+export interface ChakraPublicMedia {
+  readonly url: string;
+  readonly filename: string;
+  readonly mimeType: string;
+  readonly bytes: Buffer;
+}
+
 /**
  * ChakraHQ's pass-through of Meta's media: metadata without the envelope that its other answers have, the bytes at an
- * address of its own origin or in one step at `/show`, all with the same Bearer. Source: Chakra's API reference, "Media -
+ * address of its own origin or in one step at `/show`, all with the same Bearer; and its own upload to a public address
+ * ("Upload Public Media"), which is on an origin of its own in earnest. Whether that one checks types or sizes is not
+ * published: it takes what it gets. Source: Chakra's API reference, "Media -
  * Upload & Manage". Its error bodies are not published; that an unknown id gives Meta's own, and the rest `_errors`, is our
  * deduction from "pass-through" and from "Response Format".
  */
@@ -28,10 +45,18 @@ export class ChakraEmulator extends EmulatorServer {
   fileSizeAsString = false;
 
   private readonly store: WhatsAppMediaStore;
+  private readonly published = new Map<string, ChakraPublicMedia>();
+  private readonly now: () => number;
 
   constructor(private readonly options: ChakraEmulatorOptions) {
     super();
-    this.store = new WhatsAppMediaStore(options.now ?? Date.now);
+    this.now = options.now ?? Date.now;
+    this.store = new WhatsAppMediaStore(this.now);
+  }
+
+  /** All uploads, oldest first. */
+  get publicMedia(): readonly ChakraPublicMedia[] {
+    return [...this.published.values()];
   }
 
   /** What a channel has as its `baseUrl`. */
@@ -60,9 +85,15 @@ export class ChakraEmulator extends EmulatorServer {
     return { body: inboundMessage(media, { url, ...message }, '106540352242922'), headers: WEBHOOK_HEADERS };
   }
 
-  protected answer(request: EmulatorRequest): Answer {
-    if (request.headers.authorization !== `Bearer ${this.options.token}`) return this.errorAnswer(401);
+  protected answer(request: EmulatorRequest, body: Buffer): Answer | Promise<Answer> {
     const { pathname, query } = splitPath(request.path);
+    const published = request.method === 'GET' ? this.published.get(pathname) : undefined;
+    if (published) return { status: 200, headers: { 'content-type': published.mimeType }, body: published.bytes };
+    if (request.headers.authorization !== `Bearer ${this.options.token}`) return this.errorAnswer(401);
+    const { pluginId } = this.options;
+    const isUpload = pathname === `/v1/ext/plugin/whatsapp/${pluginId}/upload-public-media`;
+    if (request.method === 'POST' && pluginId !== undefined && isUpload)
+      return this.upload(body, request.headers['content-type']);
     if (request.method !== 'GET') return this.errorAnswer(404);
     if (ATTACHMENTS.test(pathname)) {
       const media = this.store.open(query);
@@ -78,6 +109,21 @@ export class ChakraEmulator extends EmulatorServer {
 
   protected errorAnswer(status: number): Answer {
     return json(status, { _data: null, _meta: {}, _errors: [{ message: `The request failed with ${status}.` }] });
+  }
+
+  /** `<tenant>/<date>/<uuid>.<ext>`, as in the published example. */
+  private async upload(body: Buffer, contentType: string | undefined): Promise<Answer> {
+    const form = await readForm(body, contentType);
+    const file = form?.get('file');
+    if (file === undefined || typeof file === 'string') return this.errorAnswer(400);
+    const name = form?.get('filename');
+    const filename = typeof name === 'string' ? name : file.filename;
+    const extension = /\.([A-Za-z0-9]{1,8})$/.exec(filename)?.[1] ?? 'bin';
+    const date = new Date(this.now()).toISOString().slice(0, 10);
+    const path = `${PUBLIC_MEDIA}${TENANT}/${date}/${randomUUID()}.${extension}`;
+    const url = this.url + path;
+    this.published.set(path, { url, filename, mimeType: file.type, bytes: file.bytes });
+    return json(200, { _data: { publicMediaUrl: url }, _meta: {}, _errors: [] });
   }
 
   private mediaUrl(id: string): string {

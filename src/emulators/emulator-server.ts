@@ -62,8 +62,8 @@ export abstract class EmulatorServer {
     this.requestCount = 0;
   }
 
-  /** Carries one request out. */
-  protected abstract answer(request: EmulatorRequest): Answer;
+  /** Carries one request out, once its body is here whole; a body that broke off changes nothing. */
+  protected abstract answer(request: EmulatorRequest, body: Buffer): Answer | Promise<Answer>;
 
   /** An error as the provider words it. */
   protected abstract errorAnswer(status: number): Answer;
@@ -74,19 +74,23 @@ export abstract class EmulatorServer {
   }
 
   private handle(message: IncomingMessage, response: ServerResponse): void {
-    message.resume();
     const method = message.method ?? 'GET';
     const path = message.url ?? '/';
     const control = this.control(method, path);
     if (control) {
+      message.resume();
       send(response, control);
       return;
     }
     const request = { method, path, headers: message.headers, at: Date.now() };
     this.log(request);
     const fault = takeFault(this.faults, request) ?? this.fault;
-    if (this.latencyMs > 0) this.later(this.latencyMs, () => this.respond(request, response, fault));
-    else this.respond(request, response, fault);
+    if (fault?.kind === 'unread') return;
+    collect(message, (body) => {
+      const respond = () => this.respond({ request, body, response, fault });
+      if (this.latencyMs > 0) this.later(this.latencyMs, respond);
+      else respond();
+    });
   }
 
   private log(request: EmulatorRequest): void {
@@ -95,27 +99,29 @@ export abstract class EmulatorServer {
     this.requests.push(request);
   }
 
-  private respond(request: EmulatorRequest, response: ServerResponse, fault: Fault | null): void {
-    const answer = () => this.safeAnswer(request);
+  private respond({ request, body, response, fault }: Exchange): void {
+    const carryOut = (then: (answer: Answer) => void) => this.carryOut(request, body, then);
     if (fault === null) {
-      send(response, answer());
+      carryOut((answer) => send(response, answer));
       return;
     }
     sendFault(fault, response, {
-      answer,
+      carryOut,
       errorAnswer: (status) => this.errorAnswer(status),
       later: (ms, action) => this.later(ms, action),
     });
   }
 
   /** A mistake in an emulator shows in the answer instead of ending the process that runs it. */
-  private safeAnswer(request: EmulatorRequest): Answer {
+  private carryOut(request: EmulatorRequest, body: Buffer, then: (answer: Answer) => void): void {
+    let answer: Answer | Promise<Answer>;
     try {
-      return this.answer(request);
+      answer = this.answer(request, body);
     } catch (error) {
-      const body = `the emulator failed: ${error instanceof Error ? error.message : String(error)}`;
-      return { status: 500, headers: { 'content-type': 'text/plain' }, body };
+      answer = failed(error);
     }
+    if (answer instanceof Promise) answer.then(then, (error: unknown) => then(failed(error)));
+    else then(answer);
   }
 
   private later(ms: number, action: () => void): void {
@@ -125,6 +131,33 @@ export abstract class EmulatorServer {
     }, ms);
     this.timers.add(timer);
   }
+}
+
+interface Exchange {
+  readonly request: EmulatorRequest;
+  readonly body: Buffer;
+  readonly response: ServerResponse;
+  readonly fault: Fault | null;
+}
+
+const NO_BODY = Buffer.alloc(0);
+
+/** At once where there is no body to wait for; never for one that breaks off. */
+function collect(message: IncomingMessage, then: (body: Buffer) => void): void {
+  const { 'content-length': length, 'transfer-encoding': encoding } = message.headers;
+  if (length === undefined && encoding === undefined) {
+    message.resume();
+    then(NO_BODY);
+    return;
+  }
+  const chunks: Buffer[] = [];
+  message.on('data', (chunk: Buffer) => chunks.push(chunk));
+  message.once('end', () => then(Buffer.concat(chunks)));
+}
+
+function failed(error: unknown): Answer {
+  const body = `the emulator failed: ${error instanceof Error ? error.message : String(error)}`;
+  return { status: 500, headers: { 'content-type': 'text/plain' }, body };
 }
 
 /** The path without its query, and the query. */

@@ -38,8 +38,10 @@ export type Fault =
   /** 200 with a body of the wrong shape; `application/json` unless said otherwise. */
   | { readonly kind: 'body'; readonly body: Buffer | string; readonly contentType?: string }
   | { readonly kind: 'redirect'; readonly status: 301 | 302 | 303 | 307 | 308; readonly location: string }
-  /** Takes the request and never answers. */
+  /** Takes the request, with its body, and never answers. */
   | { readonly kind: 'hang' }
+  /** Takes the headers alone: nobody reads the body or answers. */
+  | { readonly kind: 'unread' }
   /** Ends the connection instead of answering. */
   | { readonly kind: 'reset' };
 
@@ -64,8 +66,8 @@ export function takeFault(rules: readonly FaultRule[], request: EmulatorRequest)
 
 /** What the emulator lends to a fault. */
 export interface FaultTools {
-  /** The answer that the request would have had; asking for it carries the request out. */
-  readonly answer: () => Answer;
+  /** Carries the request out, and hands on the answer that it would have had. */
+  readonly carryOut: (then: (answer: Answer) => void) => void;
   /** The provider's own error envelope. */
   readonly errorAnswer: (status: number) => Answer;
   /** Runs an action later, unless the emulator is closed before. */
@@ -75,17 +77,20 @@ export interface FaultTools {
 export function sendFault(fault: Fault, response: ServerResponse, tools: FaultTools): void {
   switch (fault.kind) {
     case 'delay':
-      tools.later(fault.ms, () => send(response, tools.answer()));
+      tools.later(fault.ms, () => tools.carryOut((answer) => send(response, answer)));
       break;
     case 'cut':
-      sendPart(response, tools.answer(), fault.afterBytes);
-      // Not destroy(): that would drop what has not left the process yet.
-      response.socket?.destroySoon();
+      tools.carryOut((answer) => {
+        sendPart(response, answer, fault.afterBytes);
+        // Not destroy(): that would drop what has not left the process yet.
+        response.socket?.destroySoon();
+      });
       break;
     case 'hang-in-body':
-      sendPart(response, tools.answer(), fault.afterBytes);
+      tools.carryOut((answer) => sendPart(response, answer, fault.afterBytes));
       break;
     case 'hang':
+    case 'unread':
       break;
     case 'reset':
       response.socket?.resetAndDestroy();

@@ -1,7 +1,9 @@
 import { EmulatorServer, splitPath } from './emulator-server.js';
 import type { Answer, EmulatorRequest } from './faults.js';
+import { readForm } from './multipart-form.js';
 import { WhatsAppLookasideEmulator } from './whatsapp-lookaside-emulator.js';
 import { type WhatsAppMedia, WhatsAppMediaStore } from './whatsapp-media-store.js';
+import { fileTypeRefusal, uploadLimitOf } from './whatsapp-upload-rules.js';
 import { inboundMessage, signedDelivery, type WebhookDelivery, type WhatsAppMessage } from './whatsapp-webhook.js';
 import { type GraphError, graphErrorAnswer, metadataOf, metaJson, unknownObject } from './whatsapp-wire.js';
 
@@ -17,8 +19,9 @@ export interface WhatsAppEmulatorOptions {
 }
 
 /**
- * Meta's Cloud API, reading only: metadata by id here, the bytes on {@link lookaside}, an origin of its own. Sources:
- * Meta's business messaging OpenAPI v23.0 and its page on media; status codes, headers and escaping as in answers that
+ * Meta's Cloud API: metadata by id, uploads and deletions here, the bytes on {@link lookaside}, an origin of its own. What
+ * an upload that is too large is answered with is not published: 413 is our deduction, and that Meta checks the sizes of
+ * the kinds at the upload already. Sources: Meta's business messaging OpenAPI v23.0 and its page on media; status codes, headers and escaping as in answers that
  * github.com/ignacio-chiazzo/ruby_whatsapp_sdk recorded in October 2024.
  */
 export class WhatsAppEmulator extends EmulatorServer {
@@ -31,6 +34,7 @@ export class WhatsAppEmulator extends EmulatorServer {
 
   private readonly store: WhatsAppMediaStore;
   private traces = 0;
+  private uploads = 0;
 
   constructor(private readonly options: WhatsAppEmulatorOptions) {
     super();
@@ -57,6 +61,11 @@ export class WhatsAppEmulator extends EmulatorServer {
     this.store.add(media);
   }
 
+  /** What Meta has for the business, oldest first. */
+  get media(): readonly WhatsAppMedia[] {
+    return this.store.all;
+  }
+
   /** After seven days: neither the id nor an address that was made before opens it any more. */
   expire(id: string): void {
     this.store.expire(id);
@@ -73,23 +82,56 @@ export class WhatsAppEmulator extends EmulatorServer {
     );
   }
 
-  protected answer(request: EmulatorRequest): Answer {
+  protected answer(request: EmulatorRequest, body: Buffer): Answer | Promise<Answer> {
     if (request.headers.authorization !== `Bearer ${this.options.token}`) return this.errorAnswer(401);
     const { pathname, query } = splitPath(request.path);
+    const number = /^\/v\d+\.\d+\/([^/]+)\/media$/.exec(pathname)?.[1];
+    if (request.method === 'POST') return this.upload(number ?? '', body, request.headers['content-type']);
     // The version is optional for look-ups by id.
     const id = /^(?:\/v\d+\.\d+)?\/([^/]+)$/.exec(pathname)?.[1] ?? '';
     const phoneNumberId = new URLSearchParams(query).get('phone_number_id') ?? this.options.phoneNumberId;
     const media = phoneNumberId === this.options.phoneNumberId ? this.store.find(id) : null;
+    if (request.method === 'DELETE') return this.delete(media);
     if (request.method !== 'GET' || !media) return this.error(400, unknownObject(id));
-    return {
-      status: 200,
-      headers: { 'content-type': 'application/json; charset=UTF-8', 'x-fb-request-id': this.nextTraceId() },
-      body: metaJson(metadataOf(media, this.mediaUrl(id), this)),
-    };
+    return this.success(metadataOf(media, this.mediaUrl(id), this));
   }
 
   protected errorAnswer(status: number): Answer {
     return this.error(status, ERRORS[status] ?? UNKNOWN_ERROR);
+  }
+
+  /** The part's own type is what counts, and `type` is not compared (Cloud API, "Upload media"). */
+  private async upload(number: string, body: Buffer, contentType: string | undefined): Promise<Answer> {
+    if (number !== this.options.phoneNumberId) return this.error(400, unknownObject(number, 'post'));
+    const form = await readForm(body, contentType);
+    const file = form?.get('file');
+    if (form?.get('messaging_product') !== 'whatsapp') return this.error(400, parameterError('messaging_product'));
+    if (file === undefined || typeof file === 'string') return this.error(400, parameterError('file'));
+    const limit = uploadLimitOf(file.type);
+    if (limit === null)
+      return this.error(400, { message: fileTypeRefusal(file.type), type: 'OAuthException', code: 100 });
+    if (file.bytes.length > limit)
+      return this.error(413, { message: '(#100) The file is too large', type: 'OAuthException', code: 100 });
+    this.uploads += 1;
+    const id = String(1_500_000_000_000_000 + this.uploads);
+    this.store.add({ id, bytes: file.bytes, mimeType: file.type, filename: file.filename });
+    return this.success({ id });
+  }
+
+  /** An id that is unknown is an invalid parameter, in a recorded answer of v20. */
+  private delete(media: WhatsAppMedia | null): Answer {
+    if (!media)
+      return this.error(400, { message: '(#100) Invalid post_id parameter', type: 'OAuthException', code: 100 });
+    this.store.expire(media.id);
+    return this.success({ success: true });
+  }
+
+  private success(body: object): Answer {
+    return {
+      status: 200,
+      headers: { 'content-type': 'application/json; charset=UTF-8', 'x-fb-request-id': this.nextTraceId() },
+      body: metaJson(body),
+    };
   }
 
   private mediaUrl(id: string): string {
@@ -104,6 +146,10 @@ export class WhatsAppEmulator extends EmulatorServer {
     this.traces += 1;
     return `ATf5-CLoxGyJe${String(this.traces).padStart(10, '0')}`;
   }
+}
+
+function parameterError(name: string): GraphError {
+  return { message: `(#100) The parameter ${name} is required.`, type: 'OAuthException', code: 100 };
 }
 
 const UNKNOWN_ERROR: GraphError = { message: 'An unknown error occurred', type: 'OAuthException', code: 1 };

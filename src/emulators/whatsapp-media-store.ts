@@ -8,6 +8,8 @@ export interface WhatsAppMedia {
   readonly mimeType: string;
   /** What the bytes are sent as, where that is not `mimeType`; null = nothing. */
   readonly contentType?: string | null;
+  /** Of an upload. */
+  readonly filename?: string;
 }
 
 /** "The URL is only valid for 5 minutes"; in recorded answers `ext` is the time of the answer and 300 seconds. */
@@ -35,6 +37,11 @@ export class WhatsAppMediaStore {
 
   find(id: string): WhatsAppMedia | null {
     return this.media.get(id) ?? null;
+  }
+
+  /** Everything that is there, oldest first. */
+  get all(): readonly WhatsAppMedia[] {
+    return [...this.media.values()];
   }
 
   /** A new address each time, as path and query. */

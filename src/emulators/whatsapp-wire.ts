@@ -51,10 +51,10 @@ export function graphErrorAnswer(
   };
 }
 
-/** "Unsupported get request": 400, not 404, for an id that is unknown, too old, or another number's. */
-export function unknownObject(id: string): GraphError {
+/** "Unsupported … request": 400, not 404, for an id that is unknown, too old, or another number's. */
+export function unknownObject(id: string, method: 'get' | 'post' = 'get'): GraphError {
   return {
-    message: `Unsupported get request. Object with ID '${id}' does not exist, cannot be loaded due to missing permissions, or does not support this operation. Please read the Graph API documentation at https://developers.facebook.com/docs/graph-api`,
+    message: `Unsupported ${method} request. Object with ID '${id}' does not exist, cannot be loaded due to missing permissions, or does not support this operation. Please read the Graph API documentation at https://developers.facebook.com/docs/graph-api`,
     type: 'GraphMethodException',
     code: 100,
     subcode: 33,

@@ -1,4 +1,7 @@
+import type { MediaDeletion } from '../media/delete.js';
+import type { MediaLookup } from '../media/lookup.js';
 import type { UrlSigner } from '../media/signed-url.js';
+import type { MediaUpload } from '../media/upload.js';
 import type { Caller, Scope } from '../model/caller.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
@@ -10,6 +13,11 @@ export interface GraphQLContext {
   readonly caller: Caller;
   readonly requestId: string;
   readonly loaders: MediaLoaders;
+  readonly lookup: MediaLookup;
+  readonly upload: MediaUpload;
+  readonly deletion: MediaDeletion;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
   readonly channels: ChannelDirectory;
   readonly urls: UrlSigner;
   /** Milliseconds; one clock reading for the whole operation, so that all its links agree. */

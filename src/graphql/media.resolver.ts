@@ -94,8 +94,12 @@ export class MediaResolver {
   }
 
   @FieldResolver(() => MessageType, { nullable: true })
-  message(@Root() media: Media, @Ctx() context: GraphQLContext): MessageSource {
-    return MessageSource.fromKey(media, context.messageIds);
+  message(
+    @Root() { channelId, providerMessageId }: Media,
+    @Ctx() context: GraphQLContext,
+  ): MessageSource | null {
+    if (providerMessageId === null) return null;
+    return MessageSource.fromKey({ channelId, providerMessageId }, context.messageIds);
   }
 }
 

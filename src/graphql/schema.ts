@@ -9,12 +9,13 @@ import { resolveEntities } from './entities.js';
 import { MediaResolver } from './media.resolver.js';
 import { MessageResolver } from './message.resolver.js';
 import type { MessageIds } from './message-source.js';
+import { MutationResolver } from './mutation.resolver.js';
 
 const LINK = `extend schema
   @link(url: "https://specs.apollo.dev/federation/v2.5", import: ["@key", "@shareable", "@tag", "@inaccessible"])
 `;
 
-const RESOLVERS = [MessageResolver, MediaResolver, ChannelResolver] as const;
+const RESOLVERS = [MessageResolver, MediaResolver, ChannelResolver, MutationResolver] as const;
 
 type SubgraphModule = Parameters<typeof buildSubgraphSchema>[0];
 

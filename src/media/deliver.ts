@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import { MediagraphError } from '../model/errors.js';
-import { decodeMediaId } from '../model/ids.js';
+import { type DecodedMediaId, decodeMediaId } from '../model/ids.js';
 import { isInlineSafe } from '../model/mime-type.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
@@ -55,7 +55,7 @@ export class MediaDelivery {
     const known = await this.#find(channel, grant.mediaId);
     const opened = known
       ? await this.#openKnown(channel, asOf(known, new Date()), options)
-      : await openSniffed(channel, { ...parts, downloadUrl: null }, options);
+      : await this.#openUnknown(channel, parts, options);
     return {
       body: opened.body,
       mimeType: opened.mimeType,
@@ -64,6 +64,12 @@ export class MediaDelivery {
       filename: nameFor(grant, opened.filename, opened.mimeType),
       disposition: isInlineSafe(opened.mimeType) ? grant.disposition : 'attachment',
     };
+  }
+
+  // Private: listed a moment ago, and not recorded yet.
+  #openUnknown(channel: ConnectedChannel, parts: DecodedMediaId, options: CallOptions): Promise<Opened> {
+    if ('uploadId' in parts) throw notFound();
+    return openSniffed(channel, { ...parts, downloadUrl: null }, options);
   }
 
   async #find(channel: ConnectedChannel, id: string): Promise<CataloguedMedia | null> {
@@ -82,13 +88,18 @@ export class MediaDelivery {
         throw new MediagraphError('MEDIA_GONE', 'this media is gone for good');
       case 'FAILED':
         throw notFound();
-      case 'PENDING':
+      case 'PENDING': {
+        // An upload that its provider is about to fetch.
+        const opened = media.stored && (await this.#openStored(media, media.stored, options));
+        if (opened) return opened;
         throw new MediagraphError('MEDIA_NOT_READY', 'the bytes of this media are not here yet', { retryable: true });
+      }
       case 'READY':
         if (media.stored) {
           const opened = await this.#openStored(media, media.stored, options);
           if (opened) return opened;
         }
+        if (media.uploaded) throw notFound();
         return this.options.lazyMirror
           ? this.options.lazyMirror.open(channel, media, options)
           : openSniffed(channel, media, options);

@@ -12,7 +12,8 @@ const YOUNG_MESSAGE_MS = 60 * 60 * 1000;
  */
 export function mayAnswerAlone(record: MessageRecord | null, now: Date): boolean {
   if (!record) return false;
-  const { media, announced, listedAt, firstSeenAt } = record;
+  const { announced, listedAt, firstSeenAt } = record;
+  const media = record.media.filter(({ uploaded }) => !uploaded);
   const unsettled = media.length === 0 || media.some(({ status, mirrored }) => status === 'PENDING' && !mirrored);
   const listedMsAgo = listedAt === null ? Number.POSITIVE_INFINITY : now.getTime() - listedAt.getTime();
   if (!unsettled) return announced || listedMsAgo < LISTING_MS;

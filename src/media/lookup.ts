@@ -1,8 +1,8 @@
 import type { CataloguedMedia, MediaCatalogue, MessageRecord, Recording } from '../catalogue/media-catalogue.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { toError } from '../model/errors.js';
-import { decodeMediaId, formatMessageId } from '../model/ids.js';
-import { type Media, type MediaDetails, type MediaId, type MessageKey, UNKNOWN_DETAILS } from '../model/media.js';
+import { type DecodedMediaId, decodeMediaId, formatMessageId, type MediaIdParts } from '../model/ids.js';
+import { type Media, type MediaDetails, type MediaId, type MessageKey, type MessageMedia, UNKNOWN_DETAILS } from '../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -24,7 +24,7 @@ type Records = ReadonlyMap<string, MessageRecord> | null;
 
 interface Listing {
   readonly key: MessageKey;
-  readonly media: readonly Media[];
+  readonly media: readonly MessageMedia[];
 }
 
 /** Which media a message has, and what is known of them. Answers are aligned with what was asked; an Error fails one. */
@@ -73,16 +73,18 @@ export class MediaLookup {
         ids.filter((_, index) => parts[index]),
       ),
     );
-    const unknown = parts.filter((part, index) => part && !known?.has(ids[index] ?? ''));
-    const messages = new Map(unknown.filter((part) => part !== null).map((part) => [formatMessageId(part), part]));
+    const unknown = parts.filter((part, index) => !known?.has(ids[index] ?? ''));
+    const messages = new Map(unknown.filter(isOfMessage).map((part) => [formatMessageId(part), part]));
     const listings = messages.size > 0 ? await this.byMessages(tenant, [...messages.values()], options) : [];
     const now = new Date();
     const byMessage = new Map([...messages.keys()].map((message, index) => [message, listings[index] ?? []]));
     return ids.map((id, index) => {
-      const part = parts[index];
+      const part = parts[index] ?? null;
       const catalogued = known?.get(id);
       if (catalogued) return asOf(catalogued, now);
-      const listing = part ? byMessage.get(formatMessageId(part)) : null;
+      // Of an upload, the catalogue alone knows.
+      if (known === null && part && !isOfMessage(part)) return asCatalogueFault(null);
+      const listing = isOfMessage(part) ? byMessage.get(formatMessageId(part)) : null;
       if (listing instanceof Error) return listing;
       return listing?.find((media) => media.id === id) ?? null;
     });
@@ -214,20 +216,29 @@ async function askSafely<Answer>(
 }
 
 /** Deleted media is listed no more, although the provider may still list it. */
-function visibleMedia(record: MessageRecord | null, now: Date): readonly Media[] {
+function visibleMedia(record: MessageRecord | null, now: Date): readonly CataloguedMedia[] {
   return record?.media.filter(({ status }) => status !== 'DELETED').map((media) => asOf(media, now)) ?? [];
 }
 
-/** What the provider lists, as far as the catalogue does not know better: what became of it, and what is stored here. */
+/**
+ * What the provider lists, as far as the catalogue does not know better: what became of it, and what is stored here.
+ * Then what was uploaded for the message, of which the provider knows nothing.
+ */
 function merged(listed: readonly Media[], record: MessageRecord | null, now: Date): readonly Media[] {
   if (!record || record.media.length === 0) return listed.map((media) => asOf(media, now));
   const known = new Map(record.media.map((media) => [media.id, media]));
-  return listed.flatMap((media) => {
+  const uploads = visibleMedia(record, now).filter(({ uploaded }) => uploaded);
+  const ofProvider = listed.flatMap((media) => {
     const catalogued = known.get(media.id);
     if (!catalogued) return [asOf(media, now)];
     if (catalogued.status === 'DELETED') return [];
     return [asOf(catalogued.status === 'PENDING' && !catalogued.announced ? media : catalogued, now)];
   });
+  return [...ofProvider, ...uploads];
+}
+
+function isOfMessage(parts: DecodedMediaId | null): parts is MediaIdParts {
+  return parts !== null && 'providerMessageId' in parts;
 }
 
 function isAnnounced(media: Media | CataloguedMedia): boolean {

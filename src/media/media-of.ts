@@ -1,18 +1,18 @@
 import { encodeMediaId } from '../model/ids.js';
-import { earliest, type Media, type MediaId, type MediaRef, type ProviderMedia } from '../model/media.js';
+import { earliest, type MediaId, type MessageMedia, type ProviderMedia } from '../model/media.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 
 /** Media of providers that put one into a message are named by the message: whoever tells of it, the id is the same. */
 function mediaIdOf(
   { id: channelId, adapter }: ConnectedChannel,
-  { providerMessageId, providerMediaId }: MediaRef,
+  { providerMessageId, providerMediaId }: ProviderMedia,
 ): MediaId {
   const several = adapter.mediaPerMessage === 'several';
   return encodeMediaId({ channelId, providerMessageId, providerMediaId: several ? providerMediaId : null });
 }
 
 /** What an adapter or a webhook told, as media of that channel; `retainedUntil` is when retention would end for it. */
-export function mediaOf(channel: ConnectedChannel, media: ProviderMedia, retainedUntil: Date | null): Media {
+export function mediaOf(channel: ConnectedChannel, media: ProviderMedia, retainedUntil: Date | null): MessageMedia {
   // Field by field, because spreading an object of this size costs more than all the rest of a look-up.
   return {
     id: mediaIdOf(channel, media),

@@ -2,10 +2,11 @@ import type { CataloguedMedia, MediaCatalogue, StoredBytes } from '../catalogue/
 import { MediagraphError } from '../model/errors.js';
 import { kindOfMimeType } from '../model/mime-type.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
-import { type BlobStore, mediaBlobKey } from '../storage/blob-store.js';
+import type { BlobStore } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, reasonOf } from './backoff.js';
 import { openSniffed } from './sniffed-stream.js';
+import { removeBytes, storeBytes } from './stored-bytes.js';
 
 export interface MirrorOptions {
   readonly channels: ChannelDirectory;
@@ -28,7 +29,9 @@ export class Mirror {
       const { stored, mimeType } = await this.#store(media, signal);
       const details = { mimeType, kind: media.kind ?? kindOfMimeType(mimeType) };
       const kept = await catalogue.finishMirror(media.tenant, media.id, owner, stored, details, new Date());
-      if (!kept) logger.warn({ media: media.id }, 'a copy was finished after its lease had ended');
+      if (kept) return;
+      logger.warn({ media: media.id }, 'a copy was finished after its lease, or its media, had ended');
+      await this.#discardUnlessWanted(media);
     } catch (thrown) {
       if (signal.aborted) return;
       await this.#giveUpOrRetry(media, owner, thrown);
@@ -39,19 +42,18 @@ export class Mirror {
     const { blobs, maxBytes } = this.options;
     const channel = this.#channelOf(media);
     const { body, mimeType, sizeBytes: announcedBytes } = await openSniffed(channel, media, { signal });
-    const key = mediaBlobKey(media.tenant, media.id);
-    const { sizeBytes, sha256 } = await blobs.put(key, body, { signal, maxBytes });
-    const fault = mismatch(media, announcedBytes, { sizeBytes, sha256 }, channel);
-    // READY only after the bytes can be read back.
-    const found = fault ? null : await blobs.stat(key);
-    if (fault || found?.sizeBytes !== sizeBytes) {
-      await blobs.delete(key);
-      throw (
-        fault ??
-        new MediagraphError('INTERNAL_SERVER_ERROR', 'the stored bytes could not be read back', { retryable: true })
-      );
-    }
-    return { stored: { sizeBytes, sha256, mimeType, at: new Date() }, mimeType };
+    const stored = await storeBytes(blobs, media, { body, mimeType }, { signal, maxBytes });
+    const fault = mismatch(media, announcedBytes, stored, channel);
+    if (!fault) return { stored, mimeType };
+    await removeBytes(blobs, media);
+    throw fault;
+  }
+
+  // Private: what another process goes on copying is that one's; what was deleted meanwhile nobody may have any more.
+  async #discardUnlessWanted({ tenant, id }: CataloguedMedia): Promise<void> {
+    const found = (await this.options.catalogue.findByIds(tenant, [id])).get(id);
+    const over = !found || found.status === 'DELETED' || found.status === 'EXPIRED';
+    if (over) await removeBytes(this.options.blobs, { tenant, id });
   }
 
   async #giveUpOrRetry(media: CataloguedMedia, owner: string, thrown: unknown): Promise<void> {

@@ -4,6 +4,8 @@ import { essenceOf, normalizeMimeType } from '../model/mime-type.js';
 
 /** As much as file-type wants to see of a file that it cannot read as a whole. */
 export const SNIFF_BYTES = 4_100;
+/** Where it is worth more to be sure: an office document says what it is some entries into its archive. */
+export const UPLOAD_SNIFF_BYTES = 65_536;
 
 /**
  * The type to serve bytes as, decided by the bytes: what they are if their signature tells, else text if they read as

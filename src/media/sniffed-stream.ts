@@ -1,9 +1,9 @@
-import { Readable } from 'node:stream';
 import { MediagraphError } from '../model/errors.js';
 import type { MediaRef } from '../model/media.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { ByteStream, CallOptions } from '../providers/provider-adapter.js';
 import { ProviderFaults } from '../providers/provider-call.js';
+import { peek } from './peek.js';
 import { SNIFF_BYTES, sniffMimeType } from './sniff.js';
 
 /** A provider's bytes whose first were looked at and are still in `body`. The caller drains or destroys `body`. */
@@ -37,29 +37,7 @@ export async function openSniffed(
   return { body, mimeType, sizeBytes, filename, lastModified };
 }
 
-// Private: a log-in or error page under a picture's name is no media at all.
-function contradicts(declared: string | null, mimeType: string): boolean {
+/** A log-in or error page under a picture's name is no media at all. */
+export function contradicts(declared: string | null, mimeType: string): boolean {
   return mimeType === 'text/html' && declared !== null && !/^(text\/|application\/(xhtml|xml))/.test(declared);
-}
-
-/** The first bytes of a stream, and the stream with them still in it. Destroying the latter ends the former. */
-async function peek(source: Readable, bytes: number): Promise<{ head: Buffer; body: Readable }> {
-  const iterator: AsyncIterator<Buffer> = source.iterator({ destroyOnReturn: false });
-  const chunks: Buffer[] = [];
-  let size = 0;
-  while (size < bytes) {
-    const next = await iterator.next();
-    if (next.done) break;
-    chunks.push(next.value);
-    size += next.value.length;
-  }
-  const head = Buffer.concat(chunks);
-  const body = Readable.from(resume(head, iterator), { objectMode: false });
-  body.once('close', () => source.destroy());
-  return { head: head.subarray(0, bytes), body };
-}
-
-async function* resume(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
-  if (head.length > 0) yield head;
-  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
 }

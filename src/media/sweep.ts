@@ -1,13 +1,22 @@
+import { randomUUID } from 'node:crypto';
+import type { Deletions } from '../catalogue/deletions.js';
 import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { Uploads } from '../catalogue/uploads.js';
 import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { TenantId } from '../model/channel.js';
 import type { MediaId } from '../model/media.js';
-import { type BlobKey, type BlobStore, mediaBlobKey, parseMediaBlobKey } from '../storage/blob-store.js';
+import { type BlobKey, type BlobStore, parseMediaBlobKey } from '../storage/blob-store.js';
+import type { MediaDeletion } from './delete.js';
+import { removeBytes } from './stored-bytes.js';
 
 export interface SweepOptions {
   readonly catalogue: MediaCatalogue;
   readonly inbox: WebhookInbox;
+  readonly uploads: Uploads;
+  readonly deletions: Deletions;
   readonly blobs: BlobStore;
+  /** Goes on with what a crash interrupted. */
+  readonly deletion: MediaDeletion;
   /** Blobs without a row that are younger than this may be about to get one. */
   readonly graceMs: number;
   /** Counts what there is to do, and does nothing. */
@@ -19,6 +28,10 @@ export interface SweepOptions {
 export interface SweepReport {
   /** Media whose time is over. */
   readonly expired: number;
+  /** Deletions that a crash interrupted. */
+  readonly deletionsFinished: number;
+  /** Tombstones of media that was deleted 30 days ago. */
+  readonly tombstones: number;
   /** Blobs that no media owns. */
   readonly orphans: number;
   /** Webhook events that were worked off so long ago that nobody repeats them. */
@@ -26,16 +39,50 @@ export interface SweepReport {
 }
 
 const BATCH = 500;
+const DAY_MS = 24 * 60 * 60 * 1000;
 /** Meta repeats a delivery for up to seven days; a replay later than this is told to be new. */
-const REMEMBERED_EVENTS_MS = 8 * 24 * 60 * 60 * 1000;
+const REMEMBERED_EVENTS_MS = 8 * DAY_MS;
+/** An idempotency key counts for one. */
+const REMEMBERED_KEYS_MS = 2 * DAY_MS;
+const TOMBSTONE_MS = 30 * DAY_MS;
+/** A deletion that was noted so long ago has lost its process between the status and the bytes. */
+const BYTES_LEFT_MS = 60_000;
+const DELETION_LEASE_MS = 60_000;
 
-/** Expires media, removes blobs that nothing owns, forgets events; safe to run anywhere, at any time, twice at once. */
+/** Finishes deletions, expires media, removes blobs that nothing owns, forgets events and tombstones; safe to run anywhere, at any time, twice at once. */
 export async function sweep(options: SweepOptions, now = new Date()): Promise<SweepReport> {
+  const deletionsFinished = await finishDeletions(options, now);
   const expired = await expireMedia(options, now);
   const orphans = await removeOrphans(options, now);
-  const before = new Date(now.getTime() - REMEMBERED_EVENTS_MS);
-  const forgottenEvents = options.dryRun ? 0 : await options.inbox.forget(before);
-  return { expired, orphans, forgottenEvents };
+  if (options.dryRun) return { expired, deletionsFinished, tombstones: 0, orphans, forgottenEvents: 0 };
+  const forgottenEvents = await options.inbox.forget(ago(now, REMEMBERED_EVENTS_MS));
+  const tombstones = await options.deletions.bury(ago(now, TOMBSTONE_MS));
+  await options.uploads.forgetKeys(ago(now, REMEMBERED_KEYS_MS));
+  return { expired, deletionsFinished, tombstones, orphans, forgottenEvents };
+}
+
+async function finishDeletions({ deletions, deletion, dryRun, signal }: SweepOptions, now: Date): Promise<number> {
+  if (dryRun) return deletions.countUnfinished(now, ago(now, BYTES_LEFT_MS));
+  let count = 0;
+  const owner = randomUUID();
+  for (;;) {
+    const interrupted = await deletions.claimInterrupted({ owner, now, leaseMs: DELETION_LEASE_MS }, 1);
+    for (const media of interrupted) await deletion.resume(media, owner, { signal });
+    count += interrupted.length;
+    signal?.throwIfAborted();
+    if (interrupted.length === 0) break;
+  }
+  for (;;) {
+    const left = await deletions.findBytesLeft(ago(now, BYTES_LEFT_MS), BATCH);
+    for (const media of left) await deletion.finish(media);
+    count += left.length;
+    signal?.throwIfAborted();
+    if (left.length < BATCH) return count;
+  }
+}
+
+function ago(now: Date, ms: number): Date {
+  return new Date(now.getTime() - ms);
 }
 
 async function expireMedia({ catalogue, blobs, dryRun, signal }: SweepOptions, now: Date): Promise<number> {
@@ -44,7 +91,7 @@ async function expireMedia({ catalogue, blobs, dryRun, signal }: SweepOptions, n
   for (;;) {
     signal?.throwIfAborted();
     const gone = await catalogue.expireDue(now, BATCH);
-    for (const { tenant, id } of gone) await blobs.delete(mediaBlobKey(tenant, id));
+    for (const media of gone) await removeBytes(blobs, media);
     count += gone.length;
     if (gone.length < BATCH) return count;
   }
@@ -56,7 +103,7 @@ async function removeOrphans(options: SweepOptions, now: Date): Promise<number> 
   let batch: Candidate[] = [];
   for await (const { key, modifiedAt } of blobs.keys('media/')) {
     signal?.throwIfAborted();
-    if (modifiedAt.getTime() > now.getTime() - graceMs) continue;
+    if (modifiedAt > ago(now, graceMs)) continue;
     const owner = parseMediaBlobKey(key);
     // What this version cannot have written may be a later version's: not ours to remove.
     if (owner) batch.push({ key, ...owner });

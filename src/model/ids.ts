@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { CHANNEL_ID_PATTERN } from './channel.js';
+import { CHANNEL_ID_PATTERN, type ChannelId } from './channel.js';
 import { MediagraphError } from './errors.js';
 import type { MediaId, MessageKey } from './media.js';
 
@@ -73,18 +74,30 @@ function badMessageId(came: string): MediagraphError {
   );
 }
 
-/** What a media id stands for: the same on every replica, with or without a catalogue. */
+/** What the id of a provider's media stands for: the same on every replica, with or without a catalogue. */
 export interface MediaIdParts extends MessageKey {
   /** null where the message alone names the media. */
   readonly providerMediaId: string | null;
 }
 
+export type DecodedMediaId = MediaIdParts | UploadIdParts;
+
+/** What the id of an upload stands for: which one it is, the catalogue alone knows. */
+export interface UploadIdParts {
+  readonly channelId: ChannelId;
+  /** 16 random bytes in hex. */
+  readonly uploadId: string;
+}
+
 /**
- * Version 1: base64url of `0x01, len(channelId), channelId, len(providerMessageId), providerMessageId, providerMediaId,
- * crc32 of all before`; a media id of zero bytes stands for null. The checksum is no secret: it catches ids that were
+ * Version 1, a provider's media: base64url of `0x01, len(channelId), channelId, len(providerMessageId), providerMessageId, providerMediaId,
+ * crc32 of all before`; a media id of zero bytes stands for null. Version 2, an upload: base64url of `0x02,
+ * len(channelId), channelId, 16 random bytes, crc32 of all before`. The checksum is no secret: it catches ids that were
  * mistyped or made up, and what a well-formed id may see is decided by its channel's tenant and the provider's listing.
  */
 const VERSION = 1;
+const UPLOAD_VERSION = 2;
+const UPLOAD_ID_BYTES = 16;
 const CHECKSUM_BYTES = 4;
 
 /** Parts must have passed {@link assertProviderMessageId} and the adapter's wire schema. */
@@ -103,12 +116,45 @@ export function encodeMediaId(parts: MediaIdParts): MediaId {
   return bytes.toString('base64url');
 }
 
-/** null for everything that {@link encodeMediaId} cannot have written: one spelling per media, nothing else passes. */
-export function decodeMediaId(id: string): MediaIdParts | null {
+/** Of a new upload to a channel; no two are the same. */
+export function createUploadId(channelId: ChannelId): MediaId {
+  return encodeUploadId({ channelId, uploadId: randomBytes(UPLOAD_ID_BYTES).toString('hex') });
+}
+
+function encodeUploadId({ channelId, uploadId }: UploadIdParts): MediaId {
+  const channel = Buffer.from(channelId, 'latin1');
+  const checked = Buffer.concat([Buffer.of(UPLOAD_VERSION, channel.length), channel, Buffer.from(uploadId, 'hex')]);
+  const checksum = Buffer.alloc(CHECKSUM_BYTES);
+  checksum.writeUInt32BE(crc32(checked));
+  return Buffer.concat([checked, checksum]).toString('base64url');
+}
+
+/**
+ * null for everything that {@link encodeMediaId} and {@link createUploadId} cannot have written: one spelling per media,
+ * nothing else passes.
+ */
+export function decodeMediaId(id: string): DecodedMediaId | null {
   if (id.length > MAX_MEDIA_ID_LENGTH || !/^[A-Za-z0-9_-]+$/.test(id)) return null;
   const bytes = Buffer.from(id, 'base64url');
   const end = bytes.length - CHECKSUM_BYTES;
-  if (end < 5 || bytes[0] !== VERSION || bytes.readUInt32BE(end) !== crc32(bytes.subarray(0, end))) return null;
+  if (end < 5 || bytes.readUInt32BE(end) !== crc32(bytes.subarray(0, end))) return null;
+  switch (bytes[0]) {
+    case VERSION:
+      return decodeProviderMedia(id, bytes, end);
+    case UPLOAD_VERSION:
+      return decodeUpload(id, bytes, end);
+    default:
+      return null;
+  }
+}
+
+function decodeUpload(id: string, bytes: Buffer, end: number): UploadIdParts | null {
+  const start = end - UPLOAD_ID_BYTES;
+  const parts = { channelId: bytes.toString('latin1', 2, start), uploadId: bytes.toString('hex', start, end) };
+  return CHANNEL_ID_PATTERN.test(parts.channelId) && encodeUploadId(parts) === id ? parts : null;
+}
+
+function decodeProviderMedia(id: string, bytes: Buffer, end: number): MediaIdParts | null {
   const channelEnd = 2 + (bytes[1] ?? 0);
   const messageEnd = channelEnd + 1 + (bytes[channelEnd] ?? 0);
   if (messageEnd > end) return null;

@@ -17,6 +17,9 @@ export type MediaKind = (typeof MEDIA_KINDS)[number];
 export const MEDIA_STATUSES = ['PENDING', 'READY', 'FAILED', 'DELETED', 'EXPIRED'] as const;
 export type MediaStatus = (typeof MEDIA_STATUSES)[number];
 
+/** Where a deleted media is gone: at the provider and here, or here alone since the provider has no deletion of it. */
+export type DeletionScope = 'PROVIDER' | 'LOCAL';
+
 /** Opaque to everyone but `model/ids.ts`. */
 export type MediaId = string;
 
@@ -60,6 +63,7 @@ export interface ProviderMedia extends MediaRef, MediaDetails {
 /** One attachment of one message, the same whatever the provider. */
 export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId'> {
   readonly id: MediaId;
+  /** null: an upload that belongs to no message. */
   readonly providerMessageId: string | null;
   readonly status: MediaStatus;
   readonly tenant: TenantId;
@@ -70,6 +74,11 @@ export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId
    * whichever comes first. null = no end is known.
    */
   readonly expiresAt: Date | null;
+}
+
+/** What a provider listed, or a webhook announced, as an attachment of a message. */
+export interface MessageMedia extends Media {
+  readonly providerMessageId: string;
 }
 
 /** The first of the times that are known. */

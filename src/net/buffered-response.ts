@@ -13,7 +13,8 @@ export interface BufferedResponse {
 const aborts = new AbortFanOut();
 
 interface Limits {
-  readonly timeoutMs: number;
+  /** null: the signal is all that ends the call. */
+  readonly timeoutMs: number | null;
   readonly maxBytes: number;
   readonly signal?: AbortSignal;
 }
@@ -42,14 +43,14 @@ class BufferingHandler implements Dispatcher.DispatchHandler {
   #headers: IncomingHttpHeaders = {};
   #receivedBytes = 0;
   #settled = false;
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: NodeJS.Timeout | null;
 
   constructor(
     private readonly limits: Limits,
     private readonly resolve: (response: BufferedResponse) => void,
     private readonly reject: (error: unknown) => void,
   ) {
-    this.#timer = setTimeout(this.#onTimeout, limits.timeoutMs);
+    this.#timer = limits.timeoutMs === null ? null : setTimeout(this.#onTimeout, limits.timeoutMs);
     if (limits.signal) aborts.add(limits.signal, this.#onAbort);
   }
 
@@ -94,7 +95,7 @@ class BufferingHandler implements Dispatcher.DispatchHandler {
   #settle(): boolean {
     if (this.#settled) return false;
     this.#settled = true;
-    clearTimeout(this.#timer);
+    if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.limits.signal) aborts.remove(this.limits.signal, this.#onAbort);
     return true;
   }

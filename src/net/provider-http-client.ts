@@ -13,6 +13,7 @@ import { type BufferedResponse, dispatchBuffered } from './buffered-response.js'
 import { NetError, toNetError } from './net-error.js';
 import type { OriginPools } from './origin-pools.js';
 import { retryAfterMs } from './retry-after.js';
+import { type RequestBody, sendBody } from './sent-body.js';
 import { Slots } from './slots.js';
 import { openStream, type StreamedResponse } from './streamed-response.js';
 
@@ -38,11 +39,22 @@ export interface ProviderHttpClientOptions {
 }
 
 export interface ProviderRequest {
-  readonly method: 'GET';
+  /** What may be repeated: RFC 9110 section 9.2.2. */
+  readonly method: 'GET' | 'DELETE';
   /** Path and query as the origin gets them: made by `pathOf` or passed by `pathWithin`. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** Attempts after the first, where the provider counts each; the policy's unless given. */
+  readonly retries?: number;
+}
+
+export interface ProviderPost {
+  readonly path: string;
+  readonly body: RequestBody;
+  readonly signal?: AbortSignal;
+  /** Of silence, where the provider has more to do than to answer; the policy's timeout unless given. */
+  readonly silenceMs?: number;
 }
 
 const DEFAULT_MAX_RESPONSE_BYTES = 2_000_000;
@@ -54,9 +66,10 @@ const HALF_OPEN_BACKOFF = { initialDelay: 1_000, maxDelay: 30_000 };
 /**
  * Calls one channel's API with its credentials. Redirects are answers like any other: read, never followed.
  *
- * Every call passes the channel's concurrency bound and circuit breaker, has one deadline for all its attempts, and is
- * repeated after a 429, a 5xx or a lost connection as long as the deadline allows, waiting as `Retry-After` says
- * (RFC 9110 section 10.2.3). Resolves on every final HTTP status; rejects a {@link NetError} or the signal's reason.
+ * Every call passes the channel's concurrency bound and circuit breaker. What may be repeated has one deadline for all its
+ * attempts, and is repeated after a 429, a 5xx or a lost connection as long as the deadline allows, waiting as
+ * `Retry-After` says (RFC 9110 section 10.2.3). Resolves on every final HTTP status; rejects a {@link NetError} or the
+ * signal's reason, and a POST also with what is wrong with its body.
  */
 export class ProviderHttpClient {
   readonly #base: URL;
@@ -102,26 +115,46 @@ export class ProviderHttpClient {
   /** A whole answer in memory, capped. */
   request(request: ProviderRequest): Promise<BufferedResponse> {
     const { maxResponseBytes: maxBytes = DEFAULT_MAX_RESPONSE_BYTES } = this.options;
-    return this.#attempt(request.signal, (timeoutMs) =>
+    return this.#attempt(request, (timeoutMs) =>
       dispatchBuffered(this.#pool, this.#dispatchOptions(request), { timeoutMs, maxBytes, signal: request.signal }),
     );
+  }
+
+  /**
+   * Sends a body once: never again, not even after a lost connection, since the provider may have taken it. Silence
+   * bounds the call and not its length, see {@link sendBody}. The body has ended when this settles.
+   */
+  async post({
+    path,
+    body,
+    signal,
+    silenceMs = this.options.policy.timeoutMs,
+  }: ProviderPost): Promise<BufferedResponse> {
+    const { headers, maxResponseBytes: maxBytes = DEFAULT_MAX_RESPONSE_BYTES } = this.options;
+    try {
+      return await this.#attempt({ signal, retries: 0 }, () =>
+        sendBody(this.#pool, { method: 'POST', path, headers }, body, { silenceMs, maxBytes, signal }),
+      );
+    } finally {
+      body.destroy();
+    }
   }
 
   /** Headers now, bytes as they come; the caller drains or destroys `body`. The deadline is that of the headers. */
   open(request: ProviderRequest & { readonly maxBytes: number }): Promise<StreamedResponse> {
     const { signal, maxBytes } = request;
     const silenceTimeoutMs = this.options.policy.timeoutMs;
-    return this.#attempt(signal, (timeoutMs) =>
+    return this.#attempt(request, (timeoutMs) =>
       openStream(this.#pool, this.#dispatchOptions(request), { timeoutMs, silenceTimeoutMs, maxBytes, signal }),
     );
   }
 
   // Private: the retry loop. Ours, because the wait must fit into what is left of the deadline and end with the caller.
   async #attempt<Response extends BufferedResponse | StreamedResponse>(
-    signal: AbortSignal | undefined,
+    { signal, retries = this.options.policy.retries }: Pick<ProviderRequest, 'signal' | 'retries'>,
     send: (timeoutMs: number) => Promise<Response>,
   ): Promise<Response> {
-    const { timeoutMs, retries } = this.options.policy;
+    const { timeoutMs } = this.options.policy;
     let deadline: number | undefined;
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted();

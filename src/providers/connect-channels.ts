@@ -7,6 +7,7 @@ import { judgeRedirect } from '../net/url-policy.js';
 import type { AdapterContext } from './adapter-context.js';
 import { ChannelDirectory } from './channel-directory.js';
 import type { ChannelSettings } from './channel-schema.js';
+import type { Quota } from './quota.js';
 import { createAdapter, createWebhook } from './registry.js';
 
 export interface ConnectOptions {
@@ -22,13 +23,13 @@ export interface ConnectedProviders {
   close(): Promise<void>;
 }
 
-const USER_AGENT = 'mediagraph (+https://www.npmjs.com/package/mediagraph)';
+export const USER_AGENT = 'mediagraph (+https://www.npmjs.com/package/mediagraph)';
 
 /** An adapter for every channel, each with its own credentials, bounds and address policy. Opens no connection yet. */
-export function connectChannels(options: ConnectOptions, pools: OriginPools): ConnectedProviders {
+export function connectChannels(options: ConnectOptions, pools: OriginPools, quota: Quota): ConnectedProviders {
   const fetches: SafeFetch[] = [];
   const connected = options.channels.map((channel) => {
-    const { context, safeFetch } = contextFor(channel, options, pools);
+    const { context, safeFetch } = contextFor(channel, options, pools, quota);
     fetches.push(safeFetch);
     const { id, tenant, provider } = channel;
     return { id, tenant, provider, adapter: createAdapter(channel, context), webhook: createWebhook(channel) };
@@ -45,6 +46,7 @@ function contextFor(
   channel: ChannelSettings,
   options: ConnectOptions,
   pools: OriginPools,
+  quota: Quota,
 ): { context: AdapterContext; safeFetch: SafeFetch } {
   const { baseUrl } = channel;
   const callPolicy = options.providers[channel.provider];
@@ -67,6 +69,7 @@ function contextFor(
       }),
     safeFetch,
     judgeRedirect: (location, path) => judgeRedirect(location, new URL(path, baseUrl), policy),
+    quota,
     maxDownloadBytes: options.upload.maxBytes,
     timeoutMs,
   };

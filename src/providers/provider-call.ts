@@ -128,6 +128,16 @@ export class ProviderFaults {
     }
   }
 
+  /**
+   * Like `ofThrown`, for a deletion: whatever the provider's reason was, nothing changed and it may be asked again, which
+   * the caller has to do since nothing is queued.
+   */
+  ofDeletion(thrown: unknown, asked: string): Error {
+    const error = this.ofThrown(thrown, asked);
+    if (!(error instanceof MediagraphError) || error.details.retryable !== undefined) return error;
+    return this.error(error.code, error.message, { ...error.details, retryable: true }, error.cause);
+  }
+
   /** Like `ofThrown`, for bytes: too many of them are the media's fault, not the protocol's. */
   ofDownload(thrown: unknown, asked: string): Error {
     if (!(thrown instanceof NetError) || thrown.code !== 'RESPONSE_TOO_LARGE') return this.ofThrown(thrown, asked);

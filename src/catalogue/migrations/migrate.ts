@@ -2,9 +2,13 @@ import { type Migration, Migrator, sql } from 'kysely';
 import { toError } from '../../model/errors.js';
 import type { Database } from '../database.js';
 import { catalogue } from './0001-catalogue.js';
+import { uploadsAndDeletions } from './0002-uploads-and-deletions.js';
 
 /** In the order of their names, for ever: one that was released is never changed, and new ones come last. */
-const MIGRATIONS: Readonly<Record<string, Migration>> = { '0001-catalogue': catalogue };
+const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '0001-catalogue': catalogue,
+  '0002-uploads-and-deletions': uploadsAndDeletions,
+};
 
 const TABLE = 'mediagraph_migrations';
 const LOCK_TABLE = 'mediagraph_migrations_lock';

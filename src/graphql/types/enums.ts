@@ -33,6 +33,8 @@ export const MediaDisposition = { INLINE: 'INLINE', ATTACHMENT: 'ATTACHMENT' } a
 
 export const MediaUploadMode = { BYTES: 'BYTES', URL: 'URL', NONE: 'NONE' } as const;
 
+export const MediaDeletionScope = { PROVIDER: 'PROVIDER', LOCAL: 'LOCAL' } as const;
+
 registerEnumType(MediaProvider, {
   name: 'MediaProvider',
   description: 'A messaging service whose media this subgraph unifies.',
@@ -55,6 +57,14 @@ registerEnumType(MediaStatus, {
 registerEnumType(MediaDisposition, {
   name: 'MediaDisposition',
   description: 'Whether a browser shows the file or saves it. Types that could run script are saved in any case.',
+});
+registerEnumType(MediaDeletionScope, {
+  name: 'MediaDeletionScope',
+  description: 'Where a deleted media is gone.',
+  valuesConfig: {
+    PROVIDER: { description: 'At the provider and here.' },
+    LOCAL: { description: 'Here: bytes, thumbnails, links; and nothing lists it. The provider has no deletion of it.' },
+  },
 });
 registerEnumType(MediaUploadMode, {
   name: 'MediaUploadMode',

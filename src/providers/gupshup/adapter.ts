@@ -1,23 +1,44 @@
+import { LRUCache } from 'lru-cache';
 import type { MediaDetails, MediaRef } from '../../model/media.js';
+import { essenceOf } from '../../model/mime-type.js';
+import type { BufferedResponse } from '../../net/buffered-response.js';
+import { multipartBody } from '../../net/multipart.js';
+import type { ProviderHttpClient } from '../../net/provider-http-client.js';
 import type { SafeFetchRequest, SafeFetchResponse } from '../../net/safe-fetch.js';
 import type { AdapterContext } from '../adapter-context.js';
 import { isEnvelopeOrPage, readRefusal } from '../bytes-answer.js';
 import { toByteStream } from '../media-url.js';
-import type { ByteStream, CallOptions, ProviderAdapter } from '../provider-adapter.js';
+import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../meta-media.js';
+import type { ByteStream, CallOptions, ProviderAdapter, UploadedMedia, UploadLink } from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
 import { LookupBudget, type LookupVerdict } from './lookup-budget.js';
 import { gupshupDetails } from './mapping.js';
 import type { GupshupChannel } from './settings.js';
-import { quotaWaitMs } from './wire.js';
+import { deletionVerdict, gupshupUpload, quotaWaitMs } from './wire.js';
+
+/** Of the Partner API's accepted types, the one that WhatsApp's own list of kinds leaves out; it counts as audio. */
+const UPLOAD_LIMITS: ReadonlyMap<string, number> = new Map([...WHATSAPP_UPLOAD_LIMITS, ['audio/opus', 16_000_000]]);
+/** By the provider's own reckoning; one call too many, and the app is blocked. */
+const DELETIONS = { limit: 10, windowMs: 60 * 60 * 1000 };
+const REMEMBERED_DELETIONS = 50_000;
+/** How many times longer than for an answer the provider may be silent while it fetches our URL and passes it to Meta. */
+const FETCHES_LONGER = 12;
 
 /**
- * Gupshup's Partner API, inbound: a webhook names an address on the provider's file manager, which lives for seven days
- * and is public to whoever knows it. There is no listing and no metadata. Sources: docs.gupshup.io, media;
- * partner-docs.gupshup.io, media-management.
+ * Gupshup's Partner API. Inbound, a webhook names an address on the provider's file manager, which lives for seven days
+ * and is public to whoever knows it; there is no listing and no metadata. Outbound, it fetches what a URL names, and gives
+ * it a media id of Meta's; by such an id a media can be deleted, ten an hour. Sources: docs.gupshup.io, media;
+ * partner-docs.gupshup.io, media-management, post_partner-app-appid-media, delete_partner-app-appid-media-mediaid.
  */
 export class GupshupAdapter implements ProviderAdapter {
   readonly provider = 'gupshup';
   readonly mediaPerMessage = 'one';
+  readonly uploadLimits = UPLOAD_LIMITS;
+  readonly #appId: string;
+  readonly #http: ProviderHttpClient;
+  readonly #mediaPath: string;
+  /** Ids that are gone for good: to delete one again would cost one of few calls. */
+  readonly #deleted = new LRUCache<string, true>({ max: REMEMBERED_DELETIONS });
   readonly #faults: ProviderFaults;
   readonly #lookups: LookupBudget;
 
@@ -27,7 +48,11 @@ export class GupshupAdapter implements ProviderAdapter {
     private readonly context: AdapterContext,
     private readonly now: () => number = Date.now,
   ) {
-    // The file manager's refusals have a message and no code.
+    const { credentials, options } = channel;
+    this.#appId = options.appId;
+    this.#http = context.createHttpClient({ [credentials.header]: credentials.token });
+    this.#mediaPath = this.#http.pathOf('partner', 'app', options.appId, 'media');
+    // The provider's refusals have a message and no code.
     this.#faults = new ProviderFaults(channel, () => ({}));
     this.#lookups = new LookupBudget(now);
   }
@@ -55,6 +80,55 @@ export class GupshupAdapter implements ProviderAdapter {
     } catch (thrown) {
       throw this.#faults.ofDownload(thrown, asked);
     }
+  }
+
+  /** The provider answers once it has fetched the URL, so that may take as long as twelve answers. */
+  async uploadMediaFromUrl({ url, mimeType }: UploadLink, { signal }: CallOptions): Promise<UploadedMedia> {
+    const asked = 'the upload of a media';
+    try {
+      const body = multipartBody({ file: url, file_type: essenceOf(mimeType) });
+      const silenceMs = this.context.timeoutMs * FETCHES_LONGER;
+      const response = await this.#http.post({ path: this.#mediaPath, body, silenceMs, signal });
+      if (response.statusCode !== 200) throw this.#uploadRefusal(response, asked);
+      return { providerMediaId: this.#faults.parse(response, gupshupUpload, asked).mediaId };
+    } catch (thrown) {
+      throw this.#faults.ofThrown(thrown, asked);
+    }
+  }
+
+  /**
+   * Rejects PROVIDER_RATE_LIMITED, without a call where ten were made in an hour. What has no media id (webhooks of
+   * version 2 tell none) is known to the provider by no name that could be deleted.
+   */
+  async deleteMedia({ providerMediaId }: MediaRef, { signal }: CallOptions): Promise<void> {
+    const asked = 'the deletion of a media';
+    if (providerMediaId === null || !isMediaId(providerMediaId) || this.#deleted.has(providerMediaId)) return;
+    try {
+      signal?.throwIfAborted();
+      const taken = await this.context.quota.take(
+        `gupshup-deletions:${this.#appId}`,
+        DELETIONS.limit,
+        DELETIONS.windowMs,
+      );
+      if (taken !== null) throw this.#deletionLimited(taken.retryAfterMs);
+      const path = `${this.#mediaPath}/${encodeURIComponent(providerMediaId)}`;
+      const response = await this.#http.request({ method: 'DELETE', path, retries: 0, signal });
+      const verdict = deletionVerdict(response);
+      if (verdict === 'blocked') throw this.#deletionLimited(quotaWaitMs(response, this.now()), response.statusCode);
+      if (verdict === 'refused') throw this.#faults.ofStatus(response, asked);
+      this.#deleted.set(providerMediaId, true);
+    } catch (thrown) {
+      throw this.#faults.ofDeletion(thrown, asked);
+    }
+  }
+
+  #uploadRefusal(response: BufferedResponse, asked: string): Error {
+    const details = { upstreamStatus: response.statusCode };
+    if (response.statusCode === 413)
+      return this.#faults.error('MEDIA_TOO_LARGE', 'the media is larger than the provider takes', details);
+    if (isFileTypeRefusal(response))
+      return this.#faults.error('CONTENT_TYPE_NOT_ALLOWED', 'the provider does not take media of this type', details);
+    return this.#faults.ofStatus(response, asked);
   }
 
   async #open({ downloadUrl }: MediaRef, request: SafeFetchRequest, asked: string): Promise<ByteStream> {
@@ -103,8 +177,20 @@ export class GupshupAdapter implements ProviderAdapter {
     return this.#faults.error('MEDIA_NOT_FOUND', message, { ...status, retryable: false });
   }
 
+  #deletionLimited(retryAfterMs: number, upstreamStatus?: number): Error {
+    return this.#rateLimited(
+      "the provider's limit of deletions leaves no room for this one",
+      retryAfterMs,
+      upstreamStatus,
+    );
+  }
+
   #limited(retryAfterMs: number, upstreamStatus?: number): Error {
     const message = "the provider's limit of failed media look-ups leaves no room for this one";
+    return this.#rateLimited(message, retryAfterMs, upstreamStatus);
+  }
+
+  #rateLimited(message: string, retryAfterMs: number, upstreamStatus?: number): Error {
     const status = upstreamStatus === undefined ? {} : { upstreamStatus };
     return this.#faults.error('PROVIDER_RATE_LIMITED', message, { ...status, retryable: true, retryAfterMs });
   }

@@ -1,5 +1,7 @@
+import { z } from 'zod';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import { retryAfterMs } from '../../net/retry-after.js';
+import { isMediaId } from '../meta-media.js';
 
 /** "Cooldown 1 hour" (partner-docs.gupshup.io, media-management). */
 const LOCK_OUT_MS = 60 * 60 * 1000;
@@ -17,4 +19,19 @@ export function quotaWaitMs(response: BufferedResponse, nowMs: number): number {
   const epochMs = Number(digits) * (digits.length === 10 ? 1000 : 1);
   const waitMs = epochMs > nowMs ? epochMs - nowMs : retryAfterMs(response.headers['retry-after'], nowMs);
   return waitMs !== null && waitMs <= LONGEST_WAIT_MS ? waitMs : LOCK_OUT_MS;
+}
+
+/** `{"mediaId":"1852559851913765","status":"success"}` (partner-docs.gupshup.io, post_partner-app-appid-media). */
+export const gupshupUpload = z.object({ mediaId: z.string().refine(isMediaId) });
+
+/**
+ * What an answer to a deletion means: `gone` also for a media that was never there, which is the documented "Failed to
+ * delete media" with 400, there being no 404; `blocked` for 429, and for 400 with "temporarily blocked … due to previous
+ * errors". Source: partner-docs.gupshup.io, delete_partner-app-appid-media-mediaid.
+ */
+export function deletionVerdict({ statusCode, body }: BufferedResponse): 'gone' | 'blocked' | 'refused' {
+  const told = body.toString('utf8');
+  if (statusCode === 429 || (statusCode === 400 && /temporarily blocked/i.test(told))) return 'blocked';
+  if (statusCode === 200) return /"status"\s*:\s*"success"/.test(told) ? 'gone' : 'refused';
+  return statusCode === 400 && /failed to delete media/i.test(told) ? 'gone' : 'refused';
 }

@@ -52,7 +52,7 @@ export class KirimAdapter implements ProviderAdapter {
       refs,
       async (ref) => {
         const [message, headers] = await Promise.allSettled([
-          this.#message(ref.providerMessageId, asked, options),
+          this.#message(this.#messageIdOf(ref, asked), asked, options),
           probeMediaUrl(
             ref.downloadUrl ?? (await this.#mustLocate(ref, asked, options)),
             this.context.safeFetch,
@@ -103,9 +103,15 @@ export class KirimAdapter implements ProviderAdapter {
   }
 
   async #mustLocate(ref: MediaRef, asked: string, options: CallOptions): Promise<string> {
-    const location = await this.#locate(ref.providerMessageId, asked, options);
+    const location = await this.#locate(this.#messageIdOf(ref, asked), asked, options);
     if (location === null) throw this.#faults.notFound(asked);
     return location;
+  }
+
+  // Private: nothing here has another name than its message's.
+  #messageIdOf({ providerMessageId }: MediaRef, asked: string): string {
+    if (providerMessageId === null) throw this.#faults.notFound(asked);
+    return providerMessageId;
   }
 
   // Private: judged here already, so that a listing never calls READY what delivery would refuse to open.

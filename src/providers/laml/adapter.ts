@@ -1,3 +1,4 @@
+import { MediagraphError } from '../../model/errors.js';
 import type { MediaRef, ProviderMedia } from '../../model/media.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
@@ -9,7 +10,7 @@ import { ProviderFaults, settleEach } from '../provider-call.js';
 import { lamlListedMedia } from './mapping.js';
 import { PropagationWait } from './propagation.js';
 import type { LamlChannel } from './settings.js';
-import { type LamlMedia, type LamlMediaPage, lamlMediaPage, readLamlFault } from './wire.js';
+import { type LamlMedia, type LamlMediaPage, lamlMediaPage, MESSAGE_IN_PROGRESS, readLamlFault } from './wire.js';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** A message has ten media at most; a provider that names more pages than this has lost count. */
@@ -67,8 +68,8 @@ export class LamlAdapter implements ProviderAdapter {
     const { providerMessageId, providerMediaId, downloadUrl } = ref;
     try {
       if (downloadUrl !== null) return await this.#openTold(downloadUrl, asked, options);
-      if (providerMediaId === null) throw this.#faults.notFound(asked);
-      const path = `${this.#pathOf(providerMessageId)}/Media/${encodeURIComponent(providerMediaId)}`;
+      if (providerMessageId === null || providerMediaId === null) throw this.#faults.notFound(asked);
+      const path = this.#mediaPathOf(providerMessageId, providerMediaId);
       const stream = await this.#propagation.settle(path, () => this.#open(path, asked, options), options.signal);
       if (stream === null) throw this.#faults.notFound(asked);
       return stream;
@@ -77,8 +78,74 @@ export class LamlAdapter implements ProviderAdapter {
     }
   }
 
+  /**
+   * Rejects PROVIDER_REJECTED while the message is being sent. Where a webhook's address is all that is known of a media,
+   * its last part may be no SID: then the media counts as gone once the address is empty.
+   */
+  async deleteMedia(ref: MediaRef, options: CallOptions): Promise<void> {
+    const asked = 'the deletion of a media';
+    const { providerMessageId, providerMediaId, downloadUrl } = ref;
+    if (providerMessageId === null || providerMediaId === null) return;
+    try {
+      const wasThere = await this.#delete(providerMessageId, providerMediaId, asked, options);
+      if (!wasThere && downloadUrl !== null && (await this.#isOpen(ref, options)))
+        await this.#deleteOnly(providerMessageId, asked, options);
+    } catch (thrown) {
+      throw this.#faults.ofDeletion(thrown, asked);
+    }
+  }
+
   #pathOf(messageId: string): string {
     return `${this.#messagesPath}/${encodeURIComponent(messageId)}`;
+  }
+
+  // Private: without an extension; Twilio answers that with the bytes.
+  #mediaPathOf(messageId: string, mediaId: string): string {
+    return `${this.#pathOf(messageId)}/Media/${encodeURIComponent(mediaId)}`;
+  }
+
+  // Private: false where there is no such media; its first 404 is doubted, lest a media that is not there yet stays for good.
+  async #delete(messageId: string, mediaId: string, asked: string, { signal }: CallOptions): Promise<boolean> {
+    const resource = this.#mediaPathOf(messageId, mediaId);
+    const path = this.provider === 'twilio' ? `${resource}.json` : resource;
+    const deleted = await this.#propagation.settle(
+      resource,
+      async () => {
+        const response = await this.#http.request({ method: 'DELETE', path, signal });
+        if (response.statusCode === 204) return true;
+        if (response.statusCode === 404 && !isHtml(response)) return null;
+        throw this.#deletionRefusal(response, asked);
+      },
+      signal,
+    );
+    this.#propagation.believeAbsent(resource);
+    return deleted === true;
+  }
+
+  #deletionRefusal(response: BufferedResponse, asked: string): Error {
+    const refusal = this.#faults.ofStatus(response, asked);
+    const { details } = refusal;
+    if (details.upstreamCode !== MESSAGE_IN_PROGRESS || response.statusCode >= 500) return refusal;
+    const message = 'the provider deletes no media while their message is still in progress';
+    return this.#faults.error('PROVIDER_REJECTED', message, { ...details, retryable: true });
+  }
+
+  // Private: whether the address that a webhook told still gives bytes.
+  async #isOpen(ref: MediaRef, options: CallOptions): Promise<boolean> {
+    try {
+      (await this.openMedia(ref, options)).body.destroy();
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof MediagraphError && thrown.code === 'MEDIA_NOT_FOUND') return false;
+      throw thrown;
+    }
+  }
+
+  // Private: a media that is there and the only one that its message lists are the same.
+  async #deleteOnly(messageId: string, asked: string, options: CallOptions): Promise<void> {
+    const [only, ...others] = (await this.#list(messageId, asked, options)) ?? [];
+    if (only && others.length === 0) await this.#delete(messageId, only.sid, asked, options);
+    else throw this.#faults.error('PROVIDER_REJECTED', 'the provider lists this media under a name that is not known');
   }
 
   // Private: all pages of a message's media; null for a message that is not there (yet).
@@ -163,4 +230,9 @@ export class LamlAdapter implements ProviderAdapter {
     stream.body.destroy();
     throw this.#faults.protocol(asked, 'JSON', { upstreamStatus: response.statusCode });
   }
+}
+
+// Private: a page says that something else answered in the API's place.
+function isHtml(response: BufferedResponse): boolean {
+  return (response.headers['content-type'] ?? '').startsWith('text/html');
 }

@@ -40,7 +40,12 @@ export class PropagationWait {
       const answer = await ask();
       if (answer !== null) return answer;
     }
-    this.#absent.set(resource, true);
+    this.believeAbsent(resource);
     return null;
+  }
+
+  /** A 404 of this resource needs no doubt from now on: it was deleted. */
+  believeAbsent(resource: string): void {
+    this.#absent.set(resource, true);
   }
 }

@@ -1,5 +1,5 @@
 import { MAX_PROVIDER_MEDIA_ID_BYTES } from '../../model/ids.js';
-import type { MediaRef } from '../../model/media.js';
+import type { MediaRef, MessageKey } from '../../model/media.js';
 import type { WebhookFaults } from '../webhook-faults.js';
 import { webUrlOf } from '../webhook-media.js';
 
@@ -23,7 +23,7 @@ export function lamlMediaRef(
   providerMessageId: string,
   { provider, accountSid, baseUrl }: LamlMediaPlaceOptions,
   faults: WebhookFaults,
-): MediaRef {
+): MediaRef & Pick<MessageKey, 'providerMessageId'> {
   const base = new URL(baseUrl);
   const url = webUrlOf(mediaUrl);
   if (url === null || (url.protocol !== 'https:' && url.protocol !== base.protocol))

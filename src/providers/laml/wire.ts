@@ -27,6 +27,9 @@ export const lamlMediaPage = z.object({
 export type LamlMedia = z.infer<typeof lamlMedia>;
 export type LamlMediaPage = z.infer<typeof lamlMediaPage>;
 
+/** "Media deletion while the message is in progress": queued or initiated. Comes with 400 or 422. */
+export const MESSAGE_IN_PROGRESS = '20009';
+
 /** `{"code":20404,"message":…,"more_info":…,"status":404}` */
 const errorBody = z.object({ code: z.unknown() });
 

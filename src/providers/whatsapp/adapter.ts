@@ -1,16 +1,19 @@
 import { LRUCache } from 'lru-cache';
 import type { MediaDetails, MediaRef } from '../../model/media.js';
+import { essenceOf } from '../../model/mime-type.js';
+import { multipartBody } from '../../net/multipart.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
 import type { StreamedResponse } from '../../net/streamed-response.js';
 import type { AdapterContext } from '../adapter-context.js';
 import { toByteStream } from '../media-url.js';
-import type { ByteStream, CallOptions, ProviderAdapter } from '../provider-adapter.js';
+import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../meta-media.js';
+import type { ByteStream, CallOptions, ProviderAdapter, UploadedMedia, UploadSource } from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
 import { contradictsMetadata, whatsappDetails } from './mapping.js';
-import { graphRefusal } from './refusal.js';
+import { graphRefusal, isGone, uploadRefusal } from './refusal.js';
 import type { WhatsAppChannel } from './settings.js';
-import { type Twin, twinOf } from './twins.js';
-import { isMediaId, readGraphFault, type WhatsAppMetadata, whatsappMetadata } from './wire.js';
+import { type Twin, twinOf, type UploadEndpoint } from './twins.js';
+import { cloudDeletion, readGraphFault, type WhatsAppMetadata, whatsappMetadata } from './wire.js';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** What an address answers once its five minutes are over. */
@@ -36,11 +39,16 @@ interface OpenedMedia {
  * Meta's WhatsApp Cloud API and ChakraHQ's pass-through of it. A media is found by its own id, which only a webhook
  * tells: neither lists the media of a message. Bytes take two steps, since the metadata names an address that opens for
  * five minutes; it is asked at once and kept nowhere, and a webhook's own address, older by then, is not used at all.
- * Sources: Meta's Cloud API, "Media"; Chakra's API reference, "Media - Upload & Manage".
+ *
+ * Meta takes uploads and deletions. Chakra takes uploads to a public address of its own, where a plugin is configured, and
+ * documents no deletion. Sources: Meta's Cloud API, "Media"; Chakra's API reference, "Media - Upload & Manage".
  */
 export class WhatsAppAdapter implements ProviderAdapter {
   readonly provider: WhatsAppChannel['provider'];
   readonly mediaPerMessage = 'one';
+  readonly uploadLimits?: ReadonlyMap<string, number>;
+  readonly uploadMedia?: ProviderAdapter['uploadMedia'];
+  readonly deleteMedia?: ProviderAdapter['deleteMedia'];
   readonly #own: TrustedOrigin;
   readonly #faults: ProviderFaults;
   readonly #twin: Twin;
@@ -56,7 +64,13 @@ export class WhatsAppAdapter implements ProviderAdapter {
     const credentials = { authorization: `Bearer ${channel.credentials.token}` };
     this.#own = { origin: new URL(channel.baseUrl).origin, client: context.createHttpClient(credentials) };
     this.#faults = new ProviderFaults(channel, readGraphFault);
-    this.#twin = twinOf(channel, this.#own.client);
+    this.#twin = twinOf(channel, this.#own.client, this.#faults);
+    const { uploads, deletionPath } = this.#twin;
+    if (uploads) {
+      this.uploadLimits = WHATSAPP_UPLOAD_LIMITS;
+      this.uploadMedia = (source, options) => this.#upload(uploads, source, options);
+    }
+    if (deletionPath) this.deleteMedia = (ref, options) => this.#delete(ref, deletionPath, options);
     const { mediaOrigins = this.#twin.mediaOrigins } = channel.options;
     this.#trusted = [
       this.#own,
@@ -85,6 +99,47 @@ export class WhatsAppAdapter implements ProviderAdapter {
       return this.#bytes(opened, asked);
     } catch (thrown) {
       throw this.#faults.ofDownload(thrown, asked);
+    }
+  }
+
+  // Private: the part bears the type without its parameters, which Meta refuses ("audio/ogg; codecs=opus").
+  async #upload(endpoint: UploadEndpoint, source: UploadSource, { signal }: CallOptions): Promise<UploadedMedia> {
+    const asked = 'the upload of a media';
+    const { body, sizeBytes, filename } = source;
+    const file = { body, sizeBytes, filename, mimeType: essenceOf(source.mimeType) };
+    try {
+      const { client } = this.#own;
+      const fields = multipartBody(endpoint.fieldsOf(file));
+      const response = await client.post({ path: endpoint.path, body: fields, signal });
+      if (response.statusCode !== 200 || isFileTypeRefusal(response))
+        throw uploadRefusal(response, asked, this.#faults);
+      return { providerMediaId: endpoint.readAnswer(response, asked) };
+    } catch (thrown) {
+      throw this.#faults.ofThrown(thrown, asked);
+    }
+  }
+
+  // Private: what has no id that Meta can have issued cannot be there to be deleted.
+  async #delete(
+    { providerMediaId }: MediaRef,
+    pathOf: (mediaId: string) => string,
+    { signal }: CallOptions,
+  ): Promise<void> {
+    const asked = 'the deletion of a media';
+    if (providerMediaId === null || !isMediaId(providerMediaId) || this.#gone.has(providerMediaId)) return;
+    try {
+      const path = pathOf(providerMediaId);
+      const response = await this.#own.client.request({ method: 'DELETE', path, signal });
+      if (response.statusCode === 200) {
+        if (!this.#faults.parse(response, cloudDeletion, asked).success)
+          throw this.#faults.error('PROVIDER_REJECTED', `the provider refused ${asked}`, { upstreamStatus: 200 });
+      } else {
+        const refusal = graphRefusal(response, asked, this.#faults);
+        if (!isGone(refusal, response)) throw refusal;
+      }
+      this.#gone.set(providerMediaId, true);
+    } catch (thrown) {
+      throw this.#faults.ofDeletion(thrown, asked);
     }
   }
 

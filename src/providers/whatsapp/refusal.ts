@@ -1,6 +1,7 @@
 import type { MediagraphError } from '../../model/errors.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import { retryAfterMs } from '../../net/retry-after.js';
+import { isFileTypeRefusal } from '../meta-media.js';
 import type { ProviderFaults } from '../provider-call.js';
 import { readGraphFault } from './wire.js';
 
@@ -30,6 +31,26 @@ export function graphRefusal(response: BufferedResponse, asked: string, faults: 
     });
   }
   return response.statusCode === 404 && !isHtml(response) ? gone(faults, details) : byStatus;
+}
+
+/** Like {@link graphRefusal}, for an upload: what is unknown then is the number that was posted to. */
+export function uploadRefusal(response: BufferedResponse, asked: string, faults: ProviderFaults): MediagraphError {
+  const byStatus = faults.ofStatus(response, asked);
+  if (response.statusCode === 413)
+    return faults.error('MEDIA_TOO_LARGE', 'the media is larger than the provider takes', byStatus.details);
+  if (isFileTypeRefusal(response))
+    return faults.error('CONTENT_TYPE_NOT_ALLOWED', 'the provider does not take media of this type', byStatus.details);
+  const refusal = graphRefusal(response, asked, faults);
+  return refusal.code === 'MEDIA_NOT_FOUND' ? byStatus : refusal;
+}
+
+/**
+ * Whether a deletion was refused because there is no such media: besides the answers that a look-up gets, 400 with code
+ * 100 and "Invalid post_id parameter" (recorded, Graph API v20). Other parameters may be invalid, too: then it is there.
+ */
+export function isGone(refusal: MediagraphError, response: BufferedResponse): boolean {
+  const { code, message = '' } = readGraphFault(response);
+  return refusal.code === 'MEDIA_NOT_FOUND' || (code === '100' && /invalid post_id/i.test(message));
 }
 
 function gone(faults: ProviderFaults, details: MediagraphError['details']): MediagraphError {

@@ -1,5 +1,9 @@
+import type { BufferedResponse } from '../../net/buffered-response.js';
+import type { MultipartFile } from '../../net/multipart.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
+import type { ProviderFaults } from '../provider-call.js';
 import type { WhatsAppChannel } from './settings.js';
+import { chakraUpload, cloudUpload, publicMediaUrl } from './wire.js';
 
 /** What Meta's Cloud API and Chakra's pass-through of it do not have in common. */
 export interface Twin {
@@ -8,13 +12,31 @@ export interface Twin {
   metadataPath(mediaId: string): string;
   /** Opens a media in one step, for when the address in its metadata wants credentials that this channel does not have. */
   bytesPath?(mediaId: string): string;
+  readonly uploads?: UploadEndpoint;
+  deletionPath?(mediaId: string): string;
 }
 
-export function twinOf({ provider, options }: WhatsAppChannel, http: ProviderHttpClient): Twin {
+/** Where files are posted to. */
+export interface UploadEndpoint {
+  readonly path: string;
+  fieldsOf(file: MultipartFile): Readonly<Record<string, string | MultipartFile>>;
+  /** What a send call takes, of an answer with status 200. @throws MediagraphError for a refusal, or another shape */
+  readAnswer(response: BufferedResponse, asked: string): string;
+}
+
+export function twinOf({ provider, options }: WhatsAppChannel, http: ProviderHttpClient, faults: ProviderFaults): Twin {
   if (provider === 'whatsapp-cloud') {
+    const { apiVersion, phoneNumberId } = options;
+    const mediaPath = (mediaId: string) => `${http.pathOf(apiVersion, mediaId)}?phone_number_id=${phoneNumberId}`;
     return {
       mediaOrigins: ['https://lookaside.fbsbx.com'],
-      metadataPath: (mediaId) => `${http.pathOf(options.apiVersion, mediaId)}?phone_number_id=${options.phoneNumberId}`,
+      metadataPath: mediaPath,
+      deletionPath: mediaPath,
+      uploads: {
+        path: http.pathOf(apiVersion, phoneNumberId, 'media'),
+        fieldsOf: (file) => ({ messaging_product: 'whatsapp', type: file.mimeType, file }),
+        readAnswer: (response, asked) => faults.parse(response, cloudUpload, asked).id,
+      },
     };
   }
   const path = (...segments: string[]) => http.pathOf('v1', 'whatsapp', options.apiVersion, 'media', ...segments);
@@ -23,5 +45,21 @@ export function twinOf({ provider, options }: WhatsAppChannel, http: ProviderHtt
     metadataPath: (mediaId) => path(mediaId),
     // "Show Whatsapp Media API". An address at Meta's lookaside origin wants Meta's token, which Chakra keeps.
     bytesPath: (mediaId) => path(mediaId, 'show'),
+    ...(options.pluginId !== undefined && {
+      uploads: {
+        path: http.pathOf('v1', 'ext', 'plugin', 'whatsapp', options.pluginId, 'upload-public-media'),
+        fieldsOf: (file) => ({ filename: file.filename, file }),
+        readAnswer: (response, asked) => publicUrlOf(response, asked, faults),
+      },
+    }),
   };
+}
+
+function publicUrlOf(response: BufferedResponse, asked: string, faults: ProviderFaults): string {
+  const { _data: data, _errors: errors } = faults.parse(response, chakraUpload, asked);
+  if (errors && errors.length > 0)
+    throw faults.error('PROVIDER_REJECTED', `the provider refused ${asked}`, { upstreamStatus: response.statusCode });
+  const url = publicMediaUrl.safeParse(data?.publicMediaUrl);
+  if (!url.success) throw faults.protocol(asked, 'no http or https URL of the media', { upstreamStatus: 200 });
+  return url.data;
 }

@@ -1,15 +1,9 @@
 import { z } from 'zod';
-import { MAX_PROVIDER_MEDIA_ID_BYTES } from '../../model/ids.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import { MAX_URL_LENGTH } from '../../net/url-policy.js';
+import { isMediaId } from '../meta-media.js';
 import { harmlessToken, type UpstreamFault } from '../provider-call.js';
-
-const MEDIA_ID = new RegExp(`^[A-Za-z0-9_-]{1,${MAX_PROVIDER_MEDIA_ID_BYTES}}$`);
-
-/** Digits in every sample; held to an alphabet that no path can be led astray with. */
-export function isMediaId(id: string): boolean {
-  return MEDIA_ID.test(id);
-}
+import { webUrlOf } from '../webhook-media.js';
 
 /** Documented as a string, a number on the wire. */
 const fileSize = z
@@ -48,13 +42,35 @@ export const whatsappMetadata = z.object({
 
 export type WhatsAppMetadata = z.infer<typeof whatsappMetadata>;
 
+/** `POST /{version}/{phone number id}/media` at Meta: Cloud API, "Upload media". */
+export const cloudUpload = z.object({ id: z.string().refine(isMediaId) });
+
+/** `DELETE /{version}/{media id}` at Meta: Cloud API, "Delete media". */
+export const cloudDeletion = z.object({ success: z.boolean() });
+
+/**
+ * `POST /v1/ext/plugin/whatsapp/{plugin id}/upload-public-media` at Chakra, in the envelope of most of its answers
+ * ("Response Format"): an upload that failed may come with status 200 and tell so in `_errors` alone.
+ */
+export const chakraUpload = z.object({
+  _data: z.object({ publicMediaUrl: z.unknown() }).nullish(),
+  _errors: z.array(z.unknown()).nullish(),
+});
+
+/** What a send call takes as a link: an http or https URL, as Chakra wrote it. */
+export const publicMediaUrl = z.string().refine((url) => webUrlOf(url) !== null);
+
 /** `{"error":{"message","type","code","error_subcode"?,"error_data"?,"fbtrace_id"}}` */
 const errorEnvelope = z.object({
-  error: z.object({ code: z.unknown(), error_subcode: z.unknown(), fbtrace_id: z.unknown() }).partial(),
+  error: z
+    .object({ code: z.unknown(), error_subcode: z.unknown(), fbtrace_id: z.unknown(), message: z.unknown() })
+    .partial(),
 });
 
 export interface GraphFault extends UpstreamFault {
   readonly subcode?: string;
+  /** In the provider's words, to be recognised and not to be handed on. */
+  readonly message?: string;
 }
 
 /** The header X-Fb-Request-Id equals `fbtrace_id` (seen in recorded answers), and comes with errors of any body. */
@@ -66,6 +82,7 @@ export function readGraphFault(response: BufferedResponse): GraphFault {
       code: harmlessToken(error.code),
       subcode: harmlessToken(error.error_subcode),
       requestId: harmlessToken(error.fbtrace_id) ?? requestIdHeader,
+      ...(typeof error.message === 'string' && { message: error.message }),
     };
   } catch {
     return { requestId: requestIdHeader };

@@ -1,0 +1,47 @@
+import { Arg, Ctx, Mutation, Resolver } from 'type-graphql';
+import type { DeletionOutcome } from '../media/delete.js';
+import type { UploadOutcome } from '../media/upload.js';
+import { type GraphQLContext, requireScope } from './context.js';
+import { DeleteMediaInput, DeleteMediaPayload } from './types/deletion-types.js';
+import { UploadMediaFromUrlInput, UploadMediaFromUrlPayload } from './types/upload-types.js';
+
+@Resolver()
+export class MutationResolver {
+  @Mutation(() => UploadMediaFromUrlPayload, {
+    description:
+      'Fetches a file, keeps it, and hands it to the provider where that takes uploads. Answers when the media is READY, or after upload.respondWithin with status PENDING while the upload goes on.',
+  })
+  async uploadMediaFromUrl(
+    @Arg('input', () => UploadMediaFromUrlInput) input: UploadMediaFromUrlInput,
+    @Ctx() context: GraphQLContext,
+  ): Promise<UploadOutcome> {
+    requireScope(context, 'media:write');
+    const { channelId, url, filename = null, mimeType = null, messageId = null, idempotencyKey = null } = input;
+    const request = { channelId, url, filename, mimeType, messageId, idempotencyKey };
+    const outcome = await context.upload.upload(context.caller.tenant, request, context.signal);
+    forgetLoaded(context);
+    return outcome;
+  }
+
+  @Mutation(() => DeleteMediaPayload, {
+    description:
+      'Deletes at the provider where that is possible, and here. From the answer on, links are 410 and nothing lists it. Deleting twice is the same as once; an error leaves everything as it was.',
+  })
+  async deleteMedia(
+    @Arg('input', () => DeleteMediaInput) { id }: DeleteMediaInput,
+    @Ctx() context: GraphQLContext,
+  ): Promise<DeletionOutcome> {
+    requireScope(context, 'media:delete');
+    const { deletion, lookup, caller } = context;
+    // Not ended with the caller: half a deletion helps nobody.
+    const outcome = await deletion.delete(caller.tenant, id, lookup, {});
+    forgetLoaded(context);
+    return outcome;
+  }
+}
+
+// Private: what was loaded before a mutation is not what is there after it.
+function forgetLoaded({ loaders }: GraphQLContext): void {
+  loaders.mediaByMessage.clearAll();
+  loaders.mediaById.clearAll();
+}
