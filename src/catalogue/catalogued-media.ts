@@ -18,6 +18,8 @@ export interface CataloguedMedia extends Omit<Media, 'status'> {
   readonly stored: StoredBytes | null;
   /** By a webhook; else it is known from a listing only. */
   readonly announced: boolean;
+  /** Its provider was asked for what a listing does not tell; what is null still, is not known there either. */
+  readonly described: boolean;
   readonly failureReason: string | null;
   /** Whether its bytes are, or were, to be copied here by a job. */
   readonly mirrored: boolean;
@@ -55,6 +57,12 @@ export interface MediaPatch
   readonly stored?: StoredBytes | null;
   readonly failureReason?: string | null;
   readonly expiresAt?: Date | null;
+}
+
+/** What a provider told of a media that it had listed. */
+export interface Description {
+  readonly id: MediaId;
+  readonly details: MediaDetails;
 }
 
 export interface MediaName {
