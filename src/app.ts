@@ -21,9 +21,12 @@ import { registerDeliveryRoute } from './server/delivery-route.js';
 import { type OperationStart, registerGraphQLRoute } from './server/graphql-route.js';
 import { registerHealthRoutes } from './server/health-route.js';
 import { createHttpServer } from './server/http-server.js';
+import { openMetricsPort, registerMetricsRoute } from './server/metrics-route.js';
 import { registerWebhookRoutes } from './server/webhook-route.js';
 import { openStores, type Stores } from './stores.js';
 import { createLogger, type Logger } from './telemetry/logger.js';
+import { Metrics } from './telemetry/metrics.js';
+import type { MeasuredStore } from './telemetry/store-metrics.js';
 
 /** What HMAC-SHA-256 can make use of (RFC 2104 section 3). */
 const RECOMMENDED_SECRET_BYTES = 32;
@@ -53,15 +56,17 @@ export interface AppOptions {
 export async function startApp({ config, logger = createLogger(config.log), database }: AppOptions): Promise<App> {
   for (const path of config.withoutEffect) logger.warn({ path }, 'this key has no effect in this version');
   const stores = await openStores(config, logger, database);
+  const metrics = new Metrics({ channels: config.channels, store: measuredStore(stores), logger });
   try {
-    return await startOver(stores, config, logger);
+    return await startOver(stores, metrics, config, logger);
   } catch (thrown) {
+    metrics.close();
     await stores.close();
     throw thrown;
   }
 }
 
-async function startOver(stores: Stores, config: Config, logger: Logger): Promise<App> {
+async function startOver(stores: Stores, metrics: Metrics, config: Config, logger: Logger): Promise<App> {
   const state = { ready: false, url: '' };
   const pools = new OriginPools();
   const providers = connectChannels(config, pools, stores.quotas);
@@ -88,7 +93,7 @@ async function startOver(stores: Stores, config: Config, logger: Logger): Promis
     config.mirror.mode === 'off'
       ? null
       : new LazyMirror({ catalogue: stores.catalogue, blobs: stores.blobs, maxBytes: config.upload.maxBytes, logger });
-  const http = createHttpServer({ logger, trustProxy: config.server.trustProxy });
+  const http = createHttpServer({ logger, trustProxy: config.server.trustProxy, metrics });
   registerRoutes(http, {
     config,
     providers,
@@ -96,6 +101,7 @@ async function startOver(stores: Stores, config: Config, logger: Logger): Promis
     jobs,
     lookup,
     lazyMirror,
+    metrics,
     logger,
     servers,
     urls,
@@ -103,8 +109,17 @@ async function startOver(stores: Stores, config: Config, logger: Logger): Promis
     isReady: () => state.ready,
     authenticate: authenticator(config, apiKeys),
   });
-  state.url = await http.listen({ host: config.server.host, port: config.server.port });
-  await jobs.start();
+  const { host, port } = config.server;
+  const metricsHttp =
+    config.metrics.port === null ? null : await openMetricsPort({ metrics, host, port: config.metrics.port, logger });
+  if (!metricsHttp) registerMetricsRoute(http, metrics);
+  try {
+    state.url = await http.listen({ host, port });
+    await jobs.start();
+  } catch (thrown) {
+    await Promise.all([http.close(), metricsHttp?.close()]);
+    throw thrown;
+  }
   state.ready = true;
   logger.info({ url: state.url, channels: config.channels.length }, 'listening');
   return {
@@ -116,6 +131,8 @@ async function startOver(stores: Stores, config: Config, logger: Logger): Promis
     close: async () => {
       state.ready = false;
       await drain(http, logger);
+      if (metricsHttp) await drain(metricsHttp, logger);
+      metrics.close();
       await Promise.all([servers.compiled.stop(), servers.traced.stop()]);
       await Promise.all([jobs.stop(), lookup.settle(), lazyMirror?.stop()]);
       await Promise.all([pools.close(), providers.close(), source.fetch.close()]);
@@ -132,6 +149,7 @@ interface Routed {
   readonly jobs: Jobs;
   readonly lookup: MediaLookup;
   readonly lazyMirror: LazyMirror | null;
+  readonly metrics: Metrics;
   readonly logger: Logger;
   readonly urls: UrlSigner;
   readonly servers: GraphQLServers;
@@ -168,12 +186,38 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
   });
   registerDeliveryRoute(http, {
     urls,
-    delivery: new MediaDelivery({ channels: directory, catalogue, blobs, lazyMirror, logger }),
+    delivery: new MediaDelivery({
+      channels: directory,
+      catalogue,
+      blobs,
+      recorded: () => lookup.settle(),
+      lazyMirror,
+      logger,
+    }),
     visibility: config.delivery.visibility,
     allowedOrigins: (mediaId) =>
       allowedOrigins(config, directory.findForSignedLink(decodeMediaId(mediaId)?.channelId ?? '')?.tenant),
   });
-  registerWebhookRoutes(http, { reception: jobs.reception, publicUrl });
+  registerWebhookRoutes(http, { reception: jobs.reception, publicUrl, metrics: routed.metrics });
+}
+
+/** What scrapes ask the database. */
+function measuredStore({ database, catalogue, inbox }: Stores): MeasuredStore {
+  return {
+    ping: () => database.ping(),
+    mediaCounts: () => catalogue.counts(),
+    eventCounts: async () => {
+      // Ids are given out in the order of arrival, and the index of what is due is by id.
+      const oldest = database.kysely
+        .selectFrom('webhook_events')
+        .select('received_at')
+        .where('state', '=', 'due')
+        .orderBy('id')
+        .limit(1);
+      const [counts, row] = await Promise.all([inbox.counts(), oldest.executeTakeFirst()]);
+      return { ...counts, oldestDueAt: row?.received_at ?? null };
+    },
+  };
 }
 
 /** The longest pause of a source within its bytes. */

@@ -19,6 +19,8 @@ export interface CataloguedMedia extends Omit<Media, 'status'> {
   readonly stored: StoredBytes | null;
   /** By a webhook; else it is known from a listing only. */
   readonly announced: boolean;
+  /** Its provider was asked for what a listing does not tell; what is null still, is not known there either. */
+  readonly described: boolean;
   /** Through us, by a caller: its provider may know it by another name, or not at all. */
   readonly uploaded: boolean;
   readonly failureReason: string | null;
@@ -62,6 +64,12 @@ export interface MediaPatch
   readonly stored?: StoredBytes | null;
   readonly failureReason?: string | null;
   readonly expiresAt?: Date | null;
+}
+
+/** What a provider told of a media that it had listed. */
+export interface Description {
+  readonly id: MediaId;
+  readonly details: MediaDetails;
 }
 
 export interface MediaName {

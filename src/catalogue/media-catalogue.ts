@@ -5,6 +5,7 @@ import type { MediaDetails, MediaId, MediaStatus, MessageKey, MessageMedia } fro
 import type {
   CatalogueCounts,
   CataloguedMedia,
+  Description,
   Listing,
   MediaName,
   MediaPatch,
@@ -15,7 +16,7 @@ import type {
 } from './catalogued-media.js';
 import type { Database } from './database.js';
 import { type MediaRow, patchColumns, storable, storedColumns, toCataloguedMedia } from './media-rows.js';
-import { announcementStatement, listingsStatement } from './record-media.js';
+import { announcementStatement, descriptionsStatement, listingsStatement } from './record-media.js';
 
 export type * from './catalogued-media.js';
 
@@ -52,6 +53,8 @@ export interface MediaCatalogue {
     media: readonly MessageMedia[],
     options: Recording & { readonly mirror: boolean },
   ): Promise<CataloguedMedia[]>;
+  /** What providers told when they were asked for details. What is known already stays. Ids without a row are passed over. */
+  recordDescriptions(tenant: TenantId, descriptions: readonly Description[], now: Date): Promise<void>;
   /** Compare and set: null, and nothing changed, where the status is none of `from`. An end takes it off the queue. */
   transition(
     tenant: TenantId,
@@ -186,6 +189,10 @@ export class SqlMediaCatalogue implements MediaCatalogue {
       media.map(({ id }) => id),
     );
     return media.flatMap(({ id }) => rows.get(id) ?? []);
+  }
+
+  async recordDescriptions(tenant: TenantId, descriptions: readonly Description[], now: Date): Promise<void> {
+    if (descriptions.length > 0) await descriptionsStatement(tenant, descriptions, now).execute(this.#db);
   }
 
   async transition(

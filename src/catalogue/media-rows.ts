@@ -27,6 +27,7 @@ export function toCataloguedMedia(row: MediaRow): CataloguedMedia {
     expiresAt: stored ? row.expires_at : earliest(row.available_until, row.expires_at),
     stored,
     announced: row.announced,
+    described: row.described,
     uploaded: row.uploaded,
     failureReason: row.failure_reason,
     failureCode: row.failure_code,

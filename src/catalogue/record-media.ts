@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
-import type { MessageMedia } from '../model/media.js';
-import type { Listing, Recording } from './catalogued-media.js';
+import type { MediaDetails, MessageMedia } from '../model/media.js';
+import type { Description, Listing, Recording } from './catalogued-media.js';
 import { storable } from './media-rows.js';
 
 interface Positioned {
@@ -51,6 +51,34 @@ export function announcementStatement(
     return { media: one, position };
   });
   return upsert(tenant, positioned, { announced: true, mirror, now, retainedUntil });
+}
+
+/** Fills what is unknown; bytes that were measured know better anyway, so that their columns are never null. */
+export function descriptionsStatement(
+  tenant: TenantId,
+  descriptions: readonly Description[],
+  now: Date,
+): RawBuilder<unknown> {
+  const rows = inOrder(new Map(descriptions.map((one) => [one.id, one])));
+  const texts = (read: (details: MediaDetails) => string | null) =>
+    sql`${rows.map(({ details }) => storable(read(details)))}::text[]`;
+  return sql`
+    with told as (
+      select * from unnest(
+        ${rows.map(({ id }) => id)}::text[],
+        ${texts(({ kind }) => kind)},
+        ${texts(({ mimeType }) => mimeType)},
+        ${rows.map(({ details }) => details.sizeBytes)}::bigint[],
+        ${texts(({ sha256 }) => sha256)},
+        ${texts(({ filename }) => filename)},
+        ${texts(({ caption }) => caption)}
+      ) as told (id, kind, mime_type, size_bytes, sha256, filename, caption)
+    ), locked as (
+      select media.id from media join told using (id) where media.tenant = ${tenant} order by media.id for update of media
+    )
+    update media set described = true, updated_at = ${now}, ${sql.raw(DESCRIBED)}
+    from told join locked using (id)
+    where media.tenant = ${tenant} and media.id = told.id`;
 }
 
 interface UpsertOptions extends Recording {
@@ -106,6 +134,10 @@ function upsert(
     set (${COLUMNS}, updated_at) = row (${VALUES}, excluded.updated_at)
     where media.status not in ('DELETED', 'EXPIRED') and (${COLUMNS_OF_ROW}) is distinct from (${VALUES})`;
 }
+
+const DESCRIBED = ['kind', 'mime_type', 'size_bytes', 'sha256', 'filename', 'caption']
+  .map((column) => `${column} = coalesce(media.${column}, told.${column})`)
+  .join(', ');
 
 const newer = (column: string) => `coalesce(excluded.${column}, media.${column})`;
 /** A claim about the bytes counts as long as nobody has measured them. */

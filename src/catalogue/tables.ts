@@ -23,6 +23,7 @@ export interface MediaTable {
   position: number;
   provider_media_id: string | null;
   download_url: string | null;
+  described: Generated<boolean>;
   status: MediaStatus;
   kind: MediaKind | null;
   mime_type: string | null;

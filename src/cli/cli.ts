@@ -26,7 +26,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .command('demo')
     .description('start stand-ins for the providers and a server over them, and show what it answers')
     .action(async () => {
-      const { demo } = await import('./demo.js');
+      const { demo } = await import('./demo/demo.js');
       status = await demo(io);
     });
   program

@@ -110,7 +110,7 @@ export const ChannelsDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<ChannelsQuery, ChannelsQueryVariables>;
 export const EntitiesDocument = new TypedDocumentString(`
-    query Entities($representations: [_Any!]! = [{__typename: "Message", id: "support:msg_01HXN6EH31F653QDC288ERZHTG"}, {__typename: "Message", channelId: "sms", providerMessageId: "0a059168-ead0-41af-9d1f-000000000001"}, {__typename: "Media", id: "AQdzdXBwb3J0Hm1zZ18wMUhYTjZFSDMxRjY1M1FEQzI4OEVSWkhUR1PrNQ8"}]) {
+    query Entities($representations: [_Any!]! = [{__typename: "Message", id: "support:msg_01HXN6EH31F653QDC288ERZHTG"}, {__typename: "Message", channelId: "sms", providerMessageId: "0a059168-ead0-41af-9d1f-000000000001"}, {__typename: "Message", id: "cloud:wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ4Q0Y2MUM0RUU2NkRDQTlEQTAyNAA="}, {__typename: "Media", id: "AQdzdXBwb3J0Hm1zZ18wMUhYTjZFSDMxRjY1M1FEQzI4OEVSWkhUR1PrNQ8"}]) {
   _entities(representations: $representations) {
     __typename
     ... on Message {
@@ -154,7 +154,7 @@ export const MediaByIdDocument = new TypedDocumentString(`
 }
     `) as unknown as TypedDocumentString<MediaByIdQuery, MediaByIdQueryVariables>;
 export const MessagesWithMediaDocument = new TypedDocumentString(`
-    query MessagesWithMedia($ids: [ID!]! = ["support:msg_01HXN6EH31F653QDC288ERZHTG", "support:msg_01HX4PDY6SFAXBQBNMH1W3P3K7", "support:msg_01HXV98NGXWNH0VQC34N5HV5MT", "support:msg_01HXWV8M2PBMQH1T1KEF7TT8PG", "support:msg_01HXEAB7TP55S7KM0HN6G2J9PB", "sms:0a059168-ead0-41af-9d1f-000000000001", "mms:MMb526aef1a341cfe6e5c377ed4c222888", "sales:msg_01HXWKRK54JH6AZ5PKGZ63Y0CN"]) {
+    query MessagesWithMedia($ids: [ID!]! = ["support:msg_01HXN6EH31F653QDC288ERZHTG", "support:msg_01HX4PDY6SFAXBQBNMH1W3P3K7", "support:msg_01HXV98NGXWNH0VQC34N5HV5MT", "support:msg_01HXWV8M2PBMQH1T1KEF7TT8PG", "support:msg_01HXEAB7TP55S7KM0HN6G2J9PB", "sms:0a059168-ead0-41af-9d1f-000000000001", "mms:MMb526aef1a341cfe6e5c377ed4c222888", "chakra:wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ0QzVDNUYzNTYxRjdDNzA0RUFCQQA=", "cloud:wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ4Q0Y2MUM0RUU2NkRDQTlEQTAyNAA=", "gateway:3EB000D42E0345AC9416", "gupshup:wamid.HBgLMTY1MDU1NTEyMzQVAgASGBREMzg1QzJEMkU3MEQ0M0JDOEE3MwA=", "sales:msg_01HXWKRK54JH6AZ5PKGZ63Y0CN"]) {
   messagesWithMedia(ids: $ids) {
     id
     channelId

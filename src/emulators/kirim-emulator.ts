@@ -2,8 +2,10 @@ import { Arrival } from './arrival.js';
 import type { CdnEmulator, CdnFile } from './cdn-emulator.js';
 import { EmulatorServer, splitPath } from './emulator-server.js';
 import type { Answer, EmulatorRequest } from './faults.js';
+import { kirimDelivery } from './kirim-webhook.js';
 import { kirimRequestId } from './sample-ids.js';
 import { type RateLimit, TokenBucket } from './token-bucket.js';
+import type { WebhookDelivery } from './whatsapp-webhook.js';
 
 export interface KirimEmulatorOptions {
   /** The only key that is let in, e.g. `kdv_live_…`. */
@@ -12,6 +14,8 @@ export interface KirimEmulatorOptions {
   readonly cdn: CdnEmulator;
   /** Present: paths of generation B, `/{phone_number_id}/messages/…`; absent: generation A, `/messages/…`. */
   readonly phoneNumberId?: string;
+  /** Sign the webhooks: one secret, or several while one is being replaced; none unless given. */
+  readonly webhookSecrets?: readonly string[];
   /** Requests that bear the right key; 6000 a minute (the Pro plan's reads) unless given. */
   readonly rateLimit?: RateLimit;
   /** Milliseconds since the epoch. */
@@ -41,6 +45,7 @@ interface StoredMessage {
   readonly media: KirimMedia | null;
   readonly arrival: Arrival;
   readonly createdAt: Date;
+  isGone: boolean;
 }
 
 /**
@@ -72,8 +77,21 @@ export class KirimEmulator extends EmulatorServer {
   addMessage(message: KirimMessage): void {
     const { id, media = null, arrivesAfterRequests: afterRequests, arrivesAfterMs: afterMs } = message;
     const arrival = new Arrival({ afterRequests, afterMs }, this.now);
-    this.messages.set(id, { id, media, arrival, createdAt: new Date(this.now()) });
+    this.messages.set(id, { id, media, arrival, createdAt: new Date(this.now()), isGone: false });
     if (media) this.options.cdn.put(keyOf(id, media), media, { contentType: message.contentType });
+  }
+
+  /** The CDN has a message's file no longer. How long Kirim keeps media is not published; the answer then is our deduction. */
+  expire(messageId: string): void {
+    const message = this.stored(messageId);
+    message.isGone = true;
+    if (message.media) this.options.cdn.remove(keyOf(messageId, message.media));
+  }
+
+  /** The signed `message.received` of a message that was added (developers.kirim.chat, sending/receive-messages). */
+  webhookOf(messageId: string): WebhookDelivery {
+    const message = this.resource(this.stored(messageId));
+    return kirimDelivery('message.received', { message }, this.options.webhookSecrets ?? [], new Date(this.now()));
   }
 
   /** Where the CDN has a message's file, without signature or expiry: Kirim redirects to public addresses. */
@@ -115,7 +133,7 @@ export class KirimEmulator extends EmulatorServer {
   private redirectToMedia(messageId: string): Answer {
     const message = this.messages.get(messageId);
     const url = this.mediaUrl(messageId);
-    if (url === null || !message?.arrival.request()) return this.errorAnswer(404);
+    if (url === null || !message?.arrival.request() || message.isGone) return this.errorAnswer(404);
     return { status: 302, headers: { ...this.successHeaders(), location: url } };
   }
 
@@ -123,23 +141,31 @@ export class KirimEmulator extends EmulatorServer {
   private message(messageId: string): Answer {
     const message = this.messages.get(messageId);
     if (!message) return this.errorAnswer(404);
-    const { media, arrival } = message;
-    const body = {
-      id: message.id,
+    const headers = { ...this.successHeaders(), 'content-type': 'application/json' };
+    return { status: 200, headers, body: JSON.stringify(this.resource(message)) };
+  }
+
+  private resource({ id, media, arrival, createdAt, isGone }: StoredMessage): object {
+    return {
+      id,
       type: media === null ? 'text' : typeOf(media.mimeType),
       direction: 'inbound',
-      created_at: message.createdAt.toISOString(),
+      created_at: createdAt.toISOString(),
       ...(media === null
         ? { content: 'Hello' }
         : {
-            media_url: arrival.hasArrived ? this.mediaUrl(messageId) : null,
+            media_url: arrival.hasArrived && !isGone ? this.mediaUrl(id) : null,
             mime_type: media.mimeType,
             caption: media.caption ?? null,
             filename: media.filename ?? null,
           }),
     };
-    const headers = { ...this.successHeaders(), 'content-type': 'application/json' };
-    return { status: 200, headers, body: JSON.stringify(body) };
+  }
+
+  private stored(messageId: string): StoredMessage {
+    const message = this.messages.get(messageId);
+    if (!message) throw new Error(`expected a message that was added, got ${messageId}`);
+    return message;
   }
 
   /** `request_id` equals `X-Request-Id`; X-RateLimit-* come with every success and 4xx. */

@@ -3,7 +3,9 @@ import type { CdnEmulator, CdnFile } from './cdn-emulator.js';
 import { EmulatorServer, splitPath } from './emulator-server.js';
 import type { Answer, EmulatorRequest } from './faults.js';
 import { type Page, type PageQuery, pageOf, pageQuery, parsePageQuery } from './laml-media-page.js';
+import { lamlDelivery } from './laml-webhook.js';
 import { json, type LamlFlavour, lamlError, mediaJson } from './laml-wire.js';
+import type { WebhookDelivery } from './whatsapp-webhook.js';
 
 export interface LamlEmulatorOptions {
   readonly flavour: LamlFlavour;
@@ -12,6 +14,8 @@ export interface LamlEmulatorOptions {
   /** Basic credentials: project id and API token; account SID and auth token, or key SID and secret. */
   readonly username: string;
   readonly password: string;
+  /** Signs the webhooks; the password unless given, as Twilio signs with the auth token. */
+  readonly signingKey?: string;
   /** Where the redirects lead. */
   readonly cdn: CdnEmulator;
   /** Milliseconds since the epoch. */
@@ -127,14 +131,23 @@ export class LamlEmulator extends EmulatorServer {
 
   /** Says whether a message is still being sent, which keeps its media from deletion. */
   setInProgress(messageSid: string, inProgress: boolean): void {
-    const message = this.messages.get(messageSid);
-    if (!message) throw new Error(`expected a message that was added, got ${messageSid}`);
-    message.inProgress = inProgress;
+    this.stored(messageSid).inProgress = inProgress;
   }
 
   /** The address of a media as webhooks name it: without extension. */
   mediaUrl(messageSid: string, mediaSid: string): string {
     return `${this.url}${this.listPath(messageSid)}/${mediaSid}`;
+  }
+
+  /**
+   * The signed webhook of a message that was added.
+   * @param url what the provider was told to call, to the letter
+   */
+  webhookOf(messageSid: string, url: string): WebhookDelivery {
+    const { flavour, accountSid, password, signingKey = password } = this.options;
+    const present = this.stored(messageSid).media.filter(({ deleted }) => !deleted);
+    const media = present.map(({ sid, contentType }) => ({ url: this.mediaUrl(messageSid, sid), contentType }));
+    return lamlDelivery({ flavour, accountSid, messageSid, media: media.reverse(), url, signingKey });
   }
 
   protected answer(request: EmulatorRequest): Answer {
@@ -171,6 +184,12 @@ export class LamlEmulator extends EmulatorServer {
       arrival: new Arrival({ afterRequests: media.notFoundFirst }, this.now),
       deleted: false,
     };
+  }
+
+  private stored(messageSid: string): StoredMessage {
+    const message = this.messages.get(messageSid);
+    if (!message) throw new Error(`expected a message that was added, got ${messageSid}`);
+    return message;
   }
 
   private listOrError(method: string, message: StoredMessage | undefined, sid: string, query: string): Answer {

@@ -51,6 +51,24 @@ export function kirimRequestId(index: number): string {
   return `req_${ulid('request', index)}`;
 }
 
+/** `wamid.` and Base64 with its `=` at the end: a customer's number, and 20 hex digits as text. */
+export function whatsappMessageId(index: number): string {
+  const number = Buffer.from('16505551234');
+  const digits = Buffer.from(hexDigits('whatsapp message', index).slice(0, 20).toUpperCase());
+  const bytes = [0x1c, 0x18, number.length, ...number, 0x15, 2, 0, 0x12, 0x18, digits.length, ...digits, 0];
+  return `wamid.${Buffer.from(bytes).toString('base64')}`;
+}
+
+/** 16 digits, as Meta's media ids are. */
+export function whatsappMediaId(index: number): string {
+  return String(1_000_000_000_000_000n + (digest('whatsapp media', index).readBigUInt64BE() % 9_000_000_000_000_000n));
+}
+
+/** `3EB0` and 16 hex digits in capitals, as WhatsApp's own applications name their messages. */
+export function waGatewayMessageId(index: number): string {
+  return `3EB0${hexDigits('gateway message', index).slice(0, 16).toUpperCase()}`;
+}
+
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
 function ulid(namespace: string, index: number): string {

@@ -4,6 +4,7 @@ import { nameInUrl } from '../media/media-name.js';
 import type { Disposition } from '../media/signed-url.js';
 import { MediagraphError } from '../model/errors.js';
 import type { MediaKind as Kind, Media, MediaDetails } from '../model/media.js';
+import { kindOfMimeType } from '../model/mime-type.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import { type GraphQLContext, requireScope } from './context.js';
 import { MessageSource } from './message-source.js';
@@ -106,8 +107,9 @@ export class MediaResolver {
 /** By message type where the provider told one, else by MIME type; OTHER when nobody knows. */
 export function kindOf(media: Media, context: GraphQLContext): Eventually<Kind> {
   if (media.kind !== null) return media.kind;
-  if (!context.loaders.canDescribe(media, 'kind')) return 'OTHER';
-  return context.loaders.mediaDetails.load(media).then(({ kind }) => kind ?? 'OTHER');
+  const byMimeType = kindOfMimeType(media.mimeType) ?? 'OTHER';
+  if (!context.loaders.canDescribe(media, 'kind')) return byMimeType;
+  return context.loaders.mediaDetails.load(media).then(({ kind }) => kind ?? byMimeType);
 }
 
 // Private: what listing told, else what the provider tells when asked for details; that only if it can.

@@ -35,6 +35,8 @@ export interface MediaDeliveryOptions {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
   readonly blobs: BlobStore;
+  /** Resolves when everything that was listed here so far is recorded. */
+  readonly recorded: () => Promise<void>;
   /** Keeps what is delivered for the first time; null where nothing is to be kept (`mirror.mode` off). */
   readonly lazyMirror: LazyMirror | null;
   readonly logger: Logger;
@@ -52,7 +54,7 @@ export class MediaDelivery {
     const parts = decodeMediaId(grant.mediaId);
     const channel = parts && this.options.channels.findForSignedLink(parts.channelId);
     if (!parts || !channel) throw notFound();
-    const known = await this.#find(channel, grant.mediaId);
+    const known = (await this.#find(channel, grant.mediaId)) ?? (await this.#findOnceRecorded(channel, grant.mediaId));
     const opened = known
       ? await this.#openKnown(channel, asOf(known, new Date()), options)
       : await this.#openUnknown(channel, parts, options);
@@ -79,6 +81,12 @@ export class MediaDelivery {
     } catch (thrown) {
       throw asCatalogueFault(thrown);
     }
+  }
+
+  // Private: a link may be opened before the listing that it came from is recorded; only a row can tell what to keep.
+  async #findOnceRecorded(channel: ConnectedChannel, id: string): Promise<CataloguedMedia | null> {
+    await this.options.recorded();
+    return this.#find(channel, id);
   }
 
   async #openKnown(channel: ConnectedChannel, media: CataloguedMedia, options: CallOptions): Promise<Opened> {

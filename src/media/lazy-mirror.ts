@@ -1,5 +1,5 @@
+import { setMaxListeners } from 'node:events';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
-import { kindOfMimeType } from '../model/mime-type.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
 import { type BlobStore, mediaBlobKey } from '../storage/blob-store.js';
@@ -35,7 +35,10 @@ export class LazyMirror {
   readonly #copies = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
 
-  constructor(private readonly options: LazyMirrorOptions) {}
+  constructor(private readonly options: LazyMirrorOptions) {
+    // Every download under way listens: many, and no leak.
+    setMaxListeners(0, this.#stopping.signal);
+  }
 
   async open(channel: ConnectedChannel, media: CataloguedMedia, { signal }: CallOptions): Promise<SniffedStream> {
     const key = mediaBlobKey(media.tenant, media.id);
@@ -110,8 +113,8 @@ export class LazyMirror {
       }
       const now = new Date();
       const stored = { sizeBytes, sha256, mimeType: facts.mimeType, at: now };
-      const kind = media.kind ?? kindOfMimeType(facts.mimeType);
-      const kept = await catalogue.markStored(media.tenant, media.id, stored, { mimeType: facts.mimeType, kind }, now);
+      const { mimeType } = facts;
+      const kept = await catalogue.markStored(media.tenant, media.id, stored, { mimeType }, now);
       // Deleted meanwhile: what nobody may have any more is not kept either.
       if (!kept) await blobs.delete(key);
     } catch (err) {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Logger } from '../telemetry/logger.js';
 
 /** Where the jobs are: rows with a lease. A job whose lease has ended belongs to whoever claims it next. */
@@ -37,7 +38,10 @@ export class LeasedWorker<Job> {
   #claiming: Promise<void> | null = null;
   #again = false;
 
-  constructor(private readonly options: LeasedWorkerOptions<Job>) {}
+  constructor(private readonly options: LeasedWorkerOptions<Job>) {
+    // Every call of every job under way listens: many, and no leak.
+    setMaxListeners(0, this.#stopping.signal);
+  }
 
   start(): void {
     this.#poll = setInterval(() => this.wake(), POLL_MS);

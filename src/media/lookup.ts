@@ -1,4 +1,10 @@
-import type { CataloguedMedia, MediaCatalogue, MessageRecord, Recording } from '../catalogue/media-catalogue.js';
+import type {
+  CataloguedMedia,
+  Description,
+  MediaCatalogue,
+  MessageRecord,
+  Recording,
+} from '../catalogue/media-catalogue.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { toError } from '../model/errors.js';
 import { type DecodedMediaId, decodeMediaId, formatMessageId, type MediaIdParts } from '../model/ids.js';
@@ -103,16 +109,27 @@ export class MediaLookup {
 
   /** What is not known yet. A provider that knows no more leaves it unknown. */
   async details(tenant: TenantId, media: readonly Media[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
-    return this.#perChannel(tenant, media, async (channel, ofChannel) =>
+    const told = await this.#perChannel(tenant, media, async (channel, ofChannel) =>
       channel.adapter.describeMedia
         ? channel.adapter.describeMedia(ofChannel, options)
         : ofChannel.map(() => UNKNOWN_DETAILS),
+    );
+    this.#recordDescriptions(
+      tenant,
+      media.flatMap(({ id }, index) => {
+        const details = told[index];
+        return details && !(details instanceof Error) ? [{ id, details }] : [];
+      }),
+    );
+    // Of bytes that are here, the provider may know nothing any more.
+    return told.map((details, index) =>
+      details instanceof Error && isStored(media[index]) ? UNKNOWN_DETAILS : details,
     );
   }
 
   /** Whether {@link details} can tell more than is known; false saves the caller the question. */
   canDescribe(media: Media, field: keyof MediaDetails): boolean {
-    if (media.status !== 'READY' || isStored(media)) return false;
+    if (media.status !== 'READY' || isDescribed(media)) return false;
     // A webhook tells all that its message has; what it did not tell of these is not there.
     if (isAnnounced(media) && (field === 'caption' || field === 'filename')) return false;
     return this.options.channels.find(media.tenant, media.channelId)?.adapter.describeMedia !== undefined;
@@ -154,10 +171,20 @@ export class MediaLookup {
 
   // Private: nobody waits for it; the next query asks the provider again if it failed.
   #record(tenant: TenantId, listings: readonly Listing[], how: Recording): void {
-    const { catalogue, logger } = this.options;
-    const recording = catalogue
-      .recordListings(tenant, listings, how)
-      .catch((err: unknown) => logger.warn({ err }, 'a listing could not be recorded'))
+    this.#inBackground(this.options.catalogue.recordListings(tenant, listings, how));
+  }
+
+  // Private: after the listing that it is about, if that is being recorded still.
+  #recordDescriptions(tenant: TenantId, descriptions: readonly Description[]): void {
+    if (descriptions.length === 0) return;
+    const { catalogue } = this.options;
+    const listed = Promise.all(this.#recording);
+    this.#inBackground(listed.then(() => catalogue.recordDescriptions(tenant, descriptions, new Date())));
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const recording = work
+      .catch((err: unknown) => this.options.logger.warn({ err }, 'what a provider told could not be recorded'))
       .finally(() => this.#recording.delete(recording));
     this.#recording.add(recording);
   }
@@ -245,6 +272,10 @@ function isAnnounced(media: Media | CataloguedMedia): boolean {
   return 'announced' in media && media.announced;
 }
 
-function isStored(media: Media | CataloguedMedia): boolean {
-  return 'stored' in media && media.stored !== null;
+function isDescribed(media: Media | CataloguedMedia): boolean {
+  return 'described' in media && media.described;
+}
+
+function isStored(media: Media | CataloguedMedia | undefined): boolean {
+  return media !== undefined && 'stored' in media && media.stored !== null;
 }

@@ -1,6 +1,5 @@
 import type { CataloguedMedia, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
 import { MediagraphError } from '../model/errors.js';
-import { kindOfMimeType } from '../model/mime-type.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { BlobStore } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -27,8 +26,7 @@ export class Mirror {
     const { catalogue, logger } = this.options;
     try {
       const { stored, mimeType } = await this.#store(media, signal);
-      const details = { mimeType, kind: media.kind ?? kindOfMimeType(mimeType) };
-      const kept = await catalogue.finishMirror(media.tenant, media.id, owner, stored, details, new Date());
+      const kept = await catalogue.finishMirror(media.tenant, media.id, owner, stored, { mimeType }, new Date());
       if (kept) return;
       logger.warn({ media: media.id }, 'a copy was finished after its lease, or its media, had ended');
       await this.#discardUnlessWanted(media);

@@ -1,6 +1,6 @@
 import { type CataloguedMedia, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
 import { formatMessageId } from '../../src/model/ids.js';
-import type { Media, MessageKey } from '../../src/model/media.js';
+import { type Media, type MessageKey, UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';
 
 const TENANT = 'default';
@@ -53,6 +53,7 @@ describeEngines('the catalogue', (bed) => {
         ...media,
         stored: null,
         announced: false,
+        described: false,
         failureReason: null,
         mirrored: false,
         mirrorAttempts: 0,
@@ -161,6 +162,23 @@ describeEngines('the catalogue', (bed) => {
       expect(await found(media.id)).toMatchObject({ expiresAt: plus(5) });
       await catalogue().markStored(TENANT, media.id, storedBytes(), {}, NOW);
       expect(await found(media.id)).toMatchObject({ expiresAt: plus(10) });
+    });
+
+    test('what a provider told when it was asked fills what is unknown, once and for all', async () => {
+      const media = picture('a', { kind: 'STICKER' });
+      await list([media]);
+      const told = { ...UNKNOWN_DETAILS, kind: 'IMAGE', filename: 'note.pdf', caption: null } as const;
+      const unknown = { id: 'unknown', details: UNKNOWN_DETAILS };
+      await catalogue().recordDescriptions(TENANT, [unknown, { id: media.id, details: told }], NOW);
+      expect(await found(media.id)).toMatchObject({
+        described: true,
+        kind: 'STICKER',
+        filename: 'note.pdf',
+        caption: null,
+      });
+      await catalogue().recordDescriptions('another', [{ id: media.id, details: { ...told, caption: 'x' } }], NOW);
+      await catalogue().recordDescriptions(TENANT, [], NOW);
+      expect(await found(media.id)).toMatchObject({ filename: 'note.pdf', caption: null });
     });
 
     test('a row in which nothing changes is not written', async () => {

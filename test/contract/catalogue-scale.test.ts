@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
 import type { Tables } from '../../src/catalogue/tables.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
-import type { MessageKey } from '../../src/model/media.js';
+import { type MessageKey, UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { describeEngines, OPEN_TIMEOUT_MS, reportedMedia } from '../support/databases.js';
 
 const ROWS = 100_000;
@@ -126,6 +126,10 @@ describeEngines(`among ${ROWS} rows`, (bed) => {
               now: NOW,
               retainedUntil: null,
             }),
+        ],
+        recordDescriptions: [
+          60,
+          (of) => catalogue(of).recordDescriptions(TENANT, [{ id: 'media-5', details: UNKNOWN_DETAILS }], NOW),
         ],
         transition: [5, (of) => catalogue(of).transition(TENANT, 'media-1', ['READY'], 'DELETED', {}, NOW)],
         claimMirrors: [60, (of) => catalogue(of).claimMirrors(LEASE)],

@@ -6,12 +6,16 @@ import { RunningCommand } from '../support/command.js';
 const OPERATIONS = new URL('../../schema/operations/', import.meta.url);
 const START_MS = 60_000;
 
-interface GraphQLAnswer {
-  readonly data: Readonly<Record<string, unknown>>;
+interface GraphQLAnswer<Data> {
+  readonly data: Data;
   readonly errors?: ReadonlyArray<{
     readonly path: readonly unknown[];
     readonly extensions: { readonly code: string };
   }>;
+}
+
+interface MessagesData {
+  readonly messagesWithMedia: ReadonlyArray<{ readonly media: ReadonlyArray<{ readonly id: string }> | null }>;
 }
 
 describe('mediagraph demo', () => {
@@ -32,11 +36,33 @@ describe('mediagraph demo', () => {
     await agent.close();
   });
 
-  async function ask(body: string): Promise<GraphQLAnswer> {
+  async function ask<Data = Readonly<Record<string, unknown>>>(body: string): Promise<GraphQLAnswer<Data>> {
     const headers = { 'content-type': 'application/json' };
     const response = await request(endpoint, { method: 'POST', headers, body, dispatcher: agent });
     return JSON.parse(await response.body.text());
   }
+
+  /** The rows between a table's titles and the next empty line, as cells. */
+  function tableUnder(lastTitle: string): string[][] {
+    const [, rows = ''] = new RegExp(`^CHANNEL .*  ${lastTitle}\\n((?:.+\\n)*)`, 'm').exec(output) ?? [];
+    return rows
+      .trimEnd()
+      .split('\n')
+      .map((row) => row.split(/ {2,}/));
+  }
+
+  it('lets every provider send a webhook, which is answered 200', () => {
+    const answered = expect.stringMatching(/^200 in \d+ ms$/);
+    expect(tableUnder('ANSWER')).toEqual([
+      ['support', 'KIRIM', 'a photo with a caption', 'X-Kirim-Signature', answered],
+      ['sms', 'SIGNALWIRE', 'a photo and a video', 'X-SignalWire-Signature', answered],
+      ['mms', 'TWILIO', 'a document and a photo', 'X-Twilio-Signature', answered],
+      ['chakra', 'CHAKRA', 'a voice note', '?token= of the URL', answered],
+      ['cloud', 'WHATSAPP_CLOUD', 'a document with a caption', 'X-Hub-Signature-256', answered],
+      ['gateway', 'WA_GATEWAY', 'a sticker', 'X-WA-Signature', answered],
+      ['gupshup', 'GUPSHUP', 'a video with a caption', 'X-Webhook-Token', answered],
+    ]);
+  });
 
   it('shows one row for each media of every channel, in plain text where nobody watches a terminal', () => {
     const rows = output.split('\n').filter((line) => line.endsWith('READY'));
@@ -45,17 +71,26 @@ describe('mediagraph demo', () => {
       ['support', 'KIRIM', 'STICKER', 'image/webp', '14.2 kB', '-', 'READY'],
       ['support', 'KIRIM', 'AUDIO', 'audio/ogg; codecs=opus', '4.8 kB', '-', 'READY'],
       ['support', 'KIRIM', 'DOCUMENT', 'application/pdf', '16.7 kB', 'delivery-note.pdf', 'READY'],
-      ['sms', 'SIGNALWIRE', 'VIDEO', 'video/mp4', expect.any(String), expect.any(String), 'READY'],
-      ['sms', 'SIGNALWIRE', 'IMAGE', 'image/jpeg', expect.any(String), expect.any(String), 'READY'],
-      ['mms', 'TWILIO', 'IMAGE', 'image/jpeg', expect.any(String), expect.any(String), 'READY'],
-      ['mms', 'TWILIO', 'DOCUMENT', 'application/pdf', expect.any(String), expect.any(String), 'READY'],
+      ['sms', 'SIGNALWIRE', 'IMAGE', 'image/jpeg', '23.9 kB', expect.any(String), 'READY'],
+      ['sms', 'SIGNALWIRE', 'VIDEO', 'video/mp4', '32.4 kB', expect.any(String), 'READY'],
+      ['mms', 'TWILIO', 'DOCUMENT', 'application/pdf', '16.7 kB', expect.any(String), 'READY'],
+      ['mms', 'TWILIO', 'IMAGE', 'image/jpeg', '23.9 kB', expect.any(String), 'READY'],
+      ['chakra', 'CHAKRA', 'AUDIO', 'audio/ogg; codecs=opus', '4.8 kB', '-', 'READY'],
+      ['cloud', 'WHATSAPP_CLOUD', 'DOCUMENT', 'application/pdf', '16.7 kB', 'Angebot für Łódź.pdf', 'READY'],
+      ['gateway', 'WA_GATEWAY', 'STICKER', 'image/webp', '14.2 kB', 'sticker.webp', 'READY'],
+      ['gupshup', 'GUPSHUP', 'VIDEO', 'video/mp4', '32.4 kB', '-', 'READY'],
     ]);
     expect(output).not.toContain('\u001b');
   });
 
+  it('keeps to 100 columns, but for URLs and the command for the shell', () => {
+    const wide = output.split('\n').filter((line) => line.length > 100);
+    expect(wide.filter((line) => !/^(?:http:|curl )/.test(line))).toEqual([]);
+  });
+
   it('prints URLs that open as what the row says, and says how they opened', async () => {
     const shown = [...output.matchAll(/^(?<row>.*READY)\n(?<url>http:.*)\nopened: (?<opened>.*)$/gm)];
-    expect(shown).toHaveLength(8);
+    expect(shown).toHaveLength(12);
     for (const { groups = {} } of shown) {
       const { statusCode, headers, body } = await request(groups.url ?? '', { dispatcher: agent });
       const { byteLength } = await body.arrayBuffer();
@@ -66,9 +101,29 @@ describe('mediagraph demo', () => {
   });
 
   it('names the message that failed alone, and one without media', () => {
-    expect(output).toMatch(/^sales +KIRIM +error PROVIDER_UNAVAILABLE at messagesWithMedia\.7\.media\n.*503/m);
+    expect(output).toMatch(/^sales +KIRIM +error PROVIDER_UNAVAILABLE at messagesWithMedia\.11\.media\n.*503/m);
     expect(output).toMatch(/^support +KIRIM +no media$/m);
-    expect(output).toContain('One query for 8 messages: 8 of 8 links open; 1 failed, and spoiled no other.');
+    expect(output).toContain('One query for 12 messages: 12 of 12 links open; 1 failed, and spoiled no other.');
+  });
+
+  it('proves by the word of the providers that they had the media and have it no more', () => {
+    expect(tableUnder('IN ITS OWN WORDS')).toEqual([
+      ['support', 'KIRIM', '302', '404', expect.any(String)],
+      ['chakra', 'CHAKRA', '200', '400', expect.stringMatching(/^Unsupported get request/)],
+      ['cloud', 'WHATSAPP_CLOUD', '200', '400', expect.stringMatching(/^Unsupported get request/)],
+      ['gateway', 'WA_GATEWAY', '200', '404', expect.any(String)],
+      ['gupshup', 'GUPSHUP', '200', '400', 'Invalid Media Id'],
+    ]);
+  });
+
+  it('opens the same links again, and asks nobody for them', () => {
+    const rows = tableUnder('THE LINK');
+    expect(rows).toHaveLength(12);
+    for (const [channel = '', , , atProvider, link] of rows) {
+      expect(atProvider).toBe(['sms', 'mms'].includes(channel) ? 'still there' : 'gone');
+      expect(link).toMatch(/^200 /);
+    }
+    expect(output).toContain("12 of 12 links open, 8 of them without the provider's copy; nobody asked a provider.\n");
   });
 
   it('prints a command for the shell that gives the photo', async () => {
@@ -96,7 +151,14 @@ describe('mediagraph demo', () => {
     expect(answers).not.toContain(null);
     // The line that is down, where the operation asks for it.
     const failed = errors.map(({ path, extensions }) => [extensions.code, path.join('.')]);
-    expect(failed).toEqual(query.includes('"sales:') ? [['PROVIDER_UNAVAILABLE', 'messagesWithMedia.7.media']] : []);
+    expect(failed).toEqual(query.includes('"sales:') ? [['PROVIDER_UNAVAILABLE', 'messagesWithMedia.11.media']] : []);
+  });
+
+  it('is asked by messages-with-media.graphql for the same media', async () => {
+    const query = readFileSync(new URL('messages-with-media.graphql', OPERATIONS), 'utf8');
+    const { data } = await ask<MessagesData>(JSON.stringify({ query }));
+    const shown = [...output.matchAll(/^http:.*\/media\/([^/]+)\//gm)].map(([, id]) => id);
+    expect(data.messagesWithMedia.flatMap(({ media }) => media ?? []).map(({ id }) => id)).toEqual(shown);
   });
 
   it('serves an explorer that loads nothing from elsewhere', async () => {

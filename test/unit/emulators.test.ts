@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { Agent, request } from 'undici';
@@ -15,6 +16,9 @@ import {
   twilioAccountSid,
   twilioMediaSid,
   twilioMessageSid,
+  waGatewayMessageId,
+  whatsappMediaId,
+  whatsappMessageId,
 } from '../../src/emulators/sample-ids.js';
 
 const samples = loadMediaSamples();
@@ -103,6 +107,17 @@ describe('the samples', () => {
 
   it('are read once', () => {
     expect(loadMediaSamples()).toBe(samples);
+  });
+});
+
+describe('ids of WhatsApp', () => {
+  it('are shaped like recorded ones, and the same in every process', () => {
+    expect(whatsappMessageId(1)).toBe('wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ0QzVDNUYzNTYxRjdDNzA0RUFCQQA=');
+    expect(whatsappMediaId(1)).toMatch(/^[1-9]\d{15}$/);
+    expect(waGatewayMessageId(1)).toMatch(/^3EB0[0-9A-F]{16}$/);
+    for (const idOf of [whatsappMessageId, whatsappMediaId, waGatewayMessageId]) {
+      expect(new Set(Array.from({ length: 100 }, (_, index) => idOf(index))).size).toBe(100);
+    }
   });
 });
 
@@ -430,6 +445,36 @@ describe('Kirim', () => {
     });
     expect(got.headers['x-ratelimit-limit']).toBeUndefined();
   });
+
+  it('sends message.received with the message as its resource has it, signed with every secret', async () => {
+    const { kirim } = await startKirim({ webhookSecrets: ['retiring', 'new'], now: () => 1_700_000_000_000 });
+    kirim.addMessage({ id, media: { ...samples.photo, caption: 'Sunset' } });
+    const { body, headers } = kirim.webhookOf(id);
+    const sign = (secret: string) => createHmac('sha256', secret).update(`1700000000.${body}`).digest('hex');
+    expect(headers).toMatchObject({
+      'content-type': 'application/json',
+      'x-kirim-event': 'message.received',
+      'x-kirim-signature': `t=1700000000,v1=${sign('retiring')},v1=${sign('new')}`,
+    });
+    expect(JSON.parse(body.toString())).toEqual({
+      id: headers['x-kirim-delivery-id'],
+      event: 'message.received',
+      delivered_at: '2023-11-14T22:13:20.000Z',
+      data: { message: jsonOf(await get(`${kirim.baseUrl}/messages/${id}`, bearer)) },
+    });
+  });
+
+  it('forgets media that expire, and the CDN with it', async () => {
+    const { kirim } = await startKirim();
+    kirim.addMessage({ id, media: samples.photo });
+    const { location } = (await get(`${kirim.baseUrl}/messages/${id}/media`, bearer)).headers;
+    kirim.expire(id);
+    expect((await get(`${kirim.baseUrl}/messages/${id}/media`, bearer)).status).toBe(404);
+    expect((await get(String(location))).status).toBe(404);
+    const message = await get(`${kirim.baseUrl}/messages/${id}`, bearer);
+    expect(jsonOf(message)).toMatchObject({ id, type: 'image', media_url: null });
+    expect(() => kirim.expire('unknown')).toThrow('unknown');
+  });
 });
 
 describe('SignalWire and Twilio', () => {
@@ -614,6 +659,52 @@ describe('SignalWire and Twilio', () => {
     expect((await get(url, basic)).status).toBe(404);
     expect((await get(location)).status).toBe(404);
     expect(listOf(await get(listUrl, basic)).media_list).toEqual([]);
+  });
+
+  it('send a form that names the media in the order of the message, signed over URL and sorted fields', async () => {
+    const { laml, accountSid, messageSid } = await startLaml('twilio');
+    laml.addMessage({
+      sid: messageSid,
+      media: [
+        { ...samples.document, sid: twilioMediaSid(1) },
+        { ...samples.photo, sid: twilioMediaSid(2) },
+      ],
+    });
+    const url = 'https://media.example.com/webhooks/mms?tenant=1';
+    const { body, headers } = laml.webhookOf(messageSid, url);
+    const form = new Map(new URLSearchParams(body.toString()));
+    expect(Object.fromEntries(form)).toMatchObject({
+      AccountSid: accountSid,
+      MessageSid: messageSid,
+      NumMedia: '2',
+      MediaUrl0: laml.mediaUrl(messageSid, twilioMediaSid(1)),
+      MediaContentType0: 'application/pdf',
+      MediaUrl1: laml.mediaUrl(messageSid, twilioMediaSid(2)),
+      MediaContentType1: 'image/jpeg',
+    });
+    const signed = [...form.keys()].sort().reduce((text, name) => text + name + form.get(name), url);
+    expect(headers['x-twilio-signature']).toBe(createHmac('sha1', 'secret').update(signed).digest('base64'));
+    expect(headers['x-signalwire-signature']).toBeUndefined();
+    expect(() => laml.webhookOf('unknown', url)).toThrow('unknown');
+  });
+
+  it('name no deleted media, and sign as SignalWire with its own key', async () => {
+    const cdn = await startCdn();
+    const accountSid = signalwireProjectId(1);
+    const account = { accountSid, username: accountSid, password: 'secret', signingKey: 'PSK_1' };
+    const laml = await new LamlEmulator({ flavour: 'signalwire', ...account, cdn }).start();
+    started.push(laml);
+    const sid = signalwireMessageSid(1);
+    laml.addMessage({ sid, media: signalwireMedia(2) });
+    const basic = { authorization: `Basic ${Buffer.from(`${accountSid}:secret`).toString('base64')}` };
+    await get(laml.mediaUrl(sid, signalwireMediaSid(0)), basic, 'DELETE');
+    const url = 'http://127.0.0.1:4000/webhooks/sms';
+    const { body, headers } = laml.webhookOf(sid, url);
+    const form = new URLSearchParams(body.toString());
+    expect([form.get('NumMedia'), form.get('MediaUrl0')]).toEqual(['1', laml.mediaUrl(sid, signalwireMediaSid(1))]);
+    form.sort();
+    const signed = [...form].reduce((text, [name, value]) => text + name + value, url);
+    expect(headers['x-signalwire-signature']).toBe(createHmac('sha1', 'PSK_1').update(signed).digest('base64'));
   });
 
   it('limits the rate by a fault, with 20429 and Retry-After', async () => {

@@ -21,6 +21,8 @@ const STATEMENTS = [
     position integer not null,
     provider_media_id text,
     download_url text,
+    -- whether the provider was asked for what a listing does not tell
+    described boolean not null default false,
     status text not null check (status in ('PENDING', 'READY', 'FAILED', 'DELETED', 'EXPIRED')),
     kind text,
     mime_type text,

@@ -1,0 +1,41 @@
+import { CdnEmulator } from '../../emulators/cdn-emulator.js';
+import { formatMessageId } from '../../model/ids.js';
+import { startMms, startSales, startSms, startSupport } from './asked-lines.js';
+import type { DemoLine } from './line.js';
+import { startChakra, startCloud, startGateway, startGupshup } from './told-lines.js';
+
+/** Providers' APIs on this machine, and messages that customers sent through them. */
+export interface DemoProviders {
+  readonly lines: readonly DemoLine[];
+  /** How many requests they were sent so far, all together. */
+  requestCount(): number;
+  close(): Promise<void>;
+}
+
+/** All seven providers, and a second line at Kirim that is down. */
+export async function startDemoProviders(): Promise<DemoProviders> {
+  const cdn = await new CdnEmulator().start();
+  const lines = await Promise.all([
+    startSupport(cdn),
+    startSms(cdn),
+    startMms(cdn),
+    startChakra(),
+    startCloud(),
+    startGateway(),
+    startGupshup(),
+    startSales(cdn),
+  ]);
+  const servers = [cdn, ...lines.flatMap((line) => line.servers)];
+  return {
+    lines,
+    requestCount: () => servers.reduce((sum, { requestCount }) => sum + requestCount, 0),
+    close: async () => {
+      await Promise.all(servers.map((server) => server.close()));
+    },
+  };
+}
+
+/** What the query calls them; the same in every run, and in schema/operations too. */
+export function messageIdsOf({ channel, messages }: DemoLine): string[] {
+  return messages.map((providerMessageId) => formatMessageId({ channelId: channel.id, providerMessageId }));
+}
