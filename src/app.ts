@@ -69,7 +69,7 @@ export async function startApp({ config, logger = createLogger(config.log), data
 async function startOver(stores: Stores, metrics: Metrics, config: Config, logger: Logger): Promise<App> {
   const state = { ready: false, url: '' };
   const pools = new OriginPools();
-  const providers = connectChannels(config, pools, stores.quotas);
+  const providers = connectChannels(config, pools, stores.quota);
   const source = uploadSource(config);
   const { directory } = providers;
   const apiKeys = new ApiKeys(config.auth.apiKeys);
@@ -173,10 +173,11 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
       caller,
       requestId,
       loaders: createLoaders(lookup, caller.tenant, { signal }),
-      lookup,
-      upload: jobs.upload,
-      deletion: jobs.deletion,
-      signal,
+      mutations: {
+        upload: (request) => jobs.upload.upload(caller.tenant, request, signal),
+        // Not ended with the caller: half a deletion helps nobody.
+        delete: (id) => jobs.deletion.delete(caller.tenant, id, lookup, {}),
+      },
       channels: directory,
       urls,
       now: Date.now(),

@@ -1,18 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { CataloguedMedia } from './catalogue/media-catalogue.js';
-import type { InboxEvent } from './catalogue/webhook-inbox.js';
 import type { UploadJob } from './catalogue/uploads.js';
+import type { InboxEvent } from './catalogue/webhook-inbox.js';
 import type { Config } from './config.js';
 import { MediaDeletion } from './media/delete.js';
 import { LEASE_MS, LeasedWorker } from './media/leased-worker.js';
 import { Mirror } from './media/mirror.js';
 import { WebhookReception } from './media/receive.js';
 import type { UrlSigner } from './media/signed-url.js';
-import { sweep } from './media/sweep.js';
+import { type SweepReport, sweep } from './media/sweep.js';
 import { MediaUpload } from './media/upload.js';
+import { OriginPools } from './net/origin-pools.js';
 import type { AddressPolicy } from './net/public-address.js';
 import type { SafeFetch } from './net/safe-fetch.js';
 import type { ChannelDirectory } from './providers/channel-directory.js';
+import { connectChannels } from './providers/connect-channels.js';
 import type { Stores } from './stores.js';
 import type { Logger } from './telemetry/logger.js';
 
@@ -142,6 +144,23 @@ export function createJobs({ config, channels, stores, urls, source, logger }: J
       await Promise.all([inboxWorker.stop(), mirrorWorker.stop(), uploadWorker.stop(), sweeper.stop()]);
     },
   };
+}
+
+export interface SweepOnceOptions extends Pick<JobsOptions, 'config' | 'stores' | 'logger'> {
+  readonly dryRun: boolean;
+  readonly graceMs: number;
+}
+
+/** One sweep without a server. A deletion that a crash interrupted goes on at its provider. */
+export async function sweepOnce({ config, stores, logger, ...how }: SweepOnceOptions): Promise<SweepReport> {
+  const pools = new OriginPools();
+  const providers = connectChannels(config, pools, stores.quota);
+  try {
+    const deletion = new MediaDeletion({ channels: providers.directory, ...stores, logger });
+    return await sweep({ ...stores, deletion, ...how });
+  } finally {
+    await Promise.all([providers.close(), pools.close()]);
+  }
 }
 
 class Sweeper {

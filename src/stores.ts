@@ -6,6 +6,8 @@ import { SqlQuotas } from './catalogue/quotas.js';
 import { SqlUploads, type Uploads } from './catalogue/uploads.js';
 import { SqlWebhookInbox, type WebhookInbox } from './catalogue/webhook-inbox.js';
 import type { Config } from './config.js';
+import { asCatalogueFault } from './media/catalogue-fault.js';
+import type { Quota } from './providers/quota.js';
 import type { BlobStore } from './storage/blob-store.js';
 import { openBlobStore } from './storage/open-blob-store.js';
 import type { Logger } from './telemetry/logger.js';
@@ -17,7 +19,7 @@ export interface Stores {
   readonly inbox: WebhookInbox;
   readonly uploads: Uploads;
   readonly deletions: Deletions;
-  readonly quotas: SqlQuotas;
+  readonly quota: Quota;
   readonly blobs: BlobStore;
   /** Resolves while all of them answer. */
   ping(): Promise<void>;
@@ -42,7 +44,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
       deletions: new SqlDeletions(database),
-      quotas: new SqlQuotas(database),
+      quota: quotaOver(new SqlQuotas(database)),
       blobs,
       ping: async () => {
         await Promise.all([database.ping(), blobs.ping()]);
@@ -56,6 +58,15 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
     await closeDatabase();
     throw thrown;
   }
+}
+
+function quotaOver(quotas: SqlQuotas): Quota {
+  return {
+    take: (...counted) =>
+      quotas.take(...counted).catch((thrown: unknown) => {
+        throw asCatalogueFault(thrown);
+      }),
+  };
 }
 
 function blobOptions({ storage }: Config): Parameters<typeof openBlobStore>[0] {

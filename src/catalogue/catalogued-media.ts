@@ -1,6 +1,14 @@
 import type { TenantId } from '../model/channel.js';
 import type { ErrorCode } from '../model/errors.js';
-import type { DeletionScope, Media, MediaDetails, MediaId, MediaStatus, MessageKey, MessageMedia } from '../model/media.js';
+import type {
+  DeletionScope,
+  Media,
+  MediaDetails,
+  MediaId,
+  MediaStatus,
+  MessageKey,
+  MessageMedia,
+} from '../model/media.js';
 
 /** Bytes that are here, as they were measured while they were written. */
 export interface StoredBytes {

@@ -52,11 +52,7 @@ export class SqlDeletions implements Deletions {
     this.#db = kysely;
   }
 
-  async intend(
-    tenant: TenantId,
-    id: MediaId,
-    { owner, now, leaseMs }: DeletionClaim,
-  ): Promise<CataloguedMedia | null> {
+  async intend(tenant: TenantId, id: MediaId, { owner, now, leaseMs }: DeletionClaim): Promise<CataloguedMedia | null> {
     const { rows } = await sql<MediaRow>`
       update media set deletion_owner = ${owner}, deletion_until = ${later(now, leaseMs)}
       where tenant = ${tenant} and id = ${id} and status <> 'DELETED'

@@ -94,7 +94,8 @@ function upsert(
   const rows = inOrder(new Map(all.map((one) => [one.media.id, one])));
   const texts = (read: (media: MessageMedia) => string | null) =>
     sql`${rows.map(({ media }) => storable(read(media)))}::text[]`;
-  const times = (read: (media: MessageMedia) => Date | null) => sql`${rows.map(({ media }) => read(media))}::timestamptz[]`;
+  const times = (read: (media: MessageMedia) => Date | null) =>
+    sql`${rows.map(({ media }) => read(media))}::timestamptz[]`;
   const due = sql`${mirror} and told.status = 'READY'`;
   return sql`
     insert into media (

@@ -108,7 +108,10 @@ export class SqlUploads implements Uploads {
     const [created] = rows;
     if (created) {
       const { sourceUrl, filename, mimeType } = upload;
-      return { outcome: 'created', job: { media: toCataloguedMedia(created), sourceUrl, filename, mimeType, attempts: 1 } };
+      return {
+        outcome: 'created',
+        job: { media: toCataloguedMedia(created), sourceUrl, filename, mimeType, attempts: 1 },
+      };
     }
     const { tenant, idempotency } = upload;
     const earlier = await sql<MediaRow & { readonly input_sha256: string }>`

@@ -1,7 +1,4 @@
-import { MediaDeletion } from '../media/delete.js';
-import { sweep } from '../media/sweep.js';
-import { OriginPools } from '../net/origin-pools.js';
-import { connectChannels } from '../providers/connect-channels.js';
+import { sweepOnce } from '../jobs.js';
 import { type StoresCommand, withStores } from './with-stores.js';
 
 export interface SweepCommand extends StoresCommand {
@@ -13,15 +10,7 @@ export interface SweepCommand extends StoresCommand {
 /** `mediagraph sweep`: one sweep now; prints what it did as one JSON line. Resolves to the exit status. */
 export function sweepCommand({ dryRun, graceMs, ...command }: SweepCommand): Promise<number> {
   return withStores(command, async (stores, config, logger) => {
-    // A deletion that a crash interrupted goes on at its provider.
-    const pools = new OriginPools();
-    const providers = connectChannels(config, pools, stores.quotas);
-    try {
-      const deletion = new MediaDeletion({ channels: providers.directory, ...stores, logger });
-      const report = await sweep({ ...stores, deletion, graceMs, dryRun });
-      command.stdout.write(`${JSON.stringify({ dryRun, ...report })}\n`);
-    } finally {
-      await Promise.all([providers.close(), pools.close()]);
-    }
+    const report = await sweepOnce({ stores, config, logger, dryRun, graceMs });
+    command.stdout.write(`${JSON.stringify({ dryRun, ...report })}\n`);
   });
 }

@@ -111,11 +111,11 @@ export class GupshupPartnerEmulator extends EmulatorServer {
   /** A part with a file name is the file; one without holds a URL. */
   private async bytesOf(file: FormPart | undefined): Promise<Buffer | null> {
     if (file === undefined) return null;
-    return typeof file === 'string' ? await this.fetch(file) : file.bytes;
+    return typeof file === 'string' ? await this.download(file) : file.bytes;
   }
 
   /** Without credentials; that redirects are not followed is our deduction. */
-  private async fetch(url: string): Promise<Buffer | null> {
+  private async download(url: string): Promise<Buffer | null> {
     let status: number | null = null;
     try {
       const { statusCode, body } = await sendRequest(url, { dispatcher: this.agent });

@@ -1,23 +1,25 @@
-import type { MediaDeletion } from '../media/delete.js';
-import type { MediaLookup } from '../media/lookup.js';
+import type { DeletionOutcome } from '../media/delete.js';
 import type { UrlSigner } from '../media/signed-url.js';
-import type { MediaUpload } from '../media/upload.js';
+import type { UploadOutcome, UploadRequest } from '../media/upload.js';
 import type { Caller, Scope } from '../model/caller.js';
 import { MediagraphError } from '../model/errors.js';
+import type { MediaId } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { MediaLoaders } from './loaders.js';
 import type { MessageIds } from './message-source.js';
+
+/** What the caller may change, if its scopes allow it. */
+export interface MediaMutations {
+  upload(request: UploadRequest): Promise<UploadOutcome>;
+  delete(id: MediaId): Promise<DeletionOutcome>;
+}
 
 /** Made anew for every operation; loaders never outlive it, and never see two tenants. */
 export interface GraphQLContext {
   readonly caller: Caller;
   readonly requestId: string;
   readonly loaders: MediaLoaders;
-  readonly lookup: MediaLookup;
-  readonly upload: MediaUpload;
-  readonly deletion: MediaDeletion;
-  /** Aborts when nobody waits for the answer any more. */
-  readonly signal: AbortSignal;
+  readonly mutations: MediaMutations;
   readonly channels: ChannelDirectory;
   readonly urls: UrlSigner;
   /** Milliseconds; one clock reading for the whole operation, so that all its links agree. */

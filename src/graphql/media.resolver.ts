@@ -95,10 +95,7 @@ export class MediaResolver {
   }
 
   @FieldResolver(() => MessageType, { nullable: true })
-  message(
-    @Root() { channelId, providerMessageId }: Media,
-    @Ctx() context: GraphQLContext,
-  ): MessageSource | null {
+  message(@Root() { channelId, providerMessageId }: Media, @Ctx() context: GraphQLContext): MessageSource | null {
     if (providerMessageId === null) return null;
     return MessageSource.fromKey({ channelId, providerMessageId }, context.messageIds);
   }

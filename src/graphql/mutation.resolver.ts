@@ -18,7 +18,7 @@ export class MutationResolver {
     requireScope(context, 'media:write');
     const { channelId, url, filename = null, mimeType = null, messageId = null, idempotencyKey = null } = input;
     const request = { channelId, url, filename, mimeType, messageId, idempotencyKey };
-    const outcome = await context.upload.upload(context.caller.tenant, request, context.signal);
+    const outcome = await context.mutations.upload(request);
     forgetLoaded(context);
     return outcome;
   }
@@ -32,9 +32,7 @@ export class MutationResolver {
     @Ctx() context: GraphQLContext,
   ): Promise<DeletionOutcome> {
     requireScope(context, 'media:delete');
-    const { deletion, lookup, caller } = context;
-    // Not ended with the caller: half a deletion helps nobody.
-    const outcome = await deletion.delete(caller.tenant, id, lookup, {});
+    const outcome = await context.mutations.delete(id);
     forgetLoaded(context);
     return outcome;
   }

@@ -42,15 +42,11 @@ export class MediaDeletion {
    * @throws MediagraphError MEDIA_NOT_FOUND; a retryable PROVIDER_… where the provider refuses or does not answer, and
    *   then nothing has changed
    */
-  async delete(
-    tenant: TenantId,
-    id: MediaId,
-    lookup: MediaLookup,
-    options: CallOptions,
-  ): Promise<DeletionOutcome> {
+  async delete(tenant: TenantId, id: MediaId, lookup: MediaLookup, options: CallOptions): Promise<DeletionOutcome> {
     const [media] = await lookup.byIds(tenant, [id], options);
     if (media instanceof Error) throw media;
-    if (!media) throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you may see, got another');
+    if (!media)
+      throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you may see, got another');
     // What was listed for the question above is in the catalogue afterwards: an intent needs a row.
     await lookup.settle();
     const until = performance.now() + PATIENCE_MS;

@@ -8,7 +8,14 @@ import type {
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { toError } from '../model/errors.js';
 import { type DecodedMediaId, decodeMediaId, formatMessageId, type MediaIdParts } from '../model/ids.js';
-import { type Media, type MediaDetails, type MediaId, type MessageKey, type MessageMedia, UNKNOWN_DETAILS } from '../model/media.js';
+import {
+  type Media,
+  type MediaDetails,
+  type MediaId,
+  type MessageKey,
+  type MessageMedia,
+  UNKNOWN_DETAILS,
+} from '../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -79,7 +86,7 @@ export class MediaLookup {
         ids.filter((_, index) => parts[index]),
       ),
     );
-    const unknown = parts.filter((part, index) => !known?.has(ids[index] ?? ''));
+    const unknown = parts.filter((_, index) => !known?.has(ids[index] ?? ''));
     const messages = new Map(unknown.filter(isOfMessage).map((part) => [formatMessageId(part), part]));
     const listings = messages.size > 0 ? await this.byMessages(tenant, [...messages.values()], options) : [];
     const now = new Date();

@@ -95,7 +95,7 @@ function decoded(body: Readable, decoder: Transform): Readable {
 }
 
 function isZlibError(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && /^(Z_|ERR__)/.test(String(thrown.code));
+  return typeof thrown === 'object' && thrown !== null && 'code' in thrown && /^(Z_|ERR__)/.test(String(thrown.code));
 }
 
 function nameInPath({ pathname }: URL): string | null {

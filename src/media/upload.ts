@@ -19,8 +19,8 @@ import { safeFilename, withExtension } from './media-name.js';
 import { peek } from './peek.js';
 import { endOfRetention } from './retention.js';
 import type { UrlSigner } from './signed-url.js';
-import { contradicts } from './sniffed-stream.js';
 import { sniffMimeType, UPLOAD_SNIFF_BYTES } from './sniff.js';
+import { contradicts } from './sniffed-stream.js';
 import { removeBytes, storeBytes } from './stored-bytes.js';
 import { openSource, sourceFault } from './upload-source.js';
 

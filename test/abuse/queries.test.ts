@@ -573,6 +573,6 @@ describe('representations', () => {
 
 function decoded(id: string): MediaIdParts {
   const parts = decodeMediaId(id);
-  if (!parts) throw new Error(`expected a media id, got ${id}`);
+  if (!parts || 'uploadId' in parts) throw new Error(`expected the id of a provider's media, got ${id}`);
   return parts;
 }

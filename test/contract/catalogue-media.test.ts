@@ -1,6 +1,6 @@
 import { type CataloguedMedia, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
 import { formatMessageId } from '../../src/model/ids.js';
-import { type Media, type MessageKey, UNKNOWN_DETAILS } from '../../src/model/media.js';
+import { type MessageKey, type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';
 
 const TENANT = 'default';
@@ -10,7 +10,8 @@ const NOW = new Date('2026-11-21T10:00:00.000Z');
 const plus = (ms: number) => new Date(NOW.getTime() + ms);
 
 /** A media of a message that can have several. */
-const picture = (providerMediaId: string, keys: Partial<Media> = {}) => reportedMedia({ providerMediaId, ...keys });
+const picture = (providerMediaId: string, keys: Partial<MessageMedia> = {}) =>
+  reportedMedia({ providerMediaId, ...keys });
 
 describeEngines('the catalogue', (bed) => {
   const catalogue = () => new SqlMediaCatalogue(bed.shared());
@@ -20,10 +21,10 @@ describeEngines('the catalogue', (bed) => {
     return media;
   };
   const record = async (key: MessageKey) => (await catalogue().findByMessages(TENANT, [key])).get(formatMessageId(key));
-  const list = (media: readonly Media[], now = NOW, key = M1, retainedUntil: Date | null = null) =>
+  const list = (media: readonly MessageMedia[], now = NOW, key = M1, retainedUntil: Date | null = null) =>
     catalogue().recordListings(TENANT, [{ key, media }], { now, retainedUntil });
-  const listUntil = (retainedUntil: Date, media: readonly Media[]) => list(media, NOW, M1, retainedUntil);
-  const announce = (media: readonly Media[], mirror = false, now = NOW) =>
+  const listUntil = (retainedUntil: Date, media: readonly MessageMedia[]) => list(media, NOW, M1, retainedUntil);
+  const announce = (media: readonly MessageMedia[], mirror = false, now = NOW) =>
     catalogue().recordAnnouncement(TENANT, media, { mirror, now, retainedUntil: null });
 
   describe('finding', () => {
@@ -54,6 +55,9 @@ describeEngines('the catalogue', (bed) => {
         stored: null,
         announced: false,
         described: false,
+        uploaded: false,
+        failureCode: null,
+        deletionScope: null,
         failureReason: null,
         mirrored: false,
         mirrorAttempts: 0,
@@ -364,7 +368,7 @@ describeEngines('the catalogue', (bed) => {
 
   describe('ends', () => {
     test('a device takes its media with it, but not what is stored here, and no other device', async () => {
-      const of = (path: string, keys: Partial<Media> = {}) =>
+      const of = (path: string, keys: Partial<MessageMedia> = {}) =>
         reportedMedia({ providerMessageId: path, providerMediaId: path, ...keys });
       const [gone, queued, stored] = [of('d_1%/a'), of('d_1%/b'), of('d_1%/c')];
       const others = [of('dX1%/a'), of('d_1x/a'), of('D_1%/a'), of('d_1%/a2', { channelId: 'sales' }), of('d_1\\%/a')];

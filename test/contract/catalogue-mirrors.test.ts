@@ -1,5 +1,5 @@
 import { type MediaCatalogue, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
-import type { Media } from '../../src/model/media.js';
+import type { MessageMedia } from '../../src/model/media.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';
 
 const TENANT = 'default';
@@ -11,13 +11,13 @@ describeEngines('the queue of copies', (bed) => {
   const catalogue = () => new SqlMediaCatalogue(bed.shared());
   const claim = (owner: string, now = NOW, limit = 100, from: MediaCatalogue = catalogue()) =>
     from.claimMirrors({ owner, now, limit, leaseMs: LEASE_MS });
-  const announce = async (name: string, keys: Partial<Media> = {}, now = NOW): Promise<Media> => {
+  const announce = async (name: string, keys: Partial<MessageMedia> = {}, now = NOW): Promise<MessageMedia> => {
     const media = reportedMedia({ providerMessageId: name, ...keys });
     await catalogue().recordAnnouncement(TENANT, [media], { mirror: true, now, retainedUntil: null });
     return media;
   };
-  const found = async ({ id }: Media) => (await catalogue().findByIds(TENANT, [id])).get(id);
-  const names = (media: ReadonlyArray<{ readonly providerMessageId: string }>) =>
+  const found = async ({ id }: MessageMedia) => (await catalogue().findByIds(TENANT, [id])).get(id);
+  const names = (media: ReadonlyArray<{ readonly providerMessageId: string | null }>) =>
     media.map(({ providerMessageId }) => providerMessageId);
 
   test('gives the earliest deadline first, then the oldest, those without a deadline last', async () => {

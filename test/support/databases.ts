@@ -5,7 +5,7 @@ import { openDatabase } from '../../src/catalogue/database.js';
 import type { StoredBytes } from '../../src/catalogue/media-catalogue.js';
 import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { encodeMediaId } from '../../src/model/ids.js';
-import { type Media, UNKNOWN_DETAILS } from '../../src/model/media.js';
+import { type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
 
 /** A server that tests may make databases on: `postgres://…`; without it they run on the embedded engine alone. */
 const SERVER_URL = process.env.TEST_DATABASE_URL;
@@ -91,7 +91,15 @@ async function once(
 }
 
 async function empty({ kysely }: Database): Promise<void> {
-  for (const table of ['media', 'message_listings', 'webhook_events', 'signing_keys'] as const)
+  for (const table of [
+    'media',
+    'message_listings',
+    'webhook_events',
+    'signing_keys',
+    'uploads',
+    'upload_keys',
+    'quotas',
+  ] as const)
     await kysely.deleteFrom(table).execute();
 }
 
@@ -103,7 +111,7 @@ function present<Item>(item: Item | null | undefined): Item {
 const CREATED = new Date('2026-11-20T09:00:00.000Z');
 
 /** A media as an adapter reports it, of message `m1` of channel `support`, about which nothing else is known. */
-export function reportedMedia(keys: Partial<Media> = {}): Media {
+export function reportedMedia(keys: Partial<MessageMedia> = {}): MessageMedia {
   const message = { channelId: 'support', providerMessageId: 'm1', providerMediaId: null, ...keys };
   return {
     id: encodeMediaId(message),

@@ -39,7 +39,9 @@ let database: Promise<{ readonly opened: Database; readonly folder: string }> | 
 async function emptyDatabase(): Promise<Database> {
   database ??= openCopy();
   const { opened } = await database;
-  await sql`truncate media, message_listings, webhook_events, signing_keys`.execute(opened.kysely);
+  await sql`truncate media, message_listings, webhook_events, signing_keys, uploads, upload_keys, quotas`.execute(
+    opened.kysely,
+  );
   return opened;
 }
 

@@ -22,11 +22,13 @@ const adapter: ProviderAdapter = {
   listMedia: async (ids) =>
     ids.map((id) => (id.startsWith('fail') ? providerDown() : id.startsWith('none') ? [] : [listed(id)])),
   describeMedia: async (refs) =>
-    refs.map(({ providerMessageId: id }) =>
-      id.startsWith('undescribed')
-        ? providerDown()
-        : { ...UNKNOWN_DETAILS, kind: 'IMAGE', mimeType: 'image/png', sizeBytes: id.length },
-    ),
+    refs
+      .map(({ providerMessageId }) => providerMessageId ?? '')
+      .map((id) =>
+        id.startsWith('undescribed')
+          ? providerDown()
+          : { ...UNKNOWN_DETAILS, kind: 'IMAGE', mimeType: 'image/png', sizeBytes: id.length },
+      ),
 };
 
 function listed(providerMessageId: string): ProviderMedia {
@@ -64,6 +66,7 @@ function context(): GraphQLContext {
   return {
     caller: { tenant: 'default', scopes: new Set(['media:read']) },
     requestId: 'r',
+    mutations: { upload: () => Promise.reject(new Error('none')), delete: () => Promise.reject(new Error('none')) },
     loaders: createLoaders(
       new MediaLookup({ channels: directory, catalogue, retentionMs: null, logger }),
       'default',

@@ -14,7 +14,10 @@ function media(keys: Partial<CataloguedMedia> = {}): CataloguedMedia {
     stored: null,
     announced: false,
     described: false,
+    uploaded: false,
     failureReason: null,
+    failureCode: null,
+    deletionScope: null,
     mirrored: false,
     mirrorAttempts: 0,
   };

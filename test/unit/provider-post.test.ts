@@ -333,10 +333,11 @@ describe('the clock of a POST', () => {
       'reads half',
       (request) => {
         let read = 0;
-        request.on('data', (chunk: Buffer) => {
+        const onData = (chunk: Buffer) => {
           read += chunk.length;
-          if (read > LARGE / 2) request.pause();
-        });
+          if (read > LARGE / 2) request.off('data', onData).pause();
+        };
+        request.on('data', onData);
       },
       LARGE,
     ],
@@ -359,6 +360,19 @@ describe('the clock of a POST', () => {
     expect(source.destroyed).toBe(true);
     await allClosed();
     expect(requests).toHaveLength(1);
+  });
+
+  test('finds the source read no further than the receiver has taken it', async () => {
+    const { client } = await receive(() => {}, { timeoutMs: 300 });
+    const source = sourceOf(LARGE);
+    let read = 0;
+    source.on('data', (chunk: Buffer) => {
+      read += chunk.length;
+    });
+    source.pause();
+    expect(await errorOf(post(client, fileOf(source, LARGE)))).toMatchObject({ code: 'TIMEOUT' });
+    expect(read).toBeGreaterThan(0);
+    expect(read).toBeLessThan(LARGE / 2);
   });
 
   test('blames a source that falls silent, and not the receiver', async () => {
