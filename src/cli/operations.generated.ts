@@ -3,6 +3,13 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
+/** Where a deleted media is gone. */
+export type MediaDeletionScope =
+  /** Here: bytes, thumbnails, links; and nothing lists it. The provider has no deletion of it. */
+  | 'LOCAL'
+  /** At the provider and here. */
+  | 'PROVIDER';
+
 /** What the message carries the file as. A picture sent as a document is a DOCUMENT. */
 export type MediaKind =
   | 'AUDIO'
@@ -49,6 +56,13 @@ export type ChannelsQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type ChannelsQuery = { readonly mediaChannels: ReadonlyArray<{ readonly id: string, readonly provider: MediaProvider, readonly capabilities: { readonly listsMedia: boolean, readonly upload: MediaUploadMode, readonly maxUploadBytes: number, readonly uploadMimeTypes: ReadonlyArray<string>, readonly deletesAtProvider: boolean, readonly receivesWebhooks: boolean } }> };
 
+export type DeleteMediaMutationVariables = Exact<{
+  id: string;
+}>;
+
+
+export type DeleteMediaMutation = { readonly deleteMedia: { readonly scope: MediaDeletionScope, readonly media: { readonly id: string, readonly status: MediaStatus, readonly url: string | null } } };
+
 export type EntitiesQueryVariables = Exact<{
   representations?: ReadonlyArray<{ readonly __typename: string; readonly [key: string]: unknown }> | { readonly __typename: string; readonly [key: string]: unknown };
 }>;
@@ -73,6 +87,18 @@ export type MessagesWithMediaQueryVariables = Exact<{
 
 
 export type MessagesWithMediaQuery = { readonly messagesWithMedia: ReadonlyArray<{ readonly id: string, readonly channelId: string, readonly media: ReadonlyArray<{ readonly id: string, readonly provider: MediaProvider, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly filename: string | null, readonly caption: string | null, readonly createdAt: string | null, readonly url: string | null, readonly urlExpiresAt: string | null }> | null } | null> };
+
+export type UploadMediaFromUrlMutationVariables = Exact<{
+  url: string;
+  channelId?: string;
+  filename?: string | null | undefined;
+  mimeType?: string | null | undefined;
+  messageId?: string | null | undefined;
+  idempotencyKey?: string | null | undefined;
+}>;
+
+
+export type UploadMediaFromUrlMutation = { readonly uploadMediaFromUrl: { readonly replayed: boolean, readonly media: { readonly id: string, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly sha256: string | null, readonly filename: string | null, readonly url: string | null, readonly urlExpiresAt: string | null, readonly providerMediaId: string | null } } };
 
 export class TypedDocumentString<TResult, TVariables>
   extends String
@@ -109,6 +135,18 @@ export const ChannelsDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<ChannelsQuery, ChannelsQueryVariables>;
+export const DeleteMediaDocument = new TypedDocumentString(`
+    mutation DeleteMedia($id: ID!) {
+  deleteMedia(input: {id: $id}) {
+    scope
+    media {
+      id
+      status
+      url
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<DeleteMediaMutation, DeleteMediaMutationVariables>;
 export const EntitiesDocument = new TypedDocumentString(`
     query Entities($representations: [_Any!]! = [{__typename: "Message", id: "support:msg_01HXN6EH31F653QDC288ERZHTG"}, {__typename: "Message", channelId: "sms", providerMessageId: "0a059168-ead0-41af-9d1f-000000000001"}, {__typename: "Message", id: "cloud:wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ4Q0Y2MUM0RUU2NkRDQTlEQTAyNAA="}, {__typename: "Media", id: "AQdzdXBwb3J0Hm1zZ18wMUhYTjZFSDMxRjY1M1FEQzI4OEVSWkhUR1PrNQ8"}]) {
   _entities(representations: $representations) {
@@ -174,3 +212,24 @@ export const MessagesWithMediaDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<MessagesWithMediaQuery, MessagesWithMediaQueryVariables>;
+export const UploadMediaFromUrlDocument = new TypedDocumentString(`
+    mutation UploadMediaFromUrl($url: URL!, $channelId: ID! = "cloud", $filename: String, $mimeType: String, $messageId: ID, $idempotencyKey: String) {
+  uploadMediaFromUrl(
+    input: {channelId: $channelId, url: $url, filename: $filename, mimeType: $mimeType, messageId: $messageId, idempotencyKey: $idempotencyKey}
+  ) {
+    replayed
+    media {
+      id
+      status
+      kind
+      mimeType
+      sizeBytes
+      sha256
+      filename
+      url
+      urlExpiresAt
+      providerMediaId
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<UploadMediaFromUrlMutation, UploadMediaFromUrlMutationVariables>;

@@ -1,4 +1,5 @@
 import { CdnEmulator } from '../../emulators/cdn-emulator.js';
+import { loadMediaSamples } from '../../emulators/media-samples.js';
 import { formatMessageId } from '../../model/ids.js';
 import { startMms, startSales, startSms, startSupport } from './asked-lines.js';
 import type { DemoLine } from './line.js';
@@ -7,10 +8,14 @@ import { startChakra, startCloud, startGateway, startGupshup } from './told-line
 /** Providers' APIs on this machine, and messages that customers sent through them. */
 export interface DemoProviders {
   readonly lines: readonly DemoLine[];
+  /** A picture on a website of nobody's. */
+  readonly pictureUrl: string;
   /** How many requests they were sent so far, all together. */
   requestCount(): number;
   close(): Promise<void>;
 }
+
+const PICTURE = 'website/team-photo.jpg';
 
 /** All seven providers, and a second line at Kirim that is down. */
 export async function startDemoProviders(): Promise<DemoProviders> {
@@ -25,9 +30,11 @@ export async function startDemoProviders(): Promise<DemoProviders> {
     startGupshup(),
     startSales(cdn),
   ]);
+  cdn.put(PICTURE, loadMediaSamples().photo);
   const servers = [cdn, ...lines.flatMap((line) => line.servers)];
   return {
     lines,
+    pictureUrl: cdn.publicUrl(PICTURE),
     requestCount: () => servers.reduce((sum, { requestCount }) => sum + requestCount, 0),
     close: async () => {
       await Promise.all(servers.map((server) => server.close()));

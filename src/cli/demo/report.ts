@@ -1,4 +1,4 @@
-import type { MessagesWithMediaQuery } from '../operations.generated.js';
+import type { MessagesWithMediaQuery, UploadMediaFromUrlMutation } from '../operations.generated.js';
 import type { GraphQLFault, OpenedLink, ProviderWord, WebhookReceipt } from './client.js';
 import type { DemoLine, DemoWebhook } from './line.js';
 import { channelCells, formatLine, formatSize, formatTable, type Paint, type Style, widthsOf } from './table.js';
@@ -142,20 +142,56 @@ export function formatReopened(reopening: Reopening, { lines, paint }: ReportOpt
   return `${formatTable(REOPENED_COLUMNS, rows, paint)}\n${summary}\n`;
 }
 
+/** A media from its upload to its end. */
+export type DemoLifetime = { readonly pictureUrl: string; readonly faults: readonly GraphQLFault[] } & (
+  | { readonly uploaded: null }
+  | {
+      readonly uploaded: UploadedMedia;
+      readonly before: OpenedLink;
+      readonly scope: string | null;
+      readonly after: OpenedLink;
+    }
+);
+
+type UploadedMedia = UploadMediaFromUrlMutation['uploadMediaFromUrl']['media'];
+
+export function formatLifetime(lifetime: DemoLifetime, paint: Paint): string {
+  const { pictureUrl, faults } = lifetime;
+  const lines = [`uploaded from ${pictureUrl}`];
+  if (lifetime.uploaded) {
+    const { uploaded, before, scope, after } = lifetime;
+    const { kind, mimeType, filename, providerMediaId } = uploaded;
+    lines.push(
+      `${kind} ${mimeType ?? '-'}, ${filename ?? '-'}; the provider calls it ${providerMediaId ?? 'nothing'}`,
+      paint('cyan', uploaded.url ?? '-'),
+      `opened: ${describeOpened(before, paint)}`,
+      `deleted, scope ${scope ?? '-'}`,
+      // Gone is what it is to be.
+      `opened: ${paint(after.status === 410 ? 'green' : 'red', `${after.status} ${after.status === 410 ? 'gone' : ''}`.trimEnd())}`,
+    );
+  }
+  for (const { extensions, message } of faults) lines.push(paint('red', `${extensions?.code}: ${message}`));
+  return `${lines.join('\n')}\n`;
+}
+
 export interface WhatNext {
   /** The server's. */
   readonly url: string;
   /** The message that the command for the shell asks for. */
   readonly messageId: string;
+  /** For an upload of one's own. */
+  readonly pictureUrl: string;
 }
 
 /** Where to go from here: the explorer, operations to paste into it, a command for the shell. */
-export function formatWhatNext({ url, messageId }: WhatNext): string {
+export function formatWhatNext({ url, messageId, pictureUrl }: WhatNext): string {
   const endpoint = `${url}/graphql`;
   const query = `{ messagesWithMedia(ids: [${JSON.stringify(messageId)}]) { id media { kind mimeType sizeBytes url } } }`;
   return `In a browser (GraphiQL, which works offline):
 ${endpoint}
 and paste the operations of schema/operations/ there: they ask for these messages.
+A URL to upload from:
+${pictureUrl}
 
 From a shell:
 curl -s ${endpoint} -H 'content-type: application/json' -d ${quoteForShell(JSON.stringify({ query }))}

@@ -1,16 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { App } from '../../app.js';
 import { formatMessageId } from '../../model/ids.js';
-import { MessagesWithMediaDocument } from '../operations.generated.js';
+import { DeleteMediaDocument, MessagesWithMediaDocument, UploadMediaFromUrlDocument } from '../operations.generated.js';
 import { DemoClient } from './client.js';
 import type { DemoLine } from './line.js';
 import { type DemoProviders, messageIdsOf } from './providers.js';
 import {
   type AnnouncedLine,
   type AskedTwice,
+  type DemoLifetime,
   type DemoResult,
   formatForgotten,
   formatHeading,
+  formatLifetime,
   formatReopened,
   formatResult,
   formatWhatNext,
@@ -31,7 +33,7 @@ export interface Tour {
 const COPIED_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 25;
 
-/** What there is to see, in the order in which it happens to media: told of, asked for, forgotten, still there. */
+/** What there is to see, in the order in which it happens to media: told of, asked for, forgotten, still there; uploaded, deleted. */
 export async function showTour({ app, providers, print, paint }: Tour): Promise<void> {
   const { lines } = providers;
   const client = new DemoClient(app.url);
@@ -63,8 +65,11 @@ export async function showTour({ app, providers, print, paint }: Tour): Promise<
     const providerRequests = providers.requestCount() - before;
     print(formatReopened({ result, opened, providerRequests }, { lines, paint }));
 
-    print(formatHeading('5. Your turn', 'The server goes on running.', paint));
-    print(formatWhatNext({ url: app.url, messageId: ids[0] ?? '' }));
+    print(formatHeading('5. Up and away', MUTATIONS, paint));
+    print(formatLifetime(await uploadAndDelete(client, providers.pictureUrl), paint));
+
+    print(formatHeading('6. Your turn', 'The server goes on running.', paint));
+    print(formatWhatNext({ url: app.url, messageId: ids[0] ?? '', pictureUrl: providers.pictureUrl }));
   } finally {
     await client.close();
   }
@@ -81,6 +86,8 @@ const EXPIRY = `WhatsApp's media live for some days; here their time is over now
 after, past the server and with the right credentials, the providers answer:`;
 
 const REOPENING = `Opened as any browser would, without credentials. What SignalWire and Twilio have was left alone.`;
+
+const MUTATIONS = `A picture of a website is uploaded to WhatsApp's Cloud API and kept here, and then deleted at both.`;
 
 function isAnnounced(line: DemoLine): line is AnnouncedLine {
   return line.webhook !== undefined;
@@ -131,6 +138,18 @@ function isCopied({ messages }: DemoResult, announced: ReadonlySet<string>): boo
 
 async function openAll(client: DemoClient, urls: readonly string[]): Promise<OpenedLinks> {
   return new Map(await Promise.all(urls.map(async (url) => [url, await client.open(url).catch(() => null)] as const)));
+}
+
+/** What a link gives between an upload and a deletion, and after it. */
+async function uploadAndDelete(client: DemoClient, pictureUrl: string): Promise<DemoLifetime> {
+  const uploading = await client.query(UploadMediaFromUrlDocument, { url: pictureUrl });
+  const uploaded = uploading.data?.uploadMediaFromUrl.media ?? null;
+  if (!uploaded?.url) return { pictureUrl, uploaded: null, faults: uploading.errors ?? [] };
+  const before = await client.open(uploaded.url);
+  const deleting = await client.query(DeleteMediaDocument, { id: uploaded.id });
+  const scope = deleting.data?.deleteMedia.scope ?? null;
+  const after = await client.open(uploaded.url);
+  return { pictureUrl, uploaded, before, scope, after, faults: deleting.errors ?? [] };
 }
 
 /** Every provider whose media end is asked before and after, for one of them. */
