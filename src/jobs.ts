@@ -33,7 +33,7 @@ export function createJobs(config: Config, channels: ChannelDirectory, stores: S
     work: (media, signal) => mirror.copy(media, owner, signal),
     source: {
       claim: (limit) => catalogue.claimMirrors({ owner, now: new Date(), limit, leaseMs: LEASE_MS }),
-      renewLeases: () => catalogue.renewLeases(owner, new Date(), LEASE_MS),
+      renewLeases: (media) => catalogue.renewLeases(owner, media, new Date(), LEASE_MS),
       release: () => catalogue.releaseMirrors(owner, new Date()),
     },
     logger,
@@ -54,7 +54,7 @@ export function createJobs(config: Config, channels: ChannelDirectory, stores: S
     work: (event) => reception.process(event, owner),
     source: {
       claim: (limit) => inbox.claim({ owner, now: new Date(), limit, leaseMs: LEASE_MS }),
-      renewLeases: () => inbox.renewLeases(owner, new Date(), LEASE_MS),
+      renewLeases: (events) => inbox.renewLeases(owner, events, new Date(), LEASE_MS),
       release: () => inbox.release(owner),
     },
     logger,

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
-import type { InboxEvent, WebhookInbox } from '../catalogue/webhook-inbox.js';
+import type { InboxEvent, ReceivedEvent, WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { ChannelId } from '../model/channel.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { WebhookAnswer, WebhookEvent, WebhookReceiver, WebhookRequest } from '../providers/provider-adapter.js';
 import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, reasonOf } from './backoff.js';
+import { asCatalogueFault } from './catalogue-fault.js';
 import { mediaOf } from './media-of.js';
 import { endOfRetention } from './retention.js';
 
@@ -34,13 +35,13 @@ export class WebhookReception {
 
   /**
    * Resolves when the event is in the inbox, or was already.
-   * @throws MediagraphError CHANNEL_NOT_FOUND, WEBHOOK_REJECTED; whatever the inbox rejects with
+   * @throws MediagraphError CHANNEL_NOT_FOUND, WEBHOOK_REJECTED; a retryable INTERNAL_SERVER_ERROR without the database
    */
   async receive(channelId: ChannelId, request: WebhookRequest): Promise<WebhookAnswer | null> {
     const { channel, receiver } = this.#receiverOf(channelId);
     const now = new Date();
     receiver.verify(request, now);
-    const outcome = await this.options.inbox.receive({
+    const outcome = await this.#record({
       tenant: channel.tenant,
       channelId: channel.id,
       dedupeKey: dedupeKeyOf(receiver, request),
@@ -94,6 +95,15 @@ export class WebhookReception {
     const media = event.media.map((one) => mediaOf(channel, one, retainedUntil));
     await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
     if (mirror) onAnnounced();
+  }
+
+  // Private: not acknowledged, and worth repeating.
+  async #record(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
+    try {
+      return await this.options.inbox.receive(event);
+    } catch (thrown) {
+      throw asCatalogueFault(thrown);
+    }
   }
 
   #receiverOf(channelId: ChannelId): { channel: ConnectedChannel; receiver: WebhookReceiver } {

@@ -54,11 +54,12 @@ describeEngines('the queue of copies', (bed) => {
   test('a lease that is renewed holds; one that is not is taken over, and its old owner can do no more', async () => {
     const media = await announce('a');
     await claim('slow');
-    await catalogue().renewLeases('slow', plus(900), LEASE_MS);
-    await catalogue().renewLeases('somebody else', plus(9_000), LEASE_MS);
+    await catalogue().renewLeases('slow', [media], plus(900), LEASE_MS);
+    await catalogue().renewLeases('slow', [], plus(9_000), LEASE_MS);
+    await catalogue().renewLeases('somebody else', [media], plus(9_000), LEASE_MS);
     expect(await claim('fast', plus(1_899))).toEqual([]);
     expect(await claim('fast', plus(1_900))).toHaveLength(1);
-    await catalogue().renewLeases('slow', plus(9_000), LEASE_MS);
+    await catalogue().renewLeases('slow', [media], plus(9_000), LEASE_MS);
     expect(await catalogue().finishMirror(TENANT, media.id, 'slow', storedBytes(), {}, plus(1_950))).toBe(false);
     await catalogue().failMirror(TENANT, media.id, 'slow', { status: 'FAILED', reason: 'no', now: plus(1_950) });
     await catalogue().retryMirror(TENANT, media.id, 'slow', { dueAt: plus(1_950), reason: 'no' });

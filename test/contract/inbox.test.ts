@@ -74,8 +74,9 @@ describeEngines('the webhook inbox', (bed) => {
     await receive('k');
     const [event] = await claim('slow');
     const id = event?.id ?? 0;
-    await inbox().renewLeases('slow', plus(900), LEASE_MS);
-    await inbox().renewLeases('somebody else', plus(9_000), LEASE_MS);
+    await inbox().renewLeases('slow', [{ id }], plus(900), LEASE_MS);
+    await inbox().renewLeases('slow', [], plus(9_000), LEASE_MS);
+    await inbox().renewLeases('somebody else', [{ id }], plus(9_000), LEASE_MS);
     expect(await claim('fast', plus(1_899))).toEqual([]);
     expect(await claim('fast', plus(1_900))).toMatchObject([{ id, attempts: 2 }]);
     await inbox().done(id, 'slow');
