@@ -20,8 +20,8 @@ import { announcementStatement, descriptionsStatement, listingsStatement } from 
 
 export type * from './catalogued-media.js';
 
-/** What the bytes told about themselves. */
-type FoundDetails = Partial<Pick<MediaDetails, 'kind' | 'mimeType'>>;
+/** What the bytes, and the headers before them, told. null = nothing, and what is known stays. */
+export type FoundDetails = Partial<Pick<MediaDetails, 'mimeType' | 'filename'>>;
 
 /**
  * Which media exists, in which state. Every method is one statement, so all or nothing, and may be called from any
@@ -465,7 +465,7 @@ function measuredDetails(stored: StoredBytes, details: FoundDetails): MediaPatch
     sizeBytes: stored.sizeBytes,
     sha256: stored.sha256,
     mimeType: details.mimeType ?? stored.mimeType ?? undefined,
-    kind: details.kind ?? undefined,
+    filename: details.filename ?? undefined,
   };
 }
 

@@ -40,6 +40,8 @@ export interface InboxCounts {
   readonly due: number;
   /** Dead letters. */
   readonly dead: number;
+  /** When the event came that waits longest; null where none waits. */
+  readonly oldestDueAt: Date | null;
 }
 
 /**
@@ -175,8 +177,12 @@ export class SqlWebhookInbox implements WebhookInbox {
     const { rows } = await sql<InboxCounts>`
       select
         (select count(*) from webhook_events where state = 'due') as due,
-        (select count(*) from webhook_events where state = 'dead') as dead`.execute(this.#db);
-    return rows[0] ?? { due: 0, dead: 0 };
+        (select count(*) from webhook_events where state = 'dead') as dead,
+        -- Ids are given out in the order of arrival.
+        (select received_at from webhook_events where state = 'due' order by id limit 1) as "oldestDueAt"`.execute(
+      this.#db,
+    );
+    return rows[0] ?? { due: 0, dead: 0, oldestDueAt: null };
   }
 
   #leased(id: number, owner: string) {

@@ -83,8 +83,6 @@ export class LeasedWorker<Job> {
       this.#warn(err, 'jobs could not be claimed');
     }
     for (const job of jobs) this.#run(job);
-    // A full hand says that there may be more; an empty one waits for the poll.
-    if (jobs.length === free) this.#again = true;
   }
 
   #run(job: Job): void {

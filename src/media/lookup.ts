@@ -245,16 +245,22 @@ function visibleMedia(record: MessageRecord | null, now: Date): readonly Media[]
   return record?.media.filter(({ status }) => status !== 'DELETED').map((media) => asOf(media, now)) ?? [];
 }
 
-/** What the provider lists, as far as the catalogue does not know better: what became of it, and what is stored here. */
+/**
+ * What the provider lists, as far as the catalogue does not know better: what became of it, and what is stored here. Then
+ * what it lists no more, or not yet: providers forget, and announce what they are still fetching.
+ */
 function merged(listed: readonly Media[], record: MessageRecord | null, now: Date): readonly Media[] {
   if (!record || record.media.length === 0) return listed.map((media) => asOf(media, now));
   const known = new Map(record.media.map((media) => [media.id, media]));
-  return listed.flatMap((media) => {
+  const isListed = new Set(listed.map(({ id }) => id));
+  const forgotten = visibleMedia(record, now).filter(({ id }) => !isListed.has(id));
+  const ofProvider = listed.flatMap((media) => {
     const catalogued = known.get(media.id);
     if (!catalogued) return [asOf(media, now)];
     if (catalogued.status === 'DELETED') return [];
     return [asOf(catalogued.status === 'PENDING' && !catalogued.announced ? media : catalogued, now)];
   });
+  return [...ofProvider, ...forgotten];
 }
 
 function isAnnounced(media: Media | CataloguedMedia): boolean {

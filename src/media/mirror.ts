@@ -1,4 +1,4 @@
-import type { CataloguedMedia, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia, FoundDetails, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import { type BlobStore, BlobStoreError, mediaBlobKey } from '../storage/blob-store.js';
@@ -26,8 +26,8 @@ export class Mirror {
   async copy(media: CataloguedMedia, owner: string, signal: AbortSignal): Promise<void> {
     const { catalogue, logger } = this.options;
     try {
-      const { stored, mimeType } = await this.#store(media, signal);
-      const kept = await catalogue.finishMirror(media.tenant, media.id, owner, stored, { mimeType }, new Date());
+      const { stored, details } = await this.#store(media, signal);
+      const kept = await catalogue.finishMirror(media.tenant, media.id, owner, stored, details, new Date());
       if (!kept) logger.warn({ media: media.id }, 'a copy was finished after its lease had ended');
     } catch (thrown) {
       if (signal.aborted) return;
@@ -35,10 +35,10 @@ export class Mirror {
     }
   }
 
-  async #store(media: CataloguedMedia, signal: AbortSignal): Promise<{ stored: StoredBytes; mimeType: string }> {
+  async #store(media: CataloguedMedia, signal: AbortSignal): Promise<{ stored: StoredBytes; details: FoundDetails }> {
     const { blobs, maxBytes } = this.options;
     const channel = this.#channelOf(media);
-    const { body, mimeType, sizeBytes: announcedBytes } = await openSniffed(channel, media, { signal });
+    const { body, mimeType, filename, sizeBytes: announcedBytes } = await openSniffed(channel, media, { signal });
     const key = mediaBlobKey(media.tenant, media.id);
     const { sizeBytes, sha256 } = await blobs.put(key, body, { signal, maxBytes });
     const fault = mismatch(media, announcedBytes, { sizeBytes, sha256 }, channel);
@@ -51,7 +51,8 @@ export class Mirror {
         new MediagraphError('INTERNAL_SERVER_ERROR', 'the stored bytes could not be read back', { retryable: true })
       );
     }
-    return { stored: { sizeBytes, sha256, mimeType, at: new Date() }, mimeType };
+    const details = { mimeType, filename: media.filename ?? filename };
+    return { stored: { sizeBytes, sha256, mimeType, at: new Date() }, details };
   }
 
   async #giveUpOrRetry(media: CataloguedMedia, owner: string, thrown: unknown): Promise<void> {

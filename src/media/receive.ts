@@ -68,7 +68,7 @@ export class WebhookReception {
       const { channel, receiver } = this.#receiverOf(event.channelId);
       const parsing = receiver.parse(event.rawBody, event.contentType, event.receivedAt);
       faults.push(...parsing.faults);
-      for (const told of parsing.events) await this.#apply(channel, told);
+      await this.#apply(channel, parsing.events);
     } catch (thrown) {
       if (!isHopeless(thrown) && event.attempts < MAX_ATTEMPTS) {
         logger.warn({ err: thrown, channelId: event.channelId, event: event.id }, 'a webhook event is tried again');
@@ -83,16 +83,18 @@ export class WebhookReception {
     return inbox.bury(event.id, owner, error);
   }
 
-  async #apply(channel: ConnectedChannel, event: WebhookEvent): Promise<void> {
+  async #apply(channel: ConnectedChannel, events: readonly WebhookEvent[]): Promise<void> {
     const { catalogue, mirrors, retentionMs, onAnnounced } = this.options;
     const now = new Date();
-    if (event.type === 'deviceDestroyed') {
-      await catalogue.expireDevice(channel.tenant, channel.id, event.providerMediaIdPrefix, now);
-      return;
+    for (const event of events) {
+      if (event.type === 'deviceDestroyed')
+        await catalogue.expireDevice(channel.tenant, channel.id, event.providerMediaIdPrefix, now);
     }
+    const announced = events.flatMap((event) => (event.type === 'mediaAnnounced' ? event.media : []));
+    if (announced.length === 0) return;
     const mirror = mirrors && channel.adapter.openMedia !== undefined;
     const retainedUntil = endOfRetention(retentionMs, now);
-    const media = event.media.map((one) => mediaOf(channel, one, retainedUntil));
+    const media = announced.map((one) => mediaOf(channel, one, retainedUntil));
     await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
     if (mirror) onAnnounced();
   }

@@ -4,6 +4,7 @@ import { type CallPolicy, ProviderHttpClient } from '../net/provider-http-client
 import { AddressPolicy } from '../net/public-address.js';
 import { SafeFetch } from '../net/safe-fetch.js';
 import { judgeRedirect } from '../net/url-policy.js';
+import type { Metrics, ProviderMetrics } from '../telemetry/metrics.js';
 import type { AdapterContext } from './adapter-context.js';
 import { ChannelDirectory } from './channel-directory.js';
 import type { ChannelSettings } from './channel-schema.js';
@@ -25,10 +26,14 @@ export interface ConnectedProviders {
 const USER_AGENT = 'mediagraph (+https://www.npmjs.com/package/mediagraph)';
 
 /** An adapter for every channel, each with its own credentials, bounds and address policy. Opens no connection yet. */
-export function connectChannels(options: ConnectOptions, pools: OriginPools): ConnectedProviders {
+export function connectChannels(
+  options: ConnectOptions,
+  pools: OriginPools,
+  metrics?: Pick<Metrics, 'ofProvider'>,
+): ConnectedProviders {
   const fetches: SafeFetch[] = [];
   const connected = options.channels.map((channel) => {
-    const { context, safeFetch } = contextFor(channel, options, pools);
+    const { context, safeFetch } = contextFor(channel, options, pools, metrics?.ofProvider(channel));
     fetches.push(safeFetch);
     const { id, tenant, provider } = channel;
     return { id, tenant, provider, adapter: createAdapter(channel, context), webhook: createWebhook(channel) };
@@ -45,6 +50,7 @@ function contextFor(
   channel: ChannelSettings,
   options: ConnectOptions,
   pools: OriginPools,
+  metrics: ProviderMetrics | undefined,
 ): { context: AdapterContext; safeFetch: SafeFetch } {
   const { baseUrl } = channel;
   const callPolicy = options.providers[channel.provider];
@@ -63,6 +69,7 @@ function contextFor(
         baseUrl: mediaOrigin ?? baseUrl,
         policy: callPolicy,
         pools,
+        metrics,
         headers: { 'user-agent': USER_AGENT, ...credentials },
       }),
     safeFetch,

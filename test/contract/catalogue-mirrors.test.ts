@@ -74,13 +74,14 @@ describeEngines('the queue of copies', (bed) => {
     await catalogue().retryMirror(TENANT, media.id, 'a', { dueAt: NOW, reason: 'at first' });
     await claim('a');
     const stored = storedBytes({ mimeType: 'application/pdf', at: plus(5) });
-    const details = { mimeType: 'application/pdf', kind: 'DOCUMENT' } as const;
+    const details = { mimeType: 'application/pdf', filename: 'a.pdf' };
     expect(await catalogue().finishMirror(TENANT, media.id, 'a', stored, details, plus(5))).toBe(true);
     expect(await found(media)).toMatchObject({
       status: 'READY',
       stored,
       mimeType: 'application/pdf',
-      kind: 'DOCUMENT',
+      kind: 'IMAGE',
+      filename: 'a.pdf',
       caption: 'stays',
       sizeBytes: stored.sizeBytes,
       sha256: stored.sha256,
@@ -92,11 +93,11 @@ describeEngines('the queue of copies', (bed) => {
   });
 
   test('what the bytes do not tell stays as it was told', async () => {
-    const media = await announce('a', { mimeType: 'text/csv', kind: 'DOCUMENT' });
+    const media = await announce('a', { mimeType: 'text/csv', filename: 'a.csv' });
     await claim('a');
     const stored = storedBytes({ mimeType: null });
-    await catalogue().finishMirror(TENANT, media.id, 'a', stored, { mimeType: null, kind: null }, NOW);
-    expect(await found(media)).toMatchObject({ mimeType: 'text/csv', kind: 'DOCUMENT' });
+    await catalogue().finishMirror(TENANT, media.id, 'a', stored, { mimeType: null, filename: null }, NOW);
+    expect(await found(media)).toMatchObject({ mimeType: 'text/csv', filename: 'a.csv' });
   });
 
   test('a copy to be tried again waits until then, and is any owner’s', async () => {

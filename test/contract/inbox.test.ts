@@ -46,7 +46,7 @@ describeEngines('the webhook inbox', (bed) => {
     for (const { id } of await claim('a')) await inbox().done(id, 'a');
     expect(await receive('k')).toBe('repeated');
     expect(await claim('a')).toEqual([]);
-    expect(await inbox().counts()).toEqual({ due: 0, dead: 0 });
+    expect(await inbox().counts()).toEqual({ due: 0, dead: 0, oldestDueAt: null });
   });
 
   test('twenty deliveries of one event at once are one event', async () => {
@@ -83,10 +83,10 @@ describeEngines('the webhook inbox', (bed) => {
     await inbox().bury(id, 'slow', 'no');
     await inbox().retry(id, 'slow', { runAfter: plus(0), error: 'no' });
     await inbox().release('slow');
-    expect(await inbox().counts()).toEqual({ due: 1, dead: 0 });
+    expect(await inbox().counts()).toEqual({ due: 1, dead: 0, oldestDueAt: NOW });
     expect(await claim('third', plus(1_901))).toEqual([]);
     await inbox().done(id, 'fast');
-    expect(await inbox().counts()).toEqual({ due: 0, dead: 0 });
+    expect(await inbox().counts()).toEqual({ due: 0, dead: 0, oldestDueAt: null });
   });
 
   test('an event to be tried again waits until then', async () => {
@@ -101,7 +101,7 @@ describeEngines('the webhook inbox', (bed) => {
     await receive('k');
     const [event] = await claim('a');
     await inbox().bury(event?.id ?? 0, 'a', 'not a body that the provider documents');
-    expect(await inbox().counts()).toEqual({ due: 0, dead: 1 });
+    expect(await inbox().counts()).toEqual({ due: 0, dead: 1, oldestDueAt: null });
     expect(await claim('b', plus(99_999))).toEqual([]);
     expect(await receive('k')).toBe('repeated');
     expect(await inbox().forget(plus(99_999))).toBe(0);

@@ -198,7 +198,7 @@ function killedAtRandom(databaseUrl: () => string | undefined): void {
       expect(await filesBelow(`${folder.blobs}/media`)).toHaveLength(count);
       expect(await countsOf(folder)).toEqual({
         media: { mediaByStatus: { PENDING: 0, READY: count, FAILED: 0, DELETED: 0, EXPIRED: 0 }, mirrorsDue: 0 },
-        inbox: { due: 0, dead: 0 },
+        inbox: { due: 0, dead: 0, oldestDueAt: null },
       });
     },
     START_MS + ROUNDS * START_MS,

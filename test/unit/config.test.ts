@@ -238,7 +238,7 @@ const FAULTS: Array<[Given, string[]]> = [
   ],
   [{ server: { host: '::' }, auth: null }, [expect.stringContaining('auth.mode: none lets everybody in')]],
   [{ log: { level: 'loud' } }, [expect.stringMatching(/^log\.level: expected fatal or .* or silent, got "loud"$/)]],
-  [{ metrics: { port: 0 } }, ['metrics.port: expected a port from 1 to 65535, got 0']],
+  [{ metrics: { port: -1 } }, ['metrics.port: expected a port from 0 to 65535, got -1']],
   [{ auth: { mode: 'jwt' } }, ['auth.mode: jwt is not available in this version; expected none or apiKey']],
   [{ auth: { mode: 'basic' } }, ['auth.mode: expected none or apiKey, got "basic"']],
   [{ auth: { mode: 'apiKey' } }, ['auth.apiKeys: auth.mode apiKey needs at least one key']],
@@ -273,6 +273,10 @@ const FAULTS: Array<[Given, string[]]> = [
   [
     { delivery: { allowedOrigins: { 'acme.co': ['app.example.com'] } } },
     ['delivery.allowedOrigins["acme.co"][0]: expected "*" or an origin such as https://app.example.com'],
+  ],
+  [
+    { server: { port: 9090 }, metrics: { port: '9090' } },
+    ["metrics.port: expected another port than the server's, or null to share it"],
   ],
   [{ delivery: { allowedOrigins: '*' } }, ['delivery.allowedOrigins: expected a list of origins, or one per tenant']],
   [

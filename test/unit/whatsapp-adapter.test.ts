@@ -223,7 +223,7 @@ describe('a channel of Meta', () => {
     expect(stream).toMatchObject({
       declaredMimeType: 'image/jpeg',
       sizeBytes: samples.photo.bytes.length,
-      filename: 'whatsapp.jpg',
+      filename: null,
     });
     expect(await bytesOf(stream)).toEqual(samples.photo.bytes);
     expect(credentialsAt(meta)).toEqual([BEARER]);
