@@ -69,7 +69,7 @@ export async function startApp({ config, logger = createLogger(config.log), data
 async function startOver(stores: Stores, metrics: Metrics, config: Config, logger: Logger): Promise<App> {
   const state = { ready: false, url: '' };
   const pools = new OriginPools();
-  const providers = connectChannels(config, pools, stores.quota);
+  const providers = connectChannels(config, { pools, quota: stores.quota, metrics });
   const source = uploadSource(config);
   const { directory } = providers;
   const apiKeys = new ApiKeys(config.auth.apiKeys);
@@ -79,6 +79,7 @@ async function startOver(stores: Stores, metrics: Metrics, config: Config, logge
     explorer: config.server.explorer,
     production: config.production,
     logger,
+    metrics,
   });
   const urls = new UrlSigner({
     keys: await signingKeys(config, stores, logger),
@@ -207,17 +208,7 @@ function measuredStore({ database, catalogue, inbox }: Stores): MeasuredStore {
   return {
     ping: () => database.ping(),
     mediaCounts: () => catalogue.counts(),
-    eventCounts: async () => {
-      // Ids are given out in the order of arrival, and the index of what is due is by id.
-      const oldest = database.kysely
-        .selectFrom('webhook_events')
-        .select('received_at')
-        .where('state', '=', 'due')
-        .orderBy('id')
-        .limit(1);
-      const [counts, row] = await Promise.all([inbox.counts(), oldest.executeTakeFirst()]);
-      return { ...counts, oldestDueAt: row?.received_at ?? null };
-    },
+    eventCounts: () => inbox.counts(),
   };
 }
 

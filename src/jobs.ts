@@ -61,7 +61,7 @@ export function createJobs({ config, channels, stores, urls, source, logger }: J
     work: (media, signal) => mirror.copy(media, owner, signal),
     source: {
       claim: (limit) => catalogue.claimMirrors({ owner, now: new Date(), limit, leaseMs: LEASE_MS }),
-      renewLeases: () => catalogue.renewLeases(owner, new Date(), LEASE_MS),
+      renewLeases: (media) => catalogue.renewLeases(owner, media, new Date(), LEASE_MS),
       release: () => catalogue.releaseMirrors(owner, new Date()),
     },
     logger,
@@ -82,7 +82,7 @@ export function createJobs({ config, channels, stores, urls, source, logger }: J
     work: (event) => reception.process(event, owner),
     source: {
       claim: (limit) => inbox.claim({ owner, now: new Date(), limit, leaseMs: LEASE_MS }),
-      renewLeases: () => inbox.renewLeases(owner, new Date(), LEASE_MS),
+      renewLeases: (events) => inbox.renewLeases(owner, events, new Date(), LEASE_MS),
       release: () => inbox.release(owner),
     },
     logger,
@@ -108,7 +108,8 @@ export function createJobs({ config, channels, stores, urls, source, logger }: J
     work: (job, signal) => upload.resume(job, signal),
     source: {
       claim: (limit) => uploads.claim({ owner, now: new Date(), limit, leaseMs: LEASE_MS }),
-      renewLeases: () => uploads.renewLeases(owner, new Date(), LEASE_MS),
+      // Each upload holds its own, a mutation's too.
+      renewLeases: async () => {},
       release: () => uploads.release(owner),
     },
     logger,
@@ -154,7 +155,7 @@ export interface SweepOnceOptions extends Pick<JobsOptions, 'config' | 'stores' 
 /** One sweep without a server. A deletion that a crash interrupted goes on at its provider. */
 export async function sweepOnce({ config, stores, logger, ...how }: SweepOnceOptions): Promise<SweepReport> {
   const pools = new OriginPools();
-  const providers = connectChannels(config, pools, stores.quota);
+  const providers = connectChannels(config, { pools, quota: stores.quota });
   try {
     const deletion = new MediaDeletion({ channels: providers.directory, ...stores, logger });
     return await sweep({ ...stores, deletion, ...how });

@@ -20,8 +20,8 @@ import { announcementStatement, descriptionsStatement, listingsStatement } from 
 
 export type * from './catalogued-media.js';
 
-/** What the bytes told about themselves. */
-type FoundDetails = Partial<Pick<MediaDetails, 'kind' | 'mimeType'>>;
+/** What the bytes, and the headers before them, told. null = nothing, and what is known stays. */
+export type FoundDetails = Partial<Pick<MediaDetails, 'mimeType' | 'filename'>>;
 
 /**
  * Which media exists, in which state. Every method is one statement, so all or nothing, and may be called from any
@@ -78,8 +78,8 @@ export interface MediaCatalogue {
 
   /** Leases due media, the earliest `availableUntil` first, then the oldest. No two claims get the same. */
   claimMirrors(claim: MirrorClaim): Promise<CataloguedMedia[]>;
-  /** All leases of the owner, also those whose time is over, while nobody else took them. */
-  renewLeases(owner: string, now: Date, leaseMs: number): Promise<void>;
+  /** The owner's leases of these media, also those whose time is over, while nobody else took them. */
+  renewLeases(owner: string, media: readonly MediaName[], now: Date, leaseMs: number): Promise<void>;
   /** Hands back all that the owner holds, due at once, its attempt not counted. */
   releaseMirrors(owner: string, now: Date): Promise<void>;
   /** Without effect when the lease is another's by now, as are the next two. */
@@ -244,12 +244,11 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     return rows.sort(byDeadline).map(toCataloguedMedia);
   }
 
-  async renewLeases(owner: string, now: Date, leaseMs: number): Promise<void> {
-    await this.#db
-      .updateTable('media')
-      .set({ lease_until: later(now, leaseMs) })
-      .where('lease_owner', '=', owner)
-      .execute();
+  async renewLeases(owner: string, media: readonly MediaName[], now: Date, leaseMs: number): Promise<void> {
+    await sql`
+      update media set lease_until = ${later(now, leaseMs)}
+      from unnest(${media.map(({ tenant }) => tenant)}::text[], ${media.map(({ id }) => id)}::text[]) as held (tenant, id)
+      where media.tenant = held.tenant and media.id = held.id and media.lease_owner = ${owner}`.execute(this.#db);
   }
 
   async releaseMirrors(owner: string, now: Date): Promise<void> {
@@ -466,7 +465,7 @@ function measuredDetails(stored: StoredBytes, details: FoundDetails): MediaPatch
     sizeBytes: stored.sizeBytes,
     sha256: stored.sha256,
     mimeType: details.mimeType ?? stored.mimeType ?? undefined,
-    kind: details.kind ?? undefined,
+    filename: details.filename ?? undefined,
   };
 }
 

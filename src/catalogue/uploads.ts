@@ -2,7 +2,7 @@ import { type Selectable, sql } from 'kysely';
 import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
 import type { ErrorCode } from '../model/errors.js';
 import type { MediaId, MediaKind } from '../model/media.js';
-import type { CataloguedMedia, StoredBytes } from './catalogued-media.js';
+import type { CataloguedMedia, MediaName, StoredBytes } from './catalogued-media.js';
 import type { Database } from './database.js';
 import { type MediaRow, storable, storedColumns, toCataloguedMedia } from './media-rows.js';
 import type { Tables } from './tables.js';
@@ -65,7 +65,8 @@ export interface Uploads {
     readonly limit: number;
     readonly leaseMs: number;
   }): Promise<UploadJob[]>;
-  renewLeases(owner: string, now: Date, leaseMs: number): Promise<void>;
+  /** The owner's leases of these media, also those whose time is over, while nobody else took them. */
+  renewLeases(owner: string, media: readonly MediaName[], now: Date, leaseMs: number): Promise<void>;
   /** Hands back all that the owner holds, its attempt not counted. */
   release(owner: string): Promise<void>;
   /** Ends every lease. Only for a process that knows that it is alone, before its first claim. @returns how many */
@@ -161,12 +162,13 @@ export class SqlUploads implements Uploads {
     }));
   }
 
-  async renewLeases(owner: string, now: Date, leaseMs: number): Promise<void> {
-    await this.#db
-      .updateTable('uploads')
-      .set({ lease_until: later(now, leaseMs) })
-      .where('lease_owner', '=', owner)
-      .execute();
+  async renewLeases(owner: string, media: readonly MediaName[], now: Date, leaseMs: number): Promise<void> {
+    await sql`
+      update uploads set lease_until = ${later(now, leaseMs)}
+      from unnest(${media.map(({ tenant }) => tenant)}::text[], ${media.map(({ id }) => id)}::text[]) as held (tenant, id)
+      where uploads.tenant = held.tenant and uploads.media_id = held.id and uploads.lease_owner = ${owner}`.execute(
+      this.#db,
+    );
   }
 
   async release(owner: string): Promise<void> {

@@ -40,6 +40,8 @@ export interface InboxCounts {
   readonly due: number;
   /** Dead letters. */
   readonly dead: number;
+  /** When the event came that waits longest; null where none waits. */
+  readonly oldestDueAt: Date | null;
 }
 
 /**
@@ -52,8 +54,8 @@ export interface WebhookInbox {
   receive(event: ReceivedEvent): Promise<'recorded' | 'repeated'>;
   /** Leases due events, the oldest first. No two claims get the same. */
   claim(claim: InboxClaim): Promise<InboxEvent[]>;
-  /** All leases of the owner, also those whose time is over, while nobody else took them. */
-  renewLeases(owner: string, now: Date, leaseMs: number): Promise<void>;
+  /** The owner's leases of these events, also those whose time is over, while nobody else took them. */
+  renewLeases(owner: string, events: ReadonlyArray<{ readonly id: number }>, now: Date, leaseMs: number): Promise<void>;
   /** Hands back all that the owner holds, due at once, its attempt not counted. */
   release(owner: string): Promise<void>;
   /** Its body is not kept, its key is, until it is forgotten. Without effect when the lease is another's, as the next two. */
@@ -109,11 +111,17 @@ export class SqlWebhookInbox implements WebhookInbox {
     return rows.sort((a, b) => a.id - b.id).map(toInboxEvent);
   }
 
-  async renewLeases(owner: string, now: Date, leaseMs: number): Promise<void> {
+  async renewLeases(
+    owner: string,
+    events: ReadonlyArray<{ readonly id: number }>,
+    now: Date,
+    leaseMs: number,
+  ): Promise<void> {
     await this.#db
       .updateTable('webhook_events')
       .set({ lease_until: new Date(now.getTime() + leaseMs) })
       .where('lease_owner', '=', owner)
+      .where(sql<boolean>`id = any(${events.map(({ id }) => id)}::bigint[])`)
       .execute();
   }
 
@@ -169,8 +177,12 @@ export class SqlWebhookInbox implements WebhookInbox {
     const { rows } = await sql<InboxCounts>`
       select
         (select count(*) from webhook_events where state = 'due') as due,
-        (select count(*) from webhook_events where state = 'dead') as dead`.execute(this.#db);
-    return rows[0] ?? { due: 0, dead: 0 };
+        (select count(*) from webhook_events where state = 'dead') as dead,
+        -- Ids are given out in the order of arrival.
+        (select received_at from webhook_events where state = 'due' order by id limit 1) as "oldestDueAt"`.execute(
+      this.#db,
+    );
+    return rows[0] ?? { due: 0, dead: 0, oldestDueAt: null };
   }
 
   #leased(id: number, owner: string) {

@@ -18,6 +18,7 @@ export function crossFaults(replaced: Replaced): Fault[] {
     ...duplicates(document, ['delivery', 'signingKeys'], 'id'),
     ...openOnTheNetwork(document),
     ...apiKeyModeWithoutKeys(document),
+    ...metricsOnTheServersPort(document),
     ...s3WithoutBucket(document),
     ...channelsWithoutAdapter(replaced),
   ];
@@ -59,6 +60,15 @@ function apiKeyModeWithoutKeys(document: unknown): Fault[] {
   const keys = valueAt(document, ['auth', 'apiKeys']) ?? [];
   const needed = valueAt(document, ['auth', 'mode']) === 'apiKey' && Array.isArray(keys) && keys.length === 0;
   return needed ? [{ path: 'auth.apiKeys', message: 'auth.mode apiKey needs at least one key' }] : [];
+}
+
+function metricsOnTheServersPort(document: unknown): Fault[] {
+  const port = Number(valueAt(document, ['server', 'port']) ?? 4000);
+  const metricsPort = valueAt(document, ['metrics', 'port']) ?? null;
+  const same = metricsPort !== null && port !== 0 && Number(metricsPort) === port;
+  return same
+    ? [{ path: 'metrics.port', message: "expected another port than the server's, or null to share it" }]
+    : [];
 }
 
 function s3WithoutBucket(document: unknown): Fault[] {

@@ -33,7 +33,7 @@ const log = section({
   level: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
 
-const metrics = section({ port: port(1).nullable().default(null) });
+const metrics = section({ port: port(0).nullable().default(null) });
 
 const apiKey = z.strictObject({
   sha256: text

@@ -2,7 +2,6 @@ import { valueAt } from './faults.js';
 
 /** Keys that are checked but not used by this version. Whoever gives one its effect deletes its line. */
 const WITHOUT_EFFECT_YET = [
-  'metrics.port',
   'auth.jwt',
   'storage.s3.redirect',
   'delivery.purge',

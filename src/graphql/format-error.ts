@@ -18,16 +18,20 @@ export interface ErrorFormat {
   readonly production: boolean;
   /** Everything that is nobody's expected error ends here, and only its code leaves. */
   readonly onUnexpected: (error: unknown) => void;
+  /** Hears the code of every error that leaves. */
+  readonly onError?: (code: string) => void;
 }
 
 /** Every error that leaves `/graphql`: one of the contract's codes or of Apollo's protocol codes, and nothing else's words. */
-export function createFormatError({ production, onUnexpected }: ErrorFormat) {
+export function createFormatError({ production, onUnexpected, onError }: ErrorFormat) {
   return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
     const original = rootCause(error);
     if (original instanceof MediagraphError) {
+      onError?.(original.code);
       return { ...formatted, message: original.message, extensions: { code: original.code, ...original.details } };
     }
     const code = codeOf(original, formatted);
+    onError?.(code ?? 'INTERNAL_SERVER_ERROR');
     if (code === null) {
       onUnexpected(original);
       const stacktrace = production ? undefined : formatted.extensions?.stacktrace;

@@ -8,6 +8,7 @@ import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
 import type { GraphQLSchema } from 'graphql';
 import type { Logger } from '../telemetry/logger.js';
+import type { Metrics } from '../telemetry/metrics.js';
 import { CompiledExecutor } from './compiled-executor.js';
 import type { GraphQLContext } from './context.js';
 import { createFormatError } from './format-error.js';
@@ -22,6 +23,7 @@ export interface GraphQLServerOptions {
   /** Introspection, suggestions and stack traces are off. */
   readonly production: boolean;
   readonly logger: Logger;
+  readonly metrics?: Pick<Metrics, 'graphqlError'>;
 }
 
 const DEFAULT_QUERY = '{\n  mediaChannels {\n    id\n    provider\n  }\n}\n';
@@ -55,7 +57,7 @@ export async function createGraphQLServers(options: GraphQLServerOptions): Promi
   return { compiled, traced };
 }
 
-async function sharedOptions({ limits, production, logger }: GraphQLServerOptions) {
+async function sharedOptions({ limits, production, logger, metrics }: GraphQLServerOptions) {
   const introspection = !production;
   return {
     introspection,
@@ -68,6 +70,7 @@ async function sharedOptions({ limits, production, logger }: GraphQLServerOption
     formatError: createFormatError({
       production,
       onUnexpected: (err) => logger.error({ err }, 'unexpected error in a GraphQL operation'),
+      onError: (code) => metrics?.graphqlError(code),
     }),
     parseOptions: { maxTokens: limits.maxTokens + (introspection ? INTROSPECTION_TOKENS : 0) },
     validationRules: [queryLimitsRule(limits)],

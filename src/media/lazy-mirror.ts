@@ -82,8 +82,12 @@ export class LazyMirror {
 
   #download(channel: ConnectedChannel, media: CataloguedMedia, key: string): Download {
     const abandon = new AbortController();
-    const signal = AbortSignal.any([this.#stopping.signal, abandon.signal]);
+    const { signal } = abandon;
+    // Not AbortSignal.any, which leaves something behind at a signal that lives as long as the process.
+    const stop = () => abandon.abort(this.#stopping.signal.reason);
+    this.#stopping.signal.addEventListener('abort', stop, { once: true });
     const forget = () => {
+      this.#stopping.signal.removeEventListener('abort', stop);
       if (this.#downloads.get(key) === download) this.#downloads.delete(key);
     };
     const open = async (): Promise<Opened> => {
@@ -113,8 +117,8 @@ export class LazyMirror {
       }
       const now = new Date();
       const stored = { sizeBytes, sha256, mimeType: facts.mimeType, at: now };
-      const { mimeType } = facts;
-      const kept = await catalogue.markStored(media.tenant, media.id, stored, { mimeType }, now);
+      const details = { mimeType: facts.mimeType, filename: media.filename ?? facts.filename };
+      const kept = await catalogue.markStored(media.tenant, media.id, stored, details, now);
       // Deleted meanwhile: what nobody may have any more is not kept either.
       if (!kept) await blobs.delete(key);
     } catch (err) {

@@ -5,8 +5,8 @@ import type { Logger } from '../telemetry/logger.js';
 export interface JobSource<Job> {
   /** At most `limit` jobs that are due, now leased to this worker. */
   claim(limit: number): Promise<readonly Job[]>;
-  /** Lengthens the leases of everything that this worker holds. */
-  renewLeases(): Promise<void>;
+  /** Lengthens the leases of these jobs. What else the worker's name stands at, nobody works on: its lease ends. */
+  renewLeases(jobs: readonly Job[]): Promise<void>;
   /** Hands back what this worker holds and has not ended. */
   release(): Promise<void>;
 }
@@ -31,7 +31,7 @@ const POLL_MS = 1_000;
  * killed at any line, this process leaves nothing but leases that end (15 s) and are found by the next poll.
  */
 export class LeasedWorker<Job> {
-  readonly #active = new Set<Promise<void>>();
+  readonly #active = new Map<Job, Promise<void>>();
   readonly #stopping = new AbortController();
   #poll: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -70,7 +70,7 @@ export class LeasedWorker<Job> {
     clearInterval(this.#heartbeat);
     this.#stopping.abort(new Error('the server stops'));
     await this.#claiming;
-    await Promise.all(this.#active);
+    await Promise.all(this.#active.values());
     await this.options.source.release().catch((err: unknown) => this.#warn(err, 'jobs could not be handed back'));
   }
 
@@ -83,8 +83,6 @@ export class LeasedWorker<Job> {
       this.#warn(err, 'jobs could not be claimed');
     }
     for (const job of jobs) this.#run(job);
-    // A full hand says that there may be more; an empty one waits for the poll.
-    if (jobs.length === free) this.#again = true;
   }
 
   #run(job: Job): void {
@@ -92,15 +90,16 @@ export class LeasedWorker<Job> {
       .work(job, this.#stopping.signal)
       .catch((err: unknown) => this.#warn(err, 'a job could not be ended; its lease will'))
       .finally(() => {
-        this.#active.delete(running);
+        this.#active.delete(job);
         this.wake();
       });
-    this.#active.add(running);
+    this.#active.set(job, running);
   }
 
   #renew(): void {
     if (this.#active.size === 0) return;
-    this.options.source.renewLeases().catch((err: unknown) => this.#warn(err, 'leases could not be renewed'));
+    const renewed = this.options.source.renewLeases([...this.#active.keys()]);
+    renewed.catch((err: unknown) => this.#warn(err, 'leases could not be renewed'));
   }
 
   #warn(err: unknown, message: string): void {

@@ -255,20 +255,22 @@ function visibleMedia(record: MessageRecord | null, now: Date): readonly Catalog
 }
 
 /**
- * What the provider lists, as far as the catalogue does not know better: what became of it, and what is stored here.
- * Then what was uploaded for the message, of which the provider knows nothing.
+ * What the provider lists, as far as the catalogue does not know better: what became of it, and what is stored here. Then
+ * what it lists no more, or not yet, or not at all: providers forget, announce what they are still fetching, and know
+ * nothing of uploads.
  */
 function merged(listed: readonly Media[], record: MessageRecord | null, now: Date): readonly Media[] {
   if (!record || record.media.length === 0) return listed.map((media) => asOf(media, now));
   const known = new Map(record.media.map((media) => [media.id, media]));
-  const uploads = visibleMedia(record, now).filter(({ uploaded }) => uploaded);
+  const isListed = new Set(listed.map(({ id }) => id));
+  const forgotten = visibleMedia(record, now).filter(({ id }) => !isListed.has(id));
   const ofProvider = listed.flatMap((media) => {
     const catalogued = known.get(media.id);
     if (!catalogued) return [asOf(media, now)];
     if (catalogued.status === 'DELETED') return [];
     return [asOf(catalogued.status === 'PENDING' && !catalogued.announced ? media : catalogued, now)];
   });
-  return [...ofProvider, ...uploads];
+  return [...ofProvider, ...forgotten];
 }
 
 function isOfMessage(parts: DecodedMediaId | null): parts is MediaIdParts {

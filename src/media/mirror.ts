@@ -1,7 +1,7 @@
-import type { CataloguedMedia, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia, FoundDetails, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
-import type { BlobStore } from '../storage/blob-store.js';
+import { type BlobStore, BlobStoreError } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, reasonOf } from './backoff.js';
 import { openSniffed } from './sniffed-stream.js';
@@ -16,6 +16,8 @@ export interface MirrorOptions {
 }
 
 const MAX_ATTEMPTS = 8;
+/** About a week: as long as any provider keeps what it does not keep for good. */
+const MAX_ATTEMPTS_OF_OUTAGE = 680;
 
 /** Copies a provider's bytes into the blob store before they expire there. */
 export class Mirror {
@@ -25,8 +27,8 @@ export class Mirror {
   async copy(media: CataloguedMedia, owner: string, signal: AbortSignal): Promise<void> {
     const { catalogue, logger } = this.options;
     try {
-      const { stored, mimeType } = await this.#store(media, signal);
-      const kept = await catalogue.finishMirror(media.tenant, media.id, owner, stored, { mimeType }, new Date());
+      const { stored, details } = await this.#store(media, signal);
+      const kept = await catalogue.finishMirror(media.tenant, media.id, owner, stored, details, new Date());
       if (kept) return;
       logger.warn({ media: media.id }, 'a copy was finished after its lease, or its media, had ended');
       await this.#discardUnlessWanted(media);
@@ -36,13 +38,13 @@ export class Mirror {
     }
   }
 
-  async #store(media: CataloguedMedia, signal: AbortSignal): Promise<{ stored: StoredBytes; mimeType: string }> {
+  async #store(media: CataloguedMedia, signal: AbortSignal): Promise<{ stored: StoredBytes; details: FoundDetails }> {
     const { blobs, maxBytes } = this.options;
     const channel = this.#channelOf(media);
-    const { body, mimeType, sizeBytes: announcedBytes } = await openSniffed(channel, media, { signal });
+    const { body, mimeType, filename, sizeBytes: announcedBytes } = await openSniffed(channel, media, { signal });
     const stored = await storeBytes(blobs, media, { body, mimeType }, { signal, maxBytes });
     const fault = mismatch(media, announcedBytes, stored, channel);
-    if (!fault) return { stored, mimeType };
+    if (!fault) return { stored, details: { mimeType, filename: media.filename ?? filename } };
     await removeBytes(blobs, media);
     throw fault;
   }
@@ -78,11 +80,19 @@ export class Mirror {
 
 /** Later attempts find nothing else: the provider has no such media, refuses it, or it is larger than we keep. */
 function isFinal(thrown: unknown, attempts: number): boolean {
+  if (isOutage(thrown)) return attempts >= MAX_ATTEMPTS_OF_OUTAGE;
   if (attempts >= MAX_ATTEMPTS) return true;
-  if (!(thrown instanceof MediagraphError) || thrown.details.retryable) return false;
+  if (!(thrown instanceof MediagraphError)) return false;
   // Bytes may arrive seconds after their announcement, and may be cut off or mixed up on their way.
   const doubted = thrown.code === 'MEDIA_NOT_FOUND' || thrown.code === 'PROVIDER_PROTOCOL';
   return !doubted || attempts >= 3;
+}
+
+/** What passes, or is an operator's to mend, while the provider still has the bytes. */
+function isOutage(thrown: unknown): boolean {
+  if (thrown instanceof BlobStoreError) return true;
+  if (!(thrown instanceof MediagraphError)) return false;
+  return thrown.details.retryable === true || thrown.code === 'PROVIDER_CREDENTIALS';
 }
 
 /** Providers lie about sizes less than connections lie about ends: both are compared where they were told. */

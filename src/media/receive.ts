@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
-import type { InboxEvent, WebhookInbox } from '../catalogue/webhook-inbox.js';
+import type { InboxEvent, ReceivedEvent, WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { ChannelId } from '../model/channel.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { WebhookAnswer, WebhookEvent, WebhookReceiver, WebhookRequest } from '../providers/provider-adapter.js';
 import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, reasonOf } from './backoff.js';
+import { asCatalogueFault } from './catalogue-fault.js';
 import { mediaOf } from './media-of.js';
 import { endOfRetention } from './retention.js';
 
@@ -34,13 +35,13 @@ export class WebhookReception {
 
   /**
    * Resolves when the event is in the inbox, or was already.
-   * @throws MediagraphError CHANNEL_NOT_FOUND, WEBHOOK_REJECTED; whatever the inbox rejects with
+   * @throws MediagraphError CHANNEL_NOT_FOUND, WEBHOOK_REJECTED; a retryable INTERNAL_SERVER_ERROR without the database
    */
   async receive(channelId: ChannelId, request: WebhookRequest): Promise<WebhookAnswer | null> {
     const { channel, receiver } = this.#receiverOf(channelId);
     const now = new Date();
     receiver.verify(request, now);
-    const outcome = await this.options.inbox.receive({
+    const outcome = await this.#record({
       tenant: channel.tenant,
       channelId: channel.id,
       dedupeKey: dedupeKeyOf(receiver, request),
@@ -67,7 +68,7 @@ export class WebhookReception {
       const { channel, receiver } = this.#receiverOf(event.channelId);
       const parsing = receiver.parse(event.rawBody, event.contentType, event.receivedAt);
       faults.push(...parsing.faults);
-      for (const told of parsing.events) await this.#apply(channel, told);
+      await this.#apply(channel, parsing.events);
     } catch (thrown) {
       if (!isHopeless(thrown) && event.attempts < MAX_ATTEMPTS) {
         logger.warn({ err: thrown, channelId: event.channelId, event: event.id }, 'a webhook event is tried again');
@@ -82,18 +83,29 @@ export class WebhookReception {
     return inbox.bury(event.id, owner, error);
   }
 
-  async #apply(channel: ConnectedChannel, event: WebhookEvent): Promise<void> {
+  async #apply(channel: ConnectedChannel, events: readonly WebhookEvent[]): Promise<void> {
     const { catalogue, mirrors, retentionMs, onAnnounced } = this.options;
     const now = new Date();
-    if (event.type === 'deviceDestroyed') {
-      await catalogue.expireDevice(channel.tenant, channel.id, event.providerMediaIdPrefix, now);
-      return;
+    for (const event of events) {
+      if (event.type === 'deviceDestroyed')
+        await catalogue.expireDevice(channel.tenant, channel.id, event.providerMediaIdPrefix, now);
     }
+    const announced = events.flatMap((event) => (event.type === 'mediaAnnounced' ? event.media : []));
+    if (announced.length === 0) return;
     const mirror = mirrors && channel.adapter.openMedia !== undefined;
     const retainedUntil = endOfRetention(retentionMs, now);
-    const media = event.media.map((one) => mediaOf(channel, one, retainedUntil));
+    const media = announced.map((one) => mediaOf(channel, one, retainedUntil));
     await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
     if (mirror) onAnnounced();
+  }
+
+  // Private: not acknowledged, and worth repeating.
+  async #record(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
+    try {
+      return await this.options.inbox.receive(event);
+    } catch (thrown) {
+      throw asCatalogueFault(thrown);
+    }
   }
 
   #receiverOf(channelId: ChannelId): { channel: ConnectedChannel; receiver: WebhookReceiver } {

@@ -20,12 +20,12 @@ export class Spool {
 
   /** Fills itself from `source`; whoever opens it calls {@link leave} when it needs it no more. */
   static async open(source: Readable): Promise<Spool> {
-    const folder = join(tmpdir(), 'mediagraph-spool');
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const path = join(folder, randomUUID());
-    const spool = new Spool(await open(path, 'wx+', 0o600));
-    // Nameless from now on: the file is gone with this process, however that ends.
-    await rm(path);
+    const spool = new Spool(
+      await openNameless().catch((thrown: unknown) => {
+        source.destroy();
+        throw thrown;
+      }),
+    );
     spool.#users += 1;
     void spool.#fill(source).finally(() => spool.leave());
     return spool;
@@ -50,8 +50,7 @@ export class Spool {
   async #fill(source: Readable): Promise<void> {
     try {
       for await (const chunk of source) {
-        await this.file.write(chunk, 0, chunk.length, this.#written);
-        this.#written += chunk.length;
+        await this.#write(chunk);
         this.#tell();
       }
       this.#outcome = 'complete';
@@ -59,6 +58,15 @@ export class Spool {
       this.#outcome = { error };
     }
     this.#tell();
+  }
+
+  // Private: a disk that is almost full takes a part of what it is given, and refuses the rest at the next call.
+  async #write(chunk: Buffer): Promise<void> {
+    for (let from = 0; from < chunk.length; ) {
+      const { bytesWritten } = await this.file.write(chunk, from, chunk.length - from, this.#written);
+      from += bytesWritten;
+      this.#written += bytesWritten;
+    }
   }
 
   async *#read(): AsyncGenerator<Buffer> {
@@ -82,4 +90,14 @@ export class Spool {
     for (const resolve of this.#waiting) resolve();
     this.#waiting.clear();
   }
+}
+
+/** The file is gone with this process, however that ends. */
+async function openNameless(): Promise<FileHandle> {
+  const folder = join(tmpdir(), 'mediagraph-spool');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, randomUUID());
+  const file = await open(path, 'wx+', 0o600);
+  await rm(path);
+  return file;
 }

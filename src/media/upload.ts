@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { Reserved, UploadedBytes, UploadJob, Uploads } from '../catalogue/uploads.js';
@@ -75,10 +76,14 @@ const POLL_MS = 250;
 
 /** Uploads from a URL: reserved, fetched, stored, handed to the provider where it takes uploads, READY or FAILED. */
 export class MediaUpload {
+  /** Each rejects as its upload fails. */
   readonly #running = new Map<string, Promise<CataloguedMedia>>();
   readonly #stopping = new AbortController();
 
-  constructor(private readonly options: MediaUploadOptions) {}
+  constructor(private readonly options: MediaUploadOptions) {
+    // Every upload under way listens: many, and no leak.
+    setMaxListeners(0, this.#stopping.signal);
+  }
 
   /**
    * Resolves when the upload is READY, or `respondWithin` is over and it goes on by itself; a signal ends the waiting
@@ -159,11 +164,23 @@ export class MediaUpload {
   }
 
   #start(job: UploadJob, signal = this.#stopping.signal): Promise<CataloguedMedia> {
-    const name = nameOf(job.media);
-    const running = this.#perform(job, signal).finally(() => this.#running.delete(name));
-    running.catch(() => {});
-    this.#running.set(name, running);
-    return running;
+    const { media } = job;
+    const name = nameOf(media);
+    const heartbeat = setInterval(() => this.#renew(media), LEASE_MS / 3);
+    const ended = this.#perform(job, signal).finally(() => {
+      clearInterval(heartbeat);
+      this.#running.delete(name);
+    });
+    ended.catch(() => {});
+    this.#running.set(name, ended);
+    return ended;
+  }
+
+  #renew(media: CataloguedMedia): void {
+    const { uploads, owner, logger } = this.options;
+    uploads.renewLeases(owner, [media], new Date(), LEASE_MS).catch((err: unknown) => {
+      logger.warn({ err, media: media.id }, 'the lease of an upload could not be renewed');
+    });
   }
 
   // Private: an upload of this process, or another's, until it ends.

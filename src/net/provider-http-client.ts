@@ -3,12 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   BrokenCircuitError,
   type CircuitBreakerPolicy,
+  CircuitState,
   ConsecutiveBreaker,
   circuitBreaker,
   ExponentialBackoff,
   handleWhen,
 } from 'cockatiel';
 import type { Dispatcher, Pool } from 'undici';
+import type { ProviderMetrics } from '../telemetry/metrics.js';
 import { type BufferedResponse, dispatchBuffered } from './buffered-response.js';
 import { NetError, toNetError } from './net-error.js';
 import type { OriginPools } from './origin-pools.js';
@@ -36,6 +38,7 @@ export interface ProviderHttpClientOptions {
   /** Cap of a buffered answer. */
   readonly maxResponseBytes?: number;
   readonly pools: OriginPools;
+  readonly metrics?: ProviderMetrics;
 }
 
 export interface ProviderRequest {
@@ -87,6 +90,7 @@ export class ProviderHttpClient {
       breaker: new ConsecutiveBreaker(CONSECUTIVE_FAILURES_TO_OPEN),
       halfOpenAfter: new ExponentialBackoff(HALF_OPEN_BACKOFF),
     });
+    options.metrics?.watchCircuit(() => this.#breaker.state !== CircuitState.Closed);
   }
 
   /** The path of a resource below the base URL; every segment is encoded, so that an id cannot add one. */
@@ -162,14 +166,16 @@ export class ProviderHttpClient {
       if (turn) await turn;
       // Time spent waiting for a free slot is ours, not the provider's.
       deadline ??= performance.now() + timeoutMs;
-      const leftMs = deadline - performance.now();
-      let outcome: Response | Error;
+      const startedAt = performance.now();
+      const leftMs = deadline - startedAt;
+      let outcome: Response | Error | undefined;
       try {
         outcome = await this.#breaker.execute(() => send(leftMs), signal);
       } catch (thrown) {
         outcome = failureOf(thrown, signal);
       } finally {
         this.#slots.release();
+        this.options.metrics?.requestEnded(wordFor(outcome), (performance.now() - startedAt) / 1000);
       }
       const waitMs = retryDelayMs(outcome, attempt);
       if (waitMs === null || attempt >= retries || performance.now() + waitMs >= deadline) {
@@ -193,6 +199,13 @@ function failureOf(thrown: unknown, signal: AbortSignal | undefined): Error {
   signal?.throwIfAborted();
   if (!(thrown instanceof BrokenCircuitError)) return toNetError(thrown);
   return new NetError('CIRCUIT_OPEN', 'too many calls failed in a row', { cause: thrown });
+}
+
+// Private: for metrics; no outcome is a caller who did not wait for it.
+function wordFor(outcome: Error | BufferedResponse | StreamedResponse | undefined): string {
+  if (outcome === undefined) return 'ABORTED';
+  if (outcome instanceof NetError) return outcome.code;
+  return outcome instanceof Error ? 'UNEXPECTED' : `${Math.floor(outcome.statusCode / 100)}xx`;
 }
 
 function isOutage(outcome: unknown): boolean {

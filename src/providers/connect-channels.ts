@@ -4,6 +4,7 @@ import { type CallPolicy, ProviderHttpClient } from '../net/provider-http-client
 import { AddressPolicy } from '../net/public-address.js';
 import { SafeFetch } from '../net/safe-fetch.js';
 import { judgeRedirect } from '../net/url-policy.js';
+import type { Metrics } from '../telemetry/metrics.js';
 import type { AdapterContext } from './adapter-context.js';
 import { ChannelDirectory } from './channel-directory.js';
 import type { ChannelSettings } from './channel-schema.js';
@@ -17,6 +18,12 @@ export interface ConnectOptions {
   readonly upload: { readonly maxBytes: number };
 }
 
+export interface SharedByChannels {
+  readonly pools: OriginPools;
+  readonly quota: Quota;
+  readonly metrics?: Pick<Metrics, 'ofProvider'>;
+}
+
 export interface ConnectedProviders {
   readonly directory: ChannelDirectory;
   /** Ends the connections of the guarded fetches; those of the pools are their owner's. */
@@ -26,10 +33,10 @@ export interface ConnectedProviders {
 export const USER_AGENT = 'mediagraph (+https://www.npmjs.com/package/mediagraph)';
 
 /** An adapter for every channel, each with its own credentials, bounds and address policy. Opens no connection yet. */
-export function connectChannels(options: ConnectOptions, pools: OriginPools, quota: Quota): ConnectedProviders {
+export function connectChannels(options: ConnectOptions, shared: SharedByChannels): ConnectedProviders {
   const fetches: SafeFetch[] = [];
   const connected = options.channels.map((channel) => {
-    const { context, safeFetch } = contextFor(channel, options, pools, quota);
+    const { context, safeFetch } = contextFor(channel, options, shared);
     fetches.push(safeFetch);
     const { id, tenant, provider } = channel;
     return { id, tenant, provider, adapter: createAdapter(channel, context), webhook: createWebhook(channel) };
@@ -45,14 +52,14 @@ export function connectChannels(options: ConnectOptions, pools: OriginPools, quo
 function contextFor(
   channel: ChannelSettings,
   options: ConnectOptions,
-  pools: OriginPools,
-  quota: Quota,
+  { pools, quota, metrics }: SharedByChannels,
 ): { context: AdapterContext; safeFetch: SafeFetch } {
   const { baseUrl } = channel;
   const callPolicy = options.providers[channel.provider];
   const { timeoutMs } = callPolicy;
   const { allowPrivate, allowedPorts } = options.network;
   const policy = new AddressPolicy({ allowPrivate: [...allowPrivate, ...channel.options.allowPrivate], allowedPorts });
+  const channelMetrics = metrics?.ofProvider(channel);
   const safeFetch = new SafeFetch({
     policy,
     headersTimeoutMs: timeoutMs,
@@ -65,6 +72,7 @@ function contextFor(
         baseUrl: mediaOrigin ?? baseUrl,
         policy: callPolicy,
         pools,
+        metrics: channelMetrics,
         headers: { 'user-agent': USER_AGENT, ...credentials },
       }),
     safeFetch,

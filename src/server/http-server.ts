@@ -3,15 +3,20 @@ import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, LogController } from 'fastify';
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
+import type { Metrics } from '../telemetry/metrics.js';
 import { sendError } from './error-response.js';
 
 export interface HttpServerOptions {
   readonly logger: Logger;
   readonly trustProxy: boolean;
+  readonly metrics?: Pick<Metrics, 'requestAnswered'>;
 }
 
+/** Stands where there is no pattern: the address itself is the caller's word. */
+const NO_ROUTE = '(none)';
+
 /** A Fastify instance with what every route shares: request ids, one log line a request, errors as JSON. */
-export function createHttpServer({ logger, trustProxy }: HttpServerOptions): FastifyInstance {
+export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOptions): FastifyInstance {
   const loggerInstance: FastifyBaseLogger = logger;
   const http = fastify({
     loggerInstance,
@@ -27,8 +32,9 @@ export function createHttpServer({ logger, trustProxy }: HttpServerOptions): Fas
       const refusal = isLink
         ? new MediagraphError('SIGNATURE_INVALID', 'expected a link as it was given out, got a changed or made-up one')
         : fromFastify(error);
-      request.log.info({ method: request.method, route: '(none)', status: error.statusCode }, 'request');
       sendError(reply, refusal);
+      request.log.info({ method: request.method, route: NO_ROUTE, status: reply.statusCode }, 'request');
+      metrics?.requestAnswered(NO_ROUTE, request.method, reply.statusCode, reply.elapsedTime / 1000);
     },
     return503OnClosing: true,
     forceCloseConnections: 'idle',
@@ -39,11 +45,11 @@ export function createHttpServer({ logger, trustProxy }: HttpServerOptions): Fas
   });
   http.addHook('onResponse', (request, reply, next) => {
     // Without the query: a signature in a log would open the media to whoever reads it.
-    const route = request.routeOptions.url ?? '(none)';
-    request.log.info(
-      { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 },
-      'request',
-    );
+    const route = request.routeOptions.url ?? NO_ROUTE;
+    const { method } = request;
+    const { statusCode: status, elapsedTime: ms } = reply;
+    request.log.info({ method, route, status, ms: Math.round(ms * 10) / 10 }, 'request');
+    metrics?.requestAnswered(route, method, status, ms / 1000);
     next();
   });
   http.setNotFoundHandler((_request, reply) => {

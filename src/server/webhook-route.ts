@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { WebhookReception } from '../media/receive.js';
 import { MediagraphError } from '../model/errors.js';
 import type { WebhookRequest } from '../providers/provider-adapter.js';
+import type { Metrics } from '../telemetry/metrics.js';
 import { sendError } from './error-response.js';
 import { fromFastify } from './http-server.js';
 
@@ -10,6 +11,7 @@ export interface WebhookRouteOptions {
   readonly reception: WebhookReception;
   /** This server as providers reach it: `server.publicUrl`, else where it listens. */
   readonly publicUrl: () => string;
+  readonly metrics: Pick<Metrics, 'webhookAnswered'>;
 }
 
 const params = z.object({ channelId: z.string() });
@@ -30,6 +32,11 @@ export function registerWebhookRoutes(http: FastifyInstance, options: WebhookRou
       method: 'POST',
       url: '/webhooks/:channelId',
       bodyLimit: BODY_LIMIT_BYTES,
+      // Also of what never reaches the handler: a body that is too long.
+      onResponse: (request, reply, done) => {
+        options.metrics.webhookAnswered(params.parse(request.params).channelId, reply.statusCode);
+        done();
+      },
       handler: (request, reply) => receive(request, reply, options),
     });
     scope.route({

@@ -139,9 +139,9 @@ describeEngines('the catalogue', (bed) => {
     });
 
     test('what was measured outlasts later claims', async () => {
-      const media = picture('a', { mimeType: 'image/jpeg', sizeBytes: 9 });
+      const media = picture('a', { mimeType: 'image/jpeg', sizeBytes: 9, kind: 'IMAGE' });
       await list([media]);
-      await catalogue().markStored(TENANT, media.id, storedBytes(), { mimeType: 'image/png', kind: 'IMAGE' }, NOW);
+      await catalogue().markStored(TENANT, media.id, storedBytes(), { mimeType: 'image/png' }, NOW);
       await list([{ ...media, kind: 'DOCUMENT', caption: 'new' }], plus(1));
       expect(await found(media.id)).toMatchObject({
         mimeType: 'image/png',
@@ -338,8 +338,8 @@ describeEngines('the catalogue', (bed) => {
     test('make it READY, and nobody copies them again', async () => {
       const media = picture('a');
       await announce([media], true);
-      const kept = await catalogue().markStored(TENANT, media.id, storedBytes(), { kind: 'IMAGE' }, NOW);
-      expect(kept).toMatchObject({ status: 'READY', stored: storedBytes(), kind: 'IMAGE', mimeType: 'image/png' });
+      const kept = await catalogue().markStored(TENANT, media.id, storedBytes(), { filename: 'a.png' }, NOW);
+      expect(kept).toMatchObject({ status: 'READY', stored: storedBytes(), filename: 'a.png', mimeType: 'image/png' });
       expect(await catalogue().claimMirrors({ owner: 'a', now: NOW, limit: 9, leaseMs: 1 })).toEqual([]);
     });
 

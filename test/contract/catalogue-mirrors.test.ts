@@ -54,11 +54,12 @@ describeEngines('the queue of copies', (bed) => {
   test('a lease that is renewed holds; one that is not is taken over, and its old owner can do no more', async () => {
     const media = await announce('a');
     await claim('slow');
-    await catalogue().renewLeases('slow', plus(900), LEASE_MS);
-    await catalogue().renewLeases('somebody else', plus(9_000), LEASE_MS);
+    await catalogue().renewLeases('slow', [media], plus(900), LEASE_MS);
+    await catalogue().renewLeases('slow', [], plus(9_000), LEASE_MS);
+    await catalogue().renewLeases('somebody else', [media], plus(9_000), LEASE_MS);
     expect(await claim('fast', plus(1_899))).toEqual([]);
     expect(await claim('fast', plus(1_900))).toHaveLength(1);
-    await catalogue().renewLeases('slow', plus(9_000), LEASE_MS);
+    await catalogue().renewLeases('slow', [media], plus(9_000), LEASE_MS);
     expect(await catalogue().finishMirror(TENANT, media.id, 'slow', storedBytes(), {}, plus(1_950))).toBe(false);
     await catalogue().failMirror(TENANT, media.id, 'slow', { status: 'FAILED', reason: 'no', now: plus(1_950) });
     await catalogue().retryMirror(TENANT, media.id, 'slow', { dueAt: plus(1_950), reason: 'no' });
@@ -73,13 +74,14 @@ describeEngines('the queue of copies', (bed) => {
     await catalogue().retryMirror(TENANT, media.id, 'a', { dueAt: NOW, reason: 'at first' });
     await claim('a');
     const stored = storedBytes({ mimeType: 'application/pdf', at: plus(5) });
-    const details = { mimeType: 'application/pdf', kind: 'DOCUMENT' } as const;
+    const details = { mimeType: 'application/pdf', filename: 'a.pdf' };
     expect(await catalogue().finishMirror(TENANT, media.id, 'a', stored, details, plus(5))).toBe(true);
     expect(await found(media)).toMatchObject({
       status: 'READY',
       stored,
       mimeType: 'application/pdf',
-      kind: 'DOCUMENT',
+      kind: 'IMAGE',
+      filename: 'a.pdf',
       caption: 'stays',
       sizeBytes: stored.sizeBytes,
       sha256: stored.sha256,
@@ -91,11 +93,11 @@ describeEngines('the queue of copies', (bed) => {
   });
 
   test('what the bytes do not tell stays as it was told', async () => {
-    const media = await announce('a', { mimeType: 'text/csv', kind: 'DOCUMENT' });
+    const media = await announce('a', { mimeType: 'text/csv', filename: 'a.csv' });
     await claim('a');
     const stored = storedBytes({ mimeType: null });
-    await catalogue().finishMirror(TENANT, media.id, 'a', stored, { mimeType: null, kind: null }, NOW);
-    expect(await found(media)).toMatchObject({ mimeType: 'text/csv', kind: 'DOCUMENT' });
+    await catalogue().finishMirror(TENANT, media.id, 'a', stored, { mimeType: null, filename: null }, NOW);
+    expect(await found(media)).toMatchObject({ mimeType: 'text/csv', filename: 'a.csv' });
   });
 
   test('a copy to be tried again waits until then, and is any owner’s', async () => {

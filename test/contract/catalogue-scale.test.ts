@@ -133,7 +133,7 @@ describeEngines(`among ${ROWS} rows`, (bed) => {
         ],
         transition: [5, (of) => catalogue(of).transition(TENANT, 'media-1', ['READY'], 'DELETED', {}, NOW)],
         claimMirrors: [60, (of) => catalogue(of).claimMirrors(LEASE)],
-        renewLeases: [60, (of) => catalogue(of).renewLeases('a', NOW, 1_000)],
+        renewLeases: [10, (of) => catalogue(of).renewLeases('a', [{ tenant: TENANT, id: 'media-1' }], NOW, 1_000)],
         expireDevice: [300, (of) => catalogue(of).expireDevice(TENANT, 'support', 'device-77/', NOW)],
         expireDue: [400, (of) => catalogue(of).expireDue(new Date(LATER.getTime() + 50_000), 20)],
         existing: [60, (of) => catalogue(of).existing([{ tenant: TENANT, id: 'media-4' }])],

@@ -46,7 +46,7 @@ describeEngines('the webhook inbox', (bed) => {
     for (const { id } of await claim('a')) await inbox().done(id, 'a');
     expect(await receive('k')).toBe('repeated');
     expect(await claim('a')).toEqual([]);
-    expect(await inbox().counts()).toEqual({ due: 0, dead: 0 });
+    expect(await inbox().counts()).toEqual({ due: 0, dead: 0, oldestDueAt: null });
   });
 
   test('twenty deliveries of one event at once are one event', async () => {
@@ -74,18 +74,19 @@ describeEngines('the webhook inbox', (bed) => {
     await receive('k');
     const [event] = await claim('slow');
     const id = event?.id ?? 0;
-    await inbox().renewLeases('slow', plus(900), LEASE_MS);
-    await inbox().renewLeases('somebody else', plus(9_000), LEASE_MS);
+    await inbox().renewLeases('slow', [{ id }], plus(900), LEASE_MS);
+    await inbox().renewLeases('slow', [], plus(9_000), LEASE_MS);
+    await inbox().renewLeases('somebody else', [{ id }], plus(9_000), LEASE_MS);
     expect(await claim('fast', plus(1_899))).toEqual([]);
     expect(await claim('fast', plus(1_900))).toMatchObject([{ id, attempts: 2 }]);
     await inbox().done(id, 'slow');
     await inbox().bury(id, 'slow', 'no');
     await inbox().retry(id, 'slow', { runAfter: plus(0), error: 'no' });
     await inbox().release('slow');
-    expect(await inbox().counts()).toEqual({ due: 1, dead: 0 });
+    expect(await inbox().counts()).toEqual({ due: 1, dead: 0, oldestDueAt: NOW });
     expect(await claim('third', plus(1_901))).toEqual([]);
     await inbox().done(id, 'fast');
-    expect(await inbox().counts()).toEqual({ due: 0, dead: 0 });
+    expect(await inbox().counts()).toEqual({ due: 0, dead: 0, oldestDueAt: null });
   });
 
   test('an event to be tried again waits until then', async () => {
@@ -100,7 +101,7 @@ describeEngines('the webhook inbox', (bed) => {
     await receive('k');
     const [event] = await claim('a');
     await inbox().bury(event?.id ?? 0, 'a', 'not a body that the provider documents');
-    expect(await inbox().counts()).toEqual({ due: 0, dead: 1 });
+    expect(await inbox().counts()).toEqual({ due: 0, dead: 1, oldestDueAt: null });
     expect(await claim('b', plus(99_999))).toEqual([]);
     expect(await receive('k')).toBe('repeated');
     expect(await inbox().forget(plus(99_999))).toBe(0);

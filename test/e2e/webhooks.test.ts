@@ -1,77 +1,26 @@
 import { createHmac } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ChakraEmulator } from '../../src/emulators/chakra-emulator.js';
-import { GupshupFilemanagerEmulator } from '../../src/emulators/gupshup-emulator.js';
-import { WaGatewayEmulator } from '../../src/emulators/wa-gateway-emulator.js';
-import { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
 import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import { DEVICE_ID, EmulatedProviders, WEBHOOK_SECRETS } from '../support/emulated-providers.js';
 import { samples } from '../support/sample-messages.js';
 import { errorOf, type Got, type MediaData, sole, type TestBed, useBeds } from '../support/test-bed.js';
 
 const WAMID = 'wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ';
-const APP_ID = 'b8e1f2c4-6a7d-4f3e-9c10-3a5b7d9e1f20';
-const DEVICE_ID = '0f9e8d7c-6b5a-4938-8271-605f4e3d2c1b';
-const PHONE_NUMBER_ID = '106540352242922';
-const SECRETS = {
-  app: 'an app secret of Meta',
-  url: 'chakra-url-token',
-  gateway: 'a gateway secret',
-  header: 'gupshup-header',
-};
 const MEDIA = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media {
   id status kind mimeType sizeBytes sha256 filename caption url providerMediaId createdAt expiresAt } } }`;
 
 const STATUS = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { status } } }';
 
 const beds = useBeds();
-const emulators = {
-  meta: new WhatsAppEmulator({ token: 'meta-token', phoneNumberId: PHONE_NUMBER_ID, appSecret: SECRETS.app }),
-  chakra: new ChakraEmulator({ token: 'chakra-token' }),
-  gateway: new WaGatewayEmulator({ appId: APP_ID, token: 'gateway-token', webhookSecret: SECRETS.gateway }),
-  gupshup: new GupshupFilemanagerEmulator({
-    appId: APP_ID,
-    webhookHeader: { name: 'X-Webhook-Token', value: SECRETS.header },
-  }),
-};
+const emulators = new EmulatedProviders();
 let bed: TestBed;
 
-beforeAll(() => Promise.all(Object.values(emulators).map((emulator) => emulator.start())));
-afterAll(() => Promise.all(Object.values(emulators).map((emulator) => emulator.close())));
+beforeAll(() => emulators.start());
+afterAll(() => emulators.close());
 
+/** The bed has channels of the other three providers, without webhooks unless said otherwise. */
 function channels() {
-  const { meta, chakra, gateway } = emulators;
-  return [
-    {
-      id: 'cloud',
-      provider: 'whatsapp-cloud',
-      baseUrl: meta.baseUrl,
-      credentials: { token: 'meta-token' },
-      options: { phoneNumberId: PHONE_NUMBER_ID, mediaOrigins: [meta.lookaside.url] },
-      webhook: { secret: SECRETS.app, verifyToken: 'hello' },
-    },
-    {
-      id: 'chakra',
-      provider: 'chakra',
-      baseUrl: chakra.baseUrl,
-      credentials: { token: 'chakra-token' },
-      webhook: { secret: SECRETS.url },
-    },
-    {
-      id: 'gateway',
-      provider: 'wa-gateway',
-      baseUrl: gateway.baseUrl,
-      credentials: { token: 'gateway-token' },
-      webhook: { secret: SECRETS.gateway },
-    },
-    {
-      id: 'gupshup',
-      provider: 'gupshup',
-      baseUrl: 'https://partner.gupshup.io',
-      credentials: { token: 'gupshup-token' },
-      options: { appId: APP_ID },
-      webhook: { secret: SECRETS.header },
-    },
-  ];
+  return emulators.channels().filter(({ id }) => id !== 'wa' && id !== 'sms' && id !== 'mms');
 }
 
 const start = (config: Readonly<Record<string, unknown>> = {}): Promise<TestBed> =>
@@ -126,7 +75,7 @@ describe('a webhook', () => {
       'chakra',
       WAMID,
       () => emulators.chakra.webhookOf('2852559851913765', { id: WAMID }),
-      `?token=${SECRETS.url}`,
+      `?token=${WEBHOOK_SECRETS.chakra}`,
       samples.voiceNote.bytes,
       { kind: 'AUDIO', mimeType: 'audio/ogg; codecs=opus', providerMediaId: '2852559851913765' },
     ],

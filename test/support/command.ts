@@ -4,6 +4,13 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
+export interface CommandOptions {
+  /** The program's file, where it was compiled beforehand; its sources unless given. */
+  readonly main?: string;
+  /** No file grows beyond it (setrlimit(2), RLIMIT_FSIZE): a write there is short, and the next one fails. Kibibytes. */
+  readonly fileSizeKib?: number;
+}
+
 /** The command line as people run it, from its sources, so that no build is needed. */
 export class RunningCommand {
   stdout = '';
@@ -12,10 +19,10 @@ export class RunningCommand {
   readonly ended: Promise<number | string>;
   readonly #child: ChildProcess;
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, options: CommandOptions = {}) {
     const { PATH = '' } = process.env;
     // Nothing of the test runner's own environment: neither its options nor its NODE_ENV.
-    this.#child = spawn(process.execPath, ['--import', '@swc-node/register/esm-register', 'src/main.ts', ...args], {
+    this.#child = spawn(...commandLine(args, options), {
       cwd: ROOT,
       env: { PATH, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -52,4 +59,13 @@ export class RunningCommand {
   async #moreOutput(): Promise<void> {
     if (this.#child.stdout) await once(this.#child.stdout, 'data');
   }
+}
+
+/** The program that starts a command, and its arguments: node itself, or a shell that sets the limits and becomes it. */
+function commandLine(args: readonly string[], { main, fileSizeKib }: CommandOptions): [string, string[]] {
+  const program = main === undefined ? ['--import', '@swc-node/register/esm-register', 'src/main.ts'] : [main];
+  const command = [...program, ...args];
+  if (fileSizeKib === undefined) return [process.execPath, command];
+  // POSIX counts in blocks of 512 bytes ("ulimit", XCU chapter 4).
+  return ['sh', ['-c', `ulimit -f ${fileSizeKib * 2} && exec "$0" "$@"`, process.execPath, ...command]];
 }

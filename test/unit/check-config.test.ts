@@ -27,7 +27,7 @@ const channel = (id: string, tenant: string) =>
 
 test('a valid file is summed up without its secrets, status 0', async () => {
   const channels = channel('support', 'acme') + channel('sales', 'other') + channel('returns', 'acme');
-  const { status, stdout, stderr } = await check(`metrics: { port: 9100 }\nchannels:\n${channels}`, {
+  const { status, stdout, stderr } = await check(`limits: { requestsPerMinute: 600 }\nchannels:\n${channels}`, {
     TOKEN: 's3cr3t',
   });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
@@ -36,7 +36,7 @@ test('a valid file is summed up without its secrets, status 0', async () => {
       'configuration is valid: 3 channels of 2 tenants',
       '  acme: support (kirim), returns (kirim)',
       '  other: sales (kirim)',
-      '  without effect in this version: metrics.port',
+      '  without effect in this version: limits.requestsPerMinute',
       '',
     ].join('\n'),
   );

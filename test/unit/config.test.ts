@@ -238,7 +238,7 @@ const FAULTS: Array<[Given, string[]]> = [
   ],
   [{ server: { host: '::' }, auth: null }, [expect.stringContaining('auth.mode: none lets everybody in')]],
   [{ log: { level: 'loud' } }, [expect.stringMatching(/^log\.level: expected fatal or .* or silent, got "loud"$/)]],
-  [{ metrics: { port: 0 } }, ['metrics.port: expected a port from 1 to 65535, got 0']],
+  [{ metrics: { port: -1 } }, ['metrics.port: expected a port from 0 to 65535, got -1']],
   [{ auth: { mode: 'jwt' } }, ['auth.mode: jwt is not available in this version; expected none or apiKey']],
   [{ auth: { mode: 'basic' } }, ['auth.mode: expected none or apiKey, got "basic"']],
   [{ auth: { mode: 'apiKey' } }, ['auth.apiKeys: auth.mode apiKey needs at least one key']],
@@ -273,6 +273,10 @@ const FAULTS: Array<[Given, string[]]> = [
   [
     { delivery: { allowedOrigins: { 'acme.co': ['app.example.com'] } } },
     ['delivery.allowedOrigins["acme.co"][0]: expected "*" or an origin such as https://app.example.com'],
+  ],
+  [
+    { server: { port: 9090 }, metrics: { port: '9090' } },
+    ["metrics.port: expected another port than the server's, or null to share it"],
   ],
   [{ delivery: { allowedOrigins: '*' } }, ['delivery.allowedOrigins: expected a list of origins, or one per tenant']],
   [
@@ -497,16 +501,21 @@ describe('secrets', () => {
   });
 });
 
+/** A phone number id is a number. */
+function valueFor(name: string): string {
+  return name.endsWith('PHONE_NUMBER_ID') ? '106540352242922' : `value-of-${name}`.replaceAll('_', '-');
+}
+
 describe('files', () => {
   test('the example of the repository is valid, given its variables', async () => {
     const example = await readFile('config.example.yaml', 'utf8');
-    const names = [...example.matchAll(/^[^#]*?\$\{(\w+)\}/gm)].map(([, name]) => name ?? '');
-    const env = Object.fromEntries(names.map((name) => [name, `value-of-${name}`.replaceAll('_', '-')]));
+    const names = [...example.matchAll(/^(?!\s*#).*?\$\{(\w+)\}/gm)].map(([, name]) => name ?? '');
+    const env = Object.fromEntries(names.map((name) => [name, valueFor(name)]));
     const { withoutEffect, channels, delivery, ...rest } = await loadText(example, env);
     const { channels: _, delivery: defaultDelivery, withoutEffect: __, ...defaults } = parse({});
     expect(rest).toEqual(defaults);
     expect(delivery).toEqual({ ...defaultDelivery, signingKeys: [{ id: 'k1', secret: 'value-of-MEDIA-SIGNING-KEY' }] });
-    expect(channels.map(({ provider }) => provider)).toEqual(['kirim', 'signalwire', 'twilio']);
+    expect(channels.map(({ provider }) => provider).sort()).toEqual([...PROVIDER_NAMES].sort());
     expect(withoutEffect).toEqual(['upload.timeout', 'upload.respondWithin']);
   });
 

@@ -54,8 +54,7 @@ function connect(channel: Readonly<Record<string, unknown>>, { policy, maxBytes 
       network: { allowPrivate: [], allowedPorts: [80, 443] },
       upload: { maxBytes },
     },
-    pools,
-    new MemoryQuota(),
+    { pools, quota: new MemoryQuota() },
   );
   ended.push(close, () => pools.close());
   return withMethods(directory.get('default', 'wa').adapter);
@@ -225,7 +224,7 @@ describe('a channel of Meta', () => {
     expect(stream).toMatchObject({
       declaredMimeType: 'image/jpeg',
       sizeBytes: samples.photo.bytes.length,
-      filename: 'whatsapp.jpg',
+      filename: null,
     });
     expect(await bytesOf(stream)).toEqual(samples.photo.bytes);
     expect(credentialsAt(meta)).toEqual([BEARER]);

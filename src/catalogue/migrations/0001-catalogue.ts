@@ -58,7 +58,7 @@ const STATEMENTS = [
   `create index media_by_message on media (tenant, provider_message_id, channel_id, position)`,
   // claimMirrors
   `create index media_to_mirror on media (available_until asc nulls last, recorded_at) where mirror_state = 'due'`,
-  // renewLeases, releaseMirrors, abandonLeases
+  // releaseMirrors, abandonLeases
   `create index media_leased on media (lease_owner) where lease_owner is not null`,
   // expireDevice: the operator class lets LIKE use it whatever the database's collation
   `create index media_by_provider_media on media (tenant, channel_id, provider_media_id text_pattern_ops)
@@ -101,7 +101,7 @@ const STATEMENTS = [
   )`,
   // claim, counts
   `create index webhook_events_due on webhook_events (id) where state = 'due'`,
-  // renewLeases, release, abandonLeases
+  // release, abandonLeases
   `create index webhook_events_leased on webhook_events (lease_owner) where lease_owner is not null`,
   // forget
   `create index webhook_events_done on webhook_events (received_at) where state = 'done'`,

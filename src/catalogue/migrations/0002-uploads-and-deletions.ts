@@ -42,7 +42,7 @@ const STATEMENTS = [
   )`,
   // claim
   `create index uploads_by_age on uploads (created_at)`,
-  // renewLeases, release, abandonLeases
+  // release, abandonLeases
   `create index uploads_leased on uploads (lease_owner) where lease_owner is not null`,
 
   `create table upload_keys (

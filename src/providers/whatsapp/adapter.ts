@@ -217,6 +217,7 @@ export class WhatsAppAdapter implements ProviderAdapter {
       body.destroy();
       throw this.#faults.protocol(asked, 'a page or JSON', { upstreamStatus: statusCode });
     }
-    return { ...stream, declaredMimeType: stream.declaredMimeType ?? details.mimeType };
+    // Its Content-Disposition names everything whatsapp.png, or the like.
+    return { ...stream, filename: null, declaredMimeType: stream.declaredMimeType ?? details.mimeType };
   }
 }

@@ -1,0 +1,84 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+const RESOLUTION_MS = 10;
+const MICROSECONDS = 1e6;
+const NANOSECONDS = 1e9;
+
+/**
+ * The process and its event loop, under the names that dashboards for Node know. They are those of prom-client's own
+ * collection, which is not used: nothing ends its observers, and they would hold every app that was closed.
+ */
+export class ProcessMetrics {
+  // Its timer keeps no process alive (node:perf_hooks, "Class: IntervalHistogram").
+  readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  readonly #cpu: Record<'user' | 'system' | 'both', Counter>;
+  readonly #memory: Record<'resident' | 'heapTotal' | 'heapUsed' | 'external', Gauge>;
+  readonly #lag: Record<'mean' | 'p50' | 'p99' | 'max', Gauge>;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    const counter = (name: string, help: string) => new Counter({ name, help, registers });
+    const gauge = (name: string, help: string) => new Gauge({ name, help, registers });
+    const lag = (which: string, words: string) =>
+      gauge(
+        `nodejs_eventloop_lag_${which}_seconds`,
+        `How late a timer of ${RESOLUTION_MS} ms came, these included, since the last scrape: ${words}.`,
+      );
+    this.#cpu = {
+      user: counter('process_cpu_user_seconds_total', 'Processor time spent in the program.'),
+      system: counter('process_cpu_system_seconds_total', 'Processor time spent in the kernel.'),
+      both: counter('process_cpu_seconds_total', 'Processor time spent.'),
+    };
+    this.#memory = {
+      resident: gauge('process_resident_memory_bytes', 'Memory of the process.'),
+      heapTotal: gauge('nodejs_heap_size_total_bytes', 'Heap that the engine has reserved.'),
+      heapUsed: gauge('nodejs_heap_size_used_bytes', 'Heap in use.'),
+      external: gauge('nodejs_external_memory_bytes', 'Memory outside of the heap that objects in it hold.'),
+    };
+    this.#lag = {
+      mean: lag('mean', 'on average'),
+      p50: lag('p50', 'half of the time at most'),
+      p99: lag('p99', '99 of 100 times at most'),
+      max: lag('max', 'at most'),
+    };
+    const startedAt = Date.now() / 1000 - process.uptime();
+    gauge('process_start_time_seconds', 'When the process started, in seconds since 1970.').set(startedAt);
+    new Gauge({ name: 'nodejs_version_info', help: 'The Node that runs it.', labelNames: ['version'], registers })
+      .labels(process.version)
+      .set(1);
+    this.#delay.enable();
+  }
+
+  read(): void {
+    const { user, system } = process.cpuUsage();
+    for (const [which, used] of [
+      ['user', user],
+      ['system', system],
+      ['both', user + system],
+    ] as const) {
+      this.#cpu[which].reset();
+      this.#cpu[which].inc(used / MICROSECONDS);
+    }
+    const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
+    this.#memory.resident.set(rss);
+    this.#memory.heapTotal.set(heapTotal);
+    this.#memory.heapUsed.set(heapUsed);
+    this.#memory.external.set(external);
+    this.#readLag();
+  }
+
+  close(): void {
+    this.#delay.disable();
+  }
+
+  #readLag(): void {
+    // Two scrapes at once: the second has nothing to tell, and an average of nothing is no number.
+    if (this.#delay.count === 0) return;
+    this.#lag.mean.set(this.#delay.mean / NANOSECONDS);
+    this.#lag.p50.set(this.#delay.percentile(50) / NANOSECONDS);
+    this.#lag.p99.set(this.#delay.percentile(99) / NANOSECONDS);
+    this.#lag.max.set(this.#delay.max / NANOSECONDS);
+    this.#delay.reset();
+  }
+}

@@ -1,0 +1,538 @@
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Agent, request } from 'undici';
+import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { migrate } from '../../src/catalogue/migrations/migrate.js';
+import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
+import { kirimDelivery } from '../../src/emulators/kirim-webhook.js';
+import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import { createLogger } from '../../src/telemetry/logger.js';
+import { Metrics } from '../../src/telemetry/metrics.js';
+import { RunningCommand } from '../support/command.js';
+import { copyTemplate } from '../support/copy-template.js';
+import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
+import { eventually } from '../support/eventually.js';
+import { leaksIn } from '../support/leaks.js';
+import { useOwnServers } from '../support/own-server.js';
+import { RawServer } from '../support/raw-server.js';
+import { receive, receiveEverywhere } from '../support/sample-messages.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import {
+  type Got,
+  type GraphQLAnswer,
+  headerOf,
+  type MessagesData,
+  sole,
+  type TestBed,
+  useBeds,
+} from '../support/test-bed.js';
+import { until } from '../support/until.js';
+
+const WEBHOOK_SECRET = 'a webhook secret of Kirim';
+const TENANT = 'tenant-of-the-silent-line';
+const { version: VERSION }: { version: string } = JSON.parse(
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+);
+const PATIENCE_MS = 60_000;
+const MEDIA = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id url } } }';
+const STATUS = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id status } } }';
+const ONCE = { timeout: '1s', retries: 0 };
+
+interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+interface Family {
+  readonly help: string;
+  readonly type: string;
+  readonly samples: Sample[];
+}
+
+/**
+ * Prometheus' text format, version 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats), as strict as it can be
+ * read: each family has its HELP, its TYPE and then its samples, once, and no series stands twice.
+ */
+function parse(text: string): Map<string, Family> {
+  const families = new Map<string, Family>();
+  const series = new Set<string>();
+  let current: [name: string, family: Family] | null = null;
+  let help: [name: string, words: string] | null = null;
+  if (!text.endsWith('\n')) throw new Error('expected the last line to end');
+  for (const line of text.split('\n').filter((one) => one !== '')) {
+    const [, keyword, name = '', rest = ''] = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$/.exec(line) ?? [];
+    if (keyword === 'HELP') {
+      if (families.has(name) || help) throw new Error(`expected another line, got ${line}`);
+      help = [name, rest];
+    } else if (keyword === 'TYPE') {
+      if (help?.[0] !== name) throw new Error(`expected the HELP of ${name} before its TYPE`);
+      const begun: Family = { help: help[1], type: rest, samples: [] };
+      families.set(name, begun);
+      [current, help] = [[name, begun], null];
+    } else {
+      const sample = parseSample(line);
+      const belongs = current && familyNames(...current).includes(sample.name);
+      if (!belongs) throw new Error(`expected a sample of ${current?.[0]}, got ${line}`);
+      const key = `${sample.name} ${JSON.stringify(Object.entries(sample.labels).sort())}`;
+      if (series.has(key)) throw new Error(`expected each series once, got twice ${key}`);
+      series.add(key);
+      current?.[1].samples.push(sample);
+    }
+  }
+  return families;
+}
+
+function familyNames(name: string, { type }: Family): string[] {
+  return type === 'histogram' ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name];
+}
+
+function parseSample(line: string): Sample {
+  const [, name, inner = '', number = ''] = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
+  const value = Number(number);
+  if (name === undefined || number === '' || Number.isNaN(value)) throw new Error(`expected a sample, got ${line}`);
+  const pairs = [...inner.matchAll(/([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/gy)];
+  if (pairs.map(([pair]) => pair).join('') !== inner) throw new Error(`expected labels, got ${line}`);
+  return { name, labels: Object.fromEntries(pairs.map(([, key, text]) => [key, text])), value };
+}
+
+function family(families: Map<string, Family>, name: string): Family {
+  const found = families.get(name);
+  if (!found) throw new Error(`expected a metric ${name}, got ${[...families.keys()].join(', ')}`);
+  return found;
+}
+
+/** The samples of a family with these labels, as the values of one more label. */
+function valuesBy(
+  families: Map<string, Family>,
+  name: string,
+  label: string,
+  labels: Readonly<Record<string, string>> = {},
+): Record<string, number> {
+  const { type, samples: all } = family(families, name);
+  const wanted = all.filter(
+    (sample) =>
+      (type !== 'histogram' || sample.name === `${name}_count`) &&
+      Object.entries(labels).every(([key, text]) => sample.labels[key] === text),
+  );
+  return Object.fromEntries(wanted.map((sample) => [sample.labels[label] ?? '', sample.value]));
+}
+
+function soleValue(families: Map<string, Family>, name: string): number {
+  return sole(family(families, name).samples).value;
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
+
+async function scrape(get: (path: string) => Promise<Got>, url = ''): Promise<string> {
+  const got = await get(`${url}/metrics`);
+  expect(got.status).toBe(200);
+  expect(headerOf(got, 'content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+  expect(headerOf(got, 'cache-control')).toBe('no-store');
+  return got.bytes.toString();
+}
+
+const beds = useBeds({
+  config: {
+    providers: { kirim: ONCE, signalwire: ONCE, twilio: ONCE },
+    channels: [
+      {
+        id: 'silent',
+        tenant: TENANT,
+        provider: 'chakra',
+        baseUrl: 'https://api.example.com',
+        credentials: { token: 'chakra-token-0123456789' },
+      },
+    ],
+  },
+  channelKeys: { kirim: { webhook: { secret: WEBHOOK_SECRET } } },
+  kirim: { webhookSecrets: [WEBHOOK_SECRET] },
+});
+
+describe('after queries, failures of providers, webhooks and a dead letter', () => {
+  let bed: TestBed;
+  let text: string;
+  let metrics: Map<string, Family>;
+  /** What callers were told, by its code. */
+  const errors: Record<string, number> = {};
+  let operations = 0;
+  let requestsAtProviders: Record<string, number>;
+  const seen: string[] = [];
+
+  async function ask(query: string, ids: readonly string[] = []): Promise<GraphQLAnswer<MessagesData>> {
+    const answer = await bed.query(query, { ids });
+    if (answer.status === 200) operations += 1;
+    for (const { extensions } of answer.errors) errors[extensions.code] = (errors[extensions.code] ?? 0) + 1;
+    seen.push(
+      ...ids,
+      ...(answer.data?.messagesWithMedia ?? []).flatMap((one) => one?.media?.map(({ id }) => id) ?? []),
+    );
+    return answer;
+  }
+
+  function deliver(channel: string, { body, headers }: WebhookDelivery): Promise<Got> {
+    return bed.get(`/webhooks/${channel}`, { method: 'POST', headers, body: body.toString() });
+  }
+
+  beforeAll(async () => {
+    bed = await beds.shared();
+    await ask(MEDIA, receiveEverywhere(bed));
+    const url = await bed.urlOf(receive(bed, 'kirim', 2));
+    operations += 1;
+    await bed.get(url);
+    await bed.get(`${url}0`);
+    await bed.get('/nothing/secret-in-a-path?sig=in-a-query');
+    await bed.get('/%zz');
+    await ask('{ nonsense }');
+    await ask(MEDIA, ['nobody:tenant-text-of-an-id']);
+    bed.kirim.fault = { kind: 'status', status: 503 };
+    await ask(MEDIA, ['wa:msg_1001', 'wa:msg_1002']);
+    bed.signalwire.fault = { kind: 'reset' };
+    await ask(MEDIA, [receive(bed, 'signalwire', 3)]);
+    bed.signalwire.fault = { kind: 'hang' };
+    await ask(MEDIA, [receive(bed, 'signalwire', 4)]);
+    bed.twilio.fault = { kind: 'status', status: 500 };
+    await ask(
+      MEDIA,
+      Array.from({ length: 10 }, (_, index) => receive(bed, 'twilio', index + 10)),
+    );
+    await ask(
+      MEDIA,
+      Array.from({ length: 5 }, (_, index) => receive(bed, 'twilio', index + 30)),
+    );
+
+    bed.kirim.fault = null;
+    const announced = receive(bed, 'kirim', 5);
+    const good = bed.kirim.webhookOf(announced.slice('wa:'.length));
+    await deliver('wa', good);
+    await deliver('wa', good);
+    await deliver('wa', { ...good, headers: { ...good.headers, 'x-kirim-signature': 't=1,v1=00' } });
+    await deliver('wa', kirimDelivery('message.received', { text: 'a dead letter' }, [WEBHOOK_SECRET], new Date()));
+    await deliver('wa', { ...good, body: Buffer.alloc(3_000_001, 'x') });
+    await deliver('no-channel-of-ours', good);
+    // First what shows elsewhere: the counts behind a scrape are asked anew some seconds later at the soonest.
+    const { logLines } = bed;
+    await until('a dead letter', () => logLines.some((line) => line.includes('dead letters')));
+    await until('the copy', async () => {
+      const answer = await ask(STATUS, [announced]);
+      return sole(sole(answer.data?.messagesWithMedia)?.media).status === 'READY';
+    });
+    await bed.app.settled();
+    await until('nothing to be due', async () => {
+      text = await scrape((path) => bed.get(path));
+      return text.includes('{state="dead"} 1') && text.includes('{state="due"} 0') && text.includes('mirrors_due 0');
+    });
+    metrics = parse(text);
+    const { kirim, signalwire, twilio } = bed;
+    requestsAtProviders = { wa: kirim.requestCount, sms: signalwire.requestCount, mms: twilio.requestCount };
+  }, 2 * PATIENCE_MS);
+
+  it('every family has help, a type, and a name as Prometheus wants it', () => {
+    for (const [name, { help, type, samples: all }] of metrics) {
+      expect(help).toMatch(/^[A-Z].{10,}\.$/);
+      expect(['counter', 'gauge', 'histogram']).toContain(type);
+      expect(name).toMatch(/^(mediagraph|process|nodejs)_[a-z0-9_]+$/);
+      expect({ name, total: name.endsWith('_total') }).toEqual({ name, total: type === 'counter' });
+      // Base units, at the end; and no suffix that is a histogram's own (prometheus.io/docs/practices/naming).
+      expect(name).not.toMatch(
+        /(milli|micro|nano)seconds|_ms\b|(kilo|mega|kibi|mebi)bytes|_(count|sum|bucket|info_total)$/,
+      );
+      expect(name.replace(/_total$/, '')).not.toMatch(/(seconds|bytes)_./);
+      if (type === 'histogram') expect(name).toMatch(/_seconds$/);
+      for (const { labels } of all) expect(Object.keys(labels)).not.toContain(name);
+    }
+  });
+
+  it('histograms add up', () => {
+    for (const [name, { type, samples: all }] of metrics) {
+      if (type !== 'histogram') continue;
+      const counts = all.filter((sample) => sample.name === `${name}_count`);
+      expect(counts.length).toBeGreaterThan(0);
+      for (const { labels, value } of counts) {
+        const buckets = all.filter(
+          (sample) =>
+            sample.name === `${name}_bucket` &&
+            Object.entries(labels).every(([key, own]) => sample.labels[key] === own),
+        );
+        expect(buckets.at(-1)).toMatchObject({ labels: { le: '+Inf' }, value });
+        expect(buckets.map((bucket) => bucket.value)).toEqual(
+          buckets.map((bucket) => bucket.value).sort((a, b) => a - b),
+        );
+        const bounds = buckets.slice(0, -1).map((bucket) => Number(bucket.labels.le));
+        expect(bounds).toEqual([...bounds].sort((a, b) => a - b));
+      }
+    }
+  });
+
+  it('the process and its event loop are measured', () => {
+    const now = Date.now() / 1000;
+    expect(soleValue(metrics, 'process_cpu_seconds_total')).toBeGreaterThan(0);
+    expect(soleValue(metrics, 'process_resident_memory_bytes')).toBeGreaterThan(10_000_000);
+    expect(soleValue(metrics, 'nodejs_heap_size_used_bytes')).toBeGreaterThan(1_000_000);
+    expect(soleValue(metrics, 'process_start_time_seconds')).toBeGreaterThan(now - 86_400);
+    expect(soleValue(metrics, 'process_start_time_seconds')).toBeLessThan(now);
+    expect(soleValue(metrics, 'nodejs_eventloop_lag_max_seconds')).toBeGreaterThan(0);
+    expect(valuesBy(metrics, 'nodejs_version_info', 'version')).toEqual({ [process.version]: 1 });
+    expect(valuesBy(metrics, 'mediagraph_build_info', 'version')).toEqual({
+      [VERSION]: 1,
+    });
+  });
+
+  it('requests are counted by the pattern of their route', () => {
+    const of = (route: string, method: string) =>
+      valuesBy(metrics, 'mediagraph_http_request_duration_seconds', 'status', { route, method });
+    expect(of('/graphql', 'POST')).toEqual({ 200: operations, 400: 1 });
+    expect(of('/media/*', 'GET')).toEqual({ 200: 1, 403: 1 });
+    expect(of('/webhooks/:channelId', 'POST')).toEqual({ 200: 3, 401: 1, 404: 1, 413: 1 });
+    expect(of('(none)', 'GET')).toEqual({ 400: 1, 404: 1 });
+  });
+
+  it('errors of GraphQL answers are counted by their codes', () => {
+    expect(Object.keys(errors)).toEqual(
+      expect.arrayContaining(['GRAPHQL_VALIDATION_FAILED', 'CHANNEL_NOT_FOUND', 'PROVIDER_UNAVAILABLE']),
+    );
+    expect(valuesBy(metrics, 'mediagraph_graphql_errors_total', 'code')).toEqual(errors);
+  });
+
+  it('every request to a provider is counted with what came of it', () => {
+    const of = (provider: string, channel: string) =>
+      valuesBy(metrics, 'mediagraph_provider_request_duration_seconds', 'outcome', { provider, channel });
+    expect(of('kirim', 'wa')).toMatchObject({ '5xx': 2 });
+    expect(sum(of('kirim', 'wa'))).toBe(requestsAtProviders.wa);
+    expect(of('signalwire', 'sms')).toMatchObject({ '2xx': expect.any(Number), CONNECTION: 1, TIMEOUT: 1 });
+    expect(sum(of('signalwire', 'sms'))).toBe(requestsAtProviders.sms);
+    const { CIRCUIT_OPEN = 0, ...asked } = of('twilio', 'mms');
+    expect(CIRCUIT_OPEN).toBeGreaterThan(0);
+    expect(sum(asked)).toBe(requestsAtProviders.mms);
+    expect(of('chakra', 'silent')).toEqual({});
+  });
+
+  it('a circuit that is open shows', () => {
+    expect(valuesBy(metrics, 'mediagraph_provider_circuit_open', 'channel')).toEqual({
+      wa: 0,
+      sms: 0,
+      mms: 1,
+      silent: 0,
+    });
+  });
+
+  it('webhooks are counted by channel, and those of nobody together', () => {
+    const of = (channel: string) => valuesBy(metrics, 'mediagraph_webhook_deliveries_total', 'outcome', { channel });
+    expect(of('wa')).toEqual({ accepted: 3, rejected: 2, failed: 0 });
+    expect(of('sms')).toEqual({ accepted: 0, rejected: 0, failed: 0 });
+    expect(of('(none)')).toEqual({ rejected: 1 });
+  });
+
+  it('dead letters and media show', () => {
+    expect(valuesBy(metrics, 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 1 });
+    expect(soleValue(metrics, 'mediagraph_webhook_oldest_due_age_seconds')).toBe(0);
+    expect(soleValue(metrics, 'mediagraph_mirrors_due')).toBe(0);
+    expect(soleValue(metrics, 'mediagraph_database_up')).toBe(1);
+    expect(valuesBy(metrics, 'mediagraph_media', 'status')).toEqual({
+      PENDING: 0,
+      READY: 5,
+      FAILED: 0,
+      DELETED: 0,
+      EXPIRED: 0,
+    });
+  });
+
+  it('nothing of a tenant, a caller or a secret is in the text', () => {
+    expect(seen.length).toBeGreaterThan(20);
+    const strangers = [TENANT, 'chakra-token', WEBHOOK_SECRET, 'secret-in-a-path', 'in-a-query', 'no-channel-of-ours'];
+    const forbidden = [...seen, ...strangers, 'tenant-text-of-an-id', 'dead letter', 'msg_', 'nobody', '127.0.0.1'];
+    expect(forbidden.filter((one) => text.includes(one))).toEqual([]);
+    expect(leaksIn(text, bed)).toEqual([]);
+    const labels = [...metrics.values()].flatMap(({ samples: all }) =>
+      all.flatMap((sample) => Object.keys(sample.labels)),
+    );
+    expect([...new Set(labels)].sort()).toEqual(
+      ['channel', 'code', 'le', 'method', 'outcome', 'provider', 'route', 'state', 'status', 'version'].sort(),
+    );
+  });
+});
+
+describe('metrics.port', () => {
+  it('has /metrics to itself, without credentials, and measures the other', async () => {
+    const bed = await beds.own({
+      config: {
+        metrics: { port: 0 },
+        server: { port: 0, routerSecret: 'router-secret-0123456789' },
+        auth: { mode: 'apiKey', apiKeys: [{ sha256: '0'.repeat(64), tenant: 'default', scopes: ['media:read'] }] },
+      },
+    });
+    const line = bed.logLines.find((one) => one.includes('metrics listening')) ?? '{}';
+    const { url }: { url?: string } = JSON.parse(line);
+    expect((await bed.get('/metrics')).status).toBe(404);
+    for (const path of ['/readyz', '/graphql', '/']) expect((await bed.get(`${url}${path}`)).status).toBe(404);
+    const metrics = parse(await scrape((path) => bed.get(path), url));
+    const routes = valuesBy(metrics, 'mediagraph_http_request_duration_seconds', 'status', { route: '(none)' });
+    expect(routes).toEqual({ 404: 1 });
+  });
+
+  describe('of a process', () => {
+    let folder: string;
+    let command: RunningCommand;
+    let taken: RawServer;
+    const agent = new Agent({ pipelining: 0 });
+
+    beforeEach(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'mediagraph-metrics-'));
+      taken = await RawServer.start();
+    });
+    afterEach(async () => {
+      command.kill('SIGKILL');
+      await command.ended;
+      await taken.close();
+      await rm(folder, { recursive: true });
+    });
+    afterAll(() => agent.destroy());
+
+    async function serve(port: number): Promise<RunningCommand> {
+      const catalog = join(folder, 'catalog');
+      await copyTemplate(catalog);
+      const file = join(folder, 'config.json');
+      const database = { url: `pglite:${catalog}` };
+      const storage = { root: join(folder, 'blobs') };
+      await writeFile(
+        file,
+        JSON.stringify({ server: { port: 0 }, metrics: { port }, database, storage, channels: [] }),
+      );
+      return new RunningCommand(['serve', '--config', file]);
+    }
+
+    it(
+      'that is taken ends it with status 1 and one plain line, before it takes a request',
+      async () => {
+        command = await serve(taken.port);
+        expect(await command.ended).toBe(1);
+        expect(command.stderr).toMatch(/could not start: metrics\.port .*EADDRINUSE/);
+        expect(command.stderr.trim().split('\n')).toHaveLength(1);
+        expect(command.stdout).not.toContain('listening');
+      },
+      PATIENCE_MS,
+    );
+
+    it(
+      'is closed at SIGTERM with the other, and nothing that measures keeps the process',
+      async () => {
+        command = await serve(0);
+        const [line] = await command.printed(/^.*metrics listening.*$/m);
+        const { url }: { url: string } = JSON.parse(line);
+        await command.printed(/mediagraph listens at/);
+        const { statusCode, body } = await request(`${url}/metrics`, { dispatcher: agent });
+        expect(statusCode).toBe(200);
+        parse(await body.text());
+        command.kill('SIGTERM');
+        expect(await command.ended).toBe(0);
+        expect(command.stderr).toBe('');
+      },
+      PATIENCE_MS,
+    );
+  });
+});
+
+describe('while the database', () => {
+  const start = useOwnServers();
+  const STORED = ['media', 'mirrors_due', 'webhook_events', 'webhook_oldest_due_age_seconds'].map(
+    (name) => `mediagraph_${name}`,
+  );
+
+  /** What a database would have told is left out; everything else is there. */
+  function expectAway(metrics: Map<string, Family>): void {
+    expect(soleValue(metrics, 'mediagraph_database_up')).toBe(0);
+    for (const name of STORED) expect(family(metrics, name).samples).toEqual([]);
+    expect(soleValue(metrics, 'process_cpu_seconds_total')).toBeGreaterThan(0);
+    expect(valuesBy(metrics, 'mediagraph_build_info', 'version')).not.toEqual({});
+  }
+
+  describe('of its own', () => {
+    let database: Database;
+    beforeAll(async () => {
+      database = await openDatabase({ url: 'pglite:memory' });
+      await migrate(database);
+    }, OPEN_TIMEOUT_MS);
+    afterAll(() => database.close());
+
+    it('is open, scrapes that come at once ask it each question once, and the next soon after counts nothing', async () => {
+      const asked = { pings: 0, media: 0, events: 0 };
+      const counting = <Answer>(question: keyof typeof asked, ask: () => Promise<Answer>) => {
+        asked[question] += 1;
+        return ask();
+      };
+      const [catalogue, inbox] = [new SqlMediaCatalogue(database), new SqlWebhookInbox(database)];
+      const metrics = new Metrics({
+        channels: [],
+        store: {
+          ping: () => counting('pings', () => database.ping()),
+          mediaCounts: () => counting('media', () => catalogue.counts()),
+          eventCounts: () => counting('events', async () => ({ ...(await inbox.counts()), oldestDueAt: null })),
+        },
+        logger: createLogger({ level: 'silent' }),
+      });
+      try {
+        const texts = await Promise.all(Array.from({ length: 10 }, () => metrics.text()));
+        for (const one of texts)
+          expect(valuesBy(parse(one), 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 0 });
+        expect(asked).toEqual({ pings: 1, media: 1, events: 1 });
+        expect(soleValue(parse(await metrics.text()), 'mediagraph_mirrors_due')).toBe(0);
+        expect(asked).toEqual({ pings: 2, media: 1, events: 1 });
+      } finally {
+        metrics.close();
+      }
+    });
+
+    it('is closed, a scrape is answered; before, it told of an event that waits', async () => {
+      const inbox = new SqlWebhookInbox(database);
+      const anHourAgo = new Date(Date.now() - 3_600_000);
+      const event = { tenant: 'default', channelId: 'wa', contentType: '', rawBody: Buffer.from('x'), now: anHourAgo };
+      await inbox.receive({ ...event, dedupeKey: 'k' });
+      const { id } = sole(await inbox.claim({ owner: 'another', now: anHourAgo, limit: 1, leaseMs: 1 }));
+      await inbox.retry(id, 'another', { runAfter: new Date(Date.now() + 3_600_000), error: 'not now' });
+
+      const { client } = await start({ config: { channels: [] }, database });
+      const now = () => scrape((path) => client.get(path)).then(parse);
+      const before = await now();
+      expect(soleValue(before, 'mediagraph_database_up')).toBe(1);
+      expect(valuesBy(before, 'mediagraph_webhook_events', 'state')).toEqual({ due: 1, dead: 0 });
+      const age = soleValue(before, 'mediagraph_webhook_oldest_due_age_seconds');
+      expect(age).toBeGreaterThanOrEqual(3_600);
+      expect(age).toBeLessThan(3_700);
+      await database.close();
+      expectAway(await now());
+    });
+  });
+
+  describeServer('answers nothing', (server) => {
+    let proxy: TcpProxy;
+    let database: Database;
+    beforeAll(async () => {
+      proxy = await TcpProxy.start(server.url());
+      database = await openDatabase({ url: proxy.url });
+    });
+    afterAll(async () => {
+      await database.close();
+      await proxy.close();
+    });
+
+    it(
+      'a scrape is answered all the same, and tells all again afterwards',
+      async () => {
+        const { client } = await start({ config: { channels: [] }, database });
+        const now = () => scrape((path) => client.get(path)).then(parse);
+        expect(soleValue(await now(), 'mediagraph_database_up')).toBe(1);
+        proxy.silence();
+        for (const one of await Promise.all([now(), now(), now()])) expectAway(one);
+        await proxy.restore();
+        const again = await eventually(now, (one) => soleValue(one, 'mediagraph_database_up') === 1);
+        expect(valuesBy(again, 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 0 });
+      },
+      PATIENCE_MS,
+    );
+  });
+});

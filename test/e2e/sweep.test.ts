@@ -1,0 +1,233 @@
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { migrate } from '../../src/catalogue/migrations/migrate.js';
+import { UrlSigner } from '../../src/media/signed-url.js';
+import { mediaBlobKey } from '../../src/storage/blob-store.js';
+import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
+import { RunningCommand } from '../support/command.js';
+import { copyTemplate } from '../support/copy-template.js';
+import { reportedMedia, storedBytes } from '../support/databases.js';
+import { EmulatedProviders } from '../support/emulated-providers.js';
+import { eventually } from '../support/eventually.js';
+import { samples } from '../support/sample-messages.js';
+import { errorOf, SECRETS, sole } from '../support/test-bed.js';
+import { WebhookBed } from '../support/webhook-bed.js';
+
+// A process that compiles its own sources takes seconds to start on a busy machine.
+const PATIENCE_MS = 120_000;
+const HOUR_MS = 3_600_000;
+
+/** Media ids that have bytes below a store's root. */
+async function blobsIn(root: string): Promise<string[]> {
+  const entries = await readdir(join(root, 'media'), { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+}
+
+describe('mediagraph sweep', () => {
+  let folder: string;
+  let config: string;
+  let commands: RunningCommand[];
+
+  beforeEach(async () => {
+    commands = [];
+    folder = await mkdtemp(join(tmpdir(), 'mediagraph-sweep-'));
+    await copyTemplate(folder);
+    config = join(folder, 'config.json');
+    const [database, storage] = [{ url: `pglite:${folder}` }, { root: join(folder, 'blobs') }];
+    await writeFile(config, JSON.stringify({ database, storage, channels: [] }));
+  });
+
+  afterEach(async () => {
+    for (const command of commands) command.kill('SIGKILL');
+    await Promise.all(commands.map(({ ended }) => ended));
+    await rm(folder, { recursive: true });
+  });
+
+  function run(...args: readonly string[]): RunningCommand {
+    const command = new RunningCommand(['sweep', '--config', config, ...args]);
+    commands.push(command);
+    return command;
+  }
+
+  /** What one sweep printed, which is all that it printed. */
+  async function report(...args: readonly string[]): Promise<unknown> {
+    const command = run(...args);
+    expect([await command.ended, command.stdout.split('\n')]).toEqual([0, [expect.stringMatching(/^\{.*\}$/), '']]);
+    return JSON.parse(command.stdout);
+  }
+
+  async function withDatabase<Result>(use: (database: Database) => Promise<Result>): Promise<Result> {
+    const database = await openDatabase({ url: `pglite:${folder}` });
+    try {
+      await migrate(database);
+      return await use(database);
+    } finally {
+      await database.close();
+    }
+  }
+
+  /** A kept media, one whose time is over, and two blobs that nothing owns: one of now and one of hours ago. */
+  async function fill(database: Database): Promise<Record<'kept' | 'over' | 'young' | 'old', string>> {
+    const catalogue = new SqlMediaCatalogue(database);
+    const store = await FsBlobStore.open({ root: join(folder, 'blobs') });
+    const now = new Date();
+    const hoursAgo = new Date(now.getTime() - 3 * HOUR_MS);
+    const media = {
+      kept: reportedMedia({ providerMessageId: 'kept' }),
+      over: reportedMedia({ providerMessageId: 'over', expiresAt: hoursAgo }),
+      young: reportedMedia({ providerMessageId: 'young' }),
+      old: reportedMedia({ providerMessageId: 'old' }),
+    };
+    for (const { tenant, id } of Object.values(media))
+      await store.put(mediaBlobKey(tenant, id), Readable.from([samples.photo.bytes]), {});
+    for (const [name, one] of [['kept', media.kept] as const, ['over', media.over] as const]) {
+      const retainedUntil = name === 'over' ? hoursAgo : null;
+      await catalogue.recordAnnouncement('default', [one], { mirror: false, now, retainedUntil });
+      await catalogue.markStored('default', one.id, storedBytes({ at: now }), {}, now);
+    }
+    for (const { tenant, id } of [media.kept, media.over, media.old])
+      await utimes(join(folder, 'blobs', mediaBlobKey(tenant, id)), hoursAgo, hoursAgo);
+    return { kept: media.kept.id, over: media.over.id, young: media.young.id, old: media.old.id };
+  }
+
+  const statuses = (ids: readonly string[]) =>
+    withDatabase(async (database) => {
+      const rows = await new SqlMediaCatalogue(database).findByIds('default', ids);
+      return ids.map((id) => rows.get(id)?.status ?? null);
+    });
+
+  it(
+    'counts in a dry run; then expires and removes, but leaves what may be about to get its row; then that too',
+    async () => {
+      const ids = await withDatabase(fill);
+      const all = Object.values(ids);
+      const remaining = async () => (await blobsIn(join(folder, 'blobs'))).toSorted();
+      const before = await remaining();
+      expect(before).toHaveLength(4);
+      const nothing = { forgottenEvents: 0 };
+      expect(await report('--dry-run')).toEqual({ dryRun: true, expired: 1, orphans: 1, ...nothing });
+      expect(await remaining()).toEqual(before);
+      expect(await statuses(all)).toEqual(['READY', 'READY', null, null]);
+      expect(await report()).toEqual({ dryRun: false, expired: 1, orphans: 1, ...nothing });
+      expect(await remaining()).toHaveLength(2);
+      expect(await statuses(all)).toEqual(['READY', 'EXPIRED', null, null]);
+      expect(await report('--grace', '0s')).toEqual({ dryRun: false, expired: 0, orphans: 1, ...nothing });
+      const store = await FsBlobStore.open({ root: join(folder, 'blobs') });
+      expect(await store.stat(mediaBlobKey('default', ids.kept))).toEqual({ sizeBytes: samples.photo.bytes.length });
+      expect(await remaining()).toHaveLength(1);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'refuses what it does not know, and does nothing',
+    async () => {
+      const before = await withDatabase(fill);
+      const asked = [run('--dry-runs'), run('--grace', 'soon'), run('--grace', '60'), run('--grace')];
+      for (const command of asked) {
+        expect(await command.ended).toBe(1);
+        expect(command.stderr).toMatch(/^error: .*(--dry-runs|--grace)/);
+        expect(command.stdout).toBe('');
+      }
+      expect(await blobsIn(join(folder, 'blobs'))).toHaveLength(Object.keys(before).length);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'says that a running server has the embedded database, and touches nothing',
+    async () => {
+      await withDatabase(async (database) => {
+        await fill(database);
+        const command = run('--grace', '0s');
+        expect(await command.ended).toBe(1);
+        expect(command.stdout).toBe('');
+        expect(command.stderr).toMatch(
+          new RegExp(`^mediagraph failed: .*is open in process ${process.pid} .*only one process may use it\\S*\\n$`),
+        );
+      });
+      expect(await blobsIn(join(folder, 'blobs'))).toHaveLength(4);
+    },
+    PATIENCE_MS,
+  );
+});
+
+describe('media that retention.default keeps for a second', () => {
+  const providers = new EmulatedProviders();
+  const WAMID = 'wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ';
+  let bed: WebhookBed;
+
+  beforeAll(() => providers.start());
+  afterAll(() => providers.close());
+  afterEach(() => bed.close());
+
+  async function start(retention: object, mode: string): Promise<void> {
+    const config = { retention: { default: '1500ms', ...retention }, mirror: { mode } };
+    bed = await WebhookBed.start({ config, channels: providers.channels() });
+  }
+
+  /** A link that was given out for longer than the media lives, as an operator's shorter retention makes of old ones. */
+  function longLink(mediaId: string): string {
+    const keys = [{ id: 'k1', secret: SECRETS.signingSecret }];
+    const urls = new UrlSigner({ keys, baseUrl: () => bed.app.url, ttlMs: HOUR_MS });
+    return urls.sign({ mediaId, filename: 'image.jpg', disposition: 'inline', expiresAt: urls.expiry(Date.now()) });
+  }
+
+  const expired = (id: string) =>
+    eventually(
+      () => bed.media(id),
+      (media) => sole(media).status === 'EXPIRED',
+    );
+
+  it(
+    'expires when it said it would, and its bytes go with the next sweep',
+    async () => {
+      await start({ sweepInterval: '1s' }, 'eager');
+      providers.meta.addMedia({ id: '1', bytes: samples.photo.bytes, mimeType: 'image/jpeg' });
+      const announcedAt = Date.now();
+      expect((await bed.post('cloud', providers.meta.webhookOf('1', { id: WAMID }))).status).toBe(200);
+      const [known] = await eventually(
+        () => bed.media(`cloud:${WAMID}`),
+        (media) => media.length === 1,
+      );
+      const expiresAt = Date.parse(known?.expiresAt ?? '');
+      expect(expiresAt).toBeGreaterThanOrEqual(announcedAt + 1_500);
+      expect(expiresAt).toBeLessThanOrEqual(Date.now() + 1_500);
+      const gone = sole(await expired(`cloud:${WAMID}`));
+      expect(Date.now()).toBeGreaterThanOrEqual(expiresAt);
+      expect(gone).toMatchObject({ url: null, expiresAt: known?.expiresAt });
+      await eventually(
+        () => blobsIn(bed.blobs),
+        (blobs) => blobs.length === 0,
+      );
+      const got = await bed.send('GET', longLink(gone.id));
+      expect([got.status, errorOf(got).code]).toEqual([410, 'MEDIA_GONE']);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'is gone at its time although no sweep has come by, also where its provider still has it',
+    async () => {
+      await start({ sweepInterval: '24d' }, 'lazy');
+      providers.kirim.addMessage({ id: 'msg_1', media: samples.photo });
+      const listed = sole(await bed.media('wa:msg_1'));
+      const link = longLink(listed.id);
+      expect(listed.expiresAt).not.toBeNull();
+      expect(Number(new URL(listed.url ?? '').searchParams.get('exp')) * 1000).toBeLessThanOrEqual(
+        Date.parse(listed.expiresAt ?? ''),
+      );
+      await bed.send('GET', link);
+      await bed.settled();
+      const gone = sole(await expired('wa:msg_1'));
+      expect([gone.url, gone.expiresAt]).toEqual([null, listed.expiresAt]);
+      const got = await bed.send('GET', link);
+      expect([got.status, errorOf(got).code]).toEqual([410, 'MEDIA_GONE']);
+    },
+    PATIENCE_MS,
+  );
+});

@@ -1,0 +1,71 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type App, startApp } from '../../src/app.js';
+import type { Database } from '../../src/catalogue/database.js';
+import { parseConfig } from '../../src/config.js';
+import { createLogger } from '../../src/telemetry/logger.js';
+import { Client } from './client.js';
+import { SECRETS } from './test-bed.js';
+
+export interface OwnServerOptions {
+  /** Sections of the configuration, `channels` among them. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** An open one in place of the configuration's, closed by whoever opened it. */
+  readonly database?: Database;
+}
+
+/** A server in this process over channels and a database that the test chose, and who speaks to it. */
+export class OwnServer {
+  private constructor(
+    private readonly app: App,
+    private readonly folder: string,
+    readonly client: Client,
+    /** Every line that the server logged, from level warn on. */
+    readonly logLines: readonly string[],
+  ) {}
+
+  static async start({ config, database }: OwnServerOptions): Promise<OwnServer> {
+    const folder = await mkdtemp(join(tmpdir(), 'mediagraph-own-'));
+    const document = {
+      server: { port: 0 },
+      storage: { root: join(folder, 'blobs') },
+      network: { allowPrivate: ['127.0.0.0/8'] },
+      delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
+      ...config,
+    };
+    const logLines: string[] = [];
+    const logger = createLogger({ level: 'warn', destination: { write: (line) => void logLines.push(line) } });
+    const app = await startApp({ config: parseConfig(document, {}), logger, database });
+    return new OwnServer(app, folder, new Client(app.url), logLines);
+  }
+
+  /** The root of the blob store. */
+  get blobs(): string {
+    return join(this.folder, 'blobs');
+  }
+
+  /** How often the server logged something. */
+  logged(message: string): number {
+    return this.logLines.filter((line) => line.includes(message)).length;
+  }
+
+  async close(): Promise<void> {
+    await this.client.close();
+    await this.app.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Servers that are closed after each test. Call it at the top of a file, or of a `describe` before its database. */
+export function useOwnServers(): (options: OwnServerOptions) => Promise<OwnServer> {
+  const servers: OwnServer[] = [];
+  afterEach(async () => {
+    await Promise.all(servers.splice(0).map((server) => server.close()));
+  });
+  return async (options) => {
+    const server = await OwnServer.start(options);
+    servers.push(server);
+    return server;
+  };
+}

@@ -1,0 +1,93 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from './client.js';
+import { type CommandOptions, RunningCommand } from './command.js';
+import { copyTemplate } from './copy-template.js';
+import { SECRETS } from './test-bed.js';
+
+export interface ServerFolderOptions {
+  /** Sections of the configuration, `channels` among them. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** `postgres://…`; the embedded engine in this folder unless given. */
+  readonly databaseUrl?: string;
+  /** The program, compiled beforehand; its sources unless given. */
+  readonly main?: string;
+}
+
+/** A real process, and who speaks to it. */
+export interface ServerProcess {
+  readonly command: RunningCommand;
+  readonly client: Client;
+}
+
+/** What a server leaves behind, and the processes that run over it. */
+export class ServerFolder {
+  readonly #commands: RunningCommand[] = [];
+  readonly #clients: Client[] = [];
+
+  private constructor(
+    private readonly path: string,
+    readonly databaseUrl: string,
+    private readonly main: string | undefined,
+  ) {}
+
+  static async make({ config, databaseUrl, main }: ServerFolderOptions): Promise<ServerFolder> {
+    const path = await mkdtemp(join(tmpdir(), 'mediagraph-faults-'));
+    const embedded = join(path, 'catalog');
+    if (databaseUrl === undefined) await copyTemplate(embedded);
+    const folder = new ServerFolder(path, databaseUrl ?? `pglite:${embedded}`, main);
+    const document = {
+      server: { port: 0 },
+      log: { level: 'warn' },
+      database: { url: folder.databaseUrl },
+      storage: { root: folder.blobs },
+      network: { allowPrivate: ['127.0.0.0/8'] },
+      delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
+      ...config,
+    };
+    await writeFile(folder.#config, JSON.stringify(document));
+    return folder;
+  }
+
+  /** The root of the blob store. */
+  get blobs(): string {
+    return join(this.path, 'blobs');
+  }
+
+  get #config(): string {
+    return join(this.path, 'config.json');
+  }
+
+  /** A command over this folder's configuration, e.g. `serve`. */
+  run(args: readonly string[], options: CommandOptions = {}): RunningCommand {
+    const command = new RunningCommand([...args, '--config', this.#config], {}, { main: this.main, ...options });
+    this.#commands.push(command);
+    return command;
+  }
+
+  /** A server that listens and is ready. */
+  async serve(options?: CommandOptions): Promise<ServerProcess> {
+    const command = this.run(['serve'], options);
+    const [, url = ''] = await command.printed(/mediagraph listens at (\S+)/);
+    const client = new Client(url);
+    this.#clients.push(client);
+    return { command, client };
+  }
+
+  /** Runs a command to its end and reads the one JSON line that it prints. */
+  async answerOf(args: readonly string[]): Promise<unknown> {
+    const command = this.run(args);
+    const status = await command.ended;
+    if (status !== 0) throw new Error(`expected ${args.join(' ')} to end with 0, got ${status}: ${command.stderr}`);
+    return JSON.parse(command.stdout);
+  }
+
+  /** Ends whatever still runs, and leaves nothing. */
+  async close(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.close()));
+    for (const command of this.#commands) command.kill('SIGKILL');
+    await Promise.all(this.#commands.map(({ ended }) => ended));
+    await rm(this.path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,139 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Selectable } from 'kysely';
+import { Agent, request } from 'undici';
+import { type App, startApp } from '../../src/app.js';
+import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { migrate } from '../../src/catalogue/migrations/migrate.js';
+import type { Tables } from '../../src/catalogue/tables.js';
+import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
+import { parseConfig } from '../../src/config.js';
+import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import { createLogger } from '../../src/telemetry/logger.js';
+import { copyTemplate } from './copy-template.js';
+import { eventually } from './eventually.js';
+import { type Got, type MediaData, SECRETS } from './test-bed.js';
+
+/** What {@link WebhookBed.media} selects. */
+export interface ToldMedia extends Omit<MediaData, 'url' | 'urlExpiresAt'> {
+  readonly sha256: string | null;
+  readonly url: string | null;
+  readonly expiresAt: string | null;
+}
+
+export type InboxRow = Selectable<Tables['webhook_events']>;
+
+export interface WebhookBedOptions {
+  /** Sections of the configuration besides `channels`. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly channels: readonly unknown[];
+}
+
+const MEDIA = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media {
+  __typename id status kind mimeType sizeBytes sha256 filename caption url providerMediaId createdAt expiresAt
+  message { id } } } }`;
+
+/**
+ * The real server over channels that a test names, with a database of its own that the test may look into: what became
+ * of a webhook after its answer shows nowhere else.
+ */
+export class WebhookBed {
+  readonly #agent = new Agent();
+
+  private constructor(
+    readonly app: App,
+    private readonly database: Database,
+    /** Where the blobs are. */
+    readonly blobs: string,
+    /** Every line that the server logged, at level trace. */
+    readonly logLines: readonly string[],
+    private readonly folder: string,
+  ) {}
+
+  static async start({ config = {}, channels }: WebhookBedOptions): Promise<WebhookBed> {
+    const folder = await mkdtemp(join(tmpdir(), 'mediagraph-webhooks-'));
+    await copyTemplate(folder);
+    const database = await openDatabase({ url: `pglite:${folder}` });
+    await migrate(database);
+    const blobs = join(folder, 'blobs');
+    const document = {
+      server: { port: 0 },
+      storage: { root: blobs },
+      network: { allowPrivate: ['127.0.0.0/8'] },
+      delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
+      ...config,
+      channels,
+    };
+    const logLines: string[] = [];
+    const logger = createLogger({ level: 'trace', destination: { write: (line) => void logLines.push(line) } });
+    const app = await startApp({ config: parseConfig(document, {}), logger, database });
+    return new WebhookBed(app, database, blobs, logLines, folder);
+  }
+
+  /** One webhook. */
+  post(channel: string, { body, headers }: WebhookDelivery, query = ''): Promise<Got> {
+    return this.send('POST', `/webhooks/${channel}${query}`, headers, body);
+  }
+
+  /** One request, nothing added. `target` is a path of the server or a whole URL. */
+  async send(
+    method: string,
+    target: string,
+    headers: Readonly<Record<string, string>> = {},
+    sent?: Buffer,
+  ): Promise<Got> {
+    const url = target.startsWith('/') ? this.app.url + target : target;
+    const options = { dispatcher: this.#agent, headers, body: sent };
+    const { statusCode, headers: answered, body } = await request(url, { ...options, method: methodOf(method) });
+    return { status: statusCode, headers: answered, bytes: Buffer.from(await body.arrayBuffer()) };
+  }
+
+  /** `Message.media`; what nobody could tell of one is null. @throws Error where the message itself could not be answered */
+  async media(messageId: string, tenantKey?: string): Promise<readonly ToldMedia[]> {
+    const body = Buffer.from(JSON.stringify({ query: MEDIA, variables: { ids: [messageId] } }));
+    const headers: Record<string, string> = { 'content-type': 'application/json' };
+    if (tenantKey !== undefined) headers.authorization = `Bearer ${tenantKey}`;
+    const { bytes } = await this.send('POST', '/graphql', headers, body);
+    const answer: Answer = JSON.parse(bytes.toString());
+    const media = answer.data?.messagesWithMedia[0]?.media;
+    if (!media) throw new Error(`expected media of ${messageId}, got ${bytes}`);
+    return media;
+  }
+
+  /** Everything in the inbox, the oldest first. */
+  events(): Promise<InboxRow[]> {
+    return this.database.kysely.selectFrom('webhook_events').selectAll().orderBy('id').execute();
+  }
+
+  /** Until every event and every copy is worked off, and what was listed or delivered is kept. */
+  async settled(): Promise<void> {
+    await this.app.settled();
+    const inbox = new SqlWebhookInbox(this.database);
+    const catalogue = new SqlMediaCatalogue(this.database);
+    const due = async () => (await inbox.counts()).due + (await catalogue.counts()).mirrorsDue;
+    await eventually(due, (count) => count === 0);
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+    await this.app.close();
+    await this.database.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+interface Answer {
+  readonly data?: {
+    readonly messagesWithMedia: ReadonlyArray<{ readonly media: readonly ToldMedia[] | null } | null>;
+  } | null;
+}
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+
+function methodOf(name: string): (typeof METHODS)[number] {
+  const method = METHODS.find((known) => known === name);
+  if (method === undefined) throw new Error(`expected an HTTP method, got ${name}`);
+  return method;
+}
