@@ -167,6 +167,18 @@ describeEngines('uploads', (bed) => {
     expect(await uploads().finish(TENANT, media.id, 'fast', 'p', plus(LEASE_MS))).toMatchObject({ status: 'READY' });
   });
 
+  test('a lease that is renewed holds, for its owner and for what it names', async () => {
+    const [renewed, other] = [jobOf(await reserve()).media, jobOf(await reserve({ now: plus(1) })).media];
+    await uploads().renewLeases(OWNER, [renewed], plus(900), LEASE_MS);
+    await uploads().renewLeases('somebody else', [renewed, other], plus(9_000), LEASE_MS);
+    const claimed = async (at: number) => (await claim('next', plus(at))).map(({ media }) => media.id);
+    expect(await claimed(1_899)).toEqual([other.id]);
+    expect(await claimed(1_900)).toEqual([renewed.id]);
+    await uploads().renewLeases(OWNER, [renewed], plus(99_000), LEASE_MS);
+    expect(await uploads().finish(TENANT, renewed.id, OWNER, null, plus(1_900))).toBeNull();
+    expect(await claimed(2_900)).toEqual([renewed.id, other.id]);
+  });
+
   test('what is handed back is anybody’s at once, its attempt not counted; what another holds stays', async () => {
     const { media } = jobOf(await reserve());
     const kept = jobOf(await reserve({ owner: 'stays', now: plus(1) })).media;

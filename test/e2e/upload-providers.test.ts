@@ -3,10 +3,13 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { migrate } from '../../src/catalogue/migrations/migrate.js';
+import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
 import type { Fault } from '../../src/emulators/faults.js';
 import type { MediaSample } from '../../src/emulators/media-samples.js';
 import { LEASE_MS } from '../../src/media/leased-worker.js';
+import { createUploadId } from '../../src/model/ids.js';
 import { OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
@@ -18,6 +21,7 @@ import { samples } from '../support/sample-messages.js';
 import { CHANNELS, errorOf, type MediaData, nth, sole } from '../support/test-bed.js';
 import { until } from '../support/until.js';
 import { CHAKRA, GATEWAY, GUPSHUP, requestsOf, UploadProviders } from '../support/upload-providers.js';
+import { jobOf, reservation } from '../support/uploads.js';
 
 const SOURCE_PATH = '/photos/beach.jpg';
 const IMPATIENT = { upload: { respondWithin: '50ms' } };
@@ -30,6 +34,7 @@ let answer: (response: ServerResponse) => void;
 
 beforeAll(async () => {
   database = await openDatabase({ url: 'pglite:memory' });
+  await migrate(database);
   source = await RawServer.start((_request, response) => answer(response));
 }, OPEN_TIMEOUT_MS);
 afterAll(() => Promise.all([database.close(), source.close()]));
@@ -339,7 +344,7 @@ describe('an upload that its provider answers with a refusal', () => {
       const refused = await user.upload(from(META));
       expect(codesOf(refused)).toEqual(['INTERNAL_SERVER_ERROR']);
       expect(await filesBelow(server.blobs)).toEqual([]);
-      await until('the provider to have nothing', () => heldBy(META).length === 0, 5_000);
+      await until('the provider to have nothing', () => heldBy(META).length === 0, 2_000);
     } finally {
       await sql`drop function refuse_ready cascade`.execute(database.kysely);
     }
@@ -375,6 +380,41 @@ describe('an upload that lasts longer than its lease', () => {
   }
 });
 
+describe('an upload that three processes died of', () => {
+  it('is given up without another attempt: it may be the upload that kills', async () => {
+    const { media } = jobOf(await new SqlUploads(database).reserve(orphaned()));
+    for (let life = 2; life <= 3; life++)
+      expect(
+        await new SqlUploads(database).claim({ owner: 'dead', now: new Date(), limit: 1, leaseMs: 0 }),
+      ).toMatchObject([{ attempts: life }]);
+    const { user } = await start();
+    await until('the upload to be given up', async () => (await user.media(media.id))?.status === 'FAILED');
+    expect([source.requests, heldBy(META)]).toEqual([[], []]);
+    // Its key is free again.
+    expect(await user.uploaded(from(META, { idempotencyKey: 'deadly' }))).toMatchObject({ status: 'READY' });
+  });
+
+  it('is taken up where two died of it', async () => {
+    const { media } = jobOf(await new SqlUploads(database).reserve({ ...orphaned(), idempotency: null }));
+    await new SqlUploads(database).claim({ owner: 'dead', now: new Date(), limit: 1, leaseMs: 0 });
+    const { user } = await start();
+    await until('the upload to be finished', async () => (await user.media(media.id))?.status === 'READY');
+    expect(await user.media(media.id)).toMatchObject({ providerMediaId: sole(heldBy(META)).name });
+  });
+
+  /** Nobody works on it. */
+  const orphaned = () =>
+    reservation({
+      id: createUploadId(META),
+      channelId: META,
+      provider: 'whatsapp-cloud',
+      sourceUrl: source.url + SOURCE_PATH,
+      idempotency: { key: 'deadly', inputSha256: 'of another input' },
+      now: new Date(Date.now() - 1_000),
+      leaseMs: 0,
+    });
+});
+
 describe('an upload that is deleted meanwhile', () => {
   const over = (server: OwnServer) => until('the upload to end', () => server.logged('an upload failed') > 0);
 
@@ -397,7 +437,7 @@ describe('an upload that is deleted meanwhile', () => {
     await user.deleted(media.id);
     release();
     await over(server);
-    await until('the bytes to be gone', async () => (await filesBelow(server.blobs)).length === 0, 5_000);
+    await until('the bytes to be gone', async () => (await filesBelow(server.blobs)).length === 0, 2_000);
     expect(await user.media(media.id)).toMatchObject({ status: 'DELETED', url: null });
   });
 

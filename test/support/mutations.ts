@@ -20,7 +20,7 @@ const MEDIA = 'query($id: ID!) { media(id: $id) { id status url providerMediaId 
 /** A caller who may change things: with an API key, where the server wants one. */
 export class Mutations {
   constructor(
-    private readonly client: Client,
+    private readonly client: Pick<Client, 'get'>,
     private readonly apiKey: string | null = null,
   ) {}
 
