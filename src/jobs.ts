@@ -24,7 +24,7 @@ export interface Jobs {
 
 /** The work that goes on behind the entrances: webhook events, copies, the sweep. */
 export function createJobs(config: Config, channels: ChannelDirectory, stores: Stores, logger: Logger): Jobs {
-  const { catalogue, inbox, blobs, database } = stores;
+  const { jobsCatalogue: catalogue, inbox, blobs, database } = stores;
   const owner = randomUUID();
   const mirror = new Mirror({ channels, catalogue, blobs, maxBytes: config.upload.maxBytes, logger });
   const mirrorWorker = new LeasedWorker<CataloguedMedia>({

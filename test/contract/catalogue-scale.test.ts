@@ -63,7 +63,7 @@ describeEngines(`among ${ROWS} rows`, (bed) => {
     providerMessageId: `message-${index * 1_999}`,
   }));
   const catalogue = (of: { kysely: Kysely<Tables> }) => new SqlMediaCatalogue(of);
-  const inbox = (of: { kysely: Kysely<Tables> }) => new SqlWebhookInbox(of);
+  const inbox = (of: { kysely: Kysely<Tables> }) => new SqlWebhookInbox({ ...of, background: of.kysely });
 
   // One in a hundred waits for its copy, its device is gone, or its time is over.
   async function fill(): Promise<void> {
