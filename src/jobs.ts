@@ -11,7 +11,7 @@ import type { Stores } from './stores.js';
 import type { Logger } from './telemetry/logger.js';
 
 /** Webhook events are small and wait for nothing but the database. */
-const INBOX_CONCURRENCY = 4;
+const INBOX_CONCURRENCY = 16;
 /** As `mediagraph sweep` has it by default. */
 const ORPHAN_GRACE_MS = 60 * 60 * 1000;
 
