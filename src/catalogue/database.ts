@@ -9,7 +9,7 @@ import { type Place, Turns } from './turns.js';
 
 export interface Database {
   readonly kysely: Kysely<Tables>;
-  /** For jobs: where there is one session for all, whoever waits for an answer goes first. */
+  /** For jobs: whoever waits for an answer goes first, and has half of a server's connections for himself. */
   readonly background: Kysely<Tables>;
   /** `embedded` knows that it is alone: no other process works on the same rows. */
   readonly engine: 'embedded' | 'postgres';
@@ -55,10 +55,10 @@ class PooledDatabase {
   readonly background: Kysely<Tables>;
   readonly #pool: ClosablePool;
 
-  constructor(pool: pg.Pool, turns: Turns | null) {
+  constructor(pool: pg.Pool, turns: Turns) {
     this.#pool = new ClosablePool(pool, turns);
     this.kysely = over(this.#pool, 'first');
-    this.background = turns ? over(this.#pool, 'later') : this.kysely;
+    this.background = over(this.#pool, 'later');
   }
 
   async ping(): Promise<void> {
@@ -78,11 +78,11 @@ class ServerDatabase extends PooledDatabase implements Database {
     maxConnections: number,
     private readonly logger: Logger | null,
   ) {
-    super(serverPool(url, maxConnections, logger), null);
+    super(serverPool(url, maxConnections, logger), new Turns(maxConnections, Math.ceil(maxConnections / 2)));
   }
 
   async unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
-    const patient = new PooledDatabase(patientServerPool(this.url, 1, this.logger), null);
+    const patient = new PooledDatabase(patientServerPool(this.url, 1, this.logger), new Turns(1, 1));
     try {
       return await work(patient.kysely);
     } finally {
@@ -100,7 +100,7 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
     private readonly embedded: EmbeddedEngine,
     logger: Logger | null,
   ) {
-    super(embeddedPool(embedded, logger), new Turns());
+    super(embeddedPool(embedded, logger), new Turns(1, 1));
   }
 
   unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
@@ -129,12 +129,12 @@ class ClosablePool {
 
   constructor(
     private readonly pool: pg.Pool,
-    private readonly turns: Turns | null,
+    private readonly turns: Turns,
   ) {}
 
   async connect(place: Place): Promise<PostgresPoolClient> {
     if (this.#ended) throw new Error('the database is closed');
-    const client = this.turns ? this.#inTurn(this.turns, place) : this.pool.connect();
+    const client = this.#inTurn(place);
     this.#connecting.add(client);
     try {
       return await client;
@@ -143,19 +143,19 @@ class ClosablePool {
     }
   }
 
-  async #inTurn(turns: Turns, place: Place): Promise<pg.PoolClient> {
-    await turns.take(place);
+  async #inTurn(place: Place): Promise<pg.PoolClient> {
+    await this.turns.take(place);
     try {
       const client = await this.pool.connect();
       const { release } = client;
       // The pool gives every borrower a release of its own.
       client.release = (error) => {
         release(error);
-        turns.giveBack();
+        this.turns.giveBack(place);
       };
       return client;
     } catch (thrown) {
-      turns.giveBack();
+      this.turns.giveBack(place);
       throw thrown;
     }
   }
