@@ -19,7 +19,7 @@ import type { Stores } from './stores.js';
 import type { Logger } from './telemetry/logger.js';
 
 /** Webhook events are small and wait for nothing but the database. */
-const INBOX_CONCURRENCY = 4;
+const INBOX_CONCURRENCY = 16;
 /** Of those that another process left; a mutation does its own at once. */
 const UPLOAD_CONCURRENCY = 4;
 /** As `mediagraph sweep` has it by default. */
@@ -52,7 +52,7 @@ export interface Jobs {
 
 /** The work that goes on behind the entrances: webhook events, copies, uploads, deletions, the sweep. */
 export function createJobs({ config, channels, stores, urls, source, logger }: JobsOptions): Jobs {
-  const { catalogue, inbox, uploads, deletions, blobs, database } = stores;
+  const { jobsCatalogue: catalogue, inbox, uploads, deletions, blobs, database } = stores;
   const owner = randomUUID();
   const mirror = new Mirror({ channels, catalogue, blobs, maxBytes: config.upload.maxBytes, logger });
   const mirrorWorker = new LeasedWorker<CataloguedMedia>({

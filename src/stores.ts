@@ -16,6 +16,8 @@ import type { Logger } from './telemetry/logger.js';
 export interface Stores {
   readonly database: Database;
   readonly catalogue: MediaCatalogue;
+  /** The same for jobs, which let others go first. */
+  readonly jobsCatalogue: MediaCatalogue;
   readonly inbox: WebhookInbox;
   readonly uploads: Uploads;
   readonly deletions: Deletions;
@@ -41,6 +43,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
     return {
       database,
       catalogue: new SqlMediaCatalogue(database),
+      jobsCatalogue: new SqlMediaCatalogue({ kysely: database.background }),
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
       deletions: new SqlDeletions(database),

@@ -1,12 +1,14 @@
 import { fileURLToPath } from 'node:url';
-import { type Child, startChild } from '../support/child-processes.js';
-import { cpuTimeMs } from '../support/cpu-time.js';
-import { type Exchange, GraphQLClient, type Load } from '../support/load.js';
+import { startChild } from '../support/child-processes.js';
+import { cpuTimeBetween, cpuTimeMs, cpuTimeWhenQuiet } from '../support/cpu-time.js';
+import { GraphQLClient, type Question } from '../support/load.js';
+import { faultOf, type Server } from '../support/ours.js';
+import type { Engine } from '../support/scratch-database.js';
 import { median, pairedRatio, quantile } from '../support/statistics.js';
 import { type Emulator, startEmulator } from './emulator.js';
-import { countLinks, messageIds } from './messages.js';
+import { expectLinks, Messages } from './messages.js';
 import type { Provider } from './provider.js';
-import { startOurs } from './servers/ours.js';
+import { startOursOver } from './servers/ours.js';
 
 const MESSAGES = 50;
 const FIELDS = 'id media { id status kind mimeType url urlExpiresAt }';
@@ -14,95 +16,202 @@ const ONE_READ = `messagesWithMedia(ids: $ids) { ${FIELDS} }`;
 const READ = `query Read($ids: [ID!]!) { ${ONE_READ} }`;
 const REPEATED = `query Repeated($ids: [ID!]!) { a: ${ONE_READ} b: ${ONE_READ} c: ${ONE_READ} }`;
 
-const SERVER_NAMES = ['ours', 'straightforward', 'mercurius-jit'] as const;
-type ServerName = (typeof SERVER_NAMES)[number];
+const PEERS = ['straightforward', 'mercurius-jit'] as const;
+const BASIS = 'straightforward';
+/** How often a warm query is repeated until its listings are recorded behind the answer to the first. */
+const MOST_WARMING_QUERIES = 1_000;
 
-export interface ComparisonPlan extends Load {
+export interface ComparisonPlan {
   readonly latencyMs: number;
+  /** Measured in this order, with the same servers. */
+  readonly temperatures: readonly Temperature[];
+  /** Ours takes part once with each. */
+  readonly engines: readonly Engine[];
   readonly rounds: number;
+  /** Of a round. */
+  readonly requests: number;
   readonly warmUpRequests: number;
+  /** Requests under way at once, each on a connection of its own. */
+  readonly concurrency: number;
+  readonly profileFolder: string | null;
 }
+
+/** cold: messages that nobody asked for before. warm: the same messages again and again, which a catalogue can answer. */
+export type Temperature = 'cold' | 'warm';
 
 /** Medians of the rounds; milliseconds. */
 interface ServerFigures {
-  readonly server: ServerName;
+  readonly server: string;
   readonly cpuPerRequest: number;
   /** The smallest and the largest round, to see how steady the figure is. */
   readonly cpuRange: readonly [number, number];
+  /** Of the database's own processes, not in `cpuPerRequest`; null: it has none, or they cannot be seen. */
+  readonly databaseCpuPerRequest: number | null;
   /** Median of the ratios within each round. */
   readonly timesStraightforward: number;
   readonly requestsPerSecond: number;
   readonly p50: number;
   readonly p99: number;
-  readonly upstreamCalls: UpstreamCalls;
-}
-
-/** Of one query for 50 messages, and of one that names each of them three times. */
-interface UpstreamCalls {
-  readonly distinct: number;
-  readonly repeated: number;
+  /** Of one query for 50 messages. */
+  readonly upstreamCalls: number;
 }
 
 export interface Comparison {
   readonly latencyMs: number;
+  readonly temperature: Temperature;
   readonly servers: readonly ServerFigures[];
 }
 
 interface Contestant {
-  readonly name: ServerName;
-  readonly child: Child;
+  readonly name: string;
+  readonly isOurs: boolean;
+  readonly server: Server;
   readonly client: GraphQLClient;
-  readonly rounds: Round[];
 }
 
 interface Round {
   readonly cpuPerRequest: number;
+  readonly databaseCpuPerRequest: number | null;
   readonly requestsPerSecond: number;
   readonly p50: number;
   readonly p99: number;
+  readonly upstreamCalls: number;
 }
 
-/** The same query to the three servers in turn, round after round, so that whatever else the machine does strikes all. */
-export async function compare(plan: ComparisonPlan): Promise<Comparison> {
-  const emulator = await startEmulator({ messages: MESSAGES, latencyMs: plan.latencyMs });
+/** The same queries to the servers in turn, round after round, so that whatever else the machine does strikes all. */
+export async function compare(plan: ComparisonPlan): Promise<readonly Comparison[]> {
+  const emulator = await startEmulator(plan.latencyMs);
   const contestants: Contestant[] = [];
   try {
-    for (const name of SERVER_NAMES) {
-      const child = await startServer(name, emulator.provider);
-      contestants.push({ name, child, client: new GraphQLClient(child.said, plan.concurrency), rounds: [] });
+    for (const engine of plan.engines) {
+      const server = await startOursOver(emulator.provider, { engine, profileFolder: plan.profileFolder });
+      contestants.push(contestant(engine === 'embedded' ? 'ours' : 'ours on PostgreSQL', true, server, plan));
     }
-    const exchange = await sameAnswer(contestants);
-    const calls: UpstreamCalls[] = [];
-    for (const one of contestants) calls.push(await upstreamCalls(one, emulator));
-    await alternate(contestants, exchange, plan);
-    return { latencyMs: plan.latencyMs, servers: figures(contestants, calls) };
+    for (const name of PEERS) contestants.push(contestant(name, false, await startPeer(name, emulator.provider), plan));
+    const comparison = new Running(plan, emulator, contestants);
+    await comparison.expectOneCallEach();
+    const compared: Comparison[] = [];
+    for (const temperature of plan.temperatures) compared.push(await comparison[temperature]());
+    return compared;
   } finally {
     await Promise.all(contestants.map(({ client }) => client.close()));
-    await Promise.all([...contestants.map(({ child }) => child.stop()), emulator.stop()]);
+    await Promise.all([...contestants.map(({ server }) => server.stop()), emulator.stop()]);
   }
 }
 
-function startServer(name: ServerName, provider: Provider): Promise<Child> {
-  if (name === 'ours') return startOurs(provider);
+function contestant(name: string, isOurs: boolean, server: Server, { concurrency }: ComparisonPlan): Contestant {
+  return { name, isOurs, server, client: new GraphQLClient(server.said, concurrency) };
+}
+
+async function startPeer(name: (typeof PEERS)[number], provider: Provider): Promise<Server> {
   const file = fileURLToPath(new URL(`./servers/${name}.ts`, import.meta.url));
   const args = ['--import', '@swc-node/register/esm-register', file, JSON.stringify(provider)];
-  return startChild({ name, args, ready: /^listens at (\S+)$/m });
+  const child = await startChild({ name, args, ready: /^listens at (\S+)$/m });
+  return { ...child, cpuTime: async () => ({ server: cpuTimeMs(child.pid), database: null }) };
 }
 
-/** Rejects unless all answer with the same JSON (Apollo ends it with a line break), and with a link for every message. */
-async function sameAnswer(contestants: readonly Contestant[]): Promise<Exchange> {
-  const body = requestBody(READ);
-  let answer: string | null = null;
-  for (const { name, client } of contestants) {
-    const text = await client.ask(body);
-    answer ??= text;
-    const at = firstDifference(answer, text);
-    if (at === null) continue;
-    throw new Error(`expected ${name} to answer …${around(answer, at)}…, got …${around(text, at)}…`);
+class Running {
+  readonly #messages = new Messages();
+
+  constructor(
+    private readonly plan: ComparisonPlan,
+    private readonly emulator: Emulator,
+    private readonly contestants: readonly Contestant[],
+  ) {}
+
+  /** Rejects if ours asks for a message more than once, however often a query names it. */
+  async expectOneCallEach(): Promise<void> {
+    const question = new SameAnswer(requestBody(REPEATED, this.#messages.take(MESSAGES)), 3 * MESSAGES);
+    for (const one of this.contestants) await this.#drive(one, [question], 'cold');
   }
-  const links = countLinks(answer ?? '');
-  if (links !== MESSAGES) throw new Error(`expected ${MESSAGES} links, got ${links} in ${answer?.slice(0, 500)}`);
-  return { body, answer: answer ?? '' };
+
+  cold(): Promise<Comparison> {
+    const { requests, warmUpRequests } = this.plan;
+    const fresh = (count: number) => Array.from({ length: count }, () => this.#fresh());
+    return this.#alternate('cold', fresh(warmUpRequests), () => fresh(requests));
+  }
+
+  async warm(): Promise<Comparison> {
+    const { requests, warmUpRequests } = this.plan;
+    const question = this.#fresh();
+    for (const one of this.contestants) if (one.isOurs) await this.#untilRecorded(one, question);
+    const again = (count: number) => new Array<Question>(count).fill(question);
+    return this.#alternate('warm', again(warmUpRequests), () => again(requests));
+  }
+
+  #fresh(): SameAnswer {
+    return new SameAnswer(requestBody(READ, this.#messages.take(MESSAGES)), MESSAGES);
+  }
+
+  // Private: listings are recorded behind the answer.
+  async #untilRecorded({ client }: Contestant, question: Question): Promise<void> {
+    for (let queries = 0; queries < MOST_WARMING_QUERIES; queries += 1) {
+      const before = await this.emulator.count();
+      question.check(await client.ask(question.body));
+      if ((await this.emulator.count()) === before) return;
+    }
+    throw new Error(`expected the catalogue to answer after ${MOST_WARMING_QUERIES} queries, got upstream calls`);
+  }
+
+  async #alternate(
+    temperature: Temperature,
+    warmUp: readonly Question[],
+    questions: () => readonly Question[],
+  ): Promise<Comparison> {
+    for (const one of this.contestants) await this.#drive(one, warmUp, temperature);
+    const rounds = new Map(this.contestants.map((one) => [one, [] as Round[]]));
+    for (let round = 0; round < this.plan.rounds; round += 1) {
+      const asked = questions();
+      // Each round begins with another server: being first or last must be nobody's privilege.
+      const first = round % this.contestants.length;
+      for (const one of [...this.contestants.slice(first), ...this.contestants.slice(0, first)])
+        rounds.get(one)?.push(await this.#drive(one, asked, temperature));
+    }
+    return { latencyMs: this.plan.latencyMs, temperature, servers: figures(rounds) };
+  }
+
+  /** Rejects if ours asks the provider for anything but what its catalogue cannot know. */
+  async #drive(
+    { name, isOurs, server, client }: Contestant,
+    questions: readonly Question[],
+    temperature: Temperature,
+  ): Promise<Round> {
+    const callsBefore = await this.emulator.count();
+    const cpuBefore = await server.cpuTime();
+    const { elapsedMs, latencies } = await client.drive(questions, this.plan.concurrency);
+    const cpu = cpuTimeBetween(cpuBefore, await cpuTimeWhenQuiet(server.cpuTime));
+    const calls = (await this.emulator.count()) - callsBefore;
+    const expected = temperature === 'warm' ? 0 : MESSAGES * questions.length;
+    if (isOurs && calls !== expected)
+      throw faultOf(server, `expected ${expected} upstream calls of ${name}, ${temperature}, got ${calls}`);
+    const perRequest = (value: number) => value / questions.length;
+    return {
+      cpuPerRequest: perRequest(cpu.server),
+      databaseCpuPerRequest: cpu.database === null ? null : perRequest(cpu.database),
+      requestsPerSecond: (questions.length / elapsedMs) * 1000,
+      p50: quantile(latencies, 0.5),
+      p99: quantile(latencies, 0.99),
+      upstreamCalls: perRequest(calls),
+    };
+  }
+}
+
+/** A question that all must answer with the same JSON (Apollo ends it with a line break), and with a link for every media. */
+class SameAnswer implements Question {
+  #answer: string | null = null;
+
+  constructor(
+    readonly body: string,
+    private readonly links: number,
+  ) {}
+
+  check(answer: string): void {
+    if (this.#answer === null) expectLinks(answer, this.links);
+    this.#answer ??= answer;
+    const at = firstDifference(this.#answer, answer);
+    if (at !== null)
+      throw new Error(`expected the answer to be …${around(this.#answer, at)}…, got …${around(answer, at)}…`);
+  }
 }
 
 function firstDifference(expected: string, got: string): number | null {
@@ -116,59 +225,28 @@ function around(text: string, at: number): string {
   return text.slice(Math.max(0, at - 60), at + 60);
 }
 
-function requestBody(query: string): string {
-  return JSON.stringify({ query, variables: { ids: messageIds(MESSAGES) } });
+function requestBody(query: string, ids: readonly string[]): string {
+  return JSON.stringify({ query, variables: { ids } });
 }
 
-/** Rejects if ours does not ask the provider exactly once for each distinct message. */
-async function upstreamCalls({ name, client }: Contestant, emulator: Emulator): Promise<UpstreamCalls> {
-  const countOf = async (query: string): Promise<number> => {
-    const before = await emulator.count();
-    await client.ask(requestBody(query));
-    const calls = (await emulator.count()) - before;
-    if (name === 'ours' && calls !== MESSAGES) throw new Error(`expected ${MESSAGES} upstream calls, got ${calls}`);
-    return calls;
-  };
-  return { distinct: await countOf(READ), repeated: await countOf(REPEATED) };
-}
-
-async function alternate(contestants: readonly Contestant[], exchange: Exchange, plan: ComparisonPlan): Promise<void> {
-  for (const { client } of contestants) await client.drive(exchange, { ...plan, requests: plan.warmUpRequests });
-  for (let round = 0; round < plan.rounds; round += 1) {
-    // Each round begins with another server: being first or last must be nobody's privilege.
-    const first = round % contestants.length;
-    for (const one of [...contestants.slice(first), ...contestants.slice(0, first)]) {
-      one.rounds.push(await measure(one, exchange, plan));
-    }
-  }
-}
-
-async function measure({ child, client }: Contestant, exchange: Exchange, load: Load): Promise<Round> {
-  const before = cpuTimeMs(child.pid);
-  const { elapsedMs, latencies } = await client.drive(exchange, load);
-  return {
-    cpuPerRequest: (cpuTimeMs(child.pid) - before) / load.requests,
-    requestsPerSecond: (load.requests / elapsedMs) * 1000,
-    p50: quantile(latencies, 0.5),
-    p99: quantile(latencies, 0.99),
-  };
-}
-
-function figures(contestants: readonly Contestant[], calls: readonly UpstreamCalls[]): ServerFigures[] {
-  const cpuOf = (one: Contestant | undefined) => one?.rounds.map(({ cpuPerRequest }) => cpuPerRequest) ?? [];
-  const basis = cpuOf(contestants.find(({ name }) => name === 'straightforward'));
-  return contestants.map((one, index) => {
-    const cpu = cpuOf(one);
-    const medianOf = (field: keyof Round) => median(one.rounds.map((round) => round[field]));
+function figures(rounds: ReadonlyMap<Contestant, readonly Round[]>): ServerFigures[] {
+  const cpuOf = (ofOne: readonly Round[]) => ofOne.map(({ cpuPerRequest }) => cpuPerRequest);
+  const basis = [...rounds].find(([{ name }]) => name === BASIS)?.[1] ?? [];
+  return [...rounds].map(([{ name }, ofOne]) => {
+    const cpu = cpuOf(ofOne);
+    const database = ofOne.map(({ databaseCpuPerRequest }) => databaseCpuPerRequest).filter((ms) => ms !== null);
+    const medianOf = (field: 'requestsPerSecond' | 'p50' | 'p99' | 'upstreamCalls') =>
+      median(ofOne.map((round) => round[field]));
     return {
-      server: one.name,
+      server: name,
       cpuPerRequest: median(cpu),
       cpuRange: [Math.min(...cpu), Math.max(...cpu)],
-      timesStraightforward: pairedRatio(cpu, basis),
+      databaseCpuPerRequest: database.length > 0 ? median(database) : null,
+      timesStraightforward: pairedRatio(cpu, cpuOf(basis)),
       requestsPerSecond: medianOf('requestsPerSecond'),
       p50: medianOf('p50'),
       p99: medianOf('p99'),
-      upstreamCalls: calls[index] ?? { distinct: Number.NaN, repeated: Number.NaN },
+      upstreamCalls: medianOf('upstreamCalls'),
     };
   });
 }

@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { startChild } from '../support/child-processes.js';
 import { type Provider, providerSchema } from './provider.js';
 
-const STANDALONE = fileURLToPath(new URL('../../dist/emulators/standalone.js', import.meta.url));
+const PROCESS = fileURLToPath(new URL('./emulator-process.ts', import.meta.url));
 
-/** SignalWire, in a process of its own; every message has one photo. */
+/** SignalWire, in a process of its own; every message that it is asked for has one photo. */
 export interface Emulator {
   readonly provider: Provider;
   /** API requests since it started. */
@@ -14,10 +14,10 @@ export interface Emulator {
   stop(): Promise<void>;
 }
 
-export async function startEmulator(options: { messages: number; latencyMs: number }): Promise<Emulator> {
+export async function startEmulator(latencyMs: number): Promise<Emulator> {
   const child = await startChild({
     name: 'emulator',
-    args: [STANDALONE, JSON.stringify(options)],
+    args: ['--import', '@swc-node/register/esm-register', PROCESS, String(latencyMs)],
     ready: /^(\{.*\})$/m,
   });
   const provider = providerSchema.parse(JSON.parse(child.said));

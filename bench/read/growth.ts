@@ -1,71 +1,81 @@
-import type { Child } from '../support/child-processes.js';
-import { cpuTimeMs } from '../support/cpu-time.js';
-import { type Exchange, GraphQLClient } from '../support/load.js';
+import { cpuTimeBetween, cpuTimeWhenQuiet } from '../support/cpu-time.js';
+import { GraphQLClient, type Question } from '../support/load.js';
+import { faultOf, type Server } from '../support/ours.js';
+import type { Engine } from '../support/scratch-database.js';
 import { median, pairedRatio } from '../support/statistics.js';
+import type { Temperature } from './comparison.js';
 import { type Emulator, startEmulator } from './emulator.js';
-import { countLinks, messageIds } from './messages.js';
-import { startOurs } from './servers/ours.js';
+import { expectLinks, Messages } from './messages.js';
+import { startOursOver } from './servers/ours.js';
 
 const SIZES = [10, 100, 1_000, 10_000] as const;
 const LARGEST = 10_000;
 /** What the largest is held against: small enough to fit everywhere, large enough not to measure the request itself. */
 const BASIS = 100;
+const TEMPERATURES = ['cold', 'warm'] as const;
 const ENTITIES =
   'query Entities($representations: [_Any!]!) { _entities(representations: $representations) { ... on Message { id media { id kind mimeType url } } } }';
 
 export interface GrowthPlan {
+  readonly engine: Engine;
   readonly rounds: number;
   /** What a round of each size asks for, in as many requests as that takes. */
   readonly messagesPerRound: number;
+  readonly profileFolder: string | null;
 }
 
 /** Microseconds a message, medians of the rounds. */
 interface SizeFigures {
   readonly messages: number;
   readonly timePerMessage: number;
+  /** The server's own, with what it records behind the answer. */
   readonly cpuPerMessage: number;
-  /** Of one request. */
-  readonly upstreamCalls: number;
 }
 
 export interface Growth {
+  readonly engine: Engine;
+  readonly temperature: Temperature;
   readonly sizes: readonly SizeFigures[];
   /** A message of 10,000 against one of 100: medians of the ratios within each round. */
   readonly timeRatio: number;
   readonly cpuRatio: number;
 }
 
-interface Size {
+interface Measured {
   readonly messages: number;
-  readonly exchange: Exchange;
-  readonly upstreamCalls: number;
+  readonly temperature: Temperature;
   readonly times: number[];
   readonly cpu: number[];
 }
 
-/** How the cost of a message grows with the number of messages in one `_entities` query, one query at a time. */
-export async function measureGrowth(plan: GrowthPlan): Promise<Growth> {
-  const emulator = await startEmulator({ messages: LARGEST, latencyMs: 0 });
-  let ours: Child | null = null;
+/**
+ * How the cost of a message grows with the number of messages in one `_entities` query, one query at a time: of messages
+ * that nobody asked for before, and at once again of the same, which the catalogue then answers.
+ */
+export async function measureGrowth(plan: GrowthPlan): Promise<readonly Growth[]> {
+  const emulator = await startEmulator(0);
+  let ours: Server | null = null;
   let client: GraphQLClient | null = null;
   try {
-    ours = await startOurs(emulator.provider);
+    ours = await startOursOver(emulator.provider, plan);
     client = new GraphQLClient(ours.said, 1);
-    const sizes: Size[] = [];
-    for (const messages of SIZES) sizes.push(await prepare(messages, client, emulator));
+    const all = SIZES.map((messages) =>
+      TEMPERATURES.map((temperature): Measured => ({ messages, temperature, times: [], cpu: [] })),
+    );
+    const fresh = new Messages();
     // The first round warms up.
     for (let round = 0; round <= plan.rounds; round += 1) {
-      const alternated = round % 2 === 0 ? sizes : sizes.toReversed();
-      for (const size of alternated) {
-        const before = cpuTimeMs(ours.pid);
-        const requests = Math.max(1, Math.round(plan.messagesPerRound / size.messages));
-        const { elapsedMs } = await client.drive(size.exchange, { requests, concurrency: 1 });
-        if (round === 0) continue;
-        size.times.push((elapsedMs * 1000) / (requests * size.messages));
-        size.cpu.push(((cpuTimeMs(ours.pid) - before) * 1000) / (requests * size.messages));
+      for (const size of round % 2 === 0 ? all : all.toReversed()) {
+        const questions = questionsFor(size[0]?.messages ?? 0, plan.messagesPerRound, fresh);
+        for (const measured of size) await measure(measured, questions, { ours, client, emulator, counts: round > 0 });
       }
     }
-    return figures(sizes);
+    return TEMPERATURES.map((temperature) =>
+      growthOf(
+        all.flat().filter((one) => one.temperature === temperature),
+        { engine: plan.engine, temperature },
+      ),
+    );
   } finally {
     await client?.close();
     await ours?.stop();
@@ -73,28 +83,55 @@ export async function measureGrowth(plan: GrowthPlan): Promise<Growth> {
   }
 }
 
-/** Rejects unless every message has its link and cost exactly one upstream call. */
-async function prepare(messages: number, client: GraphQLClient, emulator: Emulator): Promise<Size> {
-  const representations = messageIds(messages).map((id) => ({ __typename: 'Message', id }));
-  const body = JSON.stringify({ query: ENTITIES, variables: { representations } });
-  const before = await emulator.count();
-  const answer = await client.ask(body);
-  const upstreamCalls = (await emulator.count()) - before;
-  const links = countLinks(answer);
-  if (links !== messages) throw new Error(`expected ${messages} links, got ${links} in ${answer.slice(0, 500)}`);
-  if (upstreamCalls !== messages) throw new Error(`expected ${messages} upstream calls, got ${upstreamCalls}`);
-  return { messages, exchange: { body, answer }, upstreamCalls, times: [], cpu: [] };
+function questionsFor(messages: number, messagesPerRound: number, fresh: Messages): readonly Question[] {
+  return Array.from({ length: Math.max(1, Math.round(messagesPerRound / messages)) }, () => {
+    const representations = fresh.take(messages).map((id) => ({ __typename: 'Message', id }));
+    return {
+      body: JSON.stringify({ query: ENTITIES, variables: { representations } }),
+      check: (answer: string) => expectLinks(answer, messages),
+    };
+  });
 }
 
-function figures(sizes: readonly Size[]): Growth {
-  const largest = sizes.find(({ messages }) => messages === LARGEST);
-  const basis = sizes.find(({ messages }) => messages === BASIS);
+interface Bench {
+  readonly ours: Server;
+  readonly client: GraphQLClient;
+  readonly emulator: Emulator;
+  readonly counts: boolean;
+}
+
+/** Rejects unless every message has its link and cost exactly one upstream call if it was new, none if it was not. */
+async function measure(
+  { messages, temperature, times, cpu }: Measured,
+  questions: readonly Question[],
+  { ours, client, emulator, counts }: Bench,
+): Promise<void> {
+  const all = messages * questions.length;
+  const callsBefore = await emulator.count();
+  const cpuBefore = await ours.cpuTime();
+  const { elapsedMs } = await client.drive(questions, 1);
+  const used = cpuTimeBetween(cpuBefore, await cpuTimeWhenQuiet(ours.cpuTime));
+  const calls = (await emulator.count()) - callsBefore;
+  const expected = temperature === 'cold' ? all : 0;
+  if (calls !== expected)
+    throw faultOf(
+      ours,
+      `expected ${expected} upstream calls of ${messages} messages a query, ${temperature}, got ${calls}`,
+    );
+  if (!counts) return;
+  times.push((elapsedMs * 1000) / all);
+  cpu.push((used.server * 1000) / all);
+}
+
+function growthOf(measured: readonly Measured[], name: Pick<Growth, 'engine' | 'temperature'>): Growth {
+  const largest = measured.find(({ messages }) => messages === LARGEST);
+  const basis = measured.find(({ messages }) => messages === BASIS);
   return {
-    sizes: sizes.map(({ messages, upstreamCalls, times, cpu }) => ({
+    ...name,
+    sizes: measured.map(({ messages, times, cpu }) => ({
       messages,
       timePerMessage: median(times),
       cpuPerMessage: median(cpu),
-      upstreamCalls,
     })),
     timeRatio: pairedRatio(largest?.times ?? [], basis?.times ?? []),
     cpuRatio: pairedRatio(largest?.cpu ?? [], basis?.cpu ?? []),

@@ -1,12 +1,19 @@
 import { signalwireMessageSid } from '../../src/emulators/sample-ids.js';
 import { CHANNEL_ID } from './servers/settings.js';
 
-/** Ids of the emulator's first messages, as this product's callers write them. */
-export function messageIds(count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `${CHANNEL_ID}:${signalwireMessageSid(index)}`);
+/** Ids of messages, as this product's callers write them, that nobody asked for before. */
+export class Messages {
+  #given = 0;
+
+  take(count: number): string[] {
+    const first = this.#given;
+    this.#given += count;
+    return Array.from({ length: count }, (_, index) => `${CHANNEL_ID}:${signalwireMessageSid(first + index)}`);
+  }
 }
 
-/** How many media of an answer have a signed link. */
-export function countLinks(answer: string): number {
-  return answer.split('"url":"https://').length - 1;
+/** Rejects an answer that has not a signed link for each of so many media. */
+export function expectLinks(answer: string, count: number): void {
+  const links = answer.split('"url":"https://').length - 1;
+  if (links !== count) throw new Error(`expected ${count} links, got ${links} in ${answer.slice(0, 500)}`);
 }

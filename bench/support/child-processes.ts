@@ -4,10 +4,14 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+// Signals end this process by `process.exit`, so that its children end with it.
+import './at-end.js';
 
 const END_WITH_PARENT = new URL('./end-with-parent.js', import.meta.url).href;
-const START_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 3_000;
+/** The embedded database makes its files first, which takes long on a machine that is busy. */
+const START_TIMEOUT_MS = 120_000;
+/** A server that drains closes its embedded database, too. */
+const STOP_TIMEOUT_MS = 10_000;
 const TAIL_CHARACTERS = 2_000;
 
 export interface ChildOptions {
@@ -23,6 +27,8 @@ export interface Child {
   readonly pid: number;
   /** The first group of `ready`. */
   readonly said: string;
+  /** All that it has printed. */
+  output(): string;
   stop(): Promise<void>;
 }
 
@@ -50,7 +56,7 @@ export async function startChild({ name, args, ready }: ChildOptions): Promise<C
   running.add(child);
   child.once('exit', () => running.delete(child));
   const said = await untilReady(child, output, { name, ready });
-  return { pid: child.pid ?? 0, said, stop: () => stop(child) };
+  return { pid: child.pid ?? 0, said, output: () => readFileSync(output, 'utf8'), stop: () => stop(child) };
 }
 
 async function untilReady(child: ChildProcess, output: string, { name, ready }: Omit<ChildOptions, 'args'>) {
@@ -80,5 +86,3 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
   if (folder !== null) rmSync(folder, { recursive: true, force: true });
 });
-process.once('SIGINT', () => process.exit(130));
-process.once('SIGTERM', () => process.exit(143));

@@ -1,15 +1,10 @@
 import { Pool } from 'undici';
 
-/** What a server is asked, and what it must answer every time: the same characters, but for white space at the end. */
-export interface Exchange {
+/** What a server is asked, and what becomes of its answer. */
+export interface Question {
   readonly body: string;
-  readonly answer: string;
-}
-
-export interface Load {
-  readonly requests: number;
-  /** Requests under way at once, each on a connection of its own. */
-  readonly concurrency: number;
+  /** @throws Error when the answer is not what it should be */
+  check(answer: string): void;
 }
 
 export interface LoadResult {
@@ -38,18 +33,18 @@ export class GraphQLClient {
     throw new Error(`expected status 200, got ${response.statusCode}: ${text.slice(0, 500)}`);
   }
 
-  /** Sends the same request over and over. Rejects at the first answer that is another one. */
-  async drive({ body, answer }: Exchange, { requests, concurrency }: Load): Promise<LoadResult> {
+  /** Asks one question after the other, `concurrency` at once. Rejects at the first answer that is not as it should be. */
+  async drive(questions: readonly Question[], concurrency: number): Promise<LoadResult> {
     const latencies: number[] = [];
+    const left = questions.values();
     const startedAt = performance.now();
-    let started = 0;
     const worker = async (): Promise<void> => {
-      while (started < requests) {
-        started += 1;
+      // All workers take from one iterator.
+      for (const question of left) {
         const sentAt = performance.now();
-        const text = await this.ask(body);
+        const answer = await this.ask(question.body);
         latencies.push(performance.now() - sentAt);
-        if (text !== answer) throw new Error(`expected the answer that was checked, got ${text.slice(0, 500)}`);
+        question.check(answer);
       }
     };
     await Promise.all(Array.from({ length: concurrency }, worker));

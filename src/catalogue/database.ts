@@ -5,9 +5,12 @@ import type { Logger } from '../telemetry/logger.js';
 import { EmbeddedEngine } from './embedded-engine.js';
 import { embeddedPool, patientServerPool, serverPool } from './postgres-pool.js';
 import type { Tables } from './tables.js';
+import { type Place, Turns } from './turns.js';
 
 export interface Database {
   readonly kysely: Kysely<Tables>;
+  /** For jobs: whoever waits for an answer goes first, and has half of a server's connections for himself. */
+  readonly background: Kysely<Tables>;
   /** `embedded` knows that it is alone: no other process works on the same rows. */
   readonly engine: 'embedded' | 'postgres';
   /** For what takes longer than the work of every day, which a server is given 10 s for: migrations. */
@@ -49,11 +52,13 @@ export async function openDatabase({ url, maxConnections = 10, logger }: Databas
 
 class PooledDatabase {
   readonly kysely: Kysely<Tables>;
+  readonly background: Kysely<Tables>;
   readonly #pool: ClosablePool;
 
-  constructor(pool: pg.Pool) {
-    this.#pool = new ClosablePool(pool);
-    this.kysely = new Kysely({ dialect: new PostgresDialect({ pool: this.#pool }) });
+  constructor(pool: pg.Pool, turns: Turns) {
+    this.#pool = new ClosablePool(pool, turns);
+    this.kysely = over(this.#pool, 'first');
+    this.background = over(this.#pool, 'later');
   }
 
   async ping(): Promise<void> {
@@ -73,11 +78,11 @@ class ServerDatabase extends PooledDatabase implements Database {
     maxConnections: number,
     private readonly logger: Logger | null,
   ) {
-    super(serverPool(url, maxConnections, logger));
+    super(serverPool(url, maxConnections, logger), new Turns(maxConnections, Math.ceil(maxConnections / 2)));
   }
 
   async unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
-    const patient = new PooledDatabase(patientServerPool(this.url, 1, this.logger));
+    const patient = new PooledDatabase(patientServerPool(this.url, 1, this.logger), new Turns(1, 1));
     try {
       return await work(patient.kysely);
     } finally {
@@ -95,7 +100,7 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
     private readonly embedded: EmbeddedEngine,
     logger: Logger | null,
   ) {
-    super(embeddedPool(embedded, logger));
+    super(embeddedPool(embedded, logger), new Turns(1, 1));
   }
 
   unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
@@ -112,21 +117,46 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
   }
 }
 
+function over(pool: ClosablePool, place: Place): Kysely<Tables> {
+  const inPlace: PostgresPool = { connect: () => pool.connect(place), end: () => pool.end() };
+  return new Kysely({ dialect: new PostgresDialect({ pool: inPlace }) });
+}
+
 /** A pg.Pool that is ended forgets who waits for a client; this one serves them first. */
-class ClosablePool implements PostgresPool {
+class ClosablePool {
   readonly #connecting = new Set<Promise<unknown>>();
   #ended: Promise<void> | null = null;
 
-  constructor(private readonly pool: pg.Pool) {}
+  constructor(
+    private readonly pool: pg.Pool,
+    private readonly turns: Turns,
+  ) {}
 
-  async connect(): Promise<PostgresPoolClient> {
+  async connect(place: Place): Promise<PostgresPoolClient> {
     if (this.#ended) throw new Error('the database is closed');
-    const client = this.pool.connect();
+    const client = this.#inTurn(place);
     this.#connecting.add(client);
     try {
       return await client;
     } finally {
       this.#connecting.delete(client);
+    }
+  }
+
+  async #inTurn(place: Place): Promise<pg.PoolClient> {
+    await this.turns.take(place);
+    try {
+      const client = await this.pool.connect();
+      const { release } = client;
+      // The pool gives every borrower a release of its own.
+      client.release = (error) => {
+        release(error);
+        this.turns.giveBack(place);
+      };
+      return client;
+    } catch (thrown) {
+      this.turns.giveBack(place);
+      throw thrown;
     }
   }
 

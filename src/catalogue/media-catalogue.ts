@@ -15,7 +15,14 @@ import type {
   StoredBytes,
 } from './catalogued-media.js';
 import type { Database } from './database.js';
-import { type MediaRow, patchColumns, storable, storedColumns, toCataloguedMedia } from './media-rows.js';
+import {
+  type CataloguedRow,
+  type MediaRow,
+  patchColumns,
+  storable,
+  storedColumns,
+  toCataloguedMedia,
+} from './media-rows.js';
 import { announcementStatement, descriptionsStatement, listingsStatement } from './record-media.js';
 
 export type * from './catalogued-media.js';
@@ -52,7 +59,7 @@ export interface MediaCatalogue {
     tenant: TenantId,
     media: readonly MessageMedia[],
     options: Recording & { readonly mirror: boolean },
-  ): Promise<CataloguedMedia[]>;
+  ): Promise<void>;
   /** What providers told when they were asked for details. What is known already stays. Ids without a row are passed over. */
   recordDescriptions(tenant: TenantId, descriptions: readonly Description[], now: Date): Promise<void>;
   /** Compare and set: null, and nothing changed, where the status is none of `from`. An end takes it off the queue. */
@@ -131,23 +138,33 @@ export class SqlMediaCatalogue implements MediaCatalogue {
   async findByIds(tenant: TenantId, ids: readonly MediaId[]): Promise<ReadonlyMap<MediaId, CataloguedMedia>> {
     if (ids.length === 0) return new Map();
     const { rows } = await sql<MediaRow>`
-      select * from media where tenant = ${tenant} and id = any(${[...ids]}::text[]) and not buried`.execute(this.#db);
+      select media.* from unnest(${[...ids]}::text[]) as asked (id)
+      join lateral (
+        select * from media where tenant = ${tenant} and id = asked.id and not buried offset 0
+      ) as media on true`.execute(this.#db);
     return new Map(rows.map((row) => [row.id, toCataloguedMedia(row)]));
   }
 
   async findByMessages(tenant: TenantId, keys: readonly MessageKey[]): Promise<ReadonlyMap<string, MessageRecord>> {
     if (keys.length === 0) return new Map();
     const { rows } = await sql<MessageRow>`
-      select media.*, listing.listed_at, listing.first_seen_at,
-        asked.channel_id as asked_channel_id, asked.provider_message_id as asked_message_id
+      select asked.channel_id, asked.provider_message_id, ${COLUMNS_OF_MESSAGE}, media.recorded_at, listing.listed_at,
+        listing.first_seen_at
       from unnest(
         ${keys.map(({ channelId }) => channelId)}::text[],
         ${keys.map(({ providerMessageId }) => providerMessageId)}::text[]
       ) as asked (channel_id, provider_message_id)
-      left join message_listings as listing on listing.tenant = ${tenant}
-        and listing.provider_message_id = asked.provider_message_id and listing.channel_id = asked.channel_id
-      left join media on media.tenant = ${tenant}
-        and media.provider_message_id = asked.provider_message_id and media.channel_id = asked.channel_id
+      -- One look into an index for each message, whatever the statistics say (offset 0 keeps the planner from joining).
+      left join lateral (
+        select * from message_listings
+        where tenant = ${tenant} and provider_message_id = asked.provider_message_id and channel_id = asked.channel_id
+        offset 0
+      ) as listing on true
+      left join lateral (
+        select * from media
+        where tenant = ${tenant} and provider_message_id = asked.provider_message_id and channel_id = asked.channel_id
+        offset 0
+      ) as media on true
       where listing.tenant is not null or media.tenant is not null
       order by media.position, media.recorded_at, media.id`.execute(this.#db);
     return toRecords(rows);
@@ -160,11 +177,16 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     const found = new Map<string, MessageKey[]>();
     if (ids.length === 0) return found;
     const { rows } = await sql<{ channel_id: ChannelId; provider_message_id: string }>`
-      select provider_message_id, channel_id from media
-      where tenant = ${tenant} and provider_message_id = any(${[...ids]}::text[])
-      union
-      select provider_message_id, channel_id from message_listings
-      where tenant = ${tenant} and provider_message_id = any(${[...ids]}::text[])
+      select known.provider_message_id, known.channel_id
+      from unnest(${[...ids]}::text[]) as asked (provider_message_id)
+      join lateral (
+        select provider_message_id, channel_id from media
+        where tenant = ${tenant} and provider_message_id = asked.provider_message_id
+        union
+        select provider_message_id, channel_id from message_listings
+        where tenant = ${tenant} and provider_message_id = asked.provider_message_id
+        offset 0
+      ) as known on true
       order by 1, 2`.execute(this.#db);
     for (const { channel_id: channelId, provider_message_id: providerMessageId } of rows) {
       const keys = found.get(providerMessageId) ?? [];
@@ -181,14 +203,8 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     tenant: TenantId,
     media: readonly MessageMedia[],
     options: Recording & { readonly mirror: boolean },
-  ): Promise<CataloguedMedia[]> {
-    if (media.length === 0) return [];
-    await announcementStatement(tenant, media, options).execute(this.#db);
-    const rows = await this.findByIds(
-      tenant,
-      media.map(({ id }) => id),
-    );
-    return media.flatMap(({ id }) => rows.get(id) ?? []);
+  ): Promise<void> {
+    if (media.length > 0) await announcementStatement(tenant, media, options).execute(this.#db);
   }
 
   async recordDescriptions(tenant: TenantId, descriptions: readonly Description[], now: Date): Promise<void> {
@@ -415,17 +431,59 @@ type ExpiredRow = MediaRow & {
 };
 
 /** Without media of its message where only a listing is known. */
-type MessageRow = {
+type MessageRow = MessageKeyColumns & {
   readonly listed_at: Date | null;
   readonly first_seen_at: Date | null;
-  readonly asked_channel_id: ChannelId;
-  readonly asked_message_id: string;
-} & (MediaRow | { readonly id: null });
+} & (RowOfMessage | { readonly id: null });
+
+interface MessageKeyColumns {
+  readonly channel_id: ChannelId;
+  readonly provider_message_id: string;
+}
+
+type RowOfMessage = CataloguedRow & Pick<MediaRow, 'recorded_at'>;
+
+/** Those of a message's media but for the message's own; one that is forgotten here does not compile. */
+const OF_MESSAGE: Readonly<Record<Exclude<keyof RowOfMessage, keyof MessageKeyColumns>, true>> = {
+  tenant: true,
+  id: true,
+  provider: true,
+  provider_media_id: true,
+  download_url: true,
+  described: true,
+  status: true,
+  kind: true,
+  mime_type: true,
+  size_bytes: true,
+  sha256: true,
+  filename: true,
+  caption: true,
+  created_at: true,
+  available_until: true,
+  recorded_at: true,
+  announced: true,
+  uploaded: true,
+  failure_reason: true,
+  failure_code: true,
+  deletion_scope: true,
+  stored_at: true,
+  stored_size_bytes: true,
+  stored_sha256: true,
+  stored_mime_type: true,
+  mirror_state: true,
+  mirror_attempts: true,
+  expires_at: true,
+};
+const COLUMNS_OF_MESSAGE = sql.raw(
+  Object.keys(OF_MESSAGE)
+    .map((column) => `media.${column}`)
+    .join(', '),
+);
 
 function toRecords(rows: readonly MessageRow[]): ReadonlyMap<string, MessageRecord> {
   const byMessage = new Map<string, MessageRow[]>();
   for (const row of rows) {
-    const message = formatMessageId({ channelId: row.asked_channel_id, providerMessageId: row.asked_message_id });
+    const message = formatMessageId({ channelId: row.channel_id, providerMessageId: row.provider_message_id });
     const others = byMessage.get(message);
     if (others) others.push(row);
     else byMessage.set(message, [row]);

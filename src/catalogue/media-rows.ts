@@ -5,7 +5,21 @@ import type { MediaTable } from './tables.js';
 
 export type MediaRow = Selectable<MediaTable>;
 
-export function toCataloguedMedia(row: MediaRow): CataloguedMedia {
+/** What {@link toCataloguedMedia} reads: every column that is sent and parsed has its price. */
+export type CataloguedRow = Omit<
+  MediaRow,
+  | 'position'
+  | 'recorded_at'
+  | 'updated_at'
+  | 'mirror_due_at'
+  | 'lease_owner'
+  | 'lease_until'
+  | 'deletion_owner'
+  | 'deletion_until'
+  | 'buried'
+>;
+
+export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
   const stored = toStored(row);
   return {
     id: row.id,
@@ -37,7 +51,7 @@ export function toCataloguedMedia(row: MediaRow): CataloguedMedia {
   };
 }
 
-function toStored(row: MediaRow): StoredBytes | null {
+function toStored(row: CataloguedRow): StoredBytes | null {
   const { stored_at: at, stored_size_bytes: sizeBytes, stored_sha256: sha256 } = row;
   if (at === null || sizeBytes === null || sha256 === null) return null;
   return { at, sizeBytes, sha256, mimeType: row.stored_mime_type };

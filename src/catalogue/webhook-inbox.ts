@@ -71,14 +71,16 @@ export interface WebhookInbox {
 }
 
 export class SqlWebhookInbox implements WebhookInbox {
+  readonly #answering: Database['kysely'];
   readonly #db: Database['kysely'];
 
-  constructor({ kysely }: Pick<Database, 'kysely'>) {
-    this.#db = kysely;
+  constructor({ kysely, background }: Pick<Database, 'kysely' | 'background'>) {
+    this.#answering = kysely;
+    this.#db = background;
   }
 
   async receive(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
-    const { numInsertedOrUpdatedRows = 0n } = await this.#db
+    const { numInsertedOrUpdatedRows = 0n } = await this.#answering
       .insertInto('webhook_events')
       .values({
         tenant: event.tenant,

@@ -25,6 +25,8 @@ export interface LeasedWorkerOptions<Job> {
 export const LEASE_MS = 15_000;
 /** How late a job of another process, or one that waits for its time, is found. A job made here is announced by `wake`. */
 const POLL_MS = 1_000;
+/** From one claim to the next: a claim costs as much for one job as for many. */
+export const PAUSE_MS = 20;
 
 /**
  * Works jobs off, `concurrency` at a time: soon after `wake`, and whenever a poll finds some. The rows are the queue:
@@ -35,7 +37,9 @@ export class LeasedWorker<Job> {
   readonly #stopping = new AbortController();
   #poll: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
+  /** A claim, and the pause after it. */
   #claiming: Promise<void> | null = null;
+  #pause: NodeJS.Timeout | undefined;
   #again = false;
 
   constructor(private readonly options: LeasedWorkerOptions<Job>) {
@@ -56,12 +60,15 @@ export class LeasedWorker<Job> {
       this.#again = true;
       return;
     }
+    this.#again = false;
     this.#claiming = this.#claim().finally(() => {
-      this.#claiming = null;
-      if (!this.#again) return;
-      this.#again = false;
-      this.wake();
+      this.#pause = setTimeout(() => this.#rested(), PAUSE_MS);
     });
+  }
+
+  #rested(): void {
+    this.#claiming = null;
+    if (this.#again) this.wake();
   }
 
   /** Aborts what is under way and hands it back. */
@@ -70,6 +77,7 @@ export class LeasedWorker<Job> {
     clearInterval(this.#heartbeat);
     this.#stopping.abort(new Error('the server stops'));
     await this.#claiming;
+    clearTimeout(this.#pause);
     await Promise.all(this.#active.values());
     await this.options.source.release().catch((err: unknown) => this.#warn(err, 'jobs could not be handed back'));
   }

@@ -83,6 +83,18 @@ describeEngines('a database', (bed) => {
     expect(rows.filter(({ id }) => id.startsWith('in-')).map(({ secret }) => secret)).toEqual(Array(10).fill('t'));
   });
 
+  test('jobs wait until nobody else does, where there is one session', async () => {
+    const { kysely, background, engine } = bed.shared();
+    const order: string[] = [];
+    const ask = async (name: string, of: Database['kysely']) => {
+      await sql`select 1`.execute(of);
+      order.push(name);
+    };
+    await Promise.all([ask('0', kysely), ask('job', background), ask('1', kysely), ask('2', kysely)]);
+    if (engine === 'embedded') expect(order).toEqual(['0', '1', '2', 'job']);
+    expect(order).toHaveLength(4);
+  });
+
   test('migrating again does nothing', async () => {
     await expect(migrate(bed.shared())).resolves.toEqual([]);
   });

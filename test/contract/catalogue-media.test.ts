@@ -24,8 +24,12 @@ describeEngines('the catalogue', (bed) => {
   const list = (media: readonly MessageMedia[], now = NOW, key = M1, retainedUntil: Date | null = null) =>
     catalogue().recordListings(TENANT, [{ key, media }], { now, retainedUntil });
   const listUntil = (retainedUntil: Date, media: readonly MessageMedia[]) => list(media, NOW, M1, retainedUntil);
-  const announce = (media: readonly MessageMedia[], mirror = false, now = NOW) =>
-    catalogue().recordAnnouncement(TENANT, media, { mirror, now, retainedUntil: null });
+  const announce = async (media: readonly MessageMedia[], mirror = false, now = NOW): Promise<CataloguedMedia[]> => {
+    await catalogue().recordAnnouncement(TENANT, media, { mirror, now, retainedUntil: null });
+    const ids = media.map(({ id }) => id);
+    const rows = await catalogue().findByIds(TENANT, ids);
+    return ids.flatMap((id) => rows.get(id) ?? []);
+  };
 
   describe('finding', () => {
     test('what nobody told of is absent, and nothing costs nothing', async () => {
@@ -277,7 +281,7 @@ describeEngines('the catalogue', (bed) => {
     test('twenty at once make one row', async () => {
       const replicas = [bed.shared(), bed.replica()].map((database) => new SqlMediaCatalogue(database));
       const media = [picture('b'), picture('a'), reportedMedia(M2)];
-      const answers = await Promise.all(
+      await Promise.all(
         Array.from({ length: 20 }, (_, index) =>
           (replicas[index % 2] ?? catalogue()).recordAnnouncement(
             TENANT,
@@ -287,7 +291,6 @@ describeEngines('the catalogue', (bed) => {
           ),
         ),
       );
-      expect(answers.map((rows) => rows.length)).toEqual(Array(20).fill(3));
       expect((await record(M1))?.media).toHaveLength(2);
       expect(await catalogue().counts()).toMatchObject({ mediaByStatus: { PENDING: 3 }, mirrorsDue: 3 });
     });

@@ -72,7 +72,7 @@ describeEngines(`among ${ROWS} rows`, (bed) => {
     providerMessageId: `message-${index * 1_999}`,
   }));
   const catalogue = (of: { kysely: Kysely<Tables> }) => new SqlMediaCatalogue(of);
-  const inbox = (of: { kysely: Kysely<Tables> }) => new SqlWebhookInbox(of);
+  const inbox = (of: { kysely: Kysely<Tables> }) => new SqlWebhookInbox({ ...of, background: of.kysely });
   const uploads = (of: { kysely: Kysely<Tables> }) => new SqlUploads(of);
   const deletions = (of: { kysely: Kysely<Tables> }) => new SqlDeletions(of);
   const plus = (seconds: number) => new Date(NOW.getTime() + seconds * 1_000);

@@ -16,7 +16,7 @@ const NO_ERROR = 0;
 const NAME_OF_QUESTION = Buffer.from([0xc0, HEADER_BYTES]);
 
 /** What a name stands for: addresses of both families, another name with addresses, an error, or no answer at all. */
-export type DnsAnswer =
+type DnsAnswer =
   | readonly string[]
   | { readonly alias: string; readonly addresses: readonly string[] }
   | 'unknown'

@@ -1,14 +1,14 @@
 import type { Client } from './client.js';
 import type { GraphQLAnswer, MediaData } from './test-bed.js';
 
-export interface UploadData {
+interface UploadData {
   readonly uploadMediaFromUrl: {
     readonly replayed: boolean;
     readonly media: MediaData & { readonly sha256: string | null };
   } | null;
 }
 
-export interface DeletionData {
+interface DeletionData {
   readonly deleteMedia: { readonly scope: string; readonly media: MediaData } | null;
 }
 

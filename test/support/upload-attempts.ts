@@ -48,7 +48,7 @@ export async function uploadedBy(bed: TestBed, input: Readonly<Record<string, un
 }
 
 /** What uploads leave behind from now on. */
-export interface UploadWatch {
+interface UploadWatch {
   /** The media that failed, as the log names them, in order: the error of a mutation names none. */
   failed(): string[];
   /** What is wrong with them: a status, a link that opens, bytes in the store, half written or whole; [] is as it should be. */

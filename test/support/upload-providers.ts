@@ -13,8 +13,8 @@ export const CHAKRA = 'chakra';
 export const GUPSHUP = 'gupshup';
 export const GATEWAY = 'gateway';
 
-export const GUPSHUP_APP = 'b8e1f2c4-6a7d-4f3e-9c10-3a5b7d9e1f20';
-export const GUPSHUP_TOKEN = 'sk_0123456789gupshup';
+const GUPSHUP_APP = 'b8e1f2c4-6a7d-4f3e-9c10-3a5b7d9e1f20';
+const GUPSHUP_TOKEN = 'sk_0123456789gupshup';
 
 const CHAKRA_TOKEN = 'chakra-token-0123456789';
 const GATEWAY_TOKEN = 'gateway-token-0123456789';

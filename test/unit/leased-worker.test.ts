@@ -1,4 +1,4 @@
-import { type JobSource, LEASE_MS, LeasedWorker } from '../../src/media/leased-worker.js';
+import { type JobSource, LEASE_MS, LeasedWorker, PAUSE_MS } from '../../src/media/leased-worker.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 
 const { jest } = import.meta;
@@ -115,8 +115,8 @@ function addJobs(count: number): Job[] {
   return jobs;
 }
 
-/** Lets everything happen that needs no time. */
-const turn = () => jest.advanceTimersByTimeAsync(0);
+/** Lets everything happen that waits for no poll. */
+const turn = () => jest.advanceTimersByTimeAsync(PAUSE_MS);
 const names = () => [...active].map(({ name }) => name);
 
 describe('a leased worker', () => {

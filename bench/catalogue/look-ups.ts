@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
+import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { migrate } from '../../src/catalogue/migrations/migrate.js';
+import type { MessageKey } from '../../src/model/media.js';
+import { type Engine, makeDatabase } from '../support/scratch-database.js';
+import { median, quantile } from '../support/statistics.js';
+import { Explaining, type Plan } from './plan.js';
+
+const TENANT = 'default';
+const CHANNEL_ID = 'support';
+const MESSAGES = 50;
+/** So few that what they touch fits into the engine's cache, and each is asked for as often as makes some hundred. */
+const LOOK_UPS = 40;
+
+/**
+ * For one message in one table: the levels of an index of more rows than are measured here, and the row. What a look-up
+ * reads beyond that, it reads because there are more rows.
+ */
+const MOST_PAGES = MESSAGES * 2 * (4 + 1);
+
+export interface LookUpPlan {
+  readonly engine: Engine;
+  /** Rows of `media`, and as many of `message_listings`; ascending. */
+  readonly sizes: readonly number[];
+  /** How often each look-up is made after it was made once. */
+  readonly repetitions: number;
+}
+
+/** Of one look-up of 50 messages; milliseconds. */
+export interface LookUpFigures {
+  readonly engine: Engine;
+  readonly rows: number;
+  /** Whether the engine has counted its rows; it has not for a while after they came. */
+  readonly statistics: boolean;
+  readonly median: number;
+  readonly p99: number;
+  /** Of the medians, against the smallest size. */
+  readonly timesSmallest: number;
+  readonly plan: Plan;
+}
+
+/**
+ * `findByMessages` of 50 random messages that exist, among more and more rows, before and after the engine counts them.
+ * @param report called with every figure
+ * @throws Error when a message is not found
+ */
+export async function measureLookUps(plan: LookUpPlan, report: (figures: LookUpFigures) => void): Promise<void> {
+  const smallest = new Map<boolean, number>();
+  for (const rows of plan.sizes) {
+    const scratch = await makeDatabase(plan.engine);
+    try {
+      const database = await openDatabase({ url: scratch.url });
+      try {
+        await migrate(database);
+        await database.unhurried((kysely) => fill(kysely, rows));
+        for (const statistics of [false, true]) {
+          if (statistics) await database.unhurried((kysely) => sql`vacuum (analyze)`.execute(kysely));
+          const times = await timesOf(database, rows, plan.repetitions);
+          const basis = smallest.get(statistics) ?? median(times);
+          smallest.set(statistics, basis);
+          report({
+            engine: plan.engine,
+            rows,
+            statistics,
+            median: median(times),
+            p99: quantile(times, 0.99),
+            timesSmallest: median(times) / basis,
+            plan: await explain(database, rows),
+          });
+        }
+      } finally {
+        await database.close();
+      }
+    } finally {
+      await scratch.remove();
+    }
+  }
+}
+
+/** What grows faster than its indexes: null for nothing. */
+export function growthFault(figures: LookUpFigures): string | null {
+  const { pages } = figures.plan;
+  if (pages <= MOST_PAGES) return null;
+  return `expected a look-up to read ${MOST_PAGES} pages at most, got ${pages} (${nameOf(figures)})`;
+}
+
+export function nameOf({ engine, rows, statistics }: LookUpFigures): string {
+  return `${engine}, ${rows.toLocaleString('en')} rows, ${statistics ? 'with' : 'without'} statistics`;
+}
+
+/** Messages in no order that an index would like, one stored photo each, as an eager mirror leaves them. */
+async function fill(kysely: Database['kysely'], rows: number): Promise<void> {
+  const now = new Date();
+  // A server counts by itself, at a time of its own.
+  for (const name of ['media', 'message_listings'])
+    await sql`alter table ${sql.table(name)} set (autovacuum_enabled = false)`.execute(kysely);
+  await sql`
+    insert into media (tenant, id, channel_id, provider, provider_message_id, position, provider_media_id, status, kind,
+      mime_type, size_bytes, sha256, recorded_at, updated_at, announced, stored_at, stored_size_bytes, stored_sha256,
+      stored_mime_type, mirror_state, mirror_due_at)
+    select ${TENANT}, 'm1_' || md5('media' || n) || md5('checksum' || n), ${CHANNEL_ID}, 'kirim', 'wamid.' || md5(n::text), 0,
+      'media/' || md5('file' || n), 'READY', 'IMAGE', 'image/jpeg', 100000 + n, md5('a' || n) || md5('b' || n), ${now},
+      ${now}, true, ${now}, 100000 + n, md5('a' || n) || md5('b' || n), 'image/jpeg', 'done', ${now}
+    from generate_series(0, ${rows - 1}::integer) as n`.execute(kysely);
+  await sql`
+    insert into message_listings
+    select ${TENANT}, ${CHANNEL_ID}, 'wamid.' || md5(n::text), ${now}::timestamptz, 1, ${now}::timestamptz
+    from generate_series(0, ${rows - 1}::integer) as n`.execute(kysely);
+}
+
+async function timesOf(database: Database, rows: number, repetitions: number): Promise<number[]> {
+  const catalogue = new SqlMediaCatalogue(database);
+  const lookUps = Array.from({ length: LOOK_UPS }, () => randomKeys(rows));
+  const times: number[] = [];
+  for (let repetition = 0; repetition <= repetitions; repetition += 1) {
+    for (const keys of lookUps) {
+      const startedAt = performance.now();
+      const found = await catalogue.findByMessages(TENANT, keys);
+      const elapsedMs = performance.now() - startedAt;
+      if (found.size !== MESSAGES) throw new Error(`expected ${MESSAGES} messages, got ${found.size}`);
+      // The first round warms up.
+      if (repetition > 0) times.push(elapsedMs);
+    }
+  }
+  return times;
+}
+
+async function explain({ kysely }: Database, rows: number): Promise<Plan> {
+  const explaining = new Explaining();
+  await new SqlMediaCatalogue({ kysely: kysely.withPlugin(explaining) }).findByMessages(TENANT, randomKeys(rows));
+  return explaining.plan;
+}
+
+function randomKeys(rows: number): MessageKey[] {
+  const indexes = new Set<number>();
+  while (indexes.size < MESSAGES) indexes.add(Math.floor(Math.random() * rows));
+  return [...indexes].map((index) => ({
+    channelId: CHANNEL_ID,
+    providerMessageId: `wamid.${createHash('md5').update(String(index)).digest('hex')}`,
+  }));
+}
