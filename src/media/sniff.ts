@@ -16,7 +16,7 @@ export async function sniffMimeType(head: Buffer, declared: string | null): Prom
   const claim = normalizeMimeType(declared);
   // file-type knows some texts by their first word; which text it is, markup above all, is decided below.
   if (found && !/^text\/|xml$/.test(found.mime))
-    return refine(normalizeMimeType(found.mime) ?? 'application/octet-stream', claim);
+    return compoundType(head) ?? refine(normalizeMimeType(found.mime) ?? 'application/octet-stream', claim);
   return isText(head) ? textType(head, claim) : 'application/octet-stream';
 }
 
@@ -27,8 +27,31 @@ const CONTAINED: Readonly<Record<string, RegExp>> = {
     /^application\/(vnd\.openxmlformats-officedocument\.[a-z.]+|vnd\.oasis\.opendocument\.[a-z]+|epub\+zip)$/,
   'video/mp4': /^audio\/mp4$/,
   'video/3gpp': /^audio\/3gpp$/,
-  'audio/ogg': /^audio\/ogg$/,
 };
+
+/** The stream that each has below the root of its compound file, and the others do not: [MS-DOC], [MS-XLS], [MS-PPT], [MS-OXMSG]. */
+const COMPOUND_STREAMS = new Map([
+  ['WordDocument', 'application/msword'],
+  ['Workbook', 'application/vnd.ms-excel'],
+  ['Book', 'application/vnd.ms-excel'],
+  ['PowerPoint Document', 'application/vnd.ms-powerpoint'],
+  ['__properties_version1.0', 'application/vnd.ms-outlook'],
+]);
+const DIRECTORY_ENTRY_BYTES = 128;
+
+/** Decided by the directory, [MS-CFB] sections 2.2 and 2.6; null where it is not in the sample: the claim decides then. */
+function compoundType(head: Buffer): string | null {
+  if (head.length < 512 || head.readBigUInt64BE(0) !== 0xd0cf11e0a1b11ae1n) return null;
+  const sectorBytes = head.readUInt16LE(30) === 12 ? 4_096 : 512;
+  const start = (head.readUInt32LE(48) + 1) * sectorBytes;
+  const end = Math.min(start + sectorBytes, head.length);
+  for (let at = start; at + DIRECTORY_ENTRY_BYTES <= end; at += DIRECTORY_ENTRY_BYTES) {
+    const nameBytes = Math.min(Math.max(head.readUInt16LE(at + 64) - 2, 0), 62);
+    const type = COMPOUND_STREAMS.get(head.toString('utf16le', at, at + nameBytes));
+    if (type !== undefined) return type;
+  }
+  return null;
+}
 
 function refine(found: string, claim: string | null): string {
   if (claim !== null && CONTAINED[essenceOf(found)]?.test(essenceOf(claim))) {

@@ -39,5 +39,9 @@ export async function openSniffed(
 
 /** A log-in or error page under a picture's name is no media at all. */
 export function contradicts(declared: string | null, mimeType: string): boolean {
-  return mimeType === 'text/html' && declared !== null && !/^(text\/|application\/(xhtml|xml))/.test(declared);
+  if (declared === null) return false;
+  // XHTML, or a page whose first words are no tag that is known, is told from its text alone.
+  const isText = /^(text\/|application\/(xml|json))/.test(mimeType);
+  if (/^(image|audio|video)\//.test(declared) && !declared.startsWith('image/svg+xml')) return isText;
+  return mimeType === 'text/html' && !/^(text\/|application\/(xhtml|xml))/.test(declared);
 }

@@ -71,7 +71,10 @@ export function sourceFault(thrown: unknown): unknown {
 
 // Private: no coding was accepted (`identity`), and some send one nevertheless (RFC 9110 section 8.4.1).
 function decoderOf({ headers, body }: SafeFetchResponse): Transform | null {
-  const coding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase();
+  // Two headers come as a list, against the type, and mean two codings (RFC 9110 section 5.3).
+  const coding = String(headers['content-encoding'] ?? 'identity')
+    .trim()
+    .toLowerCase();
   switch (coding) {
     case '':
     case 'identity':

@@ -12,11 +12,16 @@ export interface MediaHeaders {
 
 export function readMediaHeaders(headers: IncomingHttpHeaders): MediaHeaders {
   return {
-    mimeType: normalizeMimeType(headers['content-type']),
+    mimeType: normalizeMimeType(single(headers['content-type'])),
     sizeBytes: wholeSize(headers),
-    filename: dispositionFilename(headers['content-disposition']),
+    filename: dispositionFilename(single(headers['content-disposition'])),
     lastModified: parseDate(headers['last-modified']),
   };
+}
+
+/** undici gives a header that came twice as a list, against its type; which of them is meant is anybody's guess. */
+function single(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 function wholeSize(headers: IncomingHttpHeaders): number | null {
@@ -29,7 +34,13 @@ function wholeSize(headers: IncomingHttpHeaders): number | null {
 /** RFC 6266 section 4.3: `filename*` wins over `filename`; an unquoted name (Meta writes them) is taken too. */
 function dispositionFilename(header: string | undefined): string | null {
   if (header === undefined) return null;
-  const extended = /filename\*\s*=\s*utf-8'[^']*'([^;\s]+)/i.exec(header)?.[1];
+  const parameters = new Map(
+    // A quoted value is taken whole, so that nothing inside it is a parameter.
+    [...header.matchAll(/(?:^|;)\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"]*)/g)].map(
+      ([, name = '', value = '']) => [name.toLowerCase(), value],
+    ),
+  );
+  const extended = /^utf-8'[^']*'(.+)$/i.exec(parameters.get('filename*') ?? '')?.[1];
   if (extended !== undefined) {
     try {
       return decodeURIComponent(extended);
@@ -37,9 +48,8 @@ function dispositionFilename(header: string | undefined): string | null {
       // Not UTF-8 after all: the plain name below is the better one.
     }
   }
-  const quoted = /filename\s*=\s*"((?:[^"\\]|\\.)*)"/i.exec(header)?.[1];
-  if (quoted !== undefined) return quoted.replace(/\\(.)/g, '$1') || null;
-  return /filename\s*=\s*([^;\s"]+)/i.exec(header)?.[1] ?? null;
+  const plain = parameters.get('filename') ?? '';
+  return (plain.startsWith('"') ? plain.slice(1, -1).replace(/\\(.)/g, '$1') : plain) || null;
 }
 
 /** An HTTP date or an RFC 2822 one; null for none or nonsense. */

@@ -13,6 +13,8 @@ import { ensureSigningKey } from '../../src/catalogue/signing-keys.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { describeEngines, describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
 
+const MIGRATIONS = ['0001-catalogue', '0002-uploads-and-deletions'];
+
 const NOW = new Date('2026-11-21T10:00:00.123Z');
 
 describeEngines('a database', (bed) => {
@@ -158,7 +160,7 @@ describe('an embedded database in a folder', () => {
     'keeps what it was told when it is closed and opened again',
     async () => {
       const first = await open();
-      expect(await migrate(first)).toEqual(['0001-catalogue']);
+      expect(await migrate(first)).toEqual(MIGRATIONS);
       const key = await ensureSigningKey(first, NOW);
       // Asked before the end, answered before the end.
       const asked = Promise.all(Array.from({ length: 10 }, () => first.ping()));
@@ -290,7 +292,7 @@ describeServer('a database server', (server) => {
   test('is migrated once by ten replicas that start at once', async () => {
     const replicas = await Promise.all(Array.from({ length: 10 }, () => open()));
     const ran = await Promise.all(replicas.map((replica) => migrate(replica)));
-    expect(ran.flat()).toEqual(['0001-catalogue']);
+    expect(ran.flat()).toEqual(MIGRATIONS);
   });
 
   test('a statement that gets no answer is given up after 10 s, unless it may take its time', async () => {
