@@ -120,7 +120,8 @@ export class SqlUploads implements Uploads {
       from upload_keys join media on media.tenant = upload_keys.tenant and media.id = upload_keys.media_id
       where upload_keys.tenant = ${tenant} and upload_keys.key = ${idempotency?.key ?? null}`.execute(this.#db);
     const [row] = earlier.rows;
-    if (!row) throw new Error('expected the upload of a key that is taken, found none');
+    // It failed between the two questions, which frees its key.
+    if (!row) return this.reserve(upload);
     const outcome = row.input_sha256 === idempotency?.inputSha256 ? 'repeated' : 'conflict';
     return { outcome, media: toCataloguedMedia(row) };
   }
@@ -225,6 +226,8 @@ export class SqlUploads implements Uploads {
     const { rows } = await sql<MediaRow>`
       with ended as (
         delete from uploads where tenant = ${tenant} and media_id = ${id} and lease_owner = ${owner} returning media_id
+      ), freed as (
+        delete from upload_keys using ended where upload_keys.tenant = ${tenant} and upload_keys.media_id = ended.media_id
       )
       update media set status = 'FAILED', failure_code = ${code}, failure_reason = ${storable(reason)}, updated_at = ${now},
         stored_at = null, stored_size_bytes = null, stored_sha256 = null, stored_mime_type = null
@@ -279,10 +282,7 @@ function reserveStatement(upload: UploadReservation) {
       where ${idempotency !== null}
       on conflict (tenant, key) do update
       set input_sha256 = excluded.input_sha256, media_id = excluded.media_id, created_at = excluded.created_at
-      where upload_keys.created_at <= ${later(now, -KEY_LIFETIME_MS)} or not exists (
-        select from media
-        where media.tenant = upload_keys.tenant and media.id = upload_keys.media_id and media.status <> 'FAILED'
-      )
+      where upload_keys.created_at <= ${later(now, -KEY_LIFETIME_MS)}
       returning media_id
     ), reserved as (
       insert into media (

@@ -203,21 +203,24 @@ export class MediaUpload {
   async #perform(job: UploadJob, signal: AbortSignal): Promise<CataloguedMedia> {
     const { tenant, id } = job.media;
     const { uploads, owner } = this.options;
+    let takeBack: (() => Promise<void>) | undefined;
     try {
       if (job.attempts > MAX_ATTEMPTS) throw interruptedTooOften();
       const channel = this.options.channels.get(tenant, job.media.channelId);
       const bytes = storedBefore(job.media) ?? (await this.#store(channel, job, signal));
+      if (!bytes) return await this.#afterLoss(channel, job.media, null);
       const providerMediaId = await this.#handOver(channel, job.media, bytes, signal);
+      takeBack = () => deleteUpload(channel, providerMediaId);
       const ready = await uploads.finish(tenant, id, owner, providerMediaId, new Date());
       return ready ?? (await this.#afterLoss(channel, job.media, providerMediaId));
     } catch (thrown) {
       // Handed back, to be begun again.
       if (signal.aborted) throw thrown;
-      throw await this.#fail(job.media, thrown);
+      throw await this.#fail(job.media, thrown, takeBack);
     }
   }
 
-  async #store(channel: ConnectedChannel, job: UploadJob, signal: AbortSignal): Promise<UploadedBytes> {
+  async #store(channel: ConnectedChannel, job: UploadJob, signal: AbortSignal): Promise<UploadedBytes | null> {
     const { uploads, blobs, owner, maxBytes, timeoutMs } = this.options;
     const { tenant, id } = job.media;
     const source = await openSource(this.options.source, { url: job.sourceUrl, maxBytes, timeoutMs, signal });
@@ -242,9 +245,7 @@ export class MediaUpload {
       source.body.destroy();
       throw sourceFault(thrown);
     }
-    // Without the lease it is another's upload by now, or deleted: found out at the end.
-    await uploads.markStored(tenant, id, owner, bytes, new Date());
-    return bytes;
+    return (await uploads.markStored(tenant, id, owner, bytes, new Date())) ? bytes : null;
   }
 
   // Private: what the provider calls it; null where it takes no uploads, and a send call takes our URL.
@@ -268,7 +269,7 @@ export class MediaUpload {
     return null;
   }
 
-  async #fail(media: CataloguedMedia, thrown: unknown): Promise<MediagraphError> {
+  async #fail(media: CataloguedMedia, thrown: unknown, takeBack?: () => Promise<void>): Promise<MediagraphError> {
     const { uploads, blobs, owner, logger } = this.options;
     const { tenant, id, channelId } = media;
     const failure = asFailure(thrown);
@@ -276,7 +277,10 @@ export class MediaUpload {
     try {
       const { code, message: reason } = failure;
       // Only who fails it removes the bytes: they may be another's by now.
-      if (await uploads.fail(tenant, id, owner, { code, reason }, new Date())) await removeBytes(blobs, media);
+      if (await uploads.fail(tenant, id, owner, { code, reason }, new Date())) {
+        await removeBytes(blobs, media);
+        await takeBack?.();
+      } else if ((await this.#find(tenant, id))?.status === 'DELETED') await removeBytes(blobs, media);
     } catch (err) {
       // Still PENDING, and its lease ends: it is begun again.
       logger.error({ err, channelId, media: id }, 'the failure of an upload could not be noted');
@@ -291,10 +295,9 @@ export class MediaUpload {
     providerMediaId: string | null,
   ): Promise<CataloguedMedia> {
     const found = await this.#find(media.tenant, media.id);
+    if (found?.providerMediaId !== providerMediaId) await deleteUpload(channel, providerMediaId);
     if (found && found.status !== 'DELETED') return found;
     await removeBytes(this.options.blobs, media);
-    const ref = { providerMessageId: null, providerMediaId, downloadUrl: null };
-    if (providerMediaId !== null) await channel.adapter.deleteMedia?.(ref, {});
     throw new MediagraphError('MEDIA_GONE', 'this media was deleted while it was uploaded');
   }
 
@@ -305,6 +308,11 @@ export class MediaUpload {
       throw asCatalogueFault(thrown);
     }
   }
+}
+
+async function deleteUpload({ adapter }: ConnectedChannel, providerMediaId: string | null): Promise<void> {
+  if (providerMediaId === null) return;
+  await adapter.deleteMedia?.({ providerMessageId: null, providerMediaId, downloadUrl: null }, {});
 }
 
 interface CheckedInput {

@@ -53,6 +53,8 @@ const STATEMENTS = [
     created_at timestamptz not null,
     primary key (tenant, key)
   )`,
+  // fail
+  `create index upload_keys_by_media on upload_keys (tenant, media_id)`,
   // forgetKeys
   `create index upload_keys_by_age on upload_keys (created_at)`,
 
