@@ -1,4 +1,8 @@
 export default {
+  // Most tests wait for other processes; with all cores they wait side by side.
+  maxWorkers: '100%',
+  // Timing is no assertion, and machines are busy.
+  testTimeout: 30_000,
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
   extensionsToTreatAsEsm: ['.ts'],
