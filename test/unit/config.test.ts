@@ -516,7 +516,7 @@ describe('files', () => {
     expect(rest).toEqual(defaults);
     expect(delivery).toEqual({ ...defaultDelivery, signingKeys: [{ id: 'k1', secret: 'value-of-MEDIA-SIGNING-KEY' }] });
     expect(channels.map(({ provider }) => provider).sort()).toEqual([...PROVIDER_NAMES].sort());
-    expect(withoutEffect).toEqual(['upload.timeout', 'upload.respondWithin']);
+    expect(withoutEffect).toEqual([]);
   });
 
   test('JSON is read too, indented with tabs', async () => {
@@ -561,9 +561,10 @@ test('keys without effect yet are told where they are set, and only there', () =
     mirror: { mode: 'lazy' },
     federation: { authDirectives: false, messageIds: 'bare' },
     upload: { maxBytes: 1, timeout: '1s' },
+    limits: { requestsPerMinute: 60 },
     storage: { s3: { bucket: 'b' } },
   };
-  expect(withoutEffectYet(given)).toEqual(['upload.timeout']);
+  expect(withoutEffectYet(given)).toEqual(['limits.requestsPerMinute']);
   expect(parse({ ...given, federation: { authDirectives: '${AUTH}' } }, { AUTH: 'true' }).withoutEffect).toContain(
     'federation.authDirectives',
   );

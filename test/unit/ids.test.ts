@@ -1,5 +1,6 @@
 import { MediagraphError } from '../../src/model/errors.js';
 import {
+  createUploadId,
   decodeMediaId,
   encodeMediaId,
   formatMessageId,
@@ -107,8 +108,17 @@ describe('media ids', () => {
     expect(encodeMediaId(parts)).toBe('AQNzbXMGU00wMTIzTUU0NTY3s9iIYQ');
   });
 
-  it('refuse every change of one character', () => {
-    const id = encodeMediaId(parts);
+  it('of uploads are never twice the same, and lead back to their channel', () => {
+    const ids = Array.from({ length: 100 }, () => createUploadId('support'));
+    expect(new Set(ids).size).toBe(100);
+    for (const id of ids)
+      expect(decodeMediaId(id)).toEqual({ channelId: 'support', uploadId: expect.stringMatching(/^[0-9a-f]{32}$/) });
+  });
+
+  it.each([
+    ['a media', encodeMediaId(parts)],
+    ['an upload', createUploadId('sms')],
+  ])('refuse every change of one character: of %s', (_of, id) => {
     for (let at = 0; at < id.length; at++) {
       for (const other of 'Aa0_-Z9') {
         const changed = id.slice(0, at) + other + id.slice(at + 1);

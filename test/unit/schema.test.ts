@@ -5,15 +5,24 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import { parse, print, validate } from 'graphql';
 import {
   ChannelsDocument,
+  DeleteMediaDocument,
   EntitiesDocument,
   MediaByIdDocument,
   MessagesWithMediaDocument,
+  UploadMediaFromUrlDocument,
 } from '../../src/cli/operations.generated.js';
 import { type PrintSchemaOptions, printSchema } from '../../src/cli/print-schema.js';
 
 const SCHEMA = new URL('../../schema/media.graphql', import.meta.url);
 const OPERATIONS = new URL('../../schema/operations/', import.meta.url);
-const DOCUMENTS = [ChannelsDocument, EntitiesDocument, MediaByIdDocument, MessagesWithMediaDocument];
+const DOCUMENTS = [
+  ChannelsDocument,
+  DeleteMediaDocument,
+  EntitiesDocument,
+  MediaByIdDocument,
+  MessagesWithMediaDocument,
+  UploadMediaFromUrlDocument,
+];
 
 async function run(options: Partial<PrintSchemaOptions>): Promise<{ status: number; stdout: string; stderr: string }> {
   const written = { stdout: '', stderr: '' };
