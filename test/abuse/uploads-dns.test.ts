@@ -16,10 +16,10 @@ import { createLogger } from '../../src/telemetry/logger.js';
 import { Canary } from '../support/canary.js';
 import { copyTemplate } from '../support/copy-template.js';
 import { DnsServer } from '../support/dns-server.js';
+import { until } from '../support/eventually.js';
 import { RawServer } from '../support/raw-server.js';
 import { samples } from '../support/sample-messages.js';
 import { kirimChannel, SECRETS } from '../support/test-bed.js';
-import { until } from '../support/until.js';
 
 const OPEN_TIMEOUT_MS = 60_000;
 const NAME = 'media.example';

@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { brotliCompressSync, constants, createGzip, deflateSync, gzipSync } from 'node:zlib';
 import { Canary } from '../support/canary.js';
+import { until } from '../support/eventually.js';
 import { leaksIn } from '../support/leaks.js';
 import { padded } from '../support/media-files.js';
 import { rawAnswer } from '../support/raw-answer.js';
 import { RawServer } from '../support/raw-server.js';
 import { samples } from '../support/sample-messages.js';
 import { type TestBed, useBeds } from '../support/test-bed.js';
-import { until } from '../support/until.js';
 import { attempt, uploadedBy, watchUploads } from '../support/upload-attempts.js';
 
 const MAX_BYTES = 300_000;

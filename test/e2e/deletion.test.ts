@@ -25,6 +25,7 @@ import { ChannelDirectory } from '../../src/providers/channel-directory.js';
 import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
+import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
 import { META, metaChannel, receivePhoto } from '../support/meta.js';
@@ -33,7 +34,6 @@ import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
 import { receive, samples } from '../support/sample-messages.js';
 import { CHANNELS, errorOf, headerOf, type MediaData, sole, useBeds } from '../support/test-bed.js';
-import { until } from '../support/until.js';
 import { CHAKRA, GATEWAY, GUPSHUP, requestsOf, UploadProviders } from '../support/upload-providers.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;

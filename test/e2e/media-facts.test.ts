@@ -1,8 +1,8 @@
 import { ChakraEmulator } from '../../src/emulators/chakra-emulator.js';
 import { kirimMessageId } from '../../src/emulators/sample-ids.js';
+import { until } from '../support/eventually.js';
 import { messageId, samples } from '../support/sample-messages.js';
 import { type MediaData, sole, type TestBed, useBeds } from '../support/test-bed.js';
-import { until } from '../support/until.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const FACTS = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media {

@@ -14,7 +14,7 @@ import { Metrics } from '../../src/telemetry/metrics.js';
 import { RunningCommand } from '../support/command.js';
 import { copyTemplate } from '../support/copy-template.js';
 import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, until } from '../support/eventually.js';
 import { leaksIn } from '../support/leaks.js';
 import { useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
@@ -29,7 +29,6 @@ import {
   type TestBed,
   useBeds,
 } from '../support/test-bed.js';
-import { until } from '../support/until.js';
 
 const WEBHOOK_SECRET = 'a webhook secret of Kirim';
 const TENANT = 'tenant-of-the-silent-line';

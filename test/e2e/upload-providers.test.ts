@@ -11,6 +11,7 @@ import type { MediaSample } from '../../src/emulators/media-samples.js';
 import { LEASE_MS } from '../../src/media/leased-worker.js';
 import { createUploadId } from '../../src/model/ids.js';
 import { OPEN_TIMEOUT_MS } from '../support/databases.js';
+import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
 import { META, metaChannel } from '../support/meta.js';
@@ -19,7 +20,6 @@ import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
 import { samples } from '../support/sample-messages.js';
 import { CHANNELS, errorOf, type MediaData, nth, sole } from '../support/test-bed.js';
-import { until } from '../support/until.js';
 import { CHAKRA, GATEWAY, GUPSHUP, requestsOf, UploadProviders } from '../support/upload-providers.js';
 import { jobOf, reservation } from '../support/uploads.js';
 

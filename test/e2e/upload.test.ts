@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import { decodeMediaId } from '../../src/model/ids.js';
+import { until } from '../support/eventually.js';
 import { RawServer } from '../support/raw-server.js';
 import { messageId, receive, samples } from '../support/sample-messages.js';
 import { type GraphQLAnswer, type MediaData, sole, type TestBed, useBeds } from '../support/test-bed.js';
-import { until } from '../support/until.js';
 
 const UPLOAD = `mutation($input: UploadMediaFromUrlInput!) { uploadMediaFromUrl(input: $input) { replayed media {
   id status kind mimeType sizeBytes sha256 filename url providerMediaId expiresAt message { id } } } }`;

@@ -4,12 +4,12 @@ import { KirimEmulator } from '../../src/emulators/kirim-emulator.js';
 import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
 import { kirimMessageId, twilioMediaSid, twilioMessageSid } from '../../src/emulators/sample-ids.js';
 import { describeServer } from '../support/databases.js';
+import { until } from '../support/eventually.js';
 import { META, type MetaPhoto, metaChannel, metaEmulator, receivePhoto } from '../support/meta.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { samples } from '../support/sample-messages.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { ACCOUNTS, errorOf, headerOf, kirimChannel, nth, SECRETS, sole } from '../support/test-bed.js';
-import { until } from '../support/until.js';
 
 const TEST_MS = 90_000;
 /** Longer than any request may take while the database says nothing; a router gives up after about as long. */

@@ -1,10 +1,10 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { describeEngines, OPEN_TIMEOUT_MS } from '../support/databases.js';
+import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { META, metaChannel, metaEmulator, receivePhoto } from '../support/meta.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { ServerFolder } from '../support/server-folder.js';
-import { until } from '../support/until.js';
 
 const MEBI = 2 ** 20;
 /** Above every file of the embedded database, below the large media. */

@@ -15,11 +15,11 @@ import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
 import type { Client } from '../support/client.js';
 import { CompiledSources } from '../support/compiled-sources.js';
 import { describeServer } from '../support/databases.js';
+import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { META, type MetaPhoto, metaChannel, metaEmulator, receivePhoto } from '../support/meta.js';
 import { ServerFolder, type ServerFolderOptions, type ServerProcess } from '../support/server-folder.js';
 import { sole } from '../support/test-bed.js';
-import { until } from '../support/until.js';
 
 const ROUNDS = process.env.TEST_LONG === '1' ? 100 : 3;
 const SEED = process.env.TEST_SEED ?? randomBytes(4).toString('hex');

@@ -3,12 +3,12 @@ import { GupshupFilemanagerEmulator } from '../../src/emulators/gupshup-emulator
 import { WaGatewayEmulator } from '../../src/emulators/wa-gateway-emulator.js';
 import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
 import { describeEngines, type EngineBed } from '../support/databases.js';
+import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { META, metaChannel, metaEmulator, receivePhoto } from '../support/meta.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
 import { samples } from '../support/sample-messages.js';
-import { until } from '../support/until.js';
 
 const APP_ID = 'b8e1f2c4-6a7d-4f3e-9c10-3a5b7d9e1f20';
 const DEVICE_ID = '0f9e8d7c-6b5a-4938-8271-605f4e3d2c1b';

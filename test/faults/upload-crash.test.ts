@@ -12,6 +12,7 @@ import { mediaBlobKey } from '../../src/storage/blob-store.js';
 import { Chance } from '../support/chance.js';
 import { CompiledSources } from '../support/compiled-sources.js';
 import { describeServer } from '../support/databases.js';
+import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { META, metaChannel, metaEmulator } from '../support/meta.js';
 import { Mutations } from '../support/mutations.js';
@@ -19,7 +20,6 @@ import { RawServer } from '../support/raw-server.js';
 import { samples } from '../support/sample-messages.js';
 import { ServerFolder, type ServerProcess } from '../support/server-folder.js';
 import { kirimChannel, sole } from '../support/test-bed.js';
-import { until } from '../support/until.js';
 
 const ROUNDS = process.env.TEST_LONG === '1' ? 100 : 3;
 const SEED = process.env.TEST_SEED ?? randomBytes(4).toString('hex');

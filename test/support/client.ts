@@ -1,7 +1,7 @@
 import { Agent, request } from 'undici';
 import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import { until } from './eventually.js';
 import { type GetOptions, type Got, type GraphQLAnswer, type MediaData, type MessagesData, sole } from './test-bed.js';
-import { until } from './until.js';
 
 /** What one query may name. */
 const MESSAGES_PER_QUERY = 100;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { buffer } from 'node:stream/consumers';
 import { request } from 'undici';
 import type { Fault } from '../../src/emulators/faults.js';
@@ -350,6 +351,7 @@ describe('the lock-out', () => {
       files.faults.push({ match, fault: { kind: 'hang' } });
     });
     const silent = new AbortController();
+    setMaxListeners(0, silent.signal);
     const impatient = new AbortController();
     const open = (url: string, { signal }: AbortController) => adapter.openMedia(ref(url), { signal });
     const hanging = urls.slice(0, 15).map((url) => open(url, silent));
