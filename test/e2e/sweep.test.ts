@@ -108,7 +108,7 @@ describe('mediagraph sweep', () => {
       const remaining = async () => (await blobsIn(join(folder, 'blobs'))).toSorted();
       const before = await remaining();
       expect(before).toHaveLength(4);
-      const nothing = { forgottenEvents: 0 };
+      const nothing = { deletionsFinished: 0, forgottenEvents: 0, tombstones: 0 };
       expect(await report('--dry-run')).toEqual({ dryRun: true, expired: 1, orphans: 1, ...nothing });
       expect(await remaining()).toEqual(before);
       expect(await statuses(all)).toEqual(['READY', 'READY', null, null]);

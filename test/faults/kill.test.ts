@@ -1,5 +1,5 @@
 /**
- * `kill -9` at random moments. `TEST_LONG=1` runs a hundred rounds in place of three; `TEST_SEED` repeats the moments of
+ * `kill -9` at random moments. `TEST_LONG=1` runs a hundred rounds in place of two; `TEST_SEED` repeats the moments of
  * a run whose seed stands in the names of its tests.
  */
 import { createHash, randomBytes } from 'node:crypto';
@@ -13,7 +13,6 @@ import { encodeMediaId } from '../../src/model/ids.js';
 import { mediaBlobKey } from '../../src/storage/blob-store.js';
 import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
 import type { Client } from '../support/client.js';
-import { CompiledSources } from '../support/compiled-sources.js';
 import { describeServer } from '../support/databases.js';
 import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
@@ -21,7 +20,7 @@ import { META, type MetaPhoto, metaChannel, metaEmulator, receivePhoto } from '.
 import { ServerFolder, type ServerFolderOptions, type ServerProcess } from '../support/server-folder.js';
 import { sole } from '../support/test-bed.js';
 
-const ROUNDS = process.env.TEST_LONG === '1' ? 100 : 3;
+const ROUNDS = process.env.TEST_LONG === '1' ? 100 : 2;
 const SEED = process.env.TEST_SEED ?? randomBytes(4).toString('hex');
 
 /** A process that compiles its own sources takes seconds to start on a busy machine. */
@@ -143,12 +142,6 @@ async function countsOf({ databaseUrl }: ServerFolder) {
   }
 }
 
-let compiled: CompiledSources;
-beforeAll(async () => {
-  compiled = await CompiledSources.make();
-}, START_MS);
-afterAll(() => compiled.close());
-
 const emulators: WhatsAppEmulator[] = [];
 const folders: ServerFolder[] = [];
 
@@ -164,7 +157,7 @@ async function startMeta(): Promise<WhatsAppEmulator> {
 }
 
 async function makeFolder(options: ServerFolderOptions): Promise<ServerFolder> {
-  const folder = await ServerFolder.make({ main: compiled.main, ...options });
+  const folder = await ServerFolder.make(options);
   folders.push(folder);
   return folder;
 }

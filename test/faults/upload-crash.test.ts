@@ -1,5 +1,5 @@
 /**
- * `kill -9` during uploads and deletions. `TEST_LONG=1` runs a hundred rounds in place of three; `TEST_SEED` repeats the
+ * `kill -9` during uploads and deletions. `TEST_LONG=1` runs a hundred rounds in place of two; `TEST_SEED` repeats the
  * moments of a run whose seed stands in the names of its tests.
  */
 import { randomBytes } from 'node:crypto';
@@ -10,7 +10,6 @@ import { type Database, openDatabase } from '../../src/catalogue/database.js';
 import type { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
 import { mediaBlobKey } from '../../src/storage/blob-store.js';
 import { Chance } from '../support/chance.js';
-import { CompiledSources } from '../support/compiled-sources.js';
 import { describeServer } from '../support/databases.js';
 import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
@@ -21,7 +20,7 @@ import { samples } from '../support/sample-messages.js';
 import { ServerFolder, type ServerProcess } from '../support/server-folder.js';
 import { kirimChannel, sole } from '../support/test-bed.js';
 
-const ROUNDS = process.env.TEST_LONG === '1' ? 100 : 3;
+const ROUNDS = process.env.TEST_LONG === '1' ? 100 : 2;
 const SEED = process.env.TEST_SEED ?? randomBytes(4).toString('hex');
 
 /** A process that compiles its own sources takes seconds to start on a busy machine. */
@@ -32,7 +31,6 @@ const LONGEST_PAUSE_MS = 150;
 /** Uploads to Meta are handed over, those to Kirim are kept here alone. */
 const CHANNELS = [META, 'wa'];
 
-let compiled: CompiledSources;
 let meta: WhatsAppEmulator;
 let source: RawServer;
 let answer: (response: ServerResponse) => void;
@@ -43,10 +41,9 @@ const gives = (response: ServerResponse) => void response.end(samples.photo.byte
 const holds = (response: ServerResponse) => void response.write(samples.photo.bytes.subarray(0, 10_000));
 
 beforeAll(async () => {
-  compiled = await CompiledSources.make();
   source = await RawServer.start((_request, response) => answer(response));
 }, START_MS);
-afterAll(() => Promise.all([compiled.close(), source.close()]));
+afterAll(() => source.close());
 beforeEach(async () => {
   meta = await metaEmulator().start();
   source.requests.length = 0;
@@ -59,7 +56,7 @@ afterEach(async () => {
 
 async function makeFolder(databaseUrl?: string, more: Readonly<Record<string, unknown>> = {}): Promise<ServerFolder> {
   const channels = [metaChannel(meta), kirimChannel('http://127.0.0.1:9')];
-  const folder = await ServerFolder.make({ main: compiled.main, databaseUrl, config: { channels, ...more } });
+  const folder = await ServerFolder.make({ databaseUrl, config: { channels, ...more } });
   folders.push(folder);
   return folder;
 }

@@ -1,17 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { MAIN_VARIABLE } from './made-once.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 export interface CommandOptions {
-  /** The program's file, where it was compiled beforehand; its sources unless given. */
-  readonly main?: string;
   /** No file grows beyond it (setrlimit(2), RLIMIT_FSIZE): a write there is short, and the next one fails. Kibibytes. */
   readonly fileSizeKib?: number;
 }
 
-/** The command line as people run it, from its sources, so that no build is needed. */
+/** The command line as people run it, from what the global setup compiled, so that no build is needed. */
 export class RunningCommand {
   stdout = '';
   stderr = '';
@@ -62,9 +61,10 @@ export class RunningCommand {
 }
 
 /** The program that starts a command, and its arguments: node itself, or a shell that sets the limits and becomes it. */
-function commandLine(args: readonly string[], { main, fileSizeKib }: CommandOptions): [string, string[]] {
-  const program = main === undefined ? ['--import', '@swc-node/register/esm-register', 'src/main.ts'] : [main];
-  const command = [...program, ...args];
+function commandLine(args: readonly string[], { fileSizeKib }: CommandOptions): [string, string[]] {
+  const main = process.env[MAIN_VARIABLE];
+  if (main === undefined) throw new Error('expected the global setup to have compiled the program');
+  const command = [main, ...args];
   if (fileSizeKib === undefined) return [process.execPath, command];
   // POSIX counts in blocks of 512 bytes ("ulimit", XCU chapter 4).
   return ['sh', ['-c', `ulimit -f ${fileSizeKib * 2} && exec "$0" "$@"`, process.execPath, ...command]];

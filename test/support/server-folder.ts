@@ -11,8 +11,6 @@ export interface ServerFolderOptions {
   readonly config: Readonly<Record<string, unknown>>;
   /** `postgres://…`; the embedded engine in this folder unless given. */
   readonly databaseUrl?: string;
-  /** The program, compiled beforehand; its sources unless given. */
-  readonly main?: string;
 }
 
 /** A real process, and who speaks to it. */
@@ -29,14 +27,13 @@ export class ServerFolder {
   private constructor(
     private readonly path: string,
     readonly databaseUrl: string,
-    private readonly main: string | undefined,
   ) {}
 
-  static async make({ config, databaseUrl, main }: ServerFolderOptions): Promise<ServerFolder> {
+  static async make({ config, databaseUrl }: ServerFolderOptions): Promise<ServerFolder> {
     const path = await mkdtemp(join(tmpdir(), 'mediagraph-faults-'));
     const embedded = join(path, 'catalog');
     if (databaseUrl === undefined) await copyTemplate(embedded);
-    const folder = new ServerFolder(path, databaseUrl ?? `pglite:${embedded}`, main);
+    const folder = new ServerFolder(path, databaseUrl ?? `pglite:${embedded}`);
     const document = {
       server: { port: 0 },
       log: { level: 'warn' },
@@ -61,7 +58,7 @@ export class ServerFolder {
 
   /** A command over this folder's configuration, e.g. `serve`. */
   run(args: readonly string[], options: CommandOptions = {}): RunningCommand {
-    const command = new RunningCommand([...args, '--config', this.#config], {}, { main: this.main, ...options });
+    const command = new RunningCommand([...args, '--config', this.#config], {}, options);
     this.#commands.push(command);
     return command;
   }

@@ -1,0 +1,2 @@
+/** jest's global teardown; see global-setup.js. */
+export default () => globalThis.removeMadeOnce();

@@ -1,2 +1,0 @@
-/** jest's global teardown; see database-template.js. */
-export default () => globalThis.removeDatabaseTemplate();
