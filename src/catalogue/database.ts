@@ -13,6 +13,8 @@ export interface Database {
   readonly background: Kysely<Tables>;
   /** `embedded` knows that it is alone: no other process works on the same rows. */
   readonly engine: 'embedded' | 'postgres';
+  /** Grows with every statement that may change a row; null where others change rows, too. */
+  readonly writeCount: (() => number) | null;
   /** For what takes longer than the work of every day, which a server is given 10 s for: migrations. */
   unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result>;
   /** Rejects when the database does not answer. */
@@ -51,14 +53,18 @@ export async function openDatabase({ url, maxConnections = 10, logger }: Databas
 }
 
 class PooledDatabase {
+  protected writes = 0;
   readonly kysely: Kysely<Tables>;
   readonly background: Kysely<Tables>;
   readonly #pool: ClosablePool;
 
   constructor(pool: pg.Pool, turns: Turns) {
     this.#pool = new ClosablePool(pool, turns);
-    this.kysely = over(this.#pool, 'first');
-    this.background = over(this.#pool, 'later');
+    const onWrite = () => {
+      this.writes += 1;
+    };
+    this.kysely = over(this.#pool, 'first', onWrite);
+    this.background = over(this.#pool, 'later', onWrite);
   }
 
   async ping(): Promise<void> {
@@ -72,6 +78,7 @@ class PooledDatabase {
 
 class ServerDatabase extends PooledDatabase implements Database {
   readonly engine = 'postgres';
+  readonly writeCount = null;
 
   constructor(
     private readonly url: string,
@@ -95,6 +102,7 @@ class ServerDatabase extends PooledDatabase implements Database {
 
 class EmbeddedDatabase extends PooledDatabase implements Database {
   readonly engine = 'embedded';
+  readonly writeCount = () => this.writes;
 
   constructor(
     private readonly embedded: EmbeddedEngine,
@@ -117,9 +125,15 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
   }
 }
 
-function over(pool: ClosablePool, place: Place): Kysely<Tables> {
+function over(pool: ClosablePool, place: Place, onWrite: () => void): Kysely<Tables> {
   const inPlace: PostgresPool = { connect: () => pool.connect(place), end: () => pool.end() };
-  return new Kysely({ dialect: new PostgresDialect({ pool: inPlace }) });
+  return new Kysely({
+    dialect: new PostgresDialect({ pool: inPlace }),
+    // Called when a statement has ended, however it did, and before its caller learns of it.
+    log: ({ query }) => {
+      if (!/^\s*select\b/i.test(query.sql)) onWrite();
+    },
+  });
 }
 
 /** A pg.Pool that is ended forgets who waits for a client; this one serves them first. */

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { LRUCache } from 'lru-cache';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
 import type { MediaDetails, MediaId, MediaStatus, MessageKey, MessageMedia } from '../model/media.js';
@@ -131,8 +132,14 @@ export interface MediaCatalogue {
 export class SqlMediaCatalogue implements MediaCatalogue {
   readonly #db: Database['kysely'];
 
-  constructor({ kysely }: Pick<Database, 'kysely'>) {
+  readonly #writeCount: Database['writeCount'];
+  /** By tenant and message, as of a count of writes; null: nobody told of it. Used where this process alone writes. */
+  readonly #remembered = new LRUCache<string, { readonly record: MessageRecord | null }>({ max: REMEMBERED_MESSAGES });
+  #rememberedAsOf = -1;
+
+  constructor({ kysely, writeCount = null }: Pick<Database, 'kysely'> & Partial<Pick<Database, 'writeCount'>>) {
     this.#db = kysely;
+    this.#writeCount = writeCount;
   }
 
   async findByIds(tenant: TenantId, ids: readonly MediaId[]): Promise<ReadonlyMap<MediaId, CataloguedMedia>> {
@@ -146,6 +153,26 @@ export class SqlMediaCatalogue implements MediaCatalogue {
   }
 
   async findByMessages(tenant: TenantId, keys: readonly MessageKey[]): Promise<ReadonlyMap<string, MessageRecord>> {
+    if (!this.#writeCount) return this.#askForMessages(tenant, keys);
+    const asOf = this.#writeCount();
+    if (asOf !== this.#rememberedAsOf) this.#remembered.clear();
+    this.#rememberedAsOf = asOf;
+    const records = new Map<string, MessageRecord>();
+    const unknown = keys.filter((key) => {
+      const known = this.#remembered.get(nameOf(tenant, key));
+      if (known?.record) records.set(formatMessageId(key), known.record);
+      return !known;
+    });
+    const found = await this.#askForMessages(tenant, unknown);
+    for (const [message, record] of found) records.set(message, record);
+    // What was read while something was written may be of before.
+    if (this.#writeCount() !== asOf) return records;
+    for (const key of unknown)
+      this.#remembered.set(nameOf(tenant, key), { record: found.get(formatMessageId(key)) ?? null });
+    return records;
+  }
+
+  async #askForMessages(tenant: TenantId, keys: readonly MessageKey[]): Promise<ReadonlyMap<string, MessageRecord>> {
     if (keys.length === 0) return new Map();
     const { rows } = await sql<MessageRow>`
       select asked.channel_id, asked.provider_message_id, ${COLUMNS_OF_MESSAGE}, media.recorded_at, listing.listed_at,
@@ -421,6 +448,13 @@ export class SqlMediaCatalogue implements MediaCatalogue {
       .where('lease_owner', '=', owner)
       .where('mirror_state', '=', 'due');
   }
+}
+
+/** Some thousand bytes each. */
+const REMEMBERED_MESSAGES = 5_000;
+
+function nameOf(tenant: TenantId, { channelId, providerMessageId }: MessageKey): string {
+  return `${tenant}\n${channelId}\n${providerMessageId}`;
 }
 
 type ExpiredRow = MediaRow & {

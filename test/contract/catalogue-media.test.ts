@@ -41,6 +41,20 @@ describeEngines('the catalogue', (bed) => {
       expect((await catalogue().findKeysByProviderMessageIds(TENANT, [])).size).toBe(0);
     });
 
+    test('what one instance has found it finds anew after any write, whoever made it', async () => {
+      const one = new SqlMediaCatalogue(bed.shared());
+      const statusOf = async () => (await one.findByMessages(TENANT, [M1, M2])).get('support:m1')?.media[0]?.status;
+      expect(await statusOf()).toBeUndefined();
+      await list([picture('a')]);
+      expect(await statusOf()).toBe('READY');
+      expect(await statusOf()).toBe('READY');
+      await bed.replica().kysely.updateTable('media').set({ status: 'DELETED' }).execute();
+      expect(await statusOf()).toBe('DELETED');
+      const [found] = await Promise.all([statusOf(), bed.shared().kysely.deleteFrom('media').execute()]);
+      expect(['DELETED', undefined]).toContain(found);
+      expect(await statusOf()).toBeUndefined();
+    });
+
     test('every field comes back as it was told', async () => {
       const media = picture('wa/1', {
         downloadUrl: 'https://cdn.example/1',
