@@ -89,7 +89,8 @@ export function createJobs({ config, channels, stores, urls, source, logger }: J
   });
   const upload = new MediaUpload({
     channels,
-    catalogue,
+    // Whoever uploads or deletes waits for the answer.
+    catalogue: stores.catalogue,
     uploads,
     blobs,
     source: source.fetch,
@@ -114,7 +115,7 @@ export function createJobs({ config, channels, stores, urls, source, logger }: J
     },
     logger,
   });
-  const deletion = new MediaDeletion({ channels, catalogue, deletions, blobs, logger });
+  const deletion = new MediaDeletion({ channels, catalogue: stores.catalogue, deletions, blobs, logger });
   const sweeper = new Sweeper(
     config.retention.sweepIntervalMs,
     async (signal) => {

@@ -3,6 +3,7 @@ import type { TenantId } from '../model/channel.js';
 import type { DeletionScope, MediaId } from '../model/media.js';
 import type { CataloguedMedia } from './catalogued-media.js';
 import type { Database } from './database.js';
+import { later } from './later.js';
 import { type MediaRow, toCataloguedMedia } from './media-rows.js';
 
 /** Who deletes a media, and until when nobody else goes on with it. */
@@ -166,7 +167,3 @@ export class SqlDeletions implements Deletions {
 }
 
 const NOT_BEING_DELETED = { deletion_owner: null, deletion_until: null };
-
-function later(now: Date, ms: number): Date {
-  return new Date(now.getTime() + ms);
-}

@@ -16,6 +16,7 @@ import type {
   StoredBytes,
 } from './catalogued-media.js';
 import type { Database } from './database.js';
+import { later } from './later.js';
 import {
   type CataloguedRow,
   type MediaRow,
@@ -565,8 +566,4 @@ function measuredDetails(stored: StoredBytes, details: FoundDetails): MediaPatch
 function byDeadline(a: MediaRow, b: MediaRow): number {
   const [first, second] = [a, b].map((row) => row.available_until?.getTime() ?? Number.POSITIVE_INFINITY);
   return first === second ? a.recorded_at.getTime() - b.recorded_at.getTime() : (first ?? 0) - (second ?? 0);
-}
-
-function later(now: Date, ms: number): Date {
-  return new Date(now.getTime() + ms);
 }

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../model/errors.js';
 import type { MediaId, MediaKind } from '../model/media.js';
 import type { CataloguedMedia, MediaName, StoredBytes } from './catalogued-media.js';
 import type { Database } from './database.js';
+import { later } from './later.js';
 import { type MediaRow, storable, storedColumns, toCataloguedMedia } from './media-rows.js';
 import type { Tables } from './tables.js';
 
@@ -303,8 +304,4 @@ function reserveStatement(upload: UploadReservation) {
       from reserved
     )
     select * from reserved`;
-}
-
-function later(now: Date, ms: number): Date {
-  return new Date(now.getTime() + ms);
 }

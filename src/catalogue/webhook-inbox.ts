@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import type { Database } from './database.js';
+import { later } from './later.js';
 import { storable } from './media-rows.js';
 import type { Tables } from './tables.js';
 
@@ -106,7 +107,7 @@ export class SqlWebhookInbox implements WebhookInbox {
         for update skip locked
       )
       update webhook_events
-      set lease_owner = ${owner}, lease_until = ${new Date(now.getTime() + leaseMs)}, attempts = attempts + 1
+      set lease_owner = ${owner}, lease_until = ${later(now, leaseMs)}, attempts = attempts + 1
       from picked
       where webhook_events.id = picked.id
       returning webhook_events.*`.execute(this.#db);
@@ -121,7 +122,7 @@ export class SqlWebhookInbox implements WebhookInbox {
   ): Promise<void> {
     await this.#db
       .updateTable('webhook_events')
-      .set({ lease_until: new Date(now.getTime() + leaseMs) })
+      .set({ lease_until: later(now, leaseMs) })
       .where('lease_owner', '=', owner)
       .where(sql<boolean>`id = any(${events.map(({ id }) => id)}::bigint[])`)
       .execute();

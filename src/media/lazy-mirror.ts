@@ -6,6 +6,7 @@ import { type BlobStore, mediaBlobKey } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import { openSniffed, type SniffedStream } from './sniffed-stream.js';
 import { Spool } from './spool.js';
+import { removeBytes, storeBytes } from './stored-bytes.js';
 
 export interface LazyMirrorOptions {
   readonly catalogue: MediaCatalogue;
@@ -108,19 +109,18 @@ export class LazyMirror {
 
   async #keep(media: CataloguedMedia, spool: Spool, facts: Opened['facts']): Promise<void> {
     const { catalogue, blobs, maxBytes, logger } = this.options;
-    const key = mediaBlobKey(media.tenant, media.id);
+    const { mimeType } = facts;
     try {
-      const { sizeBytes, sha256 } = await blobs.put(key, spool.reader(), { signal: this.#stopping.signal, maxBytes });
-      if (facts.sizeBytes !== null && facts.sizeBytes !== sizeBytes) {
-        await blobs.delete(key);
-        throw new Error(`expected ${facts.sizeBytes} bytes, got ${sizeBytes}`);
+      const how = { signal: this.#stopping.signal, maxBytes };
+      const stored = await storeBytes(blobs, media, { body: spool.reader(), mimeType }, how);
+      if (facts.sizeBytes !== null && facts.sizeBytes !== stored.sizeBytes) {
+        await removeBytes(blobs, media);
+        throw new Error(`expected ${facts.sizeBytes} bytes, got ${stored.sizeBytes}`);
       }
-      const now = new Date();
-      const stored = { sizeBytes, sha256, mimeType: facts.mimeType, at: now };
-      const details = { mimeType: facts.mimeType, filename: media.filename ?? facts.filename };
-      const kept = await catalogue.markStored(media.tenant, media.id, stored, details, now);
+      const details = { mimeType, filename: media.filename ?? facts.filename };
+      const kept = await catalogue.markStored(media.tenant, media.id, stored, details, stored.at);
       // Deleted meanwhile: what nobody may have any more is not kept either.
-      if (!kept) await blobs.delete(key);
+      if (!kept) await removeBytes(blobs, media);
     } catch (err) {
       if (!this.#stopping.signal.aborted) logger.warn({ err, media: media.id }, 'a delivered media was not kept');
     }
