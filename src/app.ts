@@ -11,6 +11,7 @@ import { MediaDelivery } from './media/deliver.js';
 import { LazyMirror } from './media/lazy-mirror.js';
 import { MediaLookup } from './media/lookup.js';
 import { type SigningKey, UrlSigner } from './media/signed-url.js';
+import { type MediaBytes, openMediaBytes } from './media-bytes.js';
 import { decodeMediaId } from './model/ids.js';
 import { OriginPools } from './net/origin-pools.js';
 import { AddressPolicy } from './net/public-address.js';
@@ -36,7 +37,7 @@ const DRAIN_MS = 25_000;
 export interface App {
   /** The address that it listens on, e.g. `http://127.0.0.1:4000`. */
   readonly url: string;
-  /** Takes over what may change while it runs: the API keys. */
+  /** Takes over what may change while it runs, the API keys, and drops what it remembers of the database. */
   reload(config: Config): void;
   /** Resolves when everything that was listed or delivered so far is recorded and kept. */
   settled(): Promise<void>;
@@ -86,20 +87,28 @@ async function startOver(stores: Stores, metrics: Metrics, config: Config, logge
     baseUrl: () => config.delivery.baseUrl ?? config.server.publicUrl ?? state.url,
     ttlMs: config.delivery.urlTtlMs,
   });
-  const jobs = createJobs({ config, channels: directory, stores, urls, source, logger });
+  const bytes = await openMediaBytes(config, stores, logger);
+  const jobs = createJobs({ config, channels: directory, stores, urls, source, bytes, logger });
   const { catalogue } = stores;
   const { defaultMs: retentionMs } = config.retention;
   const lookup = new MediaLookup({ channels: directory, catalogue, retentionMs, logger });
   const lazyMirror =
     config.mirror.mode === 'off'
       ? null
-      : new LazyMirror({ catalogue: stores.catalogue, blobs: stores.blobs, maxBytes: config.upload.maxBytes, logger });
+      : new LazyMirror({
+          catalogue,
+          blobs: stores.blobs,
+          inspector: bytes.inspector,
+          maxBytes: config.upload.maxBytes,
+          logger,
+        });
   const http = createHttpServer({ logger, trustProxy: config.server.trustProxy, metrics });
   registerRoutes(http, {
     config,
     providers,
     stores,
     jobs,
+    bytes,
     lookup,
     lazyMirror,
     metrics,
@@ -125,7 +134,10 @@ async function startOver(stores: Stores, metrics: Metrics, config: Config, logge
   logger.info({ url: state.url, channels: config.channels.length }, 'listening');
   return {
     url: state.url,
-    reload: (next) => apiKeys.replace(next.auth.apiKeys),
+    reload: (next) => {
+      apiKeys.replace(next.auth.apiKeys);
+      bytes.rows.clear();
+    },
     settled: async () => {
       await Promise.all([lookup.settle(), lazyMirror?.settle()]);
     },
@@ -136,7 +148,7 @@ async function startOver(stores: Stores, metrics: Metrics, config: Config, logge
       metrics.close();
       await Promise.all([servers.compiled.stop(), servers.traced.stop()]);
       await Promise.all([jobs.stop(), lookup.settle(), lazyMirror?.stop()]);
-      await Promise.all([pools.close(), providers.close(), source.fetch.close()]);
+      await Promise.all([pools.close(), providers.close(), source.fetch.close(), bytes.close()]);
       await stores.close();
       logger.info('closed');
     },
@@ -148,6 +160,7 @@ interface Routed {
   readonly providers: ConnectedProviders;
   readonly stores: Stores;
   readonly jobs: Jobs;
+  readonly bytes: MediaBytes;
   readonly lookup: MediaLookup;
   readonly lazyMirror: LazyMirror | null;
   readonly metrics: Metrics;
@@ -161,9 +174,9 @@ interface Routed {
 }
 
 function registerRoutes(http: FastifyInstance, routed: Routed): void {
-  const { config, providers, stores, jobs, lookup, lazyMirror, logger, urls, servers, publicUrl, isReady } = routed;
+  const { config, providers, stores, jobs, bytes, lookup, lazyMirror, logger, urls, servers } = routed;
+  const { publicUrl, isReady } = routed;
   const { directory } = providers;
-  const { catalogue, blobs } = stores;
   registerHealthRoutes(http, { isReady, ping: stores.ping });
   registerGraphQLRoute<GraphQLContext>(http, {
     servers,
@@ -181,6 +194,12 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
       },
       channels: directory,
       urls,
+      renditions: {
+        makes: (rendition, mimeType) => bytes.renditions.makes(rendition, mimeType),
+        // What is kept nowhere is made into nothing else.
+        fromProvider: lazyMirror !== null,
+      },
+      bindsToOrigins: config.delivery.bindToOrigins,
       now: Date.now(),
       maxUploadBytes: config.upload.maxBytes,
       messageIds: config.federation.messageIds,
@@ -190,8 +209,11 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
     urls,
     delivery: new MediaDelivery({
       channels: directory,
-      catalogue,
-      blobs,
+      rows: bytes.rows,
+      blobs: stores.blobs,
+      hot: bytes.hot,
+      renditions: bytes.renditions,
+      redirects: config.storage.s3?.redirect ?? false,
       recorded: () => lookup.settle(),
       lazyMirror,
       logger,

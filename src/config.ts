@@ -22,6 +22,8 @@ export type Config = DeepReadonly<z.output<typeof configSchema>> & {
   readonly withoutEffect: readonly string[];
   /** NODE_ENV=production: introspection, suggestions and stack traces are off. */
   readonly production: boolean;
+  /** PATH: where programs that render are looked for; '' looks nowhere. */
+  readonly toolsPath: string;
 };
 
 /** The process's environment; nobody else reads it. */
@@ -67,6 +69,7 @@ export function parseConfig(given: unknown, env: NodeJS.ProcessEnv, source = 'th
     ...checked.value,
     withoutEffect: withoutEffectYet(replaced.document),
     production: env.NODE_ENV === 'production',
+    toolsPath: env.PATH ?? '',
   };
 }
 

@@ -10,6 +10,8 @@ import { WebhookReception } from './media/receive.js';
 import type { UrlSigner } from './media/signed-url.js';
 import { type SweepReport, sweep } from './media/sweep.js';
 import { MediaUpload } from './media/upload.js';
+import { type MediaBytes, openPurge } from './media-bytes.js';
+import type { MediaId } from './model/media.js';
 import { OriginPools } from './net/origin-pools.js';
 import type { AddressPolicy } from './net/public-address.js';
 import type { SafeFetch } from './net/safe-fetch.js';
@@ -32,6 +34,7 @@ export interface JobsOptions {
   readonly urls: UrlSigner;
   /** Fetches what callers want uploaded. */
   readonly source: UploadSource;
+  readonly bytes: Pick<MediaBytes, 'inspector' | 'forget' | 'purge'>;
   readonly logger: Logger;
 }
 
@@ -51,10 +54,11 @@ export interface Jobs {
 }
 
 /** The work that goes on behind the entrances: webhook events, copies, uploads, deletions, the sweep. */
-export function createJobs({ config, channels, stores, urls, source, logger }: JobsOptions): Jobs {
+export function createJobs({ config, channels, stores, urls, source, bytes, logger }: JobsOptions): Jobs {
   const { jobsCatalogue: catalogue, inbox, uploads, deletions, blobs, database } = stores;
   const owner = randomUUID();
-  const mirror = new Mirror({ channels, catalogue, blobs, maxBytes: config.upload.maxBytes, logger });
+  const { inspector } = bytes;
+  const mirror = new Mirror({ channels, catalogue, blobs, inspector, maxBytes: config.upload.maxBytes, logger });
   const mirrorWorker = new LeasedWorker<CataloguedMedia>({
     name: 'mirror',
     concurrency: config.mirror.concurrency,
@@ -93,6 +97,7 @@ export function createJobs({ config, channels, stores, urls, source, logger }: J
     catalogue: stores.catalogue,
     uploads,
     blobs,
+    inspector,
     source: source.fetch,
     policy: source.policy,
     urls,
@@ -115,7 +120,7 @@ export function createJobs({ config, channels, stores, urls, source, logger }: J
     },
     logger,
   });
-  const deletion = new MediaDeletion({ channels, catalogue: stores.catalogue, deletions, blobs, logger });
+  const deletion = new MediaDeletion({ channels, catalogue: stores.catalogue, deletions, blobs, ...bytes, logger });
   const sweeper = new Sweeper(
     config.retention.sweepIntervalMs,
     async (signal) => {
@@ -157,11 +162,15 @@ export interface SweepOnceOptions extends Pick<JobsOptions, 'config' | 'stores' 
 export async function sweepOnce({ config, stores, logger, ...how }: SweepOnceOptions): Promise<SweepReport> {
   const pools = new OriginPools();
   const providers = connectChannels(config, { pools, quota: stores.quota });
+  const cdn = openPurge(config);
   try {
-    const deletion = new MediaDeletion({ channels: providers.directory, ...stores, logger });
+    const purge = cdn && ((tag: MediaId) => cdn.purge(tag));
+    // Replicas that still remember a media forget it by themselves; nobody waits here to be told.
+    const forget = async () => {};
+    const deletion = new MediaDeletion({ channels: providers.directory, ...stores, forget, purge, logger });
     return await sweep({ ...stores, deletion, ...how });
   } finally {
-    await Promise.all([providers.close(), pools.close()]);
+    await Promise.all([providers.close(), pools.close(), cdn?.close()]);
   }
 }
 

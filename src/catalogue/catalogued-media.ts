@@ -5,6 +5,7 @@ import type {
   Media,
   MediaDetails,
   MediaId,
+  MediaMeasures,
   MediaStatus,
   MessageKey,
   MessageMedia,
@@ -18,6 +19,8 @@ export interface StoredBytes {
   /** Sniffed; null where the bytes do not tell. */
   readonly mimeType: string | null;
   readonly at: Date;
+  /** Absent: nobody looked. */
+  readonly measures?: MediaMeasures;
 }
 
 /** A media as its row has it. Unlike one that an adapter reports, it can have come to an end. */

@@ -6,6 +6,14 @@ import type { Database } from './database.js';
 import { later } from './later.js';
 import { type MediaRow, toCataloguedMedia } from './media-rows.js';
 
+/** How a deletion ended. */
+export interface Completion {
+  readonly scope: DeletionScope;
+  /** Whether the CDN has to be told. */
+  readonly purge: boolean;
+  readonly now: Date;
+}
+
 /** Who deletes a media, and until when nobody else goes on with it. */
 export interface DeletionClaim {
   readonly owner: string;
@@ -23,13 +31,11 @@ export interface Deletions {
   /** The provider refused: nothing has changed. Without effect when the intent is another's by now, as the next. */
   withdraw(tenant: TenantId, id: MediaId, owner: string): Promise<void>;
   /** DELETED, and off every queue. The row still says what is stored, until {@link bytesRemoved}. */
-  complete(
-    tenant: TenantId,
-    id: MediaId,
-    owner: string,
-    scope: DeletionScope,
-    now: Date,
-  ): Promise<CataloguedMedia | null>;
+  complete(tenant: TenantId, id: MediaId, owner: string, completion: Completion): Promise<CataloguedMedia | null>;
+  /** The CDN has dropped it. */
+  purged(tenant: TenantId, id: MediaId): Promise<void>;
+  /** Deleted media that the CDN has not been told of since that time, the oldest first. */
+  findUnpurged(deletedBefore: Date, limit: number): Promise<CataloguedMedia[]>;
   bytesRemoved(tenant: TenantId, id: MediaId): Promise<void>;
   /** Intents whose time is over, now the owner's: a crash left them. */
   claimInterrupted(claim: DeletionClaim, limit: number): Promise<CataloguedMedia[]>;
@@ -76,13 +82,12 @@ export class SqlDeletions implements Deletions {
     tenant: TenantId,
     id: MediaId,
     owner: string,
-    scope: DeletionScope,
-    now: Date,
+    { scope, purge, now }: Completion,
   ): Promise<CataloguedMedia | null> {
     const { rows } = await sql<MediaRow>`
       with ended as (
         update media set status = 'DELETED', deletion_scope = ${scope}, updated_at = ${now}, deletion_owner = null,
-          deletion_until = null, lease_owner = null, lease_until = null,
+          deletion_until = null, lease_owner = null, lease_until = null, purge_due = ${purge},
           mirror_state = case when mirror_state = 'due' then 'failed' else mirror_state end
         where tenant = ${tenant} and id = ${id} and deletion_owner = ${owner} and status <> 'DELETED'
         returning *
@@ -91,6 +96,28 @@ export class SqlDeletions implements Deletions {
       )
       select * from ended`.execute(this.#db);
     return rows[0] ? toCataloguedMedia(rows[0]) : null;
+  }
+
+  async purged(tenant: TenantId, id: MediaId): Promise<void> {
+    await this.#db
+      .updateTable('media')
+      .set({ purge_due: false })
+      .where('tenant', '=', tenant)
+      .where('id', '=', id)
+      .where('status', '=', 'DELETED')
+      .execute();
+  }
+
+  async findUnpurged(deletedBefore: Date, limit: number): Promise<CataloguedMedia[]> {
+    const rows = await this.#db
+      .selectFrom('media')
+      .selectAll()
+      .where('purge_due', '=', true)
+      .where('updated_at', '<=', deletedBefore)
+      .orderBy('updated_at')
+      .limit(limit)
+      .execute();
+    return rows.map(toCataloguedMedia);
   }
 
   async bytesRemoved(tenant: TenantId, id: MediaId): Promise<void> {
@@ -152,12 +179,12 @@ export class SqlDeletions implements Deletions {
     const { rows } = await sql<{ count: number }>`
       with gone as (
         delete from media
-        where status = 'DELETED' and not buried and updated_at <= ${deletedBefore} and stored_at is null
+        where status = 'DELETED' and not buried and updated_at <= ${deletedBefore} and stored_at is null and not purge_due
           and (deletion_scope = 'PROVIDER' or uploaded)
         returning 1
       ), kept as (
         update media set buried = true, download_url = null, filename = null, caption = null, failure_reason = null
-        where status = 'DELETED' and not buried and updated_at <= ${deletedBefore} and stored_at is null
+        where status = 'DELETED' and not buried and updated_at <= ${deletedBefore} and stored_at is null and not purge_due
           and deletion_scope is distinct from 'PROVIDER' and not uploaded
         returning 1
       )

@@ -17,6 +17,7 @@ export type CataloguedRow = Omit<
   | 'deletion_owner'
   | 'deletion_until'
   | 'buried'
+  | 'purge_due'
 >;
 
 export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
@@ -40,6 +41,7 @@ export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
     availableUntil: row.available_until,
     expiresAt: stored ? row.expires_at : earliest(row.available_until, row.expires_at),
     stored,
+    measures: stored?.measures ?? null,
     announced: row.announced,
     described: row.described,
     uploaded: row.uploaded,
@@ -54,7 +56,9 @@ export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
 function toStored(row: CataloguedRow): StoredBytes | null {
   const { stored_at: at, stored_size_bytes: sizeBytes, stored_sha256: sha256 } = row;
   if (at === null || sizeBytes === null || sha256 === null) return null;
-  return { at, sizeBytes, sha256, mimeType: row.stored_mime_type };
+  const { width, height, duration_seconds: durationSeconds, thumb_hash: thumbHash } = row;
+  const measures = { width, height, durationSeconds, thumbHash };
+  return { at, sizeBytes, sha256, mimeType: row.stored_mime_type, measures };
 }
 
 export function storedColumns(stored: StoredBytes | null): Partial<MediaRow> {
@@ -63,6 +67,10 @@ export function storedColumns(stored: StoredBytes | null): Partial<MediaRow> {
     stored_size_bytes: stored?.sizeBytes ?? null,
     stored_sha256: stored?.sha256 ?? null,
     stored_mime_type: stored?.mimeType ?? null,
+    width: stored?.measures?.width ?? null,
+    height: stored?.measures?.height ?? null,
+    duration_seconds: stored?.measures?.durationSeconds ?? null,
+    thumb_hash: stored?.measures?.thumbHash ?? null,
   };
 }
 

@@ -53,6 +53,11 @@ export interface MediaTable {
   deletion_until: Generated<Date | null>;
   deletion_scope: Generated<DeletionScope | null>;
   buried: Generated<boolean>;
+  width: Generated<number | null>;
+  height: Generated<number | null>;
+  duration_seconds: Generated<number | null>;
+  thumb_hash: Generated<string | null>;
+  purge_due: Generated<boolean>;
 }
 
 interface MessageListingsTable {

@@ -79,14 +79,14 @@ export type MediaByIdQueryVariables = Exact<{
 }>;
 
 
-export type MediaByIdQuery = { readonly media: { readonly id: string, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly caption: string | null, readonly url: string | null, readonly urlExpiresAt: string | null, readonly provider: MediaProvider, readonly providerMediaId: string | null, readonly download: string | null, readonly message: { readonly id: string, readonly channelId: string, readonly providerMessageId: string } | null } | null };
+export type MediaByIdQuery = { readonly media: { readonly id: string, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly caption: string | null, readonly width: number | null, readonly height: number | null, readonly durationSeconds: number | null, readonly thumbHash: string | null, readonly url: string | null, readonly urlExpiresAt: string | null, readonly provider: MediaProvider, readonly providerMediaId: string | null, readonly thumbnail: string | null, readonly playable: string | null, readonly download: string | null, readonly message: { readonly id: string, readonly channelId: string, readonly providerMessageId: string } | null } | null };
 
 export type MessagesWithMediaQueryVariables = Exact<{
   ids?: ReadonlyArray<string> | string;
 }>;
 
 
-export type MessagesWithMediaQuery = { readonly messagesWithMedia: ReadonlyArray<{ readonly id: string, readonly channelId: string, readonly media: ReadonlyArray<{ readonly id: string, readonly provider: MediaProvider, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly filename: string | null, readonly caption: string | null, readonly createdAt: string | null, readonly url: string | null, readonly urlExpiresAt: string | null }> | null } | null> };
+export type MessagesWithMediaQuery = { readonly messagesWithMedia: ReadonlyArray<{ readonly id: string, readonly channelId: string, readonly media: ReadonlyArray<{ readonly id: string, readonly provider: MediaProvider, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly filename: string | null, readonly caption: string | null, readonly createdAt: string | null, readonly width: number | null, readonly height: number | null, readonly durationSeconds: number | null, readonly thumbHash: string | null, readonly thumbnailUrl: string | null, readonly url: string | null, readonly urlExpiresAt: string | null }> | null } | null> };
 
 export type UploadMediaFromUrlMutationVariables = Exact<{
   url: string;
@@ -178,8 +178,14 @@ export const MediaByIdDocument = new TypedDocumentString(`
     mimeType
     sizeBytes
     caption
+    width
+    height
+    durationSeconds
+    thumbHash
+    thumbnail: thumbnailUrl(width: 320, height: 320, fit: COVER)
     url
     urlExpiresAt
+    playable: url(prefer: PLAYABLE)
     download: url(disposition: ATTACHMENT, expiresIn: 600)
     provider
     providerMediaId
@@ -206,6 +212,11 @@ export const MessagesWithMediaDocument = new TypedDocumentString(`
       filename
       caption
       createdAt
+      width
+      height
+      durationSeconds
+      thumbHash
+      thumbnailUrl(width: 160)
       url
       urlExpiresAt
     }

@@ -20,6 +20,7 @@ export function crossFaults(replaced: Replaced): Fault[] {
     ...apiKeyModeWithoutKeys(document),
     ...metricsOnTheServersPort(document),
     ...s3WithoutBucket(document),
+    ...boundToEverybody(document),
     ...channelsWithoutAdapter(replaced),
   ];
 }
@@ -75,6 +76,15 @@ function s3WithoutBucket(document: unknown): Fault[] {
   const s3 = valueAt(document, ['storage', 's3']) ?? null;
   const needed = valueAt(document, ['storage', 'driver']) === 's3' && s3 === null;
   return needed ? [{ path: 'storage.s3', message: 'storage.driver s3 needs at least a bucket' }] : [];
+}
+
+function boundToEverybody(document: unknown): Fault[] {
+  const given = valueAt(document, ['delivery', 'allowedOrigins']) ?? ['*'];
+  const lists = Array.isArray(given) ? [given] : isMapping(given) ? Object.values(given) : [];
+  const bound = String(valueAt(document, ['delivery', 'bindToOrigins'])) === 'true';
+  const open = lists.some((list) => Array.isArray(list) && list.includes('*'));
+  const message = 'links can be bound to origins that are named only; delivery.allowedOrigins holds "*"';
+  return bound && open ? [{ path: 'delivery.bindToOrigins', message }] : [];
 }
 
 /** The common keys of channels whose provider is not known or not available, which no provider's schema looks at. */

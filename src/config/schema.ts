@@ -127,8 +127,21 @@ const delivery = section({
   urlTtl: duration({ minMs: 60_000, maxMs: 7 * DAY_MS, example: '1h' }).default(3_600_000),
   visibility: z.enum(['private', 'public']).default('private'),
   allowedOrigins: allowedOrigins.default(['*']),
+  bindToOrigins: boolean().default(false),
   purge: httpUrl.nullable().default(null),
-}).transform(({ urlTtl, ...rest }) => ({ ...rest, urlTtlMs: urlTtl }));
+  purgeHeaders: z
+    .record(z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the name of a header'), text)
+    .nullable()
+    .default(null)
+    .transform((headers) => headers ?? {}),
+  memoryCache: bytes({ min: 0 }).default(64_000_000),
+}).transform(({ urlTtl, memoryCache, ...rest }) => ({ ...rest, urlTtlMs: urlTtl, memoryCacheBytes: memoryCache }));
+
+const rendering = section({
+  concurrency: integer({ min: 1, max: 64, what: 'a whole number' }).default(2),
+  timeout: timer('20s').default(20_000),
+  maxPixels: positive().default(50_000_000),
+}).transform(({ timeout, ...rest }) => ({ ...rest, timeoutMs: timeout }));
 
 const mirror = section({
   mode: z.enum(['eager', 'lazy', 'off']).default('eager'),
@@ -195,6 +208,7 @@ export const configSchema = z.strictObject({
   database,
   storage,
   delivery,
+  rendering,
   mirror,
   upload,
   network,

@@ -42,10 +42,10 @@ export function duration({ minMs, maxMs, example }: { minMs: number; maxMs: numb
 }
 
 /** A size as a number of bytes or as text with a unit; the value is in bytes. */
-export function bytes() {
+export function bytes({ min = 1 }: { min?: 0 | 1 } = {}) {
   return setting(
-    (given) => within(parseBytes(numberAsText(given)), 1, Number.MAX_SAFE_INTEGER),
-    'a size of at least one byte, such as 100MB, 64MiB or 4096',
+    (given) => within(parseBytes(numberAsText(given)), min, Number.MAX_SAFE_INTEGER),
+    `a size of at least ${min === 0 ? '0 bytes' : 'one byte'}, such as 100MB, 64MiB or 4096`,
   );
 }
 

@@ -36,9 +36,6 @@ interface StoredFile {
  * client that takes credentials across a redirect fails instead of leaking them quietly.
  */
 export class CdnEmulator extends EmulatorServer {
-  /** false = every Range is ignored and answered with the whole file, as RFC 9110 allows. */
-  supportsRanges = true;
-
   private readonly files = new Map<string, StoredFile>();
   private readonly signingKey = randomBytes(32);
   private readonly now: () => number;
@@ -91,7 +88,8 @@ export class CdnEmulator extends EmulatorServer {
     const refusal = this.checkSignature(key, new URLSearchParams(query), file?.private ?? false);
     if (refusal) return refusal;
     if (!file) return xmlError(404, 'NoSuchKey', 'The specified key does not exist.');
-    return this.fileAnswer(file, this.supportsRanges ? request.headers.range : undefined);
+    const { bytes, headers, chunked } = file;
+    return { status: 200, headers, body: bytes, chunked, isFile: true };
   }
 
   protected errorAnswer(status: number): Answer {
@@ -112,23 +110,6 @@ export class CdnEmulator extends EmulatorServer {
   private sign(key: string, expires: string): string {
     return createHmac('sha256', this.signingKey).update(`${expires} ${key}`).digest('hex');
   }
-
-  private fileAnswer(file: StoredFile, rangeHeader: string | undefined): Answer {
-    const { bytes, headers, chunked } = file;
-    const range = rangeHeader === undefined ? null : parseRange(rangeHeader, bytes.length);
-    if (range === null) return { status: 200, headers, body: bytes, chunked };
-    if (range === 'unsatisfiable') {
-      const answer = xmlError(416, 'InvalidRange', 'The requested range is not satisfiable');
-      return { ...answer, headers: { ...answer.headers, 'content-range': `bytes */${bytes.length}` } };
-    }
-    const contentRange = `bytes ${range.start}-${range.end}/${bytes.length}`;
-    return {
-      status: 206,
-      headers: { ...headers, 'content-range': contentRange },
-      body: bytes.subarray(range.start, range.end + 1),
-      chunked,
-    };
-  }
 }
 
 const ERROR_CODES: Readonly<Record<number, string>> = {
@@ -136,6 +117,7 @@ const ERROR_CODES: Readonly<Record<number, string>> = {
   403: 'AccessDenied',
   404: 'NoSuchKey',
   405: 'MethodNotAllowed',
+  416: 'InvalidRange',
   429: 'SlowDown',
   503: 'SlowDown',
 };
@@ -155,22 +137,4 @@ function keyOf(pathname: string): string | null {
   } catch {
     return null;
   }
-}
-
-/** One range (RFC 9110 section 14.1.2), both ends inclusive; null = to be ignored: malformed, or more than one. */
-function parseRange(header: string, size: number): { start: number; end: number } | 'unsatisfiable' | null {
-  const match = /^bytes=(\d*)-(\d*)$/.exec(header.trim());
-  if (!match) return null;
-  const [, first = '', last = ''] = match;
-  if (first === '' && last === '') return null;
-  if (first === '') return suffixRange(Number(last), size);
-  const start = Number(first);
-  const end = last === '' ? size - 1 : Math.min(Number(last), size - 1);
-  if (last !== '' && Number(last) < start) return null;
-  return start >= size ? 'unsatisfiable' : { start, end };
-}
-
-function suffixRange(length: number, size: number): { start: number; end: number } | 'unsatisfiable' {
-  if (length === 0 || size === 0) return 'unsatisfiable';
-  return { start: Math.max(0, size - length), end: size - 1 };
 }

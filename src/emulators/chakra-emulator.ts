@@ -88,7 +88,8 @@ export class ChakraEmulator extends EmulatorServer {
   protected answer(request: EmulatorRequest, body: Buffer): Answer | Promise<Answer> {
     const { pathname, query } = splitPath(request.path);
     const published = request.method === 'GET' ? this.published.get(pathname) : undefined;
-    if (published) return { status: 200, headers: { 'content-type': published.mimeType }, body: published.bytes };
+    if (published)
+      return { status: 200, headers: { 'content-type': published.mimeType }, body: published.bytes, isFile: true };
     if (request.headers.authorization !== `Bearer ${this.options.token}`) return this.errorAnswer(401);
     const { pluginId } = this.options;
     const isUpload = pathname === `/v1/ext/plugin/whatsapp/${pluginId}/upload-public-media`;

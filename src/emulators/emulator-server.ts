@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { partOf } from './byte-ranges.js';
 import { type Answer, type EmulatorRequest, type Fault, type FaultRule, send, sendFault, takeFault } from './faults.js';
 
 /** The log keeps at most this many requests and forgets the older half when it is full. */
@@ -16,6 +17,8 @@ export abstract class EmulatorServer {
   readonly faults: FaultRule[] = [];
   /** How long every answer waits, faults included. */
   latencyMs = 0;
+  /** Answers every `Range` with the whole file, as RFC 9110 section 14.2 allows. */
+  ignoresRanges = false;
   /** The latest requests, oldest first, those struck by faults included; bounded, see `requestCount`. */
   readonly requests: EmulatorRequest[] = [];
   /** How many requests there were, also those that `requests` has forgotten. */
@@ -120,8 +123,18 @@ export abstract class EmulatorServer {
     } catch (error) {
       answer = failed(error);
     }
-    if (answer instanceof Promise) answer.then(then, (error: unknown) => then(failed(error)));
-    else then(answer);
+    const inPart = (whole: Answer) => then(this.inPart(request, whole));
+    if (answer instanceof Promise) answer.then(inPart, (error: unknown) => then(failed(error)));
+    else inPart(answer);
+  }
+
+  private inPart({ method, headers: { range } }: EmulatorRequest, whole: Answer): Answer {
+    if (!whole.isFile || this.ignoresRanges || method !== 'GET' || range === undefined) return whole;
+    const part = partOf(whole, range);
+    if (part) return part;
+    const refusal = this.errorAnswer(416);
+    const contentRange = `bytes */${Buffer.byteLength(whole.body ?? '')}`;
+    return { ...refusal, headers: { ...refusal.headers, 'content-range': contentRange } };
   }
 
   private later(ms: number, action: () => void): void {

@@ -16,6 +16,8 @@ export interface Answer {
   readonly body?: Buffer | string;
   /** Sends the body chunked, without saying how long it is. */
   readonly chunked?: boolean;
+  /** All bytes of a media: a request may ask for a part of them. */
+  readonly isFile?: boolean;
 }
 
 /**
@@ -29,6 +31,8 @@ export type Fault =
       readonly status: number;
       readonly headers?: Record<string, string>;
       readonly body?: string;
+      /** Sends the body chunked, without saying how long it is. */
+      readonly chunked?: boolean;
     }
   | { readonly kind: 'delay'; readonly ms: number }
   /** Announces the whole length, sends this many bytes and ends the connection. */
@@ -128,7 +132,7 @@ function replacement(fault: ReplacingFault, errorAnswer: FaultTools['errorAnswer
     case 'status': {
       const envelope = errorAnswer(fault.status);
       const headers = { ...envelope.headers, ...lowerCased(fault.headers ?? {}) };
-      return { status: fault.status, headers, body: fault.body ?? envelope.body };
+      return { status: fault.status, headers, body: fault.body ?? envelope.body, chunked: fault.chunked };
     }
     case 'body':
       return {

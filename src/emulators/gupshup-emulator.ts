@@ -47,7 +47,7 @@ const STRIKES = 20;
 
 /**
  * Gupshup's file manager, the origin that inbound media live on, apart from the Partner API; and the webhooks that name
- * its addresses (providers: Gupshup, docs/media, media-management). Opened without credentials. That ranges are ignored
+ * its addresses (providers: Gupshup, docs/media, media-management). Opened without credentials. That ranges are heeded
  * and that no Content-Disposition is sent is our deduction.
  */
 export class GupshupFilemanagerEmulator extends EmulatorServer {
@@ -117,7 +117,8 @@ export class GupshupFilemanagerEmulator extends EmulatorServer {
     const media = pathname.startsWith(prefix) ? this.media.get(pathname.slice(prefix.length)) : undefined;
     if (!media || media.expiresAt <= this.now()) return this.invalid();
     const contentType = media.contentType === undefined ? media.mimeType : media.contentType;
-    return { status: 200, headers: contentType === null ? {} : { 'content-type': contentType }, body: media.bytes };
+    const headers: Record<string, string> = contentType === null ? {} : { 'content-type': contentType };
+    return { status: 200, headers, body: media.bytes, isFile: true };
   }
 
   protected errorAnswer(status: number): Answer {

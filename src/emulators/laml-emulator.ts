@@ -238,7 +238,7 @@ export class LamlEmulator extends EmulatorServer {
     if (method !== 'GET' && method !== 'HEAD') return this.errorAnswer(405);
     if (asJson || this.bytesWithoutExtension === 'json') return json(200, this.metadata(message.sid, media));
     if (this.bytesWithoutExtension === 'inline') {
-      return { status: 200, headers: { 'content-type': media.contentType }, body: media.bytes };
+      return { status: 200, headers: { 'content-type': media.contentType }, body: media.bytes, isFile: true };
     }
     const location = this.options.cdn.signedUrl(media.cdnKey, REDIRECT_LIFETIME_MS);
     return { status: this.redirectStatus, headers: { location } };

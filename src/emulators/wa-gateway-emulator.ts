@@ -65,8 +65,8 @@ const SERVED_TYPES: ReadonlySet<string> = new Set([
 
 /**
  * wa-server, also called WA Gateway: the media of one app and the webhooks that announce them (providers: wa-server,
- * Media Handling; WA Gateway, Media, Webhooks, Errors). The JSON around error codes, the names of most payload fields
- * and the words of Content-Disposition are not published; what stands here is our deduction.
+ * Media Handling; WA Gateway, Media, Webhooks, Errors). The JSON around error codes, the names of most payload fields,
+ * the words of Content-Disposition and whether ranges are heeded are not published; what stands here is our deduction.
  */
 export class WaGatewayEmulator extends EmulatorServer {
   /** How error codes are wrapped: `{code, message}`, `{error:{code, message}}` or `{error:code}`. */
@@ -180,6 +180,7 @@ export class WaGatewayEmulator extends EmulatorServer {
         'content-disposition': `inline; filename="${name}"`,
       },
       body: bytes,
+      isFile: true,
     };
   }
 

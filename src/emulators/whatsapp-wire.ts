@@ -27,6 +27,7 @@ export function attachmentAnswer(media: WhatsAppMedia): Answer {
       'cache-control': 'private, no-cache, no-store, must-revalidate',
     },
     body: media.bytes,
+    isFile: true,
   };
 }
 

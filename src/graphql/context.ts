@@ -1,4 +1,5 @@
 import type { DeletionOutcome } from '../media/delete.js';
+import type { Derived } from '../media/renditions.js';
 import type { UrlSigner } from '../media/signed-url.js';
 import type { UploadOutcome, UploadRequest } from '../media/upload.js';
 import type { Caller, Scope } from '../model/caller.js';
@@ -14,6 +15,13 @@ export interface MediaMutations {
   delete(id: MediaId): Promise<DeletionOutcome>;
 }
 
+/** What can be made from a media's bytes. */
+export interface RenditionsOfMedia {
+  makes(rendition: Derived, mimeType: string | null): boolean;
+  /** Also of media whose bytes are not here yet. */
+  readonly fromProvider: boolean;
+}
+
 /** Made anew for every operation; loaders never outlive it, and never see two tenants. */
 export interface GraphQLContext {
   readonly caller: Caller;
@@ -22,6 +30,9 @@ export interface GraphQLContext {
   readonly mutations: MediaMutations;
   readonly channels: ChannelDirectory;
   readonly urls: UrlSigner;
+  readonly renditions: RenditionsOfMedia;
+  /** `delivery.bindToOrigins` */
+  readonly bindsToOrigins: boolean;
   /** Milliseconds; one clock reading for the whole operation, so that all its links agree. */
   readonly now: number;
   /** `upload.maxBytes` */

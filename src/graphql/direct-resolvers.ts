@@ -37,8 +37,8 @@ function setResolve(schema: GraphQLSchema, typeName: string, method: MethodMetad
 
 function directResolve({ methodName, params = [] }: MethodMetadata, instance: object): Resolve | null {
   const run: unknown = Reflect.get(instance, methodName);
-  const [first, second, third, fourth, ...more] = [...params].sort((a, b) => a.index - b.index).map(readerOf);
-  if (typeof run !== 'function' || more.length > 0 || [first, second, third, fourth].includes(null)) return null;
+  const [first, second, third, fourth, fifth, ...more] = [...params].sort((a, b) => a.index - b.index).map(readerOf);
+  if (typeof run !== 'function' || more.length > 0 || [first, second, third, fourth, fifth].includes(null)) return null;
   const method = run.bind(instance);
   return (source, args, context) =>
     method(
@@ -46,6 +46,7 @@ function directResolve({ methodName, params = [] }: MethodMetadata, instance: ob
       second?.(source, args, context),
       third?.(source, args, context),
       fourth?.(source, args, context),
+      fifth?.(source, args, context),
     );
 }
 

@@ -1,6 +1,8 @@
 import { GraphQLDateTimeISO, GraphQLSafeInt } from 'graphql-scalars';
-import { Arg, Ctx, FieldResolver, ID, Int, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, FieldResolver, Float, ID, Int, Query, Resolver, Root } from 'type-graphql';
 import { nameInUrl } from '../media/media-name.js';
+import { MAX_STILL_SIZE, ORIGINAL, PLAYABLE, type Rendition, type Still, stillOf } from '../media/rendition.js';
+import type { Derived } from '../media/renditions.js';
 import type { Disposition } from '../media/signed-url.js';
 import { MediagraphError } from '../model/errors.js';
 import type { MediaKind as Kind, Media, MediaDetails } from '../model/media.js';
@@ -9,7 +11,7 @@ import type { ConnectedChannel } from '../providers/channel-directory.js';
 import { type GraphQLContext, requireScope } from './context.js';
 import { MessageSource } from './message-source.js';
 import { MediaChannelType } from './types/channel-type.js';
-import { MediaDisposition, MediaKind } from './types/enums.js';
+import { MediaDisposition, MediaKind, MediaPreference, MediaThumbnailFit } from './types/enums.js';
 import { MediaType } from './types/media-type.js';
 import { MessageType } from './types/message-type.js';
 import { UrlScalar } from './types/url-scalar.js';
@@ -18,6 +20,8 @@ const MIN_EXPIRES_IN_S = 60;
 const MAX_EXPIRES_IN_S = 604_800;
 
 const DISPOSITIONS = { INLINE: 'inline', ATTACHMENT: 'attachment' } as const satisfies Record<string, Disposition>;
+
+const FITS = { COVER: 'cover', CONTAIN: 'contain' } as const satisfies Record<string, Still['fit']>;
 
 type Eventually<Value> = Value | Promise<Value>;
 
@@ -68,17 +72,66 @@ export class MediaResolver {
     @Arg('disposition', () => MediaDisposition, { defaultValue: MediaDisposition.INLINE })
     disposition: keyof typeof MediaDisposition,
     @Arg('expiresIn', () => Int, { nullable: true }) expiresIn: number | null,
+    @Arg('prefer', () => MediaPreference, {
+      defaultValue: MediaPreference.ORIGINAL,
+      description: 'PLAYABLE: sound that every browser plays, where the original is none.',
+    })
+    prefer: keyof typeof MediaPreference,
     @Root() media: Media,
     @Ctx() context: GraphQLContext,
-  ): string | null {
+  ): Eventually<string | null> {
     if (media.status !== 'READY') return null;
     const expiresAt = context.urls.expiry(context.now, ttlMs(expiresIn), media.expiresAt);
-    return context.urls.sign({
-      mediaId: media.id,
-      filename: nameInUrl(media),
-      disposition: DISPOSITIONS[disposition],
-      expiresAt,
-    });
+    const link = { media, disposition: DISPOSITIONS[disposition], expiresAt };
+    if (prefer === 'ORIGINAL') return sign({ ...link, rendition: ORIGINAL }, context);
+    return rendered(PLAYABLE, media, context, (canBe) =>
+      sign({ ...link, rendition: canBe ? PLAYABLE : ORIGINAL }, context),
+    );
+  }
+
+  @FieldResolver(() => UrlScalar, {
+    nullable: true,
+    description:
+      'Signed URL of a scaled still: the picture, or the first frame or page; null where none can be made. width and height are 1 to 2048 and rendered at the next of 64, 160, 320, 640, 1280, 2048.',
+  })
+  thumbnailUrl(
+    @Arg('width', () => Int, { defaultValue: 320 }) width: number,
+    @Arg('height', () => Int, { nullable: true }) height: number | null | undefined,
+    @Arg('fit', () => MediaThumbnailFit, { defaultValue: MediaThumbnailFit.COVER })
+    fit: keyof typeof MediaThumbnailFit,
+    @Root() media: Media,
+    @Ctx() context: GraphQLContext,
+  ): Eventually<string | null> {
+    const atMost = height === null || height === undefined ? null : stillSize('height', height);
+    const still = stillOf(stillSize('width', width), atMost, FITS[fit]);
+    if (media.status !== 'READY') return null;
+    const expiresAt = context.urls.expiry(context.now, undefined, media.expiresAt);
+    return rendered(still, media, context, (canBe) =>
+      canBe ? sign({ media, disposition: 'inline', rendition: still, expiresAt }, context) : null,
+    );
+  }
+
+  @FieldResolver(() => Int, { nullable: true, description: 'Pixels, as shown; null = not known (yet).' })
+  width(@Root() media: Media): number | null {
+    return media.measures?.width ?? null;
+  }
+
+  @FieldResolver(() => Int, { nullable: true, description: 'Pixels, as shown; null = not known (yet).' })
+  height(@Root() media: Media): number | null {
+    return media.measures?.height ?? null;
+  }
+
+  @FieldResolver(() => Float, { nullable: true, description: 'Of sound and video; null = not known (yet).' })
+  durationSeconds(@Root() media: Media): number | null {
+    return media.measures?.durationSeconds ?? null;
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'Base64 ThumbHash: a placeholder while the picture loads.',
+  })
+  thumbHash(@Root() media: Media): string | null {
+    return media.measures?.thumbHash ?? null;
   }
 
   @FieldResolver(() => GraphQLDateTimeISO, {
@@ -99,6 +152,37 @@ export class MediaResolver {
     if (providerMessageId === null) return null;
     return MessageSource.fromKey({ channelId, providerMessageId }, context.messageIds);
   }
+}
+
+interface Link {
+  readonly media: Media;
+  readonly rendition: Rendition;
+  readonly disposition: Disposition;
+  readonly expiresAt: Date;
+}
+
+function sign({ media, ...granted }: Link, { urls, bindsToOrigins }: GraphQLContext): string {
+  return urls.sign({ mediaId: media.id, filename: nameInUrl(media), boundToOrigins: bindsToOrigins, ...granted });
+}
+
+// Private: whether a rendition can be made depends on the type, which a provider may have to be asked for.
+function rendered<Result>(
+  rendition: Derived,
+  media: Media,
+  context: GraphQLContext,
+  answer: (canBe: boolean) => Result,
+): Eventually<Result> {
+  const { renditions } = context;
+  const isHere = media.measures !== null;
+  if (!isHere && !renditions.fromProvider) return answer(false);
+  const mimeType = detail('mimeType', media, context);
+  if (mimeType instanceof Promise) return mimeType.then((told) => answer(renditions.makes(rendition, told)));
+  return answer(renditions.makes(rendition, mimeType));
+}
+
+function stillSize(name: string, size: number): number {
+  if (size >= 1 && size <= MAX_STILL_SIZE) return size;
+  throw new MediagraphError('BAD_USER_INPUT', `expected ${name} between 1 and ${MAX_STILL_SIZE} pixels, got ${size}`);
 }
 
 /** By message type where the provider told one, else by MIME type; OTHER when nobody knows. */

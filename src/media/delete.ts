@@ -18,6 +18,10 @@ export interface MediaDeletionOptions {
   readonly catalogue: MediaCatalogue;
   readonly deletions: Deletions;
   readonly blobs: BlobStore;
+  /** Resolves when no replica remembers the media any more. */
+  readonly forget: (media: CataloguedMedia) => Promise<void>;
+  /** Has the CDN drop what it has of a media; null: there is none. */
+  readonly purge: ((tag: MediaId) => Promise<void>) | null;
   readonly logger: Logger;
 }
 
@@ -33,7 +37,10 @@ const LEASE_MS = 60_000;
 const POLL_MS = 100;
 const PATIENCE_MS = 20_000;
 
-/** Deletes media: the intent is noted, the provider asked, the status moved, the bytes removed, in this order. */
+/**
+ * Deletes media: the intent is noted, the provider asked, the status moved, every replica and the CDN forget it, the bytes
+ * are removed, in this order.
+ */
 export class MediaDeletion {
   constructor(private readonly options: MediaDeletionOptions) {}
 
@@ -72,6 +79,20 @@ export class MediaDeletion {
     }
   }
 
+  /** A deletion that the CDN has not been told of. @returns whether it has now */
+  async purge({ tenant, id }: CataloguedMedia): Promise<boolean> {
+    const { purge, deletions, logger } = this.options;
+    try {
+      await purge?.(id);
+      await deletions.purged(tenant, id);
+      return true;
+    } catch (err) {
+      // The media is deleted all the same; the sweep tells the CDN again.
+      logger.error({ err, media: id }, 'the CDN could not be told of a deletion');
+      return false;
+    }
+  }
+
   /** Removes the bytes of what is deleted. */
   async finish(media: CataloguedMedia): Promise<void> {
     await removeBytes(this.options.blobs, media);
@@ -88,14 +109,18 @@ export class MediaDeletion {
       await deletions.withdraw(tenant, id, owner);
       throw asRefusal(thrown);
     }
-    const deleted = await this.#asked(() => deletions.complete(tenant, id, owner, scope, new Date()));
+    const completion = { scope, purge: this.options.purge !== null, now: new Date() };
+    const deleted = await this.#asked(() => deletions.complete(tenant, id, owner, completion));
     if (!deleted) throw busy();
+    await this.options.forget(deleted);
+    if (completion.purge) await this.purge(deleted);
     await this.finish(deleted);
     return { media: deleted, scope };
   }
 
   // Private: also what an earlier deletion left, since this one's answer promises that the bytes are gone.
   async #alreadyDeleted(media: CataloguedMedia): Promise<DeletionOutcome> {
+    await this.options.forget(media);
     if (media.stored) await this.finish(media);
     return { media, scope: media.deletionScope ?? 'LOCAL' };
   }

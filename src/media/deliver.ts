@@ -1,40 +1,71 @@
 import type { Readable } from 'node:stream';
-import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia, StoredBytes } from '../catalogue/media-catalogue.js';
+import type { ByteSpan } from '../model/byte-range.js';
 import { MediagraphError } from '../model/errors.js';
 import { type DecodedMediaId, decodeMediaId } from '../model/ids.js';
+import type { MediaId } from '../model/media.js';
 import { isInlineSafe } from '../model/mime-type.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
-import { BlobNotFound, type BlobStore, BlobStoreError, mediaBlobKey } from '../storage/blob-store.js';
+import {
+  type BlobKey,
+  BlobNotFound,
+  type BlobStore,
+  BlobStoreError,
+  mediaBlobKey,
+  type PresignOptions,
+  stemOf,
+} from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
-import { asCatalogueFault, inTime } from './catalogue-fault.js';
+import type { HotBytes } from './hot-bytes.js';
 import type { LazyMirror } from './lazy-mirror.js';
 import { safeFilename, withExtension } from './media-name.js';
+import { openAtProvider, type ProviderBytes } from './provider-bytes.js';
+import type { Derived, Renditions, StoredRendition } from './renditions.js';
 import { asOf } from './retention.js';
 import type { Disposition, MediaGrant } from './signed-url.js';
-import { openSniffed } from './sniffed-stream.js';
+import type { StoredRows } from './stored-rows.js';
 
-/** Bytes ready for a browser. The caller drains or destroys `body`. */
+export type { PresignOptions };
+
+/** What a link grants, described before any of its bytes is sent. The caller calls `open` or `close`, once. */
 export interface Delivery {
-  readonly body: Readable;
   /** Decided by the bytes. */
   readonly mimeType: string;
+  /** null: the provider does not tell. */
   readonly sizeBytes: number | null;
+  /** Lower-case hex; null: nobody has seen all bytes yet. */
+  readonly sha256: string | null;
   readonly filename: string;
   /** What was granted, made safer where the type could run script. */
   readonly disposition: Disposition;
   readonly lastModified: Date | null;
+  /** Whether another `Accept` could have got another format. */
+  readonly negotiated: boolean;
+  /** Has the store hand out all bytes itself, and says where; null: it is not to, or cannot. */
+  readonly handOver: ((options: PresignOptions) => Promise<URL>) | null;
+  /** All bytes, or those of a range within `sizeBytes`. The caller drains or destroys a stream. */
+  open(range: ByteSpan | null): Promise<Buffer | Readable>;
+  close(): void;
 }
 
-/** What a source of bytes tells about them. */
-interface Opened extends Omit<Delivery, 'disposition' | 'filename'> {
-  readonly filename: string | null;
+export interface DeliveryRequest extends CallOptions {
+  /** The reader's `Accept`. */
+  readonly accept: string | undefined;
+  /** A part is asked for, so that the size matters. */
+  readonly partly: boolean;
+  /** Nothing will be read: what is not here need not come here. */
+  readonly headersOnly: boolean;
 }
 
 export interface MediaDeliveryOptions {
   readonly channels: ChannelDirectory;
-  readonly catalogue: MediaCatalogue;
+  readonly rows: StoredRows;
   readonly blobs: BlobStore;
+  readonly hot: HotBytes;
+  readonly renditions: Renditions;
+  /** `storage.s3.redirect` */
+  readonly redirects: boolean;
   /** Resolves when everything that was listed here so far is recorded. */
   readonly recorded: () => Promise<void>;
   /** Keeps what is delivered for the first time; null where nothing is to be kept (`mirror.mode` off). */
@@ -42,104 +73,239 @@ export interface MediaDeliveryOptions {
   readonly logger: Logger;
 }
 
-/** Serves what a signed URL grants: the bytes that are stored here, else the provider's, with a type that was looked at. */
+type Described = Omit<Delivery, 'filename' | 'disposition'> & { readonly filename: string | null };
+type Stored = CataloguedMedia & { readonly stored: StoredBytes };
+
+/** Serves what a signed URL grants: the bytes that are stored here, else the provider's, or what was made from them. */
 export class MediaDelivery {
   constructor(private readonly options: MediaDeliveryOptions) {}
 
   /**
-   * @throws MediagraphError MEDIA_NOT_FOUND, MEDIA_NOT_READY, MEDIA_GONE, what the adapter's `openMedia` rejects with,
-   * and a retryable INTERNAL_SERVER_ERROR while the catalogue cannot tell whether the media was deleted
+   * @throws MediagraphError MEDIA_NOT_FOUND, MEDIA_NOT_READY, MEDIA_GONE, CONTENT_TYPE_NOT_ALLOWED for a rendition that
+   * cannot be made, what the adapter's `openMedia` rejects with, and a retryable INTERNAL_SERVER_ERROR while the
+   * catalogue cannot tell whether the media was deleted
    */
-  async open(grant: MediaGrant, options: CallOptions): Promise<Delivery> {
+  async describe(grant: Required<MediaGrant>, request: DeliveryRequest): Promise<Delivery> {
     const parts = decodeMediaId(grant.mediaId);
     const channel = parts && this.options.channels.findForSignedLink(parts.channelId);
     if (!parts || !channel) throw notFound();
-    const known = (await this.#find(channel, grant.mediaId)) ?? (await this.#findOnceRecorded(channel, grant.mediaId));
-    const opened = known
-      ? await this.#openKnown(channel, asOf(known, new Date()), options)
-      : await this.#openUnknown(channel, parts, options);
+    const media = await this.#find(channel, grant.mediaId);
+    const described = await this.#describe(grant, channel, parts, media, request);
     return {
-      body: opened.body,
-      mimeType: opened.mimeType,
-      sizeBytes: opened.sizeBytes,
-      lastModified: opened.lastModified,
-      filename: nameFor(grant, opened.filename, opened.mimeType),
-      disposition: isInlineSafe(opened.mimeType) ? grant.disposition : 'attachment',
+      ...described,
+      filename: nameFor(grant, described.filename, described.mimeType),
+      disposition: isInlineSafe(described.mimeType) ? grant.disposition : 'attachment',
     };
   }
 
-  // Private: listed a moment ago, and not recorded yet.
-  #openUnknown(channel: ConnectedChannel, parts: DecodedMediaId, options: CallOptions): Promise<Opened> {
-    if ('uploadId' in parts) throw notFound();
-    return openSniffed(channel, { ...parts, downloadUrl: null }, options);
-  }
-
-  async #find(channel: ConnectedChannel, id: string): Promise<CataloguedMedia | null> {
-    try {
-      const found = await inTime(this.options.catalogue.findByIds(channel.tenant, [id]));
-      return found.get(id) ?? null;
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
+  async #find(channel: ConnectedChannel, id: MediaId): Promise<CataloguedMedia | null> {
+    const { rows, recorded } = this.options;
+    let found = await rows.find(channel.tenant, id);
+    if (!found) {
+      // A link may be opened before the listing that it came from is recorded; only a row can tell what to keep.
+      await recorded();
+      rows.forget(channel.tenant, id);
+      found = await rows.find(channel.tenant, id);
     }
+    return found && asOf(found, new Date());
   }
 
-  // Private: a link may be opened before the listing that it came from is recorded; only a row can tell what to keep.
-  async #findOnceRecorded(channel: ConnectedChannel, id: string): Promise<CataloguedMedia | null> {
-    await this.options.recorded();
-    return this.#find(channel, id);
+  #describe(
+    { rendition }: Required<MediaGrant>,
+    channel: ConnectedChannel,
+    parts: DecodedMediaId,
+    media: CataloguedMedia | null,
+    request: DeliveryRequest,
+  ): Promise<Described> {
+    if (media) assertServable(media);
+    if (rendition.kind !== 'original') return this.#describeRendition(channel, media, rendition, request);
+    if (media && isStored(media)) return Promise.resolve(this.#stored(channel, media, request));
+    return this.#atProvider(channel, media, parts, request);
   }
 
-  async #openKnown(channel: ConnectedChannel, media: CataloguedMedia, options: CallOptions): Promise<Opened> {
-    switch (media.status) {
-      case 'DELETED':
-      case 'EXPIRED':
-        throw new MediagraphError('MEDIA_GONE', 'this media is gone for good');
-      case 'FAILED':
-        throw notFound();
-      case 'PENDING': {
-        // An upload that its provider is about to fetch.
-        const opened = media.stored && (await this.#openStored(media, media.stored, options));
-        if (opened) return opened;
-        throw new MediagraphError('MEDIA_NOT_READY', 'the bytes of this media are not here yet', { retryable: true });
-      }
-      case 'READY':
-        if (media.stored) {
-          const opened = await this.#openStored(media, media.stored, options);
-          if (opened) return opened;
-        }
-        if (media.uploaded) throw notFound();
-        return this.options.lazyMirror
-          ? this.options.lazyMirror.open(channel, media, options)
-          : openSniffed(channel, media, options);
-    }
+  #stored(channel: ConnectedChannel, media: Stored, request: DeliveryRequest): Described {
+    const { stored, createdAt, filename } = media;
+    const key = mediaBlobKey(media.tenant, media.id);
+    return {
+      mimeType: stored.mimeType ?? 'application/octet-stream',
+      sizeBytes: stored.sizeBytes,
+      sha256: stored.sha256,
+      filename,
+      lastModified: createdAt ?? stored.at,
+      negotiated: false,
+      // A provider that is about to fetch an upload need not follow anything.
+      handOver: media.status === 'READY' ? this.#handOver(key) : null,
+      open: (range) => this.#openStored(channel, media, key, range, request),
+      close: () => {},
+    };
   }
 
-  // Private: null where the store has lost what the catalogue says is there; the provider may still have it.
+  #handOver(key: BlobKey): Delivery['handOver'] {
+    const { blobs, redirects } = this.options;
+    return (redirects && blobs.presign?.bind(blobs, key)) || null;
+  }
+
   async #openStored(
-    media: CataloguedMedia,
-    { sizeBytes, mimeType, at }: NonNullable<CataloguedMedia['stored']>,
-    options: CallOptions,
-  ): Promise<Opened | null> {
-    const body = await this.#openBlob(media, options);
-    if (body === null) return null;
-    return {
-      body,
-      sizeBytes,
-      mimeType: mimeType ?? 'application/octet-stream',
-      filename: media.filename,
-      lastModified: media.createdAt ?? at,
-    };
-  }
-
-  async #openBlob(media: CataloguedMedia, options: CallOptions): Promise<Readable | null> {
+    channel: ConnectedChannel,
+    media: Stored,
+    key: BlobKey,
+    range: ByteSpan | null,
+    request: DeliveryRequest,
+  ): Promise<Buffer | Readable> {
+    const { hot, blobs } = this.options;
+    const { sizeBytes, sha256 } = media.stored;
     try {
-      return await this.options.blobs.open(mediaBlobKey(media.tenant, media.id), options);
+      if (hot.takes(sizeBytes)) {
+        const bytes = hot.get(key, sha256) ?? (await hot.load(key, sha256, sizeBytes, () => blobs.open(key, {})));
+        if (!bytes) throw new BlobNotFound();
+        return range ? bytes.subarray(range.start, range.end + 1) : bytes;
+      }
+      return await blobs.open(key, { signal: request.signal, range: range ?? undefined, sizeBytes });
     } catch (thrown) {
       if (thrown instanceof BlobStoreError) throw storeFault(thrown);
       if (!(thrown instanceof BlobNotFound)) throw thrown;
-      this.options.logger.error({ media: media.id, channelId: media.channelId }, 'stored bytes are missing');
-      return null;
+      return this.#openLost(channel, media, range, request);
     }
+  }
+
+  // Private: the store has lost what the catalogue says is there; the provider may still have it.
+  async #openLost(
+    channel: ConnectedChannel,
+    media: Stored,
+    range: ByteSpan | null,
+    request: DeliveryRequest,
+  ): Promise<Readable> {
+    this.options.logger.error({ media: media.id, channelId: media.channelId }, 'stored bytes are missing');
+    this.options.rows.forget(media.tenant, media.id);
+    if (media.uploaded || media.status !== 'READY') throw notFound();
+    const provided = await this.#openProvided(channel, media, request);
+    if (provided.sizeBytes === null || provided.sizeBytes === media.stored.sizeBytes) return provided.open(range);
+    provided.close();
+    throw notFound();
+  }
+
+  async #atProvider(
+    channel: ConnectedChannel,
+    media: CataloguedMedia | null,
+    parts: DecodedMediaId,
+    request: DeliveryRequest,
+  ): Promise<Described> {
+    if ('uploadId' in parts) throw notFound();
+    const ref = media ?? { ...parts, downloadUrl: null };
+    const keeps = media && !request.headersOnly;
+    const provided = keeps
+      ? await this.#openProvided(channel, media, request)
+      : await openAtProvider(channel, ref, request);
+    const { mimeType, sizeBytes, filename, lastModified } = provided;
+    return {
+      mimeType,
+      sizeBytes,
+      sha256: null,
+      filename,
+      lastModified,
+      negotiated: false,
+      handOver: null,
+      open: (range) => provided.open(range),
+      close: () => provided.close(),
+    };
+  }
+
+  #openProvided(channel: ConnectedChannel, media: CataloguedMedia, request: DeliveryRequest): Promise<ProviderBytes> {
+    const { lazyMirror } = this.options;
+    if (!lazyMirror) return openAtProvider(channel, media, request);
+    return lazyMirror.open(channel, media, { signal: request.signal, sized: request.partly });
+  }
+
+  async #describeRendition(
+    channel: ConnectedChannel,
+    media: CataloguedMedia | null,
+    rendition: Derived,
+    request: DeliveryRequest,
+  ): Promise<Described> {
+    const stored = media && (isStored(media) ? media : await this.#keep(channel, media, request));
+    if (!stored) throw notFound();
+    const made = await this.#made(stored, rendition, request);
+    return {
+      ...made,
+      filename: stored.filename,
+      lastModified: stored.stored.at,
+      negotiated: rendition.kind === 'still',
+      handOver: this.#handOver(made.key),
+      open: (range) => this.#openMade(stored, made, range, request),
+      close: () => {},
+    };
+  }
+
+  // Private: renditions are made from what is here.
+  async #keep(channel: ConnectedChannel, media: CataloguedMedia, options: CallOptions): Promise<Stored | null> {
+    const { lazyMirror, rows } = this.options;
+    if (!lazyMirror || media.uploaded) return null;
+    await lazyMirror.keep(channel, media, options);
+    rows.forget(media.tenant, media.id);
+    const kept = await this.#find(channel, media.id);
+    if (kept) assertServable(kept);
+    if (kept && isStored(kept)) return kept;
+    throw new MediagraphError('MEDIA_NOT_READY', 'the bytes of this media are not here yet', { retryable: true });
+  }
+
+  async #made({ tenant, id, stored }: Stored, rendition: Derived, { accept }: DeliveryRequest) {
+    const { rows, renditions } = this.options;
+    const original = {
+      key: mediaBlobKey(tenant, id),
+      sha256: stored.sha256,
+      mimeType: stored.mimeType ?? 'application/octet-stream',
+    };
+    if (!renditions.makes(rendition, original.mimeType))
+      throw new MediagraphError('CONTENT_TYPE_NOT_ALLOWED', `expected a type that is rendered here, got another`);
+    const stillWanted = async () => {
+      rows.forget(tenant, id);
+      const now = await rows.find(tenant, id);
+      return now?.stored?.sha256 === stored.sha256 && asOf(now, new Date()).status === 'READY';
+    };
+    try {
+      return await renditions.open(original, rendition, accept, stillWanted);
+    } catch (thrown) {
+      if (thrown instanceof BlobStoreError) throw storeFault(thrown);
+      if (thrown instanceof BlobNotFound) throw notFound();
+      throw thrown;
+    }
+  }
+
+  async #openMade(
+    { tenant, id }: Stored,
+    made: StoredRendition,
+    range: ByteSpan | null,
+    { signal }: DeliveryRequest,
+  ): Promise<Buffer | Readable> {
+    try {
+      return await made.open(range, { signal });
+    } catch (thrown) {
+      if (thrown instanceof BlobStoreError) throw storeFault(thrown);
+      if (!(thrown instanceof BlobNotFound)) throw thrown;
+      this.options.renditions.forget(stemOf(mediaBlobKey(tenant, id)));
+      throw new MediagraphError('MEDIA_NOT_READY', 'this is being made anew', { retryable: true });
+    }
+  }
+}
+
+function isStored(media: CataloguedMedia): media is Stored {
+  return media.stored !== null;
+}
+
+/** @throws MediagraphError MEDIA_GONE, MEDIA_NOT_FOUND, MEDIA_NOT_READY */
+function assertServable(media: CataloguedMedia): void {
+  switch (media.status) {
+    case 'DELETED':
+    case 'EXPIRED':
+      throw new MediagraphError('MEDIA_GONE', 'this media is gone for good');
+    case 'FAILED':
+      throw notFound();
+    case 'PENDING':
+      // An upload that its provider is about to fetch is here.
+      if (isStored(media)) return;
+      throw new MediagraphError('MEDIA_NOT_READY', 'the bytes of this media are not here yet', { retryable: true });
+    case 'READY':
+      if (media.uploaded && !isStored(media)) throw notFound();
   }
 }
 

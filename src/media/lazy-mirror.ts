@@ -2,15 +2,15 @@ import { setMaxListeners } from 'node:events';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
-import { type BlobStore, mediaBlobKey } from '../storage/blob-store.js';
+import { mediaBlobKey } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
+import { openPart, type ProviderBytes } from './provider-bytes.js';
 import { openSniffed, type SniffedStream } from './sniffed-stream.js';
 import { Spool } from './spool.js';
-import { removeBytes, storeBytes } from './stored-bytes.js';
+import { type ByteKeeping, disagreement, removeBytes, storeBytes } from './stored-bytes.js';
 
-export interface LazyMirrorOptions {
+export interface LazyMirrorOptions extends ByteKeeping {
   readonly catalogue: MediaCatalogue;
-  readonly blobs: BlobStore;
   readonly maxBytes: number;
   readonly logger: Logger;
 }
@@ -22,10 +22,15 @@ interface Opened {
 
 interface Download {
   readonly opened: Promise<Opened>;
+  /** Until the copy is stored and recorded, or could not be. */
+  readonly kept: Promise<void>;
   /** Readers that wait for the first bytes; when the last of them leaves, nobody does. */
   waiting: number;
   readonly abandon: AbortController;
 }
+
+/** A part that starts so far behind what is here is worth a request of its own. */
+const FAR_AHEAD_BYTES = 4 * 1024 * 1024;
 
 /**
  * Keeps the bytes of media whose first reader asks for them: one download, however many ask at once, followed by all of
@@ -41,15 +46,33 @@ export class LazyMirror {
     setMaxListeners(0, this.#stopping.signal);
   }
 
-  async open(channel: ConnectedChannel, media: CataloguedMedia, { signal }: CallOptions): Promise<SniffedStream> {
-    const key = mediaBlobKey(media.tenant, media.id);
-    let download = this.#downloads.get(key);
-    if (!download || download.abandon.signal.aborted) {
-      download = this.#download(channel, media, key);
-      this.#downloads.set(key, download);
+  /** @param sized wait for the last byte rather than not tell a size */
+  async open(
+    channel: ConnectedChannel,
+    media: CataloguedMedia,
+    { signal, sized }: CallOptions & { readonly sized: boolean },
+  ): Promise<ProviderBytes> {
+    const { spool, facts } = await this.#firstBytes(this.#downloadOf(channel, media), signal);
+    try {
+      const sizeBytes = facts.sizeBytes ?? (sized ? await spool.complete : null);
+      return {
+        ...facts,
+        sizeBytes,
+        open: (range) => this.#part({ spool, facts }, channel, media, range, { signal }),
+        close: () => spool.leave(),
+      };
+    } catch (thrown) {
+      spool.leave();
+      throw thrown;
     }
-    const { spool, facts } = await this.#firstBytes(download, signal);
-    return { ...facts, body: spool.reader() };
+  }
+
+  /** Until a copy of the media is stored, or could not be; what happened, the catalogue knows. */
+  async keep(channel: ConnectedChannel, media: CataloguedMedia, { signal }: CallOptions): Promise<void> {
+    const download = this.#downloadOf(channel, media);
+    const { spool } = await this.#firstBytes(download, signal);
+    spool.leave();
+    await download.kept;
   }
 
   /** Until everything that is being kept is here, or has failed. */
@@ -63,7 +86,38 @@ export class LazyMirror {
     await Promise.all(this.#copies);
   }
 
+  async #part(
+    { spool, facts }: Opened,
+    channel: ConnectedChannel,
+    media: CataloguedMedia,
+    range: Parameters<ProviderBytes['open']>[0],
+    options: CallOptions,
+  ): ReturnType<ProviderBytes['open']> {
+    try {
+      if (range && range.start - spool.writtenBytes > FAR_AHEAD_BYTES) {
+        // Whatever stands in the way of it, the copy in the making has the bytes, too, though later.
+        const part = await openPart(channel, media, range, options).catch(() => null);
+        if (part) return part;
+      }
+      // Where a length was announced, a reader that gets less must learn of it.
+      const whole = facts.sizeBytes ? { start: 0, end: facts.sizeBytes - 1 } : undefined;
+      return spool.reader(range ?? whole);
+    } finally {
+      spool.leave();
+    }
+  }
+
+  #downloadOf(channel: ConnectedChannel, media: CataloguedMedia): Download {
+    const key = mediaBlobKey(media.tenant, media.id);
+    const under = this.#downloads.get(key);
+    if (under && !under.abandon.signal.aborted) return under;
+    const download = this.#download(channel, media, key);
+    this.#downloads.set(key, download);
+    return download;
+  }
+
   // Private: a reader that leaves waits no more; a download that nobody waits for, and that has nothing yet, ends.
+  // Whoever gets the spool has joined it.
   async #firstBytes(download: Download, signal: AbortSignal | undefined): Promise<Opened> {
     signal?.throwIfAborted();
     download.waiting += 1;
@@ -75,6 +129,7 @@ export class LazyMirror {
     try {
       const opened = await download.opened;
       signal?.throwIfAborted();
+      opened.spool.join();
       return opened;
     } finally {
       signal?.removeEventListener('abort', leave);
@@ -93,17 +148,20 @@ export class LazyMirror {
     };
     const open = async (): Promise<Opened> => {
       const { body, ...facts } = await openSniffed(channel, media, { signal });
-      const spool = await Spool.open(body);
-      const copy = this.#keep(media, spool, facts).finally(() => {
-        forget();
-        this.#copies.delete(copy);
-        spool.leave();
-      });
-      this.#copies.add(copy);
-      return { spool, facts };
+      return { spool: await Spool.open(body), facts };
     };
-    const download: Download = { opened: open(), waiting: 0, abandon };
-    download.opened.catch(forget);
+    const opened = open();
+    const kept = opened
+      .then(({ spool, facts }) =>
+        this.#keep(media, spool, facts)
+          .finally(forget)
+          // Whoever found the download before it was forgotten joins the spool within this turn.
+          .finally(() => setImmediate(() => spool.leave())),
+      )
+      .catch(forget)
+      .finally(() => this.#copies.delete(kept));
+    this.#copies.add(kept);
+    const download: Download = { opened, kept, waiting: 0, abandon };
     return download;
   }
 
@@ -112,10 +170,11 @@ export class LazyMirror {
     const { mimeType } = facts;
     try {
       const how = { signal: this.#stopping.signal, maxBytes };
-      const stored = await storeBytes(blobs, media, { body: spool.reader(), mimeType }, how);
-      if (facts.sizeBytes !== null && facts.sizeBytes !== stored.sizeBytes) {
+      const stored = await storeBytes(this.options, media, { body: spool.reader(), mimeType }, how);
+      const fault = disagreement(media, facts.sizeBytes, stored);
+      if (fault !== null) {
         await removeBytes(blobs, media);
-        throw new Error(`expected ${facts.sizeBytes} bytes, got ${stored.sizeBytes}`);
+        throw new Error(fault);
       }
       const details = { mimeType, filename: media.filename ?? facts.filename };
       const kept = await catalogue.markStored(media.tenant, media.id, stored, details, stored.at);

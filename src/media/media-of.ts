@@ -32,5 +32,6 @@ export function mediaOf(channel: ConnectedChannel, media: ProviderMedia, retaine
     createdAt: media.createdAt,
     availableUntil: media.availableUntil,
     expiresAt: earliest(media.availableUntil, retainedUntil),
+    measures: null,
   };
 }

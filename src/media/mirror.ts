@@ -1,16 +1,15 @@
 import type { CataloguedMedia, FoundDetails, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
-import { type BlobStore, BlobStoreError } from '../storage/blob-store.js';
+import { BlobStoreError } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, reasonOf } from './backoff.js';
 import { openSniffed } from './sniffed-stream.js';
-import { removeBytes, storeBytes } from './stored-bytes.js';
+import { type ByteKeeping, disagreement, removeBytes, storeBytes } from './stored-bytes.js';
 
-export interface MirrorOptions {
+export interface MirrorOptions extends ByteKeeping {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
-  readonly blobs: BlobStore;
   readonly maxBytes: number;
   readonly logger: Logger;
 }
@@ -42,11 +41,12 @@ export class Mirror {
     const { blobs, maxBytes } = this.options;
     const channel = this.#channelOf(media);
     const { body, mimeType, filename, sizeBytes: announcedBytes } = await openSniffed(channel, media, { signal });
-    const stored = await storeBytes(blobs, media, { body, mimeType }, { signal, maxBytes });
-    const fault = mismatch(media, announcedBytes, stored, channel);
-    if (!fault) return { stored, details: { mimeType, filename: media.filename ?? filename } };
+    const stored = await storeBytes(this.options, media, { body, mimeType }, { signal, maxBytes });
+    const fault = disagreement(media, announcedBytes, stored);
+    if (fault === null) return { stored, details: { mimeType, filename: media.filename ?? filename } };
     await removeBytes(blobs, media);
-    throw fault;
+    const { provider, id: channelId } = channel;
+    throw new MediagraphError('PROVIDER_PROTOCOL', fault, { provider, channelId });
   }
 
   // Private: what another process goes on copying is that one's; what was deleted meanwhile nobody may have any more.
@@ -93,22 +93,4 @@ function isOutage(thrown: unknown): boolean {
   if (thrown instanceof BlobStoreError) return true;
   if (!(thrown instanceof MediagraphError)) return false;
   return thrown.details.retryable === true || thrown.code === 'PROVIDER_CREDENTIALS';
-}
-
-/** Providers lie about sizes less than connections lie about ends: both are compared where they were told. */
-function mismatch(
-  media: CataloguedMedia,
-  announcedBytes: number | null,
-  { sizeBytes, sha256 }: { sizeBytes: number; sha256: string },
-  { provider, id: channelId }: ConnectedChannel,
-): MediagraphError | null {
-  const fault = (expected: string) =>
-    new MediagraphError('PROVIDER_PROTOCOL', `expected bytes of the ${expected} that was told, got others`, {
-      provider,
-      channelId,
-    });
-  if (announcedBytes !== null && announcedBytes !== sizeBytes) return fault('length');
-  if (media.sha256 !== null && media.sha256 !== sha256) return fault('hash');
-  if (media.sizeBytes !== null && media.sizeBytes !== sizeBytes) return fault('size');
-  return null;
 }

@@ -1,11 +1,18 @@
 import { Readable } from 'node:stream';
 
-/** The first bytes of a stream, and the stream with them still in it. Destroying the latter ends the former. */
-export async function peek(source: Readable, bytes: number): Promise<{ head: Buffer; body: Readable }> {
+/**
+ * The first bytes of a stream, and the stream with them still in it. Destroying the latter ends the former.
+ * @param isEnough whether fewer bytes will do, asked as they come
+ */
+export async function peek(
+  source: Readable,
+  bytes: number,
+  isEnough?: (head: Buffer) => boolean,
+): Promise<{ head: Buffer; body: Readable }> {
   const iterator: AsyncIterator<Buffer> = source.iterator({ destroyOnReturn: false });
   const chunks: Buffer[] = [];
   let size = 0;
-  while (size < bytes) {
+  while (size < bytes && !isEnough?.(Buffer.concat(chunks))) {
     const next = await iterator.next();
     if (next.done) break;
     chunks.push(next.value);

@@ -1,6 +1,7 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { MediagraphError } from '../model/errors.js';
 import type { MediaId } from '../model/media.js';
+import { formatRendition, ORIGINAL, parseRendition, type Rendition } from './rendition.js';
 
 export interface SigningKey {
   /** Travels in the URL as `kid`. */
@@ -15,6 +16,10 @@ export interface MediaGrant {
   readonly mediaId: MediaId;
   readonly filename: string;
   readonly disposition: Disposition;
+  /** Absent: the original. */
+  readonly rendition?: Rendition;
+  /** Whether only pages of the tenant's allowed origins may use it. Absent: no. */
+  readonly boundToOrigins?: boolean;
   readonly expiresAt: Date;
 }
 
@@ -29,11 +34,11 @@ export interface UrlSignerOptions {
 /** Keeps signatures of this purpose and version apart from any other use of the same secret. */
 const DOMAIN = 'mediagraph/delivery/1\n';
 const ROUTE = '/media/';
-const QUERY = /^d=(inline|attachment)&exp=(\d{1,12})&kid=([A-Za-z0-9_-]{1,32})$/;
+const QUERY = /^d=(inline|attachment)(?:&r=([a-z0-9-]{1,40}))?(&o=bound)?&exp=(\d{1,12})&kid=([A-Za-z0-9_-]{1,32})$/;
 
 /**
- * Writes and reads delivery URLs: `/media/{mediaId}/{filename}?d=…&exp=…&kid=…&sig=…`, `sig` being HMAC-SHA256 in
- * base64url over everything before it, byte for byte. Pure computation.
+ * Writes and reads delivery URLs: `/media/{mediaId}/{filename}?d=…[&r=…][&o=bound]&exp=…&kid=…&sig=…`, `sig` being
+ * HMAC-SHA256 in base64url over everything before it, byte for byte. Pure computation.
  */
 export class UrlSigner {
   readonly #keys: ReadonlyMap<string, KeyObject>;
@@ -58,7 +63,8 @@ export class UrlSigner {
   sign(grant: MediaGrant): string {
     const exp = grant.expiresAt.getTime() / 1000;
     const name = encodePathSegment(grant.filename);
-    const signed = `${ROUTE}${grant.mediaId}/${name}?d=${grant.disposition}&exp=${exp}&kid=${this.#current.id}`;
+    const what = `d=${grant.disposition}${renditionParameter(grant)}${grant.boundToOrigins ? '&o=bound' : ''}`;
+    const signed = `${ROUTE}${grant.mediaId}/${name}?${what}&exp=${exp}&kid=${this.#current.id}`;
     return `${this.options.baseUrl()}${signed}&sig=${signatureOf(this.#current.key, signed)}`;
   }
 
@@ -66,14 +72,20 @@ export class UrlSigner {
    * @param target path and query as they came in the request line
    * @throws MediagraphError SIGNATURE_INVALID for anything but an untouched URL of ours, then URL_EXPIRED
    */
-  verify(target: string, now: number): MediaGrant {
+  verify(target: string, now: number): Required<MediaGrant> {
     const at = target.lastIndexOf('&sig=');
     const signed = target.slice(0, Math.max(at, 0));
     const [path = '', query = ''] = signed.split('?', 2);
-    const [, disposition, exp, kid = ''] = QUERY.exec(query) ?? [];
+    const [, disposition, rendition, bound, exp, kid = ''] = QUERY.exec(query) ?? [];
     const key = this.#keys.get(kid);
     if (!key || !sameText(target.slice(at + 5), signatureOf(key, signed))) throw invalidSignature();
-    const grant = readGrant(path, disposition, Number(exp));
+    const grant = {
+      ...readPath(path),
+      disposition: disposition === 'attachment' ? 'attachment' : 'inline',
+      rendition: readRendition(rendition),
+      boundToOrigins: bound !== undefined,
+      expiresAt: new Date(Number(exp) * 1000),
+    } as const;
     if (grant.expiresAt.getTime() <= now) {
       throw new MediagraphError('URL_EXPIRED', 'this link has expired; ask for a new one');
     }
@@ -81,15 +93,21 @@ export class UrlSigner {
   }
 }
 
-function readGrant(path: string, disposition: string | undefined, exp: number): MediaGrant {
+function readPath(path: string): Pick<MediaGrant, 'mediaId' | 'filename'> {
   const [mediaId, name, ...rest] = path.slice(ROUTE.length).split('/');
   if (!path.startsWith(ROUTE) || !mediaId || !name || rest.length > 0) throw invalidSignature();
-  return {
-    mediaId,
-    filename: decodeURIComponent(name),
-    disposition: disposition === 'attachment' ? 'attachment' : 'inline',
-    expiresAt: new Date(exp * 1000),
-  };
+  return { mediaId, filename: decodeURIComponent(name) };
+}
+
+function renditionParameter({ rendition = ORIGINAL }: MediaGrant): string {
+  return rendition.kind === 'original' ? '' : `&r=${formatRendition(rendition)}`;
+}
+
+function readRendition(text: string | undefined): Rendition {
+  const rendition = text === undefined ? ORIGINAL : parseRendition(text);
+  // Signed by this key, and yet unknown: of another version.
+  if (!rendition) throw invalidSignature();
+  return rendition;
 }
 
 function signatureOf(key: KeyObject, signed: string): string {

@@ -20,6 +20,43 @@ export async function sniffMimeType(head: Buffer, declared: string | null): Prom
   return isText(head) ? textType(head, claim) : 'application/octet-stream';
 }
 
+/** What file-type reads before it asks whether bytes look like one of its rarer types, which may be told far into a file. */
+const SIGNATURE_BYTES = 36;
+const RARE_SIGNATURE_BYTES = 512;
+/**
+ * Types that file-type tells from these bytes alone, and that nothing above refines: JPEG, GIF, PDF, FLAC, AMR, Ogg with
+ * its codec, WebP, WAV, AVI, and the MP4 family by its major brand. Not PNG, which may be found to be animated.
+ */
+const SIGNATURES =
+  /^(\xff\xd8\xff|GIF|%PDF|fLaC|#!AMR|OggS|RIFF.{4}(WEBP|WAVE|AVI )|\0\0.{2}(ftyp[\x20-\x7f]|moov|mdat|free|wide))/s;
+
+/**
+ * Whether {@link sniffMimeType} would say the same of these bytes with any others behind them, so that nobody need wait
+ * for {@link SNIFF_BYTES}. Texts, archives and office documents are never sure of themselves before.
+ */
+export function isVerdictFinal(head: Buffer): boolean {
+  if (head.length >= SNIFF_BYTES) return true;
+  if (head.length < SIGNATURE_BYTES) return false;
+  return SIGNATURES.test(head.toString('latin1', 0, SIGNATURE_BYTES)) || isDecidedPng(head) || isDecidedMp3(head);
+}
+
+/** PNG 3rd edition, section 5.3: animated ones (`acTL`) say so before their pixels (`IDAT`). */
+function isDecidedPng(head: Buffer): boolean {
+  if (head.readBigUInt64BE(0) !== 0x89504e470d0a1a0an) return false;
+  for (let at = 8; at + 8 < head.length; at += 12 + head.readUInt32BE(at))
+    if (/^(IDAT|acTL)$/.test(head.toString('latin1', at + 4, at + 8))) return true;
+  return false;
+}
+
+/** A tag that is longer than a sample (id3.org, "ID3v2.4.0", section 3.1), or a frame where no rarer type can be meant. */
+function isDecidedMp3(head: Buffer): boolean {
+  const isTagged = /^ID3.{3}[\0-\x7f]{4}/s.test(head.toString('latin1', 0, 10));
+  const tagBytes = [6, 7, 8, 9].reduce((size, at) => size * 128 + head.readUInt8(at), 0);
+  const start = isTagged ? 10 + tagBytes : 0;
+  if (start > SNIFF_BYTES) return true;
+  return start + RARE_SIGNATURE_BYTES <= head.length && (head.readUInt16BE(start) & 0xffe0) === 0xffe0;
+}
+
 /** Containers whose signature is shared: the claim chooses among what they may hold. */
 const CONTAINED: Readonly<Record<string, RegExp>> = {
   'application/x-cfb': /^application\/(msword|vnd\.ms-(excel|powerpoint|outlook))$/,

@@ -4,23 +4,26 @@ import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { ByteStream, CallOptions } from '../providers/provider-adapter.js';
 import { ProviderFaults } from '../providers/provider-call.js';
 import { peek } from './peek.js';
-import { SNIFF_BYTES, sniffMimeType } from './sniff.js';
+import { isVerdictFinal, SNIFF_BYTES, sniffMimeType } from './sniff.js';
 
-/** A provider's bytes whose first were looked at and are still in `body`. The caller drains or destroys `body`. */
-export interface SniffedStream extends Omit<ByteStream, 'declaredMimeType'> {
+/** All of a provider's bytes, whose first were looked at and are still in `body`. The caller drains or destroys `body`. */
+export interface SniffedStream extends Omit<ByteStream, 'declaredMimeType' | 'range'> {
   /** Decided by the bytes. */
   readonly mimeType: string;
 }
 
-/** @throws MediagraphError MEDIA_NOT_FOUND, and what the adapter's `openMedia` rejects with */
+/**
+ * Resolves as soon as the bytes that are here tell their type for sure.
+ * @throws MediagraphError MEDIA_NOT_FOUND, and what the adapter's `openMedia` rejects with
+ */
 export async function openSniffed(
   channel: ConnectedChannel,
   ref: MediaRef & { readonly mimeType?: string | null },
-  options: CallOptions,
+  { signal }: CallOptions,
 ): Promise<SniffedStream> {
   if (!channel.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
-  const stream = await channel.adapter.openMedia(ref, options);
-  const { head, body } = await peek(stream.body, SNIFF_BYTES).catch((thrown: unknown) => {
+  const stream = await channel.adapter.openMedia(ref, { signal });
+  const { head, body } = await peek(stream.body, SNIFF_BYTES, isVerdictFinal).catch((thrown: unknown) => {
     throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
   });
   const declared = stream.declaredMimeType ?? ref.mimeType ?? null;

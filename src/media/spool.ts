@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import type { ByteSpan } from '../model/byte-range.js';
 
 const READ_BYTES = 256 * 1024;
 
@@ -14,50 +15,69 @@ export class Spool {
   #written = 0;
   #outcome: { readonly error: unknown } | 'complete' | null = null;
   readonly #waiting = new Set<() => void>();
+  /** How many bytes there are in all; rejects as the source fails. */
+  readonly complete: Promise<number>;
   #users = 1;
 
-  private constructor(private readonly file: FileHandle) {}
+  private constructor(
+    private readonly file: FileHandle,
+    source: Readable,
+  ) {
+    this.#users += 1;
+    this.complete = this.#fill(source).finally(() => this.leave());
+    // For whoever waits for it; readers are told by themselves.
+    this.complete.catch(() => {});
+  }
 
   /** Fills itself from `source`; whoever opens it calls {@link leave} when it needs it no more. */
   static async open(source: Readable): Promise<Spool> {
-    const spool = new Spool(
-      await openNameless().catch((thrown: unknown) => {
-        source.destroy();
-        throw thrown;
-      }),
-    );
-    spool.#users += 1;
-    void spool.#fill(source).finally(() => spool.leave());
-    return spool;
+    const file = await openNameless().catch((thrown: unknown) => {
+      source.destroy();
+      throw thrown;
+    });
+    return new Spool(file, source);
   }
 
-  /** Every byte from the first; ends when the source has ended, fails as the source failed. */
-  reader(): Readable {
+  /** How many bytes are here so far. */
+  get writtenBytes(): number {
+    return this.#written;
+  }
+
+  /** Every byte, or those of a range; ends when the source has ended, fails as the source failed. */
+  reader(range: ByteSpan = { start: 0, end: Number.POSITIVE_INFINITY }): Readable {
     this.#users += 1;
-    const reader = Readable.from(this.#read(), { objectMode: false, highWaterMark: READ_BYTES });
+    const reader = Readable.from(this.#read(range), { objectMode: false, highWaterMark: READ_BYTES });
     reader.once('close', () => this.leave());
     // A reader that left while it waited is told of a failure afterwards, when nobody listens any more.
     reader.on('error', () => {});
     return reader;
   }
 
-  /** Once for `open`. The file is closed when its last user has left. */
+  /** For whoever will read later: until {@link leave}, the bytes stay. */
+  join(): void {
+    this.#users += 1;
+  }
+
+  /** Once for `open` and for each `join`. The file is closed when its last user has left. */
   leave(): void {
     this.#users -= 1;
     if (this.#users === 0) this.file.close().catch(() => {});
   }
 
-  async #fill(source: Readable): Promise<void> {
+  async #fill(source: Readable): Promise<number> {
     try {
       for await (const chunk of source) {
         await this.#write(chunk);
         this.#tell();
       }
       this.#outcome = 'complete';
+      return this.#written;
     } catch (error) {
       this.#outcome = { error };
+      throw error;
+    } finally {
+      this.#tell();
     }
-    this.#tell();
   }
 
   // Private: a disk that is almost full takes a part of what it is given, and refuses the rest at the next call.
@@ -69,14 +89,16 @@ export class Spool {
     }
   }
 
-  async *#read(): AsyncGenerator<Buffer> {
-    for (let at = 0; ; ) {
+  async *#read({ start, end }: ByteSpan): AsyncGenerator<Buffer> {
+    for (let at = start; at <= end; ) {
       if (at < this.#written) {
-        const chunk = Buffer.allocUnsafe(Math.min(READ_BYTES, this.#written - at));
+        const chunk = Buffer.allocUnsafe(Math.min(READ_BYTES, this.#written - at, end + 1 - at));
         const { bytesRead } = await this.file.read(chunk, 0, chunk.length, at);
         at += bytesRead;
         yield chunk.subarray(0, bytesRead);
       } else if (this.#outcome === 'complete') {
+        // A length that was announced, and is not there, must not look like the end.
+        if (Number.isFinite(end)) throw new Error(`expected ${end + 1} bytes at least, got ${at}`);
         return;
       } else if (this.#outcome !== null) {
         throw this.#outcome.error;

@@ -2,14 +2,21 @@ import type { Readable } from 'node:stream';
 import type { StoredBytes } from '../catalogue/media-catalogue.js';
 import { MediagraphError } from '../model/errors.js';
 import type { Media } from '../model/media.js';
-import { type BlobStore, mediaBlobKey, type PutOptions } from '../storage/blob-store.js';
+import { type BlobStore, mediaBlobKey, type PutOptions, stemOf } from '../storage/blob-store.js';
+import type { MediaInspector } from './inspect.js';
 
 /** Where a media's bytes are, and what is made from them. */
 type Owner = Pick<Media, 'tenant' | 'id'>;
 
-/** Stores a media's bytes, of a type that was sniffed, and makes sure that they can be read back. */
+/** Where bytes go, and who looks at them on their way. */
+export interface ByteKeeping {
+  readonly blobs: BlobStore;
+  readonly inspector: MediaInspector;
+}
+
+/** Stores a media's bytes, of a type that was sniffed, makes sure that they can be read back, and measures them. */
 export async function storeBytes(
-  blobs: BlobStore,
+  { blobs, inspector }: ByteKeeping,
   { tenant, id }: Owner,
   { body, mimeType }: { readonly body: Readable; readonly mimeType: string },
   options: PutOptions,
@@ -17,7 +24,10 @@ export async function storeBytes(
   const key = mediaBlobKey(tenant, id);
   const { sizeBytes, sha256 } = await blobs.put(key, body, options);
   const found = await blobs.stat(key);
-  if (found?.sizeBytes === sizeBytes) return { sizeBytes, sha256, mimeType, at: new Date() };
+  if (found?.sizeBytes === sizeBytes) {
+    const measures = await inspector.inspect({ key, mimeType, sizeBytes }, options.signal);
+    return { sizeBytes, sha256, mimeType, at: new Date(), measures };
+  }
   await blobs.delete(key);
   throw new MediagraphError('INTERNAL_SERVER_ERROR', 'the stored bytes could not be read back', { retryable: true });
 }
@@ -26,6 +36,23 @@ export async function storeBytes(
 export async function removeBytes(blobs: BlobStore, { tenant, id }: Owner): Promise<void> {
   const original = mediaBlobKey(tenant, id);
   await blobs.delete(original);
-  const stem = original.slice(0, original.lastIndexOf('.') + 1);
-  for await (const { key } of blobs.keys(stem)) await blobs.delete(key);
+  for await (const { key } of blobs.keys(stemOf(original))) await blobs.delete(key);
+}
+
+/**
+ * How stored bytes differ from what was told of them, or null. A provider that announced the length of what it sends, and
+ * sent that, is believed against its own listing.
+ * @param announcedBytes with the bytes themselves; null: not announced
+ */
+export function disagreement(
+  told: Pick<Media, 'sizeBytes' | 'sha256'>,
+  announcedBytes: number | null,
+  { sizeBytes, sha256 }: StoredBytes,
+): string | null {
+  if ((announcedBytes ?? told.sizeBytes ?? sizeBytes) !== sizeBytes) return differing('length');
+  return told.sha256 === null || told.sha256 === sha256 ? null : differing('hash');
+}
+
+function differing(what: string): string {
+  return `expected bytes of the ${what} that was told, got others`;
 }

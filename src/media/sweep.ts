@@ -72,6 +72,12 @@ async function finishDeletions({ deletions, deletion, dryRun, signal }: SweepOpt
     signal?.throwIfAborted();
     if (interrupted.length === 0) break;
   }
+  const unpurged = await deletions.findUnpurged(ago(now, BYTES_LEFT_MS), BATCH);
+  for (const media of unpurged) {
+    // A CDN that does not answer is asked again by the next sweep, not for each media of this one.
+    if (!(await deletion.purge(media))) break;
+    signal?.throwIfAborted();
+  }
   for (;;) {
     const left = await deletions.findBytesLeft(ago(now, BYTES_LEFT_MS), BATCH);
     for (const media of left) await deletion.finish(media);

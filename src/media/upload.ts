@@ -12,7 +12,7 @@ import type { AddressPolicy } from '../net/public-address.js';
 import type { SafeFetch } from '../net/safe-fetch.js';
 import { judgeUrl } from '../net/url-policy.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
-import { type BlobStore, BlobStoreError, mediaBlobKey } from '../storage/blob-store.js';
+import { BlobStoreError, mediaBlobKey } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import { asCatalogueFault } from './catalogue-fault.js';
 import { LEASE_MS } from './leased-worker.js';
@@ -22,7 +22,7 @@ import { endOfRetention } from './retention.js';
 import type { UrlSigner } from './signed-url.js';
 import { sniffMimeType, UPLOAD_SNIFF_BYTES } from './sniff.js';
 import { contradicts } from './sniffed-stream.js';
-import { removeBytes, storeBytes } from './stored-bytes.js';
+import { type ByteKeeping, removeBytes, storeBytes } from './stored-bytes.js';
 import { openSource, sourceFault } from './upload-source.js';
 
 /** What a caller wants uploaded; texts as the caller wrote them. */
@@ -42,11 +42,10 @@ export interface UploadOutcome {
   readonly replayed: boolean;
 }
 
-export interface MediaUploadOptions {
+export interface MediaUploadOptions extends ByteKeeping {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
   readonly uploads: Uploads;
-  readonly blobs: BlobStore;
   /** Guarded; by this policy, which judges a URL's text before anything is noted. */
   readonly source: SafeFetch;
   readonly policy: AddressPolicy;
@@ -221,7 +220,7 @@ export class MediaUpload {
   }
 
   async #store(channel: ConnectedChannel, job: UploadJob, signal: AbortSignal): Promise<UploadedBytes | null> {
-    const { uploads, blobs, owner, maxBytes, timeoutMs } = this.options;
+    const { uploads, owner, maxBytes, timeoutMs } = this.options;
     const { tenant, id } = job.media;
     const source = await openSource(this.options.source, { url: job.sourceUrl, maxBytes, timeoutMs, signal });
     let bytes: UploadedBytes;
@@ -233,11 +232,14 @@ export class MediaUpload {
       assertAgreement(job.mimeType, source.declaredMimeType, mimeType);
       const limit = limitOf(channel, mimeType, maxBytes);
       if (source.sizeBytes !== null && source.sizeBytes > limit.bytes) throw tooLarge(limit);
-      const stored = await storeBytes(blobs, job.media, { body, mimeType }, { signal, maxBytes: limit.bytes }).catch(
-        (thrown: unknown) => {
-          throw isTooLarge(thrown) ? tooLarge(limit, thrown) : thrown;
-        },
-      );
+      const stored = await storeBytes(
+        this.options,
+        job.media,
+        { body, mimeType },
+        { signal, maxBytes: limit.bytes },
+      ).catch((thrown: unknown) => {
+        throw isTooLarge(thrown) ? tooLarge(limit, thrown) : thrown;
+      });
       const kind = kindOfMimeType(mimeType);
       const name = safeFilename(job.filename) ?? safeFilename(source.filename) ?? (kind ?? 'media').toLowerCase();
       bytes = { stored, mimeType, kind, filename: withExtension(name, mimeType) };

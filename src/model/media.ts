@@ -51,6 +51,16 @@ export interface MediaDetails {
   readonly caption: string | null;
 }
 
+/** How the bytes look or sound, by their own word. null = they do not tell, or nobody looked. */
+export interface MediaMeasures {
+  /** Pixels, as shown: orientation applied. */
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly durationSeconds: number | null;
+  /** Base64 of a ThumbHash (evanw.github.io/thumbhash). */
+  readonly thumbHash: string | null;
+}
+
 /** One attachment as an adapter reports it, in our words; everything in it passed the adapter's wire schema. */
 export interface ProviderMedia extends MediaRef, MediaDetails {
   readonly providerMessageId: string;
@@ -74,6 +84,8 @@ export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId
    * whichever comes first. null = no end is known.
    */
   readonly expiresAt: Date | null;
+  /** null: no bytes were here to be looked at. */
+  readonly measures: MediaMeasures | null;
 }
 
 /** What a provider listed, or a webhook announced, as an attachment of a message. */

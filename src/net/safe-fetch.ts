@@ -8,6 +8,7 @@ import { createGuardedAgent } from './guarded-agent.js';
 import { discard, limitBody } from './limited-body.js';
 import { NetError } from './net-error.js';
 import type { AddressPolicy } from './public-address.js';
+import { announcesMore } from './streamed-response.js';
 import { judgeRedirect, judgeUrl } from './url-policy.js';
 
 export interface SafeFetchOptions {
@@ -133,8 +134,7 @@ export class SafeFetch {
       call.end();
       return { statusCode, headers, body: Readable.from([], { objectMode: false }), url };
     }
-    // An error page may be as long as it likes: its status matters more, and its bytes are limited below.
-    if (statusCode < 300 && Number(headers['content-length'] ?? 0) > request.maxBytes) {
+    if (announcesMore(request.maxBytes, statusCode, headers)) {
       discard(response.body);
       throw tooLarge(request.maxBytes);
     }

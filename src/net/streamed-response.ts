@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
+import { parseContentRange } from '../model/byte-range.js';
 import { tooLarge } from './byte-limit.js';
 import { CallClock } from './call-clock.js';
 import { type BodyLimits, discard, limitBody } from './limited-body.js';
@@ -20,7 +21,7 @@ export interface StreamLimits extends BodyLimits {
 
 /**
  * Sends one request and resolves at the headers, on every HTTP status. Rejects NetError TIMEOUT, CONNECTION,
- * BAD_RESPONSE, RESPONSE_TOO_LARGE (announced length above `maxBytes`), or the signal's reason; the body fails with the
+ * BAD_RESPONSE, RESPONSE_TOO_LARGE (see {@link announcesMore}), or the signal's reason; the body fails with the
  * same rather than end early.
  */
 export async function openStream(
@@ -34,7 +35,7 @@ export async function openStream(
     const sent = dispatcher.request({ ...request, signal: call.signal });
     const { statusCode, headers, body } = await call.orAbort(sent, (late) => discard(late.body));
     call.headersArrived();
-    if (statusCode < 300 && Number(headers['content-length'] ?? 0) > limits.maxBytes) {
+    if (announcesMore(limits.maxBytes, statusCode, headers)) {
       discard(body);
       throw tooLarge(limits.maxBytes);
     }
@@ -43,4 +44,14 @@ export async function openStream(
     call.end();
     throw call.reasonOr(thrown);
   }
+}
+
+/**
+ * Whether what was asked for is known to be too long, though only a part of it may be sent. An error page may be as long
+ * as it likes: its status matters more, and its bytes are limited as they come.
+ */
+export function announcesMore(maxBytes: number, statusCode: number, headers: IncomingHttpHeaders): boolean {
+  if (statusCode >= 300) return false;
+  const whole = statusCode === 206 ? parseContentRange(headers['content-range'])?.sizeBytes : null;
+  return Number(whole ?? headers['content-length'] ?? 0) > maxBytes;
 }

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { parseContentRange } from '../model/byte-range.js';
 import { normalizeMimeType } from '../model/mime-type.js';
 
 /** What the headers of an answer with bytes tell of the media. */
@@ -10,10 +11,11 @@ export interface MediaHeaders {
   readonly lastModified: Date | null;
 }
 
-export function readMediaHeaders(headers: IncomingHttpHeaders): MediaHeaders {
+/** @param statusCode 206: the headers are those of a part */
+export function readMediaHeaders(headers: IncomingHttpHeaders, statusCode = 200): MediaHeaders {
   return {
     mimeType: normalizeMimeType(single(headers['content-type'])),
-    sizeBytes: wholeSize(headers),
+    sizeBytes: statusCode === 206 ? sizeOfWhole(headers) : announcedSize(headers['content-length']),
     filename: dispositionFilename(single(headers['content-disposition'])),
     lastModified: parseDate(headers['last-modified']),
   };
@@ -24,10 +26,12 @@ function single(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-function wholeSize(headers: IncomingHttpHeaders): number | null {
-  const range = headers['content-range'];
-  const text = range === undefined ? headers['content-length'] : /\/(\d+)$/.exec(range)?.[1];
-  const size = text === undefined || !/^\d+$/.test(text) ? Number.NaN : Number(text);
+function sizeOfWhole(headers: IncomingHttpHeaders): number | null {
+  return parseContentRange(headers['content-range'])?.sizeBytes ?? null;
+}
+
+function announcedSize(length: string | undefined): number | null {
+  const size = length === undefined || !/^\d+$/.test(length) ? Number.NaN : Number(length);
   return Number.isSafeInteger(size) ? size : null;
 }
 

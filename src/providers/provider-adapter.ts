@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
+import type { ByteRange, ByteSpan } from '../model/byte-range.js';
 import type { ProviderName } from '../model/channel.js';
 import type { MediagraphError } from '../model/errors.js';
 import type { MediaDetails, MediaRef, ProviderMedia } from '../model/media.js';
@@ -9,16 +10,34 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface OpenMediaOptions extends CallOptions {
+  /** The part that is wanted. Not every provider heeds it: `ByteStream.range` says what came. */
+  readonly range?: ByteRange;
+}
+
 /** Bytes on their way from a provider. Whoever holds it drains or destroys `body`. */
 export interface ByteStream {
+  /** Fails, rather than end early or late, where it is known how long it must be. */
   readonly body: Readable;
   /** What the origin said, lower-cased essence with parameters; checked by nobody yet. */
   readonly declaredMimeType: string | null;
-  /** What the origin announced; the stream may still end early. null = not announced. */
+  /** Of the whole media, whatever part `body` is, as the origin announced it; null = not announced. */
   readonly sizeBytes: number | null;
   /** From the origin's Content-Disposition, as it stood there. */
   readonly filename: string | null;
   readonly lastModified: Date | null;
+  /** What part of the media `body` is: from the start that was asked for, to the end that was asked for or before it; null = all of it. */
+  readonly range: ByteSpan | null;
+}
+
+/** No byte of the media is in the range that was asked for. Nobody's fault: the media is there, and the provider said so. */
+export class RangeNotSatisfiable extends Error {
+  override readonly name = 'RangeNotSatisfiable';
+
+  /** @param sizeBytes of the whole media; null = not told */
+  constructor(readonly sizeBytes: number | null) {
+    super(`expected a range of a media's bytes to start within its ${sizeBytes ?? 'untold'} bytes`);
+  }
 }
 
 /**
@@ -36,8 +55,11 @@ export interface ProviderAdapter {
   listMedia?(messageIds: readonly string[], options: CallOptions): Promise<Array<readonly ProviderMedia[] | Error>>;
   /** What `listMedia` did not tell; asked only when a query selects such a field. Aligned like `listMedia`. */
   describeMedia?(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>>;
-  /** The bytes. Rejects MEDIA_NOT_FOUND where the provider has none (any more). */
-  openMedia?(ref: MediaRef, options: CallOptions): Promise<ByteStream>;
+  /**
+   * The bytes, or the part of them that was asked for if the provider heeds that. Rejects MEDIA_NOT_FOUND where the
+   * provider has none (any more), and {@link RangeNotSatisfiable}.
+   */
+  openMedia?(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream>;
   /** What an upload to this provider may be: the largest size in bytes by essence. Present where an upload method is. */
   readonly uploadLimits?: ReadonlyMap<string, number>;
   /**

@@ -1,9 +1,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Delivery, MediaDelivery } from '../media/deliver.js';
+import type { Delivery, MediaDelivery, PresignOptions } from '../media/deliver.js';
 import type { MediaGrant, UrlSigner } from '../media/signed-url.js';
+import type { ByteSpan } from '../model/byte-range.js';
+import { MediagraphError } from '../model/errors.js';
 import { essenceOf } from '../model/mime-type.js';
+import { selectRange } from './byte-ranges.js';
 import { clientGone } from './client-gone.js';
+import { contentDisposition } from './content-disposition.js';
 import { sendError } from './error-response.js';
+import { evaluatePreconditions, rangeStillApplies, type Validators } from './preconditions.js';
 
 export interface DeliveryRouteOptions {
   readonly urls: UrlSigner;
@@ -17,6 +22,9 @@ const CSP = "sandbox; default-src 'none'; media-src 'self'; img-src 'self'; styl
 /** Browsers' PDF viewers do not start in a sandbox. */
 const CSP_PDF = "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'";
 const EXPOSED = 'Content-Length, Content-Disposition, Content-Range, Accept-Ranges, ETag, Last-Modified, X-Request-Id';
+const ALLOWED_HEADERS = 'Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since';
+/** How long a store's own link works: long enough to begin, and for a player to come back for parts. */
+const PRESIGNED_S = 3_600;
 
 /** `GET`, `HEAD /media/{mediaId}/{filename}?…`: nothing happens before the signature is checked. */
 export function registerDeliveryRoute(http: FastifyInstance, options: DeliveryRouteOptions): void {
@@ -25,10 +33,10 @@ export function registerDeliveryRoute(http: FastifyInstance, options: DeliveryRo
       method: 'OPTIONS',
       url: '/media/*',
       handler: async (request, reply) => {
-        allowOrigin(request, reply, options, mediaIdOf(request));
+        allowOrigin(request, reply, options);
         reply
           .header('access-control-allow-methods', 'GET, HEAD, OPTIONS')
-          .header('access-control-allow-headers', 'Range, If-Range, If-None-Match');
+          .header('access-control-allow-headers', ALLOWED_HEADERS);
         return reply.header('access-control-max-age', '86400').code(204).send();
       },
     });
@@ -46,70 +54,180 @@ async function deliver(
   reply: FastifyReply,
   options: DeliveryRouteOptions,
 ): Promise<FastifyReply> {
-  allowOrigin(request, reply, options, mediaIdOf(request));
+  allowOrigin(request, reply, options);
+  let delivery: Delivery | null = null;
   try {
     const grant = options.urls.verify(request.raw.url ?? '', Date.now());
-    const delivery = await options.delivery.open(grant, { signal: clientGone(reply) });
-    describe(reply, delivery, grant, options.visibility);
-    if (request.method !== 'HEAD') return await reply.send(delivery.body);
-    delivery.body.destroy();
-    return await reply.send();
+    if (grant.boundToOrigins) assertBound(request, reply, options);
+    const { accept, range } = request.headers;
+    const isHead = request.method === 'HEAD';
+    delivery = await options.delivery.describe(grant, {
+      accept,
+      partly: !isHead && range !== undefined && !/^bytes=0-$/i.test(range),
+      headersOnly: isHead,
+      signal: clientGone(reply),
+    });
+    return await answer(request, reply, delivery, grant, options);
   } catch (thrown) {
+    delivery?.close();
     if (reply.raw.destroyed) return reply.hijack();
     return sendError(reply, thrown);
   }
 }
 
-function describe(reply: FastifyReply, delivery: Delivery, grant: MediaGrant, visibility: 'private' | 'public'): void {
-  const secondsLeft = Math.max(0, Math.floor((grant.expiresAt.getTime() - Date.now()) / 1000));
+async function answer(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  delivery: Delivery,
+  grant: Required<MediaGrant>,
+  options: DeliveryRouteOptions,
+): Promise<FastifyReply> {
+  const { sizeBytes, sha256, lastModified } = delivery;
+  const validators = { etag: sha256 === null ? null : `"${sha256}"`, lastModified };
+  const outcome = evaluatePreconditions(request.headers, validators);
+  if (outcome === 'failed') {
+    delivery.close();
+    return refuse(reply, 412, 'expected the media that the request is for, got a later one');
+  }
+  describe(reply, delivery, validators, grant, options);
+  const isHead = request.method === 'HEAD';
+  const range = isHead ? null : rangeOf(request, sizeBytes, validators);
+  if (outcome === 'not modified') {
+    delivery.close();
+    return reply.code(304).send();
+  }
+  if (range === 'unsatisfiable') {
+    delivery.close();
+    reply.header('content-range', `bytes */${sizeBytes}`);
+    return refuse(reply, 416, `expected a range within ${sizeBytes} bytes, got another`);
+  }
+  if (isHead) {
+    delivery.close();
+    if (sizeBytes !== null) reply.header('content-length', sizeBytes);
+    reply.header('content-type', delivery.mimeType);
+    return reply.send();
+  }
+  if (delivery.handOver) {
+    const to = await delivery.handOver(presignOptions(delivery, grant, options));
+    delivery.close();
+    return redirect(reply, to);
+  }
+  const body = await delivery.open(range);
+  if (range) reply.code(206).header('content-range', `bytes ${range.start}-${range.end}/${sizeBytes}`);
+  const length = range ? range.end - range.start + 1 : sizeBytes;
+  if (length !== null) reply.header('content-length', length);
+  return reply.header('content-type', delivery.mimeType).send(body);
+}
+
+function rangeOf(
+  { headers }: FastifyRequest,
+  sizeBytes: number | null,
+  validators: Validators,
+): ByteSpan | 'unsatisfiable' | null {
+  if (sizeBytes === null || !rangeStillApplies(headers['if-range'], validators)) return null;
+  const selected = selectRange(headers.range, sizeBytes);
+  return selected === 'whole' ? null : selected;
+}
+
+/** What stands in a 200, a 206 and a 304 alike (RFC 9110 section 15.4.5). */
+function describe(
+  reply: FastifyReply,
+  { mimeType, disposition, filename, sizeBytes, negotiated }: Delivery,
+  { etag, lastModified }: Validators,
+  grant: Required<MediaGrant>,
+  options: DeliveryRouteOptions,
+): void {
   reply.headers({
-    'content-type': delivery.mimeType,
-    'content-disposition': contentDisposition(delivery.disposition, delivery.filename),
-    'cache-control': `${visibility}, max-age=${secondsLeft}, immutable`,
+    'content-disposition': contentDisposition(disposition, filename),
+    'cache-control': cacheControl(grant, options),
     'x-content-type-options': 'nosniff',
-    'content-security-policy': essenceOf(delivery.mimeType) === 'application/pdf' ? CSP_PDF : CSP,
+    'content-security-policy': essenceOf(mimeType) === 'application/pdf' ? CSP_PDF : CSP,
     'cross-origin-resource-policy': 'cross-origin',
     'referrer-policy': 'no-referrer',
     // What a CDN is told to purge when the media is deleted (Cloudflare's and Fastly's names for it).
     'cache-tag': grant.mediaId,
     'surrogate-key': grant.mediaId,
-    ...(delivery.sizeBytes !== null && { 'content-length': delivery.sizeBytes }),
-    ...(delivery.lastModified && { 'last-modified': delivery.lastModified.toUTCString() }),
+    'accept-ranges': sizeBytes === null ? 'none' : 'bytes',
+    ...(etag !== null && { etag }),
+    ...(lastModified && { 'last-modified': lastModified.toUTCString() }),
   });
+  if (negotiated) vary(reply, 'Accept');
 }
 
-/** RFC 6266: an ASCII stand-in for old readers, and the name itself (RFC 8187) where that is not the same. */
-function contentDisposition(disposition: string, filename: string): string {
-  const ascii = filename
-    .normalize('NFKD')
-    .replace(/\p{M}/gu, '')
-    .replace(/[^\x20-\x7e]|["\\%]/g, '_');
-  const plain = `${disposition}; filename="${ascii}"`;
-  if (ascii === filename) return plain;
-  const extended = encodeURIComponent(filename).replace(
-    /['()*]/g,
-    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
-  return `${plain}; filename*=UTF-8''${extended}`;
+function cacheControl(
+  { expiresAt, boundToOrigins }: Required<MediaGrant>,
+  { visibility }: Pick<DeliveryRouteOptions, 'visibility'>,
+): string {
+  const secondsLeft = Math.max(0, Math.floor((expiresAt.getTime() - Date.now()) / 1000));
+  // A shared cache does not ask where a reader comes from.
+  return `${boundToOrigins ? 'private' : visibility}, max-age=${secondsLeft}, immutable`;
 }
 
-function allowOrigin(
-  request: FastifyRequest,
-  reply: FastifyReply,
+function presignOptions(
+  { mimeType, disposition, filename }: Delivery,
+  grant: Required<MediaGrant>,
   options: DeliveryRouteOptions,
-  mediaId: string,
-): void {
-  const allowed = options.allowedOrigins(mediaId);
+): PresignOptions {
+  const secondsLeft = Math.max(1, Math.floor((grant.expiresAt.getTime() - Date.now()) / 1000));
+  return {
+    expiresInS: Math.min(secondsLeft, PRESIGNED_S),
+    contentType: mimeType,
+    contentDisposition: contentDisposition(disposition, filename),
+    cacheControl: cacheControl(grant, options),
+  };
+}
+
+/** Not cached: each use of a link is checked here, so that a deleted media is gone with it. */
+function redirect(reply: FastifyReply, to: URL): FastifyReply {
+  for (const name of ['content-disposition', 'content-security-policy', 'accept-ranges', 'etag', 'last-modified'])
+    reply.removeHeader(name);
+  return reply.code(302).header('cache-control', 'no-store').header('location', to.href).send();
+}
+
+function refuse(reply: FastifyReply, status: 412 | 416, message: string): FastifyReply {
+  for (const name of ['content-disposition', 'etag', 'last-modified']) reply.removeHeader(name);
+  return sendError(reply, new MediagraphError('BAD_USER_INPUT', message, {}, { cause: refusal(status) }));
+}
+
+/** As Fastify's own refusals say which status they are. */
+function refusal(statusCode: number): Error {
+  return Object.assign(new Error(), { statusCode });
+}
+
+function allowOrigin(request: FastifyRequest, reply: FastifyReply, options: DeliveryRouteOptions): void {
+  const allowed = options.allowedOrigins(mediaIdOf(request));
   reply.header('access-control-expose-headers', EXPOSED);
   if (allowed.includes('*')) {
     reply.header('access-control-allow-origin', '*');
     return;
   }
   const { origin } = request.headers;
-  reply.header('vary', 'Origin');
+  vary(reply, 'Origin');
   // A sandboxed document's origin is "null"; the link's signature is what protects the bytes.
   if (origin !== undefined && (origin === 'null' || allowed.includes(origin)))
     reply.header('access-control-allow-origin', origin);
+}
+
+/**
+ * A link that is bound works for pages of the tenant's origins. `Origin` where the browser sends it (CORS), else
+ * `Referer`, which it sends with pictures, sound and navigations.
+ * @throws MediagraphError FORBIDDEN
+ */
+function assertBound(request: FastifyRequest, reply: FastifyReply, options: DeliveryRouteOptions): void {
+  vary(reply, 'Referer');
+  const { origin, referer } = request.headers;
+  const from = origin ?? originOf(referer);
+  if (from !== null && options.allowedOrigins(mediaIdOf(request)).includes(from)) return;
+  throw new MediagraphError('FORBIDDEN', 'expected this link to be used by a page that it was made for');
+}
+
+function originOf(url: string | undefined): string | null {
+  return url !== undefined && URL.canParse(url) ? new URL(url).origin : null;
+}
+
+function vary(reply: FastifyReply, name: string): void {
+  const already = reply.getHeader('vary');
+  reply.header('vary', already === undefined ? name : `${String(already)}, ${name}`);
 }
 
 function mediaIdOf(request: FastifyRequest): string {

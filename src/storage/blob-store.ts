@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import type { ByteSpan } from '../model/byte-range.js';
 import { MAX_TENANT_BYTES, type TenantId } from '../model/channel.js';
 import { MAX_MEDIA_ID_LENGTH } from '../model/ids.js';
 import type { MediaId } from '../model/media.js';
@@ -25,6 +26,12 @@ export interface BlobStore {
   open(key: BlobKey, options: OpenOptions): Promise<Readable>;
   /** null = there is no such blob. */
   stat(key: BlobKey): Promise<{ readonly sizeBytes: number } | null>;
+  /**
+   * A URL that gives the bytes, and ranges of them, to whoever has it, with these headers; present only where the store can.
+   * Nothing is asked: of a blob that is not there the URL gives the store's own 404. Deletion ends it at once, and so does
+   * the end of the credentials that it was signed with. Rejects RangeError for a time that is no such time.
+   */
+  presign?(key: BlobKey, options: PresignOptions): Promise<URL>;
   /** Deleting what is already gone is success. */
   delete(key: BlobKey): Promise<void>;
   /** All blobs whose keys start so, in no promised order. Blobs may be put and deleted meanwhile. */
@@ -49,14 +56,21 @@ export interface StoredBlob {
 
 export interface OpenOptions {
   readonly signal?: AbortSignal;
+  /** Of the whole blob: one of another size is not the one that is meant, and rejects BlobNotFound. */
+  readonly sizeBytes?: number;
   readonly range?: ByteRange;
 }
 
-/** Offsets of the first and the last byte; an end beyond the blob means its last byte, as in RFC 9110, section 14.1.2. */
-export interface ByteRange {
-  readonly start: number;
-  readonly end: number;
+export interface PresignOptions {
+  /** Whole seconds, from one to a week. */
+  readonly expiresInS: number;
+  readonly contentType: string;
+  readonly contentDisposition: string;
+  readonly cacheControl: string;
 }
+
+/** Of a blob, whose size is known: what is asked for has an end. */
+export type ByteRange = ByteSpan;
 
 export interface ListedBlob {
   readonly key: BlobKey;
@@ -89,7 +103,8 @@ const MAX_PART_LENGTH = 200;
 const ORIGINAL = '.original';
 
 const SEGMENT = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
-const MEDIA_KEY = /^media\/[0-9a-f]{2}((?:\/t-[A-Za-z0-9_-]{1,200})+)((?:\/i-[A-Za-z0-9_-]{1,200})+)\.original$/;
+const MEDIA_KEY =
+  /^media\/[0-9a-f]{2}((?:\/t-[A-Za-z0-9_-]{1,200})+)((?:\/i-[A-Za-z0-9_-]{1,200})+)\.(?:original|[a-z0-9-]{1,40}\.[a-z0-9]{1,8})$/;
 
 /**
  * `media/<shard>/t-<tenant in base64url>/i-<media id>.original`; what is longer than a file name may be goes on in
@@ -106,13 +121,31 @@ export function mediaBlobKey(tenant: TenantId, id: MediaId): BlobKey {
   return key;
 }
 
-/** Whose original a key names; null for everything that {@link mediaBlobKey} cannot have written. */
+/**
+ * Where something that was made from a media lies: beside its original. `name` is up to 40 lower-case letters, digits and
+ * dashes, `extension` up to 8 letters and digits.
+ */
+export function derivedBlobKey(original: BlobKey, name: string, extension: string): BlobKey {
+  const key = `${stemOf(original)}${name}.${extension}`;
+  if (!MEDIA_KEY.test(key)) throw new RangeError('expected the name of something derived, got a text that none can be');
+  assertBlobKey(key);
+  return key;
+}
+
+/** What starts the keys of a media's original and of everything derived from it, and of nothing else. */
+export function stemOf(original: BlobKey): string {
+  return original.slice(0, -ORIGINAL.length + 1);
+}
+
+/** Whose bytes a key names; null for what neither {@link mediaBlobKey} nor {@link derivedBlobKey} can have written. */
 export function parseMediaBlobKey(key: string): { tenant: TenantId; id: MediaId } | null {
   const [, tenantParts, idParts] = (isBlobKey(key) && MEDIA_KEY.exec(key)) || [];
   if (tenantParts === undefined || idParts === undefined) return null;
   const tenant = Buffer.from(tenantParts.replaceAll('/t-', ''), 'base64url').toString();
   const id = idParts.replaceAll('/i-', '');
-  return faultOf(tenant, id) === null && formatMediaBlobKey(tenant, id) === key ? { tenant, id } : null;
+  if (faultOf(tenant, id) !== null) return null;
+  const original = formatMediaBlobKey(tenant, id);
+  return key.startsWith(original.slice(0, -ORIGINAL.length + 1)) ? { tenant, id } : null;
 }
 
 /** Whether a text may be a key: no empty, dotted or over-long segment, nothing that a file system or a URL reads otherwise. */

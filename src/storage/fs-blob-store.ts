@@ -29,7 +29,8 @@ import {
   type PutOptions,
   type StoredBlob,
 } from './blob-store.js';
-import { destroyOnAbort, READ_AHEAD_BYTES } from './blob-stream.js';
+import { destroyOnAbort } from './blob-stream.js';
+import { FileReader } from './file-reader.js';
 import { MeasuredBody } from './measured-body.js';
 
 export interface FsBlobStoreOptions {
@@ -87,16 +88,18 @@ export class FsBlobStore implements BlobStore {
     }
   }
 
-  async open(key: BlobKey, { signal, range }: OpenOptions): Promise<Readable> {
+  async open(key: BlobKey, { signal, range, sizeBytes }: OpenOptions): Promise<Readable> {
     if (range) assertByteRange(range);
     const path = this.#pathOf(key);
     signal?.throwIfAborted();
     const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((thrown: unknown) => {
       throw isAbsent(thrown) ? new BlobNotFound({ cause: thrown }) : toBlobStoreError('open a blob', thrown);
     });
+    let size: number;
     try {
       const stats = await handle.stat();
-      if (!stats.isFile()) throw new BlobNotFound();
+      size = stats.size;
+      if (!stats.isFile() || (sizeBytes ?? stats.size) !== stats.size) throw new BlobNotFound();
       if (range && range.start >= stats.size) {
         throw new RangeError(`expected a range within ${stats.size} bytes, got one from ${range.start}`);
       }
@@ -105,7 +108,8 @@ export class FsBlobStore implements BlobStore {
       await handle.close();
       throw thrown;
     }
-    const stream = handle.createReadStream({ ...range, highWaterMark: READ_AHEAD_BYTES });
+    const { start, end } = range ?? { start: 0, end: size - 1 };
+    const stream = new FileReader(handle, { start, end: Math.min(end, size - 1) });
     destroyOnAbort(stream, signal);
     return stream;
   }

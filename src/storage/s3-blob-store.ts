@@ -11,6 +11,7 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { silenceLimit } from '../net/byte-limit.js';
 import { isError } from '../net/net-error.js';
 import {
@@ -24,6 +25,7 @@ import {
   isBlobKey,
   type ListedBlob,
   type OpenOptions,
+  type PresignOptions,
   type PutOptions,
   type StoredBlob,
 } from './blob-store.js';
@@ -53,6 +55,8 @@ const ANSWER_TIMEOUT_MS = 60_000;
 /** Within an answer's body, while somebody reads. */
 const SILENCE_TIMEOUT_MS = 30_000;
 const PING_TIMEOUT_MS = 5_000;
+/** Signature Version 4's own limit ("Authenticating Requests: Using Query Parameters"). */
+const MAX_PRESIGNED_S = 7 * 24 * 60 * 60;
 
 /** The SDK's default is 50, and every delivery to a slow client holds one. */
 const MAX_SOCKETS = 1_000;
@@ -111,20 +115,26 @@ export class S3BlobStore implements BlobStore {
     }
   }
 
-  async open(key: BlobKey, { signal, range }: OpenOptions): Promise<Readable> {
+  async open(key: BlobKey, { signal, range, sizeBytes }: OpenOptions): Promise<Readable> {
     if (range) assertByteRange(range);
     const Range = range && `bytes=${range.start}-${range.end}`;
-    const { Body, ContentRange } = await this.#client
+    const { Body, ContentRange, ContentLength } = await this.#client
       .send(new GetObjectCommand({ ...this.#at(key), Range }), { abortSignal: signal })
       .catch((thrown: unknown) => {
         if (signal?.aborted) throw signal.reason;
-        if (statusOf(thrown) === 416) throw new RangeError('expected a range within the blob', { cause: thrown });
+        if (statusOf(thrown) === 416 && sizeBytes === undefined)
+          throw new RangeError('expected a range within the blob', { cause: thrown });
+        if (statusOf(thrown) === 416) throw new BlobNotFound({ cause: thrown });
         throw isNoSuchKey(thrown) ? new BlobNotFound({ cause: thrown }) : toBlobStoreError('open a blob', thrown);
       });
     if (!(Body instanceof Readable)) throw new BlobStoreError('open a blob', 'an answer without a body');
     if (range && !isAnswerTo(range, ContentRange)) {
       Body.on('error', ignore).destroy();
       throw new BlobStoreError('open a range of a blob', 'another range');
+    }
+    if (sizeBytes !== undefined && wholeSize(ContentRange, ContentLength) !== sizeBytes) {
+      Body.on('error', ignore).destroy();
+      throw new BlobNotFound();
     }
     return handOut(Body, signal);
   }
@@ -137,6 +147,25 @@ export class S3BlobStore implements BlobStore {
     } catch (thrown) {
       if (isNoSuchKey(thrown)) return null;
       throw toBlobStoreError('look a blob up', thrown);
+    }
+  }
+
+  async presign(key: BlobKey, options: PresignOptions): Promise<URL> {
+    const { expiresInS } = options;
+    if (!Number.isInteger(expiresInS) || expiresInS < 1 || expiresInS > MAX_PRESIGNED_S) {
+      throw new RangeError(`expected whole seconds from 1 to ${MAX_PRESIGNED_S}, got ${expiresInS}`);
+    }
+    // In the query, all of it: a browser that is sent there adds no header, so none but the host may be signed.
+    const command = new GetObjectCommand({
+      ...this.#at(key),
+      ResponseContentType: options.contentType,
+      ResponseContentDisposition: options.contentDisposition,
+      ResponseCacheControl: options.cacheControl,
+    });
+    try {
+      return new URL(await getSignedUrl(this.#client, command, { expiresIn: expiresInS }));
+    } catch (thrown) {
+      throw toBlobStoreError('sign a URL', thrown);
     }
   }
 
@@ -203,6 +232,10 @@ function credentialsOf({ accessKeyId, secretAccessKey }: S3BlobStoreOptions) {
 function isAnswerTo({ start, end }: ByteRange, contentRange: string | undefined): boolean {
   const [, from, to] = /^bytes (\d+)-(\d+)\//.exec(contentRange ?? '') ?? [];
   return Number(from) === start && Number(to) <= end;
+}
+
+function wholeSize(contentRange: string | undefined, contentLength: number | undefined): number | undefined {
+  return contentRange === undefined ? contentLength : Number(contentRange.split('/').at(-1));
 }
 
 /** A body that fails rather than end early, with an error of ours. */

@@ -271,7 +271,7 @@ describe('media that cannot be delivered', () => {
     ['500', { kind: 'status', status: 500, body: BODY_MARKER }, 503, 'PROVIDER_UNAVAILABLE'],
     ['a lost connection', { kind: 'reset' }, 503, 'PROVIDER_UNAVAILABLE'],
     ['nothing', { kind: 'hang' }, 504, 'PROVIDER_UNAVAILABLE'],
-    ['a few bytes and then nothing', { kind: 'hang-in-body', afterBytes: 100 }, 504, 'PROVIDER_UNAVAILABLE'],
+    ['a few bytes and then nothing', { kind: 'hang-in-body', afterBytes: 20 }, 504, 'PROVIDER_UNAVAILABLE'],
   ])('is told as the fault of the CDN that answers %s', async (_name, fault, status, code) => {
     for (const provider of ['kirim', 'twilio'] as const) {
       const path = await bed.pathOf(receive(bed, provider));
@@ -284,7 +284,7 @@ describe('media that cannot be delivered', () => {
 
   it('is told as a fault of the CDN that is cut within the first bytes', async () => {
     const path = await bed.pathOf(receive(bed, 'kirim'));
-    bed.cdn.fault = { kind: 'cut', afterBytes: 100 };
+    bed.cdn.fault = { kind: 'cut', afterBytes: 20 };
     const got = await bed.get(path);
     expect([502, 503]).toContain(got.status);
     expect(['PROVIDER_PROTOCOL', 'PROVIDER_UNAVAILABLE']).toContain(expectRefusal(got, got.status));

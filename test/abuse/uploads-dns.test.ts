@@ -6,6 +6,7 @@ import { type Database, openDatabase } from '../../src/catalogue/database.js';
 import { parseConfig } from '../../src/config.js';
 import { createJobs, type Jobs } from '../../src/jobs.js';
 import { UrlSigner } from '../../src/media/signed-url.js';
+import { openMediaBytes } from '../../src/media-bytes.js';
 import { MediagraphError } from '../../src/model/errors.js';
 import { OriginPools } from '../../src/net/origin-pools.js';
 import { AddressPolicy } from '../../src/net/public-address.js';
@@ -79,10 +80,11 @@ async function start(upload: Readonly<Record<string, string>>): Promise<void> {
   const keys = [{ id: 'k1', secret: SECRETS.signingSecret }];
   const urls = new UrlSigner({ keys, baseUrl: () => 'http://127.0.0.1', ttlMs: config.delivery.urlTtlMs });
   const { directory } = providers;
-  jobs = createJobs({ config, channels: directory, stores, urls, source: { fetch, policy }, logger });
+  const bytes = await openMediaBytes(config, stores, logger);
+  jobs = createJobs({ config, channels: directory, stores, urls, source: { fetch, policy }, bytes, logger });
   closings.push(async () => {
     await jobs.stop();
-    await Promise.all([fetch.close(), providers.close(), pools.close()]);
+    await Promise.all([fetch.close(), providers.close(), pools.close(), bytes.close()]);
     await stores.close();
   });
 }

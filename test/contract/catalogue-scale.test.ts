@@ -195,7 +195,10 @@ describeEngines(`among ${ROWS} rows`, (bed) => {
         fail: [10, (of) => uploads(of).fail(TENANT, 'media-101', 'a', { code: 'SOURCE_FAILED', reason: '' }, NOW)],
         intend: [5, (of) => deletions(of).intend(TENANT, 'media-4', LEASE)],
         withdraw: [5, (of) => deletions(of).withdraw(TENANT, 'media-1600', 'dead')],
-        complete: [10, (of) => deletions(of).complete(TENANT, 'media-1600', 'dead', 'LOCAL', NOW)],
+        complete: [
+          10,
+          (of) => deletions(of).complete(TENANT, 'media-1600', 'dead', { scope: 'LOCAL', purge: false, now: NOW }),
+        ],
         bytesRemoved: [5, (of) => deletions(of).bytesRemoved(TENANT, 'media-500')],
         claimInterrupted: [60, (of) => deletions(of).claimInterrupted({ ...LEASE, now: plus(9_999) }, 10)],
         findBytesLeft: [60, (of) => deletions(of).findBytesLeft(plus(9_999), 10)],

@@ -31,7 +31,7 @@ describeEngines('deletions', (bed) => {
   };
   const remove = async (id: MediaId, scope: DeletionScope = 'LOCAL', now = NOW): Promise<CataloguedMedia | null> => {
     await intend(id, 'remover', now);
-    return deletions().complete(TENANT, id, 'remover', scope, now);
+    return deletions().complete(TENANT, id, 'remover', { scope, purge: false, now });
   };
   const ids = (media: ReadonlyArray<{ readonly id: MediaId }>) => media.map(({ id }) => id);
 
@@ -42,10 +42,14 @@ describeEngines('deletions', (bed) => {
     expect(await found(id)).toEqual(before);
     expect(await intend(id, 'second', plus(LEASE_MS - 1))).toBeNull();
     expect(await intend(id, 'second', plus(LEASE_MS))).toEqual(before);
-    expect(await deletions().complete(TENANT, id, 'first', 'LOCAL', plus(LEASE_MS))).toBeNull();
+    expect(
+      await deletions().complete(TENANT, id, 'first', { scope: 'LOCAL', purge: false, now: plus(LEASE_MS) }),
+    ).toBeNull();
     await deletions().withdraw(TENANT, id, 'first');
     expect(await intend(id, 'third', plus(LEASE_MS))).toBeNull();
-    expect(await deletions().complete(TENANT, id, 'second', 'LOCAL', plus(LEASE_MS))).not.toBeNull();
+    expect(
+      await deletions().complete(TENANT, id, 'second', { scope: 'LOCAL', purge: false, now: plus(LEASE_MS) }),
+    ).not.toBeNull();
   });
 
   test('an intent needs a media of the tenant that is there and not deleted', async () => {
@@ -84,7 +88,9 @@ describeEngines('deletions', (bed) => {
     await intend(id, 'a');
     await list('a', { mimeType: 'image/png', caption: 'now known' });
     expect(await intend(id, 'b')).toBeNull();
-    expect(await deletions().complete(TENANT, id, 'a', 'PROVIDER', NOW)).toMatchObject({ status: 'DELETED' });
+    expect(await deletions().complete(TENANT, id, 'a', { scope: 'PROVIDER', purge: false, now: NOW })).toMatchObject({
+      status: 'DELETED',
+    });
   });
 
   test('DELETED is for good, and says what is stored until that is removed', async () => {
@@ -107,7 +113,7 @@ describeEngines('deletions', (bed) => {
     await deletions().bytesRemoved('another', id);
     expect(await found(id)).toEqual(deleted);
     await deletions().bytesRemoved(TENANT, id);
-    expect(await found(id)).toEqual({ ...deleted, stored: null });
+    expect(await found(id)).toEqual({ ...deleted, stored: null, measures: null });
   });
 
   test('bytes are forgotten of deleted media alone', async () => {
@@ -156,9 +162,15 @@ describeEngines('deletions', (bed) => {
     expect(ids(await deletions().claimInterrupted(claimOf('sweep', later), 1))).toEqual([first.id]);
     expect(ids(await deletions().claimInterrupted(claimOf('sweep', later), 10))).toEqual([second.id]);
     expect(await deletions().claimInterrupted(claimOf('sweep', later), 10)).toEqual([]);
-    expect(await deletions().complete(TENANT, first.id, 'dead', 'LOCAL', later)).toBeNull();
-    expect(await deletions().complete(TENANT, first.id, 'sweep', 'LOCAL', later)).not.toBeNull();
-    expect(await deletions().complete(TENANT, third.id, 'alive', 'LOCAL', later)).not.toBeNull();
+    expect(
+      await deletions().complete(TENANT, first.id, 'dead', { scope: 'LOCAL', purge: false, now: later }),
+    ).toBeNull();
+    expect(
+      await deletions().complete(TENANT, first.id, 'sweep', { scope: 'LOCAL', purge: false, now: later }),
+    ).not.toBeNull();
+    expect(
+      await deletions().complete(TENANT, third.id, 'alive', { scope: 'LOCAL', purge: false, now: later }),
+    ).not.toBeNull();
   });
 
   test('twenty sweeps at once never find the same', async () => {
@@ -234,5 +246,57 @@ describeEngines('deletions', (bed) => {
     const record = (await catalogue().findByMessages(TENANT, [key])).get('support:here');
     expect(record?.media).toMatchObject([{ id: here.id, status: 'DELETED', caption: null, filename: null }]);
     expect(record?.media).toMatchObject([{ downloadUrl: null }]);
+  });
+
+  /** Deleted, and its CDN is yet to be told. */
+  const removeUnpurged = async (media: MessageMedia, now = NOW): Promise<MessageMedia> => {
+    await intend(media.id, 'remover', now);
+    expect(
+      await deletions().complete(TENANT, media.id, 'remover', { scope: 'PROVIDER', purge: true, now }),
+    ).toMatchObject({ status: 'DELETED' });
+    return media;
+  };
+
+  test('what the CDN was not told of is found until it was, the oldest first', async () => {
+    const [second, first, young] = [
+      await removeUnpurged(await listStored('b'), plus(1)),
+      await removeUnpurged(await list('a')),
+      await removeUnpurged(await list('young'), plus(500)),
+    ];
+    await remove((await list('nobody to be told')).id);
+    await intend((await list('not deleted yet')).id, 'a');
+    expect(ids(await deletions().findUnpurged(plus(100), 10))).toEqual([first.id, second.id]);
+    expect(ids(await deletions().findUnpurged(plus(100), 1))).toEqual([first.id]);
+
+    await deletions().purged('another', first.id);
+    expect(ids(await deletions().findUnpurged(plus(100), 10))).toEqual([first.id, second.id]);
+    for (const _ of ['told', 'told twice']) await deletions().purged(TENANT, first.id);
+    expect(await deletions().findUnpurged(plus(100), 10)).toMatchObject([
+      { id: second.id, status: 'DELETED', stored: storedBytes() },
+    ]);
+    // Whether its bytes are gone is another matter.
+    await deletions().bytesRemoved(TENANT, second.id);
+    expect(ids(await deletions().findUnpurged(plus(100), 10))).toEqual([second.id]);
+    await deletions().purged(TENANT, second.id);
+    expect(ids(await deletions().findUnpurged(plus(500), 10))).toEqual([young.id]);
+  });
+
+  test('a tombstone stays until the CDN was told', async () => {
+    const { id } = await removeUnpurged(await list('a'));
+    expect(await deletions().bury(plus(100))).toBe(0);
+    expect(await found(id)).toMatchObject({ status: 'DELETED' });
+    await deletions().purged(TENANT, id);
+    expect(await deletions().bury(plus(100))).toBe(1);
+    expect(await found(id)).toBeUndefined();
+    expect(await deletions().findUnpurged(plus(100), 10)).toEqual([]);
+  });
+
+  test('that the CDN was told is nothing to a media that is not deleted', async () => {
+    const { id } = await listStored('a');
+    const before = await found(id);
+    await deletions().purged(TENANT, id);
+    expect(await found(id)).toEqual(before);
+    await removeUnpurged(reportedMedia({ providerMessageId: 'a' }));
+    expect(ids(await deletions().findUnpurged(plus(100), 10))).toEqual([id]);
   });
 });

@@ -251,7 +251,7 @@ describeEngines('uploads', (bed) => {
     const deletions = new SqlDeletions(bed.shared());
     const owner = randomUUID();
     await deletions.intend(TENANT, media.id, { owner, now: NOW, leaseMs: LEASE_MS });
-    await deletions.complete(TENANT, media.id, owner, 'LOCAL', NOW);
+    await deletions.complete(TENANT, media.id, owner, { scope: 'LOCAL', purge: false, now: NOW });
     expect(await uploads().markStored(TENANT, media.id, OWNER, uploadedBytes(), NOW)).toBe(false);
     expect(await uploads().finish(TENANT, media.id, OWNER, 'p', NOW)).toBeNull();
     expect(await uploads().fail(TENANT, media.id, OWNER, FAILURE, NOW)).toBeNull();

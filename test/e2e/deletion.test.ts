@@ -535,7 +535,8 @@ async function sweepIn(ms: number, { blobs: root }: OwnServer): Promise<SweepRep
     blobs,
   };
   const logger = createLogger({ level: 'warn', destination: { write: () => {} } });
-  const deletion = new MediaDeletion({ channels: new ChannelDirectory([]), ...stores, logger });
+  const alone = { channels: new ChannelDirectory([]), forget: async () => {}, purge: null };
+  const deletion = new MediaDeletion({ ...alone, ...stores, logger });
   try {
     return await sweep({ ...stores, deletion, graceMs: 0, dryRun: false }, new Date(Date.now() + ms));
   } finally {

@@ -123,6 +123,7 @@ export function reportedMedia(keys: Partial<MessageMedia> = {}): MessageMedia {
     createdAt: CREATED,
     availableUntil: null,
     expiresAt: null,
+    measures: null,
     ...message,
     ...keys,
   };

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
@@ -13,6 +13,7 @@ import { KirimEmulator, type KirimEmulatorOptions } from '../../src/emulators/ki
 import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { copyTemplate } from './copy-template.js';
+import { filesBelow } from './files-below.js';
 
 /** Everything secret that a bed knows; no answer and no log line may hold any of it. */
 export const SECRETS = {
@@ -214,6 +215,18 @@ export class TestBed {
   async forget(): Promise<void> {
     await this.app.settled();
     await emptyDatabase();
+    this.app.reload(this.config);
+  }
+
+  /** The root of the blob store. */
+  get blobs(): string {
+    return join(this.folder, 'blobs');
+  }
+
+  /** Cuts every stored original to so many bytes, behind the server's back. */
+  async truncateBlobs(bytes: number): Promise<void> {
+    const originals = (await filesBelow(this.blobs)).filter((file) => file.endsWith('.original'));
+    await Promise.all(originals.map((file) => truncate(file, bytes)));
   }
 
   clearRequests(): void {

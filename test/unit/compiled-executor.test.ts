@@ -74,6 +74,8 @@ function context(): GraphQLContext {
     ),
     channels: directory,
     urls: new UrlSigner({ keys, baseUrl: () => 'https://cdn.example.com', ttlMs: 3_600_000 }),
+    renditions: { makes: () => true, fromProvider: true },
+    bindsToOrigins: false,
     now: Date.UTC(2026, 10, 21),
     maxUploadBytes: 1,
     messageIds: 'transparent',

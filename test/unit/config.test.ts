@@ -82,8 +82,12 @@ describe('defaults', () => {
         urlTtlMs: 3_600_000,
         visibility: 'private',
         allowedOrigins: ['*'],
+        bindToOrigins: false,
         purge: null,
+        purgeHeaders: {},
+        memoryCacheBytes: 64_000_000,
       },
+      rendering: { concurrency: 2, timeoutMs: 20_000, maxPixels: 50_000_000 },
       mirror: { mode: 'eager', concurrency: 8 },
       upload: { maxBytes: 100_000_000, timeoutMs: 60_000, respondWithinMs: 20_000 },
       network: { allowPrivate: [], allowedPorts: [80, 443] },
@@ -94,6 +98,7 @@ describe('defaults', () => {
       channels: [],
       withoutEffect: [],
       production: false,
+      toolsPath: '',
     });
   });
 

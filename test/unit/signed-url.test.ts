@@ -1,3 +1,4 @@
+import { ORIGINAL } from '../../src/media/rendition.js';
 import { type MediaGrant, type SigningKey, UrlSigner } from '../../src/media/signed-url.js';
 import { MediagraphError } from '../../src/model/errors.js';
 
@@ -16,6 +17,8 @@ function grant(overrides: Partial<MediaGrant> = {}): MediaGrant {
     mediaId: 'AQNzbXM',
     filename: 'photo.jpg',
     disposition: 'inline',
+    rendition: ORIGINAL,
+    boundToOrigins: false,
     expiresAt: signer().expiry(NOW),
     ...overrides,
   };

@@ -1,5 +1,7 @@
 import { loadMediaSamples } from '../../src/emulators/media-samples.js';
-import { SNIFF_BYTES, sniffMimeType } from '../../src/media/sniff.js';
+import { isVerdictFinal, SNIFF_BYTES, sniffMimeType } from '../../src/media/sniff.js';
+import { Chance } from '../support/chance.js';
+import { officeFile, zipFile } from '../support/media-files.js';
 
 const samples = loadMediaSamples();
 const head = (bytes: Buffer | string) => Buffer.from(bytes).subarray(0, SNIFF_BYTES);
@@ -65,4 +67,107 @@ describe('the type of bytes', () => {
       'application/octet-stream',
     ],
   ])('of %s', async (_what, bytes, claim, type) => expect(await sniffMimeType(head(bytes), claim)).toBe(type));
+});
+
+/** A PNG's signature and header, and these chunks, whose content is of no matter. */
+const png = (...chunks: ReadonlyArray<readonly [type: string, bytes: number]>) =>
+  Buffer.concat([
+    Buffer.from('89504e470d0a1a0a', 'hex'),
+    ...[['IHDR', 13] as const, ...chunks].map(([type, bytes]) => {
+      const chunk = Buffer.alloc(12 + bytes);
+      chunk.writeUInt32BE(bytes);
+      chunk.write(type, 4);
+      return chunk;
+    }),
+  ]);
+const mp3Frames = Buffer.alloc(8_000, Buffer.concat([Buffer.from('fffb9064', 'hex'), Buffer.alloc(413, 0x55)]));
+/** An ID3 tag of this many bytes, and what it is a tag of. */
+const tagged = (bytes: number, audio: Buffer) =>
+  Buffer.concat([Buffer.from(`494433040000${sevenBits(bytes)}`, 'hex'), Buffer.alloc(bytes), audio]);
+const sevenBits = (value: number) =>
+  Buffer.from([21, 14, 7, 0].map((shift) => (value >> shift) & 0x7f)).toString('hex');
+const long = (start: Buffer | string) => Buffer.concat([Buffer.from(start), Buffer.alloc(SNIFF_BYTES, 0x20)]);
+const riff = (form: string) => long(`RIFF\u0001\u0002\u0003\u0004${form}fmt `);
+
+describe('a verdict', () => {
+  /** How many bytes it takes until nobody need wait for more. */
+  function finalAfter(bytes: Buffer): number {
+    let length = 0;
+    while (!isVerdictFinal(bytes.subarray(0, length))) length += 1;
+    return length;
+  }
+
+  const early: ReadonlyArray<readonly [string, Buffer, number]> = [
+    ['a JPEG', samples.photo.bytes, 36],
+    ['a WebP', samples.sticker.bytes, 36],
+    ['a voice note', samples.voiceNote.bytes, 36],
+    ['an MP4', samples.video.bytes, 36],
+    ['a PDF', samples.document.bytes, 36],
+    ['a GIF', long('GIF89a'), 36],
+    ['a WAV', riff('WAVE'), 36],
+    ['an AVI', riff('AVI '), 36],
+    ['a FLAC', long('fLaC'), 36],
+    ['an AMR', long('#!AMR\n'), 36],
+    ['an M4A', long(ftyp('M4A ')), 36],
+    ['a QuickTime', long(Buffer.from('00000008776964650000000c6d646174', 'hex')), 36],
+    // Its pixels may come after chunks of any length, and what says that it moves just before them.
+    ['a PNG', png(['pHYs', 9], ['IDAT', 9_000]), 8 + 25 + 21 + 8 + 1],
+    ['a PNG of much to tell', png(['iCCP', 2_000], ['IDAT', 9_000]), 8 + 25 + 2_012 + 8 + 1],
+    ['an animated PNG', png(['pHYs', 9], ['acTL', 8], ['IDAT', 9_000]), 8 + 25 + 21 + 8 + 1],
+    ['an MP3', mp3Frames, 512],
+    ['an MP3 after a short tag', tagged(100, mp3Frames), 10 + 100 + 512],
+    ['an MP3 with a cover', tagged(50_000, mp3Frames), 36],
+    ['an AAC', long(Buffer.from('fff15080', 'hex')), 512],
+  ];
+
+  it.each(early)('on %s is final at its byte', (_what, bytes, length) => expect(finalAfter(bytes)).toBe(length));
+
+  it.each(early)('on %s that is final is the one that any other bytes would have led to', async (_what, bytes) => {
+    const chance = new Chance(process.env.TEST_SEED ?? 'sniff');
+    const first = finalAfter(bytes);
+    const others = [
+      bytes,
+      Buffer.alloc(SNIFF_BYTES),
+      Buffer.alloc(SNIFF_BYTES, 0xff),
+      Buffer.alloc(SNIFF_BYTES, 'G'),
+      Buffer.alloc(SNIFF_BYTES, '<script>alert(1)</script>'),
+      png(['acTL', 8], ['IDAT', 9_000]),
+      officeFile('docx'),
+      ...Array.from({ length: 5 }, () => Buffer.from(Array.from({ length: SNIFF_BYTES }, () => chance.below(256)))),
+    ];
+    for (const length of [first, first + 1, first + 100, first + 1 + chance.below(SNIFF_BYTES - first)]) {
+      const here = bytes.subarray(0, length);
+      expect(isVerdictFinal(here)).toBe(true);
+      for (const claim of [null, 'audio/mp4', 'text/html', 'application/zip']) {
+        const verdict = await sniffMimeType(here, claim);
+        for (const other of others) {
+          const whole = other === bytes ? bytes : Buffer.concat([here, other.subarray(0, SNIFF_BYTES)]);
+          expect(await sniffMimeType(head(whole), claim)).toBe(verdict);
+        }
+      }
+    }
+  });
+
+  it.each<[string, Buffer | string]>([
+    ['plain text', 'hello, '.repeat(1_000)],
+    ['HTML', `<!DOCTYPE html>${' '.repeat(5_000)}`],
+    ['SVG', `<svg>${' '.repeat(5_000)}`],
+    ['text after a byte order mark', `\ufeff${'x'.repeat(5_000)}`],
+    ['an archive', zipFile({ 'a.txt': Buffer.alloc(9_000, 'x') }, { deflated: false })],
+    ['an office document', Buffer.concat([officeFile('docx'), Buffer.alloc(5_000)])],
+    ['an old office document', Buffer.concat([Buffer.from('d0cf11e0a1b11ae1', 'hex'), Buffer.alloc(9_000)])],
+    ['a PNG whose pixels are far away', png(['iCCP', 9_000], ['IDAT', 9_000])],
+    ['a PNG of a broken chunk', png(['iCCP', 0]).fill(0xff, 33, 37)],
+    ['something tagged that is no MP3', tagged(100, Buffer.alloc(9_000))],
+    ['a tag of a length that cannot be', Buffer.from(`494433040000ffffffff${'00'.repeat(5_000)}`, 'hex')],
+    ['bytes that nobody knows', Buffer.alloc(9_000, 1)],
+    ['a box that is none', Buffer.concat([Buffer.from('504b0304'), Buffer.from('ftypisom'), Buffer.alloc(9_000)])],
+  ])('on %s waits for a whole sample', (_what, bytes) =>
+    expect(finalAfter(Buffer.concat([Buffer.from(bytes), Buffer.alloc(SNIFF_BYTES)]))).toBe(SNIFF_BYTES),
+  );
+
+  it('on a file that ends early is nobody’s to wait for', () => {
+    for (const bytes of [Buffer.alloc(0), samples.photo.bytes.subarray(0, 3)])
+      expect(isVerdictFinal(bytes)).toBe(false);
+  });
 });

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startApp } from '../../app.js';
-import { type Config, parseConfig } from '../../config.js';
+import { type Config, parseConfig, readEnvironment } from '../../config.js';
 import { createLogger } from '../../telemetry/logger.js';
 import { untilSignal } from '../serve.js';
 import { type DemoProviders, startDemoProviders } from './providers.js';
@@ -53,5 +53,5 @@ function demoConfig({ lines }: DemoProviders, folder: string): Config {
     network: { allowPrivate: ['127.0.0.0/8'] },
     channels: lines.map(({ channel }) => channel),
   };
-  return parseConfig(given, {}, 'the demo');
+  return parseConfig(given, { PATH: readEnvironment().PATH }, 'the demo');
 }

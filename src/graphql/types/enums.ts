@@ -31,6 +31,12 @@ export const MediaStatus = {
 /** The same word on both sides: a default value is printed into the SDL before inner words are known. */
 export const MediaDisposition = { INLINE: 'INLINE', ATTACHMENT: 'ATTACHMENT' } as const;
 
+/** The same word on both sides, as above. */
+export const MediaThumbnailFit = { COVER: 'COVER', CONTAIN: 'CONTAIN' } as const;
+
+/** The same word on both sides, as above. */
+export const MediaPreference = { ORIGINAL: 'ORIGINAL', PLAYABLE: 'PLAYABLE' } as const;
+
 export const MediaUploadMode = { BYTES: 'BYTES', URL: 'URL', NONE: 'NONE' } as const;
 
 export const MediaDeletionScope = { PROVIDER: 'PROVIDER', LOCAL: 'LOCAL' } as const;
@@ -57,6 +63,25 @@ registerEnumType(MediaStatus, {
 registerEnumType(MediaDisposition, {
   name: 'MediaDisposition',
   description: 'Whether a browser shows the file or saves it. Types that could run script are saved in any case.',
+});
+registerEnumType(MediaThumbnailFit, {
+  name: 'MediaThumbnailFit',
+  description: 'How a still takes the shape that is asked for.',
+  valuesConfig: {
+    COVER: { description: 'It fills the shape; what sticks out is cut off.' },
+    CONTAIN: { description: 'All of it is within the shape.' },
+  },
+});
+registerEnumType(MediaPreference, {
+  name: 'MediaPreference',
+  description: 'Which bytes a URL opens.',
+  valuesConfig: {
+    ORIGINAL: { description: 'As they were sent.' },
+    PLAYABLE: {
+      description:
+        'Sound that not every browser plays (Ogg, AMR) as AAC in MP4, made when it is first opened; the original of everything else, and where the server has no ffmpeg.',
+    },
+  },
 });
 registerEnumType(MediaDeletionScope, {
   name: 'MediaDeletionScope',

@@ -1,15 +1,24 @@
 import { LRUCache } from 'lru-cache';
+import type { ByteRange } from '../../model/byte-range.js';
 import type { MediaDetails, MediaRef } from '../../model/media.js';
 import { essenceOf } from '../../model/mime-type.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import { multipartBody } from '../../net/multipart.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
-import type { SafeFetchRequest, SafeFetchResponse } from '../../net/safe-fetch.js';
+import type { SafeFetchResponse } from '../../net/safe-fetch.js';
 import type { AdapterContext } from '../adapter-context.js';
 import { isEnvelopeOrPage, readRefusal } from '../bytes-answer.js';
-import { toByteStream } from '../media-url.js';
+import { isAboutBytes, rangeHeaders, toByteStream } from '../media-url.js';
 import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../meta-media.js';
-import type { ByteStream, CallOptions, ProviderAdapter, UploadedMedia, UploadLink } from '../provider-adapter.js';
+import {
+  type ByteStream,
+  type CallOptions,
+  type OpenMediaOptions,
+  type ProviderAdapter,
+  RangeNotSatisfiable,
+  type UploadedMedia,
+  type UploadLink,
+} from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
 import { LookupBudget, type LookupVerdict } from './lookup-budget.js';
 import { gupshupDetails } from './mapping.js';
@@ -63,20 +72,23 @@ export class GupshupAdapter implements ProviderAdapter {
     return settleEach(
       refs,
       async (ref) => {
-        const request = { headers: { range: 'bytes=0-0' }, maxBytes: Number.MAX_SAFE_INTEGER, ...options };
-        const { body, ...told } = await this.#open(ref, request, asked);
+        const firstByte = { ...options, range: { start: 0, end: 0 } };
+        const { body, ...told } = await this.#open(ref, Number.MAX_SAFE_INTEGER, asked, firstByte);
         body.destroy();
         return gupshupDetails(told);
       },
-      (thrown) => this.#faults.ofThrown(thrown, asked),
+      (thrown) => {
+        const isEmpty = thrown instanceof RangeNotSatisfiable;
+        return isEmpty ? this.#faults.protocol(asked, 'a file without bytes') : this.#faults.ofThrown(thrown, asked);
+      },
     );
   }
 
   /** Rejects PROVIDER_RATE_LIMITED, without a call where one could bring the provider's lock-out nearer. */
-  async openMedia(ref: MediaRef, options: CallOptions): Promise<ByteStream> {
+  async openMedia(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream> {
     const asked = 'the bytes of a media';
     try {
-      return await this.#open(ref, { maxBytes: this.context.maxDownloadBytes, ...options }, asked);
+      return await this.#open(ref, this.context.maxDownloadBytes, asked, options);
     } catch (thrown) {
       throw this.#faults.ofDownload(thrown, asked);
     }
@@ -131,30 +143,36 @@ export class GupshupAdapter implements ProviderAdapter {
     return this.#faults.ofStatus(response, asked);
   }
 
-  async #open({ downloadUrl }: MediaRef, request: SafeFetchRequest, asked: string): Promise<ByteStream> {
+  async #open(ref: MediaRef, maxBytes: number, asked: string, options: OpenMediaOptions): Promise<ByteStream> {
+    const { downloadUrl } = ref;
+    const { range, signal } = options;
     if (downloadUrl === null) throw this.#faults.notFound(asked);
-    const turn = await this.#lookups.enter(downloadUrl, request.signal);
+    const turn = await this.#lookups.enter(downloadUrl, signal);
     if (turn.kind === 'gone') throw this.#gone();
     if (turn.kind === 'wait') throw this.#limited(turn.retryAfterMs);
     let verdict: LookupVerdict = 'none';
     try {
-      const response = await this.context.safeFetch.open(downloadUrl, request);
+      const response = await this.context.safeFetch.open(downloadUrl, {
+        headers: rangeHeaders(range),
+        signal,
+        maxBytes,
+      });
       const { statusCode } = response;
-      if (statusCode === 200 || statusCode === 206) {
-        const stream = this.#bytes(response, asked);
+      if (isAboutBytes(response, range)) {
+        const stream = this.#bytes(response, asked, range);
         verdict = 'found';
         return stream;
       }
       verdict = verdictOfRefusal(statusCode);
-      throw await this.#refusal(response, verdict, request.signal);
+      throw await this.#refusal(response, verdict, signal);
     } finally {
       turn.settle(verdict);
     }
   }
 
   // Private: an envelope or a page with status 200 is nobody's attachment.
-  #bytes(response: SafeFetchResponse, asked: string): ByteStream {
-    const stream = toByteStream(response, this.#faults);
+  #bytes(response: SafeFetchResponse, asked: string, range: ByteRange | undefined): ByteStream {
+    const stream = toByteStream(response, this.#faults, range);
     if (!isEnvelopeOrPage(stream.declaredMimeType)) return stream;
     stream.body.destroy();
     throw this.#faults.protocol(asked, 'JSON or a page', { upstreamStatus: response.statusCode });

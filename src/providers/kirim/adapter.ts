@@ -4,7 +4,7 @@ import type { BufferedResponse } from '../../net/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
 import type { AdapterContext } from '../adapter-context.js';
 import { openMediaUrl, probeMediaUrl } from '../media-url.js';
-import type { ByteStream, CallOptions, ProviderAdapter } from '../provider-adapter.js';
+import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
 import { kirimDetails, kirimListedMedia } from './mapping.js';
 import type { KirimChannel } from './settings.js';
@@ -69,7 +69,7 @@ export class KirimAdapter implements ProviderAdapter {
     );
   }
 
-  async openMedia(ref: MediaRef, options: CallOptions): Promise<ByteStream> {
+  async openMedia(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream> {
     const asked = 'the bytes of a media';
     try {
       return (
@@ -82,7 +82,7 @@ export class KirimAdapter implements ProviderAdapter {
   }
 
   // Private: what a webhook or a listing told may have ended since; null = the message is asked anew.
-  async #openTold({ downloadUrl }: MediaRef, options: CallOptions): Promise<ByteStream | null> {
+  async #openTold({ downloadUrl }: MediaRef, options: OpenMediaOptions): Promise<ByteStream | null> {
     if (downloadUrl === null) return null;
     try {
       return await openMediaUrl(downloadUrl, this.context, this.#faults, options);

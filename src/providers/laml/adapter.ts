@@ -1,11 +1,12 @@
+import type { ByteRange } from '../../model/byte-range.js';
 import { MediagraphError } from '../../model/errors.js';
 import type { MediaRef, ProviderMedia } from '../../model/media.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
 import type { StreamedResponse } from '../../net/streamed-response.js';
 import type { AdapterContext } from '../adapter-context.js';
-import { openMediaUrl, toByteStream } from '../media-url.js';
-import type { ByteStream, CallOptions, ProviderAdapter } from '../provider-adapter.js';
+import { bytesHeaders, isAboutBytes, openMediaUrl, toByteStream } from '../media-url.js';
+import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
 import { lamlListedMedia } from './mapping.js';
 import { PropagationWait } from './propagation.js';
@@ -63,7 +64,7 @@ export class LamlAdapter implements ProviderAdapter {
     );
   }
 
-  async openMedia(ref: MediaRef, options: CallOptions): Promise<ByteStream> {
+  async openMedia(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream> {
     const asked = 'the bytes of a media';
     const { providerMessageId, providerMediaId, downloadUrl } = ref;
     try {
@@ -184,7 +185,7 @@ export class LamlAdapter implements ProviderAdapter {
 
   // Private: the MediaUrl of a webhook. Credentials only where the configuration says so: SignalWire's are public unless
   // the project protects them (SignalWire docs, "Protect Message Media URLs").
-  async #openTold(url: string, asked: string, options: CallOptions): Promise<ByteStream> {
+  async #openTold(url: string, asked: string, options: OpenMediaOptions): Promise<ByteStream> {
     const settled = (client: ProviderHttpClient, path: string) =>
       this.#propagation.settle(url, () => this.#open(path, asked, options, client), options.signal);
     for (const client of this.#trusted) {
@@ -199,16 +200,16 @@ export class LamlAdapter implements ProviderAdapter {
 
   // Private: the media's `uri` without `.json`. Twilio redirects to its CDN with 302 (307 has been seen); the CDN refuses
   // requests that bear credentials. null for a 404.
-  async #open(path: string, asked: string, options: CallOptions, client = this.#http): Promise<ByteStream | null> {
+  async #open(path: string, asked: string, options: OpenMediaOptions, client = this.#http): Promise<ByteStream | null> {
     const response = await client.open({
       method: 'GET',
       path,
-      headers: { accept: '*/*' },
+      headers: bytesHeaders(options.range),
       maxBytes: this.context.maxDownloadBytes,
       signal: options.signal,
     });
     const { statusCode, headers, body } = response;
-    if (statusCode === 200) return this.#inlineBytes(response, asked);
+    if (isAboutBytes(response, options.range)) return this.#inlineBytes(response, asked, options.range);
     body.destroy();
     if (statusCode === 404) return null;
     if (!REDIRECTS.has(statusCode)) throw this.#faults.ofStatus({ statusCode, headers, body: Buffer.alloc(0) }, asked);
@@ -224,8 +225,8 @@ export class LamlAdapter implements ProviderAdapter {
   }
 
   // Private: SignalWire's reference answers this path with the media's metadata; that is not the media.
-  #inlineBytes(response: StreamedResponse, asked: string): ByteStream {
-    const stream = toByteStream(response, this.#faults);
+  #inlineBytes(response: StreamedResponse, asked: string, range: ByteRange | undefined): ByteStream {
+    const stream = toByteStream(response, this.#faults, range);
     if (!/[/+]json\b/.test(stream.declaredMimeType ?? '')) return stream;
     stream.body.destroy();
     throw this.#faults.protocol(asked, 'JSON', { upstreamStatus: response.statusCode });

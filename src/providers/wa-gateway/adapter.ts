@@ -1,11 +1,12 @@
+import type { ByteRange } from '../../model/byte-range.js';
 import type { MediaDetails, MediaRef } from '../../model/media.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
 import type { StreamedResponse } from '../../net/streamed-response.js';
 import type { AdapterContext } from '../adapter-context.js';
 import { isEnvelopeOrPage, readRefusal } from '../bytes-answer.js';
-import { toByteStream } from '../media-url.js';
-import type { ByteStream, CallOptions, ProviderAdapter } from '../provider-adapter.js';
+import { bytesHeaders, isAboutBytes, toByteStream } from '../media-url.js';
+import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
 import { Absences, type AbsenceVerdict } from './absences.js';
 import { senderFilename, waGatewayDetails } from './mapping.js';
@@ -49,7 +50,7 @@ export class WaGatewayAdapter implements ProviderAdapter {
   }
 
   /** Rejects BAD_USER_INPUT for a media path that no gateway writes; see {@link Absences} for MEDIA_NOT_FOUND. */
-  async openMedia(ref: MediaRef, options: CallOptions): Promise<ByteStream> {
+  async openMedia(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream> {
     const asked = 'the bytes of a media';
     try {
       return await this.#open(ref, this.context.maxDownloadBytes, asked, options);
@@ -58,14 +59,15 @@ export class WaGatewayAdapter implements ProviderAdapter {
     }
   }
 
-  async #open(ref: MediaRef, maxBytes: number, asked: string, { signal }: CallOptions): Promise<ByteStream> {
+  async #open(ref: MediaRef, maxBytes: number, asked: string, options: OpenMediaOptions): Promise<ByteStream> {
+    const { range, signal } = options;
     const mediaPath = this.#mediaPathOf(ref, asked);
     const known = this.#absences.recall(mediaPath);
     if (known) throw this.#absent(known);
     const path = `${this.#http.pathOf('media')}?path=${encodeURIComponent(mediaPath)}`;
-    const response = await this.#http.open({ method: 'GET', path, headers: { accept: '*/*' }, maxBytes, signal });
-    if (response.statusCode !== 200) throw this.#refusal(await readRefusal(response, signal), mediaPath, asked);
-    const stream = this.#bytes(response, asked);
+    const response = await this.#http.open({ method: 'GET', path, headers: bytesHeaders(range), maxBytes, signal });
+    if (!isAboutBytes(response, range)) throw this.#refusal(await readRefusal(response, signal), mediaPath, asked);
+    const stream = this.#bytes(response, asked, range);
     this.#absences.forget(mediaPath);
     return { ...stream, filename: senderFilename(stream.filename, mediaPath) };
   }
@@ -79,8 +81,8 @@ export class WaGatewayAdapter implements ProviderAdapter {
   }
 
   // Private: the gateway names seven types and calls all others octet-stream; JSON and HTML come from something else.
-  #bytes(response: StreamedResponse, asked: string): ByteStream {
-    const stream = toByteStream(response, this.#faults);
+  #bytes(response: StreamedResponse, asked: string, range: ByteRange | undefined): ByteStream {
+    const stream = toByteStream(response, this.#faults, range);
     if (!isEnvelopeOrPage(stream.declaredMimeType)) return stream;
     stream.body.destroy();
     throw this.#faults.protocol(asked, 'JSON or a page', { upstreamStatus: response.statusCode });

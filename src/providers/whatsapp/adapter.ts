@@ -1,13 +1,21 @@
 import { LRUCache } from 'lru-cache';
+import type { ByteRange } from '../../model/byte-range.js';
 import type { MediaDetails, MediaRef } from '../../model/media.js';
 import { essenceOf } from '../../model/mime-type.js';
 import { multipartBody } from '../../net/multipart.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
 import type { StreamedResponse } from '../../net/streamed-response.js';
 import type { AdapterContext } from '../adapter-context.js';
-import { toByteStream } from '../media-url.js';
+import { bytesHeaders, isAboutBytes, rangeHeaders, toByteStream } from '../media-url.js';
 import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../meta-media.js';
-import type { ByteStream, CallOptions, ProviderAdapter, UploadedMedia, UploadSource } from '../provider-adapter.js';
+import type {
+  ByteStream,
+  CallOptions,
+  OpenMediaOptions,
+  ProviderAdapter,
+  UploadedMedia,
+  UploadSource,
+} from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
 import { contradictsMetadata, whatsappDetails } from './mapping.js';
 import { graphRefusal, isGone, uploadRefusal } from './refusal.js';
@@ -87,7 +95,7 @@ export class WhatsAppAdapter implements ProviderAdapter {
     );
   }
 
-  async openMedia(ref: MediaRef, options: CallOptions): Promise<ByteStream> {
+  async openMedia(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream> {
     const asked = 'the bytes of a media';
     try {
       const mediaId = this.#mediaIdOf(ref);
@@ -96,7 +104,7 @@ export class WhatsAppAdapter implements ProviderAdapter {
         opened.response.body.destroy();
         opened = await this.#open(mediaId, asked, options);
       }
-      return this.#bytes(opened, asked);
+      return this.#bytes(opened, asked, options.range);
     } catch (thrown) {
       throw this.#faults.ofDownload(thrown, asked);
     }
@@ -165,7 +173,7 @@ export class WhatsAppAdapter implements ProviderAdapter {
     throw refusal;
   }
 
-  async #open(mediaId: string, asked: string, options: CallOptions): Promise<OpenedMedia> {
+  async #open(mediaId: string, asked: string, options: OpenMediaOptions): Promise<OpenedMedia> {
     const metadata = await this.#metadata(mediaId, asked, options);
     const details = whatsappDetails(metadata);
     for (const trusted of this.#trusted) {
@@ -182,12 +190,12 @@ export class WhatsAppAdapter implements ProviderAdapter {
     { origin, client }: TrustedOrigin,
     path: string,
     asked: string,
-    options: CallOptions,
+    options: OpenMediaOptions,
   ): Promise<Omit<OpenedMedia, 'details'>> {
     const response = await client.open({
       method: 'GET',
       path,
-      headers: { accept: '*/*', 'accept-encoding': 'identity' },
+      headers: bytesHeaders(options.range),
       maxBytes: this.context.maxDownloadBytes,
       signal: options.signal,
     });
@@ -199,22 +207,22 @@ export class WhatsAppAdapter implements ProviderAdapter {
     return this.#openForeign(this.context.judgeRedirect(location, origin + path).href, options);
   }
 
-  async #openForeign(url: string, { signal }: CallOptions): Promise<Omit<OpenedMedia, 'details'>> {
+  async #openForeign(url: string, { range, signal }: OpenMediaOptions): Promise<Omit<OpenedMedia, 'details'>> {
     const { safeFetch, maxDownloadBytes: maxBytes } = this.context;
-    return { response: await safeFetch.open(url, { signal, maxBytes }), trusted: false };
+    return { response: await safeFetch.open(url, { headers: rangeHeaders(range), signal, maxBytes }), trusted: false };
   }
 
-  #bytes({ response, details, trusted }: OpenedMedia, asked: string): ByteStream {
+  #bytes({ response, details, trusted }: OpenedMedia, asked: string, range: ByteRange | undefined): ByteStream {
     const { statusCode, headers, body } = response;
-    if (statusCode !== 200) {
+    if (!isAboutBytes(response, range)) {
       body.destroy();
       if (!trusted || statusCode === 404 || statusCode === 410)
         throw this.#faults.ofMediaUrlStatus(statusCode, headers);
       throw this.#faults.ofStatus({ statusCode, headers, body: Buffer.alloc(0) }, asked);
     }
-    const stream = toByteStream(response, this.#faults);
+    const stream = toByteStream(response, this.#faults, range);
     if (contradictsMetadata(stream.declaredMimeType, details.mimeType)) {
-      body.destroy();
+      stream.body.destroy();
       throw this.#faults.protocol(asked, 'a page or JSON', { upstreamStatus: statusCode });
     }
     // Its Content-Disposition names everything whatsapp.png, or the like.

@@ -1,0 +1,210 @@
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { LRUCache } from 'lru-cache';
+import Negotiator from 'negotiator';
+import type { ByteSpan } from '../model/byte-range.js';
+import { MediagraphError } from '../model/errors.js';
+import { essenceOf } from '../model/mime-type.js';
+import { type Renderer, RendererOverloaded, type RenderSource, Unrenderable } from '../rendering/renderer.js';
+import { type BlobKey, BlobNotFound, type BlobStore, derivedBlobKey, type StoredBlob } from '../storage/blob-store.js';
+import type { Logger } from '../telemetry/logger.js';
+import type { HotBytes } from './hot-bytes.js';
+import { formatRendition, type ORIGINAL, type Rendition, type Still } from './rendition.js';
+
+/** Something that is made from a media's bytes. */
+export type Derived = Exclude<Rendition, typeof ORIGINAL>;
+
+export interface RenditionsOptions {
+  readonly blobs: BlobStore;
+  readonly hot: HotBytes;
+  readonly renderer: Renderer;
+  readonly logger: Logger;
+}
+
+/** What renditions are made from, and where they are kept. */
+export interface StoredOriginal {
+  readonly key: BlobKey;
+  readonly sha256: string;
+  /** Sniffed. */
+  readonly mimeType: string;
+}
+
+export interface StoredRendition extends StoredBlob {
+  readonly key: BlobKey;
+  readonly mimeType: string;
+  open(range: ByteSpan | null, options: { readonly signal?: AbortSignal }): Promise<Buffer | Readable>;
+}
+
+interface Format {
+  readonly name: 'jpeg' | 'png' | 'webp' | 'avif';
+  readonly mimeType: string;
+  readonly extension: string;
+}
+
+const JPEG: Format = { name: 'jpeg', mimeType: 'image/jpeg', extension: 'jpg' };
+const PNG: Format = { name: 'png', mimeType: 'image/png', extension: 'png' };
+const WEBP: Format = { name: 'webp', mimeType: 'image/webp', extension: 'webp' };
+const AVIF: Format = { name: 'avif', mimeType: 'image/avif', extension: 'avif' };
+
+const PLAYABLE_MIME_TYPE = 'audio/mp4';
+/** For readers that name no newer format: types that may be transparent stay so. */
+const MAY_BE_TRANSPARENT = /^image\/(png|gif|webp|avif)$/;
+const MAX_FACTS = 10_000;
+/** How long bytes that could not be rendered are not tried again. */
+const UNRENDERABLE_MS = 10 * 60 * 1000;
+
+/** Stills and playable sound: made once, when somebody asks for them, and kept beside the original. */
+export class Renditions {
+  readonly #facts = new LRUCache<BlobKey, StoredBlob>({ max: MAX_FACTS });
+  readonly #making = new Map<BlobKey, Promise<StoredBlob>>();
+  readonly #unrenderable = new LRUCache<BlobKey, string>({ max: MAX_FACTS, ttl: UNRENDERABLE_MS });
+
+  constructor(private readonly options: RenditionsOptions) {}
+
+  /** Whether such a rendition can be made of such bytes here. */
+  makes(rendition: Derived, mimeType: string | null): boolean {
+    if (mimeType === null) return false;
+    const { stillTypes, playableTypes } = this.options.renderer;
+    return (rendition.kind === 'still' ? stillTypes : playableTypes).has(essenceOf(mimeType));
+  }
+
+  /**
+   * @param accept the reader's `Accept`, which decides a still's format
+   * @param stillWanted asked after a rendition was stored: whether its media is still there
+   * @throws MediagraphError CONTENT_TYPE_NOT_ALLOWED where the bytes give no such rendition; a retryable MEDIA_NOT_READY
+   *   while too many are being made; MEDIA_GONE
+   */
+  async open(
+    original: StoredOriginal,
+    rendition: Derived,
+    accept: string | undefined,
+    stillWanted: () => Promise<boolean>,
+  ): Promise<StoredRendition> {
+    const format = rendition.kind === 'still' ? formatFor(original.mimeType, accept) : null;
+    // The hash of what it was made from: a copy that was made anew gets renditions of its own.
+    const name = `${formatRendition(rendition)}-${original.sha256.slice(0, 8)}`;
+    const key = derivedBlobKey(original.key, name, format?.extension ?? 'm4a');
+    const stored = await this.#find(key).catch((thrown: unknown) => {
+      if (!(thrown instanceof BlobNotFound)) throw thrown;
+      return this.#make(key, original, rendition, format, stillWanted);
+    });
+    return {
+      ...stored,
+      key,
+      mimeType: format?.mimeType ?? PLAYABLE_MIME_TYPE,
+      open: (range, { signal }) => this.#bytes(key, stored, range, signal),
+    };
+  }
+
+  async #find(key: BlobKey): Promise<StoredBlob> {
+    const known = this.#facts.get(key);
+    if (known) return known;
+    const hash = createHash('sha256');
+    const chunks: Buffer[] = [];
+    let sizeBytes = 0;
+    for await (const chunk of (await this.options.blobs.open(key, {})) as AsyncIterable<Buffer>) {
+      hash.update(chunk);
+      sizeBytes += chunk.length;
+      if (this.options.hot.takes(sizeBytes)) chunks.push(chunk);
+    }
+    const stored = { sizeBytes, sha256: hash.digest('hex') };
+    this.#facts.set(key, stored);
+    this.options.hot.set(key, stored.sha256, Buffer.concat(chunks));
+    return stored;
+  }
+
+  // Private: one at a time of each, whoever asks; it goes on when they leave, since the next will ask.
+  #make(
+    key: BlobKey,
+    original: StoredOriginal,
+    rendition: Derived,
+    format: Format | null,
+    stillWanted: () => Promise<boolean>,
+  ): Promise<StoredBlob> {
+    const refused = this.#unrenderable.get(key);
+    if (refused !== undefined) throw notRenderable(refused);
+    const under = this.#making.get(key);
+    if (under) return under;
+    const making = this.#render(key, original, rendition, format, stillWanted).finally(() => this.#making.delete(key));
+    this.#making.set(key, making);
+    return making;
+  }
+
+  async #render(
+    key: BlobKey,
+    original: StoredOriginal,
+    rendition: Derived,
+    format: Format | null,
+    stillWanted: () => Promise<boolean>,
+  ): Promise<StoredBlob> {
+    const { blobs } = this.options;
+    const source: RenderSource = {
+      mimeType: original.mimeType,
+      open: (signal) => blobs.open(original.key, { signal }),
+    };
+    const bytes = await this.#rendered(key, source, rendition, format);
+    const stored = await blobs.put(key, bytes, {});
+    if (!(await stillWanted())) {
+      await blobs.delete(key);
+      throw new MediagraphError('MEDIA_GONE', 'this media is gone for good');
+    }
+    return stored;
+  }
+
+  async #rendered(key: BlobKey, source: RenderSource, rendition: Derived, format: Format | null): Promise<Readable> {
+    const { renderer } = this.options;
+    try {
+      if (rendition.kind === 'playable') return (await renderer.renderPlayable(source, {})).body;
+      const { bytes } = await renderer.renderStill(
+        source,
+        { ...sizesOf(rendition), format: format?.name ?? 'jpeg' },
+        {},
+      );
+      return Readable.from([bytes], { objectMode: false });
+    } catch (thrown) {
+      if (thrown instanceof RendererOverloaded) {
+        const details = { retryable: true, retryAfterMs: 1_000 };
+        throw new MediagraphError('MEDIA_NOT_READY', 'too much is being rendered at the moment', details);
+      }
+      if (!(thrown instanceof Unrenderable)) throw thrown;
+      this.options.logger.info({ key, reason: thrown.message }, 'a rendition cannot be made');
+      this.#unrenderable.set(key, thrown.message);
+      throw notRenderable(thrown.message);
+    }
+  }
+
+  async #bytes(
+    key: BlobKey,
+    { sizeBytes, sha256 }: StoredBlob,
+    range: ByteSpan | null,
+    signal: AbortSignal | undefined,
+  ): Promise<Buffer | Readable> {
+    const { hot, blobs } = this.options;
+    if (hot.takes(sizeBytes)) {
+      const bytes = hot.get(key, sha256) ?? (await hot.load(key, sha256, sizeBytes, () => blobs.open(key, {})));
+      if (bytes) return range ? bytes.subarray(range.start, range.end + 1) : bytes;
+    }
+    return blobs.open(key, { signal, range: range ?? { start: 0, end: sizeBytes - 1 } });
+  }
+
+  /** That was lost: the next reader has it made anew. */
+  forget(prefix: string): void {
+    for (const key of this.#facts.keys()) if (key.startsWith(prefix)) this.#facts.delete(key);
+    this.options.hot.forget(prefix);
+  }
+}
+
+function sizesOf({ width, height, fit }: Still) {
+  return { width, height, fit };
+}
+
+/** WebP before AVIF, which takes ten times as long to make; either only for readers that name it. */
+function formatFor(mimeType: string, accept: string | undefined): Format {
+  const accepted = new Negotiator({ headers: { accept } }).mediaTypes();
+  const named = [WEBP, AVIF].find((format) => accepted.includes(format.mimeType));
+  return named ?? (MAY_BE_TRANSPARENT.test(essenceOf(mimeType)) ? PNG : JPEG);
+}
+
+function notRenderable(reason: string): MediagraphError {
+  return new MediagraphError('CONTENT_TYPE_NOT_ALLOWED', `expected bytes that can be rendered, got ${reason}`);
+}

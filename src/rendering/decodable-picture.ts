@@ -1,0 +1,82 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ffmpegInput } from './ffmpeg-input.js';
+import { SOURCE_FILE } from './job-folder.js';
+import { DOCUMENT, HEIF_PICTURES, PICTURES, type PictureFormat, VIDEOS } from './media-formats.js';
+import { Unrenderable } from './renderer.js';
+import { type Job, runForJob, type Workshop } from './workshop.js';
+
+/** A file that sharp decodes. `upright`: nothing that the file says about its orientation is left to be done. */
+export interface DecodablePicture {
+  readonly path: string;
+  readonly format: PictureFormat;
+  readonly upright: boolean;
+}
+
+/** Of a page, whose size is in centimetres. */
+const MAX_PAGE_SIDE = 4_096;
+
+/**
+ * The original itself, or its first frame or page as a PNG beside it.
+ * @param side of the square that the result is to fill
+ * @throws Unrenderable
+ */
+export async function decodablePicture(job: Job, side: number, workshop: Workshop): Promise<DecodablePicture> {
+  const { essence } = job;
+  const { ffmpeg, pdftoppm, heifConvert } = workshop.tools;
+  const format = PICTURES.get(essence);
+  if (format !== undefined) return { path: join(job.folder, SOURCE_FILE), format, upright: false };
+  const demuxer = VIDEOS.get(essence);
+  if (demuxer !== undefined && ffmpeg !== null) return await frameOf(demuxer, ffmpeg, job, workshop);
+  if (essence === DOCUMENT && pdftoppm !== null) return await pageOf(side, pdftoppm, job, workshop);
+  if (HEIF_PICTURES.has(essence) && heifConvert !== null) return await fromHeif(heifConvert, job, workshop);
+  throw new RangeError(`expected a type of which stills are made here, got ${essence}`);
+}
+
+/** The first frame, turned as the file says, with square pixels: where they are not, the longer side gives way. */
+async function frameOf(demuxer: string, ffmpeg: string, job: Job, workshop: Workshop): Promise<DecodablePicture> {
+  const square = "scale='max(1,trunc(iw*min(1,sar)))':'max(1,trunc(ih/max(1,sar)))'";
+  const args = [
+    ...ffmpegInput(demuxer, workshop.maxPixels, ['-an', '-sn', '-dn']),
+    // V: no picture that is only attached.
+    ...['-map', '0:V:0', '-frames:v', '1', '-filter_threads', '1', '-vf', square],
+    ...['-c:v', 'png', '-pix_fmt', 'rgb24', '-compression_level', '1', '-f', 'image2', '-update', '1', 'frame.png'],
+  ];
+  await runForJob(ffmpeg, args, job, workshop);
+  return await firstThatIs(['frame.png'], job);
+}
+
+/** Scaled to a square of pixels, so that the size of the paper is of no account. */
+async function pageOf(side: number, pdftoppm: string, job: Job, workshop: Workshop): Promise<DecodablePicture> {
+  // Twice, so that a page that is no square fills one with its shorter side too.
+  const scale = Math.min(2 * side, MAX_PAGE_SIDE, Math.floor(Math.sqrt(workshop.maxPixels)));
+  const args = ['-f', '1', '-l', '1', '-singlefile', '-png', '-scale-to', String(scale), SOURCE_FILE, 'page'];
+  await runForJob(pdftoppm, args, job, workshop);
+  return await firstThatIs(['page.png'], job);
+}
+
+/**
+ * The header is judged before anything is decoded. What the decoder writes is upright, though it may still carry an EXIF
+ * orientation: HEIF has its own, and EXIF's is of no account (ISO/IEC 23008-12 section A.2.2).
+ */
+async function fromHeif(heifConvert: string, job: Job, workshop: Workshop): Promise<DecodablePicture> {
+  const { maxPixels, pictures } = workshop;
+  const path = join(job.folder, SOURCE_FILE);
+  const { first } = await pictures.check({ path, format: 'heif', upright: true, maxPixels });
+  await runForJob(heifConvert, [SOURCE_FILE, 'still.png'], job, workshop);
+  // A file of several pictures gives as many, counted from 1.
+  return await firstThatIs(['still.png', `still-${first + 1}.png`], job);
+}
+
+async function firstThatIs(names: readonly string[], { folder, essence }: Job): Promise<DecodablePicture> {
+  for (const path of names.map((name) => join(folder, name)))
+    if (await isThere(path)) return { path, format: 'png', upright: true };
+  throw new Unrenderable(`expected a picture in a file of the type ${essence}, got none`);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,133 @@
+import type { Readable } from 'node:stream';
+import { essenceOf } from '../model/mime-type.js';
+import { orAborted, within } from './deadline.js';
+import { type DecodablePicture, decodablePicture } from './decodable-picture.js';
+import { inJobFolder, saveSource } from './job-folder.js';
+import type { JobQueue } from './job-queue.js';
+import { playableSound } from './playable-sound.js';
+import {
+  MAX_STILL_SIDE,
+  type Playable,
+  type Renderer,
+  type RenderOptions,
+  type RenderSource,
+  type Still,
+  type StillSpec,
+} from './renderer.js';
+import { playableTypesWith, stillTypesWith } from './tools.js';
+import type { Job, Workshop } from './workshop.js';
+
+/** ThumbHash's own limit. */
+const THUMB_HASH_SIDE = 100;
+const READ_AHEAD_BYTES = 256 * 1024;
+
+export interface LocalRendererOptions extends Workshop {
+  readonly queue: JobQueue;
+  readonly maxSourceBytes: number;
+}
+
+/** Renders with the programs of this machine. Each job has a folder, which goes with it. */
+export class LocalRenderer implements Renderer {
+  readonly stillTypes: ReadonlySet<string>;
+  readonly playableTypes: ReadonlySet<string>;
+  // What the close has to end and to wait for.
+  readonly #jobs = new Map<AbortController, Promise<unknown>>();
+  #closed = false;
+
+  constructor(private readonly options: LocalRendererOptions) {
+    this.stillTypes = stillTypesWith(options.tools);
+    this.playableTypes = playableTypesWith(options.tools);
+  }
+
+  async renderStill(source: RenderSource, spec: StillSpec, { signal }: RenderOptions): Promise<Still> {
+    assertSpec(spec);
+    assertType(source, this.stillTypes);
+    const side = Math.max(spec.width, spec.height ?? 0);
+    const { width, height, fit, format } = spec;
+    const bytes = await this.#job(source, signal, async (job) => {
+      const picture = await this.#picture(job, side);
+      return await this.options.pictures.still(picture, { width, height, fit, format });
+    });
+    return { bytes, mimeType: `image/${spec.format}` };
+  }
+
+  async thumbHash(source: RenderSource, { signal }: RenderOptions): Promise<string> {
+    assertType(source, this.stillTypes);
+    return await this.#job(source, signal, async (job) =>
+      this.options.pictures.thumbHash(await this.#picture(job, THUMB_HASH_SIDE)),
+    );
+  }
+
+  async renderPlayable(source: RenderSource, { signal }: RenderOptions): Promise<Playable> {
+    assertType(source, this.playableTypes);
+    const body = await this.#job<Readable>(
+      source,
+      signal,
+      async (job) => {
+        const file = await playableSound(job, this.options);
+        return file.createReadStream({ highWaterMark: READ_AHEAD_BYTES });
+      },
+      (late) => late.destroy(),
+    );
+    return { body, mimeType: 'audio/mp4' };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const ending of this.#jobs.keys()) ending.abort(new Error('the renderer is closed'));
+    await this.options.pictures.close();
+    await Promise.allSettled(this.#jobs.values());
+  }
+
+  async #picture(job: Job, side: number): Promise<DecodablePicture & { readonly maxPixels: number }> {
+    return { ...(await decodablePicture(job, side, this.options)), maxPixels: this.options.maxPixels };
+  }
+
+  // Private: an aborted job rejects at once, although it keeps its turn until what it started has ended.
+  async #job<Result>(
+    source: RenderSource,
+    signal: AbortSignal | undefined,
+    work: (job: Job) => Promise<Result>,
+    discardLate: (late: Result) => void = () => {},
+  ): Promise<Result> {
+    signal?.throwIfAborted();
+    if (this.#closed) throw new Error('the renderer is closed');
+    const ending = new AbortController();
+    const onAbort = () => ending.abort(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const done = this.options.queue.run(ending.signal, () =>
+      inJobFolder(async (folder) => {
+        await this.#fetch(source, folder, ending.signal);
+        return await work({ essence: essenceOf(source.mimeType), folder, signal: ending.signal });
+      }),
+    );
+    this.#jobs.set(ending, done);
+    const forget = () => this.#jobs.delete(ending);
+    done.then(forget, forget);
+    try {
+      return await orAborted(done, ending.signal, discardLate);
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  // Private: that a source is slow says nothing about its bytes.
+  async #fetch(source: RenderSource, folder: string, signal: AbortSignal): Promise<void> {
+    const { timeoutMs, maxSourceBytes } = this.options;
+    const tooLong = () => new Error(`expected the original within ${timeoutMs} ms`);
+    await within(timeoutMs, tooLong, signal, (ending) =>
+      saveSource(source, folder, { maxBytes: maxSourceBytes, signal: ending }),
+    );
+  }
+}
+
+function assertType({ mimeType }: RenderSource, types: ReadonlySet<string>): void {
+  const essence = essenceOf(mimeType);
+  if (!types.has(essence)) throw new RangeError(`expected one of ${[...types].join(', ')}, got ${essence}`);
+}
+
+function assertSpec({ width, height }: StillSpec): void {
+  for (const side of [width, height ?? 1])
+    if (!Number.isInteger(side) || side < 1 || side > MAX_STILL_SIDE)
+      throw new RangeError(`expected a side of 1 to ${MAX_STILL_SIDE} pixels, got ${side}`);
+}

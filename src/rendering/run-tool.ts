@@ -1,0 +1,91 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+
+/** What a program may take. */
+export interface ToolLimits {
+  readonly maxPixels: number;
+  readonly timeoutMs: number;
+}
+
+export interface ToolRun extends ToolLimits {
+  /** Where it runs, and the only place that it is told of. */
+  readonly folder: string;
+  /** Where programs are looked for, as in PATH. */
+  readonly path: string;
+  /** Kills it. */
+  readonly signal: AbortSignal;
+}
+
+/** A program that ended otherwise than well. `complaint` is what it said about that, in its own words. */
+export class ToolFailed extends Error {
+  override readonly name = 'ToolFailed';
+
+  constructor(
+    command: string,
+    ending: string,
+    readonly complaint: string,
+  ) {
+    super(`expected ${command} to end with status 0, got ${ending}: ${complaint}`);
+  }
+}
+
+const KEPT_CHARACTERS = 8_192;
+
+/**
+ * The limits of setrlimit(2), as far as the system has them: no core dump, size of a file, memory, processor time; then
+ * the shell becomes the program. The last one ends a program whose parent was killed.
+ */
+const LIMITED = `ulimit -c 0 2>/dev/null
+ulimit -f "$1" 2>/dev/null
+ulimit -v "$2" 2>/dev/null
+ulimit -t "$3" 2>/dev/null
+shift 3
+exec "$0" "$@"`;
+
+/**
+ * Runs a program to its end, with nothing of our environment, and returns what it printed.
+ * @throws ToolFailed; the signal's reason when that has killed it; another Error when it could not be run at all
+ */
+export async function runTool(command: string, args: readonly string[], run: ToolRun): Promise<string> {
+  run.signal.throwIfAborted();
+  const child = spawn('/bin/sh', ['-c', LIMITED, command, ...limitsOf(run), ...args], {
+    cwd: run.folder,
+    env: { PATH: run.path, HOME: run.folder, TMPDIR: run.folder, LC_ALL: 'C' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const printed = headOf(child.stdout);
+  const complaint = headOf(child.stderr);
+  const kill = () => child.kill('SIGKILL');
+  run.signal.addEventListener('abort', kill, { once: true });
+  try {
+    const [status, killedBy]: Array<number | string | null> = await once(child, 'close');
+    run.signal.throwIfAborted();
+    if (status === 0) return printed();
+    // Not there any more, or not to be run: POSIX, XCU section 2.8.2.
+    if (status === 126 || status === 127) throw new Error(`expected to be able to run ${command}, got ${status}`);
+    if (complaint().includes('No space left on device')) throw new Error(`expected room on the disk for ${command}`);
+    throw new ToolFailed(command, String(status ?? killedBy), complaint());
+  } finally {
+    run.signal.removeEventListener('abort', kill);
+  }
+}
+
+/** A file as large as its pixels at eight bytes each, memory for some copies of them. */
+function limitsOf({ maxPixels, timeoutMs }: ToolLimits): string[] {
+  const fileBytes = 64 * 2 ** 20 + maxPixels * 8;
+  const memoryBytes = 2 ** 30 + maxPixels * 24;
+  // Several threads may spend their time at once.
+  const processorSeconds = (timeoutMs / 1_000) * 10;
+  // POSIX counts files in blocks of 512 bytes ("ulimit", XCU chapter 4); shells count memory in kibibytes.
+  return [fileBytes / 512, memoryBytes / 1_024, processorSeconds].map((limit) => String(Math.ceil(limit)));
+}
+
+/** Reads a stream to its end, and keeps its beginning. */
+function headOf(stream: Readable): () => string {
+  let head = '';
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    head += text.slice(0, KEPT_CHARACTERS - head.length);
+  });
+  return () => head;
+}

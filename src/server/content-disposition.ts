@@ -1,0 +1,14 @@
+/** RFC 6266: an ASCII stand-in for old readers, and the name itself (RFC 8187) where that is not the same. */
+export function contentDisposition(disposition: 'inline' | 'attachment', filename: string): string {
+  const ascii = filename
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .replace(/[^\x20-\x7e]|["\\%]/g, '_');
+  const plain = `${disposition}; filename="${ascii}"`;
+  if (ascii === filename) return plain;
+  const extended = encodeURIComponent(filename).replace(
+    /['()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `${plain}; filename*=UTF-8''${extended}`;
+}

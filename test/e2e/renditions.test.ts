@@ -1,0 +1,197 @@
+import { spawnSync } from 'node:child_process';
+import { basename, join } from 'node:path';
+import sharp from 'sharp';
+import type { MediaSample } from '../../src/emulators/media-samples.js';
+import { filesBelow } from '../support/files-below.js';
+import { receive, samples } from '../support/sample-messages.js';
+import { errorOf, type GetOptions, headerOf, nth, sole, type TestBed, useBeds } from '../support/test-bed.js';
+
+const has = (program: string) => spawnSync(program, ['-version'], { stdio: 'ignore' }).error === undefined;
+const withFfmpeg = has('ffmpeg') ? describe : describe.skip;
+if (!has('ffmpeg')) process.stdout.write('ffmpeg is not installed: renditions of sound and video are not tested\n');
+
+const beds = useBeds({ env: { PATH: process.env.PATH } });
+let bed: TestBed;
+
+beforeEach(async () => {
+  bed = await beds.shared();
+});
+
+interface Shown {
+  readonly id: string;
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly durationSeconds: number | null;
+  readonly thumbHash: string | null;
+  readonly url: string;
+  readonly playable: string;
+  readonly thumbnailUrl: string | null;
+}
+
+async function show(messageId: string, how = ''): Promise<Shown> {
+  const answer = await bed.query<{ messagesWithMedia: ReadonlyArray<{ media: readonly Shown[] }> }>(
+    `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media {
+      id width height durationSeconds thumbHash url playable: url(prefer: PLAYABLE) thumbnailUrl${how} } } }`,
+    { ids: [messageId] },
+  );
+  expect(answer.errors).toEqual([]);
+  return sole(sole(answer.data?.messagesWithMedia).media);
+}
+
+/** A message whose media is here. */
+async function receiveStored(sample: MediaSample): Promise<string> {
+  const message = receive(bed, 'signalwire', 1, sample);
+  expect((await bed.get(await bed.urlOf(message))).status).toBe(200);
+  await bed.app.settled();
+  return message;
+}
+
+async function still(url: string | null, options: GetOptions = {}) {
+  const got = await bed.get(url ?? '', options);
+  expect([url, got.status]).toEqual([url, 200]);
+  return { ...got, picture: await sharp(got.bytes).metadata() };
+}
+
+/** What is stored, without the name of the media. */
+async function blobNames(): Promise<string[]> {
+  const files = await filesBelow(bed.blobs);
+  return files
+    .filter((file) => file.startsWith(join(bed.blobs, 'media')))
+    .map((file) => basename(file).replace(/^.*?\./, ''));
+}
+
+describe('a photo', () => {
+  it('tells its size and a placeholder once it is here', async () => {
+    expect(await show(receive(bed, 'signalwire'))).toMatchObject({ width: null, height: null, thumbHash: null });
+    const { width, height } = await sharp(samples.photo.bytes).metadata();
+    const shown = await show(await receiveStored(samples.photo));
+    expect(shown).toMatchObject({ width, height, durationSeconds: null });
+    expect(shown.thumbHash).toMatch(/^[A-Za-z0-9+/]{10,}={0,2}$/);
+    expect(shown.playable).toBe(shown.url);
+  });
+
+  it('has a still in the format that its reader names', async () => {
+    const { thumbnailUrl } = await show(receive(bed, 'signalwire'));
+    const formats = [
+      ['image/avif,image/webp,image/*,*/*;q=0.8', 'image/webp'],
+      ['image/avif,*/*', 'image/avif'],
+      ['*/*', 'image/jpeg'],
+      ['image/webp;q=0, image/*', 'image/jpeg'],
+      ['nonsense', 'image/jpeg'],
+    ] as const;
+    const etags = new Set<string>();
+    for (const [accept, mimeType] of formats) {
+      const { headers, picture } = await still(thumbnailUrl, { headers: { accept } });
+      expect([accept, headers['content-type'], headers.vary]).toEqual([accept, mimeType, 'Accept']);
+      expect(`image/${picture.format === 'heif' ? 'avif' : picture.format}`).toBe(mimeType);
+      expect(headers['content-disposition']).toMatch(/^inline; filename=".*\.(webp|avif|jpg)"/);
+      etags.add(String(headers.etag));
+    }
+    expect(etags.size).toBe(3);
+    expect((await still(thumbnailUrl)).headers['content-type']).toBe('image/jpeg');
+  });
+
+  it('is rendered at few sizes, however many are asked for', async () => {
+    const message = await receiveStored(samples.photo);
+    const sizes = async (how: string) => {
+      const { picture } = await still((await show(message, how)).thumbnailUrl);
+      return [picture.width, picture.height];
+    };
+    expect(await sizes('(width: 100, height: 60)')).toEqual([160, 64]);
+    expect(await sizes('(width: 65, height: 64)')).toEqual([160, 64]);
+    const [width, height] = await sizes('(width: 64, height: 64, fit: CONTAIN)');
+    expect(Math.max(width ?? 0, height ?? 0)).toBe(64);
+    expect((await blobNames()).filter((name) => /^still-(160x64|64x)/.test(name))).toHaveLength(2);
+  });
+
+  it('is asked for within limits', async () => {
+    const message = await receiveStored(samples.photo);
+    for (const how of ['(width: 0)', '(width: 2049)', '(width: 9, height: 0)', '(width: 9, height: -1)']) {
+      const answer = await bed.query(
+        `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { thumbnailUrl${how} } } }`,
+        { ids: [message] },
+      );
+      expect([how, nth(answer.errors, 0).extensions.code]).toEqual([how, 'BAD_USER_INPUT']);
+    }
+    expect((await show(message, '(width: 1, height: 2048)')).thumbnailUrl).not.toBeNull();
+  });
+
+  it('is rendered once, answers conditions and parts, and is kept', async () => {
+    const message = await receiveStored(samples.photo);
+    const { thumbnailUrl } = await show(message, '(width: 600)');
+    const [first, ...others] = await Promise.all(Array.from({ length: 10 }, () => still(thumbnailUrl)));
+    for (const other of others) expect(other.bytes.equals(first?.bytes ?? Buffer.alloc(0))).toBe(true);
+    const etag = first ? headerOf(first, 'etag') : '';
+    expect((await bed.get(thumbnailUrl ?? '', { headers: { 'if-none-match': etag } })).status).toBe(304);
+    const part = await bed.get(thumbnailUrl ?? '', { headers: { range: 'bytes=0-1' } });
+    expect([part.status, part.bytes.length]).toEqual([206, 2]);
+    expect((await blobNames()).filter((name) => name.startsWith('still-640-'))).toHaveLength(1);
+  });
+
+  it('goes with everything that was made from it', async () => {
+    const message = await receiveStored(samples.photo);
+    const { id, thumbnailUrl } = await show(message);
+    await still(thumbnailUrl);
+    const deleted = await bed.query('mutation($id: ID!) { deleteMedia(input: { id: $id }) { scope } }', { id });
+    expect(deleted.errors).toEqual([]);
+    expect(errorOf(await bed.get(thumbnailUrl ?? '')).code).toBe('MEDIA_GONE');
+    expect(await blobNames()).toEqual([]);
+  });
+
+  it('cannot be had in another size than the link says', async () => {
+    const { thumbnailUrl } = await show(await receiveStored(samples.photo), '(width: 320, height: 160)');
+    expect(thumbnailUrl).toContain('still-320x160-cover');
+    for (const other of ['still-640x160-cover', 'still-320x160-contain', 'still-320-cover', 'playable'])
+      expect((await bed.get(thumbnailUrl?.replace('still-320x160-cover', other) ?? '')).status).toBe(403);
+    const { pathname, search } = new URL(thumbnailUrl ?? '');
+    expect((await bed.get(pathname + search.replace('r=still-320x160-cover&', ''))).status).toBe(403);
+  });
+});
+
+it('bytes that are no picture under the name of one have no still', async () => {
+  const broken = {
+    ...samples.photo,
+    bytes: Buffer.concat([samples.photo.bytes.subarray(0, 300), Buffer.alloc(2_000)]),
+  };
+  const { thumbnailUrl } = await show(await receiveStored(broken));
+  for (const attempt of [1, 2]) {
+    const got = await bed.get(thumbnailUrl ?? '');
+    expect([attempt, got.status, errorOf(got).code]).toEqual([attempt, 415, 'CONTENT_TYPE_NOT_ALLOWED']);
+    expect(headerOf(got, 'cache-control')).toBe('no-store');
+  }
+});
+
+it('nothing is rendered of what is kept nowhere', async () => {
+  const off = await beds.own({ config: { mirror: { mode: 'off' } } });
+  const answer = await off.query<{ messagesWithMedia: ReadonlyArray<{ media: readonly Shown[] }> }>(
+    'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { thumbnailUrl url playable: url(prefer: PLAYABLE) } } }',
+    { ids: [receive(off, 'signalwire', 1, samples.voiceNote)] },
+  );
+  const shown = sole(sole(answer.data?.messagesWithMedia).media);
+  expect([shown.thumbnailUrl, shown.playable === shown.url]).toEqual([null, true]);
+});
+
+withFfmpeg('sound and video', () => {
+  it('a voice note has no still, a length, and a rendition that plays everywhere', async () => {
+    const shown = await show(await receiveStored(samples.voiceNote));
+    expect(shown).toMatchObject({ thumbnailUrl: null, thumbHash: null, width: null });
+    expect(shown.durationSeconds).toBeGreaterThan(0.5);
+    const got = await bed.get(shown.playable);
+    expect([got.status, got.headers['content-type'], got.headers.vary]).toEqual([200, 'audio/mp4', undefined]);
+    expect(got.bytes.toString('latin1', 4, 8)).toBe('ftyp');
+    expect(headerOf(got, 'content-disposition')).toMatch(/\.m4a"/);
+    const part = await bed.get(shown.playable, { headers: { range: 'bytes=0-1' } });
+    expect([part.status, headerOf(part, 'content-range')]).toEqual([206, `bytes 0-1/${got.bytes.length}`]);
+    expect((await bed.get(shown.url)).headers['content-type']).toBe('audio/ogg; codecs=opus');
+    expect((await blobNames()).filter((name) => name.startsWith('playable-'))).toHaveLength(1);
+  });
+
+  it('a video has a size, a length and a still of its first frame', async () => {
+    const shown = await show(await receiveStored(samples.video));
+    expect(shown.durationSeconds).toBeGreaterThan(0.5);
+    const { picture } = await still(shown.thumbnailUrl);
+    const shape = (size: { width?: number | null; height?: number | null }) => (size.width ?? 0) / (size.height ?? 1);
+    expect(shape(picture)).toBeCloseTo(shape(shown), 1);
+    expect(shown.playable).toBe(shown.url);
+  });
+});

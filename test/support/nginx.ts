@@ -1,0 +1,76 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Daemon, deployed, freePort } from './daemon.js';
+
+/** A real nginx on a free port. */
+export class Nginx {
+  private constructor(
+    private readonly daemon: Daemon,
+    private readonly folder: string,
+    readonly url: string,
+  ) {}
+
+  /** As `deploy/cdn/nginx.conf` has it. @param origin host and port of what stands behind it */
+  static cache(origin: string): Promise<Nginx> {
+    return Nginx.#start(({ folder, port }) =>
+      deployed('nginx.conf', {
+        cache: `proxy_cache_path ${folder}/cache levels=1:2 keys_zone=mediagraph:1m inactive=10m use_temp_path=off;`,
+        origin: `server ${origin};`,
+        listen: `listen 127.0.0.1:${port};`,
+      }),
+    );
+  }
+
+  /** @param server what stands in `server {}` beside the address */
+  static serving(server: string): Promise<Nginx> {
+    return Nginx.#start(({ port }) => Promise.resolve(`server { listen 127.0.0.1:${port}; ${server} }`));
+  }
+
+  static async #start(http: (place: { folder: string; port: number }) => Promise<string>): Promise<Nginx> {
+    const folder = await mkdtemp(join(tmpdir(), 'mediagraph-nginx-'));
+    try {
+      const port = await freePort();
+      const config = join(folder, 'nginx.conf');
+      await writeFile(config, around(folder, await http({ folder, port })));
+      const args = ['-p', folder, '-c', config, '-e', join(folder, 'error.log'), '-g', 'daemon off;'];
+      const daemon = await Daemon.start('nginx', args, () => isListening(port));
+      return new Nginx(daemon, folder, `http://127.0.0.1:${port}`);
+    } catch (thrown) {
+      await rm(folder, { recursive: true, force: true });
+      throw thrown;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.daemon.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** What a system has around a file in conf.d/. */
+function around(folder: string, http: string): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `${name}_temp_path ${folder}/${name};`,
+  );
+  return `
+${process.getuid?.() === 0 ? 'user root;' : ''}
+worker_processes 1;
+pid ${folder}/nginx.pid;
+events {}
+http {
+${temporary.join('\n')}
+access_log off;
+sendfile on;
+${http}
+}`;
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => resolve(true));
+    socket.once('connect', () => socket.destroy());
+    socket.once('error', () => resolve(false));
+  });
+}
