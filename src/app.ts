@@ -16,11 +16,13 @@ import { decodeMediaId } from './model/ids.js';
 import { OriginPools } from './net/origin-pools.js';
 import { AddressPolicy } from './net/public-address.js';
 import { SafeFetch } from './net/safe-fetch.js';
+import type { ChannelDirectory } from './providers/channel-directory.js';
 import { type ConnectedProviders, connectChannels, USER_AGENT } from './providers/connect-channels.js';
 import { ApiKeys, type Authenticate, openToAll } from './server/authenticate.js';
 import { registerDeliveryRoute } from './server/delivery-route.js';
 import { type OperationStart, registerGraphQLRoute } from './server/graphql-route.js';
 import { registerHealthRoutes } from './server/health-route.js';
+import type { HotAnswers } from './server/hot-answers.js';
 import { createHttpServer } from './server/http-server.js';
 import { openMetricsPort, registerMetricsRoute } from './server/metrics-route.js';
 import { registerWebhookRoutes } from './server/webhook-route.js';
@@ -102,9 +104,10 @@ async function startOver(stores: Stores, metrics: Metrics, config: Config, logge
           maxBytes: config.upload.maxBytes,
           logger,
         });
-  const http = createHttpServer({ logger, trustProxy: config.server.trustProxy, metrics });
+  const { http, hot } = createHttpServer({ logger, trustProxy: config.server.trustProxy, metrics });
   registerRoutes(http, {
     config,
+    hot,
     providers,
     stores,
     jobs,
@@ -157,6 +160,7 @@ async function startOver(stores: Stores, metrics: Metrics, config: Config, logge
 
 interface Routed {
   readonly config: Config;
+  readonly hot: HotAnswers;
   readonly providers: ConnectedProviders;
   readonly stores: Stores;
   readonly jobs: Jobs;
@@ -219,8 +223,8 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
       logger,
     }),
     visibility: config.delivery.visibility,
-    allowedOrigins: (mediaId) =>
-      allowedOrigins(config, directory.findForSignedLink(decodeMediaId(mediaId)?.channelId ?? '')?.tenant),
+    hot: routed.hot,
+    allowedOrigins: allowedOrigins(config, directory),
   });
   registerWebhookRoutes(http, { reception: jobs.reception, publicUrl, metrics: routed.metrics });
 }
@@ -253,9 +257,11 @@ function authenticator(config: Config, apiKeys: ApiKeys): Authenticate {
   }
 }
 
-function allowedOrigins({ delivery }: Config, tenant: string | undefined): readonly string[] {
+/** For the tenant of a media. */
+function allowedOrigins({ delivery }: Config, channels: ChannelDirectory): (mediaId: string) => readonly string[] {
   const { allowedOrigins: origins } = delivery;
-  return isList(origins) ? origins : (origins[tenant ?? ''] ?? []);
+  if (isList(origins)) return () => origins;
+  return (mediaId) => origins[channels.findForSignedLink(decodeMediaId(mediaId)?.channelId ?? '')?.tenant ?? ''] ?? [];
 }
 
 // Private: Array.isArray does not narrow readonly arrays.

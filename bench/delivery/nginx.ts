@@ -39,7 +39,6 @@ error_log ${folder}/error.log;
 events { worker_connections 4096; }
 http {
   sendfile on;
-  tcp_nopush on;
   keepalive_requests 1000000;
   access_log ${folder}/access.log;
   client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/fastcgi;

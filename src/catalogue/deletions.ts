@@ -32,9 +32,9 @@ export interface Deletions {
   withdraw(tenant: TenantId, id: MediaId, owner: string): Promise<void>;
   /** DELETED, and off every queue. The row still says what is stored, until {@link bytesRemoved}. */
   complete(tenant: TenantId, id: MediaId, owner: string, completion: Completion): Promise<CataloguedMedia | null>;
-  /** The CDN has dropped it. */
+  /** The CDN has dropped it for good. */
   purged(tenant: TenantId, id: MediaId): Promise<void>;
-  /** Deleted media that the CDN has not been told of since that time, the oldest first. */
+  /** Deleted before that time, and the CDN has still to be told of it (again), the oldest first. */
   findUnpurged(deletedBefore: Date, limit: number): Promise<CataloguedMedia[]>;
   bytesRemoved(tenant: TenantId, id: MediaId): Promise<void>;
   /** Intents whose time is over, now the owner's: a crash left them. */

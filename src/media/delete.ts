@@ -79,24 +79,32 @@ export class MediaDeletion {
     }
   }
 
-  /** A deletion that the CDN has not been told of. @returns whether it has now */
-  async purge({ tenant, id }: CataloguedMedia): Promise<boolean> {
-    const { purge, deletions, logger } = this.options;
-    try {
-      await purge?.(id);
-      await deletions.purged(tenant, id);
-      return true;
-    } catch (err) {
-      // The media is deleted all the same; the sweep tells the CDN again.
-      logger.error({ err, media: id }, 'the CDN could not be told of a deletion');
-      return false;
-    }
+  /**
+   * Some time after a deletion, the CDN is told of it (again): an answer that was on its way meanwhile may have reached it
+   * after it was told before. @returns whether that is done
+   */
+  async purge(media: CataloguedMedia): Promise<boolean> {
+    const isTold = await this.#tellCdn(media);
+    if (isTold) await this.options.deletions.purged(media.tenant, media.id);
+    return isTold;
   }
 
   /** Removes the bytes of what is deleted. */
   async finish(media: CataloguedMedia): Promise<void> {
     await removeBytes(this.options.blobs, media);
     await this.options.deletions.bytesRemoved(media.tenant, media.id);
+  }
+
+  async #tellCdn({ id }: CataloguedMedia): Promise<boolean> {
+    const { purge, logger } = this.options;
+    try {
+      await purge?.(id);
+      return true;
+    } catch (err) {
+      // The media is deleted all the same, and the sweep tells the CDN again.
+      logger.error({ err, media: id }, 'the CDN could not be told of a deletion');
+      return false;
+    }
   }
 
   async #carryOut(media: CataloguedMedia, owner: string, options: CallOptions): Promise<DeletionOutcome> {
@@ -113,7 +121,7 @@ export class MediaDeletion {
     const deleted = await this.#asked(() => deletions.complete(tenant, id, owner, completion));
     if (!deleted) throw busy();
     await this.options.forget(deleted);
-    if (completion.purge) await this.purge(deleted);
+    await this.#tellCdn(deleted);
     await this.finish(deleted);
     return { media: deleted, scope };
   }
@@ -121,6 +129,7 @@ export class MediaDeletion {
   // Private: also what an earlier deletion left, since this one's answer promises that the bytes are gone.
   async #alreadyDeleted(media: CataloguedMedia): Promise<DeletionOutcome> {
     await this.options.forget(media);
+    await this.#tellCdn(media);
     if (media.stored) await this.finish(media);
     return { media, scope: media.deletionScope ?? 'LOCAL' };
   }

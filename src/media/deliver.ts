@@ -44,6 +44,8 @@ export interface Delivery {
   readonly negotiated: boolean;
   /** Has the store hand out all bytes itself, and says where; null: it is not to, or cannot. */
   readonly handOver: ((options: PresignOptions) => Promise<URL>) | null;
+  /** All bytes, while they are in memory and the media is known to be there; null: they have to be opened. Absent: never. */
+  readonly bytesInMemory?: () => Buffer | null;
   /** All bytes, or those of a range within `sizeBytes`. The caller drains or destroys a stream. */
   open(range: ByteSpan | null): Promise<Buffer | Readable>;
   close(): void;
@@ -135,9 +137,18 @@ export class MediaDelivery {
       negotiated: false,
       // A provider that is about to fetch an upload need not follow anything.
       handOver: media.status === 'READY' ? this.#handOver(key) : null,
+      bytesInMemory: () => this.#inMemory(media, key, stored),
       open: (range) => this.#openStored(channel, media, key, range, request),
       close: () => {},
     };
+  }
+
+  // Private: of the media, or made from it; as long as the row is remembered, it is as it was.
+  #inMemory({ tenant, id, stored }: Stored, key: BlobKey, { sha256 }: { readonly sha256: string }): Buffer | null {
+    const { rows, hot } = this.options;
+    const row = rows.peek(tenant, id);
+    const isSame = row?.stored?.sha256 === stored.sha256 && asOf(row, new Date()).status === 'READY';
+    return isSame ? hot.get(key, sha256) : null;
   }
 
   #handOver(key: BlobKey): Delivery['handOver'] {
@@ -231,6 +242,7 @@ export class MediaDelivery {
       lastModified: stored.stored.at,
       negotiated: rendition.kind === 'still',
       handOver: this.#handOver(made.key),
+      bytesInMemory: () => this.#inMemory(stored, made.key, made),
       open: (range) => this.#openMade(stored, made, range, request),
       close: () => {},
     };

@@ -15,9 +15,14 @@ export async function sniffMimeType(head: Buffer, declared: string | null): Prom
   const found = await fileTypeFromBuffer(head).catch(() => undefined);
   const claim = normalizeMimeType(declared);
   // file-type knows some texts by their first word; which text it is, markup above all, is decided below.
-  if (found && !/^text\/|xml$/.test(found.mime))
+  if (found && !/^text\/|xml$/.test(found.mime) && !isMarkedUtf16(head))
     return compoundType(head) ?? refine(normalizeMimeType(found.mime) ?? 'application/octet-stream', claim);
   return isText(head) ? textType(head, claim) : 'application/octet-stream';
+}
+
+/** Little-endian, by its byte order mark: the same two bytes begin sound of MPEG-1 layer I, which nobody sends. */
+function isMarkedUtf16(head: Buffer): boolean {
+  return head.length >= 2 && head.readUInt16BE(0) === 0xfffe;
 }
 
 /** What file-type reads before it asks whether bytes look like one of its rarer types, which may be told far into a file. */

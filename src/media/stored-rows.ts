@@ -23,6 +23,8 @@ const MAX_ROWS = 20_000;
 interface Remembered {
   readonly askedAt: number;
   readonly row: Promise<CataloguedMedia | null>;
+  /** What `row` came to. */
+  known: CataloguedMedia | null;
 }
 
 /** Rows of media that is READY and stored, so that a blob that is asked for often costs no statement each time. */
@@ -37,14 +39,21 @@ export class StoredRows {
     const known = this.#rows.get(name);
     const now = performance.now();
     if (known && now - known.askedAt < this.options.rememberMs) return known.row;
-    const asked: Remembered = { askedAt: now, row: this.#ask(tenant, id) };
+    const asked: Remembered = { askedAt: now, row: this.#ask(tenant, id), known: null };
     this.#rows.set(name, asked);
     const forgetUnlessStored = (row: CataloguedMedia | null) => {
       const lasts = row?.status === 'READY' && row.stored !== null;
-      if (!lasts && this.#rows.get(name) === asked) this.#rows.delete(name);
+      if (lasts) asked.known = row;
+      else if (this.#rows.get(name) === asked) this.#rows.delete(name);
     };
     asked.row.then(forgetUnlessStored, () => forgetUnlessStored(null));
     return asked.row;
+  }
+
+  /** What is remembered just now; null: it has to be asked for. */
+  peek(tenant: TenantId, id: MediaId): CataloguedMedia | null {
+    const remembered = this.#rows.get(nameOf(tenant, id));
+    return remembered && performance.now() - remembered.askedAt < this.options.rememberMs ? remembered.known : null;
   }
 
   forget(tenant: TenantId, id: MediaId): void {

@@ -22,7 +22,7 @@ export class CdnPurge {
     this.#path = pathname + search;
   }
 
-  /** Rejects with an Error that names no URL and no header. */
+  /** Rejects with an Error that names no path and no header: either may hold a key. */
   async purge(tag: string): Promise<void> {
     const { statusCode, body } = await this.#pool.request({
       method: 'POST',

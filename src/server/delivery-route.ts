@@ -8,6 +8,7 @@ import { selectRange } from './byte-ranges.js';
 import { clientGone } from './client-gone.js';
 import { contentDisposition } from './content-disposition.js';
 import { sendError } from './error-response.js';
+import type { HotAnswers } from './hot-answers.js';
 import { evaluatePreconditions, rangeStillApplies, type Validators } from './preconditions.js';
 
 export interface DeliveryRouteOptions {
@@ -16,6 +17,7 @@ export interface DeliveryRouteOptions {
   readonly visibility: 'private' | 'public';
   /** CORS, for the tenant of a media. */
   readonly allowedOrigins: (mediaId: string) => readonly string[];
+  readonly hot: HotAnswers;
 }
 
 const CSP = "sandbox; default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'";
@@ -116,8 +118,29 @@ async function answer(
   if (range) reply.code(206).header('content-range', `bytes ${range.start}-${range.end}/${sizeBytes}`);
   const length = range ? range.end - range.start + 1 : sizeBytes;
   if (length !== null) reply.header('content-length', length);
-  return reply.header('content-type', delivery.mimeType).send(body);
+  reply.header('content-type', delivery.mimeType);
+  rememberHot(request, reply, delivery, grant, options);
+  return reply.send(body);
 }
+
+/** Where an answer depends on nothing but the link and what it names. */
+function rememberHot(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { bytesInMemory }: Delivery,
+  { expiresAt, boundToOrigins }: Required<MediaGrant>,
+  { hot, visibility }: DeliveryRouteOptions,
+): void {
+  if (!bytesInMemory || boundToOrigins || reply.getHeader('access-control-allow-origin') !== '*') return;
+  const headers = Object.fromEntries(
+    Object.entries(reply.getHeaders()).flatMap(([name, value]) =>
+      value === undefined || OF_ONE_ANSWER.has(name) ? [] : [[name, String(value)]],
+    ),
+  );
+  hot.remember(request.raw, { headers, expiresAt: expiresAt.getTime(), visibility, bytesInMemory });
+}
+
+const OF_ONE_ANSWER = new Set(['cache-control', 'content-length', 'content-range', 'x-request-id']);
 
 function rangeOf(
   { headers }: FastifyRequest,

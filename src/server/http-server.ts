@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, LogController } from 'fastify';
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { sendError } from './error-response.js';
+import { HotAnswers } from './hot-answers.js';
 
 export interface HttpServerOptions {
   readonly logger: Logger;
@@ -12,12 +13,27 @@ export interface HttpServerOptions {
   readonly metrics?: Pick<Metrics, 'requestAnswered'>;
 }
 
+export interface HttpServer {
+  readonly http: FastifyInstance;
+  /** Asked before the router. */
+  readonly hot: HotAnswers;
+}
+
 /** Stands where there is no pattern: the address itself is the caller's word. */
 const NO_ROUTE = '(none)';
+/** The pattern of the route that hot answers stand in for. */
+const HOT_ROUTE = '/media/*';
 
 /** A Fastify instance with what every route shares: request ids, one log line a request, errors as JSON. */
-export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOptions): FastifyInstance {
+export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOptions): HttpServer {
   const loggerInstance: FastifyBaseLogger = logger;
+  // Its lines hold what stands below and nothing else: to look for secrets in them would cost more than to write them.
+  const requestLog = logger.child({}, { redact: [] });
+  const onAnswered = (requestId: string, route: string, method: string, status: number, ms: number) => {
+    // Without the query: a signature in a log would open the media to whoever reads it.
+    requestLog.info({ requestId, method, route, status, ms: Math.round(ms * 10) / 10 }, 'request');
+    metrics?.requestAnswered(route, method, status, ms / 1000);
+  };
   const http = fastify({
     loggerInstance,
     trustProxy,
@@ -44,12 +60,7 @@ export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOpti
     next();
   });
   http.addHook('onResponse', (request, reply, next) => {
-    // Without the query: a signature in a log would open the media to whoever reads it.
-    const route = request.routeOptions.url ?? NO_ROUTE;
-    const { method } = request;
-    const { statusCode: status, elapsedTime: ms } = reply;
-    request.log.info({ method, route, status, ms: Math.round(ms * 10) / 10 }, 'request');
-    metrics?.requestAnswered(route, method, status, ms / 1000);
+    onAnswered(request.id, request.routeOptions.url ?? NO_ROUTE, request.method, reply.statusCode, reply.elapsedTime);
     next();
   });
   http.setNotFoundHandler((_request, reply) => {
@@ -59,7 +70,27 @@ export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOpti
     });
   });
   http.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
-  return http;
+  const hot = new HotAnswers({
+    requestId: requestIdOf,
+    onAnswered: (requestId, status, ms) => onAnswered(requestId, HOT_ROUTE, 'GET', status, ms),
+  });
+  askFirst(http, hot);
+  return { http, hot };
+}
+
+/** Until the server closes, whose router then tells clients to go elsewhere. */
+function askFirst(http: FastifyInstance, hot: HotAnswers): void {
+  const routed = http.server.listeners('request');
+  http.server.removeAllListeners('request');
+  let isClosing = false;
+  http.addHook('preClose', (done) => {
+    isClosing = true;
+    done();
+  });
+  http.server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (!isClosing && hot.answer(request, response)) return;
+    for (const listener of routed) Reflect.apply(listener, http.server, [request, response]);
+  });
 }
 
 /** A proxy's request id is kept if it is harmless, so that one id follows a request through all logs. */

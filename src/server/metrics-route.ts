@@ -24,7 +24,7 @@ export interface MetricsPort {
 
 /** A listener that has `/metrics` and nothing else, for `metrics.port`. Rejects when the port cannot be had. */
 export async function openMetricsPort({ metrics, host, port, logger }: MetricsPort): Promise<FastifyInstance> {
-  const http = createHttpServer({ logger, trustProxy: false });
+  const { http } = createHttpServer({ logger, trustProxy: false });
   registerMetricsRoute(http, metrics);
   try {
     const url = await http.listen({ host, port });

@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
+import { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { ByteSpan } from '../model/byte-range.js';
 
@@ -11,21 +12,25 @@ const HELD_BYTES = 16 * 1024 * 1024;
 /** A reader that took so much, each piece within this time, is no slow one: sockets and proxies swallow less than that. */
 const PROVEN_BYTES = 8 * 1024 * 1024;
 const PROMPT_MS = 100;
+const MAX_IDLE_PIECES = 32;
 
 let held = 0;
+/** Large pieces that nobody holds: memory that is new has to be cleared by the system first, which costs as much as reading. */
+const idle: Buffer[] = [];
 
 /**
- * A part of an open file, which it closes. One piece is in memory at a time, and none is read before the one before it was
- * taken: a thousand slow readers hold a thousand small pieces, and a fast one gets large ones.
+ * A part of an open file, which it closes. One piece is in memory at a time (two where a reader has shown that it takes
+ * them), and none is read before the one before it was taken: a thousand slow readers hold a thousand small pieces.
  */
 export class FileReader extends Readable {
   #at: number;
   readonly #from: number;
   readonly #last: number;
-  /** The size of the piece that was handed out and not taken yet. */
+  /** The size of the pieces that were handed out and not taken yet. */
   #held = 0;
   #handedOutAt = 0;
   #isPrompt = true;
+  #reading: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly file: FileHandle,
@@ -39,51 +44,123 @@ export class FileReader extends Readable {
   }
 
   override _read(): void {
-    this.#taken();
-    const left = this.#last + 1 - this.#at;
-    if (left <= 0) {
+    this.#taken(this.#held);
+    const size = this.#nextBytes();
+    if (size === 0) {
       this.push(null);
       return;
     }
-    const size = Math.min(left, this.#pieceBytes());
     this.#hold(size);
-    const piece = Buffer.allocUnsafeSlow(size);
-    this.file.read(piece, 0, size, this.#at).then(
-      ({ bytesRead }) => {
-        if (bytesRead === 0) {
-          this.destroy(new Error(`expected ${left} more bytes in a file, got none`));
-          return;
-        }
-        this.#at += bytesRead;
+    this.#fill(Buffer.allocUnsafeSlow(size)).then(
+      (piece) => {
         this.#handedOutAt = performance.now();
-        this.push(bytesRead === size ? piece : piece.subarray(0, bytesRead));
+        this.push(piece);
       },
       (error) => this.destroy(error),
     );
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#hold(0);
-    this.file.close().then(
+    this.#hold(-this.#held);
+    // A file that is closed while it is read from may be another one by then.
+    const close = () => this.file.close();
+    this.#reading.then(close, close).then(
       () => callback(error),
       (fault) => callback(error ?? fault),
     );
   }
 
-  #pieceBytes(): number {
-    const isProven = this.#isPrompt && this.#at - this.#from >= PROVEN_BYTES;
-    return isProven || held + LARGE_BYTES <= HELD_BYTES ? LARGE_BYTES : SMALL_BYTES;
+  /**
+   * As every Readable's, but that pieces are used again: a response says by the callback of a write that the socket has
+   * it behind it.
+   */
+  override pipe<Destination extends NodeJS.WritableStream>(
+    destination: Destination,
+    options?: { end?: boolean },
+  ): Destination {
+    if (!(destination instanceof ServerResponse)) return super.pipe(destination, options);
+    this.#pump(destination).catch((error) => this.destroy(error));
+    return destination;
   }
 
-  // Private: the reader wants more, so that it has the last piece behind it.
-  #taken(): void {
-    if (this.#held === 0) return;
+  // Private: while a piece is on its way, the next is read, if the reader has earned that.
+  async #pump(destination: ServerResponse): Promise<void> {
+    const closed = new Promise<void>((resolve) => destination.once('close', resolve));
+    const isOver = () => destination.destroyed || this.destroyed;
+    let onItsWay: Promise<void> = Promise.resolve();
+    for (let size = this.#nextBytes(); size > 0; size = this.#nextBytes()) {
+      if (!this.#isProven) await onItsWay;
+      this.#hold(size);
+      const piece = await this.#fill(pieceOf(size));
+      await onItsWay;
+      if (isOver()) break;
+      onItsWay = this.#send(destination, piece, size, closed);
+    }
+    await onItsWay;
+    if (isOver()) {
+      this.destroy();
+      return;
+    }
+    destination.end();
+    // For whoever waits for the end of this stream.
+    this.push(null);
+    this.resume();
+  }
+
+  async #send(destination: ServerResponse, piece: Buffer, size: number, closed: Promise<void>): Promise<void> {
+    this.#handedOutAt = performance.now();
+    const written = new Promise<void>((resolve) => destination.write(piece, () => resolve()));
+    await Promise.race([written, closed]);
+    this.#taken(size);
+    // What a socket that died may still have is not used again.
+    if (!destination.destroyed) giveBack(piece);
+  }
+
+  async #fill(buffer: Buffer): Promise<Buffer> {
+    const reading = this.file.read(buffer, 0, buffer.length, this.#at);
+    this.#reading = reading;
+    const { bytesRead } = await reading;
+    if (bytesRead === 0) throw new Error(`expected ${this.#left} more bytes in a file, got none`);
+    this.#at += bytesRead;
+    return bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
+  }
+
+  get #left(): number {
+    return this.#last + 1 - this.#at;
+  }
+
+  get #isProven(): boolean {
+    return this.#isPrompt && this.#at - this.#from >= PROVEN_BYTES;
+  }
+
+  // Private: 0 at the end.
+  #nextBytes(): number {
+    const mayBeLarge = this.#isProven || held + LARGE_BYTES <= HELD_BYTES;
+    return Math.min(this.#left, mayBeLarge ? LARGE_BYTES : SMALL_BYTES);
+  }
+
+  // Private: the reader has them behind it.
+  #taken(bytes: number): void {
+    if (bytes === 0) return;
     this.#isPrompt &&= performance.now() - this.#handedOutAt < PROMPT_MS;
-    this.#hold(0);
+    this.#hold(-bytes);
   }
 
   #hold(bytes: number): void {
-    held += bytes - this.#held;
-    this.#held = bytes;
+    const change = Math.max(bytes, -this.#held);
+    this.#held += change;
+    held += change;
   }
+}
+
+/** Memory for so many bytes. */
+function pieceOf(size: number): Buffer {
+  const large = size > SMALL_BYTES && size <= LARGE_BYTES ? idle.pop() : undefined;
+  return large
+    ? large.subarray(0, size)
+    : Buffer.allocUnsafeSlow(size > SMALL_BYTES ? LARGE_BYTES : size).subarray(0, size);
+}
+
+function giveBack(piece: Buffer): void {
+  if (piece.buffer.byteLength === LARGE_BYTES && idle.length < MAX_IDLE_PIECES) idle.push(Buffer.from(piece.buffer));
 }

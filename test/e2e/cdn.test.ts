@@ -29,9 +29,8 @@ const READERS = 20;
 const INBOX = 'https://inbox.example.com';
 const { bytes } = samples.photo;
 
-interface Cache {
+interface Cache extends Door {
   readonly url: string;
-  close(): Promise<void>;
 }
 
 interface Kind {
@@ -71,18 +70,29 @@ class Site {
     private readonly caches: ReadonlyMap<Kind, Cache>,
     private readonly providers: EmulatedProviders,
     private readonly catalogue: EmbeddedCatalogue,
+    private readonly doors: readonly Door[],
   ) {}
 
   static async start(): Promise<Site> {
-    const providers = new EmulatedProviders();
-    const [origin, catalogue] = await Promise.all([CountedOrigin.start(), openCatalogue(), providers.start()]);
-    const started = await Promise.all(
-      KINDS.filter(({ isHere }) => isHere).map(async (kind) => [kind, await kind.start(origin.url)] as const),
-    );
-    const caches = new Map(started);
-    const server = await serve(catalogue, providers, purgeOf(caches));
-    origin.target = server.client.url;
-    return new Site(origin, server, caches, providers, catalogue);
+    const doors: Door[] = [];
+    const opened = <Opened extends Door>(door: Opened): Opened => {
+      doors.unshift(door);
+      return door;
+    };
+    try {
+      const providers = opened(new EmulatedProviders());
+      await providers.start();
+      const origin = opened(await CountedOrigin.start());
+      const catalogue = opened(await openCatalogue());
+      const caches = new Map<Kind, Cache>();
+      for (const kind of KINDS) if (kind.isHere) caches.set(kind, opened(await kind.start(origin.url)));
+      const server = opened(await serve(catalogue, providers, purgeOf(caches)));
+      origin.target = server.client.url;
+      return new Site(origin, server, caches, providers, catalogue, doors);
+    } catch (thrown) {
+      await closeAll(doors);
+      throw thrown;
+    }
   }
 
   /** Another server in its place, for as long as somebody needs one. @param catalogue its own, or the same */
@@ -150,11 +160,20 @@ class Site {
     return link;
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.caches.values()].map((cache) => cache.close()));
-    await this.server.close();
-    await Promise.all([this.origin.close(), this.providers.close(), this.catalogue.close()]);
+  close(): Promise<void> {
+    return closeAll(this.doors);
   }
+}
+
+interface Door {
+  close(): Promise<void>;
+}
+
+/** In this order, all of them, whatever happens to one. */
+async function closeAll(doors: readonly Door[]): Promise<void> {
+  const faults: unknown[] = [];
+  for (const door of doors) await door.close().catch((thrown: unknown) => faults.push(thrown));
+  if (faults.length > 0) throw new AggregateError(faults, 'expected everything to close');
 }
 
 interface Link {
@@ -162,9 +181,8 @@ interface Link {
   readonly path: string;
 }
 
-interface EmbeddedCatalogue {
+interface EmbeddedCatalogue extends Door {
   readonly database: Database;
-  close(): Promise<void>;
 }
 
 async function openCatalogue(): Promise<EmbeddedCatalogue> {
@@ -202,7 +220,7 @@ let site: Site;
 beforeAll(async () => {
   site = await Site.start();
 }, START_MS);
-afterAll(() => site.close());
+afterAll(() => site?.close());
 beforeEach(() => site.origin.clear());
 
 for (const kind of KINDS) describeWith(kind.program, kind.isHere, `behind ${kind.name}`, () => behind(kind));

@@ -163,7 +163,7 @@ class Requests {
     const method = this.#happens(0.15) ? 'HEAD' : 'GET';
     const values: Array<[Name, number, () => string]> = [
       ['range', 0.75, () => this.#range()],
-      ['if-range', 0.2, () => (this.#happens(0.5) ? this.#tag() : this.#date())],
+      ['if-range', 0.35, () => (this.#happens(0.5) ? this.#tag() : this.#date())],
       ['if-none-match', 0.2, () => this.#tags()],
       ['if-match', 0.15, () => this.#tags()],
       ['if-modified-since', 0.2, () => this.#date()],

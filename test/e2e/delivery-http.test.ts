@@ -158,8 +158,18 @@ describe('a stored media', () => {
 
   it('answers HEAD like GET, without a body and without ranges', async () => {
     const [head, whole] = [await bed.get(path, { method: 'HEAD', headers: { range: 'bytes=0-1' } }), await get(path)];
-    const same = ({ headers: { date: _, 'x-request-id': __, connection: ___, 'keep-alive': ____, ...rest } }: Got) =>
-      rest;
+    const same = ({ headers }: Got) => {
+      const {
+        date: _,
+        'x-request-id': __,
+        connection: ___,
+        'keep-alive': ____,
+        'cache-control': cached,
+        ...rest
+      } = headers;
+      // A second may pass between the two.
+      return { ...rest, cached: String(cached).replace(/\d+/, 'some') };
+    };
     expect([head.status, head.bytes.length]).toEqual([200, 0]);
     expect(same(head)).toEqual(same(whole));
     expect((await bed.get(path, { method: 'HEAD', headers: { 'if-none-match': etag } })).status).toBe(304);

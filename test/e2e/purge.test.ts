@@ -149,12 +149,13 @@ describe('a deletion', () => {
     });
   });
 
-  it('is told once', async () => {
+  it('is told by everybody who asks for it, and once more when what was on its way has arrived', async () => {
     const started = await startPurging();
     const { id } = await listed(started);
     for (const _ of ['deleted', 'deleted already']) await started.user.deleted(id);
+    expect(tags()).toEqual([id, id]);
     for (const minutes of [2, 4]) await sweepIn(minutes * MINUTE_MS, started);
-    expect(tags()).toEqual([id]);
+    expect(tags()).toEqual([id, id, id]);
   });
 
   it('is told to nobody where there is no hook, now and later', async () => {

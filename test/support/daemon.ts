@@ -27,7 +27,12 @@ export class Daemon {
   static async start(name: string, args: readonly string[], isReady: () => Promise<boolean>): Promise<Daemon> {
     const daemon = new Daemon(name, spawn(name, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
     const look = async () => daemon.#hasEnded || (await isReady());
-    await eventually(look, (over) => over, { what: `${name} to be ready` });
+    try {
+      await eventually(look, (over) => over, { what: `${name} to be ready` });
+    } catch (thrown) {
+      await daemon.stop();
+      throw thrown;
+    }
     if (daemon.#hasEnded) throw new Error(`expected ${name} to start, got: ${daemon.#output}`);
     return daemon;
   }

@@ -46,6 +46,12 @@ describe('the type of bytes', () => {
     ['SVG after a prologue', '<?xml version="1.0"?>\n<!-- c -->\n<svg xmlns="x">', null, 'image/svg+xml'],
     ['JSON', '{"a":1}', 'application/json', 'application/json'],
     ['JSON called a picture', '{"a":1}', 'image/webp', 'text/plain; charset=utf-8'],
+    [
+      'a page in UTF-16',
+      Buffer.from('\ufeff<html>'.padEnd(1_000), 'utf16le'),
+      'text/plain',
+      'application/octet-stream',
+    ],
     ['nothing', '', 'image/png', 'application/octet-stream'],
     ['bytes that nobody knows', Buffer.from([1, 2, 3, 0, 255]), 'image/png', 'application/octet-stream'],
     [

@@ -15,7 +15,7 @@ const STATEMENTS = [
     add column duration_seconds double precision,
     -- Base64
     add column thumb_hash text,
-    -- deleted, and delivery.purge has not said yes to it
+    -- deleted, and delivery.purge has to be told (again)
     add column purge_due boolean not null default false`,
   // findUnpurged
   `create index media_purge_due on media (updated_at) where purge_due`,
