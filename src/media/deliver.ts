@@ -143,12 +143,12 @@ export class MediaDelivery {
     };
   }
 
-  // Private: of the media, or made from it; as long as the row is remembered, it is as it was.
-  #inMemory({ tenant, id, stored }: Stored, key: BlobKey, { sha256 }: { readonly sha256: string }): Buffer | null {
+  // Private: of the media, or made from it, while its row is remembered and tells what was told of it before.
+  #inMemory(media: Stored, key: BlobKey, { sha256 }: { readonly sha256: string }): Buffer | null {
     const { rows, hot } = this.options;
-    const row = rows.peek(tenant, id);
-    const isSame = row?.stored?.sha256 === stored.sha256 && asOf(row, new Date()).status === 'READY';
-    return isSame ? hot.get(key, sha256) : null;
+    const row = rows.peek(media.tenant, media.id);
+    const isThere = row !== null && asOf(row, new Date()).status === 'READY' && isStored(row);
+    return isThere && looksLike(row, media) ? hot.get(key, sha256) : null;
   }
 
   #handOver(key: BlobKey): Delivery['handOver'] {
@@ -302,6 +302,17 @@ export class MediaDelivery {
 
 function isStored(media: CataloguedMedia): media is Stored {
   return media.stored !== null;
+}
+
+/** Whether all that a delivery tells is the same. */
+function looksLike(a: Stored, b: Stored): boolean {
+  return (
+    a === b ||
+    (a.stored.sha256 === b.stored.sha256 &&
+      a.stored.at.getTime() === b.stored.at.getTime() &&
+      a.createdAt?.getTime() === b.createdAt?.getTime() &&
+      a.filename === b.filename)
+  );
 }
 
 /** @throws MediagraphError MEDIA_GONE, MEDIA_NOT_FOUND, MEDIA_NOT_READY */

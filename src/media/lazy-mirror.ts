@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
+import { ProviderFaults } from '../providers/provider-call.js';
 import { mediaBlobKey } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import { openPart, type ProviderBytes } from './provider-bytes.js';
@@ -54,7 +55,7 @@ export class LazyMirror {
   ): Promise<ProviderBytes> {
     const { spool, facts } = await this.#firstBytes(this.#downloadOf(channel, media), signal);
     try {
-      const sizeBytes = facts.sizeBytes ?? (sized ? await spool.complete : null);
+      const sizeBytes = facts.sizeBytes ?? (sized ? await ofProvider(channel, spool.complete) : null);
       return {
         ...facts,
         sizeBytes,
@@ -99,6 +100,8 @@ export class LazyMirror {
         const part = await openPart(channel, media, range, options).catch(() => null);
         if (part) return part;
       }
+      // So that a failure can still be told.
+      await ofProvider(channel, spool.reach(range?.start ?? 0));
       // Where a length was announced, a reader that gets less must learn of it.
       const whole = facts.sizeBytes ? { start: 0, end: facts.sizeBytes - 1 } : undefined;
       return spool.reader(range ?? whole);
@@ -184,4 +187,11 @@ export class LazyMirror {
       if (!this.#stopping.signal.aborted) logger.warn({ err, media: media.id }, 'a delivered media was not kept');
     }
   }
+}
+
+/** A download's failure, in our words. */
+function ofProvider<Result>(channel: ConnectedChannel, download: Promise<Result>): Promise<Result> {
+  return download.catch((thrown: unknown) => {
+    throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
+  });
 }

@@ -53,6 +53,12 @@ export class Spool {
     return reader;
   }
 
+  /** Resolves when a byte is here, or it is known that there is none; rejects as the source failed before it. */
+  async reach(position: number): Promise<void> {
+    while (this.#written <= position && this.#outcome === null) await this.#news();
+    if (this.#written <= position && this.#outcome !== null && this.#outcome !== 'complete') throw this.#outcome.error;
+  }
+
   /** For whoever will read later: until {@link leave}, the bytes stay. */
   join(): void {
     this.#users += 1;
@@ -103,9 +109,13 @@ export class Spool {
       } else if (this.#outcome !== null) {
         throw this.#outcome.error;
       } else {
-        await new Promise<void>((resolve) => this.#waiting.add(resolve));
+        await this.#news();
       }
     }
+  }
+
+  #news(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.add(resolve));
   }
 
   #tell(): void {

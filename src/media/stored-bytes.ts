@@ -40,9 +40,8 @@ export async function removeBytes(blobs: BlobStore, { tenant, id }: Owner): Prom
 }
 
 /**
- * How stored bytes differ from what was told of them, or null. A provider that announced the length of what it sends, and
- * sent that, is believed against its own listing.
- * @param announcedBytes with the bytes themselves; null: not announced
+ * How stored bytes differ from what was told of them, or null.
+ * @param announcedBytes with the bytes themselves, which counts more than what was told before; null: not announced
  */
 export function disagreement(
   told: Pick<Media, 'sizeBytes' | 'sha256'>,

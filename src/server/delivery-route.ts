@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Delivery, MediaDelivery, PresignOptions } from '../media/deliver.js';
 import type { MediaGrant, UrlSigner } from '../media/signed-url.js';
@@ -84,42 +85,40 @@ async function answer(
   grant: Required<MediaGrant>,
   options: DeliveryRouteOptions,
 ): Promise<FastifyReply> {
-  const { sizeBytes, sha256, lastModified } = delivery;
+  const { sizeBytes, sha256, lastModified, mimeType } = delivery;
   const validators = { etag: sha256 === null ? null : `"${sha256}"`, lastModified };
+  const isHead = request.method === 'HEAD';
   const outcome = evaluatePreconditions(request.headers, validators);
   if (outcome === 'failed') {
     delivery.close();
     return refuse(reply, 412, 'expected the media that the request is for, got a later one');
   }
-  describe(reply, delivery, validators, grant, options);
-  const isHead = request.method === 'HEAD';
-  const range = isHead ? null : rangeOf(request, sizeBytes, validators);
   if (outcome === 'not modified') {
     delivery.close();
+    describe(reply, delivery, validators, grant, options);
     return reply.code(304).send();
   }
+  const range = isHead ? null : rangeOf(request, sizeBytes, validators);
   if (range === 'unsatisfiable') {
     delivery.close();
     reply.header('content-range', `bytes */${sizeBytes}`);
     return refuse(reply, 416, `expected a range within ${sizeBytes} bytes, got another`);
   }
-  if (isHead) {
-    delivery.close();
-    if (sizeBytes !== null) reply.header('content-length', sizeBytes);
-    reply.header('content-type', delivery.mimeType);
-    return reply.send();
-  }
-  if (delivery.handOver) {
+  if (delivery.handOver && !isHead) {
     const to = await delivery.handOver(presignOptions(delivery, grant, options));
     delivery.close();
-    return redirect(reply, to);
+    // Not cached: each use of a link is checked here, so that a deleted media is gone with it.
+    return reply.code(302).header('cache-control', 'no-store').header('location', to.href).send();
   }
-  const body = await delivery.open(range);
+  let body: Buffer | Readable | undefined;
+  if (isHead) delivery.close();
+  else body = await delivery.open(range);
+  describe(reply, delivery, validators, grant, options);
   if (range) reply.code(206).header('content-range', `bytes ${range.start}-${range.end}/${sizeBytes}`);
   const length = range ? range.end - range.start + 1 : sizeBytes;
   if (length !== null) reply.header('content-length', length);
-  reply.header('content-type', delivery.mimeType);
-  rememberHot(request, reply, delivery, grant, options);
+  reply.header('content-type', mimeType);
+  if (body) rememberHot(request, reply, delivery, grant, options);
   return reply.send(body);
 }
 
@@ -200,15 +199,7 @@ function presignOptions(
   };
 }
 
-/** Not cached: each use of a link is checked here, so that a deleted media is gone with it. */
-function redirect(reply: FastifyReply, to: URL): FastifyReply {
-  for (const name of ['content-disposition', 'content-security-policy', 'accept-ranges', 'etag', 'last-modified'])
-    reply.removeHeader(name);
-  return reply.code(302).header('cache-control', 'no-store').header('location', to.href).send();
-}
-
 function refuse(reply: FastifyReply, status: 412 | 416, message: string): FastifyReply {
-  for (const name of ['content-disposition', 'etag', 'last-modified']) reply.removeHeader(name);
   return sendError(reply, new MediagraphError('BAD_USER_INPUT', message, {}, { cause: refusal(status) }));
 }
 

@@ -3,10 +3,9 @@ import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
-import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { type Database } from '../../src/catalogue/database.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
-import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
@@ -25,6 +24,7 @@ import { ChannelDirectory } from '../../src/providers/channel-directory.js';
 import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
+import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
@@ -48,8 +48,7 @@ let source: RawServer;
 const doors: Array<{ close(): Promise<void> }> = [];
 
 beforeAll(async () => {
-  database = await openDatabase({ url: 'pglite:memory' });
-  await migrate(database);
+  database = await openEmbeddedDatabase();
   source = await RawServer.start((_request, response) =>
     response.setHeader('content-type', samples.photo.mimeType).end(samples.photo.bytes),
   );

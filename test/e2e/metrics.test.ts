@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { type Database, openDatabase } from '../../src/catalogue/database.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
-import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { kirimDelivery } from '../../src/emulators/kirim-webhook.js';
 import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
@@ -14,6 +13,7 @@ import { Metrics } from '../../src/telemetry/metrics.js';
 import { RunningCommand } from '../support/command.js';
 import { copyTemplate } from '../support/copy-template.js';
 import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
+import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { eventually, until } from '../support/eventually.js';
 import { leaksIn } from '../support/leaks.js';
 import { useOwnServers } from '../support/own-server.js';
@@ -453,8 +453,7 @@ describe('while the database', () => {
   describe('of its own', () => {
     let database: Database;
     beforeAll(async () => {
-      database = await openDatabase({ url: 'pglite:memory' });
-      await migrate(database);
+      database = await openEmbeddedDatabase();
     }, OPEN_TIMEOUT_MS);
     afterAll(() => database.close());
 

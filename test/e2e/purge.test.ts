@@ -1,9 +1,8 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { sql } from 'kysely';
-import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { type Database } from '../../src/catalogue/database.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
-import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { signalwireMediaSid, signalwireMessageSid } from '../../src/emulators/sample-ids.js';
@@ -14,6 +13,7 @@ import { ChannelDirectory } from '../../src/providers/channel-directory.js';
 import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { OPEN_TIMEOUT_MS } from '../support/databases.js';
+import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { EmulatedProviders } from '../support/emulated-providers.js';
 import { until } from '../support/eventually.js';
 import { Mutations } from '../support/mutations.js';
@@ -46,7 +46,7 @@ const well = (response: ServerResponse) => void response.end();
 
 beforeAll(async () => {
   [database, cdn] = await Promise.all([
-    openDatabase({ url: 'pglite:memory' }),
+    openEmbeddedDatabase(),
     RawServer.start((request, response) => {
       let body = '';
       request.setEncoding('utf8').on('data', (text: string) => {
@@ -59,7 +59,6 @@ beforeAll(async () => {
     }),
     providers.start(),
   ]);
-  await migrate(database);
 }, OPEN_TIMEOUT_MS);
 afterAll(() => Promise.all([database.close(), cdn.close(), providers.close()]));
 beforeEach(async () => {

@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { type Database, openDatabase } from '../../src/catalogue/database.js';
-import { migrate } from '../../src/catalogue/migrations/migrate.js';
+import { type Database } from '../../src/catalogue/database.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
 import type { Fault } from '../../src/emulators/faults.js';
@@ -11,6 +10,7 @@ import type { MediaSample } from '../../src/emulators/media-samples.js';
 import { LEASE_MS } from '../../src/media/leased-worker.js';
 import { createUploadId } from '../../src/model/ids.js';
 import { OPEN_TIMEOUT_MS } from '../support/databases.js';
+import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
@@ -33,8 +33,7 @@ let source: RawServer;
 let answer: (response: ServerResponse) => void;
 
 beforeAll(async () => {
-  database = await openDatabase({ url: 'pglite:memory' });
-  await migrate(database);
+  database = await openEmbeddedDatabase();
   source = await RawServer.start((_request, response) => answer(response));
 }, OPEN_TIMEOUT_MS);
 afterAll(() => Promise.all([database.close(), source.close()]));

@@ -1,9 +1,9 @@
-import { openDatabase } from '../../src/catalogue/database.js';
 import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
 import { KirimEmulator } from '../../src/emulators/kirim-emulator.js';
 import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
 import { kirimMessageId, twilioMediaSid, twilioMessageSid } from '../../src/emulators/sample-ids.js';
 import { describeServer } from '../support/databases.js';
+import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
 import { META, type MetaPhoto, metaChannel, metaEmulator, receivePhoto } from '../support/meta.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
@@ -95,7 +95,7 @@ describe('a database that is gone, embedded', () => {
   it(
     'leaves what can be answered without it, and an honest word for the rest',
     async () => {
-      const database = await openDatabase({ url: 'pglite:memory' });
+      const database = await openEmbeddedDatabase();
       try {
         const server = await startServer({ config: { channels: channels() }, database });
         const stored = receive();

@@ -63,6 +63,14 @@ export class Client {
     return sole(sole(await this.media([id])));
   }
 
+  /** Until a link tells a hash of its bytes, which are here then. */
+  async becomesStored(link: string): Promise<void> {
+    await until(
+      'a media to be stored',
+      async () => (await this.get(link, { method: 'HEAD' })).headers.etag !== undefined,
+    );
+  }
+
   async close(): Promise<void> {
     await this.#agent.destroy();
   }

@@ -6,6 +6,7 @@ import type { StoredBytes } from '../../src/catalogue/media-catalogue.js';
 import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
+import { openEmbeddedDatabase } from './embedded-database.js';
 
 /** A server that tests may make databases on: `postgres://…`; without it they run on the embedded engine alone. */
 const SERVER_URL = process.env.TEST_DATABASE_URL;
@@ -26,8 +27,7 @@ export function describeEngines(name: string, tests: (bed: EngineBed) => void): 
   describe(`${name}, embedded`, () => {
     let database: Database | null = null;
     beforeAll(async () => {
-      database = await openDatabase({ url: 'pglite:memory' });
-      await migrate(database);
+      database = await openEmbeddedDatabase();
     }, OPEN_TIMEOUT_MS);
     afterAll(() => database?.close());
     const shared = () => present(database);

@@ -4,15 +4,14 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { Agent, request } from 'undici';
 import { type App, startApp } from '../../src/app.js';
-import { type Database, openDatabase } from '../../src/catalogue/database.js';
-import { migrate } from '../../src/catalogue/migrations/migrate.js';
+import type { Database } from '../../src/catalogue/database.js';
 import { type Config, parseConfig } from '../../src/config.js';
 import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
 import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
 import { KirimEmulator, type KirimEmulatorOptions } from '../../src/emulators/kirim-emulator.js';
 import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
 import { createLogger } from '../../src/telemetry/logger.js';
-import { copyTemplate } from './copy-template.js';
+import { openEmbeddedDatabase } from './embedded-database.js';
 import { filesBelow } from './files-below.js';
 
 /** Everything secret that a bed knows; no answer and no log line may hold any of it. */
@@ -34,31 +33,26 @@ export type ProviderOfBed = keyof typeof CHANNELS;
 
 const OPEN_TIMEOUT_MS = 60_000;
 
-let database: Promise<{ readonly opened: Database; readonly folder: string }> | null = null;
+let database: Promise<Database> | null = null;
 
 /** One database a test file, since opening one takes a second; emptied for each bed that starts. */
 async function emptyDatabase(): Promise<Database> {
-  database ??= openCopy();
-  const { opened } = await database;
+  const emptied = await opened();
   await sql`truncate media, message_listings, webhook_events, signing_keys, uploads, upload_keys, quotas`.execute(
-    opened.kysely,
+    emptied.kysely,
   );
-  return opened;
+  return emptied;
 }
 
-async function openCopy(): Promise<{ opened: Database; folder: string }> {
-  const folder = await mkdtemp(join(tmpdir(), 'mediagraph-test-database-'));
-  await copyTemplate(folder);
-  const opened = await openDatabase({ url: `pglite:${folder}` });
-  await migrate(opened);
-  return { opened, folder };
+function opened(): Promise<Database> {
+  database ??= openEmbeddedDatabase();
+  return database;
 }
 
 async function closeDatabase(): Promise<void> {
-  const copied = await database;
+  const closing = await database;
   database = null;
-  await copied?.opened.close();
-  if (copied) await rm(copied.folder, { recursive: true, force: true });
+  await closing?.close();
 }
 
 export interface BedOptions {
@@ -227,6 +221,13 @@ export class TestBed {
   async truncateBlobs(bytes: number): Promise<void> {
     const originals = (await filesBelow(this.blobs)).filter((file) => file.endsWith('.original'));
     await Promise.all(originals.map((file) => truncate(file, bytes)));
+  }
+
+  /** Lets the catalogue know a hash of all media of a provider, as a webhook could have told it. */
+  async tellHash(provider: ProviderOfBed, sha256: string): Promise<void> {
+    const { kysely } = await opened();
+    await kysely.updateTable('media').set({ sha256 }).where('provider', '=', provider).execute();
+    this.app.reload(this.config);
   }
 
   clearRequests(): void {

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type ExecutionResult, execute, type GraphQLSchema, parse, validate } from 'graphql';
-import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { type Database } from '../../src/catalogue/database.js';
 import { type MediaCatalogue, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
-import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { CompiledExecutor } from '../../src/graphql/compiled-executor.js';
 import type { GraphQLContext } from '../../src/graphql/context.js';
 import { createLoaders } from '../../src/graphql/loaders.js';
@@ -14,6 +13,7 @@ import { type ProviderMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { ChannelDirectory } from '../../src/providers/channel-directory.js';
 import type { ProviderAdapter } from '../../src/providers/provider-adapter.js';
 import { createLogger } from '../../src/telemetry/logger.js';
+import { openEmbeddedDatabase } from '../support/embedded-database.js';
 
 /** A provider in memory, through the same port as the real ones: ids say what happens to them. */
 const adapter: ProviderAdapter = {
@@ -55,8 +55,7 @@ let database: Database;
 let catalogue: MediaCatalogue;
 
 beforeAll(async () => {
-  database = await openDatabase({ url: 'pglite:memory' });
-  await migrate(database);
+  database = await openEmbeddedDatabase();
   catalogue = new SqlMediaCatalogue(database);
 }, 60_000);
 
