@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuTimeMs } from '../support/cpu-time.js';
 import { residentMegabytes } from '../support/memory.js';
 import { drive } from './wrk.js';
 
@@ -22,6 +23,8 @@ export interface SlowReaderPlan {
 }
 
 const SAMPLE_MS = 50;
+const IDLE_WINDOW_MS = 500;
+const IDLE_TIMEOUT_MS = 60_000;
 /** What each slow reader takes at a time, once a second: a bad mobile connection. */
 const SIP_BYTES = 16 * 1024;
 
@@ -38,6 +41,8 @@ export async function measureSlowReaders({ url, pid, readers, seconds }: SlowRea
   const sockets: Socket[] = [];
   try {
     for (let reader = 0; reader < readers; reader++) sockets.push(await startSlow(url));
+    // What the sockets' buffers of 1,000 connections take, two gigabytes on Linux, has gone out by then.
+    await untilIdle(pid);
     const sipping = setInterval(() => sockets.forEach(sip), 1_000);
     const beside = await drive(load);
     await sleep(2_000);
@@ -49,6 +54,17 @@ export async function measureSlowReaders({ url, pid, readers, seconds }: SlowRea
     clearInterval(sampling);
     for (const socket of sockets) socket.destroy();
   }
+}
+
+async function untilIdle(pid: number): Promise<void> {
+  const deadline = performance.now() + IDLE_TIMEOUT_MS;
+  for (let before = cpuTimeMs(pid); performance.now() < deadline; ) {
+    await sleep(IDLE_WINDOW_MS);
+    const now = cpuTimeMs(pid);
+    if (now - before < IDLE_WINDOW_MS / 20) return;
+    before = now;
+  }
+  throw new Error('expected the server to have sent what nobody takes');
 }
 
 async function startSlow(url: string): Promise<Socket> {

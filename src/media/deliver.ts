@@ -56,8 +56,6 @@ export interface DeliveryRequest extends CallOptions {
   readonly accept: string | undefined;
   /** A part is asked for, so that the size matters. */
   readonly partly: boolean;
-  /** Nothing will be read: what is not here need not come here. */
-  readonly headersOnly: boolean;
 }
 
 export interface MediaDeliveryOptions {
@@ -202,11 +200,9 @@ export class MediaDelivery {
     request: DeliveryRequest,
   ): Promise<Described> {
     if ('uploadId' in parts) throw notFound();
-    const ref = media ?? { ...parts, downloadUrl: null };
-    const keeps = media && !request.headersOnly;
-    const provided = keeps
+    const provided = media
       ? await this.#openProvided(channel, media, request)
-      : await openAtProvider(channel, ref, request);
+      : await openAtProvider(channel, { ...parts, downloadUrl: null }, request);
     const { mimeType, sizeBytes, filename, lastModified } = provided;
     return {
       mimeType,

@@ -67,7 +67,6 @@ async function deliver(
     delivery = await options.delivery.describe(grant, {
       accept,
       partly: !isHead && range !== undefined && !/^bytes=0-$/i.test(range),
-      headersOnly: isHead,
       signal: clientGone(reply),
     });
     return await answer(request, reply, delivery, grant, options);

@@ -59,12 +59,16 @@ export function sendError(reply: FastifyReply, thrown: unknown): FastifyReply {
     reply.header('retry-after', Math.ceil((error.details.retryAfterMs ?? DEFAULT_RETRY_AFTER_S * 1000) / 1000));
   }
   if (status === 401) reply.header('www-authenticate', 'Bearer');
-  return reply
-    .code(status)
-    .header('cache-control', 'no-store')
-    .header('x-content-type-options', 'nosniff')
-    .type('application/json; charset=utf-8')
-    .send({ error: { code: error.code, message: error.message, requestId: reply.request.id } });
+  return (
+    reply
+      .code(status)
+      .header('cache-control', 'no-store')
+      .header('x-content-type-options', 'nosniff')
+      // Nothing in it is meant to be rendered, whatever a provider's claim in its message looks like.
+      .header('content-security-policy', "sandbox; default-src 'none'")
+      .type('application/json; charset=utf-8')
+      .send({ error: { code: error.code, message: error.message, requestId: reply.request.id } })
+  );
 }
 
 function asMediagraphError(thrown: unknown): MediagraphError {

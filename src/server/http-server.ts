@@ -65,7 +65,7 @@ export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOpti
   });
   http.setNotFoundHandler((_request, reply) => {
     reply.code(404);
-    return reply.header('cache-control', 'no-store').send({
+    return reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }).send({
       error: { code: 'BAD_USER_INPUT', message: 'there is nothing at this address', requestId: reply.request.id },
     });
   });

@@ -54,7 +54,7 @@ function splitTags(list: string): string[] {
 }
 
 /** IMF-fixdate and the two obsolete forms of section 5.6.7; null for anything else, which is ignored. */
-export function parseHttpDate(text: string | undefined): Date | null {
+function parseHttpDate(text: string | undefined): Date | null {
   if (text === undefined) return null;
   const isAsctime = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}$/.test(text);
   const isDate = /^[A-Z][a-z]{2,8}, (\d{2} [A-Z][a-z]{2} \d{4}|\d{2}-[A-Z][a-z]{2}-\d{2}) \d{2}:\d{2}:\d{2} GMT$/;

@@ -8,15 +8,19 @@ const LARGE_BYTES = 256 * 1024;
 /** For whoever does not. */
 const SMALL_BYTES = 32 * 1024;
 /** What all readers together may hold in large pieces before they have shown that they take them. */
-const HELD_BYTES = 16 * 1024 * 1024;
+const HELD_BYTES = 8 * 1024 * 1024;
 /** A reader that took so much, each piece within this time, is no slow one: sockets and proxies swallow less than that. */
-const PROVEN_BYTES = 8 * 1024 * 1024;
+const PROVEN_BYTES = 4 * 1024 * 1024;
 const PROMPT_MS = 100;
-const MAX_IDLE_PIECES = 32;
+const MAX_IDLE_BYTES = 8 * 1024 * 1024;
+
+/** How many readers at once have more read for them than they may hold. */
+const MAX_LENT = 16;
 
 let held = 0;
-/** Large pieces that nobody holds: memory that is new has to be cleared by the system first, which costs as much as reading. */
-const idle: Buffer[] = [];
+let lent = 0;
+/** By size, what nobody holds: memory that is new has to be cleared by the system first, which costs as much as reading. */
+const idle: Readonly<Record<number, Buffer[]>> = { [LARGE_BYTES]: [], [SMALL_BYTES]: [] };
 
 /**
  * A part of an open file, which it closes. One piece is in memory at a time (two where a reader has shown that it takes
@@ -45,7 +49,7 @@ export class FileReader extends Readable {
 
   override _read(): void {
     this.#taken(this.#held);
-    const size = this.#nextBytes();
+    const size = Math.min(this.#left, this.#mayBeLarge ? LARGE_BYTES : SMALL_BYTES);
     if (size === 0) {
       this.push(null);
       return;
@@ -83,18 +87,23 @@ export class FileReader extends Readable {
     return destination;
   }
 
-  // Private: while a piece is on its way, the next is read, if the reader has earned that.
   async #pump(destination: ServerResponse): Promise<void> {
     const closed = new Promise<void>((resolve) => destination.once('close', resolve));
     const isOver = () => destination.destroyed || this.destroyed;
     let onItsWay: Promise<void> = Promise.resolve();
-    for (let size = this.#nextBytes(); size > 0; size = this.#nextBytes()) {
+    while (this.#left > 0 && !isOver()) {
+      // While a piece is on its way, the next is read, if the reader has earned that.
       if (!this.#isProven) await onItsWay;
-      this.#hold(size);
-      const piece = await this.#fill(pieceOf(size));
-      await onItsWay;
-      if (isOver()) break;
-      onItsWay = this.#send(destination, piece, size, closed);
+      if (this.#mayBeLarge) {
+        const size = Math.min(this.#left, LARGE_BYTES);
+        this.#hold(size);
+        const piece = await this.#fill(pieceOf(size));
+        await onItsWay;
+        if (!isOver()) onItsWay = this.#send(destination, piece, size, closed).then(() => giveBack(piece, destination));
+      } else {
+        await onItsWay;
+        await this.#sendInSlices(destination, closed);
+      }
     }
     await onItsWay;
     if (isOver()) {
@@ -107,13 +116,58 @@ export class FileReader extends Readable {
     this.resume();
   }
 
+  // Private: read like a large piece and sent in copied slices: a reader that stops taking them holds one, and what was
+  // read beyond it is read again.
+  async #sendInSlices(destination: ServerResponse, closed: Promise<void>): Promise<void> {
+    if (lent === MAX_LENT) {
+      const size = Math.min(this.#left, SMALL_BYTES);
+      this.#hold(size);
+      const slice = await this.#fill(pieceOf(size));
+      await this.#send(destination, slice, size, closed);
+      giveBack(slice, destination);
+      return;
+    }
+    lent += 1;
+    let isLent = true;
+    const giveUp = () => {
+      if (isLent) lent -= 1;
+      isLent = false;
+    };
+    try {
+      await this.#sendLent(destination, closed, giveUp);
+    } finally {
+      giveUp();
+    }
+  }
+
+  async #sendLent(destination: ServerResponse, closed: Promise<void>, giveUp: () => void): Promise<void> {
+    const piece = await this.#fill(pieceOf(Math.min(this.#left, LARGE_BYTES)));
+    for (let from = 0; from < piece.length && !destination.destroyed; from += SMALL_BYTES) {
+      const slice = pieceOf(Math.min(SMALL_BYTES, piece.length - from));
+      piece.copy(slice, 0, from);
+      this.#hold(slice.length);
+      let isTaken = false;
+      const sent = this.#send(destination, slice, slice.length, closed).then(() => {
+        isTaken = true;
+        giveBack(slice, destination);
+      });
+      await Promise.race([sent, nextTurn()]);
+      if (!isTaken) {
+        this.#at -= piece.length - from - slice.length;
+        giveBack(piece, destination);
+        giveUp();
+        await sent;
+        return;
+      }
+    }
+    giveBack(piece, destination);
+  }
+
   async #send(destination: ServerResponse, piece: Buffer, size: number, closed: Promise<void>): Promise<void> {
     this.#handedOutAt = performance.now();
     const written = new Promise<void>((resolve) => destination.write(piece, () => resolve()));
     await Promise.race([written, closed]);
     this.#taken(size);
-    // What a socket that died may still have is not used again.
-    if (!destination.destroyed) giveBack(piece);
   }
 
   async #fill(buffer: Buffer): Promise<Buffer> {
@@ -133,10 +187,8 @@ export class FileReader extends Readable {
     return this.#isPrompt && this.#at - this.#from >= PROVEN_BYTES;
   }
 
-  // Private: 0 at the end.
-  #nextBytes(): number {
-    const mayBeLarge = this.#isProven || held + LARGE_BYTES <= HELD_BYTES;
-    return Math.min(this.#left, mayBeLarge ? LARGE_BYTES : SMALL_BYTES);
+  get #mayBeLarge(): boolean {
+    return this.#isProven || held + LARGE_BYTES <= HELD_BYTES;
   }
 
   // Private: the reader has them behind it.
@@ -153,14 +205,18 @@ export class FileReader extends Readable {
   }
 }
 
-/** Memory for so many bytes. */
+/** Memory for so many bytes, {@link LARGE_BYTES} at most. */
 function pieceOf(size: number): Buffer {
-  const large = size > SMALL_BYTES && size <= LARGE_BYTES ? idle.pop() : undefined;
-  return large
-    ? large.subarray(0, size)
-    : Buffer.allocUnsafeSlow(size > SMALL_BYTES ? LARGE_BYTES : size).subarray(0, size);
+  const whole = size > SMALL_BYTES ? LARGE_BYTES : SMALL_BYTES;
+  return (idle[whole]?.pop() ?? Buffer.allocUnsafeSlow(whole)).subarray(0, size);
 }
 
-function giveBack(piece: Buffer): void {
-  if (piece.buffer.byteLength === LARGE_BYTES && idle.length < MAX_IDLE_PIECES) idle.push(Buffer.from(piece.buffer));
+/** What a socket that died may still have is not used again. */
+function giveBack({ buffer }: Buffer, { destroyed }: ServerResponse): void {
+  const pool = idle[buffer.byteLength];
+  if (pool && !destroyed && pool.length * buffer.byteLength < MAX_IDLE_BYTES) pool.push(Buffer.from(buffer));
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

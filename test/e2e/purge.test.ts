@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { sql } from 'kysely';
-import { type Database } from '../../src/catalogue/database.js';
+import type { Database } from '../../src/catalogue/database.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { type Database } from '../../src/catalogue/database.js';
+import type { Database } from '../../src/catalogue/database.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
 import type { Fault } from '../../src/emulators/faults.js';

@@ -157,6 +157,25 @@ function mhtml(page: string): string {
   return `MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary="b"\r\n\r\n--b\r\nContent-Type: text/html\r\nContent-Location: http://inbox.example/\r\n\r\n${page}\r\n--b--`;
 }
 
+/** One empty page, with a program for the viewer's own interpreter (ISO 32000-1, section 12.6.4.16). */
+export function pdfWith(program: string): Buffer {
+  const objects = [
+    `<</Type/Catalog/Pages 2 0 R/OpenAction<</S/JavaScript/JS(${program.replace(/[()\\]/g, '\\$&')})>>>>`,
+    '<</Type/Pages/Kids[3 0 R]/Count 1>>',
+    '<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]>>',
+  ];
+  const parts = ['%PDF-1.4\n'];
+  const offsets = objects.map((object, at) => {
+    const offset = parts.join('').length;
+    parts.push(`${at + 1} 0 obj${object}endobj\n`);
+    return `${String(offset).padStart(10, '0')} 00000 n \n`;
+  });
+  const start = parts.join('').length;
+  return latin1(
+    `${parts.join('')}xref\n0 4\n0000000000 65535 f \n${offsets.join('')}trailer<</Size 4/Root 1 0 R>>\nstartxref\n${start}\n%%EOF`,
+  );
+}
+
 /** One pixel, with a text chunk (PNG 3rd edition, section 11.3.3) that is a page. */
 function pngWith(page: string): Buffer {
   const pixel = Buffer.from('789c6360000000020001', 'hex');

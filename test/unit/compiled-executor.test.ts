@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type ExecutionResult, execute, type GraphQLSchema, parse, validate } from 'graphql';
-import { type Database } from '../../src/catalogue/database.js';
+import type { Database } from '../../src/catalogue/database.js';
 import { type MediaCatalogue, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
 import { CompiledExecutor } from '../../src/graphql/compiled-executor.js';
 import type { GraphQLContext } from '../../src/graphql/context.js';
