@@ -30,7 +30,7 @@ const PURGE_TIMEOUT_MS = 5_000;
 
 export async function openMediaBytes(config: Config, stores: Stores, logger: Logger): Promise<MediaBytes> {
   const { blobs, catalogue, database } = stores;
-  const { concurrency, timeoutMs, maxPixels } = config.rendering;
+  const { placeholders, concurrency, timeoutMs, maxPixels } = config.rendering;
   const maxSourceBytes = config.upload.maxBytes;
   const limits = { concurrency, timeoutMs, maxPixels, maxSourceBytes };
   const renderer = await startRenderer({ ...limits, path: config.toolsPath, logger });
@@ -40,7 +40,7 @@ export async function openMediaBytes(config: Config, stores: Stores, logger: Log
   const renditions = new Renditions({ blobs, hot, renderer, logger });
   const purge = openPurge(config);
   return {
-    inspector: new MediaInspector({ blobs, renderer, logger }),
+    inspector: new MediaInspector({ blobs, renderer, placeholders, logger }),
     rows,
     hot,
     renditions,

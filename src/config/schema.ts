@@ -138,6 +138,7 @@ const delivery = section({
 }).transform(({ urlTtl, memoryCache, ...rest }) => ({ ...rest, urlTtlMs: urlTtl, memoryCacheBytes: memoryCache }));
 
 const rendering = section({
+  placeholders: boolean().default(true),
   concurrency: integer({ min: 1, max: 64, what: 'a whole number' }).default(2),
   timeout: timer('20s').default(20_000),
   maxPixels: positive().default(50_000_000),

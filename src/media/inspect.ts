@@ -9,6 +9,8 @@ import { measure } from './measure.js';
 export interface MediaInspectorOptions {
   readonly blobs: BlobStore;
   readonly renderer: Pick<Renderer, 'stillTypes' | 'thumbHash'>;
+  /** `rendering.placeholders` */
+  readonly placeholders: boolean;
   readonly logger: Logger;
 }
 
@@ -53,8 +55,8 @@ export class MediaInspector {
   }
 
   async #thumbHash({ key, mimeType }: StoredFile, signal: AbortSignal): Promise<string | null> {
-    const { blobs, renderer } = this.options;
-    if (!renderer.stillTypes.has(essenceOf(mimeType))) return null;
+    const { blobs, renderer, placeholders } = this.options;
+    if (!placeholders || !renderer.stillTypes.has(essenceOf(mimeType))) return null;
     const source = { mimeType, open: (until: AbortSignal) => blobs.open(key, { signal: until }) };
     return this.#orNull(renderer.thumbHash(source, { signal }), key);
   }

@@ -54,16 +54,21 @@ export class LazyMirror {
     { signal, sized }: CallOptions & { readonly sized: boolean },
   ): Promise<ProviderBytes> {
     const { spool, facts } = await this.#firstBytes(this.#downloadOf(channel, media), signal);
+    let isJoined = true;
+    const leave = () => {
+      if (isJoined) spool.leave();
+      isJoined = false;
+    };
     try {
       const sizeBytes = facts.sizeBytes ?? (sized ? await ofProvider(channel, spool.complete) : null);
       return {
         ...facts,
         sizeBytes,
-        open: (range) => this.#part({ spool, facts }, channel, media, range, { signal }),
-        close: () => spool.leave(),
+        open: (range) => this.#part({ spool, facts }, channel, media, range, { signal }).finally(leave),
+        close: leave,
       };
     } catch (thrown) {
-      spool.leave();
+      leave();
       throw thrown;
     }
   }
@@ -94,20 +99,16 @@ export class LazyMirror {
     range: Parameters<ProviderBytes['open']>[0],
     options: CallOptions,
   ): ReturnType<ProviderBytes['open']> {
-    try {
-      if (range && range.start - spool.writtenBytes > FAR_AHEAD_BYTES) {
-        // Whatever stands in the way of it, the copy in the making has the bytes, too, though later.
-        const part = await openPart(channel, media, range, options).catch(() => null);
-        if (part) return part;
-      }
-      // So that a failure can still be told.
-      await ofProvider(channel, spool.reach(range?.start ?? 0));
-      // Where a length was announced, a reader that gets less must learn of it.
-      const whole = facts.sizeBytes ? { start: 0, end: facts.sizeBytes - 1 } : undefined;
-      return spool.reader(range ?? whole);
-    } finally {
-      spool.leave();
+    if (range && range.start - spool.writtenBytes > FAR_AHEAD_BYTES) {
+      // Whatever stands in the way of it, the copy in the making has the bytes, too, though later.
+      const part = await openPart(channel, media, range, options).catch(() => null);
+      if (part) return part;
     }
+    // So that a failure can still be told.
+    await ofProvider(channel, spool.reach(range?.start ?? 0));
+    // Where a length was announced, a reader that gets less must learn of it.
+    const whole = facts.sizeBytes ? { start: 0, end: facts.sizeBytes - 1 } : undefined;
+    return spool.reader(range ?? whole);
   }
 
   #downloadOf(channel: ConnectedChannel, media: CataloguedMedia): Download {
@@ -150,8 +151,9 @@ export class LazyMirror {
       if (this.#downloads.get(key) === download) this.#downloads.delete(key);
     };
     const open = async (): Promise<Opened> => {
-      const { body, ...facts } = await openSniffed(channel, media, { signal });
-      return { spool: await Spool.open(body), facts };
+      const { spool, source } = await Spool.open(() => openSniffed(channel, media, { signal }));
+      const { body: _, ...facts } = source;
+      return { spool, facts };
     };
     const opened = open();
     const kept = opened

@@ -109,7 +109,7 @@ export class Renditions {
     }
     const stored = { sizeBytes, sha256: hash.digest('hex') };
     this.#facts.set(key, stored);
-    this.options.hot.set(key, stored.sha256, Buffer.concat(chunks));
+    if (this.options.hot.takes(sizeBytes)) this.options.hot.set(key, stored.sha256, Buffer.concat(chunks));
     return stored;
   }
 

@@ -6,6 +6,8 @@ import { Readable } from 'node:stream';
 import type { ByteSpan } from '../model/byte-range.js';
 
 const READ_BYTES = 256 * 1024;
+/** The first bytes reach readers without the detour of a file: whoever asks first waits for them. */
+const HEAD_BYTES = 64 * 1024;
 
 /**
  * Bytes on their way, kept in a file so that any number of readers can follow at their own speed, from the first byte,
@@ -13,6 +15,7 @@ const READ_BYTES = 256 * 1024;
  */
 export class Spool {
   #written = 0;
+  #head: Buffer = Buffer.alloc(0);
   #outcome: { readonly error: unknown } | 'complete' | null = null;
   readonly #waiting = new Set<() => void>();
   /** How many bytes there are in all; rejects as the source fails. */
@@ -29,18 +32,25 @@ export class Spool {
     this.complete.catch(() => {});
   }
 
-  /** Fills itself from `source`; whoever opens it calls {@link leave} when it needs it no more. */
-  static async open(source: Readable): Promise<Spool> {
-    const file = await openNameless().catch((thrown: unknown) => {
-      source.destroy();
-      throw thrown;
-    });
-    return new Spool(file, source);
+  /**
+   * Fills itself from the source, whose place is made while the source is asked; whoever opens it calls {@link leave} when
+   * it needs it no more. Rejects as `open` does, or when there is no place.
+   */
+  static async open<Source extends { readonly body: Readable }>(
+    open: () => Promise<Source>,
+  ): Promise<{ readonly spool: Spool; readonly source: Source }> {
+    const [file, source] = await Promise.allSettled([openNameless(), open()]);
+    if (file.status === 'fulfilled' && source.status === 'fulfilled')
+      return { spool: new Spool(file.value, source.value.body), source: source.value };
+    if (file.status === 'fulfilled') await file.value.close();
+    if (source.status === 'rejected') throw source.reason;
+    source.value.body.destroy();
+    throw file.status === 'rejected' ? file.reason : new Error('expected a place for the bytes');
   }
 
   /** How many bytes are here so far. */
   get writtenBytes(): number {
-    return this.#written;
+    return Math.max(this.#written, this.#head.length);
   }
 
   /** Every byte, or those of a range; ends when the source has ended, fails as the source failed. */
@@ -55,8 +65,9 @@ export class Spool {
 
   /** Resolves when a byte is here, or it is known that there is none; rejects as the source failed before it. */
   async reach(position: number): Promise<void> {
-    while (this.#written <= position && this.#outcome === null) await this.#news();
-    if (this.#written <= position && this.#outcome !== null && this.#outcome !== 'complete') throw this.#outcome.error;
+    while (this.writtenBytes <= position && this.#outcome === null) await this.#news();
+    const outcome = this.#outcome;
+    if (this.writtenBytes <= position && outcome !== null && outcome !== 'complete') throw outcome.error;
   }
 
   /** For whoever will read later: until {@link leave}, the bytes stay. */
@@ -73,6 +84,7 @@ export class Spool {
   async #fill(source: Readable): Promise<number> {
     try {
       for await (const chunk of source) {
+        this.#showHead(chunk);
         await this.#write(chunk);
         this.#tell();
       }
@@ -86,6 +98,13 @@ export class Spool {
     }
   }
 
+  #showHead(chunk: Buffer): void {
+    const missing = HEAD_BYTES - this.#head.length;
+    if (missing <= 0) return;
+    this.#head = Buffer.concat([this.#head, chunk.subarray(0, missing)]);
+    this.#tell();
+  }
+
   // Private: a disk that is almost full takes a part of what it is given, and refuses the rest at the next call.
   async #write(chunk: Buffer): Promise<void> {
     for (let from = 0; from < chunk.length; ) {
@@ -97,7 +116,11 @@ export class Spool {
 
   async *#read({ start, end }: ByteSpan): AsyncGenerator<Buffer> {
     for (let at = start; at <= end; ) {
-      if (at < this.#written) {
+      if (at < this.#head.length) {
+        const chunk = this.#head.subarray(at, end + 1);
+        at += chunk.length;
+        yield chunk;
+      } else if (at < this.#written) {
         const chunk = Buffer.allocUnsafe(Math.min(READ_BYTES, this.#written - at, end + 1 - at));
         const { bytesRead } = await this.file.read(chunk, 0, chunk.length, at);
         at += bytesRead;

@@ -10,6 +10,7 @@ import {
   handleWhen,
 } from 'cockatiel';
 import type { Dispatcher, Pool } from 'undici';
+import { parseUrl } from '../model/parse-url.js';
 import type { ProviderMetrics } from '../telemetry/metrics.js';
 import { type BufferedResponse, dispatchBuffered } from './buffered-response.js';
 import { NetError, toNetError } from './net-error.js';
@@ -103,9 +104,8 @@ export class ProviderHttpClient {
    * `parentPath` (a path made by `pathOf`). null otherwise.
    */
   pathWithin(address: string, parentPath: string): string | null {
-    if (!URL.canParse(address, this.#base.origin)) return null;
-    const url = new URL(address, this.#base.origin);
-    if (url.origin !== this.#base.origin || url.username || url.password) return null;
+    const url = parseUrl(address, this.#base.origin);
+    if (!url || url.origin !== this.#base.origin || url.username || url.password) return null;
     const within = url.pathname === parentPath || url.pathname.startsWith(`${parentPath}/`);
     // An encoded slash or dot would be judged as one segment here and split by the server.
     return within && !/%2e|%2f|%5c/i.test(url.pathname) ? url.pathname + url.search : null;

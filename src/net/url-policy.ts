@@ -1,5 +1,6 @@
 import { domainToUnicode } from 'node:url';
 import { MediagraphError } from '../model/errors.js';
+import { parseUrl } from '../model/parse-url.js';
 import type { AddressPolicy } from './public-address.js';
 
 /** Signed URLs of object stores reach 2 to 4 kB; request lines beyond 8 kB are refused by common servers. */
@@ -60,8 +61,9 @@ function authorityOf(text: string): { host: string } {
 }
 
 function parse(text: string, base?: URL): URL {
-  if (!URL.canParse(text, base?.href)) throw refused('expected a well-formed URL');
-  return new URL(text, base);
+  const url = parseUrl(text, base);
+  if (!url) throw refused('expected a well-formed URL');
+  return url;
 }
 
 /**

@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import { CHANNEL_ID_PATTERN, MAX_TENANT_BYTES } from '../model/channel.js';
+import { parseUrl } from '../model/parse-url.js';
 
 /** JavaScript rounds long integers: silently rounded, an account number would be another account's. */
 const exactNumber = z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
@@ -27,7 +28,7 @@ export const cidr = z
 
 /** An http(s) URL exactly as it was written, for where others sign or compare its text; no user information, no fragment. */
 export const httpUrl = z.string().superRefine((value, context) => {
-  const url = URL.canParse(value) ? new URL(value) : null;
+  const url = parseUrl(value);
   if (!url || !['http:', 'https:'].includes(url.protocol) || /\s/.test(value)) {
     context.addIssue({ code: 'custom', message: 'expected an http or https URL' });
   } else if (url.username || url.password || url.href.includes('#')) {

@@ -1,5 +1,6 @@
 import type { MediaDetails, MediaKind, ProviderMedia } from '../model/media.js';
 import { kindOfMimeType, normalizeMimeType } from '../model/mime-type.js';
+import { parseUrl } from '../model/parse-url.js';
 
 const MAX_CAPTION_CHARACTERS = 4_096;
 const MAX_FILENAME_CHARACTERS = 1_024;
@@ -116,7 +117,7 @@ export function whatsappKeepsUntil(createdAt: Date | null, now: Date): Date {
 /** An http or https URL without user information, or null. Where it leads is judged by whoever opens it. */
 export function webUrlOf(value: unknown): URL | null {
   if (typeof value !== 'string' || value.length > MAX_URL_CHARACTERS || /[\p{Cc}\\]/u.test(value)) return null;
-  const url = URL.canParse(value) ? new URL(value) : null;
+  const url = parseUrl(value);
   if (!url || !['http:', 'https:'].includes(url.protocol) || url.username || url.password) return null;
   return url;
 }

@@ -19,13 +19,22 @@ export interface RendererOptions {
   readonly logger: Logger;
   /** Where programs are looked for, a list of folders as in PATH; '' looks nowhere. */
   readonly path: string;
-  /** How long the picture process stays when there is nothing to do; default 30 seconds. */
+  /** How long the picture process stays when there is nothing to do; default five minutes. */
   readonly idleMs?: number;
 }
 
 /** Looks once for the programs that are there; what is missing is logged, and not made. */
 export async function startRenderer(options: RendererOptions): Promise<Renderer> {
-  const { concurrency, maxWaiting = 64, timeoutMs, maxPixels, maxSourceBytes, path, logger, idleMs = 30_000 } = options;
+  const {
+    concurrency,
+    maxWaiting = 64,
+    timeoutMs,
+    maxPixels,
+    maxSourceBytes,
+    path,
+    logger,
+    idleMs = 300_000,
+  } = options;
   const [tools] = await Promise.all([findTools(path), removeLeftBehind()]);
   logMissing(tools, logger);
   return new LocalRenderer({

@@ -5,6 +5,7 @@ import type { MediaGrant, UrlSigner } from '../media/signed-url.js';
 import type { ByteSpan } from '../model/byte-range.js';
 import { MediagraphError } from '../model/errors.js';
 import { essenceOf } from '../model/mime-type.js';
+import { parseUrl } from '../model/parse-url.js';
 import { selectRange } from './byte-ranges.js';
 import { clientGone } from './client-gone.js';
 import { contentDisposition } from './content-disposition.js';
@@ -87,15 +88,16 @@ async function answer(
   const { sizeBytes, sha256, lastModified, mimeType } = delivery;
   const validators = { etag: sha256 === null ? null : `"${sha256}"`, lastModified };
   const isHead = request.method === 'HEAD';
+  if (delivery.negotiated) vary(reply, 'Accept');
   const outcome = evaluatePreconditions(request.headers, validators);
   if (outcome === 'failed') {
     delivery.close();
     return refuse(reply, 412, 'expected the media that the request is for, got a later one');
   }
+  const headers = headersOf(delivery, validators, grant, options);
   if (outcome === 'not modified') {
     delivery.close();
-    describe(reply, delivery, validators, grant, options);
-    return reply.code(304).send();
+    return reply.headers(headers).code(304).send();
   }
   const range = isHead ? null : rangeOf(request, sizeBytes, validators);
   if (range === 'unsatisfiable') {
@@ -112,12 +114,12 @@ async function answer(
   let body: Buffer | Readable | undefined;
   if (isHead) delivery.close();
   else body = await delivery.open(range);
-  describe(reply, delivery, validators, grant, options);
+  reply.headers(headers);
   if (range) reply.code(206).header('content-range', `bytes ${range.start}-${range.end}/${sizeBytes}`);
   const length = range ? range.end - range.start + 1 : sizeBytes;
   if (length !== null) reply.header('content-length', length);
   reply.header('content-type', mimeType);
-  if (body) rememberHot(request, reply, delivery, grant, options);
+  if (Buffer.isBuffer(body)) rememberHot(request, reply, delivery, grant, options);
   return reply.send(body);
 }
 
@@ -151,14 +153,13 @@ function rangeOf(
 }
 
 /** What stands in a 200, a 206 and a 304 alike (RFC 9110 section 15.4.5). */
-function describe(
-  reply: FastifyReply,
-  { mimeType, disposition, filename, sizeBytes, negotiated }: Delivery,
+function headersOf(
+  { mimeType, disposition, filename, sizeBytes }: Delivery,
   { etag, lastModified }: Validators,
   grant: Required<MediaGrant>,
   options: DeliveryRouteOptions,
-): void {
-  reply.headers({
+): Record<string, string> {
+  return {
     'content-disposition': contentDisposition(disposition, filename),
     'cache-control': cacheControl(grant, options),
     'x-content-type-options': 'nosniff',
@@ -171,8 +172,7 @@ function describe(
     'accept-ranges': sizeBytes === null ? 'none' : 'bytes',
     ...(etag !== null && { etag }),
     ...(lastModified && { 'last-modified': lastModified.toUTCString() }),
-  });
-  if (negotiated) vary(reply, 'Accept');
+  };
 }
 
 function cacheControl(
@@ -235,7 +235,7 @@ function assertBound(request: FastifyRequest, reply: FastifyReply, options: Deli
 }
 
 function originOf(url: string | undefined): string | null {
-  return url !== undefined && URL.canParse(url) ? new URL(url).origin : null;
+  return url === undefined ? null : (parseUrl(url)?.origin ?? null);
 }
 
 function vary(reply: FastifyReply, name: string): void {

@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { UrlSigner } from '../../src/media/signed-url.js';
+import { eventually } from '../support/eventually.js';
 import { RawServer } from '../support/raw-server.js';
 import { receive, samples } from '../support/sample-messages.js';
-import { errorOf, type Got, headerOf, sole, type TestBed, useBeds } from '../support/test-bed.js';
+import { errorOf, type Got, headerOf, SECRETS, sole, type TestBed, useBeds } from '../support/test-bed.js';
 
 const beds = useBeds();
 let bed: TestBed;
@@ -249,6 +251,46 @@ describe('links that are bound to origins', () => {
     const got = await bound.get(path);
     expect([errorOf(got).code, headerOf(got, 'vary')]).toEqual(['FORBIDDEN', 'Origin, Referer']);
     expect((await bound.get(path.replace('&o=bound', ''))).status).toBe(403);
+  });
+});
+
+describe('a link that is opened again and again', () => {
+  it('ends when it ends, and when the media does', async () => {
+    const [, , mediaId = '', filename = ''] = new URL(await storedPath(), 'http://any').pathname.split('/');
+    const keys = [{ id: 'k1', secret: SECRETS.signingSecret }];
+    const urls = new UrlSigner({ keys, baseUrl: () => '', ttlMs: 3_600_000 });
+    const expiresAt = new Date(Math.ceil(Date.now() / 1000) * 1000 + 2_000);
+    const path = urls.sign({ mediaId, filename, disposition: 'inline', expiresAt });
+    const statuses: number[] = [];
+    await eventually(
+      async () => {
+        const got = await get(path);
+        if (got.status === 200) expect(Date.now()).toBeLessThan(expiresAt.getTime() + 1_000);
+        statuses.push(got.status);
+        return got;
+      },
+      (got) => got.status === 403 && errorOf(got).code === 'URL_EXPIRED',
+    );
+    expect(Date.now()).toBeGreaterThanOrEqual(expiresAt.getTime());
+    expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(2);
+  });
+
+  it('says the same each time, but for how long it may be kept', async () => {
+    const path = await storedPath();
+    const [first, second, third] = [await get(path), await get(path), await get(path, { range: 'bytes=1-2' })];
+    const rest = ({ headers }: Got) =>
+      Object.entries(headers).filter(
+        ([name]) => !/^(date|x-request-id|cache-control|content-(length|range))$/.test(name),
+      );
+    expect(new Map(rest(second))).toEqual(new Map(rest(first)));
+    expect(new Map(rest(third))).toEqual(new Map(rest(first)));
+    expect(third.bytes.equals(bytes.subarray(1, 3))).toBe(true);
+    expect(headerOf(second, 'x-request-id')).not.toBe(headerOf(first, 'x-request-id'));
+    const named = await get(path, { 'x-request-id': 'from-a-proxy' });
+    expect(headerOf(named, 'x-request-id')).toBe('from-a-proxy');
+    expect(bed.logLines.join('')).toContain(
+      '"requestId":"from-a-proxy","method":"GET","route":"/media/*","status":200',
+    );
   });
 });
 

@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import type { MediaSample } from '../../src/emulators/media-samples.js';
@@ -10,7 +13,7 @@ const has = (program: string) => spawnSync(program, ['-version'], { stdio: 'igno
 const withFfmpeg = has('ffmpeg') ? describe : describe.skip;
 if (!has('ffmpeg')) process.stdout.write('ffmpeg is not installed: renditions of sound and video are not tested\n');
 
-const beds = useBeds({ env: { PATH: process.env.PATH } });
+const beds = useBeds({ env: { PATH: process.env.PATH }, config: { rendering: { placeholders: true } } });
 let bed: TestBed;
 
 beforeEach(async () => {
@@ -169,6 +172,37 @@ it('nothing is rendered of what is kept nowhere', async () => {
   );
   const shown = sole(sole(answer.data?.messagesWithMedia).media);
   expect([shown.thumbnailUrl, shown.playable === shown.url]).toEqual([null, true]);
+});
+
+it('a still that is too large for memory is whole, also to a server that did not make it', async () => {
+  const raw = { width: 900, height: 900, channels: 3 } as const;
+  const noise = sharp(randomBytes(raw.width * raw.height * raw.channels), { raw });
+  const sample = { filename: 'noise.png', mimeType: 'image/png', bytes: await noise.png().toBuffer() };
+  const folder = await mkdtemp(join(tmpdir(), 'mediagraph-large-'));
+  const config = { storage: { root: folder } };
+  try {
+    const maker = await beds.own({ config });
+    const url = async (of: TestBed) => {
+      const answer = await of.query<{ messagesWithMedia: ReadonlyArray<{ media: readonly Shown[] }> }>(
+        'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { thumbnailUrl(width: 2048) } } }',
+        { ids: [receive(of, 'signalwire', 1, sample)] },
+      );
+      const { pathname, search } = new URL(sole(sole(answer.data?.messagesWithMedia).media).thumbnailUrl ?? '');
+      return pathname + search;
+    };
+    const path = await url(maker);
+    const made = await maker.get(path);
+    expect([made.status, made.bytes.length > 2 ** 20]).toEqual([200, true]);
+    await maker.app.settled();
+    maker.app.reload(maker.config);
+    const other = await beds.own({ config, keepsDatabase: true });
+    for (const _ of ['first', 'again', 'and again']) {
+      const got = await other.get(path);
+      expect([got.status, got.headers.etag, got.bytes.equals(made.bytes)]).toEqual([200, made.headers.etag, true]);
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 withFfmpeg('sound and video', () => {

@@ -19,11 +19,10 @@ export class RunningCommand {
   readonly #child: ChildProcess;
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, options: CommandOptions = {}) {
-    const { PATH = '' } = process.env;
-    // Nothing of the test runner's own environment: neither its options nor its NODE_ENV.
+    // Nothing of the test runner's own environment: neither its options nor its NODE_ENV, nor the programs that it has.
     this.#child = spawn(...commandLine(args, options), {
       cwd: ROOT,
-      env: { PATH, ...env },
+      env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {

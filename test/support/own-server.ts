@@ -6,7 +6,7 @@ import type { Database } from '../../src/catalogue/database.js';
 import { parseConfig } from '../../src/config.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { Client } from './client.js';
-import { SECRETS } from './test-bed.js';
+import { SECRETS, WITHOUT_PLACEHOLDERS } from './test-bed.js';
 
 export interface OwnServerOptions {
   /** Sections of the configuration, `channels` among them. */
@@ -30,6 +30,7 @@ export class OwnServer {
     const document = {
       server: { port: 0 },
       storage: { root: join(folder, 'blobs') },
+      ...WITHOUT_PLACEHOLDERS,
       network: { allowPrivate: ['127.0.0.0/8'] },
       delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
       ...config,

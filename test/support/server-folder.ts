@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Client } from './client.js';
 import { type CommandOptions, RunningCommand } from './command.js';
 import { copyTemplate } from './copy-template.js';
-import { SECRETS } from './test-bed.js';
+import { SECRETS, WITHOUT_PLACEHOLDERS } from './test-bed.js';
 
 export interface ServerFolderOptions {
   /** Sections of the configuration, `channels` among them. */
@@ -39,6 +39,7 @@ export class ServerFolder {
       log: { level: 'warn' },
       database: { url: folder.databaseUrl },
       storage: { root: folder.blobs },
+      ...WITHOUT_PLACEHOLDERS,
       network: { allowPrivate: ['127.0.0.0/8'] },
       delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
       ...config,

@@ -31,6 +31,9 @@ export const ACCOUNTS = {
 export const CHANNELS = { kirim: 'wa', signalwire: 'sms', twilio: 'mms' } as const;
 export type ProviderOfBed = keyof typeof CHANNELS;
 
+/** What looks at every picture is a process of its own, which takes longer to start than most tests. */
+export const WITHOUT_PLACEHOLDERS = { rendering: { placeholders: false } } as const;
+
 const OPEN_TIMEOUT_MS = 60_000;
 
 let database: Promise<Database> | null = null;
@@ -61,6 +64,8 @@ export interface BedOptions {
   /** `options`, `tenant` and so on of the bed's own channels. */
   readonly channelKeys?: Readonly<Partial<Record<ProviderOfBed, Readonly<Record<string, unknown>>>>>;
   readonly env?: NodeJS.ProcessEnv;
+  /** What other beds of the file have recorded stays. */
+  readonly keepsDatabase?: boolean;
   readonly kirim?: Partial<KirimEmulatorOptions>;
 }
 
@@ -158,6 +163,7 @@ export class TestBed {
     const document = {
       server: { port: 0 },
       storage: { root: join(folder, 'blobs') },
+      ...WITHOUT_PLACEHOLDERS,
       // The emulators' CDN is on the loopback interface, which no provider may name otherwise.
       network: { allowPrivate: ['127.0.0.0/8'] },
       delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
@@ -172,7 +178,7 @@ export class TestBed {
     const logLines: string[] = [];
     const config = parseConfig(document, options.env ?? {});
     const logger = createLogger({ level: 'trace', destination: { write: (line) => void logLines.push(line) } });
-    const database = await emptyDatabase();
+    const database = options.keepsDatabase ? await opened() : await emptyDatabase();
     const app = await startApp({ config, logger, database });
     return new TestBed(app, cdn, kirim, signalwire, twilio, config, logLines, folder);
   }

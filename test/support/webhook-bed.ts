@@ -14,7 +14,7 @@ import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { copyTemplate } from './copy-template.js';
 import { eventually } from './eventually.js';
-import { type Got, type MediaData, SECRETS } from './test-bed.js';
+import { type Got, type MediaData, SECRETS, WITHOUT_PLACEHOLDERS } from './test-bed.js';
 
 /** What {@link WebhookBed.media} selects. */
 export interface ToldMedia extends Omit<MediaData, 'url' | 'urlExpiresAt'> {
@@ -61,6 +61,7 @@ export class WebhookBed {
     const document = {
       server: { port: 0 },
       storage: { root: blobs },
+      ...WITHOUT_PLACEHOLDERS,
       network: { allowPrivate: ['127.0.0.0/8'] },
       delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
       ...config,

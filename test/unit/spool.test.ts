@@ -20,6 +20,10 @@ const allClosed = () => eventually(openFiles, (files) => files.length === 0);
 
 afterEach(allClosed);
 
+async function spoolOf(source: Readable): Promise<Spool> {
+  return (await Spool.open(async () => ({ body: source }))).spool;
+}
+
 /** Reads so many bytes and stops there. */
 async function take(reader: Readable, bytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -51,7 +55,7 @@ describe('a spool', () => {
 
   it('gives every reader every byte, whenever it came and however fast it reads', async () => {
     const source = new PassThrough();
-    const spool = await Spool.open(source);
+    const spool = await spoolOf(source);
     const fast = buffer(spool.reader());
     const slow = spool.reader();
     source.write(bytes.subarray(0, MEBIBYTE));
@@ -68,7 +72,7 @@ describe('a spool', () => {
   });
 
   it('of nothing ends at once for every reader', async () => {
-    const spool = await Spool.open(Readable.from([]));
+    const spool = await spoolOf(Readable.from([]));
     const readers = await Promise.all([buffer(spool.reader()), buffer(spool.reader())]);
     expect(readers.map(({ length }) => length)).toEqual([0, 0]);
     spool.leave();
@@ -76,7 +80,7 @@ describe('a spool', () => {
 
   it('waits for a source that says nothing for a while, without an end in between', async () => {
     const source = new PassThrough();
-    const spool = await Spool.open(source);
+    const spool = await spoolOf(source);
     const reader = spool.reader();
     source.write(Buffer.from('one'));
     expect((await take(reader, 3)).toString()).toBe('one');
@@ -98,7 +102,7 @@ describe('a spool', () => {
 
   it('that fails midway fails every reader, early, waiting and late, with nothing but bytes that came', async () => {
     const source = new PassThrough();
-    const spool = await Spool.open(source);
+    const spool = await spoolOf(source);
     const early = untilFailure(spool.reader());
     const waiting = spool.reader();
     source.write(bytes.subarray(0, 5_000));
@@ -117,7 +121,7 @@ describe('a spool', () => {
 
   it('whose source ends before its time without a word is a failure, not an end', async () => {
     const source = new PassThrough();
-    const spool = await Spool.open(source);
+    const spool = await spoolOf(source);
     const reading = untilFailure(spool.reader());
     source.write(Buffer.from('half'));
     source.destroy();
@@ -128,7 +132,7 @@ describe('a spool', () => {
 
   it('goes on for the others when a reader leaves, at its start, midway or while it waits', async () => {
     const source = new PassThrough();
-    const spool = await Spool.open(source);
+    const spool = await spoolOf(source);
     const leaving = [spool.reader(), spool.reader(), spool.reader()];
     const staying = buffer(spool.reader());
     const [unread, midway, waiting] = leaving;
@@ -147,7 +151,7 @@ describe('a spool', () => {
 describe("a spool's file", () => {
   it('has no name, one descriptor, and is closed by the last who leaves', async () => {
     const source = new PassThrough();
-    const spool = await Spool.open(source);
+    const spool = await spoolOf(source);
     expect(await openFiles()).toEqual([expect.stringMatching(/ \(deleted\)$/)]);
     const readers = Array.from({ length: 20 }, () => spool.reader());
     expect(await openFiles()).toHaveLength(1);
@@ -165,7 +169,7 @@ describe("a spool's file", () => {
     ['ends', (source) => source.end()],
   ])('is closed although nobody reads it to its end, once its source %s', async (_how, end) => {
     const source = new PassThrough();
-    const spool = await Spool.open(source);
+    const spool = await spoolOf(source);
     const readers = Array.from({ length: 5 }, () => spool.reader());
     source.write(randomBytes(1_000));
     for (const reader of readers) reader.destroy();
@@ -177,7 +181,7 @@ describe("a spool's file", () => {
 
   it('is not left behind by a thousand of them', async () => {
     for (let round = 0; round < 100; round++) {
-      const spools = await Promise.all(Array.from({ length: 10 }, () => Spool.open(Readable.from([randomBytes(10)]))));
+      const spools = await Promise.all(Array.from({ length: 10 }, () => spoolOf(Readable.from([randomBytes(10)]))));
       await Promise.all(spools.map((spool) => buffer(spool.reader())));
       for (const spool of spools) spool.leave();
     }
