@@ -445,8 +445,11 @@ describeServer('two replicas', (server) => {
       const message = receiveListed(channelId);
       const media = sole(await mediaOf(one, message));
       const path = pathOf(media.url);
-      expect((await other.server.client.get(path)).status).toBe(200);
-      await until('the bytes to be kept', async () => (await blobsIn(blobs)) === 1);
+      await until('the bytes to be kept', async () => {
+        // Until the one has recorded its listing, the other passes them through.
+        expect((await other.server.client.get(path)).status).toBe(200);
+        return (await blobsIn(blobs)) === 1;
+      });
       expect(await mediaOf(other, message)).toHaveLength(1);
       await one.user.deleted(media.id);
       expect((await other.server.client.get(path)).status).toBe(410);
