@@ -82,7 +82,8 @@ export class FileReader extends Readable {
     destination: Destination,
     options?: { end?: boolean },
   ): Destination {
-    if (!(destination instanceof ServerResponse)) return super.pipe(destination, options);
+    const isWhole = destination instanceof ServerResponse && options?.end !== false;
+    if (!isWhole) return super.pipe(destination, options);
     this.#pump(destination).catch((error) => this.destroy(error));
     return destination;
   }
