@@ -162,12 +162,12 @@ export class MediaDelivery {
     request: DeliveryRequest,
   ): Promise<Buffer | Readable> {
     const { hot, blobs } = this.options;
-    const { sizeBytes, sha256 } = media.stored;
+    const { sizeBytes } = media.stored;
     try {
       if (hot.takes(sizeBytes)) {
-        const bytes = hot.get(key, sha256) ?? (await hot.load(key, sha256, sizeBytes, () => blobs.open(key, {})));
+        const bytes = await hot.read(key, media.stored, range, () => blobs.open(key, {}));
         if (!bytes) throw new BlobNotFound();
-        return range ? bytes.subarray(range.start, range.end + 1) : bytes;
+        return bytes;
       }
       return await blobs.open(key, { signal: request.signal, range: range ?? undefined, sizeBytes });
     } catch (thrown) {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { LRUCache } from 'lru-cache';
-import type { BlobKey } from '../storage/blob-store.js';
+import type { ByteSpan } from '../model/byte-range.js';
+import type { BlobKey, StoredBlob } from '../storage/blob-store.js';
 
 /** A blob that is larger is streamed from the store, which reads it at full speed anyway. */
 const MAX_HOT_BYTES = 1024 * 1024;
@@ -35,19 +36,38 @@ export class HotBytes {
     if (this.takes(bytes.length)) this.#blobs?.set(key, { sha256, bytes });
   }
 
-  /** Read once, however many ask. null: the blob is not as long as it should be. Rejects as `open` does. */
-  load(key: BlobKey, sha256: string, sizeBytes: number, open: () => Promise<Readable>): Promise<Buffer | null> {
+  /**
+   * All bytes of a blob that {@link takes} says yes to, or those of a range. null: the blob is not as long as it should
+   * be. Rejects as `open` does.
+   */
+  async read(
+    key: BlobKey,
+    { sha256, sizeBytes }: StoredBlob,
+    range: ByteSpan | null,
+    open: () => Promise<Readable>,
+  ): Promise<Buffer | null> {
+    const bytes = this.get(key, sha256) ?? (await this.#load(key, sha256, sizeBytes, open));
+    return bytes && range ? bytes.subarray(range.start, range.end + 1) : bytes;
+  }
+
+  // Private: once, however many ask.
+  #load(key: BlobKey, sha256: string, sizeBytes: number, open: () => Promise<Readable>): Promise<Buffer | null> {
     const name = `${key}\n${sha256}`;
     const under = this.#loading.get(name);
     if (under) return under;
-    const loading = this.#read(key, sha256, sizeBytes, open).finally(() => {
+    const loading = this.#collect(key, sha256, sizeBytes, open).finally(() => {
       if (this.#loading.get(name) === loading) this.#loading.delete(name);
     });
     this.#loading.set(name, loading);
     return loading;
   }
 
-  async #read(key: BlobKey, sha256: string, sizeBytes: number, open: () => Promise<Readable>): Promise<Buffer | null> {
+  async #collect(
+    key: BlobKey,
+    sha256: string,
+    sizeBytes: number,
+    open: () => Promise<Readable>,
+  ): Promise<Buffer | null> {
     const bytes = Buffer.allocUnsafeSlow(sizeBytes);
     let at = 0;
     for await (const chunk of (await open()) as AsyncIterable<Buffer>) {

@@ -148,6 +148,8 @@ export class Renditions {
       await blobs.delete(key);
       throw new MediagraphError('MEDIA_GONE', 'this media is gone for good');
     }
+    // Measured while it was written; else the next reader would read it all to know this.
+    this.#facts.set(key, stored);
     return stored;
   }
 
@@ -175,16 +177,16 @@ export class Renditions {
 
   async #bytes(
     key: BlobKey,
-    { sizeBytes, sha256 }: StoredBlob,
+    stored: StoredBlob,
     range: ByteSpan | null,
     signal: AbortSignal | undefined,
   ): Promise<Buffer | Readable> {
     const { hot, blobs } = this.options;
-    if (hot.takes(sizeBytes)) {
-      const bytes = hot.get(key, sha256) ?? (await hot.load(key, sha256, sizeBytes, () => blobs.open(key, {})));
-      if (bytes) return range ? bytes.subarray(range.start, range.end + 1) : bytes;
+    if (hot.takes(stored.sizeBytes)) {
+      const bytes = await hot.read(key, stored, range, () => blobs.open(key, {}));
+      if (bytes) return bytes;
     }
-    return blobs.open(key, { signal, range: range ?? { start: 0, end: sizeBytes - 1 } });
+    return blobs.open(key, { signal, range: range ?? { start: 0, end: stored.sizeBytes - 1 } });
   }
 
   /** That was lost: the next reader has it made anew. */
