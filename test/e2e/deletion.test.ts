@@ -24,7 +24,7 @@ import { ChannelDirectory } from '../../src/providers/channel-directory.js';
 import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
-import { openEmbeddedDatabase } from '../support/embedded-database.js';
+import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
@@ -55,7 +55,7 @@ beforeAll(async () => {
 }, OPEN_TIMEOUT_MS);
 afterAll(() => Promise.all([database.close(), source.close()]));
 beforeEach(async () => {
-  await sql`truncate media, message_listings, webhook_events, uploads, upload_keys, quotas`.execute(database.kysely);
+  await emptyTables(database);
   providers = await UploadProviders.start();
 });
 afterEach(() => Promise.all([providers, ...doors.splice(0)].map((one) => one.close())));

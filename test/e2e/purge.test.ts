@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
-import { sql } from 'kysely';
 import type { Database } from '../../src/catalogue/database.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
@@ -13,7 +12,7 @@ import { ChannelDirectory } from '../../src/providers/channel-directory.js';
 import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { OPEN_TIMEOUT_MS } from '../support/databases.js';
-import { openEmbeddedDatabase } from '../support/embedded-database.js';
+import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.js';
 import { EmulatedProviders } from '../support/emulated-providers.js';
 import { until } from '../support/eventually.js';
 import { Mutations } from '../support/mutations.js';
@@ -62,7 +61,7 @@ beforeAll(async () => {
 }, OPEN_TIMEOUT_MS);
 afterAll(() => Promise.all([database.close(), cdn.close(), providers.close()]));
 beforeEach(async () => {
-  await sql`truncate media, message_listings, webhook_events, uploads, upload_keys, quotas`.execute(database.kysely);
+  await emptyTables(database);
   asked = [];
   answer = well;
 });

@@ -121,6 +121,14 @@ async function expectAllReady(client: Client, { ids, sent }: Stream): Promise<vo
   }
 }
 
+/** What a dead process had taken waits until its lease has ended, also where its media are READY by another event. */
+async function expectInboxDone(client: Client): Promise<void> {
+  await until('the inbox to be worked off', async () => {
+    const { bytes } = await client.get('/metrics');
+    return /^mediagraph_webhook_events{state="due"} 0$/m.test(bytes.toString());
+  });
+}
+
 /** A blob as a process leaves it that dies between the bytes and their row. */
 async function leaveOrphan({ blobs }: ServerFolder): Promise<void> {
   const store = await FsBlobStore.open({ root: blobs });
@@ -177,6 +185,7 @@ function killedAtRandom(databaseUrl: () => string | undefined): void {
       const { command, client } = await folder.serve();
       await stream.finish(client);
       await expectAllReady(client, stream);
+      await expectInboxDone(client);
       command.kill('SIGTERM');
       expect(await command.ended).toBe(0);
 

@@ -6,7 +6,7 @@ import type { StoredBytes } from '../../src/catalogue/media-catalogue.js';
 import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
-import { openEmbeddedDatabase } from './embedded-database.js';
+import { emptyTables, openEmbeddedDatabase } from './embedded-database.js';
 
 /** A server that tests may make databases on: `postgres://…`; without it they run on the embedded engine alone. */
 const SERVER_URL = process.env.TEST_DATABASE_URL;
@@ -31,7 +31,7 @@ export function describeEngines(name: string, tests: (bed: EngineBed) => void): 
     }, OPEN_TIMEOUT_MS);
     afterAll(() => database?.close());
     const shared = () => present(database);
-    beforeEach(() => empty(shared()));
+    beforeEach(() => emptyTables(shared()));
     tests({ engine: 'embedded', shared, replica: shared });
   });
   if (!SERVER_URL) return;
@@ -45,7 +45,7 @@ export function describeEngines(name: string, tests: (bed: EngineBed) => void): 
       await migrate(present(databases[0]));
     });
     const shared = () => present(databases[0]);
-    beforeEach(() => empty(shared()));
+    beforeEach(() => emptyTables(shared()));
     tests({ engine: 'postgres', shared, replica: () => present(databases[1]) });
   });
 }
@@ -88,19 +88,6 @@ async function once(
   } finally {
     await client.end();
   }
-}
-
-async function empty({ kysely }: Database): Promise<void> {
-  for (const table of [
-    'media',
-    'message_listings',
-    'webhook_events',
-    'signing_keys',
-    'uploads',
-    'upload_keys',
-    'quotas',
-  ] as const)
-    await kysely.deleteFrom(table).execute();
 }
 
 function present<Item>(item: Item | null | undefined): Item {

@@ -1,21 +1,47 @@
 /**
- * jest's global setup: what takes seconds is made once a run. The files of an empty embedded database, which a test file
- * that needs a database copies, and the program as plain JavaScript, for tests that start processes.
+ * jest's global setup: what takes seconds is made once a run. The files of an embedded database that is empty and up to
+ * date, which a test file that needs a database copies, and the program as plain JavaScript, for tests that start
+ * processes. All temporary files of the run are kept in memory where there is room.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { access, constants, mkdtemp, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PGlite } from '@electric-sql/pglite';
+import { pathToFileURL } from 'node:url';
 import { compileSources } from './compiled-sources.js';
 import { MAIN_VARIABLE, TEMPLATE_VARIABLE } from './made-once.js';
 
+const MEMORY = '/dev/shm';
+/** Several times what the run has been seen to take. */
+const ROOM_BYTES = 4 * 1024 ** 3;
+
 export default async function makeOnce() {
-  const folders = await Promise.all([mkdtemp(join(tmpdir(), 'mediagraph-test-template-')), compileSources()]);
-  const [template, compiled] = folders;
-  const database = new PGlite(join(template, 'catalog'));
-  await database.waitReady;
-  await database.close();
-  process.env[TEMPLATE_VARIABLE] = join(template, 'catalog');
+  const run = await mkdtemp(join((await hasRoom(MEMORY)) ? MEMORY : tmpdir(), 'mediagraph-test-run-'));
+  process.env.TMPDIR = run;
+  const compiled = await compileSources();
+  const template = join(run, 'template');
+  await makeTemplate(template, compiled);
+  process.env[TEMPLATE_VARIABLE] = join(template, 'pgdata');
   process.env[MAIN_VARIABLE] = join(compiled, 'src', 'main.js');
-  globalThis.removeMadeOnce = () => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
+  globalThis.removeMadeOnce = () => rm(run, { recursive: true, force: true });
+}
+
+/** @type {(folder: string) => Promise<boolean>} */
+async function hasRoom(folder) {
+  try {
+    await access(folder, constants.W_OK);
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize >= ROOM_BYTES;
+  } catch {
+    return false;
+  }
+}
+
+/** @type {(folder: string, compiled: string) => Promise<void>} */
+async function makeTemplate(folder, compiled) {
+  const sources = pathToFileURL(join(compiled, 'src', 'catalogue/'));
+  const { openDatabase } = await import(new URL('database.js', sources).href);
+  const { migrate } = await import(new URL('migrations/migrate.js', sources).href);
+  const database = await openDatabase({ url: `pglite:${folder}` });
+  await migrate(database);
+  await database.close();
 }

@@ -1,7 +1,6 @@
 import { mkdtemp, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sql } from 'kysely';
 import { Agent, request } from 'undici';
 import { type App, startApp } from '../../src/app.js';
 import type { Database } from '../../src/catalogue/database.js';
@@ -11,7 +10,7 @@ import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
 import { KirimEmulator, type KirimEmulatorOptions } from '../../src/emulators/kirim-emulator.js';
 import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
 import { createLogger } from '../../src/telemetry/logger.js';
-import { openEmbeddedDatabase } from './embedded-database.js';
+import { emptyTables, openEmbeddedDatabase } from './embedded-database.js';
 import { filesBelow } from './files-below.js';
 
 /** Everything secret that a bed knows; no answer and no log line may hold any of it. */
@@ -41,9 +40,7 @@ let database: Promise<Database> | null = null;
 /** One database a test file, since opening one takes a second; emptied for each bed that starts. */
 async function emptyDatabase(): Promise<Database> {
   const emptied = await opened();
-  await sql`truncate media, message_listings, webhook_events, signing_keys, uploads, upload_keys, quotas`.execute(
-    emptied.kysely,
-  );
+  await emptyTables(emptied);
   return emptied;
 }
 

@@ -4,15 +4,14 @@ import { join } from 'node:path';
 import type { Selectable } from 'kysely';
 import { Agent, request } from 'undici';
 import { type App, startApp } from '../../src/app.js';
-import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import type { Database } from '../../src/catalogue/database.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
-import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import type { Tables } from '../../src/catalogue/tables.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { parseConfig } from '../../src/config.js';
 import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
 import { createLogger } from '../../src/telemetry/logger.js';
-import { copyTemplate } from './copy-template.js';
+import { borrowDatabase, closeIdleDatabases, giveBack } from './embedded-database.js';
 import { eventually } from './eventually.js';
 import { type Got, type MediaData, SECRETS, WITHOUT_PLACEHOLDERS } from './test-bed.js';
 
@@ -35,6 +34,8 @@ const MEDIA = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media {
   __typename id status kind mimeType sizeBytes sha256 filename caption url providerMediaId createdAt expiresAt
   message { id } } } }`;
 
+afterAll(closeIdleDatabases);
+
 /**
  * The real server over channels that a test names, with a database of its own that the test may look into: what became
  * of a webhook after its answer shows nowhere else.
@@ -54,9 +55,7 @@ export class WebhookBed {
 
   static async start({ config = {}, channels }: WebhookBedOptions): Promise<WebhookBed> {
     const folder = await mkdtemp(join(tmpdir(), 'mediagraph-webhooks-'));
-    await copyTemplate(folder);
-    const database = await openDatabase({ url: `pglite:${folder}` });
-    await migrate(database);
+    const database = await borrowDatabase();
     const blobs = join(folder, 'blobs');
     const document = {
       server: { port: 0 },
@@ -120,7 +119,7 @@ export class WebhookBed {
   async close(): Promise<void> {
     await this.#agent.destroy();
     await this.app.close();
-    await this.database.close();
+    await giveBack(this.database);
     await rm(this.folder, { recursive: true, force: true });
   }
 }
