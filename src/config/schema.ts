@@ -177,7 +177,10 @@ const limits = section({
   maxTokens: positive().default(2_000),
   bodyBytes: bytes().default(4_000_000),
   requestsPerMinute: positive().nullable().default(null),
+  subscriptionsPerConnection: integer({ min: 1, max: 10_000, what: 'a whole number' }).default(100),
 });
+
+const tracing = section({ propagateToProviders: boolean().default(false) });
 
 const federation = section({
   messageIds: z.enum(['transparent', 'bare', 'owned']).default('transparent'),
@@ -216,6 +219,7 @@ export const configSchema = z.strictObject({
   retention,
   limits,
   federation,
+  tracing,
   providers,
   channels: z.array(channelSettings),
 });

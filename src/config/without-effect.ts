@@ -1,7 +1,7 @@
 import { valueAt } from './faults.js';
 
 /** Keys that are checked but not used by this version. Whoever gives one its effect deletes its line. */
-const WITHOUT_EFFECT_YET = ['auth.jwt', 'limits.requestsPerMinute', 'federation.authDirectives'];
+const WITHOUT_EFFECT_YET = ['auth.jwt', 'limits.requestsPerMinute'];
 
 /** What says "not wanted", which this version fulfils: null, and a switch that is off. */
 const NOT_WANTED: ReadonlySet<unknown> = new Set([undefined, null, false, 'false']);
