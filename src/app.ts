@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import type { GraphQLSchema } from 'graphql';
 import type { Database } from './catalogue/database.js';
 import { ensureSigningKey } from './catalogue/signing-keys.js';
 import type { Config } from './config.js';
@@ -11,6 +12,7 @@ import { MediaDelivery } from './media/deliver.js';
 import { LazyMirror } from './media/lazy-mirror.js';
 import { MediaLookup } from './media/lookup.js';
 import { type SigningKey, UrlSigner } from './media/signed-url.js';
+import { MediaWatch } from './media/watch.js';
 import { type MediaBytes, openMediaBytes } from './media-bytes.js';
 import { decodeMediaId } from './model/ids.js';
 import { OriginPools } from './net/origin-pools.js';
@@ -18,13 +20,14 @@ import { AddressPolicy } from './net/public-address.js';
 import { SafeFetch } from './net/safe-fetch.js';
 import type { ChannelDirectory } from './providers/channel-directory.js';
 import { type ConnectedProviders, connectChannels, USER_AGENT } from './providers/connect-channels.js';
-import { ApiKeys, type Authenticate, openToAll } from './server/authenticate.js';
+import { type Admit, ApiKeys, type Authenticate, admission, openToAll } from './server/authenticate.js';
 import { registerDeliveryRoute } from './server/delivery-route.js';
 import { type OperationStart, registerGraphQLRoute } from './server/graphql-route.js';
 import { registerHealthRoutes } from './server/health-route.js';
 import type { HotAnswers } from './server/hot-answers.js';
 import { createHttpServer } from './server/http-server.js';
 import { openMetricsPort, registerMetricsRoute } from './server/metrics-route.js';
+import { serveSubscriptionSockets } from './server/subscription-sockets.js';
 import { registerWebhookRoutes } from './server/webhook-route.js';
 import { openStores, type Stores } from './stores.js';
 import { createLogger, type Logger } from './telemetry/logger.js';
@@ -76,8 +79,9 @@ async function startOver(stores: Stores, metrics: Metrics, config: Config, logge
   const source = uploadSource(config);
   const { directory } = providers;
   const apiKeys = new ApiKeys(config.auth.apiKeys);
+  const schema = createSubgraphSchema(config.federation.messageIds);
   const servers = await createGraphQLServers({
-    schema: createSubgraphSchema(config.federation.messageIds),
+    schema,
     limits: config.limits,
     explorer: config.server.explorer,
     production: config.production,
@@ -117,10 +121,11 @@ async function startOver(stores: Stores, metrics: Metrics, config: Config, logge
     metrics,
     logger,
     servers,
+    schema,
     urls,
     publicUrl: () => config.server.publicUrl ?? state.url,
     isReady: () => state.ready,
-    authenticate: authenticator(config, apiKeys),
+    admit: admission(authenticator(config, apiKeys), config.server.routerSecret),
   });
   const { host, port } = config.server;
   const metricsHttp =
@@ -171,10 +176,11 @@ interface Routed {
   readonly logger: Logger;
   readonly urls: UrlSigner;
   readonly servers: GraphQLServers;
+  readonly schema: GraphQLSchema;
   /** This server as others reach it. */
   readonly publicUrl: () => string;
   readonly isReady: () => boolean;
-  readonly authenticate: Authenticate;
+  readonly admit: Admit;
 }
 
 function registerRoutes(http: FastifyInstance, routed: Routed): void {
@@ -182,32 +188,20 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
   const { publicUrl, isReady } = routed;
   const { directory } = providers;
   registerHealthRoutes(http, { isReady, ping: stores.ping });
-  registerGraphQLRoute<GraphQLContext>(http, {
-    servers,
-    authenticate: routed.authenticate,
-    routerSecret: config.server.routerSecret,
-    bodyBytes: config.limits.bodyBytes,
-    createContext: ({ caller, requestId, signal }: OperationStart) => ({
-      caller,
-      requestId,
-      loaders: createLoaders(lookup, caller.tenant, { signal }),
-      mutations: {
-        upload: (request) => jobs.upload.upload(caller.tenant, request, signal),
-        // Not ended with the caller: half a deletion helps nobody.
-        delete: (id) => jobs.deletion.delete(caller.tenant, id, lookup, {}),
-      },
-      channels: directory,
-      urls,
-      renditions: {
-        makes: (rendition, mimeType) => bytes.renditions.makes(rendition, mimeType),
-        // What is kept nowhere is made into nothing else.
-        fromProvider: lazyMirror !== null,
-      },
-      bindsToOrigins: config.delivery.bindToOrigins,
-      now: Date.now(),
-      maxUploadBytes: config.upload.maxBytes,
-      messageIds: config.federation.messageIds,
-    }),
+  const graphql = {
+    operations: servers.streamed,
+    admit: routed.admit,
+    createContext: contextCreator(routed),
+    metrics: routed.metrics,
+  };
+  registerGraphQLRoute<GraphQLContext>(http, { ...graphql, servers, bodyBytes: config.limits.bodyBytes });
+  serveSubscriptionSockets<GraphQLContext>(http, {
+    ...graphql,
+    schema: routed.schema,
+    maxBytes: config.limits.bodyBytes,
+    maxOperations: config.limits.subscriptionsPerConnection,
+    refusesForeignPages: config.auth.mode === 'none',
+    logger,
   });
   registerDeliveryRoute(http, {
     urls,
@@ -227,6 +221,34 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
     allowedOrigins: allowedOrigins(config, directory),
   });
   registerWebhookRoutes(http, { reception: jobs.reception, publicUrl, metrics: routed.metrics });
+}
+
+function contextCreator(routed: Routed): (start: OperationStart) => GraphQLContext {
+  const { config, providers, stores, jobs, bytes, lookup, lazyMirror, urls } = routed;
+  const { directory } = providers;
+  const watch = new MediaWatch({ channels: directory, catalogue: stores.catalogue, changes: stores.changes });
+  return ({ caller, requestId, signal }) => ({
+    caller,
+    requestId,
+    loaders: createLoaders(lookup, caller.tenant, { signal }),
+    mutations: {
+      upload: (request) => jobs.upload.upload(caller.tenant, request, signal),
+      // Not ended with the caller: half a deletion helps nobody.
+      delete: (id) => jobs.deletion.delete(caller.tenant, id, lookup, {}),
+    },
+    watch: (messages) => watch.watch(caller.tenant, messages),
+    channels: directory,
+    urls,
+    renditions: {
+      makes: (rendition, mimeType) => bytes.renditions.makes(rendition, mimeType),
+      // What is kept nowhere is made into nothing else.
+      fromProvider: lazyMirror !== null,
+    },
+    bindsToOrigins: config.delivery.bindToOrigins,
+    now: Date.now(),
+    maxUploadBytes: config.upload.maxBytes,
+    messageIds: config.federation.messageIds,
+  });
 }
 
 /** What scrapes ask the database. */

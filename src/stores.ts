@@ -1,6 +1,7 @@
 import { type Database, openDatabase } from './catalogue/database.js';
 import { type Deletions, SqlDeletions } from './catalogue/deletions.js';
 import { type MediaCatalogue, SqlMediaCatalogue } from './catalogue/media-catalogue.js';
+import { type MediaChanges, SqlMediaChanges } from './catalogue/media-changes.js';
 import { migrate } from './catalogue/migrations/migrate.js';
 import { SqlQuotas } from './catalogue/quotas.js';
 import { SqlUploads, type Uploads } from './catalogue/uploads.js';
@@ -18,6 +19,7 @@ export interface Stores {
   readonly catalogue: MediaCatalogue;
   /** The same for jobs, which let others go first. */
   readonly jobsCatalogue: MediaCatalogue;
+  readonly changes: MediaChanges;
   readonly inbox: WebhookInbox;
   readonly uploads: Uploads;
   readonly deletions: Deletions;
@@ -44,6 +46,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       database,
       catalogue: new SqlMediaCatalogue(database),
       jobsCatalogue: new SqlMediaCatalogue({ kysely: database.background }),
+      changes: new SqlMediaChanges(database, logger),
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
       deletions: new SqlDeletions(database),

@@ -1,8 +1,10 @@
+import { EventEmitter } from 'node:events';
 import { resolve } from 'node:path';
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely';
 import type pg from 'pg';
 import type { Logger } from '../telemetry/logger.js';
 import { EmbeddedEngine } from './embedded-engine.js';
+import { listenTo, NotificationListener } from './notification-listener.js';
 import { embeddedPool, patientServerPool, serverPool } from './postgres-pool.js';
 import type { Tables } from './tables.js';
 import { type Place, Turns } from './turns.js';
@@ -21,6 +23,12 @@ export interface Database {
   ping(): Promise<void>;
   /** What a server does by itself and the embedded engine does not: removes dead rows and counts the living. */
   maintain(): Promise<void>;
+  /**
+   * Hears what is notified on a channel from now on, in order, until the database is closed (PostgreSQL docs, "LISTEN").
+   * @param onGap the connection was lost and is there again; what was notified in between is lost
+   * @throws Error when the server cannot be reached
+   */
+  listen(channel: string, onNotified: (payload: string) => void, onGap: () => void): Promise<void>;
   /** Lets every query finish that was asked before. Harmless when repeated. */
   close(): Promise<void>;
 }
@@ -79,6 +87,7 @@ class PooledDatabase {
 class ServerDatabase extends PooledDatabase implements Database {
   readonly engine = 'postgres';
   readonly writeCount = null;
+  readonly #listeners: NotificationListener[] = [];
 
   constructor(
     private readonly url: string,
@@ -86,6 +95,11 @@ class ServerDatabase extends PooledDatabase implements Database {
     private readonly logger: Logger | null,
   ) {
     super(serverPool(url, maxConnections, logger), new Turns(maxConnections, Math.ceil(maxConnections / 2)));
+  }
+
+  async listen(channel: string, onNotified: (payload: string) => void, onGap: () => void): Promise<void> {
+    const { url, logger } = this;
+    this.#listeners.push(await NotificationListener.open({ url, channel, onNotified, onGap, logger }));
   }
 
   async unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
@@ -98,17 +112,35 @@ class ServerDatabase extends PooledDatabase implements Database {
   }
 
   async maintain(): Promise<void> {}
+
+  override async close(): Promise<void> {
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    await super.close();
+  }
 }
 
 class EmbeddedDatabase extends PooledDatabase implements Database {
   readonly engine = 'embedded';
   readonly writeCount = () => this.writes;
+  // By channel; the engine's one session hears what it notifies itself.
+  readonly #notified = new EventEmitter().setMaxListeners(0);
 
   constructor(
     private readonly embedded: EmbeddedEngine,
     logger: Logger | null,
   ) {
-    super(embeddedPool(embedded, logger), new Turns(1, 1));
+    const pool = embeddedPool(embedded, logger);
+    super(pool, new Turns(1, 1));
+    pool.on('connect', (client) => {
+      client.on('notification', ({ channel, payload = '' }) => this.#notified.emit(channel, payload));
+      // Before anything else that this session is asked.
+      for (const channel of this.#notified.eventNames()) void client.query(listenTo(String(channel)));
+    });
+  }
+
+  async listen(channel: string, onNotified: (payload: string) => void): Promise<void> {
+    this.#notified.on(channel, onNotified);
+    await sql.raw(listenTo(channel)).execute(this.kysely);
   }
 
   unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {

@@ -4,7 +4,7 @@ import type { UrlSigner } from '../media/signed-url.js';
 import type { UploadOutcome, UploadRequest } from '../media/upload.js';
 import type { Caller, Scope } from '../model/caller.js';
 import { MediagraphError } from '../model/errors.js';
-import type { MediaId } from '../model/media.js';
+import type { Media, MediaId, MessageKey } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { MediaLoaders } from './loaders.js';
 import type { MessageIds } from './message-source.js';
@@ -28,6 +28,8 @@ export interface GraphQLContext {
   readonly requestId: string;
   readonly loaders: MediaLoaders;
   readonly mutations: MediaMutations;
+  /** Until it is returned. @throws MediagraphError as `MediaWatch.watch` */
+  watch(messages: readonly MessageKey[]): Promise<AsyncIterable<Media>>;
   readonly channels: ChannelDirectory;
   readonly urls: UrlSigner;
   readonly renditions: RenditionsOfMedia;

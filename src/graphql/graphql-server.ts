@@ -6,13 +6,14 @@ import {
 } from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace';
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
-import type { GraphQLSchema } from 'graphql';
+import { GraphQLError, type GraphQLSchema } from 'graphql';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { CompiledExecutor } from './compiled-executor.js';
 import type { GraphQLContext } from './context.js';
 import { createFormatError } from './format-error.js';
 import { INTROSPECTION_TOKENS, type QueryLimits, queryLimitsRule } from './query-limits.js';
+import { StreamedOperations } from './streamed-operations.js';
 
 export type Explorer = 'sandbox' | 'graphiql' | 'off';
 
@@ -23,7 +24,7 @@ export interface GraphQLServerOptions {
   /** Introspection, suggestions and stack traces are off. */
   readonly production: boolean;
   readonly logger: Logger;
-  readonly metrics?: Pick<Metrics, 'graphqlError'>;
+  readonly metrics?: Pick<Metrics, 'graphqlError' | 'subscriptionOpened'>;
 }
 
 const DEFAULT_QUERY = '{\n  mediaChannels {\n    id\n    provider\n  }\n}\n';
@@ -34,6 +35,8 @@ export interface GraphQLServers {
   readonly compiled: ApolloServer<GraphQLContext>;
   /** For a router that sends `apollo-federation-include-trace: ftv1`. */
   readonly traced: ApolloServer<GraphQLContext>;
+  /** For connections that stay open: Apollo Server has no transport for subscriptions. */
+  readonly streamed: StreamedOperations;
 }
 
 /**
@@ -42,7 +45,8 @@ export interface GraphQLServers {
  * second server that interprets with the inline trace plugin, whose hooks would otherwise cost every request.
  */
 export async function createGraphQLServers(options: GraphQLServerOptions): Promise<GraphQLServers> {
-  const shared = await sharedOptions(options);
+  const formatError = formatErrorOf(options);
+  const shared = sharedOptions(options, formatError);
   const compiled = new ApolloServer<GraphQLContext>({
     ...shared,
     gateway: compiledGateway(options.schema),
@@ -54,10 +58,20 @@ export async function createGraphQLServers(options: GraphQLServerOptions): Promi
     plugins: [...shared.plugins, ApolloServerPluginLandingPageDisabled(), ApolloServerPluginInlineTrace()],
   });
   await Promise.all([compiled.start(), traced.start()]);
-  return { compiled, traced };
+  const { schema, limits, production, metrics } = options;
+  const streamed = new StreamedOperations({ schema, limits, production, formatError, metrics });
+  return { compiled, traced, streamed };
 }
 
-async function sharedOptions({ limits, production, logger, metrics }: GraphQLServerOptions) {
+function formatErrorOf({ production, logger, metrics }: GraphQLServerOptions): FormatError {
+  return createFormatError({
+    production,
+    onUnexpected: (err) => logger.error({ err }, 'unexpected error in a GraphQL operation'),
+    onError: (code) => metrics?.graphqlError(code),
+  });
+}
+
+function sharedOptions({ limits, production, logger }: GraphQLServerOptions, formatError: FormatError) {
   const introspection = !production;
   return {
     introspection,
@@ -67,17 +81,19 @@ async function sharedOptions({ limits, production, logger, metrics }: GraphQLSer
     hideSchemaDetailsFromClientErrors: production,
     stopOnTerminationSignals: false,
     logger,
-    formatError: createFormatError({
-      production,
-      onUnexpected: (err) => logger.error({ err }, 'unexpected error in a GraphQL operation'),
-      onError: (code) => metrics?.graphqlError(code),
-    }),
+    formatError,
     parseOptions: { maxTokens: limits.maxTokens + (introspection ? INTROSPECTION_TOKENS : 0) },
     validationRules: [queryLimitsRule(limits)],
-    plugins: [ApolloServerPluginCacheControlDisabled(), ApolloServerPluginUsageReportingDisabled(), requestIdInErrors],
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginUsageReportingDisabled(),
+      requestIdInErrors,
+      noSubscriptions,
+    ],
   };
 }
 
+type FormatError = ReturnType<typeof createFormatError>;
 type Gateway = ApolloServerOptionsWithGateway<GraphQLContext>['gateway'];
 
 function compiledGateway(schema: GraphQLSchema): Gateway {
@@ -114,6 +130,21 @@ const requestIdInErrors: ApolloServerPlugin<GraphQLContext> = {
           ...error,
           extensions: { ...error.extensions, requestId: contextValue.requestId },
         }));
+      },
+    };
+  },
+};
+
+/** Over one request and one answer, nobody can be told of what comes later. */
+const noSubscriptions: ApolloServerPlugin<GraphQLContext> = {
+  async requestDidStart() {
+    return {
+      async didResolveOperation({ operation }) {
+        if (operation?.operation !== 'subscription') return;
+        throw new GraphQLError(
+          'expected a subscription over a WebSocket (graphql-transport-ws) or with "Accept: text/event-stream"',
+          { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } },
+        );
       },
     };
   },

@@ -8,7 +8,8 @@ import { MediaKind } from './types/enums.js';
 import { MediaType } from './types/media-type.js';
 import { MessageType } from './types/message-type.js';
 
-const MAX_IDS = 100;
+/** Of messages, in one argument. */
+export const MAX_IDS = 100;
 
 type Eventually<Value> = Value | Promise<Value>;
 

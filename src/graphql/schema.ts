@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { printSchemaWithDirectives } from '@graphql-tools/utils';
 import { type DocumentNode, type GraphQLSchema, parse, print, visit } from 'graphql';
-import { buildSchemaSync, createResolversMap } from 'type-graphql';
+import { buildSchemaSync, createResolversMap, type PubSub } from 'type-graphql';
 import { ChannelResolver } from './channel.resolver.js';
 import { resolveDirectly } from './direct-resolvers.js';
 import { resolveEntities } from './entities.js';
@@ -10,12 +10,13 @@ import { MediaResolver } from './media.resolver.js';
 import { MessageResolver } from './message.resolver.js';
 import type { MessageIds } from './message-source.js';
 import { MutationResolver } from './mutation.resolver.js';
+import { SubscriptionResolver } from './subscription.resolver.js';
 
 const LINK = `extend schema
   @link(url: "https://specs.apollo.dev/federation/v2.5", import: ["@key", "@shareable", "@tag", "@inaccessible"])
 `;
 
-const RESOLVERS = [MessageResolver, MediaResolver, ChannelResolver, MutationResolver] as const;
+const RESOLVERS = [MessageResolver, MediaResolver, ChannelResolver, MutationResolver, SubscriptionResolver] as const;
 
 type SubgraphModule = Parameters<typeof buildSubgraphSchema>[0];
 
@@ -39,12 +40,23 @@ export function createSubgraphSchema(messageIds: MessageIds): GraphQLSchema {
   return schema;
 }
 
+/** type-graphql wants one, although every subscription here has a source of its own. */
+const WITHOUT_TOPICS: PubSub = {
+  publish: noTopic,
+  subscribe: noTopic,
+};
+
+function noTopic(): never {
+  throw new Error('expected a subscription with a source of its own');
+}
+
 // Private: without checks of its own, since those know nothing of federation's directives.
 function buildDecoratedSchema(): GraphQLSchema {
   return buildSchemaSync({
     resolvers: RESOLVERS,
     skipCheck: true,
     validate: false,
+    pubSub: WITHOUT_TOPICS,
   });
 }
 

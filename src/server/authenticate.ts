@@ -7,6 +7,17 @@ import { MediagraphError } from '../model/errors.js';
 /** @throws MediagraphError UNAUTHENTICATED */
 export type Authenticate = (authorization: string | undefined) => Caller;
 
+/** Who asks, by all that a request has to show. @throws MediagraphError UNAUTHENTICATED */
+export type Admit = (headers: IncomingHttpHeaders) => Caller;
+
+/** @param routerSecret `server.routerSecret` */
+export function admission(authenticate: Authenticate, routerSecret: string | null): Admit {
+  return (headers) => {
+    requireRouterSecret(headers, routerSecret);
+    return authenticate(headers.authorization);
+  };
+}
+
 /** `auth.mode: none`: one tenant, everything allowed. For development. */
 export const openToAll: Authenticate = () => EVERYBODY;
 
@@ -54,8 +65,8 @@ function toKnownKey({ sha256, tenant, scopes }: ApiKey): KnownKey {
   return { digest: Buffer.from(sha256, 'hex'), caller: { tenant, scopes: new Set(scopes) } };
 }
 
-/** The shared secret of a router (`server.routerSecret`), compared in constant time. @throws MediagraphError UNAUTHENTICATED */
-export function requireRouterSecret(headers: IncomingHttpHeaders, secret: string | null): void {
+// Private: compared in constant time.
+function requireRouterSecret(headers: IncomingHttpHeaders, secret: string | null): void {
   if (secret === null) return;
   const given = headers['x-router-secret'];
   const [a, b] = [given, secret].map((text) =>

@@ -4,10 +4,12 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { GraphQLError } from 'graphql';
 import type { Caller } from '../model/caller.js';
 import { MediagraphError } from '../model/errors.js';
-import { type Authenticate, requireRouterSecret } from './authenticate.js';
+import type { Admit } from './authenticate.js';
 import { clientGone } from './client-gone.js';
 import { statusOf } from './error-response.js';
+import { EventStreams } from './event-stream.js';
 import { fromFastify } from './http-server.js';
+import type { StreamedOperations, StreamMetrics } from './streamed-operations.js';
 
 export interface OperationStart {
   readonly caller: Caller;
@@ -18,45 +20,53 @@ export interface OperationStart {
 
 export interface GraphQLRouteOptions<Context extends object> {
   readonly servers: { readonly compiled: ApolloServer<Context>; readonly traced: ApolloServer<Context> };
-  readonly authenticate: Authenticate;
-  readonly routerSecret: string | null;
+  readonly admit: Admit;
   readonly createContext: (start: OperationStart) => Context;
   readonly bodyBytes: number;
+  /** For `Accept: text/event-stream`. */
+  readonly operations: StreamedOperations<Context>;
+  readonly metrics?: StreamMetrics;
 }
 
-/** `GET` and `POST /graphql`. Whatever is refused here is refused as a GraphQL response. */
+/**
+ * `GET` and `POST /graphql`: GraphQL over HTTP, and over server-sent events for whoever takes nothing else, or takes them
+ * and subscribes. Whatever is refused here is refused as a GraphQL response.
+ */
 export function registerGraphQLRoute<Context extends object>(
   http: FastifyInstance,
   options: GraphQLRouteOptions<Context>,
 ): void {
   const context = async (request: FastifyRequest, reply: FastifyReply): Promise<Context> => {
-    const caller = admit(request, reply, options);
+    const caller = admitOrRefuse(request, reply, options);
     return options.createContext({ caller, requestId: request.id, signal: clientGone(reply) });
   };
   const compiled = fastifyApolloHandler(options.servers.compiled, { context });
   const traced = fastifyApolloHandler(options.servers.traced, { context });
+  const streams = new EventStreams(options);
+  http.addHook('preClose', async () => streams.cut());
   http.register(async (scope) => {
     scope.setErrorHandler<FastifyError>((error, _request, reply) => sendGraphQLError(reply, fromFastify(error)));
     scope.route<{ Reply: string }>({
       method: ['GET', 'POST'],
       url: '/graphql',
       bodyLimit: options.bodyBytes,
-      handler: (request, reply) =>
-        request.headers['apollo-federation-include-trace'] === 'ftv1'
+      handler: (request, reply) => {
+        if (streams.answer(request, reply)) return undefined;
+        return request.headers['apollo-federation-include-trace'] === 'ftv1'
           ? traced.call(scope, request, reply)
-          : compiled.call(scope, request, reply),
+          : compiled.call(scope, request, reply);
+      },
     });
   });
 }
 
-function admit<Context extends object>(
+function admitOrRefuse<Context extends object>(
   request: FastifyRequest,
   reply: FastifyReply,
   options: GraphQLRouteOptions<Context>,
 ): Caller {
   try {
-    requireRouterSecret(request.headers, options.routerSecret);
-    return options.authenticate(request.headers.authorization);
+    return options.admit(request.headers);
   } catch (thrown) {
     if (!(thrown instanceof MediagraphError)) throw thrown;
     const status = statusOf(thrown);
@@ -72,6 +82,7 @@ function sendGraphQLError(reply: FastifyReply, thrown: unknown): FastifyReply {
   const known = thrown instanceof MediagraphError;
   if (!known) reply.log.error({ err: thrown }, 'unexpected error before a GraphQL operation');
   const status = known ? statusOf(thrown) : 500;
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
   const message = known ? thrown.message : 'internal error; the request id finds it in the log';
   const code = known ? thrown.code : 'INTERNAL_SERVER_ERROR';
   return reply.code(status).send({ errors: [{ message, extensions: { code, requestId: reply.request.id } }] });

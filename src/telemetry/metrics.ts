@@ -28,6 +28,7 @@ const PROVIDER_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** Stands for a channel id of a request that is no channel's: whoever calls must not name time series. */
 const NO_CHANNEL = '(none)';
+const TRANSPORTS = ['websocket', 'sse'] as const;
 const OUTCOMES = ['accepted', 'rejected', 'failed'] as const;
 
 /**
@@ -42,6 +43,8 @@ export class Metrics {
   readonly #graphqlErrors: Counter<'code'>;
   readonly #webhookDeliveries: Counter<'channel' | 'outcome'>;
   readonly #providerRequests: Histogram<'provider' | 'channel' | 'outcome'>;
+  readonly #subscriptions: Gauge;
+  readonly #streams: Gauge<'transport'>;
   readonly #circuitOpen: Gauge<'provider' | 'channel'>;
   readonly #circuits = new Map<MeasuredChannel, Array<() => boolean>>();
   readonly #channelIds: ReadonlySet<ChannelId>;
@@ -79,6 +82,18 @@ export class Metrics {
       buckets: PROVIDER_SECONDS,
       registers,
     });
+    this.#streams = new Gauge({
+      name: 'mediagraph_graphql_streams',
+      help: 'Open connections that subscribe: WebSockets, and event streams, each of which is one operation.',
+      labelNames: ['transport'],
+      registers,
+    });
+    this.#subscriptions = new Gauge({
+      name: 'mediagraph_subscriptions',
+      help: 'Subscriptions that are open; several may share a WebSocket.',
+      registers,
+    });
+    for (const transport of TRANSPORTS) this.#streams.set({ transport }, 0);
     this.#circuitOpen = new Gauge({
       name: 'mediagraph_provider_circuit_open',
       help: 'Whether a provider is not asked for the moment because it failed repeatedly: 1 or 0.',
@@ -117,6 +132,18 @@ export class Metrics {
   /** @param code of the contract or of Apollo's protocol codes */
   graphqlError(code: string): void {
     this.#graphqlErrors.inc({ code });
+  }
+
+  /** @returns to be called when it is closed */
+  streamOpened(transport: (typeof TRANSPORTS)[number]): () => void {
+    this.#streams.inc({ transport });
+    return () => this.#streams.dec({ transport });
+  }
+
+  /** @returns to be called when it is over */
+  subscriptionOpened(): () => void {
+    this.#subscriptions.inc();
+    return () => this.#subscriptions.dec();
   }
 
   /** @param channelId as the caller wrote it */

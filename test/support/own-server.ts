@@ -20,6 +20,7 @@ export class OwnServer {
   private constructor(
     private readonly app: App,
     private readonly folder: string,
+    private readonly document: Readonly<Record<string, unknown>>,
     readonly client: Client,
     /** Every line that the server logged, from level warn on. */
     readonly logLines: readonly string[],
@@ -38,12 +39,17 @@ export class OwnServer {
     const logLines: string[] = [];
     const logger = createLogger({ level: 'warn', destination: { write: (line) => void logLines.push(line) } });
     const app = await startApp({ config: parseConfig(document, {}), logger, database });
-    return new OwnServer(app, folder, new Client(app.url), logLines);
+    return new OwnServer(app, folder, document, new Client(app.url), logLines);
   }
 
   /** The root of the blob store. */
   get blobs(): string {
     return join(this.folder, 'blobs');
+  }
+
+  /** As SIGHUP does, after sections of the configuration were changed. */
+  reload(sections: Readonly<Record<string, unknown>>): void {
+    this.app.reload(parseConfig({ ...this.document, ...sections }, {}));
   }
 
   /** How often the server logged something. */

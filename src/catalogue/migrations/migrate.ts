@@ -4,12 +4,14 @@ import type { Database } from '../database.js';
 import { catalogue } from './0001-catalogue.js';
 import { uploadsAndDeletions } from './0002-uploads-and-deletions.js';
 import { delivery } from './0003-delivery.js';
+import { mediaChanges } from './0004-media-changes.js';
 
 /** In the order of their names, for ever: one that was released is never changed, and new ones come last. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-catalogue': catalogue,
   '0002-uploads-and-deletions': uploadsAndDeletions,
   '0003-delivery': delivery,
+  '0004-media-changes': mediaChanges,
 };
 
 const TABLE = 'mediagraph_migrations';

@@ -1,0 +1,90 @@
+import { ExponentialBackoff, handleAll, retry } from 'cockatiel';
+import pg from 'pg';
+import type { Logger } from '../telemetry/logger.js';
+
+export interface NotificationListenerOptions {
+  /** `postgres://…` */
+  readonly url: string;
+  readonly channel: string;
+  readonly onNotified: (payload: string) => void;
+  /** The connection was lost and is there again; what was notified in between is lost. */
+  readonly onGap: () => void;
+  readonly logger: Logger | null;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+/** A server that vanished without a word closes no connection (RFC 9293), and a listener waits for words alone. */
+const HEARTBEAT_MS = 10_000;
+const HEARTBEAT_TIMEOUT_MS = 5_000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+
+/** A connection of its own that listens to one channel for as long as it is open, and comes back when it was lost. */
+export class NotificationListener {
+  readonly #closing = new AbortController();
+  #client: pg.Client | null = null;
+  #reconnecting: Promise<void> = Promise.resolve();
+
+  private constructor(private readonly options: NotificationListenerOptions) {}
+
+  /** Resolves when everything that is notified from now on will be heard. @throws Error when the server cannot be reached */
+  static async open(options: NotificationListenerOptions): Promise<NotificationListener> {
+    const listener = new NotificationListener(options);
+    await listener.#connect();
+    return listener;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#reconnecting;
+    await this.#client?.end();
+  }
+
+  async #connect(): Promise<void> {
+    const { url, channel, onNotified } = this.options;
+    const client = new pg.Client({
+      connectionString: url,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: HEARTBEAT_TIMEOUT_MS,
+      keepAlive: true,
+      fallback_application_name: 'mediagraph',
+    });
+    // An `error` without a listener ends the process; `end` follows it.
+    client.on('error', () => {});
+    client.on('notification', ({ payload = '' }) => onNotified(payload));
+    try {
+      await client.connect();
+      await client.query(listenTo(channel));
+    } catch (thrown) {
+      await client.end().catch(() => {});
+      throw thrown;
+    }
+    this.#client = client;
+    // A question that is not answered in time is still under way, so that `end` cuts the connection.
+    const heartbeat = setInterval(() => client.query('select 1').catch(() => client.end()), HEARTBEAT_MS);
+    client.once('end', () => {
+      clearInterval(heartbeat);
+      this.#client = null;
+      if (!this.#closing.signal.aborted) this.#reconnecting = this.#reconnect();
+    });
+  }
+
+  async #reconnect(): Promise<void> {
+    this.options.logger?.warn({}, 'the connection that hears of changes was lost');
+    const backoff = new ExponentialBackoff({ initialDelay: FIRST_PAUSE_MS, maxDelay: LONGEST_PAUSE_MS });
+    try {
+      await retry(handleAll, { backoff, maxAttempts: Number.POSITIVE_INFINITY }).execute(
+        () => this.#connect(),
+        this.#closing.signal,
+      );
+    } catch {
+      return; // Closing.
+    }
+    this.options.onGap();
+  }
+}
+
+/** A statement; the name is quoted, so that it is taken to the letter. */
+export function listenTo(channel: string): string {
+  return `listen ${pg.escapeIdentifier(channel)}`;
+}

@@ -1,0 +1,152 @@
+import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { MediaChange, MediaChangeListener, MediaChanges } from '../catalogue/media-changes.js';
+import type { TenantId } from '../model/channel.js';
+import { formatMessageId } from '../model/ids.js';
+import type { Media, MediaId, MediaStatus, MessageKey } from '../model/media.js';
+import type { ChannelDirectory } from '../providers/channel-directory.js';
+import { asCatalogueFault, inTime } from './catalogue-fault.js';
+import { asOf } from './retention.js';
+
+type Catalogue = Pick<MediaCatalogue, 'findByIds' | 'findByMessages'>;
+
+export interface MediaWatchOptions {
+  readonly channels: ChannelDirectory;
+  readonly catalogue: Catalogue;
+  readonly changes: MediaChanges;
+}
+
+/** Changes that a slow reader may have before it; beyond that, only the latest of each media is kept. */
+const MOST_WAITING = 500;
+/** Changes that are looked up in one statement. */
+const BATCH = 100;
+
+/** Every change of status of the media of some messages, for as long as somebody reads. Providers are not asked. */
+export class MediaWatch {
+  constructor(private readonly options: MediaWatchOptions) {}
+
+  /**
+   * From when it resolves on. A media comes as the catalogue has it when it is read: one that was PENDING and is READY by
+   * then comes twice, any other one once, as it is. `return` ends it.
+   * @throws MediagraphError CHANNEL_NOT_FOUND; a retryable INTERNAL_SERVER_ERROR without the database, also later
+   */
+  async watch(tenant: TenantId, keys: readonly MessageKey[]): Promise<AsyncIterableIterator<Media>> {
+    const { channels, changes, catalogue } = this.options;
+    for (const { channelId } of keys) channels.get(tenant, channelId);
+    const watched = new WatchedMedia(tenant, keys, catalogue);
+    try {
+      watched.onReturn(await inTime(changes.subscribe(watched)));
+      await watched.start();
+      return watched;
+    } catch (thrown) {
+      await watched.return();
+      throw asCatalogueFault(thrown);
+    }
+  }
+}
+
+/** For one reader, which takes one after the other. */
+class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener {
+  readonly #messages: ReadonlySet<string>;
+  /** As it was told last, or found at the start: what a gap is compared with. */
+  readonly #known = new Map<MediaId, MediaStatus>();
+  readonly #told = new Map<MediaId, MediaStatus>();
+  #waiting: MediaChange[] = [];
+  #lookedUp: Media[] = [];
+  #hasGap = false;
+  #isOver = false;
+  #wake: () => void = () => {};
+  #unsubscribe: () => void = () => {};
+
+  constructor(
+    private readonly tenant: TenantId,
+    private readonly keys: readonly MessageKey[],
+    private readonly catalogue: Catalogue,
+  ) {
+    this.#messages = new Set(keys.map(formatMessageId));
+  }
+
+  onReturn(unsubscribe: () => void): void {
+    if (this.#isOver) unsubscribe();
+    else this.#unsubscribe = unsubscribe;
+  }
+
+  async start(): Promise<void> {
+    for (const { id, status } of await this.#find()) this.#known.set(id, status);
+  }
+
+  onChange(change: MediaChange): void {
+    if (change.tenant !== this.tenant || !this.#messages.has(formatMessageId(change))) return;
+    this.#waiting.push(change);
+    if (this.#waiting.length > MOST_WAITING)
+      this.#waiting = [...new Map(this.#waiting.map((waiting) => [waiting.id, waiting])).values()];
+    this.#wake();
+  }
+
+  onGap(): void {
+    this.#hasGap = true;
+    this.#wake();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Media, undefined>> {
+    while (!this.#isOver) {
+      const media = this.#lookedUp.shift();
+      if (media) return { value: media, done: false };
+      if (this.#hasGap || this.#waiting.length > 0) await this.#lookUp();
+      else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    }
+    return { value: undefined, done: true };
+  }
+
+  async return(): Promise<IteratorResult<Media, undefined>> {
+    this.#isOver = true;
+    this.#unsubscribe();
+    this.#wake();
+    return { value: undefined, done: true };
+  }
+
+  async #lookUp(): Promise<void> {
+    try {
+      if (this.#hasGap) {
+        this.#hasGap = false;
+        // What waited is in there, too.
+        this.#waiting = [];
+        for (const media of await this.#find()) if (this.#known.get(media.id) !== media.status) this.#tell(media);
+        return;
+      }
+      const changes = this.#waiting.splice(0, BATCH);
+      const ids = [...new Set(changes.map(({ id }) => id))];
+      const found = await inTime(this.catalogue.findByIds(this.tenant, ids));
+      const now = new Date();
+      for (const { id, status } of changes) {
+        const media = found.get(id);
+        if (media) this.#tell(status === 'PENDING' ? { ...media, status } : asOf(media, now));
+      }
+    } catch (thrown) {
+      await this.return();
+      throw asCatalogueFault(thrown);
+    }
+  }
+
+  // Private: a status follows another; the same one again was looked up early for a change before it.
+  #tell(media: CataloguedMedia): void {
+    const { id, status } = media;
+    if (this.#told.get(id) === status) return;
+    this.#told.set(id, status);
+    this.#known.set(id, status);
+    this.#lookedUp.push(media);
+  }
+
+  async #find(): Promise<CataloguedMedia[]> {
+    const records = await inTime(this.catalogue.findByMessages(this.tenant, this.keys));
+    const now = new Date();
+    return [...records.values()].flatMap(({ media }) => media.map((one) => asOf(one, now)));
+  }
+}

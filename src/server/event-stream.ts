@@ -1,0 +1,124 @@
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import Negotiator from 'negotiator';
+import { z } from 'zod';
+import { MediagraphError } from '../model/errors.js';
+import { clientGone } from './client-gone.js';
+import type { GraphQLRouteOptions } from './graphql-route.js';
+import type { StreamedResult } from './streamed-operations.js';
+
+const EVENTS = 'text/event-stream';
+const SINGLE_ANSWERS = ['application/json', 'application/graphql-response+json'];
+
+/** Shorter than what proxies take for an idle connection. */
+const PING_MS = 12_000;
+const PING = ':\n\n';
+
+/** A router may add `extensions`. */
+const streamedRequest = z.object({
+  query: z.string(),
+  operationName: z.string().nullish(),
+  variables: z.record(z.string(), z.unknown()).nullish(),
+});
+
+type Options<Context extends object> = Pick<
+  GraphQLRouteOptions<Context>,
+  'admit' | 'createContext' | 'operations' | 'metrics'
+>;
+
+/**
+ * Results as server-sent events, in the "distinct connections mode" of graphql-sse's PROTOCOL.md: `next` with each result,
+ * then `complete`. By hand, because that library's handler queues without end what a slow client does not read; here the
+ * next result is made when the one before has gone to the socket.
+ */
+export class EventStreams<Context extends object> {
+  readonly #open = new Set<FastifyReply>();
+
+  constructor(private readonly options: Options<Context>) {}
+
+  /**
+   * @returns false for a request that is to be answered at once: one that does not take events, or takes both and does
+   * not subscribe
+   * @throws MediagraphError BAD_USER_INPUT, UNAUTHENTICATED
+   */
+  answer(request: FastifyRequest, reply: FastifyReply): boolean {
+    if (request.method !== 'POST' || !request.headers.accept?.includes(EVENTS)) return false;
+    const wanted = streamedRequest.safeParse(request.body);
+    const takesOthers = new Negotiator(request).mediaTypes(SINGLE_ANSWERS).length > 0;
+    if (!wanted.success) {
+      if (takesOthers) return false;
+      throw new MediagraphError('BAD_USER_INPUT', 'expected a JSON body with query, and perhaps variables');
+    }
+    const prepared = this.options.operations.prepare(wanted.data, request.id);
+    const subscribes = 'operation' in prepared && prepared.operation === 'subscription';
+    if (takesOthers && !subscribes) return false;
+    const { admit, createContext, metrics } = this.options;
+    admit(request.headers);
+    const signal = clientGone(reply);
+    const results =
+      'errors' in prepared
+        ? single(prepared)
+        : prepared.run(() => createContext({ caller: admit(request.headers), requestId: request.id, signal }));
+    this.#open.add(reply);
+    const ended = metrics?.streamOpened('sse');
+    reply.raw.once('close', () => {
+      this.#open.delete(reply);
+      ended?.();
+    });
+    sendEvents(reply, results);
+    return true;
+  }
+
+  /** Cuts what is open, without `complete`: a client that was cut asks anew, elsewhere. */
+  cut(): void {
+    for (const { raw } of this.#open) raw.destroy();
+  }
+}
+
+async function* single(result: StreamedResult): AsyncGenerator<StreamedResult, void, void> {
+  yield result;
+}
+
+function sendEvents(reply: FastifyReply, results: AsyncIterableIterator<StreamedResult>): void {
+  const events = Readable.from(eventsOf(results), { objectMode: false, highWaterMark: 1 });
+  const ping = setInterval(() => {
+    if (!reply.raw.writableNeedDrain) reply.raw.write(PING);
+  }, PING_MS);
+  reply.raw.once('close', () => clearInterval(ping));
+  reply
+    .headers({
+      'content-type': `${EVENTS}; charset=utf-8`,
+      'cache-control': 'no-store',
+      // nginx would collect events otherwise.
+      'x-accel-buffering': 'no',
+      'x-content-type-options': 'nosniff',
+    })
+    .send(events);
+}
+
+// Private: no generator, since one that waits does not hear of its own `return`.
+function eventsOf(results: AsyncIterableIterator<StreamedResult>): AsyncIterableIterator<string> {
+  let isOpened = false;
+  let isComplete = false;
+  return {
+    async next() {
+      if (!isOpened) {
+        isOpened = true;
+        // So that the client learns at once that it is subscribed.
+        return { value: PING, done: false };
+      }
+      if (isComplete) return { value: undefined, done: true };
+      const { value, done } = await results.next();
+      if (!done) return { value: `event: next\ndata: ${JSON.stringify(value)}\n\n`, done: false };
+      isComplete = true;
+      return { value: 'event: complete\ndata:\n\n', done: false };
+    },
+    async return() {
+      await results.return?.();
+      return { value: undefined, done: true };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
