@@ -3,6 +3,7 @@ import type { GraphQLSchema } from 'graphql';
 import type { Database } from './catalogue/database.js';
 import { ensureSigningKey } from './catalogue/signing-keys.js';
 import type { Config } from './config.js';
+import { CachePolicy } from './graphql/cache-policy.js';
 import type { GraphQLContext } from './graphql/context.js';
 import { createGraphQLServers, type GraphQLServers } from './graphql/graphql-server.js';
 import { createLoaders } from './graphql/loaders.js';
@@ -79,7 +80,7 @@ async function startOver(stores: Stores, metrics: Metrics, config: Config, logge
   const source = uploadSource(config);
   const { directory } = providers;
   const apiKeys = new ApiKeys(config.auth.apiKeys);
-  const schema = createSubgraphSchema(config.federation.messageIds);
+  const schema = createSubgraphSchema(config.federation);
   const servers = await createGraphQLServers({
     schema,
     limits: config.limits,
@@ -227,28 +228,33 @@ function contextCreator(routed: Routed): (start: OperationStart) => GraphQLConte
   const { config, providers, stores, jobs, bytes, lookup, lazyMirror, urls } = routed;
   const { directory } = providers;
   const watch = new MediaWatch({ channels: directory, catalogue: stores.catalogue, changes: stores.changes });
-  return ({ caller, requestId, signal }) => ({
-    caller,
-    requestId,
-    loaders: createLoaders(lookup, caller.tenant, { signal }),
-    mutations: {
-      upload: (request) => jobs.upload.upload(caller.tenant, request, signal),
-      // Not ended with the caller: half a deletion helps nobody.
-      delete: (id) => jobs.deletion.delete(caller.tenant, id, lookup, {}),
-    },
-    watch: (messages) => watch.watch(caller.tenant, messages),
-    channels: directory,
-    urls,
-    renditions: {
-      makes: (rendition, mimeType) => bytes.renditions.makes(rendition, mimeType),
-      // What is kept nowhere is made into nothing else.
-      fromProvider: lazyMirror !== null,
-    },
-    bindsToOrigins: config.delivery.bindToOrigins,
-    now: Date.now(),
-    maxUploadBytes: config.upload.maxBytes,
-    messageIds: config.federation.messageIds,
-  });
+  return ({ caller, requestId, signal }) => {
+    const now = Date.now();
+    const cache = new CachePolicy(now);
+    return {
+      caller,
+      requestId,
+      loaders: createLoaders({ lookup, tenant: caller.tenant, call: { signal }, cache }),
+      cache,
+      mutations: {
+        upload: (request) => jobs.upload.upload(caller.tenant, request, signal),
+        // Not ended with the caller: half a deletion helps nobody.
+        delete: (id) => jobs.deletion.delete(caller.tenant, id, lookup, {}),
+      },
+      watch: (messages) => watch.watch(caller.tenant, messages),
+      channels: directory,
+      urls,
+      renditions: {
+        makes: (rendition, mimeType) => bytes.renditions.makes(rendition, mimeType),
+        // What is kept nowhere is made into nothing else.
+        fromProvider: lazyMirror !== null,
+      },
+      bindsToOrigins: config.delivery.bindToOrigins,
+      now,
+      maxUploadBytes: config.upload.maxBytes,
+      messageIds: config.federation.messageIds,
+    };
+  };
 }
 
 /** What scrapes ask the database. */

@@ -67,14 +67,19 @@ function parseGrace(given: string): number {
   return grace;
 }
 
-type SchemaOptions = Pick<PrintSchemaOptions, 'messageIds' | 'output' | 'check'>;
+type SchemaOptions = Pick<PrintSchemaOptions, 'messageIds' | 'authDirectives' | 'output' | 'check' | 'against'>;
 
 function schemaCommand(run: (options: SchemaOptions) => Promise<void>): Command {
   const messageIds = new Option('--message-ids <mode>', 'as federation.messageIds of the configuration');
   return new Command('schema')
     .description("print the subgraph's SDL, as a composition or a schema registry takes it")
     .addOption(messageIds.choices(MESSAGE_IDS).default('transparent'))
+    .option('--auth-directives', 'as federation.authDirectives of the configuration', false)
     .option('--output <file>', 'write a file instead of standard output')
     .option('--check <file>', 'write nothing; exit with 1 unless the file holds what would be written')
+    .option(
+      '--against <file>',
+      'write nothing; list what would break clients of the SDL in the file, and exit with 1 if anything',
+    )
     .action(run);
 }

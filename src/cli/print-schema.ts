@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { breakingChanges } from '../graphql/breaking-changes.js';
 import type { MessageIds } from '../graphql/message-source.js';
 import { printSubgraphSdl } from '../graphql/schema.js';
 
@@ -9,17 +10,27 @@ const HEADER =
 
 export interface PrintSchemaOptions {
   readonly messageIds: MessageIds;
+  /** As federation.authDirectives of the configuration. */
+  readonly authDirectives?: boolean;
   /** Writes this file instead of standard output. */
   readonly output?: string;
   /** Writes nothing and compares: does this file hold what would be written? */
   readonly check?: string;
+  /** Writes nothing and compares: would it break whoever uses this file's SDL? */
+  readonly against?: string;
   readonly stdout: { write(text: string): unknown };
   readonly stderr: { write(text: string): unknown };
 }
 
 /** `mediagraph schema`: the SDL, as a composition or a schema registry takes it. Resolves to the exit status, 0 or 1. */
-export async function printSchema({ messageIds, output, check, stdout, stderr }: PrintSchemaOptions): Promise<number> {
-  const sdl = HEADER + printSubgraphSdl(messageIds);
+export async function printSchema(options: PrintSchemaOptions): Promise<number> {
+  const { messageIds, output, check, against, stdout, stderr } = options;
+  const sdl = HEADER + printSubgraphSdl(options);
+  if (against !== undefined) {
+    const changes = breakingChanges(await readFile(against, 'utf8'), sdl);
+    for (const change of changes) stderr.write(`${change}\n`);
+    return changes.length === 0 ? 0 : 1;
+  }
   if (check !== undefined) {
     // A checkout on Windows may have changed the line ends.
     if ((await readFile(check, 'utf8')).replaceAll('\r\n', '\n') === sdl) return 0;

@@ -1,4 +1,4 @@
-import { Ctx, FieldResolver, Query, Resolver, Root } from 'type-graphql';
+import { Ctx, Directive, FieldResolver, Query, Resolver, Root } from 'type-graphql';
 import { type ChannelCapabilities, capabilitiesOf } from '../providers/capabilities.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import { type GraphQLContext, requireScope } from './context.js';
@@ -6,9 +6,12 @@ import { MediaChannelCapabilitiesType, MediaChannelType } from './types/channel-
 
 @Resolver(() => MediaChannelType)
 export class ChannelResolver {
+  @Directive('@requiresScopes(scopes: [["media:read"]])')
+  @Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')
   @Query(() => [MediaChannelType], { description: 'The channels that the caller may use.' })
   mediaChannels(@Ctx() context: GraphQLContext): ConnectedChannel[] {
     requireScope(context, 'media:read');
+    context.cache.allow();
     return context.channels.list(context.caller.tenant);
   }
 

@@ -6,6 +6,7 @@ import type { Caller, Scope } from '../model/caller.js';
 import { MediagraphError } from '../model/errors.js';
 import type { Media, MediaId, MessageKey } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
+import type { CachePolicy } from './cache-policy.js';
 import type { MediaLoaders } from './loaders.js';
 import type { MessageIds } from './message-source.js';
 
@@ -27,6 +28,7 @@ export interface GraphQLContext {
   readonly caller: Caller;
   readonly requestId: string;
   readonly loaders: MediaLoaders;
+  readonly cache: CachePolicy;
   readonly mutations: MediaMutations;
   /** Until it is returned. @throws MediagraphError as `MediaWatch.watch` */
   watch(messages: readonly MessageKey[]): Promise<AsyncIterable<Media>>;

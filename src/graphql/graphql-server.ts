@@ -89,6 +89,7 @@ function sharedOptions({ limits, production, logger }: GraphQLServerOptions, for
       ApolloServerPluginUsageReportingDisabled(),
       requestIdInErrors,
       noSubscriptions,
+      cacheHeader,
     ],
   };
 }
@@ -130,6 +131,18 @@ const requestIdInErrors: ApolloServerPlugin<GraphQLContext> = {
           ...error,
           extensions: { ...error.extensions, requestId: contextValue.requestId },
         }));
+      },
+    };
+  },
+};
+
+/** Only what was asked and answered in full may be kept. */
+const cacheHeader: ApolloServerPlugin<GraphQLContext> = {
+  async requestDidStart() {
+    return {
+      async willSendResponse({ response: { body, http }, operation, contextValue }) {
+        const isWhole = body.kind === 'single' && !body.singleResult.errors && operation?.operation === 'query';
+        http.headers.set('cache-control', isWhole ? contextValue.cache.header() : 'no-store');
       },
     };
   },

@@ -3,6 +3,7 @@ import type { MediaLookup } from '../media/lookup.js';
 import type { TenantId } from '../model/channel.js';
 import type { Media, MediaDetails, MediaId, MessageKey } from '../model/media.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
+import type { CachePolicy } from './cache-policy.js';
 
 /** One set per operation. However often an operation names a message or a media, it is asked for once. */
 export interface MediaLoaders {
@@ -20,12 +21,26 @@ function loaderKey({ channelId, providerMessageId }: MessageKey): string {
   return `${channelId}\n${providerMessageId}`;
 }
 
-export function createLoaders(lookup: MediaLookup, tenant: TenantId, options: CallOptions): MediaLoaders {
+export interface LoadersOptions {
+  readonly lookup: MediaLookup;
+  readonly tenant: TenantId;
+  readonly call: CallOptions;
+  /** Hears of everything that is loaded. */
+  readonly cache: CachePolicy;
+}
+
+export function createLoaders({ lookup, tenant, call, cache }: LoadersOptions): MediaLoaders {
+  const heard = <Loaded extends readonly Media[] | Media | Error | null>(loaded: Loaded[]): Loaded[] => {
+    for (const one of loaded) cache.media(one);
+    return loaded;
+  };
   return {
-    mediaByMessage: new DataLoader((keys) => lookup.byMessages(tenant, keys, options), { cacheKeyFn: loaderKey }),
+    mediaByMessage: new DataLoader((keys) => lookup.byMessages(tenant, keys, call).then(heard), {
+      cacheKeyFn: loaderKey,
+    }),
     messageKeys: new DataLoader((ids) => lookup.byProviderMessageIds(tenant, ids)),
-    mediaById: new DataLoader((ids) => lookup.byIds(tenant, ids, options)),
-    mediaDetails: new DataLoader((media) => lookup.details(tenant, media, options), {
+    mediaById: new DataLoader((ids) => lookup.byIds(tenant, ids, call).then(heard)),
+    mediaDetails: new DataLoader((media) => lookup.details(tenant, media, call), {
       cacheKeyFn: (media) => media.id,
     }),
     canDescribe: (media, field) => lookup.canDescribe(media, field),

@@ -1,5 +1,5 @@
 import { GraphQLDateTimeISO, GraphQLSafeInt } from 'graphql-scalars';
-import { Arg, Ctx, FieldResolver, Float, ID, Int, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, Directive, FieldResolver, Float, ID, Int, Query, Resolver, Root } from 'type-graphql';
 import { nameInUrl } from '../media/media-name.js';
 import { MAX_STILL_SIZE, ORIGINAL, PLAYABLE, type Rendition, type Still, stillOf } from '../media/rendition.js';
 import type { Derived } from '../media/renditions.js';
@@ -27,6 +27,8 @@ type Eventually<Value> = Value | Promise<Value>;
 
 @Resolver(() => MediaType)
 export class MediaResolver {
+  @Directive('@requiresScopes(scopes: [["media:read"]])')
+  @Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')
   @Query(() => MediaType, { nullable: true, description: 'null when there is none that the caller may see.' })
   media(@Arg('id', () => ID) id: string, @Ctx() context: GraphQLContext): Promise<Media | null> {
     requireScope(context, 'media:read');

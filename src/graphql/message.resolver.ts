@@ -1,4 +1,4 @@
-import { Arg, Ctx, FieldResolver, ID, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, Directive, FieldResolver, ID, Query, Resolver, Root } from 'type-graphql';
 import { MediagraphError } from '../model/errors.js';
 import type { MediaKind as Kind, Media } from '../model/media.js';
 import { type GraphQLContext, requireScope } from './context.js';
@@ -15,6 +15,9 @@ type Eventually<Value> = Value | Promise<Value>;
 
 @Resolver(() => MessageType)
 export class MessageResolver {
+  @Directive('@tag(name: "media-standalone")')
+  @Directive('@requiresScopes(scopes: [["media:read"]])')
+  @Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')
   @Query(() => [MessageType], {
     nullable: 'items',
     description: `Messages by id, at most ${MAX_IDS}, in the same order. For exploring this subgraph on its own; a supergraph reaches Message through its entities.`,
@@ -23,6 +26,7 @@ export class MessageResolver {
     requireScope(context, 'media:read');
     if (ids.length > MAX_IDS)
       throw new MediagraphError('BAD_USER_INPUT', `expected at most ${MAX_IDS} ids, got ${ids.length}`);
+    context.cache.allow();
     return ids.map((id) => MessageSource.fromId(id));
   }
 
@@ -38,6 +42,8 @@ export class MessageResolver {
     return key instanceof Promise ? key.then(({ providerMessageId }) => providerMessageId) : key.providerMessageId;
   }
 
+  @Directive('@authenticated')
+  @Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')
   @FieldResolver(() => [MediaType], {
     nullable: true,
     description:

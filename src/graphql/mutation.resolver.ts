@@ -1,4 +1,4 @@
-import { Arg, Ctx, Mutation, Resolver } from 'type-graphql';
+import { Arg, Ctx, Directive, Mutation, Resolver } from 'type-graphql';
 import type { DeletionOutcome } from '../media/delete.js';
 import type { UploadOutcome } from '../media/upload.js';
 import { type GraphQLContext, requireScope } from './context.js';
@@ -7,6 +7,8 @@ import { UploadMediaFromUrlInput, UploadMediaFromUrlPayload } from './types/uplo
 
 @Resolver()
 export class MutationResolver {
+  @Directive('@tag(name: "media-write")')
+  @Directive('@requiresScopes(scopes: [["media:write"]])')
   @Mutation(() => UploadMediaFromUrlPayload, {
     description:
       'Fetches a file, keeps it, and hands it to the provider where that takes uploads. Answers when the media is READY, or after upload.respondWithin with status PENDING while the upload goes on.',
@@ -23,6 +25,8 @@ export class MutationResolver {
     return outcome;
   }
 
+  @Directive('@tag(name: "media-delete")')
+  @Directive('@requiresScopes(scopes: [["media:delete"]])')
   @Mutation(() => DeleteMediaPayload, {
     description:
       'Deletes at the provider where that is possible, and here. From the answer on, links are 410 and nothing lists it. Deleting twice is the same as once; an error leaves everything as it was.',

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { printSchemaWithDirectives } from '@graphql-tools/utils';
-import { type DocumentNode, type GraphQLSchema, parse, print, visit } from 'graphql';
+import { type DocumentNode, type GraphQLSchema, Kind, parse, print, visit } from 'graphql';
 import { buildSchemaSync, createResolversMap, type PubSub } from 'type-graphql';
 import { ChannelResolver } from './channel.resolver.js';
 import { resolveDirectly } from './direct-resolvers.js';
@@ -12,25 +12,39 @@ import type { MessageIds } from './message-source.js';
 import { MutationResolver } from './mutation.resolver.js';
 import { SubscriptionResolver } from './subscription.resolver.js';
 
-const LINK = `extend schema
-  @link(url: "https://specs.apollo.dev/federation/v2.5", import: ["@key", "@shareable", "@tag", "@inaccessible"])
+/** What federation defines and this subgraph uses, or may. */
+const FEDERATION = ['@key', '@shareable', '@tag', '@inaccessible'];
+/** Stand in the decorators, and in the SDL where `federation.authDirectives` wants them. */
+const AUTH_DIRECTIVES = ['@authenticated', '@requiresScopes'];
+
+/** Apollo's hints, defined by each subgraph for itself: Apollo Server docs, "Server-Side Caching". */
+const CACHE_CONTROL = `
+enum CacheControlScope { PUBLIC PRIVATE }
+directive @cacheControl(maxAge: Int, scope: CacheControlScope, inheritMaxAge: Boolean) on FIELD_DEFINITION | OBJECT | INTERFACE | UNION
 `;
+
+export interface SubgraphForm {
+  /** `federation.messageIds`; transparent unless given. */
+  readonly messageIds?: MessageIds;
+  /** `federation.authDirectives`; false unless given. */
+  readonly authDirectives?: boolean;
+}
 
 const RESOLVERS = [MessageResolver, MediaResolver, ChannelResolver, MutationResolver, SubscriptionResolver] as const;
 
 type SubgraphModule = Parameters<typeof buildSubgraphSchema>[0];
 
-/** The subgraph's SDL, descriptions and directives from the decorators; schema/media.graphql is the transparent one. */
-export function printSubgraphSdl(messageIds: MessageIds = 'transparent'): string {
-  return `${print(subgraphDocument(buildDecoratedSchema(), messageIds))}\n`;
+/** The subgraph's SDL, descriptions and directives from the decorators; schema/media.graphql is the one without options. */
+export function printSubgraphSdl(form: SubgraphForm = {}): string {
+  return `${print(subgraphDocument(buildDecoratedSchema(), form))}\n`;
 }
 
 /** The executable subgraph: the SDL as federation reads it, resolved by the decorated classes. */
-export function createSubgraphSchema(messageIds: MessageIds): GraphQLSchema {
+export function createSubgraphSchema(form: SubgraphForm): GraphQLSchema {
   const decorated = buildDecoratedSchema();
   // The two libraries describe the same map of resolvers with types that differ in their index signatures.
   const module = {
-    typeDefs: subgraphDocument(decorated, messageIds),
+    typeDefs: subgraphDocument(decorated, form),
     resolvers: createResolversMap(decorated),
   } as SubgraphModule;
   const schema = buildSubgraphSchema(module);
@@ -60,9 +74,32 @@ function buildDecoratedSchema(): GraphQLSchema {
   });
 }
 
-function subgraphDocument(decorated: GraphQLSchema, messageIds: MessageIds): DocumentNode {
-  const document = parse(`${LINK}\n${printSchemaWithDirectives(decorated)}`);
+function subgraphDocument(
+  decorated: GraphQLSchema,
+  { messageIds = 'transparent', authDirectives = false }: SubgraphForm,
+): DocumentNode {
+  const imported = authDirectives ? [...FEDERATION, ...AUTH_DIRECTIVES] : FEDERATION;
+  const link = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.5", import: ${JSON.stringify(imported)})`;
+  const whole = withEnumScopes(parse(`${link}\n${CACHE_CONTROL}\n${printSchemaWithDirectives(decorated)}`));
+  const document = authDirectives ? whole : withoutAuthDirectives(whole);
   return messageIds === 'owned' ? withoutMessageId(document) : document;
+}
+
+// Private: the printer of decorated schemas takes the scope for a text.
+function withEnumScopes(document: DocumentNode): DocumentNode {
+  return visit(document, {
+    Argument: ({ name, value, ...node }) =>
+      name.value === 'scope' && value.kind === Kind.STRING
+        ? { ...node, name, value: { kind: Kind.ENUM, value: value.value } }
+        : undefined,
+  });
+}
+
+// Private: a composition that does not know them refuses a schema that has them.
+function withoutAuthDirectives(document: DocumentNode): DocumentNode {
+  return visit(document, {
+    Directive: ({ name }) => (AUTH_DIRECTIVES.includes(`@${name.value}`) ? null : undefined),
+  });
 }
 
 // Private: `Message.id` and its key belong to another subgraph alone; the pair stays.

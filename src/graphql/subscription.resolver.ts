@@ -1,4 +1,4 @@
-import { Arg, Ctx, ID, Resolver, Root, Subscription } from 'type-graphql';
+import { Arg, Ctx, Directive, ID, Resolver, Root, Subscription } from 'type-graphql';
 import { z } from 'zod';
 import { MediagraphError } from '../model/errors.js';
 import { parseMessageId } from '../model/ids.js';
@@ -9,6 +9,7 @@ import { MediaType } from './types/media-type.js';
 
 @Resolver()
 export class SubscriptionResolver {
+  @Directive('@requiresScopes(scopes: [["media:read"]])')
   @Subscription(() => MediaType, {
     subscribe: watchMessages,
     description: `Every change of status of the media of these messages, at most ${MAX_IDS}, from now on: media that becomes known, PENDING to READY above all. What was before is not repeated: subscribe first, then query.`,

@@ -12,6 +12,7 @@ import {
 import type { Dispatcher, Pool } from 'undici';
 import { parseUrl } from '../model/parse-url.js';
 import type { ProviderMetrics } from '../telemetry/metrics.js';
+import type { ProviderTrace } from '../telemetry/tracing.js';
 import { type BufferedResponse, dispatchBuffered } from './buffered-response.js';
 import { NetError, toNetError } from './net-error.js';
 import type { OriginPools } from './origin-pools.js';
@@ -40,6 +41,7 @@ export interface ProviderHttpClientOptions {
   readonly maxResponseBytes?: number;
   readonly pools: OriginPools;
   readonly metrics?: ProviderMetrics;
+  readonly trace?: ProviderTrace;
 }
 
 export interface ProviderRequest {
@@ -59,6 +61,12 @@ export interface ProviderPost {
   readonly signal?: AbortSignal;
   /** Of silence, where the provider has more to do than to answer; the policy's timeout unless given. */
   readonly silenceMs?: number;
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+interface Attempted extends Pick<ProviderRequest, 'signal' | 'retries'> {
+  readonly method: ProviderRequest['method'] | 'POST';
 }
 
 const DEFAULT_MAX_RESPONSE_BYTES = 2_000_000;
@@ -119,8 +127,12 @@ export class ProviderHttpClient {
   /** A whole answer in memory, capped. */
   request(request: ProviderRequest): Promise<BufferedResponse> {
     const { maxResponseBytes: maxBytes = DEFAULT_MAX_RESPONSE_BYTES } = this.options;
-    return this.#attempt(request, (timeoutMs) =>
-      dispatchBuffered(this.#pool, this.#dispatchOptions(request), { timeoutMs, maxBytes, signal: request.signal }),
+    return this.#attempt(request, (timeoutMs, traced) =>
+      dispatchBuffered(this.#pool, this.#dispatchOptions(request, traced), {
+        timeoutMs,
+        maxBytes,
+        signal: request.signal,
+      }),
     );
   }
 
@@ -136,8 +148,12 @@ export class ProviderHttpClient {
   }: ProviderPost): Promise<BufferedResponse> {
     const { headers, maxResponseBytes: maxBytes = DEFAULT_MAX_RESPONSE_BYTES } = this.options;
     try {
-      return await this.#attempt({ signal, retries: 0 }, () =>
-        sendBody(this.#pool, { method: 'POST', path, headers }, body, { silenceMs, maxBytes, signal }),
+      return await this.#attempt({ method: 'POST', signal, retries: 0 }, (_timeoutMs, traced) =>
+        sendBody(this.#pool, { method: 'POST', path, headers: { ...headers, ...traced } }, body, {
+          silenceMs,
+          maxBytes,
+          signal,
+        }),
       );
     } finally {
       body.destroy();
@@ -148,15 +164,15 @@ export class ProviderHttpClient {
   open(request: ProviderRequest & { readonly maxBytes: number }): Promise<StreamedResponse> {
     const { signal, maxBytes } = request;
     const silenceTimeoutMs = this.options.policy.timeoutMs;
-    return this.#attempt(request, (timeoutMs) =>
-      openStream(this.#pool, this.#dispatchOptions(request), { timeoutMs, silenceTimeoutMs, maxBytes, signal }),
+    return this.#attempt(request, (timeoutMs, traced) =>
+      openStream(this.#pool, this.#dispatchOptions(request, traced), { timeoutMs, silenceTimeoutMs, maxBytes, signal }),
     );
   }
 
   // Private: the retry loop. Ours, because the wait must fit into what is left of the deadline and end with the caller.
   async #attempt<Response extends BufferedResponse | StreamedResponse>(
-    { signal, retries = this.options.policy.retries }: Pick<ProviderRequest, 'signal' | 'retries'>,
-    send: (timeoutMs: number) => Promise<Response>,
+    { method, signal, retries = this.options.policy.retries }: Attempted,
+    send: (timeoutMs: number, traced: Headers) => Promise<Response>,
   ): Promise<Response> {
     const { timeoutMs } = this.options.policy;
     let deadline: number | undefined;
@@ -170,7 +186,9 @@ export class ProviderHttpClient {
       const leftMs = deadline - startedAt;
       let outcome: Response | Error | undefined;
       try {
-        outcome = await this.#breaker.execute(() => send(leftMs), signal);
+        const sendTraced = (headers: Headers) => this.#breaker.execute(() => send(leftMs, headers), signal);
+        const { trace } = this.options;
+        outcome = await (trace?.call({ method, origin: this.#base, attempt }, sendTraced) ?? sendTraced({}));
       } catch (thrown) {
         outcome = failureOf(thrown, signal);
       } finally {
@@ -187,10 +205,8 @@ export class ProviderHttpClient {
     }
   }
 
-  #dispatchOptions(request: ProviderRequest): Dispatcher.DispatchOptions {
-    const { method, path } = request;
-    const { headers } = this.options;
-    return { method, path, headers: request.headers ? { ...headers, ...request.headers } : headers };
+  #dispatchOptions({ method, path, headers }: ProviderRequest, traced: Headers): Dispatcher.DispatchOptions {
+    return { method, path, headers: { ...this.options.headers, ...headers, ...traced } };
   }
 }
 

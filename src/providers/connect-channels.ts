@@ -5,6 +5,7 @@ import { AddressPolicy } from '../net/public-address.js';
 import { SafeFetch } from '../net/safe-fetch.js';
 import { judgeRedirect } from '../net/url-policy.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { ProviderTrace } from '../telemetry/tracing.js';
 import type { AdapterContext } from './adapter-context.js';
 import { ChannelDirectory } from './channel-directory.js';
 import type { ChannelSettings } from './channel-schema.js';
@@ -16,6 +17,7 @@ export interface ConnectOptions {
   readonly providers: Readonly<Record<ProviderName, CallPolicy>>;
   readonly network: { readonly allowPrivate: readonly string[]; readonly allowedPorts: readonly number[] };
   readonly upload: { readonly maxBytes: number };
+  readonly tracing?: { readonly propagateToProviders: boolean };
 }
 
 export interface SharedByChannels {
@@ -60,6 +62,7 @@ function contextFor(
   const { allowPrivate, allowedPorts } = options.network;
   const policy = new AddressPolicy({ allowPrivate: [...allowPrivate, ...channel.options.allowPrivate], allowedPorts });
   const channelMetrics = metrics?.ofProvider(channel);
+  const trace = new ProviderTrace({ channel, propagates: options.tracing?.propagateToProviders ?? false });
   const safeFetch = new SafeFetch({
     policy,
     headersTimeoutMs: timeoutMs,
@@ -73,6 +76,7 @@ function contextFor(
         policy: callPolicy,
         pools,
         metrics: channelMetrics,
+        trace,
         headers: { 'user-agent': USER_AGENT, ...credentials },
       }),
     safeFetch,

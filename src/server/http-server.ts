@@ -11,6 +11,7 @@ import fastify, {
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { traceRequest } from '../telemetry/tracing.js';
 import { sendError } from './error-response.js';
 import { HotAnswers } from './hot-answers.js';
 
@@ -67,6 +68,13 @@ export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOpti
   http.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
     next();
+  });
+  // Not before the body is read, which the context would not survive.
+  http.addHook('preHandler', (request, reply, next) => {
+    const { method, id: requestId, headers } = request;
+    const route = request.routeOptions.url ?? NO_ROUTE;
+    const end = traceRequest({ method, route, requestId, headers }, next);
+    reply.raw.once('close', () => end(reply.statusCode));
   });
   http.addHook('onResponse', (request, reply, next) => {
     // How long somebody subscribed says nothing of how fast anything is.

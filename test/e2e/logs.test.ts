@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import { context, propagation, SpanKind, trace } from '@opentelemetry/api';
+import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
 import { parseConfig } from '../../src/config.js';
 import { createLogger } from '../../src/telemetry/logger.js';
-import { credentials } from '../support/leaks.js';
+import { credentials, leaksIn } from '../support/leaks.js';
 import { messageId, receiveEverywhere } from '../support/sample-messages.js';
 import { nth, type TestBed, useBeds } from '../support/test-bed.js';
 
@@ -127,6 +129,50 @@ describe('the logs of a whole journey, errors and all', () => {
   it('do not take what was expected for unexpected', () => {
     const unexpected = bed.logLines.filter((line) => /"level":"(error|fatal)"/.test(line));
     expect(unexpected).toEqual([]);
+  });
+});
+
+describe('a trace that a router began', () => {
+  const exporter = new InMemorySpanExporter();
+  const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+  const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
+  const traced = { ...headers, traceparent: `00-${TRACE_ID}-b7ad6b7169203331-01`, 'x-request-id': 'router-1' };
+
+  beforeAll(() => provider.register());
+  beforeEach(() => exporter.reset());
+  afterAll(async () => {
+    await provider.shutdown();
+    trace.disable();
+    context.disable();
+    propagation.disable();
+  });
+
+  const propagated = ({ emulators }: TestBed) =>
+    emulators.flatMap(({ requests }) => requests).map(({ headers: { traceparent } }) => traceparent);
+
+  it('goes on in the spans of provider calls, with the id of the request, and not to providers', async () => {
+    const bed = await beds.shared();
+    const ids = receiveEverywhere(bed);
+    bed.clearRequests();
+    await bed.query(MEDIA, { ids }, { headers: traced });
+    const spans = exporter.getFinishedSpans().filter((span) => span.spanContext().traceId === TRACE_ID);
+    const calls = spans.filter(({ kind }) => kind === SpanKind.CLIENT);
+    const channels = calls.map(({ attributes }) => attributes['mediagraph.channel']);
+    expect([...new Set(channels)].sort()).toEqual(['mms', 'sms', 'wa']);
+    for (const { attributes } of spans) expect(attributes['mediagraph.request_id']).toBe('router-1');
+    expect(leaksIn(JSON.stringify(spans.map(({ name, attributes, status }) => [name, attributes, status])))).toEqual(
+      [],
+    );
+    expect(propagated(bed).length).toBeGreaterThan(0);
+    expect(propagated(bed).filter((header) => header !== undefined)).toEqual([]);
+  });
+
+  it('goes on to providers where the configuration says so', async () => {
+    const bed = await beds.own({ config: { tracing: { propagateToProviders: true } } });
+    await bed.query(MEDIA, { ids: receiveEverywhere(bed) }, { headers: traced });
+    const listings = propagated(bed).filter((header) => header !== undefined);
+    expect(listings.length).toBeGreaterThan(0);
+    for (const header of listings) expect(header).toMatch(new RegExp(`^00-${TRACE_ID}-[0-9a-f]{16}-01$`));
   });
 });
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { type ExecutionResult, execute, type GraphQLSchema, parse, validate } from 'graphql';
 import type { Database } from '../../src/catalogue/database.js';
 import { type MediaCatalogue, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { CachePolicy } from '../../src/graphql/cache-policy.js';
 import { CompiledExecutor } from '../../src/graphql/compiled-executor.js';
 import type { GraphQLContext } from '../../src/graphql/context.js';
 import { createLoaders } from '../../src/graphql/loaders.js';
@@ -62,15 +63,19 @@ beforeAll(async () => {
 afterAll(() => database.close());
 
 function context(): GraphQLContext {
+  const cache = new CachePolicy(0);
   return {
     caller: { tenant: 'default', scopes: new Set(['media:read']) },
     requestId: 'r',
     mutations: { upload: () => Promise.reject(new Error('none')), delete: () => Promise.reject(new Error('none')) },
-    loaders: createLoaders(
-      new MediaLookup({ channels: directory, catalogue, retentionMs: null, logger }),
-      'default',
-      {},
-    ),
+    loaders: createLoaders({
+      lookup: new MediaLookup({ channels: directory, catalogue, retentionMs: null, logger }),
+      tenant: 'default',
+      call: {},
+      cache,
+    }),
+    cache,
+    watch: () => Promise.reject(new Error('none')),
     channels: directory,
     urls: new UrlSigner({ keys, baseUrl: () => 'https://cdn.example.com', ttlMs: 3_600_000 }),
     renditions: { makes: () => true, fromProvider: true },
@@ -113,7 +118,7 @@ const FIELDS =
   'id status kind mimeType sizeBytes sha256 filename caption url urlExpiresAt provider providerMediaId createdAt expiresAt';
 
 describe('compiled execution answers as graphql-js does', () => {
-  const schema = createSubgraphSchema('transparent');
+  const schema = createSubgraphSchema({});
 
   const operations: ReadonlyArray<[string, string, Record<string, unknown>?, string?]> = [
     [

@@ -32,6 +32,8 @@ export class MediaChannelCapabilitiesType {
 /** Sources are `ConnectedChannel`; the capabilities are in `ChannelResolver`. */
 @ObjectType('MediaChannel', { simpleResolvers: true, description: "One tenant's line at one provider." })
 @Directive('@key(fields: "id")')
+@Directive('@authenticated')
+@Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')
 export class MediaChannelType {
   @Field(() => ID)
   id!: string;

@@ -9,6 +9,8 @@ import { MediaProvider, MediaStatus } from './enums.js';
   description: 'One attachment of a message, the same whatever the provider.',
 })
 @Directive('@key(fields: "id")')
+@Directive('@authenticated')
+@Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')
 export class MediaType {
   @Field(() => ID, {
     description: 'Opaque and stable: the same attachment has the same id on every replica. No capability.',
