@@ -38,6 +38,7 @@ export function duration({ minMs, maxMs, example }: { minMs: number; maxMs: numb
   return setting(
     (given) => within(read(given), minMs, maxMs),
     `a duration with its unit, ${range}, such as ${example}`,
+    'ms',
   );
 }
 
@@ -46,6 +47,7 @@ export function bytes({ min = 1 }: { min?: 0 | 1 } = {}) {
   return setting(
     (given) => within(parseBytes(numberAsText(given)), min, Number.MAX_SAFE_INTEGER),
     `a size of at least ${min === 0 ? '0 bytes' : 'one byte'}, such as 100MB, 64MiB or 4096`,
+    'bytes',
   );
 }
 
@@ -63,9 +65,14 @@ export function boolean() {
   }, 'true or false');
 }
 
-// Private: one reading of a value that may come as text, since a replaced variable always does.
-function setting<T extends number | boolean>(read: (given: unknown) => T | undefined, expected: string) {
-  return z.unknown().transform((given, context) => {
+// Private: one reading of a value that may come as text, since a replaced variable always does. `form` and `unit` are for
+// the reference (docs/generate.ts), which shows defaults as they are written.
+function setting<T extends number | boolean>(
+  read: (given: unknown) => T | undefined,
+  expected: string,
+  unit?: 'ms' | 'bytes',
+) {
+  const schema = z.unknown().transform((given, context) => {
     const value = read(given);
     if (value === undefined) {
       context.addIssue({ code: 'custom', message: `expected ${expected}` });
@@ -73,6 +80,7 @@ function setting<T extends number | boolean>(read: (given: unknown) => T | undef
     }
     return value;
   });
+  return schema.meta({ form: expected, unit });
 }
 
 function numberAsText(given: unknown): string {

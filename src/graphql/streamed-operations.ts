@@ -48,8 +48,11 @@ export type PreparedOperation =
   | {
       readonly document: DocumentNode;
       readonly operation: OperationTypeNode;
-      /** Never rejects: what goes wrong is a result with errors. `return` ends it, also while nothing happens. */
-      run(createContext: CreateContext): AsyncIterableIterator<StreamedResult>;
+      /**
+       * Resolves when no event is missed any more. Never rejects: what goes wrong is a result with errors. `return` ends
+       * it, also while nothing happens.
+       */
+      start(createContext: CreateContext): Promise<AsyncIterableIterator<StreamedResult>>;
     };
 
 interface Operation {
@@ -91,69 +94,60 @@ export class StreamedOperations {
         };
       const operation = operationOf(document, request.operationName);
       const args: Operation = { request, document, operation, requestId };
-      return { document, operation, run: (createContext) => this.#run(args, createContext) };
+      return { document, operation, start: (createContext) => this.#start(args, createContext) };
     } catch (thrown) {
       return { errors: [this.#format(graphQLErrorOf(thrown), requestId)] };
     }
   }
 
-  // Private: a generator that waits for an event does not hear of `return` by itself.
-  #run(operation: Operation, createContext: CreateContext): AsyncIterableIterator<StreamedResult> {
+  async #start(operation: Operation, createContext: CreateContext): Promise<AsyncIterableIterator<StreamedResult>> {
     const ended = new AbortController();
-    const results = this.#results(operation, createContext, ended.signal);
-    return {
+    const begun = await this.#begin(operation, createContext, ended.signal).catch(failed);
+    const results = this.#formatted(begun, operation.requestId);
+    const started: AsyncIterableIterator<StreamedResult> = {
       next: () => results.next(),
+      // A generator that waits for an event does not hear of it by itself.
       return: () => {
         ended.abort();
         return results.return();
       },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
+      [Symbol.asyncIterator]: () => started,
     };
+    return started;
   }
 
-  async *#results(
-    operation: Operation,
-    createContext: CreateContext,
-    signal: AbortSignal,
-  ): AsyncGenerator<StreamedResult, void, void> {
-    try {
-      for await (const { data, errors } of this.#execute(operation, createContext, signal)) {
-        const formatted = errors?.map((error) => this.#format(error, operation.requestId));
-        yield { ...(data !== undefined && { data }), ...(formatted && { errors: formatted }) };
-      }
-    } catch (thrown) {
-      yield { errors: [this.#format(graphQLErrorOf(thrown), operation.requestId)] };
-    }
-  }
-
-  async *#execute(
+  async #begin(
     { request, document, operation }: Operation,
     createContext: CreateContext,
     signal: AbortSignal,
-  ): AsyncGenerator<ExecutionResult, void, void> {
+  ): Promise<AsyncIterable<ExecutionResult>> {
     const { operationName, variables: variableValues } = request;
     const args = { schema: this.options.schema, document, operationName, variableValues };
-    if (operation !== 'subscription') {
-      yield await execute({ ...args, contextValue: createContext() });
-      return;
-    }
+    const executeOver = async (rootValue: unknown) => execute({ ...args, rootValue, contextValue: createContext() });
+    if (operation !== 'subscription') return mapped([undefined], executeOver);
     const source = await createSourceEventStream({ ...args, contextValue: createContext() });
-    if (!(Symbol.asyncIterator in source)) {
-      yield source;
-      return;
-    }
+    if (!(Symbol.asyncIterator in source)) return mapped([source], async (result) => result);
     const events = source[Symbol.asyncIterator]();
-    const end = (): void => void events.return?.();
-    signal.addEventListener('abort', end);
-    if (signal.aborted) end();
-    const ended = this.options.metrics?.subscriptionOpened();
+    const closed = this.options.metrics?.subscriptionOpened();
+    // Perhaps before anybody has asked for a first one.
+    signal.addEventListener('abort', () => {
+      closed?.();
+      void events.return?.();
+    });
+    return mapped({ [Symbol.asyncIterator]: () => events }, executeOver, closed);
+  }
+
+  async *#formatted(
+    results: AsyncIterable<ExecutionResult>,
+    requestId: string,
+  ): AsyncGenerator<StreamedResult, void, void> {
     try {
-      for await (const rootValue of { [Symbol.asyncIterator]: () => events })
-        yield await execute({ ...args, rootValue, contextValue: createContext() });
-    } finally {
-      ended?.();
+      for await (const { data, errors } of results) {
+        const formatted = errors?.map((error) => this.#format(error, requestId));
+        yield { ...(data !== undefined && { data }), ...(formatted && { errors: formatted }) };
+      }
+    } catch (thrown) {
+      yield { errors: [this.#format(graphQLErrorOf(thrown), requestId)] };
     }
   }
 
@@ -191,4 +185,20 @@ function graphQLErrorOf(thrown: unknown): GraphQLError {
   if (thrown instanceof GraphQLError) return thrown;
   const error = toError(thrown);
   return new GraphQLError(error.message, { originalError: error });
+}
+
+async function* mapped<Item>(
+  items: Iterable<Item> | AsyncIterable<Item>,
+  map: (item: Item) => Promise<ExecutionResult>,
+  ended?: () => void,
+): AsyncGenerator<ExecutionResult, void, void> {
+  try {
+    for await (const item of items) yield await map(item);
+  } finally {
+    ended?.();
+  }
+}
+
+function failed(thrown: unknown): AsyncIterable<ExecutionResult> {
+  return mapped([graphQLErrorOf(thrown)], async (error) => ({ errors: [error] }));
 }

@@ -12,57 +12,84 @@ const exactNumber = z.number().refine((value) => !Number.isInteger(value) || Num
 export const text = z
   .union([z.string(), exactNumber], { error: 'expected a text' })
   .transform(String)
-  .pipe(z.string().min(1, 'expected a non-empty text'));
+  .pipe(z.string().min(1, 'expected a non-empty text'))
+  .meta({ form: 'text' });
 
 /** A value that goes into a header as it is: a stray line break, as files of secrets end with, would fail every call. */
-export const headerText = text.pipe(z.string().regex(/^[\x21-\x7e]+$/, 'expected visible ASCII without spaces'));
+export const headerText = text
+  .pipe(z.string().regex(/^[\x21-\x7e]+$/, 'expected visible ASCII without spaces'))
+  .meta({ form: 'visible ASCII without spaces' });
 
-export const headerName = text.pipe(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'expected the name of a header'));
+export const headerName = text
+  .pipe(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'expected the name of a header'))
+  .meta({ form: 'the name of a header' });
 
 /** A CIDR such as `10.0.0.0/8` or `fd00::/8`, kept as its text; no short forms: `10/8` would mean `0.0.0.10/8`. */
 export const cidr = z
   .string()
   .refine((value) => ipaddr.IPv4.isValidCIDRFourPartDecimal(value) || ipaddr.IPv6.isValidCIDR(value), {
     error: 'expected a CIDR such as 127.0.0.0/8',
-  });
+  })
+  .meta({ form: 'CIDR such as 127.0.0.0/8' });
 
 /** An http(s) URL exactly as it was written, for where others sign or compare its text; no user information, no fragment. */
-export const httpUrl = z.string().superRefine((value, context) => {
-  const url = parseUrl(value);
-  if (!url || !['http:', 'https:'].includes(url.protocol) || /\s/.test(value)) {
-    context.addIssue({ code: 'custom', message: 'expected an http or https URL' });
-  } else if (url.username || url.password || url.href.includes('#')) {
-    context.addIssue({ code: 'custom', message: 'expected a URL without user information and fragment' });
-  }
-});
+export const httpUrl = z
+  .string()
+  .superRefine((value, context) => {
+    const url = parseUrl(value);
+    if (!url || !['http:', 'https:'].includes(url.protocol) || /\s/.test(value)) {
+      context.addIssue({ code: 'custom', message: 'expected an http or https URL' });
+    } else if (url.username || url.password || url.href.includes('#')) {
+      context.addIssue({ code: 'custom', message: 'expected a URL without user information and fragment' });
+    }
+  })
+  .meta({ form: 'an http or https URL' });
 
 /** An API's address: http(s), no credentials, no query; a trailing slash is dropped. */
 export const baseUrl = httpUrl
   .refine((value) => !value.includes('?'), { error: 'expected a URL without a query' })
-  .transform((value) => new URL(value).href.replace(/\/+$/, ''));
+  .transform((value) => new URL(value).href.replace(/\/+$/, ''))
+  .meta({ form: 'an http or https URL without a query' });
 
 /** An origin such as `https://files.signalwire.com`: scheme, host and port, nothing else. */
-export const origin = baseUrl.refine((value) => new URL(value).origin === value, {
-  error: 'expected an origin without a path',
-});
+export const origin = baseUrl
+  .refine((value) => new URL(value).origin === value, { error: 'expected an origin without a path' })
+  .meta({ form: 'origin such as https://files.example.com' });
 
 /** What every channel has, whatever its provider. */
 export const channelFields = {
   id: z
     .string()
-    .regex(CHANNEL_ID_PATTERN, 'expected lower-case letters, digits and dashes, at most 63, not starting with a dash'),
+    .regex(CHANNEL_ID_PATTERN, 'expected lower-case letters, digits and dashes, at most 63, not starting with a dash')
+    .meta({ form: 'lower-case letters, digits and dashes, at most 63' })
+    .describe(
+      'Your name for the line. It is a part of message ids and media ids and of the webhook URL: changing it makes new media of all that is known.',
+    ),
   tenant: text
     .refine((value) => value.isWellFormed() && Buffer.byteLength(value) <= MAX_TENANT_BYTES, {
       error: `expected a tenant of at most ${MAX_TENANT_BYTES} bytes of well-formed text`,
     })
-    .default('default'),
-  baseUrl,
+    .default('default')
+    .describe(
+      'Who owns the line. A caller sees the channels of its own tenant alone; the others do not exist for it. Without authentication everybody is `default`.',
+    ),
+  baseUrl: baseUrl.describe(
+    "The provider's API. It is your word and trusted: credentials go there, also in a private network.",
+  ),
 };
 
 /** What every channel's `options` may have. */
 export const channelOptionFields = {
-  /** Networks that this provider's answers may name although they are not public, on any port. */
-  allowPrivate: z.array(cidr).readonly().default([]),
-  /** Replaces the adapter's own list of origins that get credentials besides that of `baseUrl`. */
-  mediaOrigins: z.array(origin).readonly().optional(),
+  allowPrivate: z
+    .array(cidr)
+    .readonly()
+    .default([])
+    .describe("Networks that this provider's answers may name although they are not public, on any port."),
+  mediaOrigins: z
+    .array(origin)
+    .readonly()
+    .optional()
+    .describe(
+      "Origins of media that get the channel's credentials besides that of `baseUrl`. Replaces the adapter's own list: an empty one sends them nowhere else.",
+    ),
 };

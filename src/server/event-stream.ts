@@ -4,8 +4,7 @@ import Negotiator from 'negotiator';
 import { z } from 'zod';
 import { MediagraphError } from '../model/errors.js';
 import { clientGone } from './client-gone.js';
-import type { GraphQLRouteOptions } from './graphql-route.js';
-import type { StreamedResult } from './streamed-operations.js';
+import type { OperationEntrance, StreamedResult } from './streamed-operations.js';
 
 const EVENTS = 'text/event-stream';
 const SINGLE_ANSWERS = ['application/json', 'application/graphql-response+json'];
@@ -21,20 +20,15 @@ const streamedRequest = z.object({
   variables: z.record(z.string(), z.unknown()).nullish(),
 });
 
-type Options<Context extends object> = Pick<
-  GraphQLRouteOptions<Context>,
-  'admit' | 'createContext' | 'operations' | 'metrics'
->;
-
 /**
  * Results as server-sent events, in the "distinct connections mode" of graphql-sse's PROTOCOL.md: `next` with each result,
  * then `complete`. By hand, because that library's handler queues without end what a slow client does not read; here the
  * next result is made when the one before has gone to the socket.
  */
-export class EventStreams<Context extends object> {
+export class EventStreams<Context> {
   readonly #open = new Set<FastifyReply>();
 
-  constructor(private readonly options: Options<Context>) {}
+  constructor(private readonly options: OperationEntrance<Context>) {}
 
   /**
    * @returns false for a request that is to be answered at once: one that does not take events, or takes both and does
@@ -55,17 +49,20 @@ export class EventStreams<Context extends object> {
     const { admit, createContext, metrics } = this.options;
     admit(request.headers);
     const signal = clientGone(reply);
-    const results =
+    const started =
       'errors' in prepared
-        ? single(prepared)
-        : prepared.run(() => createContext({ caller: admit(request.headers), requestId: request.id, signal }));
+        ? Promise.resolve(single(prepared))
+        : prepared.start(() => createContext({ caller: admit(request.headers), requestId: request.id, signal }));
     this.#open.add(reply);
     const ended = metrics?.streamOpened('sse');
     reply.raw.once('close', () => {
       this.#open.delete(reply);
       ended?.();
     });
-    sendEvents(reply, results);
+    void started.then((results) => {
+      if (signal.aborted) void results.return?.();
+      else sendEvents(reply, results);
+    });
     return true;
   }
 
@@ -104,7 +101,7 @@ function eventsOf(results: AsyncIterableIterator<StreamedResult>): AsyncIterable
     async next() {
       if (!isOpened) {
         isOpened = true;
-        // So that the client learns at once that it is subscribed.
+        // So that the client learns at once that nothing is missed from now on.
         return { value: PING, done: false };
       }
       if (isComplete) return { value: undefined, done: true };

@@ -4,28 +4,15 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { GraphQLError } from 'graphql';
 import type { Caller } from '../model/caller.js';
 import { MediagraphError } from '../model/errors.js';
-import type { Admit } from './authenticate.js';
 import { clientGone } from './client-gone.js';
 import { statusOf } from './error-response.js';
 import { EventStreams } from './event-stream.js';
 import { fromFastify } from './http-server.js';
-import type { StreamedOperations, StreamMetrics } from './streamed-operations.js';
+import type { OperationEntrance } from './streamed-operations.js';
 
-export interface OperationStart {
-  readonly caller: Caller;
-  readonly requestId: string;
-  /** Aborts when the client goes away before the answer is out. */
-  readonly signal: AbortSignal;
-}
-
-export interface GraphQLRouteOptions<Context extends object> {
+export interface GraphQLRouteOptions<Context extends object> extends OperationEntrance<Context> {
   readonly servers: { readonly compiled: ApolloServer<Context>; readonly traced: ApolloServer<Context> };
-  readonly admit: Admit;
-  readonly createContext: (start: OperationStart) => Context;
   readonly bodyBytes: number;
-  /** For `Accept: text/event-stream`. */
-  readonly operations: StreamedOperations<Context>;
-  readonly metrics?: StreamMetrics;
 }
 
 /**

@@ -1,4 +1,13 @@
 import type { DocumentNode, GraphQLFormattedError, OperationTypeNode } from 'graphql';
+import type { Caller } from '../model/caller.js';
+import type { Admit } from './authenticate.js';
+
+export interface OperationStart {
+  readonly caller: Caller;
+  readonly requestId: string;
+  /** Aborts when the client goes away before the answer is out. */
+  readonly signal: AbortSignal;
+}
 
 /** As GraphQL over HTTP and both protocols of subscriptions carry it. */
 export interface StreamedRequest {
@@ -20,10 +29,11 @@ export type PreparedOperation<Context> =
       readonly document: DocumentNode;
       readonly operation: OperationTypeNode;
       /**
-       * Never rejects: what goes wrong is a result with errors. `return` ends it, also while nothing happens.
+       * Resolves when no event is missed any more. Never rejects: what goes wrong is a result with errors. `return` ends
+       * it, also while nothing happens.
        * @param createContext made anew for every result; what it throws ends it with an error
        */
-      run(createContext: () => Context): AsyncIterableIterator<StreamedResult>;
+      start(createContext: () => Context): Promise<AsyncIterableIterator<StreamedResult>>;
     };
 
 /** Executes operations whose answers take more than one response. */
@@ -35,4 +45,12 @@ export interface StreamedOperations<Context> {
 export interface StreamMetrics {
   /** @returns to be called at its end */
   streamOpened(transport: 'websocket' | 'sse'): () => void;
+}
+
+/** What every way to `/graphql` needs. */
+export interface OperationEntrance<Context> {
+  readonly admit: Admit;
+  readonly createContext: (start: OperationStart) => Context;
+  readonly operations: StreamedOperations<Context>;
+  readonly metrics?: StreamMetrics;
 }

@@ -14,16 +14,11 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { z } from 'zod';
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
-import type { Admit } from './authenticate.js';
-import type { OperationStart } from './graphql-route.js';
-import type { StreamedOperations, StreamedResult, StreamMetrics } from './streamed-operations.js';
+import type { OperationEntrance, StreamedResult } from './streamed-operations.js';
 
-export interface SubscriptionSocketsOptions<Context> {
-  readonly operations: StreamedOperations<Context>;
+export interface SubscriptionSocketsOptions<Context> extends OperationEntrance<Context> {
   /** For graphql-ws, which wants one; documents are checked by `operations`. */
   readonly schema: GraphQLSchema;
-  readonly admit: Admit;
-  readonly createContext: (start: OperationStart) => Context;
   /** Of one message. */
   readonly maxBytes: number;
   /** Operations at once over one socket. */
@@ -31,7 +26,6 @@ export interface SubscriptionSocketsOptions<Context> {
   /** Whether pages of other sites are kept out: needed where a socket asks for no credentials. */
   readonly refusesForeignPages: boolean;
   readonly logger: Logger;
-  readonly metrics?: StreamMetrics;
 }
 
 const PATH = '/graphql';
@@ -54,7 +48,7 @@ interface Connection {
 
 /** What graphql-ws hands from its `onSubscribe` to its `execute` and `subscribe`. */
 class AcceptedOperation {
-  constructor(readonly run: () => AsyncIterableIterator<StreamedResult>) {}
+  constructor(readonly start: () => Promise<AsyncIterableIterator<StreamedResult>>) {}
 }
 
 /** One that is fit to be sent as it is, which graphql-ws asks it for. */
@@ -162,8 +156,8 @@ function protocolServer<Context>({
   createContext,
   maxOperations,
 }: SubscriptionSocketsOptions<Context>): Server<Connection> {
-  const run = ({ contextValue }: ExecutionArgs) => {
-    if (contextValue instanceof AcceptedOperation) return executionResults(contextValue.run());
+  const run = async ({ contextValue }: ExecutionArgs) => {
+    if (contextValue instanceof AcceptedOperation) return executionResults(await contextValue.start());
     throw new Error('expected an operation that was accepted');
   };
   return makeServer<Record<string, unknown>, Connection>({
@@ -186,7 +180,7 @@ function protocolServer<Context>({
       const credentials = credentialsOf(extra.headers, connectionParams);
       const { document } = prepared;
       const context = () => createContext({ caller: admit(credentials), requestId, signal: extra.signal });
-      const contextValue = new AcceptedOperation(() => prepared.run(context));
+      const contextValue = new AcceptedOperation(() => prepared.start(context));
       return { schema, document, operationName: payload.operationName, contextValue };
     },
     execute: run,

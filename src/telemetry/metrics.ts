@@ -140,10 +140,14 @@ export class Metrics {
     return () => this.#streams.dec({ transport });
   }
 
-  /** @returns to be called when it is over */
+  /** @returns to be called when it is over; harmless when repeated */
   subscriptionOpened(): () => void {
     this.#subscriptions.inc();
-    return () => this.#subscriptions.dec();
+    let isOpen = true;
+    return () => {
+      if (isOpen) this.#subscriptions.dec();
+      isOpen = false;
+    };
   }
 
   /** @param channelId as the caller wrote it */

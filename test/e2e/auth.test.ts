@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { getIntrospectionQuery } from 'graphql';
+import { type DocumentNode, getIntrospectionQuery, Kind, parse, print } from 'graphql';
 import { parseConfig } from '../../src/config.js';
 import { kirimMessageId } from '../../src/emulators/sample-ids.js';
+import { printSubgraphSdl } from '../../src/graphql/schema.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { leaksIn } from '../support/leaks.js';
 import { messageId, receive } from '../support/sample-messages.js';
@@ -39,6 +40,29 @@ const MEDIA = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media { i
 const ENTITIES = `query($representations: [_Any!]!) { _entities(representations: $representations) { __typename
   ... on Message { id media { id } } ... on Media { url } ... on MediaChannel { provider } } }`;
 const CHANNELS = '{ mediaChannels { id } }';
+
+const SCOPED_QUERIES: Readonly<Record<string, string>> = {
+  mediaChannels: CHANNELS,
+  media: '{ media(id: "x") { id } }',
+  messagesWithMedia: '{ messagesWithMedia(ids: ["wa:m"]) { id } }',
+};
+const SCOPED_MUTATIONS: Readonly<Record<string, string>> = {
+  uploadMediaFromUrl:
+    'mutation { uploadMediaFromUrl(input: { channelId: "wa", url: "https://example.com/a.png" }) { replayed } }',
+  deleteMedia: 'mutation { deleteMedia(input: { id: "x" }) { scope } }',
+};
+
+/** Type, field and scope of every `@requiresScopes`. */
+function requiredScopes({ definitions }: DocumentNode): Array<readonly [string, string, string]> {
+  return definitions.flatMap((definition) => {
+    if (definition.kind !== Kind.OBJECT_TYPE_DEFINITION) return [];
+    return (definition.fields ?? []).flatMap(({ name, directives = [] }) => {
+      const required = directives.find((directive) => directive.name.value === 'requiresScopes');
+      const [, scope] = /"(media:\w+)"/.exec(required ? print(required) : '') ?? [];
+      return scope === undefined ? [] : [[definition.name.value, name.value, scope] as const];
+    });
+  });
+}
 
 interface EntitiesData {
   _entities: Array<(MessageData & MediaData) | null>;
@@ -111,6 +135,22 @@ describe('API keys', () => {
     expect(data?.[field] ?? null).toBeNull();
     expect(sole(errors)).toMatchObject({ path: [field], extensions: { code: 'FORBIDDEN' } });
     expect(bed.providerCalls).toBe(0);
+  });
+
+  it('need the very scopes that the SDL names for routers', async () => {
+    const document = parse(printSubgraphSdl({ authDirectives: true }));
+    for (const [type, field, scope] of requiredScopes(document)) {
+      const key = scope === 'media:read' ? KEYS.writer : KEYS.reader;
+      const operation = type === 'Query' ? SCOPED_QUERIES[field] : SCOPED_MUTATIONS[field];
+      // Of subscriptions, their own test knows.
+      if (type === 'Subscription') continue;
+      const { errors } = await bed.query(operation ?? '', {}, bearer(key));
+      expect([field, sole(errors).extensions.code, sole(errors).message]).toEqual([
+        field,
+        'FORBIDDEN',
+        expect.stringContaining(scope),
+      ]);
+    }
   });
 
   it('of any scope open __typename and the SDL', async () => {

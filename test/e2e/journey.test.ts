@@ -196,6 +196,36 @@ describe('one query over three providers', () => {
   });
 });
 
+describe('answers say how long a router may keep them', () => {
+  const cacheControl = async (query: string, variables: Record<string, unknown> = {}, own = bed) =>
+    headerOf(await own.query(query, variables), 'cache-control');
+
+  it('for half a minute, to whoever asked, where all of it is known and there to stay', async () => {
+    const ids = receiveEverywhere(bed);
+    expect(await cacheControl(MEDIA, { ids })).toBe('private, max-age=30');
+    expect(await cacheControl('{ mediaChannels { id } }')).toBe('private, max-age=30');
+    const traced = { headers: { 'apollo-federation-include-trace': 'ftv1' } };
+    expect(headerOf(await bed.query(MEDIA, { ids }, traced), 'cache-control')).toBe('private, max-age=30');
+  });
+
+  it('not at all where media may turn up, something failed, something was changed, or nothing was asked', async () => {
+    const ids = receiveEverywhere(bed);
+    expect(await cacheControl(MEDIA, { ids: [...ids, messageId('kirim', 404)] })).toBe('no-store');
+    expect(await cacheControl(MEDIA, { ids: ['nobody:m'] })).toBe('no-store');
+    expect(await cacheControl('{ media(id: "x") { id } }')).toBe('no-store');
+    expect(await cacheControl('mutation { deleteMedia(input: { id: "x" }) { scope } }')).toBe('no-store');
+    expect(await cacheControl('{ __typename }')).toBe('no-store');
+  });
+
+  it('no longer than the media itself', async () => {
+    const own = await beds.own({ config: { retention: { default: '20s' } } });
+    const answer = await cacheControl(MEDIA, { ids: receiveEverywhere(own) }, own);
+    const [, maxAge] = /^private, max-age=(\d+)$/.exec(answer) ?? [];
+    expect(Number(maxAge)).toBeGreaterThan(0);
+    expect(Number(maxAge)).toBeLessThanOrEqual(20);
+  });
+});
+
 describe('links', () => {
   beforeEach(() => {
     receiveEverywhere(bed);

@@ -92,7 +92,15 @@ describe('defaults', () => {
       upload: { maxBytes: 100_000_000, timeoutMs: 60_000, respondWithinMs: 20_000 },
       network: { allowPrivate: [], allowedPorts: [80, 443] },
       retention: { defaultMs: null, sweepIntervalMs: 600_000 },
-      limits: { maxDepth: 8, maxAliases: 30, maxTokens: 2000, bodyBytes: 4_000_000, requestsPerMinute: null },
+      limits: {
+        maxDepth: 8,
+        maxAliases: 30,
+        maxTokens: 2000,
+        bodyBytes: 4_000_000,
+        requestsPerMinute: null,
+        subscriptionsPerConnection: 100,
+      },
+      tracing: { propagateToProviders: false },
       federation: { messageIds: 'transparent', authDirectives: false },
       providers: Object.fromEntries(PROVIDER_NAMES.map((name) => [name, policy])),
       channels: [],
@@ -570,8 +578,8 @@ test('keys without effect yet are told where they are set, and only there', () =
     storage: { s3: { bucket: 'b' } },
   };
   expect(withoutEffectYet(given)).toEqual(['limits.requestsPerMinute']);
-  expect(parse({ ...given, federation: { authDirectives: '${AUTH}' } }, { AUTH: 'true' }).withoutEffect).toContain(
-    'federation.authDirectives',
+  expect(parse({ ...given, limits: { requestsPerMinute: '${LIMIT}' } }, { LIMIT: '60' }).withoutEffect).toContain(
+    'limits.requestsPerMinute',
   );
   expect(withoutEffectYet(null)).toEqual([]);
 });

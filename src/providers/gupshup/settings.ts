@@ -6,27 +6,37 @@ export const gupshupChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('gupshup'),
   credentials: z.strictObject({
-    token: headerText,
-    /** Which header bears the app token, bare: the documentation's table says one, its samples the other. */
-    header: z.enum(['authorization', 'token']).default('authorization'),
+    token: headerText.describe('The partner app token, sent bare.'),
+    header: z
+      .enum(['authorization', 'token'])
+      .default('authorization')
+      .describe("The header that bears it: the documentation's table says one, its samples the other."),
   }),
   options: z.strictObject({
     ...channelOptionFields,
     /** Goes into every path of the Partner API, so it is held to what app ids look like. */
-    appId: text.pipe(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected letters, digits, dashes and underscores')),
+    appId: text
+      .pipe(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected letters, digits, dashes and underscores'))
+      .meta({ form: 'letters, digits, dashes and underscores' })
+      .describe('The app, a UUID; a part of every path. Webhooks of other apps are refused.'),
   }),
-  /** Gupshup signs nothing: it sends the static header that the subscription was given. */
   webhook: z
     .strictObject({
-      headerName: headerName.default('X-Webhook-Token'),
-      /** The header's whole value; no space at its ends, where HTTP would drop it. */
-      secret: text.pipe(
-        z
-          .string()
-          .regex(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, 'expected visible ASCII without spaces at the ends'),
-      ),
+      headerName: headerName
+        .default('X-Webhook-Token')
+        .describe('A header that the subscription was told to send with each webhook: Gupshup signs nothing.'),
+      // No space at its ends, where HTTP would drop it.
+      secret: text
+        .pipe(
+          z
+            .string()
+            .regex(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, 'expected visible ASCII without spaces at the ends'),
+        )
+        .meta({ form: 'visible ASCII without spaces at the ends' })
+        .describe("That header's whole value."),
     })
-    .optional(),
+    .optional()
+    .describe('Left out: `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
 });
 
 export type GupshupChannel = z.infer<typeof gupshupChannel>;

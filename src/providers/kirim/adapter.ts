@@ -3,6 +3,7 @@ import type { MediaDetails, MediaRef, ProviderMedia } from '../../model/media.js
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
 import type { AdapterContext } from '../adapter-context.js';
+import type { MediaHeaders } from '../media-headers.js';
 import { openMediaUrl, probeMediaUrl } from '../media-url.js';
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
@@ -53,11 +54,7 @@ export class KirimAdapter implements ProviderAdapter {
       async (ref) => {
         const [message, headers] = await Promise.allSettled([
           this.#message(this.#messageIdOf(ref, asked), asked, options),
-          probeMediaUrl(
-            ref.downloadUrl ?? (await this.#mustLocate(ref, asked, options)),
-            this.context.safeFetch,
-            options,
-          ),
+          this.#headers(ref, asked, options),
         ]);
         if (message.status === 'rejected' && headers.status === 'rejected') throw message.reason;
         return kirimDetails(
@@ -79,6 +76,11 @@ export class KirimAdapter implements ProviderAdapter {
     } catch (thrown) {
       throw this.#faults.ofDownload(thrown, asked);
     }
+  }
+
+  async #headers(ref: MediaRef, asked: string, options: CallOptions): Promise<MediaHeaders | null> {
+    const url = ref.downloadUrl ?? (await this.#mustLocate(ref, asked, options));
+    return probeMediaUrl(url, this.context.safeFetch, options);
   }
 
   // Private: what a webhook or a listing told may have ended since; null = the message is asked anew.

@@ -5,15 +5,30 @@ import { channelFields, channelOptionFields, headerName, headerText, text } from
 export const kirimChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('kirim'),
-  credentials: z.strictObject({ token: headerText }),
+  credentials: z.strictObject({
+    token: headerText.describe("The organisation's API key, `kdv_live_…`; sent as a Bearer token."),
+  }),
   options: z
     .strictObject({
       ...channelOptionFields,
-      /** Selects the path generation `/{phoneNumberId}/messages/{id}`; absent: `/messages/{id}`. */
-      phoneNumberId: text.pipe(z.string().regex(/^\d{6,20}$/, 'expected 6 to 20 digits')).optional(),
+      phoneNumberId: text
+        .pipe(z.string().regex(/^\d{6,20}$/, 'expected 6 to 20 digits'))
+        .meta({ form: '6 to 20 digits' })
+        .optional()
+        .describe(
+          'Given: paths are `/{phoneNumberId}/messages/{id}`, as newer accounts want them; left out: `/messages/{id}`.',
+        ),
     })
     .prefault({}),
-  webhook: z.strictObject({ secret: text, signatureHeader: headerName.default('X-Kirim-Signature') }).optional(),
+  webhook: z
+    .strictObject({
+      secret: text.describe("The subscription's signing secret, which Kirim shows once, when it is made."),
+      signatureHeader: headerName
+        .default('X-Kirim-Signature')
+        .describe('The header that bears the signature; one page of Kirim names another.'),
+    })
+    .optional()
+    .describe('Left out: `/webhooks/<id>` answers 404.'),
 });
 
 export type KirimChannel = z.infer<typeof kirimChannel>;

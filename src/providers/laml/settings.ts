@@ -5,13 +5,25 @@ const lamlFields = {
   ...channelFields,
   credentials: z.strictObject({
     /** Goes into every path, so it is held to what account SIDs and project ids look like. */
-    accountSid: text.pipe(z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected letters, digits and dashes')),
-    username: text,
-    password: text,
+    accountSid: text
+      .pipe(z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected letters, digits and dashes'))
+      .meta({ form: 'letters, digits and dashes' })
+      .describe("SignalWire's project id, Twilio's account SID (`AC…`); a part of every path."),
+    username: text.describe("SignalWire's project id; Twilio's API key SID or account SID."),
+    password: text.describe("SignalWire's API token with the scope Messaging; Twilio's API key secret or auth token."),
   }),
   options: z.strictObject(channelOptionFields).prefault({}),
-  /** `url` is what the provider was told to call: its signature covers the text, so not even a slash may change. */
-  webhook: z.strictObject({ secret: text, url: httpUrl.optional() }).optional(),
+  webhook: z
+    .strictObject({
+      secret: text.describe("What signs the webhooks: SignalWire's signing key, Twilio's primary auth token."),
+      url: httpUrl
+        .optional()
+        .describe(
+          'The address exactly as the provider was told it: the signature covers its text, so not even a slash may change. Left out: the address is put together from `server.publicUrl` and the request.',
+        ),
+    })
+    .optional()
+    .describe('Left out: `/webhooks/<id>` answers 404.'),
 };
 
 /** A `signalwire` channel of the configuration file. */

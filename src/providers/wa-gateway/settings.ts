@@ -5,10 +5,19 @@ import { channelFields, channelOptionFields, headerName, headerText, text } from
 export const waGatewayChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('wa-gateway'),
-  /** The token of one app: media of other apps are refused to it. */
-  credentials: z.strictObject({ token: headerText }),
+  credentials: z.strictObject({
+    token: headerText.describe('The token of one app, sent as a Bearer token; media of other apps are refused to it.'),
+  }),
   options: z.strictObject(channelOptionFields).prefault({}),
-  webhook: z.strictObject({ secret: text, signatureHeader: headerName.default('X-WA-Signature') }).optional(),
+  webhook: z
+    .strictObject({
+      secret: text.describe('The webhook secret of the app.'),
+      signatureHeader: headerName
+        .default('X-WA-Signature')
+        .describe('The header that bears the signature, hexadecimal HMAC-SHA256 of the raw body.'),
+    })
+    .optional()
+    .describe('Left out: `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
 });
 
 export type WaGatewayChannel = z.infer<typeof waGatewayChannel>;

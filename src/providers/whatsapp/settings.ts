@@ -2,45 +2,72 @@ import { z } from 'zod';
 import { channelFields, channelOptionFields, headerText, text } from '../channel-settings.js';
 
 /** `v23.0`: a part of every path. */
-const apiVersion = text.pipe(z.string().regex(/^v\d{1,3}\.\d{1,2}$/, 'expected a version such as v23.0'));
-
-const credentials = z.strictObject({ token: headerText });
+const apiVersion = text
+  .pipe(z.string().regex(/^v\d{1,3}\.\d{1,2}$/, 'expected a version such as v23.0'))
+  .meta({ form: 'a version such as v23.0' });
 
 /** A `whatsapp-cloud` channel of the configuration file. */
 export const whatsappCloudChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('whatsapp-cloud'),
-  credentials,
+  credentials: z.strictObject({
+    token: headerText.describe(
+      'A system user token with `whatsapp_business_messaging`; sent as a Bearer token to `baseUrl` and to Meta’s media origin.',
+    ),
+  }),
   options: z.strictObject({
     ...channelOptionFields,
-    apiVersion: apiVersion.default('v23.0'),
-    /** Goes with every call, so that Meta answers for this number's media alone. */
-    phoneNumberId: text.pipe(z.string().regex(/^\d{1,20}$/, 'expected digits')),
+    apiVersion: apiVersion.default('v23.0').describe('Of the Graph API; a part of every path.'),
+    phoneNumberId: text
+      .pipe(z.string().regex(/^\d{1,20}$/, 'expected digits'))
+      .meta({ form: 'digits' })
+      .describe(
+        'The id of the number, not the number. It goes with every call, so that Meta answers for its media alone; webhooks of other numbers are ignored.',
+      ),
   }),
-  /** `secret` is the app secret that signs; without `verifyToken` there is no `hub.challenge` handshake. */
-  webhook: z.strictObject({ secret: text, verifyToken: text.optional() }).optional(),
+  webhook: z
+    .strictObject({
+      secret: text.describe('The app secret, which signs every webhook.'),
+      verifyToken: text
+        .optional()
+        .describe(
+          'Any text; the same one is entered beside the webhook’s URL. Left out: the handshake is refused, and Meta does not accept the URL.',
+        ),
+    })
+    .optional()
+    .describe('Left out: `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
 });
 
 /** A `chakra` channel of the configuration file. */
 export const chakraChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('chakra'),
-  credentials,
+  credentials: z.strictObject({
+    token: headerText.describe('The access token of an API key; sent as a Bearer token.'),
+  }),
   options: z
     .strictObject({
       ...channelOptionFields,
-      apiVersion: apiVersion.default('v19.0'),
-      /** A part of the paths of Chakra's own upload. */
+      apiVersion: apiVersion.default('v19.0').describe('Of the pass-through to Meta; a part of every path.'),
       pluginId: text
         .pipe(z.string().regex(/^[A-Za-z0-9_-]{1,128}$/, 'expected letters, digits, dashes and underscores'))
-        .optional(),
+        .meta({ form: 'letters, digits, dashes and underscores' })
+        .optional()
+        .describe(
+          'Of the WhatsApp plugin. Given: uploads go to Chakra as well, which puts them at an address that everybody can open; left out: uploads stay here.',
+        ),
     })
     .prefault({}),
-  /** No signature is documented: `secret` is the `?token=` of the webhook's URL, and the verify token unless one is given. */
   webhook: z
-    .strictObject({ secret: text, verifyToken: text.optional() })
+    .strictObject({
+      secret: text.describe(
+        'The `?token=` of the webhook’s URL: Chakra documents no signature. Take letters and digits, which a URL leaves as they are.',
+      ),
+      verifyToken: text.optional().describe('For a handshake like Meta’s; left out: the secret.'),
+    })
     .transform(({ secret, verifyToken = secret }) => ({ secret, verifyToken }))
-    .optional(),
+    .optional()
+    .describe('Left out: `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
 });
 
 export type WhatsAppChannel = z.infer<typeof whatsappCloudChannel> | z.infer<typeof chakraChannel>;
