@@ -1,13 +1,14 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../config/units.js';
 import { readEnvironment } from '../config.js';
+import { MESSAGE_IDS } from '../graphql/message-source.js';
 import { checkConfig } from './check-config.js';
-import { migrateCommand } from './migrate.js';
-import { MESSAGE_IDS, type PrintSchemaOptions, printSchema } from './print-schema.js';
-import { serve } from './serve.js';
-import { sweepCommand } from './sweep.js';
+import type { PrintSchemaOptions } from './print-schema.js';
 
-/** `mediagraph [command]`. Resolves with the exit status: 0 well, 2 a faulty configuration, 1 anything else. */
+/**
+ * `mediagraph [command]`. Resolves with the exit status: 0 well, 2 a faulty configuration, 1 anything else. Commands are
+ * loaded when they are called: the server's libraries take a second.
+ */
 export async function runCli(argv: readonly string[]): Promise<number> {
   let status = 0;
   const configOption = ['--config <file>', 'YAML or JSON configuration; default: the variable MEDIA_CONFIG'] as const;
@@ -20,6 +21,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .description('start the server; ready when /readyz answers 200')
     .option(...configOption)
     .action(async ({ config }: { config?: string }) => {
+      const { serve } = await import('./serve.js');
       status = await serve({ ...io, file: config });
     });
   program
@@ -41,6 +43,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .description("bring the database's schema up to date; serve does the same at its start")
     .option(...configOption)
     .action(async ({ config }: { config?: string }) => {
+      const { migrateCommand } = await import('./migrate.js');
       status = await migrateCommand({ ...io, file: config });
     });
   program
@@ -50,10 +53,12 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .option('--dry-run', 'count what there is to do, and do nothing', false)
     .option('--grace <duration>', 'leave blobs without a row alone for so long', parseGrace, parseGrace('1h'))
     .action(async ({ config, dryRun, grace }: { config?: string; dryRun: boolean; grace: number }) => {
+      const { sweepCommand } = await import('./sweep.js');
       status = await sweepCommand({ ...io, file: config, dryRun, graceMs: grace });
     });
   program.addCommand(
     schemaCommand(async (options) => {
+      const { printSchema } = await import('./print-schema.js');
       status = await printSchema({ ...io, ...options });
     }),
   );

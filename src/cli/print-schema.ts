@@ -3,8 +3,6 @@ import { breakingChanges } from '../graphql/breaking-changes.js';
 import type { MessageIds } from '../graphql/message-source.js';
 import { printSubgraphSdl } from '../graphql/schema.js';
 
-export const MESSAGE_IDS: readonly MessageIds[] = ['transparent', 'bare', 'owned'];
-
 const HEADER =
   '# Emitted from the code by `npm run schema` (`mediagraph schema`); changes by hand are overwritten.\n\n';
 

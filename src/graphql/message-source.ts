@@ -3,7 +3,8 @@ import { formatMessageId, type ParsedMessageId, parseMessageId } from '../model/
 import type { MessageKey } from '../model/media.js';
 
 /** What `Message.id` is where this subgraph writes it; see `federation.messageIds` of the configuration. */
-export type MessageIds = 'transparent' | 'bare' | 'owned';
+export const MESSAGE_IDS = ['transparent', 'bare', 'owned'] as const;
+export type MessageIds = (typeof MESSAGE_IDS)[number];
 
 /** Finds the messages that a provider's own id may mean, among the caller's channels. */
 export interface MessageKeys {

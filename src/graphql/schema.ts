@@ -1,7 +1,16 @@
 import 'reflect-metadata';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { printSchemaWithDirectives } from '@graphql-tools/utils';
-import { type DocumentNode, type GraphQLSchema, Kind, parse, print, visit } from 'graphql';
+import {
+  type ConstDirectiveNode,
+  type DocumentNode,
+  type FieldDefinitionNode,
+  type GraphQLSchema,
+  Kind,
+  parse,
+  print,
+  visit,
+} from 'graphql';
 import { buildSchemaSync, createResolversMap, type PubSub } from 'type-graphql';
 import { ChannelResolver } from './channel.resolver.js';
 import { resolveDirectly } from './direct-resolvers.js';
@@ -82,7 +91,35 @@ function subgraphDocument(
   const link = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.5", import: ${JSON.stringify(imported)})`;
   const whole = withEnumScopes(parse(`${link}\n${CACHE_CONTROL}\n${printSchemaWithDirectives(decorated)}`));
   const document = authDirectives ? whole : withoutAuthDirectives(whole);
-  return messageIds === 'owned' ? withoutMessageId(document) : document;
+  switch (messageIds) {
+    case 'transparent':
+      return document;
+    case 'bare':
+      return withoutPairAsKey(document);
+    case 'owned':
+      return withoutMessageId(document);
+  }
+}
+
+// Private: Hive Gateway asks for the fields of every key, and of a bare id that nobody has told of there is no channel.
+function withoutPairAsKey(document: DocumentNode): DocumentNode {
+  return visit(document, {
+    ObjectTypeDefinition(node) {
+      if (node.name.value !== 'Message') return undefined;
+      return {
+        ...node,
+        directives: node.directives?.filter((directive) => !print(directive).includes('channelId')),
+        fields: node.fields?.map((field) => (isOfPair(field) ? { ...field, directives: [SHAREABLE] } : field)),
+      };
+    },
+  });
+}
+
+// Private: an owner may know them as well as we do.
+const SHAREABLE: ConstDirectiveNode = { kind: Kind.DIRECTIVE, name: { kind: Kind.NAME, value: 'shareable' } };
+
+function isOfPair({ name }: FieldDefinitionNode): boolean {
+  return name.value === 'channelId' || name.value === 'providerMessageId';
 }
 
 // Private: the printer of decorated schemas takes the scope for a text.

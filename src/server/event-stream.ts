@@ -31,23 +31,25 @@ export class EventStreams<Context> {
   constructor(private readonly options: OperationEntrance<Context>) {}
 
   /**
+   * GET as well as POST, since gateways subscribe by either (Hive Gateway by GET). By GET nothing but subscriptions: a page
+   * of another site can have a browser send one, but not read what it brings.
    * @returns false for a request that is to be answered at once: one that does not take events, or takes both and does
    * not subscribe
    * @throws MediagraphError BAD_USER_INPUT, UNAUTHENTICATED
    */
   answer(request: FastifyRequest, reply: FastifyReply): boolean {
-    if (request.method !== 'POST' || !request.headers.accept?.includes(EVENTS)) return false;
-    const wanted = streamedRequest.safeParse(request.body);
-    const takesOthers = new Negotiator(request).mediaTypes(SINGLE_ANSWERS).length > 0;
+    if (!request.headers.accept?.includes(EVENTS)) return false;
+    const { admit, createContext, operations, metrics } = this.options;
+    admit(request.headers);
+    const mustSubscribe = request.method !== 'POST' || new Negotiator(request).mediaTypes(SINGLE_ANSWERS).length > 0;
+    const wanted = streamedRequest.safeParse(request.method === 'POST' ? request.body : parametersOf(request.query));
     if (!wanted.success) {
-      if (takesOthers) return false;
+      if (mustSubscribe) return false;
       throw new MediagraphError('BAD_USER_INPUT', 'expected a JSON body with query, and perhaps variables');
     }
-    const prepared = this.options.operations.prepare(wanted.data, request.id);
+    const prepared = operations.prepare(wanted.data, request.id);
     const subscribes = 'operation' in prepared && prepared.operation === 'subscription';
-    if (takesOthers && !subscribes) return false;
-    const { admit, createContext, metrics } = this.options;
-    admit(request.headers);
+    if (mustSubscribe && !subscribes) return false;
     const signal = clientGone(reply);
     const started =
       'errors' in prepared
@@ -69,6 +71,17 @@ export class EventStreams<Context> {
   /** Cuts what is open, without `complete`: a client that was cut asks anew, elsewhere. */
   cut(): void {
     for (const { raw } of this.#open) raw.destroy();
+  }
+}
+
+/** Of a GET, whose variables are JSON: GraphQL over HTTP, "GET". */
+function parametersOf(query: unknown): unknown {
+  const given = z.looseObject({ variables: z.string().optional() }).safeParse(query).data;
+  if (given?.variables === undefined) return given;
+  try {
+    return { ...given, variables: JSON.parse(given.variables) };
+  } catch {
+    return undefined;
   }
 }
 

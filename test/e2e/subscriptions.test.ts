@@ -273,6 +273,21 @@ describe('subscriptions', () => {
     ]);
   });
 
+  it('go over events by GET, too, and nothing else does', async () => {
+    const { url } = server.client;
+    const headers = { accept: 'text/event-stream' };
+    const get = (query: string) =>
+      request(`${url}/graphql?${new URLSearchParams({ query, variables: '{"ids":["cloud:m"]}' })}`, { headers });
+    const events = await get(UPDATED);
+    expect([events.statusCode, events.headers['content-type']]).toEqual([200, 'text/event-stream; charset=utf-8']);
+    events.body.on('error', () => {}).destroy();
+    for (const query of ['{ mediaChannels { id } }', 'mutation { deleteMedia(input: { id: "x" }) { scope } }', '{']) {
+      const { statusCode, body } = await get(query);
+      expect([query, statusCode >= 400]).toEqual([query, true]);
+      await body.dump();
+    }
+  });
+
   it('go over events where both are taken, and queries do not', async () => {
     const ask = (query: string) =>
       request(`${server.client.url}/graphql`, {
