@@ -56,17 +56,20 @@ export interface AppOptions {
   readonly config: Config;
   /** Default: JSON lines on standard output. */
   readonly logger?: Logger;
+  /** Of the explorer's example operations. */
+  readonly exampleVariables?: Readonly<Record<string, unknown>>;
   /** An open database to use in place of the configuration's; its owner closes it. */
   readonly database?: Database;
 }
 
 /** The composition root: the only place where drivers are constructed and rooms meet. */
-export async function startApp({ config, logger = createLogger(config.log), database }: AppOptions): Promise<App> {
+export async function startApp(options: AppOptions): Promise<App> {
+  const { config, logger = createLogger(config.log), database, exampleVariables } = options;
   for (const path of config.withoutEffect) logger.warn({ path }, 'this key has no effect in this version');
   const stores = await openStores(config, logger, database);
   const metrics = new Metrics({ channels: config.channels, store: measuredStore(stores), logger });
   try {
-    return await startOver(stores, metrics, config, logger);
+    return await startOver(stores, metrics, { config, logger, exampleVariables });
   } catch (thrown) {
     metrics.close();
     await stores.close();
@@ -74,7 +77,13 @@ export async function startApp({ config, logger = createLogger(config.log), data
   }
 }
 
-async function startOver(stores: Stores, metrics: Metrics, config: Config, logger: Logger): Promise<App> {
+type Started = Pick<AppOptions, 'config' | 'exampleVariables'> & { readonly logger: Logger };
+
+async function startOver(
+  stores: Stores,
+  metrics: Metrics,
+  { config, logger, exampleVariables }: Started,
+): Promise<App> {
   const state = { ready: false, url: '' };
   const pools = new OriginPools();
   const providers = connectChannels(config, { pools, quota: stores.quota, metrics });
@@ -86,6 +95,7 @@ async function startOver(stores: Stores, metrics: Metrics, config: Config, logge
     schema,
     limits: config.limits,
     explorer: config.server.explorer,
+    exampleVariables,
     production: config.production,
     logger,
     metrics,

@@ -81,6 +81,13 @@ export type MediaByIdQueryVariables = Exact<{
 
 export type MediaByIdQuery = { readonly media: { readonly id: string, readonly status: MediaStatus, readonly kind: MediaKind, readonly mimeType: string | null, readonly sizeBytes: number | null, readonly caption: string | null, readonly width: number | null, readonly height: number | null, readonly durationSeconds: number | null, readonly thumbHash: string | null, readonly url: string | null, readonly urlExpiresAt: string | null, readonly provider: MediaProvider, readonly providerMediaId: string | null, readonly thumbnail: string | null, readonly playable: string | null, readonly download: string | null, readonly message: { readonly id: string, readonly channelId: string, readonly providerMessageId: string } | null } | null };
 
+export type MediaUpdatedSubscriptionVariables = Exact<{
+  messageIds?: ReadonlyArray<string> | string;
+}>;
+
+
+export type MediaUpdatedSubscription = { readonly mediaUpdated: { readonly id: string, readonly status: MediaStatus, readonly kind: MediaKind, readonly url: string | null, readonly urlExpiresAt: string | null, readonly message: { readonly id: string } | null } };
+
 export type MessagesWithMediaQueryVariables = Exact<{
   ids?: ReadonlyArray<string> | string;
 }>;
@@ -197,6 +204,20 @@ export const MediaByIdDocument = new TypedDocumentString(`
   }
 }
     `) as unknown as TypedDocumentString<MediaByIdQuery, MediaByIdQueryVariables>;
+export const MediaUpdatedDocument = new TypedDocumentString(`
+    subscription MediaUpdated($messageIds: [ID!]! = ["support:msg_01HXN6EH31F653QDC288ERZHTG", "cloud:wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ4Q0Y2MUM0RUU2NkRDQTlEQTAyNAA="]) {
+  mediaUpdated(messageIds: $messageIds) {
+    id
+    status
+    kind
+    url
+    urlExpiresAt
+    message {
+      id
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<MediaUpdatedSubscription, MediaUpdatedSubscriptionVariables>;
 export const MessagesWithMediaDocument = new TypedDocumentString(`
     query MessagesWithMedia($ids: [ID!]! = ["support:msg_01HXN6EH31F653QDC288ERZHTG", "support:msg_01HX4PDY6SFAXBQBNMH1W3P3K7", "support:msg_01HXV98NGXWNH0VQC34N5HV5MT", "support:msg_01HXWV8M2PBMQH1T1KEF7TT8PG", "support:msg_01HXEAB7TP55S7KM0HN6G2J9PB", "sms:0a059168-ead0-41af-9d1f-000000000001", "mms:MMb526aef1a341cfe6e5c377ed4c222888", "chakra:wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ0QzVDNUYzNTYxRjdDNzA0RUFCQQA=", "cloud:wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ4Q0Y2MUM0RUU2NkRDQTlEQTAyNAA=", "gateway:3EB000D42E0345AC9416", "gupshup:wamid.HBgLMTY1MDU1NTEyMzQVAgASGBREMzg1QzJEMkU3MEQ0M0JDOEE3MwA=", "sales:msg_01HXWKRK54JH6AZ5PKGZ63Y0CN"]) {
   messagesWithMedia(ids: $ids) {

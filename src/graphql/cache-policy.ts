@@ -1,7 +1,7 @@
 import type { Media } from '../model/media.js';
 
 /** As the `@cacheControl` hints say, which are upper bounds. Half a minute, since a media may be deleted at any moment. */
-export const MAX_AGE_S = 30;
+const MAX_AGE_S = 30;
 
 /**
  * How long one answer may be kept by whoever asked: `Cache-Control` (RFC 9111 section 5.2.2), which routers read. What is

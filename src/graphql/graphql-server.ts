@@ -11,6 +11,7 @@ import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { CompiledExecutor } from './compiled-executor.js';
 import type { GraphQLContext } from './context.js';
+import { exampleOperations } from './explorer-examples.js';
 import { createFormatError } from './format-error.js';
 import { INTROSPECTION_TOKENS, type QueryLimits, queryLimitsRule } from './query-limits.js';
 import { StreamedOperations } from './streamed-operations.js';
@@ -21,13 +22,13 @@ export interface GraphQLServerOptions {
   readonly schema: GraphQLSchema;
   readonly limits: QueryLimits;
   readonly explorer: Explorer;
+  /** Of the explorer's example operations, besides the defaults that stand in them. */
+  readonly exampleVariables?: Readonly<Record<string, unknown>>;
   /** Introspection, suggestions and stack traces are off. */
   readonly production: boolean;
   readonly logger: Logger;
   readonly metrics?: Pick<Metrics, 'graphqlError' | 'subscriptionOpened'>;
 }
-
-const DEFAULT_QUERY = '{\n  mediaChannels {\n    id\n    provider\n  }\n}\n';
 
 /** Two servers over one schema; see {@link createGraphQLServers}. */
 export interface GraphQLServers {
@@ -50,7 +51,7 @@ export async function createGraphQLServers(options: GraphQLServerOptions): Promi
   const compiled = new ApolloServer<GraphQLContext>({
     ...shared,
     gateway: compiledGateway(options.schema),
-    plugins: [...shared.plugins, await landingPage(options.explorer)],
+    plugins: [...shared.plugins, await landingPage(options)],
   });
   const traced = new ApolloServer<GraphQLContext>({
     ...shared,
@@ -163,16 +164,31 @@ const noSubscriptions: ApolloServerPlugin<GraphQLContext> = {
   },
 };
 
-async function landingPage(explorer: Explorer): Promise<ApolloServerPlugin> {
+// Private: as the editor of a tab shows it.
+function ofOperation(query: string, variables: Readonly<Record<string, unknown>>): string {
+  const named = Object.entries(variables).filter(([name]) => query.includes(`$${name}:`));
+  return JSON.stringify(Object.fromEntries(named), null, 2);
+}
+
+async function landingPage({ explorer, exampleVariables = {} }: GraphQLServerOptions): Promise<ApolloServerPlugin> {
   switch (explorer) {
     case 'off':
       return ApolloServerPluginLandingPageDisabled();
     case 'sandbox':
-      return ApolloServerPluginLandingPageLocalDefault({ footer: false });
+      return ApolloServerPluginLandingPageLocalDefault({
+        footer: false,
+        document: exampleOperations().join('\n'),
+        variables: exampleVariables,
+      });
     case 'graphiql': {
       // Nine megabytes of page: loaded only where it is wanted.
       const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
-      const html = renderGraphiQL({ endpoint: '/graphql', title: 'Mediagraph', defaultQuery: DEFAULT_QUERY });
+      const html = renderGraphiQL({
+        endpoint: '/graphql',
+        title: 'Mediagraph',
+        subscriptionsProtocol: 'GRAPHQL_SSE',
+        defaultTabs: exampleOperations().map((query) => ({ query, variables: ofOperation(query, exampleVariables) })),
+      });
       return { serverWillStart: async () => ({ renderLandingPage: async () => ({ html }) }) };
     }
   }

@@ -366,6 +366,7 @@ describe('the page for people', () => {
     expect(got.status).toBe(200);
     expect(headerOf(got, 'content-type')).toMatch(/^text\/html/);
     expect(got.bytes.toString()).toMatch(/sandbox/i);
+    expect(got.bytes.toString()).toContain('subscription MediaUpdated');
   });
 
   it('is GraphiQL out of the package, with nothing from elsewhere', async () => {
@@ -373,6 +374,7 @@ describe('the page for people', () => {
     expect(got.status).toBe(200);
     const page = got.bytes.toString();
     expect(page).toMatch(/graphiql/i);
+    expect(page).toContain('subscription MediaUpdated');
     expect(page).not.toMatch(/<script[^>]+\bsrc\s*=\s*["']?(https?:)?\/\//i);
     expect(page).not.toMatch(/<link[^>]+\bhref\s*=\s*["']?(https?:)?\/\//i);
   });

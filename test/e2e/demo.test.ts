@@ -4,6 +4,8 @@ import { Agent, request } from 'undici';
 import { RunningCommand } from '../support/command.js';
 
 const OPERATIONS = new URL('../../schema/operations/', import.meta.url);
+/** Has no end; its own test has. */
+const SUBSCRIPTION = 'media-updated.graphql';
 const START_MS = 60_000;
 
 interface GraphQLAnswer<Data> {
@@ -172,7 +174,7 @@ describe('mediagraph demo', () => {
     });
   });
 
-  it.each(readdirSync(OPERATIONS))('answers %s as it stands', async (file) => {
+  it.each(readdirSync(OPERATIONS).filter((file) => file !== SUBSCRIPTION))('answers %s as it stands', async (file) => {
     const query = readFileSync(new URL(file, OPERATIONS), 'utf8');
     const { data, errors = [] } = await ask(JSON.stringify({ query, variables: await variablesFor(file) }));
     const answers = Object.values(data).flat();

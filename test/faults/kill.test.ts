@@ -13,7 +13,7 @@ import { encodeMediaId } from '../../src/model/ids.js';
 import { mediaBlobKey } from '../../src/storage/blob-store.js';
 import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
 import type { Client } from '../support/client.js';
-import { describeServer } from '../support/databases.js';
+import { describeServer, EMBEDDED_TOO } from '../support/databases.js';
 import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { META, type MetaPhoto, metaChannel, metaEmulator, receivePhoto } from '../support/meta.js';
@@ -239,7 +239,7 @@ async function expectTakenOver(client: Client, { ids }: DeadProcess, withinMs: n
 }
 
 describe('a process that is killed, embedded', () => {
-  killedAtRandom(() => undefined);
+  if (EMBEDDED_TOO) killedAtRandom(() => undefined);
 
   it(
     'has its work taken over within 5 s after the next start, which knows that it is alone',

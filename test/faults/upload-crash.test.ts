@@ -10,7 +10,7 @@ import { type Database, openDatabase } from '../../src/catalogue/database.js';
 import type { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
 import { mediaBlobKey } from '../../src/storage/blob-store.js';
 import { Chance } from '../support/chance.js';
-import { describeServer } from '../support/databases.js';
+import { describeServer, EMBEDDED_TOO } from '../support/databases.js';
 import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { META, metaChannel, metaEmulator } from '../support/meta.js';
@@ -237,7 +237,7 @@ const becomesReady = ({ client }: ServerProcess, id: string, withinMs?: number) 
   until('the upload to be READY', async () => (await new Mutations(client).media(id))?.status === 'READY', withinMs);
 
 describe('a process that is killed, embedded', () => {
-  killedAtRandom(() => undefined);
+  if (EMBEDDED_TOO) killedAtRandom(() => undefined);
 
   it(
     'has its upload taken over within 5 s after the next start; its key names the same media',

@@ -11,6 +11,9 @@ import { emptyTables, openEmbeddedDatabase } from './embedded-database.js';
 /** A server that tests may make databases on: `postgres://…`; without it they run on the embedded engine alone. */
 const SERVER_URL = process.env.TEST_DATABASE_URL;
 
+/** Of what takes minutes, one engine is enough, the server where there is one; `TEST_LONG=1` runs both. */
+export const EMBEDDED_TOO = SERVER_URL === undefined || process.env.TEST_LONG === '1';
+
 /** The first embedded start makes its files. */
 export const OPEN_TIMEOUT_MS = 60_000;
 

@@ -8,6 +8,7 @@ import {
   DeleteMediaDocument,
   EntitiesDocument,
   MediaByIdDocument,
+  MediaUpdatedDocument,
   MessagesWithMediaDocument,
   UploadMediaFromUrlDocument,
 } from '../../src/cli/operations.generated.js';
@@ -20,6 +21,7 @@ const DOCUMENTS = [
   DeleteMediaDocument,
   EntitiesDocument,
   MediaByIdDocument,
+  MediaUpdatedDocument,
   MessagesWithMediaDocument,
   UploadMediaFromUrlDocument,
 ];

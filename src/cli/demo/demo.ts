@@ -6,8 +6,11 @@ import { startApp } from '../../app.js';
 import { type Config, parseConfig, readEnvironment } from '../../config.js';
 import { createLogger } from '../../telemetry/logger.js';
 import { untilSignal } from '../serve.js';
-import { type DemoProviders, startDemoProviders } from './providers.js';
+import { startInbox } from './inbox.js';
+import type { DemoLine } from './line.js';
+import { startDemoProviders } from './providers.js';
 import { formatReady, INTRODUCTION } from './report.js';
+import { type ShopLine, startShop } from './shop-line.js';
 import { paintFor } from './table.js';
 import { showTour } from './tour.js';
 
@@ -21,29 +24,35 @@ export interface DemoOptions {
 export async function demo({ env, stdout, stderr }: DemoOptions): Promise<number> {
   const stopped = untilSignal();
   const folder = await mkdtemp(join(tmpdir(), 'mediagraph-demo-'));
-  const providers = await startDemoProviders();
+  const [providers, shop] = await Promise.all([startDemoProviders(), startShop()]);
   try {
     stdout.write(INTRODUCTION);
     const from = performance.now();
-    const logger = createLogger({ level: 'warn', destination: stderr });
-    const app = await startApp({ config: demoConfig(providers, folder), logger });
+    const logger = createLogger({ level: 'warn', destination: withoutExpected(stderr, shop) });
+    const config = demoConfig([...providers.lines, shop], folder);
+    const app = await startApp({ config, logger, exampleVariables: { url: providers.pictureUrl } });
+    // Beside the tour, which ends with it.
+    const starting = startInbox({ appUrl: app.url, shop, lines: providers.lines, folder });
+    const inbox = starting.catch((reason: unknown) => ({ reason }));
     try {
       stdout.write(formatReady(app.url, performance.now() - from));
       const paint = paintFor(stdout.isTTY === true && !env.NO_COLOR);
-      await showTour({ app, providers, print: (text) => stdout.write(text), paint });
+      await showTour({ app, providers, inbox, print: (text) => stdout.write(text), paint });
       await stopped;
     } finally {
+      const started = await inbox;
+      if ('close' in started) await started.close();
       await app.close();
     }
   } finally {
-    await providers.close();
+    await Promise.all([providers.close(), ...shop.servers.map((server) => server.close())]);
     await rm(folder, { recursive: true, force: true });
   }
   return 0;
 }
 
 // Private: the emulators' addresses are private ones, where no media of a provider is fetched from unless told so.
-function demoConfig({ lines }: DemoProviders, folder: string): Config {
+function demoConfig(lines: readonly DemoLine[], folder: string): Config {
   const given = {
     server: { port: 0, explorer: 'graphiql' },
     database: { url: 'pglite:memory' },
@@ -54,4 +63,11 @@ function demoConfig({ lines }: DemoProviders, folder: string): Config {
     channels: lines.map(({ channel }) => channel),
   };
   return parseConfig(given, { PATH: readEnvironment().PATH }, 'the demo');
+}
+
+/** Two media of the inbox's line are there to fail: told of in the log, that would look like a fault of the demo. */
+function withoutExpected(stderr: DemoOptions['stderr'], { channel }: ShopLine): DemoOptions['stderr'] {
+  const isExpected = (line: string) =>
+    line.includes(`"channelId":"${channel.id}"`) && /"status":"(?:FAILED|EXPIRED)"/.test(line);
+  return { write: (line) => void (isExpected(line) || stderr.write(line)) };
 }

@@ -174,6 +174,14 @@ export function formatLifetime(lifetime: DemoLifetime, paint: Paint): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** Where the inbox is, or why it is nowhere. */
+export type InboxNews = { readonly url: string } | { readonly url: null; readonly reason: string };
+
+export function formatInbox(news: InboxNews): string {
+  if (news.url === null) return `The inbox of examples/inbox is left out: ${news.reason}.\n\n`;
+  return `The inbox of examples/inbox, over a supergraph of this server and two neighbours:\n${news.url}\n\n`;
+}
+
 export interface WhatNext {
   /** The server's. */
   readonly url: string;

@@ -3,6 +3,7 @@ import type { App } from '../../app.js';
 import { formatMessageId } from '../../model/ids.js';
 import { DeleteMediaDocument, MessagesWithMediaDocument, UploadMediaFromUrlDocument } from '../operations.generated.js';
 import { DemoClient } from './client.js';
+import { type DemoInbox, reasonAgainst } from './inbox.js';
 import type { DemoLine } from './line.js';
 import { type DemoProviders, messageIdsOf } from './providers.js';
 import {
@@ -12,10 +13,12 @@ import {
   type DemoResult,
   formatForgotten,
   formatHeading,
+  formatInbox,
   formatLifetime,
   formatReopened,
   formatResult,
   formatWhatNext,
+  type InboxNews,
   linksOf,
   type OpenedLinks,
   WebhookReport,
@@ -25,6 +28,8 @@ import type { Paint } from './table.js';
 export interface Tour {
   readonly app: App;
   readonly providers: DemoProviders;
+  /** What kept it from starting, in its place. */
+  readonly inbox: Promise<DemoInbox | { readonly reason: unknown }>;
   readonly print: (text: string) => void;
   readonly paint: Paint;
 }
@@ -34,7 +39,7 @@ const COPIED_WITHIN_MS = 20_000;
 const LOOK_EVERY_MS = 25;
 
 /** What there is to see, in the order in which it happens to media: told of, asked for, forgotten, still there; uploaded, deleted. */
-export async function showTour({ app, providers, print, paint }: Tour): Promise<void> {
+export async function showTour({ app, providers, inbox, print, paint }: Tour): Promise<void> {
   const { lines } = providers;
   const client = new DemoClient(app.url);
   const ids = lines.flatMap(messageIdsOf);
@@ -69,6 +74,7 @@ export async function showTour({ app, providers, print, paint }: Tour): Promise<
     print(formatLifetime(await uploadAndDelete(client, providers.pictureUrl), paint));
 
     print(formatHeading('6. Your turn', 'The server goes on running.', paint));
+    print(formatInbox(await openInbox(client, await inbox)));
     print(formatWhatNext({ url: app.url, messageId: ids[0] ?? '', pictureUrl: providers.pictureUrl }));
   } finally {
     await client.close();
@@ -138,6 +144,14 @@ function isCopied({ messages }: DemoResult, announced: ReadonlySet<string>): boo
 
 async function openAll(client: DemoClient, urls: readonly string[]): Promise<OpenedLinks> {
   return new Map(await Promise.all(urls.map(async (url) => [url, await client.open(url).catch(() => null)] as const)));
+}
+
+/** Lets the inbox's customer write, and waits for what she sends. */
+async function openInbox(client: DemoClient, inbox: Awaited<Tour['inbox']>): Promise<InboxNews> {
+  if ('reason' in inbox) return { url: null, reason: reasonAgainst(inbox.reason) };
+  const ids = await inbox.open();
+  await askUntilCopied(client, ids, new Set(ids), performance.now() + COPIED_WITHIN_MS);
+  return inbox;
 }
 
 /** What a link gives between an upload and a deletion, and after it. */

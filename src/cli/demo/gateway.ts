@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises';
+import type { RequestListener } from 'node:http';
+import { Kind, parse, print, visit } from 'graphql';
+
+/** The package's own folder: three levels above this file in `src/` as well as in `dist/`. */
+const SUPERGRAPH = new URL('../../../schema/supergraph/supergraph.graphql', import.meta.url);
+
+/** Hive Gateway over the composed supergraph, in this process. */
+export interface Gateway {
+  /** Answers `/graphql`, subscriptions as Server-Sent Events. */
+  readonly answer: RequestListener;
+  close(): Promise<void>;
+}
+
+/**
+ * @param urls of the subgraphs, by their names in the supergraph
+ * @throws Error with code ERR_MODULE_NOT_FOUND where Hive Gateway is not installed: who uses this package need not have it
+ */
+export async function startGateway(urls: ReadonlyMap<string, string>): Promise<Gateway> {
+  const { createGatewayRuntime } = await import('@graphql-hive/gateway-runtime');
+  const runtime = createGatewayRuntime({
+    supergraph: relocated(await readFile(SUPERGRAPH, 'utf8'), urls),
+    logging: false,
+    graphiql: false,
+    landingPage: false,
+  });
+  return {
+    answer: (request, response) => void runtime(request, response),
+    close: async () => {
+      await runtime.dispose();
+    },
+  };
+}
+
+/** The same supergraph, whose subgraphs are elsewhere. */
+function relocated(supergraph: string, urls: ReadonlyMap<string, string>): string {
+  const moved = visit(parse(supergraph), {
+    [Kind.DIRECTIVE]: (directive) => {
+      if (directive.name.value !== 'join__graph') return undefined;
+      const name = directive.arguments?.find((argument) => argument.name.value === 'name')?.value;
+      const url = name?.kind === Kind.STRING ? urls.get(name.value) : undefined;
+      if (url === undefined) throw new Error('expected a URL for every subgraph of the supergraph');
+      const moves = directive.arguments?.map((argument) =>
+        argument.name.value === 'url' ? { ...argument, value: { kind: Kind.STRING, value: url } as const } : argument,
+      );
+      return { ...directive, arguments: moves };
+    },
+  });
+  return print(moved);
+}

@@ -1,0 +1,453 @@
+/** examples/inbox, as `npm run demo` serves it: in Chromium, over a supergraph. */
+import { execFile } from 'node:child_process';
+import { rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
+import sharp from 'sharp';
+import { findBrowser, startBrowser } from '../support/browser.js';
+import { RunningCommand } from '../support/command.js';
+import { describeWith } from '../support/daemon.js';
+import { until } from '../support/eventually.js';
+import { MAIN_VARIABLE } from '../support/made-once.js';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const START_MS = 90_000;
+const TEST_MS = 60_000;
+const PATIENCE = { timeout: 30_000 };
+const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true };
+
+const chromium = await findBrowser();
+
+describeWith('Chromium', chromium !== null, 'the inbox', () => {
+  let command: RunningCommand;
+  let browser: Browser;
+  let inbox: string;
+  let pictureUrl: string;
+  let context: BrowserContext;
+  let page: Page;
+  /** What no page of it has a reason for. */
+  const complaints: string[] = [];
+  let common: { readonly context: BrowserContext; readonly page: Page };
+
+  beforeAll(async () => {
+    if (chromium === null) throw new Error('expected a browser');
+    [browser] = await Promise.all([startBrowser(chromium), buildInbox()]);
+    command = new RunningCommand(['demo'], { PATH: process.env.PATH ?? '' });
+    await command.printed(/Ctrl-C ends it\.\n/);
+    const { stdout: output } = command;
+    inbox = /^The inbox of .*:\n(http:.*)$/m.exec(output)?.[1] ?? `none: ${output}`;
+    pictureUrl = /A URL to upload from:\n(http:.*)$/m.exec(output)?.[1] ?? 'none';
+    await alone();
+    common = { context, page };
+    await open('shop');
+  }, START_MS);
+
+  afterAll(async () => {
+    command.kill('SIGKILL');
+    await browser.close();
+  });
+
+  afterEach(async () => {
+    if (context !== common.context) await context.close();
+    ({ context, page } = common);
+    expect(complaints.splice(0)).toEqual([]);
+  });
+
+  /** Leaves the page that most tests have in common. */
+  async function alone(options: BrowserContextOptions = { viewport: { width: 1280, height: 860 } }): Promise<void> {
+    context = await browser.newContext(options);
+    page = await openPage();
+  }
+
+  async function openPage(): Promise<Page> {
+    const opened = await context.newPage();
+    opened.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+    });
+    opened.on('pageerror', (error) => complaints.push(String(error)));
+    opened.on('response', (answer) => {
+      if (answer.status() >= 400) complaints.push(`${answer.status()} ${answer.url()}`);
+    });
+    opened.on('requestfailed', (request) => {
+      // Players and subscriptions end what they do not need any more.
+      const reason = request.failure()?.errorText;
+      if (reason !== 'net::ERR_ABORTED') complaints.push(`${reason} ${request.url()}`);
+    });
+    await opened.addInitScript(watchShifts);
+    return opened;
+  }
+
+  /** Opens a conversation, and waits until all of it is there. */
+  async function open(conversation: string): Promise<void> {
+    await page.goto(`${inbox}#/${conversation}`);
+    await page.getByText('Live', { exact: true }).waitFor(PATIENCE);
+    await page.waitForFunction(() => [...document.images].every(({ complete }) => complete), null, PATIENCE);
+  }
+
+  const shifts = () => page.evaluate((): unknown => Reflect.get(self, '__shifts'));
+  const pageSize = () =>
+    page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]);
+  const message = (name: RegExp | string) => page.getByRole('article').filter({ hasText: name });
+
+  it(
+    'shows pictures that have pixels, and moves nothing while it loads',
+    async () => {
+      const widths = await page.evaluate(() => [...document.images].map(({ naturalWidth }) => naturalWidth));
+      expect(widths.length).toBeGreaterThanOrEqual(3);
+      expect(Math.min(...widths)).toBeGreaterThan(0);
+      for (const shown of [
+        page.getByRole('img', { name: /first evening/ }),
+        page.getByRole('img', { name: 'Sticker' }),
+      ])
+        expect(await coloursOf(shown)).toBeGreaterThan(20);
+      expect(await shifts()).toEqual([]);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'has a blurred picture where the photo is not here yet',
+    async () => {
+      await alone();
+      await page.route(/[?&]r=still-/, () => {});
+      await page.goto(`${inbox}#/shop`);
+      const picture = page.getByRole('button', { name: /first evening/ });
+      await picture.waitFor(PATIENCE);
+      const isBlurred = await picture.evaluate((button) => {
+        const [placeholder, still] = button.querySelectorAll('img');
+        return [(placeholder?.naturalWidth ?? 0) > 0, still?.naturalWidth === 0];
+      });
+      expect(isBlurred).toEqual([true, true]);
+      const box = await picture.boundingBox();
+      expect((box?.width ?? 0) / (box?.height ?? 1)).toBeCloseTo(4 / 3, 1);
+      await page.unrouteAll({ behavior: 'ignoreErrors' });
+    },
+    TEST_MS,
+  );
+
+  it.each(['audio', 'video'])(
+    'plays and seeks: %s',
+    async (name) => {
+      const played = await page.locator(name).first().evaluate(play);
+      expect(played).toEqual({ advanced: true, seekedTo: [0.9, 0.5] });
+    },
+    TEST_MS,
+  );
+
+  it(
+    'opens and saves a document',
+    async () => {
+      const opened = await context.request.get(await hrefOf(page.getByRole('link', { name: /^Delivery note/ })));
+      expect([opened.status(), opened.headers()['content-type']]).toEqual([200, 'application/pdf']);
+      expect((await opened.body()).subarray(0, 5).toString()).toBe('%PDF-');
+      const saved = await context.request.get(await hrefOf(page.getByRole('link', { name: /^Save Delivery note/ })));
+      expect(saved.headers()['content-disposition']).toMatch(/^attachment; .*Delivery note 2026-0042\.pdf/);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'says what is gone and what failed, and what one can do about it',
+    async () => {
+      await message(/Order list\.pdf.*No longer available: it was there until/).waitFor(PATIENCE);
+      await message(/would not hand over what Zoë Müller sent/).waitFor(PATIENCE);
+      await page.getByRole('button', { name: 'Ask for it again' }).first().click();
+      await message('Could you send us the document once more, please?').waitFor(PATIENCE);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'says which messages a line that is down has spoiled',
+    async () => {
+      await alone();
+      await open('sales');
+      const failed = message('My measures');
+      await failed.getByText('The provider cannot be reached at the moment.').waitFor(PATIENCE);
+      await failed.getByRole('button', { name: 'Try again' }).click();
+      await failed.getByText('The provider cannot be reached at the moment.').waitFor(PATIENCE);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'awaits a photo, and shows it without a reload and without a jump',
+    async () => {
+      await page.evaluate(() => Reflect.set(self, '__same', true));
+      await page.getByRole('button', { name: 'Ask for a photo' }).click();
+      await page.getByText('Photo on its way').waitFor(PATIENCE);
+      const place = await message('Photo on its way').boundingBox();
+      const photo = message('Here you are, from the other side').last();
+      await photo.getByRole('img').last().waitFor(PATIENCE);
+      await page
+        .getByRole('status')
+        .getByText('Photo has arrived.')
+        .waitFor({ ...PATIENCE, state: 'attached' });
+      expect(await photo.boundingBox()).toEqual(place);
+      expect(await coloursOf(photo.getByRole('img').last())).toBeGreaterThan(20);
+      expect(await shifts()).toEqual([]);
+      expect(await page.evaluate((): unknown => Reflect.get(self, '__same'))).toBe(true);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'refuses an address in words that help, and uploads from another in the same dialog',
+    async () => {
+      await page.getByRole('button', { name: 'Attach by link' }).click();
+      const dialog = page.getByRole('dialog', { name: 'Attach a file by its link' });
+      const link = dialog.getByRole('textbox', { name: 'Link' });
+      await link.fill('http://10.0.0.1/secret.png');
+      await dialog.getByRole('button', { name: 'Attach' }).click();
+      await dialog.getByRole('alert').getByText('not on the public Internet').waitFor(PATIENCE);
+      await link.fill(`${pictureUrl}-that-is-not-there`);
+      await dialog.getByRole('button', { name: 'Attach' }).click();
+      await dialog.getByRole('alert').getByText('Nothing came from that address').waitFor(PATIENCE);
+      await link.fill(pictureUrl);
+      await dialog.getByRole('textbox', { name: 'File name' }).fill('team.jpg');
+      await dialog.getByRole('button', { name: 'Attach' }).click();
+      await dialog.waitFor({ ...PATIENCE, state: 'detached' });
+      const sent = page.getByRole('article', { name: /^You/ }).last();
+      expect(await coloursOf(sent.getByRole('img', { name: 'team.jpg' }))).toBeGreaterThan(20);
+
+      await sent.getByRole('button', { name: 'Delete team.jpg' }).click();
+      const question = page.getByRole('dialog', { name: 'Delete this photo?' });
+      const url = await hrefOf(sent.getByRole('link', { name: 'Save team.jpg' }));
+      await question.getByRole('button', { name: 'Delete' }).click();
+      await sent.getByText('Deleted at the provider and here.').waitFor(PATIENCE);
+      expect((await context.request.get(url)).status()).toBe(410);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'works by keyboard alone',
+    async () => {
+      await alone();
+      await open('support');
+      await tabTo(/^Zoë Müller/);
+      await page.keyboard.press('Enter');
+      // Whoever followed a link is taken to where it leads.
+      await until('the heading to have the focus', async () => (await focused()) === 'H2 Zoë Müller');
+      const photo = page.getByRole('button', { name: /first evening/ });
+      await photo.waitFor(PATIENCE);
+      await tabTo(/first evening/);
+      await page.keyboard.press('Enter');
+      const lightbox = page.getByRole('dialog', { name: /first evening/ });
+      await lightbox.waitFor(PATIENCE);
+      // As often as there are controls, and once more: the focus comes round, and never to what is behind.
+      for (const _ of Array.from({ length: 4 })) {
+        await page.keyboard.press('Tab');
+        expect(await page.evaluate(() => document.activeElement?.closest('dialog, main, nav, body')?.tagName)).toMatch(
+          /^(?:DIALOG|BODY)$/,
+        );
+      }
+      await page.keyboard.press('Escape');
+      await lightbox.waitFor({ ...PATIENCE, state: 'detached' });
+      expect(await focused()).toMatch(/^BUTTON.*first evening/);
+      await tabTo(/^Message to/);
+      await page.keyboard.type('Written by keyboard');
+      await page.keyboard.press('Enter');
+      await message('Written by keyboard').waitFor(PATIENCE);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'asks for new links before the old ones end',
+    async () => {
+      await alone();
+      await page.clock.install();
+      await open('shop');
+      const asked = page.waitForRequest(
+        (request) => (request.postData() ?? '').includes('query Conversation('),
+        PATIENCE,
+      );
+      await page.clock.fastForward('01:30:00');
+      await asked;
+    },
+    TEST_MS,
+  );
+
+  it.each(['light', 'dark'] as const)(
+    'can be read and has names for everything: %s',
+    async (colorScheme) => {
+      await page.emulateMedia({ colorScheme });
+      expect(await page.evaluate(() => [...document.images].filter((image) => !image.hasAttribute('alt')).length)).toBe(
+        0,
+      );
+      expect(await namelessControls()).toEqual([]);
+      expect(await page.evaluate(faintTexts)).toEqual([]);
+      await page.getByRole('button', { name: 'Attach by link' }).click();
+      expect(await namelessControls()).toEqual([]);
+      expect(await page.evaluate(faintTexts)).toEqual([]);
+      await page.keyboard.press('Escape');
+    },
+    TEST_MS,
+  );
+
+  it(
+    'is one thing after the other on a phone, and no wider than it',
+    async () => {
+      await alone(PHONE);
+      await page.goto(inbox);
+      const list = page.getByRole('navigation', { name: 'Conversations' });
+      await list.getByRole('link', { name: /Zoë Müller/ }).tap();
+      await page.getByText('Live', { exact: true }).waitFor(PATIENCE);
+      expect(await list.isVisible()).toBe(false);
+      const last = page.getByRole('article').last();
+      await until('the last message to be in view', () =>
+        last.evaluate((message) => message.getBoundingClientRect().bottom < innerHeight),
+      );
+      expect(await pageSize()).toEqual([360, 740]);
+      await page.getByRole('link', { name: 'All conversations' }).tap();
+      await list.waitFor(PATIENCE);
+      expect(await pageSize()).toEqual([360, 740]);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'ends at SIGTERM with status 0 and nothing on standard error',
+    async () => {
+      await common.context.close();
+      complaints.length = 0;
+      command.kill('SIGTERM');
+      expect(await command.ended).toBe(0);
+      const lines = command.stderr.split('\n').filter((line) => line !== '');
+      // The address that nothing came from.
+      expect(lines.filter((line) => !line.includes('"msg":"an upload failed"'))).toEqual([]);
+    },
+    TEST_MS,
+  );
+
+  /** Element and words of what has the focus. */
+  function focused(): Promise<string> {
+    return page.evaluate(() => {
+      const element = document.activeElement;
+      const label = element?.getAttribute('aria-label') ?? '';
+      const words = element instanceof HTMLInputElement ? element.labels?.[0]?.textContent : element?.textContent;
+      const pictures = [...(element?.querySelectorAll('img') ?? [])].map(({ alt }) => alt).join(' ');
+      return `${element?.tagName} ${label}${pictures}${words}`.trim();
+    });
+  }
+
+  async function tabTo(name: RegExp): Promise<void> {
+    const seen: string[] = [];
+    for (let presses = 0; presses < 80; presses += 1) {
+      await page.keyboard.press('Tab');
+      const now = await focused();
+      seen.push(now);
+      if (name.test(now.replace(/^[A-Z0-9]+ (?:[A-Z]{2}(?=[A-Z]))?/, ''))) return;
+    }
+    throw new Error(`expected ${name} to be reached by keyboard, got ${seen.join(', ')}`);
+  }
+
+  /** By the browser's own tree for screen readers. */
+  async function namelessControls(): Promise<string[]> {
+    const session = await context.newCDPSession(page);
+    const { nodes } = await session.send('Accessibility.getFullAXTree');
+    await session.detach();
+    const controls = ['button', 'link', 'textbox', 'dialog', 'navigation', 'region', 'progressbar', 'Audio', 'Video'];
+    return nodes
+      .filter(({ ignored, role, name }) => !ignored && controls.includes(String(role?.value)) && !name?.value)
+      .map(({ role }) => String(role?.value));
+  }
+});
+
+/** With Vite, where the demo of this run looks for it. */
+async function buildInbox(): Promise<void> {
+  const main = process.env[MAIN_VARIABLE];
+  if (main === undefined) throw new Error('expected the global setup to have compiled the program');
+  const folder = join(dirname(main), '../examples/inbox');
+  const vite = join(ROOT, 'node_modules/vite/bin/vite.js');
+  const args = [vite, 'build', join(ROOT, 'examples/inbox'), '--outDir', `${folder}/building`, '--logLevel', 'error'];
+  await promisify(execFile)(process.execPath, args, { env: { PATH: process.env.PATH } });
+  // Whole or not at all, for a demo of another test.
+  await rename(`${folder}/building`, `${folder}/dist`);
+}
+
+async function hrefOf(link: Locator): Promise<string> {
+  return (await link.getAttribute('href')) ?? 'no link';
+}
+
+/** As they are on the screen. */
+async function coloursOf(shown: Locator): Promise<number> {
+  const image = sharp(await shown.screenshot(PATIENCE));
+  const { data } = await image
+    .resize(32, 32, { fit: 'fill' })
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return new Set(Array.from({ length: data.length / 3 }, (_, at) => data.readUIntBE(at * 3, 3))).size;
+}
+
+/** Keeps what moved without anybody's doing (Layout Instability API). */
+function watchShifts(): void {
+  const shifts: unknown[] = [];
+  Reflect.set(self, '__shifts', shifts);
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries())
+      if (Reflect.get(entry, 'hadRecentInput') === false) shifts.push(Reflect.get(entry, 'value'));
+  });
+  observer.observe({ type: 'layout-shift', buffered: true });
+}
+
+/** Plays for a moment, then jumps near the end and back to the middle; waits for events alone. */
+async function play(element: Element) {
+  if (!(element instanceof HTMLMediaElement)) throw new Error('expected a player');
+  const event = (type: string) =>
+    new Promise<void>((resolve, reject) => {
+      element.addEventListener(type, () => resolve(), { once: true });
+      element.addEventListener('error', () => reject(new Error(element.error?.message)), { once: true });
+    });
+  element.muted = true;
+  await element.play();
+  while (element.currentTime <= 0.1) await event('timeupdate');
+  const advanced = element.currentTime > 0.1;
+  element.pause();
+  const seekedTo: number[] = [];
+  for (const part of [0.9, 0.5]) {
+    const seeked = event('seeked');
+    element.currentTime = element.duration * part;
+    await seeked;
+    seekedTo.push(Math.round((element.currentTime / element.duration) * 10) / 10);
+  }
+  return { advanced, seekedTo };
+}
+
+/** Texts on the screen whose contrast is below that of WCAG 2.1 AA, 4.5 to 1. */
+function faintTexts(): string[] {
+  type Colour = [red: number, green: number, blue: number, alpha: number];
+  const parse = (text: string): Colour => {
+    const [red = 0, green = 0, blue = 0, alpha = 1] = (text.match(/[\d.]+/g) ?? []).map(Number);
+    return [red, green, blue, alpha];
+  };
+  const luminance = ([red, green, blue]: Colour) => {
+    const linear = [red, green, blue].map((value) => {
+      const part = value / 255;
+      return part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * (linear[0] ?? 0) + 0.7152 * (linear[1] ?? 0) + 0.0722 * (linear[2] ?? 0);
+  };
+  const groundOf = (element: Element): Colour => {
+    for (let at: Element | null = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 1) return colour;
+    }
+    return [255, 255, 255, 1];
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const faint: string[] = [];
+  while (walker.nextNode()) {
+    const { parentElement: element, textContent: text } = walker.currentNode;
+    if (!element?.checkVisibility() || !text?.trim() || element.closest('.visually-hidden, noscript, title')) continue;
+    const [one, other] = [parse(getComputedStyle(element).color), groundOf(element)].map(luminance);
+    const [light, dark] = [Math.max(one ?? 0, other ?? 0), Math.min(one ?? 0, other ?? 0)];
+    const contrast = (light + 0.05) / (dark + 0.05);
+    if (contrast < 4.5) faint.push(`${text.trim()}: ${contrast.toFixed(2)}`);
+  }
+  return faint;
+}
