@@ -1,6 +1,8 @@
+import { availableParallelism } from 'node:os';
+
 export default {
-  // Most tests wait for other processes; with all cores they wait side by side.
-  maxWorkers: '100%',
+  // Most tests wait for other processes a quarter of their time; one more than there are cores uses that.
+  maxWorkers: availableParallelism() + 1,
   // Timing is no assertion, and machines are busy.
   testTimeout: 30_000,
   testEnvironment: 'node',

@@ -48,8 +48,23 @@ export function printSubgraphSdl(form: SubgraphForm = {}): string {
   return `${print(subgraphDocument(buildDecoratedSchema(), form))}\n`;
 }
 
-/** The executable subgraph: the SDL as federation reads it, resolved by the decorated classes. */
-export function createSubgraphSchema(form: SubgraphForm): GraphQLSchema {
+const built = new Map<string, GraphQLSchema>();
+
+/**
+ * The executable subgraph: the SDL as federation reads it, resolved by the decorated classes. It keeps no state, so apps
+ * of one process share it.
+ */
+export function createSubgraphSchema({
+  messageIds = 'transparent',
+  authDirectives = false,
+}: SubgraphForm): GraphQLSchema {
+  const name = `${messageIds} ${authDirectives}`;
+  const schema = built.get(name) ?? buildSchema({ messageIds, authDirectives });
+  built.set(name, schema);
+  return schema;
+}
+
+function buildSchema(form: SubgraphForm): GraphQLSchema {
   const decorated = buildDecoratedSchema();
   // The two libraries describe the same map of resolvers with types that differ in their index signatures.
   const module = {

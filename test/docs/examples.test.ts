@@ -1,6 +1,15 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { composeServices } from '@apollo/composition';
-import { buildSchema, type DocumentNode, type GraphQLSchema, Kind, parse, print, validate } from 'graphql';
+import {
+  buildSchema,
+  type DocumentNode,
+  type GraphQLSchema,
+  getOperationAST,
+  Kind,
+  parse,
+  print,
+  validate,
+} from 'graphql';
 import { parse as parseYaml } from 'yaml';
 import { parseConfig } from '../../src/config.js';
 import { printSubgraphSdl } from '../../src/graphql/schema.js';
@@ -120,6 +129,8 @@ async function isOperationOrSdl({ text }: Fence): Promise<void> {
   const here = await world();
   const document = parse(here.here(text));
   if (document.definitions.some((one) => one.kind === Kind.OBJECT_TYPE_DEFINITION)) isPartOfSchema(document);
+  else if (getOperationAST(document)?.operation === 'subscription')
+    expect(await here.refusalOf(print(document))).toBe('');
   else expect(JSON.parse(await here.answer(print(document)))).not.toHaveProperty('errors');
 }
 
@@ -228,12 +239,9 @@ async function isExcerpt({ text, words: [, file = ''] }: Fence): Promise<void> {
 async function isGateway({ text }: Fence): Promise<void> {
   const here = await world();
   const { supergraphSdl } = compose(messagesSdl(), 'transparent', `${here.url}/graphql`);
-  // `transports` is what the gateway's package for plain HTTP does, which is not installed here.
   const program = `${text.replace(/^import .*$/m, 'const defineConfig = (config) => config;')}
 import { createGatewayRuntime } from '@graphql-hive/gateway-runtime';
-import { buildHTTPExecutor } from '@graphql-tools/executor-http';
-const getSubgraphExecutor = ({ transportEntry: { location: endpoint } }) => buildHTTPExecutor({ endpoint, method: 'POST' });
-const given = { supergraph: process.env.SUPERGRAPH, logging: false, transports: { http: { getSubgraphExecutor } } };
+const given = { supergraph: process.env.SUPERGRAPH, logging: false };
 const response = await createGatewayRuntime({ ...gatewayConfig, ...given }).fetch('http://gateway/graphql', {
   method: 'POST',
   headers: { 'content-type': 'application/json', authorization: process.env.AUTHORIZATION },

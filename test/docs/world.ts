@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { request } from 'undici';
 import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
 import { ChakraEmulator } from '../../src/emulators/chakra-emulator.js';
 import { GupshupPartnerEmulator } from '../../src/emulators/gupshup-partner-emulator.js';
@@ -16,6 +17,7 @@ import {
 import { WaGatewayEmulator } from '../../src/emulators/wa-gateway-emulator.js';
 import { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
 import { APP_ID, DEVICE_ID, PHONE_NUMBER_ID } from '../support/emulated-providers.js';
+import { until } from '../support/eventually.js';
 import { samples } from '../support/sample-messages.js';
 import { ACCOUNTS } from '../support/test-bed.js';
 import { WebhookBed } from '../support/webhook-bed.js';
@@ -188,6 +190,28 @@ export class World {
     const headers = { 'content-type': 'application/json', authorization: this.authorization };
     const { bytes } = await this.bed.send('POST', '/graphql', headers, Buffer.from(JSON.stringify({ query })));
     return bytes.toString();
+  }
+
+  /** Subscribes and leaves again. @returns what was told instead of subscribing, '' where nothing was */
+  async refusalOf(query: string): Promise<string> {
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      authorization: this.authorization,
+    };
+    const options = { method: 'POST', headers, body: JSON.stringify({ query }) } as const;
+    const { body } = await request(`${this.bed.app.url}/graphql`, options);
+    let told = '';
+    body.setEncoding('utf8').on('data', (text: string) => {
+      told += String(text).replace(':\n\n', '');
+    });
+    body.on('error', () => {});
+    await until('a subscription, or why there is none', async () => {
+      const { bytes } = await this.bed.send('GET', '/metrics');
+      return told !== '' || /^mediagraph_subscriptions [1-9]/m.test(bytes.toString());
+    });
+    body.destroy();
+    return told;
   }
 
   async close(): Promise<void> {

@@ -351,7 +351,19 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
       all.flatMap((sample) => Object.keys(sample.labels)),
     );
     expect([...new Set(labels)].sort()).toEqual(
-      ['channel', 'code', 'le', 'method', 'outcome', 'provider', 'route', 'state', 'status', 'version'].sort(),
+      [
+        'channel',
+        'code',
+        'le',
+        'method',
+        'outcome',
+        'provider',
+        'route',
+        'state',
+        'status',
+        'transport',
+        'version',
+      ].sort(),
     );
   });
 });

@@ -25,9 +25,10 @@ export interface EngineBed {
   replica(): Database;
 }
 
-/** Runs the same tests on every engine that there is. */
-export function describeEngines(name: string, tests: (bed: EngineBed) => void): void {
-  describe(`${name}, embedded`, () => {
+/** Runs the same tests on every engine that there is; `embedded: false` leaves that one out. */
+export function describeEngines(name: string, tests: (bed: EngineBed) => void, { embedded = true } = {}): void {
+  const describeEmbedded = embedded ? describe : () => {};
+  describeEmbedded(`${name}, embedded`, () => {
     let database: Database | null = null;
     beforeAll(async () => {
       database = await openEmbeddedDatabase();
