@@ -90,6 +90,14 @@ describe.each(COMPOSER_NAMES)('the composer %s', (composer) => {
     expect([OF_CACHE_CONTROL]).toEqual(expect.arrayContaining([...hints]));
   });
 
+  it('composes ours with the directives of routers that check scopes', () => {
+    const typeDefs = parse(printSubgraphSdl({ authDirectives: true }));
+    const { errors, supergraphSdl } = compose([{ ...media('transparent'), typeDefs }, ...neighbours('transparent')]);
+    expect(errors).toEqual([]);
+    expect(supergraphSdl).toMatch(/deleteMedia\(.*@requiresScopes\(scopes: \[\["media:delete"\]\]\)/);
+    expect(supergraphSdl).toMatch(/type Media\b[^{]*@authenticated/);
+  });
+
   it('refuses ours beside messages whose ids are of another form than was configured', () => {
     const { errors } = compose([media('owned'), ...neighbours('bare')]);
     expect(errors.length).toBeGreaterThan(0);

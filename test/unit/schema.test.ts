@@ -72,6 +72,29 @@ describe('mediagraph schema', () => {
     expect(message).not.toMatch(/^ {2}id:/m);
   });
 
+  it('lists what would break users of a released SDL, and nothing that only adds', async () => {
+    const { stdout } = await run({});
+    const file = join(folder, 'released.graphql');
+    const released = stdout
+      .replace('  sha256: String\n', '  sha512: String\n')
+      .replace('input DeleteMediaInput {', 'input DeleteMediaInput {\n  reason: String')
+      .replace('type MediaChannel @key(fields: "id")', 'type MediaChannel @key(fields: "id") @key(fields: "provider")')
+      .replace(/ {2}mediaUpdated[^\n]*\n/, '  mediaUpdated(messageIds: [ID!]!): Media\n');
+    writeFileSync(file, released);
+    expect(await run({ against: file })).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: [
+        'FIELD_REMOVED: DeleteMediaInput.reason was removed.',
+        'FIELD_REMOVED: Media.sha512 was removed.',
+        'KEY_REMOVED: MediaChannel @key(fields: "provider") is no key any more.',
+        '',
+      ].join('\n'),
+    });
+    writeFileSync(file, stdout);
+    expect(await run({ against: file })).toEqual({ status: 0, stdout: '', stderr: '' });
+  });
+
   it('writes a file that its own check accepts, whatever the line ends', async () => {
     const file = join(folder, 'media.graphql');
     expect(await run({ output: file })).toEqual({ status: 0, stdout: '', stderr: '' });
