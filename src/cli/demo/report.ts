@@ -197,7 +197,7 @@ export function formatWhatNext({ url, messageId, pictureUrl }: WhatNext): string
   const query = `{ messagesWithMedia(ids: [${JSON.stringify(messageId)}]) { id media { kind mimeType sizeBytes url } } }`;
   return `In a browser (GraphiQL, which works offline):
 ${endpoint}
-and paste the operations of schema/operations/ there: they ask for these messages.
+where the operations of schema/operations are ready in tabs: they ask for these messages.
 A URL to upload from:
 ${pictureUrl}
 
