@@ -47,6 +47,8 @@ export class EventStreams<Context> {
       if (mustSubscribe) return false;
       throw new MediagraphError('BAD_USER_INPUT', 'expected a JSON body with query, and perhaps variables');
     }
+    // What cannot be one is left to be parsed, and counted where it is faulty, once.
+    if (mustSubscribe && !wanted.data.query.includes('subscription')) return false;
     const prepared = operations.prepare(wanted.data, request.id);
     const subscribes = 'operation' in prepared && prepared.operation === 'subscription';
     if (mustSubscribe && !subscribes) return false;

@@ -64,7 +64,8 @@ class FormattedError extends GraphQLError {
 
 /**
  * `GET /graphql` with `Upgrade: websocket`: the protocol `graphql-transport-ws` (graphql-ws, PROTOCOL.md), for operations
- * of every kind. Credentials come in the headers or in `connection_init`; without good ones the socket is closed with 4403. A socket is read from again only when what it asked for was sent. When the server closes, sockets are closed
+ * of every kind. Credentials come in the headers or in `connection_init`; without good ones the socket is closed with
+ * 4403. The next result of an operation is made when the one before was sent. When the server closes, sockets are closed
  * with 1001, upon which clients connect anew.
  */
 export function serveSubscriptionSockets<Context>(

@@ -193,9 +193,9 @@ describeEngines(
           ],
           'hand back an upload': [60, (of) => uploads(of).release('a')],
           markStored: [10, (of) => uploads(of).markStored(TENANT, 'media-101', 'a', uploadedBytes(), NOW)],
-          // Versions of the row that calls before it left, which are read until they are pruned, count as well.
-          finish: [20, (of) => uploads(of).finish(TENANT, 'media-101', 'a', 'p', NOW)],
-          fail: [20, (of) => uploads(of).fail(TENANT, 'media-101', 'a', { code: 'SOURCE_FAILED', reason: '' }, NOW)],
+          // Rows of their own: the versions that rolled-back calls leave of one are read until they are pruned.
+          finish: [10, (of) => uploads(of).finish(TENANT, 'media-20101', 'a', 'p', NOW)],
+          fail: [10, (of) => uploads(of).fail(TENANT, 'media-50101', 'a', { code: 'SOURCE_FAILED', reason: '' }, NOW)],
           intend: [5, (of) => deletions(of).intend(TENANT, 'media-4', LEASE)],
           withdraw: [5, (of) => deletions(of).withdraw(TENANT, 'media-1600', 'dead')],
           complete: [
