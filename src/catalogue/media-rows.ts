@@ -57,7 +57,7 @@ function toStored(row: CataloguedRow): StoredBytes | null {
   const { stored_at: at, stored_size_bytes: sizeBytes, stored_sha256: sha256 } = row;
   if (at === null || sizeBytes === null || sha256 === null) return null;
   const { width, height, duration_seconds: durationSeconds, thumb_hash: thumbHash } = row;
-  const measures = { width, height, durationSeconds, thumbHash };
+  const measures = { width, height, durationSeconds, thumbHash, pageCount: null, still: null };
   return { at, sizeBytes, sha256, mimeType: row.stored_mime_type, measures };
 }
 

@@ -41,7 +41,7 @@ export class MediaInspector {
       const [measured, thumbHash] = await Promise.all(looking);
       signal?.throwIfAborted();
       const { width = null, height = null, durationSeconds = null } = measured ?? {};
-      return { width, height, durationSeconds, thumbHash };
+      return { width, height, durationSeconds, thumbHash, pageCount: null, still: null };
     } finally {
       clearTimeout(overdue);
       signal?.removeEventListener('abort', stop);

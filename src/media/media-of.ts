@@ -32,6 +32,9 @@ export function mediaOf(channel: ConnectedChannel, media: ProviderMedia, retaine
     createdAt: media.createdAt,
     availableUntil: media.availableUntil,
     expiresAt: earliest(media.availableUntil, retainedUntil),
+    voice: media.voice ?? null,
+    contact: media.contact ?? null,
+    direction: media.direction ?? null,
     measures: null,
   };
 }

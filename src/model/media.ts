@@ -9,6 +9,7 @@
  * - delivery: serving bytes for a signed URL
  */
 import type { ChannelId, ProviderName, TenantId } from './channel.js';
+import type { ErrorCode } from './errors.js';
 
 export const MEDIA_KINDS = ['IMAGE', 'VIDEO', 'AUDIO', 'DOCUMENT', 'STICKER', 'OTHER'] as const;
 export type MediaKind = (typeof MEDIA_KINDS)[number];
@@ -16,6 +17,18 @@ export type MediaKind = (typeof MEDIA_KINDS)[number];
 /** PENDING: known, no bytes yet. READY: the signed URL works. DELETED, EXPIRED: the bytes are gone. */
 export const MEDIA_STATUSES = ['PENDING', 'READY', 'FAILED', 'DELETED', 'EXPIRED'] as const;
 export type MediaStatus = (typeof MEDIA_STATUSES)[number];
+
+/** INBOUND: from the contact. OUTBOUND: sent by the business, also from its own phone (WhatsApp's echoes). */
+export type MediaDirection = 'INBOUND' | 'OUTBOUND';
+
+/** Why a media is FAILED. */
+export interface MediaFault {
+  readonly code: ErrorCode;
+  /** For callers: it names no host, address or credential, and quotes no provider. */
+  readonly message: string;
+  /** Whether fetching it again may help. */
+  readonly retryable: boolean;
+}
 
 /** Where a deleted media is gone: at the provider and here, or here alone since the provider has no deletion of it. */
 export type DeletionScope = 'PROVIDER' | 'LOCAL';
@@ -59,19 +72,32 @@ export interface MediaMeasures {
   readonly durationSeconds: number | null;
   /** Base64 of a ThumbHash (evanw.github.io/thumbhash). */
   readonly thumbHash: string | null;
+  /** Of a PDF. */
+  readonly pageCount: number | null;
+  /** Whether a still can be made of these bytes on this machine; null = not tried. */
+  readonly still: boolean | null;
 }
 
 /** One attachment as an adapter reports it, in our words; everything in it passed the adapter's wire schema. */
 export interface ProviderMedia extends MediaRef, MediaDetails {
   readonly providerMessageId: string;
-  readonly status: Extract<MediaStatus, 'PENDING' | 'READY'>;
+  /** FAILED: the provider says that there is a media, and gives no way to fetch it; `fault` says why. */
+  readonly status: Extract<MediaStatus, 'PENDING' | 'READY' | 'FAILED'>;
+  /** Of a FAILED media only. */
+  readonly fault?: MediaFault;
+  /** Whether it is a voice note; null or absent = not told. */
+  readonly voice?: boolean | null;
+  /** The other party: a phone number in E.164 with `+` where it is one, else the provider's user id; null or absent = not told. */
+  readonly contact?: string | null;
+  /** null or absent = not told. */
+  readonly direction?: MediaDirection | null;
   readonly createdAt: Date | null;
   /** Until when the provider keeps the bytes; null = nobody said. Its links may end sooner. */
   readonly availableUntil: Date | null;
 }
 
 /** One attachment of one message, the same whatever the provider. */
-export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId'> {
+export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId' | 'fault'> {
   readonly id: MediaId;
   /** null: an upload that belongs to no message. */
   readonly providerMessageId: string | null;

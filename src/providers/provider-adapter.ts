@@ -113,6 +113,20 @@ export type WebhookEvent =
       readonly media: readonly ProviderMedia[];
     }
   | {
+      /** The text of a message with media was edited: the caption of its media. */
+      readonly type: 'captionEdited';
+      readonly providerMessageId: string;
+      /** null: it has none any more. */
+      readonly caption: string | null;
+    }
+  | {
+      /** The sender withdrew a message, and with it its media. */
+      readonly type: 'messageRevoked';
+      readonly providerMessageId: string;
+      /** null: the event does not say when. */
+      readonly revokedAt: Date | null;
+    }
+  | {
       /** A device of a gateway is gone, and with it every media that is not here yet. */
       readonly type: 'deviceDestroyed';
       /** Starts the provider media ids of that device's media. */
