@@ -4,6 +4,7 @@ import type { ChannelId, TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
 import type {
   MediaDetails,
+  MediaFailure,
   MediaId,
   MediaKind,
   MediaMeasures,
@@ -17,7 +18,6 @@ import type {
   Description,
   Kept,
   Listing,
-  MediaFailure,
   MediaName,
   MediaPatch,
   MessageChange,
