@@ -42,6 +42,8 @@ export interface CataloguedMedia extends Omit<Media, 'fault'> {
   readonly hasBytesLeft: boolean;
   /** When its row last changed. */
   readonly updatedAt: Date;
+  /** Links of it may have been given out. */
+  readonly wasReady: boolean;
   /** When its sender withdrew it. */
   readonly revokedAt: Date | null;
   /** Of a deleted media. */

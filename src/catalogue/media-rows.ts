@@ -56,6 +56,7 @@ export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
     mirrored: row.mirror_state !== null,
     updatedAt: row.updated_at,
     revokedAt: row.revoked_at,
+    wasReady: row.was_ready || row.status === 'READY',
   };
 }
 
