@@ -137,8 +137,7 @@ export class MediaDelivery {
     parts: DecodedMediaId,
     request: DeliveryRequest,
   ): Promise<Described> {
-    if (media && this.options.lazyMirror) {
-      await this.options.lazyMirror.finished(media);
+    if (media && (await this.options.lazyMirror?.finished(media))) {
       const now = await this.#find(channel, media.id, parts, request);
       if (now && isStored(now)) return this.#stored(channel, now, request);
     }
