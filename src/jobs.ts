@@ -111,7 +111,7 @@ export function createJobs({ config, channels, stores, urls, source, bytes, logg
   const uploadWorker = new LeasedWorker<UploadJob>({
     name: 'upload',
     concurrency: UPLOAD_CONCURRENCY,
-    work: (job, signal) => upload.resume(job, signal),
+    work: (job) => upload.resume(job),
     source: {
       claim: (limit) => uploads.claim({ owner, now: new Date(), limit, leaseMs: LEASE_MS }),
       // Each upload holds its own, a mutation's too.

@@ -106,9 +106,9 @@ export class MediaUpload {
     return { media: await this.#inTime(running, media, signal), replayed: true };
   }
 
-  /** The job of an upload whose process died, or handed it back. */
-  async resume(job: UploadJob, signal: AbortSignal): Promise<void> {
-    await this.#start(job, signal).catch(() => {});
+  /** The job of an upload whose process died, or handed it back. Ended by {@link stop}, which waits for it. */
+  async resume(job: UploadJob): Promise<void> {
+    await this.#start(job).catch(() => {});
   }
 
   /** Ends what is under way; its jobs are for whoever holds the leases to hand back. */
@@ -162,11 +162,11 @@ export class MediaUpload {
     }
   }
 
-  #start(job: UploadJob, signal = this.#stopping.signal): Promise<CataloguedMedia> {
+  #start(job: UploadJob): Promise<CataloguedMedia> {
     const { media } = job;
     const name = nameOf(media);
     const heartbeat = setInterval(() => this.#renew(media), LEASE_MS / 3);
-    const ended = this.#perform(job, signal).finally(() => {
+    const ended = this.#perform(job, this.#stopping.signal).finally(() => {
       clearInterval(heartbeat);
       this.#running.delete(name);
     });
