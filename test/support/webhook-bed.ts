@@ -11,7 +11,7 @@ import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { parseConfig } from '../../src/config.js';
 import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
 import { createLogger } from '../../src/telemetry/logger.js';
-import { borrowDatabase, closeIdleDatabases, giveBack } from './embedded-database.js';
+import { borrowDatabase, giveBack } from './embedded-database.js';
 import { eventually } from './eventually.js';
 import { type Got, type MediaData, SECRETS, WITHOUT_PLACEHOLDERS } from './test-bed.js';
 
@@ -33,8 +33,6 @@ export interface WebhookBedOptions {
 const MEDIA = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media {
   __typename id status kind mimeType sizeBytes sha256 filename caption url providerMediaId createdAt expiresAt
   message { id } } } }`;
-
-afterAll(closeIdleDatabases);
 
 /**
  * The real server over channels that a test names, with a database of its own that the test may look into: what became
