@@ -166,10 +166,12 @@ async function startOver(
     },
     close: async () => {
       state.ready = false;
+      const handedBack = jobs.handBack();
       await drain(http, logger);
       if (metricsHttp) await drain(metricsHttp, logger);
       metrics.close();
       await Promise.all([servers.compiled.stop(), servers.traced.stop()]);
+      await handedBack;
       await Promise.all([jobs.stop(), lookup.settle(), lazyMirror?.stop()]);
       await Promise.all([pools.close(), providers.close(), source.fetch.close(), bytes.close()]);
       await stores.close();

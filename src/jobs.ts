@@ -55,6 +55,8 @@ export interface Jobs {
   readonly deletion: MediaDeletion;
   readonly retry: MediaRetry;
   start(): Promise<void>;
+  /** Begins no more, and hands back what no caller waits for. Before a process that is told to stop can be killed. */
+  handBack(): Promise<void>;
   /** Hands back what is under way. */
   stop(): Promise<void>;
 }
@@ -204,6 +206,9 @@ export function createJobs({ config, channels, stores, urls, source, bytes, logg
       mirrorWorker.start();
       uploadWorker.start();
       sweeper.start();
+    },
+    handBack: async () => {
+      await Promise.all([inboxWorker.stop(), mirrorWorker.stop(), sweeper.stop()]);
     },
     stop: async () => {
       upload.stop();

@@ -3,7 +3,7 @@ import type {
   DeletionScope,
   Media,
   MediaDetails,
-  MediaFault,
+  MediaFailure,
   MediaId,
   MediaMeasures,
   MediaStatus,
@@ -27,8 +27,7 @@ export interface StoredBytes {
 }
 
 /** A media as its row has it. Unlike one that an adapter reports, it can have come to an end. */
-export interface CataloguedMedia extends Omit<Media, 'status'> {
-  readonly status: MediaStatus;
+export interface CataloguedMedia extends Omit<Media, 'fault'> {
   /** null: no bytes are here. */
   readonly stored: StoredBytes | null;
   /** By a webhook; else it is known from a listing only. */
@@ -43,6 +42,8 @@ export interface CataloguedMedia extends Omit<Media, 'status'> {
   readonly hasBytesLeft: boolean;
   /** When its row last changed. */
   readonly updatedAt: Date;
+  /** Links of it may have been given out. */
+  readonly wasReady: boolean;
   /** When its sender withdrew it. */
   readonly revokedAt: Date | null;
   /** Of a deleted media. */
@@ -122,11 +123,6 @@ export interface CatalogueCounts {
   readonly mediaByStatus: Readonly<Record<MediaStatus, number>>;
   /** Copies that wait or are under way. */
   readonly mirrorsDue: number;
-}
-
-/** A fault, and when it was found. */
-export interface MediaFailure extends MediaFault {
-  readonly at: Date;
 }
 
 /** What a webhook told of a message whose media is known. */

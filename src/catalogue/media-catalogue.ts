@@ -4,6 +4,7 @@ import type { ChannelId, TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
 import type {
   MediaDetails,
+  MediaFailure,
   MediaId,
   MediaKind,
   MediaMeasures,
@@ -17,7 +18,6 @@ import type {
   Description,
   Kept,
   Listing,
-  MediaFailure,
   MediaName,
   MediaPatch,
   MessageChange,
@@ -379,7 +379,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
   ): Promise<CataloguedMedia | null> {
     const row = await this.#db
       .updateTable('media')
-      .set({ status: copy ? 'PENDING' : 'READY', updated_at: now, ...failureColumns(null) })
+      .set({ status: copy ? 'PENDING' : 'READY', ...(copy ? {} : { was_ready: true }), updated_at: now, ...failureColumns(null) })
       .$if(copy, (update) => update.set(begunAnew(now)))
       .where('tenant', '=', tenant)
       .where('id', '=', id)
@@ -557,7 +557,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     const told = { mimeType: mimeType ?? stored.mimeType ?? undefined, filename: filename ?? undefined };
     return this.#db
       .updateTable('media')
-      .set({ status: 'READY', updated_at: now, ...offQueue('done'), ...failureColumns(null), ...storedColumns(stored) })
+      .set({ status: 'READY', was_ready: true, updated_at: now, ...offQueue('done'), ...failureColumns(null), ...storedColumns(stored) })
       .set(patchColumns({ ...told, kind: kind ?? undefined }))
       .set(UNSUSPECTED);
   }
@@ -622,6 +622,7 @@ const OF_MESSAGE: Readonly<Record<Exclude<keyof RowOfMessage, keyof MessageKeyCo
   recorded_at: true,
   updated_at: true,
   revoked_at: true,
+  was_ready: true,
   announced: true,
   uploaded: true,
   failure_reason: true,

@@ -1,7 +1,7 @@
 import { type RawBuilder, type Selectable, sql } from 'kysely';
 import { ERROR_CODES } from '../model/errors.js';
-import { earliest, type MediaMeasures, type MediaStatus } from '../model/media.js';
-import type { CataloguedMedia, MediaFailure, MediaPatch, StoredBytes } from './catalogued-media.js';
+import { earliest, type MediaFailure, type MediaMeasures, type MediaStatus } from '../model/media.js';
+import type { CataloguedMedia, MediaPatch, StoredBytes } from './catalogued-media.js';
 import type { MediaTable, QueueColumns } from './tables.js';
 
 export type MediaRow = Selectable<MediaTable>;
@@ -56,6 +56,7 @@ export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
     mirrored: row.mirror_state !== null,
     updatedAt: row.updated_at,
     revokedAt: row.revoked_at,
+    wasReady: row.was_ready || row.status === 'READY',
   };
 }
 

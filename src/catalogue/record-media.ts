@@ -102,7 +102,7 @@ function upsert(
     insert into media (
       tenant, id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
       size_bytes, sha256, filename, caption, voice, contact, direction, created_at, available_until, expires_at,
-      recorded_at, updated_at, announced, status, mirror_state, mirror_due_at, mirror_since, failure_code, failure_reason,
+      recorded_at, updated_at, announced, status, was_ready, mirror_state, mirror_due_at, mirror_since, failure_code, failure_reason,
       failure_retryable, failed_at
     )
     select
@@ -110,6 +110,7 @@ function upsert(
       size_bytes, sha256, filename, caption, voice, contact, direction, created_at, available_until,
       ${retainedUntil}::timestamptz, ${now}::timestamptz, ${now}::timestamptz, ${announced}::boolean,
       case when ${due} then 'PENDING' else told.status end,
+      told.status = 'READY' and not ${due},
       case when ${due} then 'due' end,
       -- Bytes that are on their way to the provider are there in a second at the earliest.
       case when ${due} then ${now}::timestamptz + case when told.status = 'PENDING' then interval '1 second' else '0' end end,
@@ -197,6 +198,7 @@ const RULES: ReadonlyArray<readonly [column: string, value: string]> = [
       when media.status = 'PENDING' and media.mirror_state is null and excluded.status = 'READY' then 'READY'
       else media.status end`,
   ],
+  ['was_ready', "media.was_ready or media.status = 'READY' or excluded.was_ready"],
   failsWith('failure_code'),
   failsWith('failure_reason'),
   failsWith('failure_retryable'),

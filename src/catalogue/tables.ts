@@ -82,6 +82,7 @@ export interface MediaTable extends QueueTable {
   contact: Generated<string | null>;
   direction: Generated<MediaDirection | null>;
   revoked_at: Generated<Date | null>;
+  was_ready: Generated<boolean>;
   failure_retryable: Generated<boolean | null>;
   failed_at: Generated<Date | null>;
 }

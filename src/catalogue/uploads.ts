@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely';
 import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
-import type { MediaId, MediaKind } from '../model/media.js';
-import type { CataloguedMedia, MediaFailure, MediaName, StoredBytes } from './catalogued-media.js';
+import type { MediaFailure, MediaId, MediaKind } from '../model/media.js';
+import type { CataloguedMedia, MediaName, StoredBytes } from './catalogued-media.js';
 import type { Database } from './database.js';
 import { later } from './later.js';
 import { type MediaRow, storable, storedColumns, toCataloguedMedia, withoutBytes } from './media-rows.js';

@@ -1,5 +1,5 @@
-import type { MediaFailure } from '../catalogue/catalogued-media.js';
 import { MediagraphError } from '../model/errors.js';
+import type { MediaFailure } from '../model/media.js';
 import { BlobStoreError } from '../storage/blob-store.js';
 
 const FIRST_MS = 1_000;

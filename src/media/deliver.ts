@@ -137,8 +137,7 @@ export class MediaDelivery {
     parts: DecodedMediaId,
     request: DeliveryRequest,
   ): Promise<Described> {
-    if (media && this.options.lazyMirror) {
-      await this.options.lazyMirror.finished(media);
+    if (media && (await this.options.lazyMirror?.finished(media))) {
       const now = await this.#find(channel, media.id, parts, request);
       if (now && isStored(now)) return this.#stored(channel, now, request);
     }
@@ -351,8 +350,8 @@ function assertServable(media: CataloguedMedia): void {
       throw new LinkFault(new MediagraphError(code, message, { retryable }));
     }
     case 'PENDING':
-      // An upload that its provider is about to fetch is here.
-      if (isStored(media)) return;
+      // An upload that its provider is about to fetch is here; what was READY before is fetched for its links.
+      if (isStored(media) || (media.wasReady && !media.uploaded)) return;
       throw new MediagraphError('MEDIA_NOT_READY', 'the bytes of this media are not here yet', { retryable: true });
     case 'READY':
       if (media.uploaded && !isStored(media)) throw new LinkFault(notFound());

@@ -24,6 +24,8 @@ interface Opened {
 
 interface Download {
   readonly opened: Promise<Opened>;
+  /** What `opened` came to. */
+  first: Opened | null;
   /** Until the copy is stored and recorded, or could not be. */
   readonly kept: Promise<void>;
   /** Readers that wait for the first bytes; when the last of them leaves, nobody does. */
@@ -50,11 +52,15 @@ export class LazyMirror {
     setMaxListeners(0, this.#stopping.signal);
   }
 
-  /** Resolves at once, or when the copy in the making is stored, where all of its bytes have come already. */
-  async finished({ tenant, id }: Pick<CataloguedMedia, 'tenant' | 'id'>): Promise<void> {
-    const download = this.#downloads.get(nameOf({ tenant, id }));
-    const opened = await download?.opened.catch(() => null);
-    if (opened && hasAll(opened)) await download?.kept;
+  /**
+   * Where all bytes of a copy in the making have come, waits until it is stored, or could not be.
+   * @returns whether there was such a copy
+   */
+  async finished(media: Pick<CataloguedMedia, 'tenant' | 'id'>): Promise<boolean> {
+    const download = this.#downloads.get(nameOf(media));
+    if (!download?.first || !hasAll(download.first)) return false;
+    await download.kept;
+    return true;
   }
 
   /** @param sized wait for the last byte rather than not tell a size */
@@ -171,16 +177,19 @@ export class LazyMirror {
     };
     const opened = open();
     const kept = opened
-      .then(({ spool, facts }) =>
-        this.#keep(media, spool, facts)
-          .finally(forget)
-          // Whoever found the download before it was forgotten joins the spool within this turn.
-          .finally(() => setImmediate(() => spool.leave())),
-      )
+      .then((first) => {
+        download.first = first;
+        return (
+          this.#keep(media, first.spool, first.facts)
+            .finally(forget)
+            // A reader that found the download before it was forgotten joins the spool within this turn.
+            .finally(() => setImmediate(() => first.spool.leave()))
+        );
+      })
       .catch(forget)
       .finally(() => this.#copies.delete(kept));
     this.#copies.add(kept);
-    const download: Download = { opened, kept, waiting: 0, abandon };
+    const download: Download = { opened, first: null, kept, waiting: 0, abandon };
     return download;
   }
 

@@ -62,6 +62,7 @@ export class LeasedWorker<Job extends WorkHistory> {
   #claiming: Promise<void> | null = null;
   #pause: NodeJS.Timeout | undefined;
   #again = false;
+  #stopped: Promise<void> | null = null;
 
   constructor(private readonly options: LeasedWorkerOptions<Job>) {
     // Every call of every job under way listens: many, and no leak.
@@ -95,8 +96,13 @@ export class LeasedWorker<Job extends WorkHistory> {
     if (this.#again) this.wake();
   }
 
-  /** Aborts what is under way and hands it back, at the latest after five seconds. */
-  async stop(): Promise<void> {
+  /** Aborts what is under way and hands it back, at the latest after five seconds. Harmless when repeated. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     clearInterval(this.#poll);
     this.#stopping.abort(new Error('the server stops'));
     await this.#claiming;

@@ -310,9 +310,15 @@ function merged(listed: readonly Media[], record: MessageRecord | null, now: Dat
     const catalogued = known.get(media.id);
     if (!catalogued) return [asOf(media, now)];
     if (catalogued.status === 'DELETED') return [];
-    return [asOf(catalogued.status === 'PENDING' && !catalogued.announced ? media : catalogued, now)];
+    return [asOf(isNewer(media, catalogued) ? media : catalogued, now)];
   });
   return [...ofProvider, ...forgotten];
+}
+
+/** Where the catalogue knows a media from its listings alone, the last one tells how it is. */
+function isNewer({ status }: Media, catalogued: CataloguedMedia): boolean {
+  if (catalogued.announced || catalogued.stored || catalogued.mirrored) return false;
+  return catalogued.status === 'PENDING' || (status !== catalogued.status && catalogued.status !== 'EXPIRED');
 }
 
 function recordingName(tenant: TenantId, key: MessageKey): string {

@@ -35,6 +35,8 @@ const STATEMENTS = [
     add column contact text,
     add column direction text check (direction in ('INBOUND', 'OUTBOUND')),
     add column revoked_at timestamptz,
+    -- it was READY at some time, so that links of it may be about
+    add column was_ready boolean not null default false,
     -- of a FAILED media, with failure_code and failure_reason
     add column failure_retryable boolean,
     add column failed_at timestamptz,
@@ -48,6 +50,7 @@ const STATEMENTS = [
   `create index media_to_inspect on media (stored_at) where inspection_due`,
   // The copies that wait count from when they became known.
   `update media set mirror_since = recorded_at where mirror_state = 'due'`,
+  `update media set was_ready = true where status = 'READY'`,
 
   // What an upload that failed was to fetch, for those who try it again.
   `create table failed_uploads (

@@ -55,7 +55,7 @@ registerEnumType(MediaStatus, {
   valuesConfig: {
     PENDING: { description: 'Known to exist; the bytes cannot be had yet.' },
     READY: { description: 'The URL works.' },
-    FAILED: { description: 'The bytes could not be had and will not be tried again.' },
+    FAILED: { description: 'The bytes could not be had so far; failure says why, and whether retryMedia may help.' },
     DELETED: { description: 'Deleted, here or at the provider.' },
     EXPIRED: { description: 'expiresAt has passed.' },
   },
