@@ -38,9 +38,16 @@ export class JobLock {
   async runAlone(signal: AbortSignal): Promise<{ readonly leave: Leave; readonly letOthersIn: Leave }> {
     await this.#take(true, signal);
     let isAlone = true;
+    const end = this.#leaving(() => this.#end(isAlone));
+    let hasLeft = false;
     return {
-      leave: this.#leaving(() => this.#end(isAlone)),
+      leave: () => {
+        hasLeft = true;
+        end();
+      },
       letOthersIn: this.#leaving(() => {
+        // By now, another may be alone.
+        if (hasLeft) return;
         isAlone = false;
         this.#aloneRunning = false;
         this.#startNext();

@@ -538,9 +538,10 @@ async function sweepIn(ms: number, { blobs: root }: OwnServer): Promise<SweepRep
   };
   const logger = createLogger({ level: 'warn', destination: { write: () => {} } });
   const alone = { channels: new ChannelDirectory([]), forget: async () => {}, purge: null };
-  const deletion = new MediaDeletion({ ...alone, ...stores, logger });
+  const deletion = new MediaDeletion({ ...alone, ...stores, clock: Date, logger });
   try {
-    return await sweep({ ...stores, deletion, graceMs: 0, dryRun: false }, new Date(Date.now() + ms));
+    const options = { ...stores, deletion, inspector: null, clock: Date, graceMs: 0, dryRun: false };
+    return await sweep(options, new Date(Date.now() + ms));
   } finally {
     await blobs.close();
   }

@@ -87,7 +87,8 @@ describe('mediagraph sweep', () => {
     for (const [name, one] of [['kept', media.kept] as const, ['over', media.over] as const]) {
       const retainedUntil = name === 'over' ? hoursAgo : null;
       await catalogue.recordAnnouncement('default', [one], { mirror: false, now, retainedUntil });
-      await catalogue.markStored('default', one.id, storedBytes({ at: now }), {}, now);
+      const stored = storedBytes({ key: mediaBlobKey('default', one.id), at: now });
+      await catalogue.markStored('default', one.id, { stored, details: {}, replacing: null }, now);
     }
     for (const { tenant, id } of [media.kept, media.over, media.old])
       await utimes(join(folder, 'blobs', mediaBlobKey(tenant, id)), hoursAgo, hoursAgo);
@@ -108,7 +109,7 @@ describe('mediagraph sweep', () => {
       const remaining = async () => (await blobsIn(join(folder, 'blobs'))).toSorted();
       const before = await remaining();
       expect(before).toHaveLength(4);
-      const nothing = { deletionsFinished: 0, forgottenEvents: 0, tombstones: 0 };
+      const nothing = { deletionsFinished: 0, forgottenEvents: 0, tombstones: 0, deadLetters: 0, leftovers: 0 };
       expect(await report('--dry-run')).toEqual({ dryRun: true, expired: 1, orphans: 1, ...nothing });
       expect(await remaining()).toEqual(before);
       expect(await statuses(all)).toEqual(['READY', 'READY', null, null]);

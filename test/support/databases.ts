@@ -6,6 +6,7 @@ import type { StoredBytes } from '../../src/catalogue/media-catalogue.js';
 import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
+import { attemptBlobKey } from '../../src/storage/blob-store.js';
 import { emptyTables, openEmbeddedDatabase } from './embedded-database.js';
 
 /** A server that tests may make databases on: `postgres://…`; without it they run on the embedded engine alone. */
@@ -120,7 +121,20 @@ export function reportedMedia(keys: Partial<MessageMedia> = {}): MessageMedia {
   };
 }
 
-/** Sound values of bytes that were stored. */
+const KEY = attemptBlobKey(
+  'default',
+  encodeMediaId({ channelId: 'support', providerMessageId: 'm1', providerMediaId: null }),
+);
+
+/** Sound values of bytes that were stored, and not looked at yet; under the same key every time. */
 export function storedBytes(keys: Partial<StoredBytes> = {}): StoredBytes {
-  return { sizeBytes: 3, sha256: 'ab'.repeat(32), mimeType: 'image/png', at: CREATED, ...keys };
+  return {
+    key: KEY,
+    sizeBytes: 3,
+    sha256: 'ab'.repeat(32),
+    mimeType: 'image/png',
+    at: CREATED,
+    measures: null,
+    ...keys,
+  };
 }

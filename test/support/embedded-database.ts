@@ -26,6 +26,7 @@ export async function emptyTables({ kysely }: Database): Promise<void> {
     'signing_keys',
     'uploads',
     'upload_keys',
+    'failed_uploads',
     'quotas',
   ] as const)
     await kysely.deleteFrom(table).execute();

@@ -67,9 +67,13 @@ function context(): GraphQLContext {
   return {
     caller: { tenant: 'default', scopes: new Set(['media:read']) },
     requestId: 'r',
-    mutations: { upload: () => Promise.reject(new Error('none')), delete: () => Promise.reject(new Error('none')) },
+    mutations: {
+      upload: () => Promise.reject(new Error('none')),
+      delete: () => Promise.reject(new Error('none')),
+      retry: () => Promise.reject(new Error('none')),
+    },
     loaders: createLoaders({
-      lookup: new MediaLookup({ channels: directory, catalogue, retentionMs: null, logger }),
+      lookup: new MediaLookup({ channels: directory, catalogue, retentionMs: null, clock: Date, logger }),
       tenant: 'default',
       call: {},
       cache,

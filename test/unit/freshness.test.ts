@@ -15,11 +15,12 @@ function media(keys: Partial<CataloguedMedia> = {}): CataloguedMedia {
     announced: false,
     described: false,
     uploaded: false,
-    failureReason: null,
-    failureCode: null,
+    failure: null,
     deletionScope: null,
+    hasBytesLeft: false,
     mirrored: false,
-    mirrorAttempts: 0,
+    updatedAt: NOW,
+    revokedAt: null,
   };
   return { ...reportedMedia(), ...known, ...keys };
 }
