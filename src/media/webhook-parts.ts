@@ -11,18 +11,18 @@ export class FaultTally {
   readonly #counts = new Map<string, number>();
   #others = 0;
 
-  add({ code, message }: Pick<WebhookFault, 'code' | 'message'>): void {
-    const text = `${code}: ${message}`;
-    const count = this.#counts.get(text);
-    if (count !== undefined || this.#counts.size < MAX_TEXTS) this.#counts.set(text, (count ?? 0) + 1);
+  add({ message }: WebhookFault): void {
+    const count = this.#counts.get(message);
+    if (count !== undefined || this.#counts.size < MAX_TEXTS) this.#counts.set(message, (count ?? 0) + 1);
     else this.#others += 1;
   }
 
   /** null: none. */
   get text(): string | null {
+    if (this.#counts.size === 0) return null;
     const texts = [...this.#counts].map(([text, count]) => (count === 1 ? text : `${text} (${count} times)`));
     if (this.#others > 0) texts.push(`and ${this.#others} others`);
-    return texts.length === 0 ? null : texts.join('; ');
+    return `PROVIDER_PROTOCOL: ${texts.join('; ')}`;
   }
 }
 
