@@ -15,6 +15,7 @@ import { MediaLookup } from './media/lookup.js';
 import { type SigningKey, UrlSigner } from './media/signed-url.js';
 import { MediaWatch } from './media/watch.js';
 import { type MediaBytes, openMediaBytes } from './media-bytes.js';
+import { dateOf } from './model/clock.js';
 import { decodeMediaId } from './model/ids.js';
 import { OriginPools } from './net/origin-pools.js';
 import { AddressPolicy } from './net/public-address.js';
@@ -109,7 +110,8 @@ async function startOver(
   const jobs = createJobs({ config, channels: directory, stores, urls, source, bytes, logger });
   const { catalogue } = stores;
   const { defaultMs: retentionMs } = config.retention;
-  const lookup = new MediaLookup({ channels: directory, catalogue, retentionMs, logger });
+  const { clock } = stores.database;
+  const lookup = new MediaLookup({ channels: directory, catalogue, retentionMs, clock, logger });
   const lazyMirror =
     config.mirror.mode === 'off'
       ? null
@@ -118,9 +120,10 @@ async function startOver(
           blobs: stores.blobs,
           inspector: bytes.inspector,
           maxBytes: config.upload.maxBytes,
+          clock,
           logger,
         });
-  const { http, hot } = createHttpServer({ logger, trustProxy: config.server.trustProxy, metrics });
+  const { http, hot } = createHttpServer({ logger, trustProxy: config.server.trustProxy, metrics, clock });
   registerRoutes(http, {
     config,
     hot,
@@ -217,6 +220,7 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
   });
   registerDeliveryRoute(http, {
     urls,
+    clock: stores.database.clock,
     delivery: new MediaDelivery({
       channels: directory,
       rows: bytes.rows,
@@ -224,7 +228,8 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
       hot: bytes.hot,
       renditions: bytes.renditions,
       redirects: config.storage.s3?.redirect ?? false,
-      recorded: () => lookup.settle(),
+      lookup,
+      clock: stores.database.clock,
       lazyMirror,
       logger,
     }),
@@ -238,9 +243,14 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
 function contextCreator(routed: Routed): (start: OperationStart) => GraphQLContext {
   const { config, providers, stores, jobs, bytes, lookup, lazyMirror, urls } = routed;
   const { directory } = providers;
-  const watch = new MediaWatch({ channels: directory, catalogue: stores.catalogue, changes: stores.changes });
+  const watch = new MediaWatch({
+    channels: directory,
+    catalogue: stores.catalogue,
+    changes: stores.changes,
+    clock: stores.database.clock,
+  });
   return ({ caller, requestId, signal }) => {
-    const now = Date.now();
+    const now = stores.database.clock.now();
     const cache = new CachePolicy(now);
     return {
       caller,
@@ -251,6 +261,7 @@ function contextCreator(routed: Routed): (start: OperationStart) => GraphQLConte
         upload: (request) => jobs.upload.upload(caller.tenant, request, signal),
         // Not ended with the caller: half a deletion helps nobody.
         delete: (id) => jobs.deletion.delete(caller.tenant, id, lookup, {}),
+        retry: (id) => jobs.retry.retry(caller.tenant, id, { signal }),
       },
       watch: (messages) => watch.watch(caller.tenant, messages),
       channels: directory,
@@ -310,7 +321,7 @@ function isList(value: object): value is readonly string[] {
 
 /** Those of the configuration, else one that was generated once and is kept in the database. */
 async function signingKeys({ delivery }: Config, { database }: Stores, logger: Logger): Promise<readonly SigningKey[]> {
-  if (delivery.signingKeys.length === 0) return [await ensureSigningKey(database, new Date())];
+  if (delivery.signingKeys.length === 0) return [await ensureSigningKey(database, dateOf(database.clock))];
   for (const { id, secret } of delivery.signingKeys) {
     if (Buffer.byteLength(secret) < RECOMMENDED_SECRET_BYTES) {
       const advice = `the secret of this signing key is short: ${RECOMMENDED_SECRET_BYTES} random bytes are advised`;

@@ -41,6 +41,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
   };
   try {
     await migrate(database);
+    await database.startClock();
     const blobs = await openBlobStore(blobOptions(config));
     return {
       database,
@@ -50,7 +51,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
       deletions: new SqlDeletions(database),
-      quota: quotaOver(new SqlQuotas(database)),
+      quota: quotaOver(new SqlQuotas(database, () => database.clock.now())),
       blobs,
       ping: async () => {
         await Promise.all([database.ping(), blobs.ping()]);

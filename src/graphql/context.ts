@@ -14,6 +14,8 @@ import type { MessageIds } from './message-source.js';
 export interface MediaMutations {
   upload(request: UploadRequest): Promise<UploadOutcome>;
   delete(id: MediaId): Promise<DeletionOutcome>;
+  /** @throws MediagraphError as `MediaRetry.retry` */
+  retry(id: MediaId): Promise<Media>;
 }
 
 /** What can be made from a media's bytes. */

@@ -1,5 +1,5 @@
 import { buffer } from 'node:stream/consumers';
-import type { MediaMeasures } from '../model/media.js';
+import type { MediaKind, MediaMeasures } from '../model/media.js';
 import { essenceOf } from '../model/mime-type.js';
 import type { Renderer } from '../rendering/renderer.js';
 import type { BlobKey, BlobStore } from '../storage/blob-store.js';
@@ -16,9 +16,19 @@ export interface MediaInspectorOptions {
 
 interface StoredFile {
   readonly key: BlobKey;
+  readonly sha256: string;
   /** Sniffed. */
   readonly mimeType: string;
   readonly sizeBytes: number;
+}
+
+/** What stored bytes turned out to be. */
+export interface Inspection {
+  readonly measures: MediaMeasures;
+  /** By the tracks of a container; null: the sniffed type stands. */
+  readonly mimeType: string | null;
+  /** By the tracks of a container, whatever the sender said; null: not told by the bytes. */
+  readonly kind: Extract<MediaKind, 'VIDEO' | 'AUDIO'> | null;
 }
 
 /** Nobody waits longer for a media because it is hard to look at. */
@@ -29,7 +39,7 @@ export class MediaInspector {
   constructor(private readonly options: MediaInspectorOptions) {}
 
   /** Never fails for what the bytes are, nor for want of a tool: what cannot be told is null. */
-  async inspect(file: StoredFile, signal?: AbortSignal): Promise<MediaMeasures> {
+  async inspect(file: StoredFile, signal?: AbortSignal): Promise<Inspection> {
     // Not AbortSignal.any, which leaves something behind at a signal that lives as long as the process.
     const until = new AbortController();
     const stop = () => until.abort(signal?.reason);
@@ -41,7 +51,11 @@ export class MediaInspector {
       const [measured, thumbHash] = await Promise.all(looking);
       signal?.throwIfAborted();
       const { width = null, height = null, durationSeconds = null } = measured ?? {};
-      return { width, height, durationSeconds, thumbHash, pageCount: null, still: null };
+      return {
+        measures: { width, height, durationSeconds, thumbHash, pageCount: null, still: null },
+        mimeType: null,
+        kind: null,
+      };
     } finally {
       clearTimeout(overdue);
       signal?.removeEventListener('abort', stop);

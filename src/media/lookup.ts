@@ -6,6 +6,7 @@ import type {
   Recording,
 } from '../catalogue/media-catalogue.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
+import { type Clock, dateOf } from '../model/clock.js';
 import { toError } from '../model/errors.js';
 import { type DecodedMediaId, decodeMediaId, formatMessageId, type MediaIdParts } from '../model/ids.js';
 import {
@@ -24,11 +25,15 @@ import { mayAnswerAlone } from './freshness.js';
 import { mediaOf } from './media-of.js';
 import { asOf, endOfRetention } from './retention.js';
 
+/** `awaitsRecording`: an answer that was listed is in the catalogue when it is given. */
+type LookupOptions = CallOptions & { readonly awaitsRecording?: boolean };
+
 export interface MediaLookupOptions {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
   /** `retention.default`; null = until deleted. */
   readonly retentionMs: number | null;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -43,6 +48,8 @@ interface Listing {
 /** Which media a message has, and what is known of them. Answers are aligned with what was asked; an Error fails one. */
 export class MediaLookup {
   readonly #recording = new Set<Promise<void>>();
+  /** By message, while its listing is being recorded. */
+  readonly #recordingOf = new Map<string, Promise<void>>();
 
   constructor(private readonly options: MediaLookupOptions) {}
 
@@ -53,10 +60,10 @@ export class MediaLookup {
   async byMessages(
     tenant: TenantId,
     keys: readonly MessageKey[],
-    options: CallOptions,
+    options: LookupOptions,
   ): Promise<Array<readonly Media[] | Error>> {
     const records = await this.#recordsOf(tenant, keys);
-    const now = new Date();
+    const now = dateOf(this.options.clock);
     return this.#perChannel(tenant, keys, async (channel, ofChannel) => {
       const known = ofChannel.map((key) => records?.get(formatMessageId(key)) ?? null);
       if (!channel.adapter.listMedia) {
@@ -74,7 +81,7 @@ export class MediaLookup {
    * capability: what it names beyond the message is looked for in the listing and never asked for. null for ids that are
    * malformed, neither known nor listed, or of a channel that is not the tenant's.
    */
-  async byIds(tenant: TenantId, ids: readonly MediaId[], options: CallOptions): Promise<Array<Media | null | Error>> {
+  async byIds(tenant: TenantId, ids: readonly MediaId[], options: LookupOptions): Promise<Array<Media | null | Error>> {
     const { channels, catalogue } = this.options;
     const parts = ids.map((id) => {
       const decoded = decodeMediaId(id);
@@ -89,7 +96,7 @@ export class MediaLookup {
     const unknown = parts.filter((_, index) => !known?.has(ids[index] ?? ''));
     const messages = new Map(unknown.filter(isOfMessage).map((part) => [formatMessageId(part), part]));
     const listings = messages.size > 0 ? await this.byMessages(tenant, [...messages.values()], options) : [];
-    const now = new Date();
+    const now = dateOf(this.options.clock);
     const byMessage = new Map([...messages.keys()].map((message, index) => [message, listings[index] ?? []]));
     return ids.map((id, index) => {
       const part = parts[index] ?? null;
@@ -101,6 +108,21 @@ export class MediaLookup {
       if (listing instanceof Error) return listing;
       return listing?.find((media) => media.id === id) ?? null;
     });
+  }
+
+  /**
+   * Sees to it that a media which is listed has a row: what is being recorded is waited for, what has no row is looked up.
+   * Without effect for media that no provider lists. @throws what the provider's listing rejects with; a retryable
+   *   INTERNAL_SERVER_ERROR while the catalogue cannot be written
+   */
+  async record(tenant: TenantId, id: MediaId, options: CallOptions): Promise<void> {
+    const parts = decodeMediaId(id);
+    if (!isOfMessage(parts)) return;
+    const underway = this.#recordingOf.get(recordingName(tenant, parts));
+    await underway;
+    if (underway && (await this.options.catalogue.findByIds(tenant, [id])).has(id)) return;
+    const [media] = await this.byIds(tenant, [id], { ...options, awaitsRecording: true });
+    if (media instanceof Error) throw media;
   }
 
   /** The messages that a provider's own id may mean, among the tenant's channels. */
@@ -151,14 +173,14 @@ export class MediaLookup {
     channel: ConnectedChannel,
     keys: readonly MessageKey[],
     records: Records,
-    options: CallOptions,
+    options: LookupOptions,
   ): Promise<ReadonlyMap<MessageKey, readonly Media[] | Error>> {
     if (keys.length === 0 || !channel.adapter.listMedia) return new Map();
     const answers = await channel.adapter.listMedia(
       keys.map((key) => key.providerMessageId),
       options,
     );
-    const now = new Date();
+    const now = dateOf(this.options.clock);
     const recording = { now, retainedUntil: endOfRetention(this.options.retentionMs, now) };
     const listings: Listing[] = [];
     const result = new Map<MessageKey, readonly Media[] | Error>();
@@ -172,13 +194,30 @@ export class MediaLookup {
       listings.push({ key, media });
       result.set(key, merged(media, records?.get(formatMessageId(key)) ?? null, now));
     });
-    if (records !== null && listings.length > 0) this.#record(channel.tenant, listings, recording);
+    if (listings.length === 0) return result;
+    if (records !== null) await this.#record(channel.tenant, listings, recording, options);
+    else if (options.awaitsRecording) throw asCatalogueFault(null);
     return result;
   }
 
-  // Private: nobody waits for it; the next query asks the provider again if it failed.
-  #record(tenant: TenantId, listings: readonly Listing[], how: Recording): void {
-    this.#inBackground(this.options.catalogue.recordListings(tenant, listings, how));
+  /** In the background, unless the caller needs the rows; the next query asks the provider again where it failed. */
+  async #record(
+    tenant: TenantId,
+    listings: readonly Listing[],
+    how: Recording,
+    { awaitsRecording = false }: LookupOptions,
+  ): Promise<void> {
+    const recorded = this.options.catalogue.recordListings(tenant, listings, how);
+    const ended = this.#inBackground(recorded);
+    const names = listings.map(({ key }) => recordingName(tenant, key));
+    for (const name of names) this.#recordingOf.set(name, ended);
+    void ended.then(() => {
+      for (const name of names) if (this.#recordingOf.get(name) === ended) this.#recordingOf.delete(name);
+    });
+    if (!awaitsRecording) return;
+    await recorded.catch((thrown: unknown) => {
+      throw asCatalogueFault(thrown);
+    });
   }
 
   // Private: after the listing that it is about, if that is being recorded still.
@@ -186,14 +225,17 @@ export class MediaLookup {
     if (descriptions.length === 0) return;
     const { catalogue } = this.options;
     const listed = Promise.all(this.#recording);
-    this.#inBackground(listed.then(() => catalogue.recordDescriptions(tenant, descriptions, new Date())));
+    void this.#inBackground(
+      listed.then(() => catalogue.recordDescriptions(tenant, descriptions, dateOf(this.options.clock))),
+    );
   }
 
-  #inBackground(work: Promise<void>): void {
+  #inBackground(work: Promise<void>): Promise<void> {
     const recording = work
       .catch((err: unknown) => this.options.logger.warn({ err }, 'what a provider told could not be recorded'))
       .finally(() => this.#recording.delete(recording));
     this.#recording.add(recording);
+    return recording;
   }
 
   async #recordsOf(tenant: TenantId, keys: readonly MessageKey[]): Promise<Records> {
@@ -271,6 +313,10 @@ function merged(listed: readonly Media[], record: MessageRecord | null, now: Dat
     return [asOf(catalogued.status === 'PENDING' && !catalogued.announced ? media : catalogued, now)];
   });
   return [...ofProvider, ...forgotten];
+}
+
+function recordingName(tenant: TenantId, key: MessageKey): string {
+  return `${tenant}\n${formatMessageId(key)}`;
 }
 
 function isOfMessage(parts: DecodedMediaId | null): parts is MediaIdParts {

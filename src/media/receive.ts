@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { MediaCatalogue, MessageChange } from '../catalogue/media-catalogue.js';
 import type { InboxEvent, ReceivedEvent, WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { ChannelId } from '../model/channel.js';
+import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { WebhookAnswer, WebhookEvent, WebhookReceiver, WebhookRequest } from '../providers/provider-adapter.js';
@@ -24,6 +25,7 @@ export interface WebhookReceptionOptions {
   readonly onRecorded: () => void;
   /** There is something new to copy. */
   readonly onAnnounced: () => void;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -40,7 +42,7 @@ export class WebhookReception {
    */
   async receive(channelId: ChannelId, request: WebhookRequest): Promise<WebhookAnswer | null> {
     const { channel, receiver } = this.#receiverOf(channelId);
-    const now = new Date();
+    const now = dateOf(this.options.clock);
     receiver.verify(request, now);
     const outcome = await this.#record({
       tenant: channel.tenant,
@@ -72,7 +74,7 @@ export class WebhookReception {
     } catch (thrown) {
       if (!isHopeless(thrown) && event.attempts < MAX_ATTEMPTS) {
         logger.warn({ err: thrown, channelId: event.channelId, event: event.id }, 'a webhook event is tried again');
-        const runAfter = new Date(Date.now() + backoffMs(event.attempts, thrown));
+        const runAfter = new Date(this.options.clock.now() + backoffMs(event.attempts, thrown));
         return inbox.retry(event.id, owner, { runAfter, error: reasonOf(thrown) });
       }
       return this.#bury(event, owner, reasonOf(thrown));
@@ -87,12 +89,23 @@ export class WebhookReception {
     return inbox.bury(event.id, owner, error);
   }
 
+  /** The end of an event during which processes died; a replay begins anew. */
+  async condemn(event: InboxEvent, owner: string): Promise<void> {
+    await this.options.inbox.bury(
+      event.id,
+      owner,
+      'expected to survive this event, got the end of the process three times',
+    );
+  }
+
   async #apply(channel: ConnectedChannel, events: readonly WebhookEvent[]): Promise<void> {
     const { catalogue, mirrors, retentionMs, onAnnounced } = this.options;
-    const now = new Date();
+    const now = dateOf(this.options.clock);
     for (const event of events) {
       if (event.type === 'deviceDestroyed')
         await catalogue.expireDevice(channel.tenant, channel.id, event.providerMediaIdPrefix, now);
+      if (event.type === 'captionEdited' || event.type === 'messageRevoked')
+        await catalogue.applyMessageChange(channel.tenant, changeOf(channel.id, event, now), now);
     }
     const announced = events.flatMap((event) => (event.type === 'mediaAnnounced' ? event.media : []));
     if (announced.length === 0) return;
@@ -103,7 +116,7 @@ export class WebhookReception {
     if (mirror) onAnnounced();
   }
 
-  // Private: not acknowledged, and worth repeating.
+  /** Rejects what is not acknowledged, and worth repeating. */
   async #record(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
     try {
       return await this.options.inbox.receive(event);
@@ -118,6 +131,14 @@ export class WebhookReception {
     if (!channel || !receiver) throw unknownWebhook();
     return { channel, receiver };
   }
+}
+
+type ChangeEvent = Extract<WebhookEvent, { readonly type: 'captionEdited' | 'messageRevoked' }>;
+
+function changeOf(channelId: ChannelId, event: ChangeEvent, now: Date): MessageChange {
+  const key = { channelId, providerMessageId: event.providerMessageId };
+  if (event.type === 'captionEdited') return { type: event.type, key, caption: event.caption };
+  return { type: event.type, key, revokedAt: event.revokedAt ?? now };
 }
 
 function unknownWebhook(): MediagraphError {

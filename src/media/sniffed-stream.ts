@@ -26,6 +26,16 @@ export async function openSniffed(
   const { head, body } = await peek(stream.body, SNIFF_BYTES, isVerdictFinal).catch((thrown: unknown) => {
     throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
   });
+  if (head.length === 0) {
+    body.destroy();
+    const { provider, id: channelId } = channel;
+    const details = { provider, channelId, retryable: true };
+    throw new MediagraphError(
+      'PROVIDER_PROTOCOL',
+      'expected the bytes of a media from the provider, got none',
+      details,
+    );
+  }
   const declared = stream.declaredMimeType ?? ref.mimeType ?? null;
   const mimeType = await sniffMimeType(head, declared);
   if (contradicts(declared, mimeType)) {

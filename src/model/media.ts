@@ -117,6 +117,8 @@ export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId
 /** What a provider listed, or a webhook announced, as an attachment of a message. */
 export interface MessageMedia extends Media {
   readonly providerMessageId: string;
+  /** Why it is FAILED. */
+  readonly fault?: MediaFault;
 }
 
 /** The first of the times that are known. */

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Delivery, MediaDelivery, PresignOptions } from '../media/deliver.js';
 import type { MediaGrant, UrlSigner } from '../media/signed-url.js';
 import type { ByteSpan } from '../model/byte-range.js';
+import type { Clock } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import { essenceOf } from '../model/mime-type.js';
 import { parseUrl } from '../model/parse-url.js';
@@ -14,6 +15,7 @@ import type { HotAnswers } from './hot-answers.js';
 import { evaluatePreconditions, rangeStillApplies, type Validators } from './preconditions.js';
 
 export interface DeliveryRouteOptions {
+  readonly clock: Clock;
   readonly urls: UrlSigner;
   readonly delivery: MediaDelivery;
   readonly visibility: 'private' | 'public';
@@ -61,7 +63,7 @@ async function deliver(
   allowOrigin(request, reply, options);
   let delivery: Delivery | null = null;
   try {
-    const grant = options.urls.verify(request.raw.url ?? '', Date.now());
+    const grant = options.urls.verify(request.raw.url ?? '', options.clock.now());
     if (grant.boundToOrigins) assertBound(request, reply, options);
     const { accept, range } = request.headers;
     const isHead = request.method === 'HEAD';
@@ -177,9 +179,9 @@ function headersOf(
 
 function cacheControl(
   { expiresAt, boundToOrigins }: Required<MediaGrant>,
-  { visibility }: Pick<DeliveryRouteOptions, 'visibility'>,
+  { visibility, clock }: Pick<DeliveryRouteOptions, 'visibility' | 'clock'>,
 ): string {
-  const secondsLeft = Math.max(0, Math.floor((expiresAt.getTime() - Date.now()) / 1000));
+  const secondsLeft = Math.max(0, Math.floor((expiresAt.getTime() - clock.now()) / 1000));
   // A shared cache does not ask where a reader comes from.
   return `${boundToOrigins ? 'private' : visibility}, max-age=${secondsLeft}, immutable`;
 }
@@ -189,7 +191,7 @@ function presignOptions(
   grant: Required<MediaGrant>,
   options: DeliveryRouteOptions,
 ): PresignOptions {
-  const secondsLeft = Math.max(1, Math.floor((grant.expiresAt.getTime() - Date.now()) / 1000));
+  const secondsLeft = Math.max(1, Math.floor((grant.expiresAt.getTime() - options.clock.now()) / 1000));
   return {
     expiresInS: Math.min(secondsLeft, PRESIGNED_S),
     contentType: mimeType,

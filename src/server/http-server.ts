@@ -8,6 +8,7 @@ import fastify, {
   type FastifyReply,
   LogController,
 } from 'fastify';
+import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -19,6 +20,8 @@ export interface HttpServerOptions {
   readonly logger: Logger;
   readonly trustProxy: boolean;
   readonly metrics?: Pick<Metrics, 'requestAnswered'>;
+  /** By which links end. */
+  readonly clock?: Clock;
 }
 
 export interface HttpServer {
@@ -35,7 +38,12 @@ const HOT_ROUTE = '/media/*';
 const STREAM_ROUTE = '/graphql (events)';
 
 /** A Fastify instance with what every route shares: request ids, one log line a request, errors as JSON. */
-export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOptions): HttpServer {
+export function createHttpServer({
+  logger,
+  trustProxy,
+  metrics,
+  clock = MACHINE_CLOCK,
+}: HttpServerOptions): HttpServer {
   const loggerInstance: FastifyBaseLogger = logger;
   // Its lines hold what stands below and nothing else: to look for secrets in them would cost more than to write them.
   const requestLog = logger.child({}, { redact: [] });
@@ -90,6 +98,7 @@ export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOpti
   });
   http.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
   const hot = new HotAnswers({
+    clock,
     requestId: requestIdOf,
     onAnswered: (requestId, status, ms) => onAnswered(requestId, HOT_ROUTE, 'GET', status, ms),
   });
