@@ -104,16 +104,20 @@ export class WebhookReception {
     for (const event of events) {
       if (event.type === 'deviceDestroyed')
         await catalogue.expireDevice(channel.tenant, channel.id, event.providerMediaIdPrefix, now);
+    }
+    const announced = events.flatMap((event) => (event.type === 'mediaAnnounced' ? event.media : []));
+    if (announced.length > 0) {
+      const mirror = mirrors && channel.adapter.openMedia !== undefined;
+      const retainedUntil = endOfRetention(retentionMs, now);
+      const media = announced.map((one) => mediaOf(channel, one, retainedUntil));
+      await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
+      if (mirror) onAnnounced();
+    }
+    // A message comes before its edits, also within one body.
+    for (const event of events) {
       if (event.type === 'captionEdited' || event.type === 'messageRevoked')
         await catalogue.applyMessageChange(channel.tenant, changeOf(channel.id, event, now), now);
     }
-    const announced = events.flatMap((event) => (event.type === 'mediaAnnounced' ? event.media : []));
-    if (announced.length === 0) return;
-    const mirror = mirrors && channel.adapter.openMedia !== undefined;
-    const retainedUntil = endOfRetention(retentionMs, now);
-    const media = announced.map((one) => mediaOf(channel, one, retainedUntil));
-    await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
-    if (mirror) onAnnounced();
   }
 
   /** Rejects what is not acknowledged, and worth repeating. */
