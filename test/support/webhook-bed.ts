@@ -23,6 +23,7 @@ export interface ToldMedia extends Omit<MediaData, 'url' | 'urlExpiresAt'> {
 }
 
 export type InboxRow = Selectable<Tables['webhook_events']>;
+export type MediaRow = Selectable<Tables['media']>;
 
 export interface WebhookBedOptions {
   /** Sections of the configuration besides `channels`. */
@@ -98,6 +99,17 @@ export class WebhookBed {
     const media = answer.data?.messagesWithMedia[0]?.media;
     if (!media) throw new Error(`expected media of ${messageId}, got ${bytes}`);
     return media;
+  }
+
+  /** What the catalogue keeps of a message's media, in their order. */
+  stored(channelId: string, providerMessageId: string): Promise<MediaRow[]> {
+    return this.database.kysely
+      .selectFrom('media')
+      .selectAll()
+      .where('channel_id', '=', channelId)
+      .where('provider_message_id', '=', providerMessageId)
+      .orderBy('position')
+      .execute();
   }
 
   /** Everything in the inbox, the oldest first. */
