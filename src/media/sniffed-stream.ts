@@ -3,8 +3,9 @@ import type { MediaRef } from '../model/media.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { ByteStream, CallOptions } from '../providers/provider-adapter.js';
 import { ProviderFaults } from '../providers/provider-call.js';
+import { inspectionThreads } from './inspection-threads.js';
 import { peek } from './peek.js';
-import { isVerdictFinal, SNIFF_BYTES, sniffMimeType } from './sniff.js';
+import { isVerdictFinal, SNIFF_BYTES } from './sniff.js';
 
 /** All of a provider's bytes, whose first were looked at and are still in `body`. The caller drains or destroys `body`. */
 export interface SniffedStream extends Omit<ByteStream, 'declaredMimeType' | 'range'> {
@@ -27,7 +28,7 @@ export async function openSniffed(
     throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
   });
   const declared = stream.declaredMimeType ?? ref.mimeType ?? null;
-  const mimeType = await sniffMimeType(head, declared);
+  const mimeType = await inspectionThreads.sniff(head, declared);
   if (contradicts(declared, mimeType)) {
     body.destroy();
     const { provider, id: channelId } = channel;

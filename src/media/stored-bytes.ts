@@ -3,7 +3,7 @@ import type { StoredBytes } from '../catalogue/media-catalogue.js';
 import { MediagraphError } from '../model/errors.js';
 import type { Media } from '../model/media.js';
 import { type BlobStore, mediaBlobKey, type PutOptions, stemOf } from '../storage/blob-store.js';
-import type { MediaInspector } from './inspect.js';
+import type { Inspection, MediaInspector } from './inspect.js';
 
 /** Where a media's bytes are, and what is made from them. */
 type Owner = Pick<Media, 'tenant' | 'id'>;
@@ -20,13 +20,14 @@ export async function storeBytes(
   { tenant, id }: Owner,
   { body, mimeType }: { readonly body: Readable; readonly mimeType: string },
   options: PutOptions,
-): Promise<StoredBytes> {
+): Promise<StoredBytes & Pick<Inspection, 'kind'>> {
   const key = mediaBlobKey(tenant, id);
   const { sizeBytes, sha256 } = await blobs.put(key, body, options);
   const found = await blobs.stat(key);
   if (found?.sizeBytes === sizeBytes) {
-    const measures = await inspector.inspect({ key, mimeType, sizeBytes }, options.signal);
-    return { sizeBytes, sha256, mimeType, at: new Date(), measures };
+    const inspection = await inspector.inspect({ key, sha256, mimeType, sizeBytes }, options.signal);
+    const { measures, kind } = inspection;
+    return { sizeBytes, sha256, mimeType: inspection.mimeType ?? mimeType, kind, at: new Date(), measures };
   }
   await blobs.delete(key);
   throw new MediagraphError('INTERNAL_SERVER_ERROR', 'the stored bytes could not be read back', { retryable: true });

@@ -15,12 +15,13 @@ import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-di
 import { BlobStoreError, mediaBlobKey } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import { asCatalogueFault } from './catalogue-fault.js';
+import { inspectionThreads } from './inspection-threads.js';
 import { LEASE_MS } from './leased-worker.js';
 import { safeFilename, withExtension } from './media-name.js';
 import { peek } from './peek.js';
 import { endOfRetention } from './retention.js';
 import type { UrlSigner } from './signed-url.js';
-import { sniffMimeType, UPLOAD_SNIFF_BYTES } from './sniff.js';
+import { UPLOAD_SNIFF_BYTES } from './sniff.js';
 import { contradicts } from './sniffed-stream.js';
 import { type ByteKeeping, removeBytes, storeBytes } from './stored-bytes.js';
 import { openSource, sourceFault } from './upload-source.js';
@@ -228,7 +229,7 @@ export class MediaUpload {
       const { head, body } = await peek(source.body, UPLOAD_SNIFF_BYTES);
       if (head.length === 0) throw new MediagraphError('SOURCE_FAILED', 'expected bytes from the source, got none');
       const claim = job.mimeType ?? source.declaredMimeType;
-      const mimeType = await sniffMimeType(head, claim);
+      const mimeType = await inspectionThreads.sniff(head, claim);
       assertAgreement(job.mimeType, source.declaredMimeType, mimeType);
       const limit = limitOf(channel, mimeType, maxBytes);
       if (source.sizeBytes !== null && source.sizeBytes > limit.bytes) throw tooLarge(limit);
@@ -240,9 +241,10 @@ export class MediaUpload {
       ).catch((thrown: unknown) => {
         throw isTooLarge(thrown) ? tooLarge(limit, thrown) : thrown;
       });
-      const kind = kindOfMimeType(mimeType);
+      const type = stored.mimeType ?? mimeType;
+      const kind = stored.kind ?? kindOfMimeType(type);
       const name = safeFilename(job.filename) ?? safeFilename(source.filename) ?? (kind ?? 'media').toLowerCase();
-      bytes = { stored, mimeType, kind, filename: withExtension(name, mimeType) };
+      bytes = { stored, mimeType: type, kind, filename: withExtension(name, type) };
     } catch (thrown) {
       source.body.destroy();
       throw sourceFault(thrown);
