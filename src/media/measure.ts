@@ -4,7 +4,8 @@ import { measureHeif } from './measure-heif.js';
 import { measureMovie } from './measure-movie.js';
 import { measureOgg } from './measure-ogg.js';
 import { measureByHeader, measureJpeg, measurePng, measureTiff } from './measure-picture.js';
-import { measureFlac, measureWav } from './measure-samples.js';
+import { measureAvi, measureFlv } from './measure-old-movies.js';
+import { measureAiff, measureFlac, measureWav } from './measure-samples.js';
 import { measureWebm } from './measure-webm.js';
 import { ByteWindow, type MeasuredSource } from './measure-window.js';
 import type { Found, Measures } from './measures.js';
@@ -41,10 +42,19 @@ const MEASURERS: Readonly<Record<string, (window: ByteWindow) => Promise<Found>>
   'video/webm': measureWebm,
   'video/matroska': measureWebm,
   'video/x-matroska': measureWebm,
+  'video/vnd.avi': measureAvi,
+  'video/x-msvideo': measureAvi,
+  'video/x-flv': measureFlv,
+  'video/ogg': measureOgg,
   'audio/mp4': measureMovie,
   'audio/x-m4a': measureMovie,
   'audio/3gpp': measureMovie,
+  'audio/3gpp2': measureMovie,
   'audio/webm': measureWebm,
+  'audio/matroska': measureWebm,
+  'audio/x-matroska': measureWebm,
+  'audio/aiff': measureAiff,
+  'audio/x-aiff': measureAiff,
   'audio/ogg': measureOgg,
   'audio/mpeg': measureMp3,
   'audio/aac': measureAac,
