@@ -4,8 +4,9 @@ import { essenceOf } from '../model/mime-type.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { ByteStream, CallOptions } from '../providers/provider-adapter.js';
 import { ProviderFaults } from '../providers/provider-call.js';
+import { inspectionThreads } from './inspection-threads.js';
 import { peek } from './peek.js';
-import { bytesToSniff, isVerdictFinal, sniffMimeType } from './sniff.js';
+import { bytesToSniff, isVerdictFinal } from './sniff.js';
 
 /** All of a provider's bytes, whose first were looked at and are still in `body`. The caller drains or destroys `body`. */
 export interface SniffedStream extends Omit<ByteStream, 'declaredMimeType' | 'range'> {
@@ -38,7 +39,7 @@ export async function openSniffed(
     );
   }
   const declared = stream.declaredMimeType ?? ref.mimeType ?? null;
-  const mimeType = await sniffMimeType(head, declared);
+  const mimeType = await inspectionThreads.sniff(head, declared);
   if (contradicts(declared, mimeType)) {
     body.destroy();
     const { provider, id: channelId } = channel;
