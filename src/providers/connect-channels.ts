@@ -6,6 +6,7 @@ import { SafeFetch } from '../net/safe-fetch.js';
 import { judgeRedirect } from '../net/url-policy.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { ProviderTrace } from '../telemetry/tracing.js';
+import { packageVersion } from '../telemetry/version.js';
 import type { AdapterContext } from './adapter-context.js';
 import { ChannelDirectory } from './channel-directory.js';
 import type { ChannelSettings } from './channel-schema.js';
@@ -17,6 +18,7 @@ export interface ConnectOptions {
   readonly providers: Readonly<Record<ProviderName, CallPolicy>>;
   readonly network: { readonly allowPrivate: readonly string[]; readonly allowedPorts: readonly number[] };
   readonly upload: { readonly maxBytes: number };
+  readonly server?: { readonly publicUrl: string | null };
   readonly tracing?: { readonly propagateToProviders: boolean };
 }
 
@@ -32,13 +34,18 @@ export interface ConnectedProviders {
   close(): Promise<void>;
 }
 
-export const USER_AGENT = 'mediagraph (+https://www.npmjs.com/package/mediagraph)';
+/** What providers' logs call us: the version, and where its operator is found if the configuration says (RFC 9110 section 10.1.5). */
+export function userAgent(publicUrl: string | null = null): string {
+  const product = `mediagraph/${packageVersion()}`;
+  return publicUrl === null ? product : `${product} (+${publicUrl})`;
+}
 
 /** An adapter for every channel, each with its own credentials, bounds and address policy. Opens no connection yet. */
 export function connectChannels(options: ConnectOptions, shared: SharedByChannels): ConnectedProviders {
   const fetches: SafeFetch[] = [];
+  const agent = userAgent(options.server?.publicUrl);
   const connected = options.channels.map((channel) => {
-    const { context, safeFetch } = contextFor(channel, options, shared);
+    const { context, safeFetch } = contextFor(channel, options, shared, agent);
     fetches.push(safeFetch);
     const { id, tenant, provider } = channel;
     return { id, tenant, provider, adapter: createAdapter(channel, context), webhook: createWebhook(channel) };
@@ -55,6 +62,7 @@ function contextFor(
   channel: ChannelSettings,
   options: ConnectOptions,
   { pools, quota, metrics }: SharedByChannels,
+  agent: string,
 ): { context: AdapterContext; safeFetch: SafeFetch } {
   const { baseUrl } = channel;
   const callPolicy = options.providers[channel.provider];
@@ -67,7 +75,7 @@ function contextFor(
     policy,
     headersTimeoutMs: timeoutMs,
     silenceTimeoutMs: timeoutMs,
-    userAgent: USER_AGENT,
+    userAgent: agent,
   });
   const context: AdapterContext = {
     createHttpClient: (credentials, mediaOrigin) =>
@@ -77,7 +85,7 @@ function contextFor(
         pools,
         metrics: channelMetrics,
         trace,
-        headers: { 'user-agent': USER_AGENT, ...credentials },
+        headers: { 'user-agent': agent, ...credentials },
       }),
     safeFetch,
     judgeRedirect: (location, path) => judgeRedirect(location, new URL(path, baseUrl), policy),
