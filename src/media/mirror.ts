@@ -40,7 +40,12 @@ export class Mirror {
   async #store(media: CataloguedMedia, signal: AbortSignal): Promise<{ stored: StoredBytes; details: FoundDetails }> {
     const { blobs, maxBytes } = this.options;
     const channel = this.#channelOf(media);
-    const { body, mimeType, filename, sizeBytes: announcedBytes } = await openSniffed(channel, media, { signal });
+    const {
+      body,
+      mimeType,
+      filename,
+      sizeBytes: announcedBytes,
+    } = await openSniffed(channel, media, { signal, job: true });
     const stored = await storeBytes(this.options, media, { body, mimeType }, { signal, maxBytes });
     // Nobody waits for these bytes: what was told of them before counts, too.
     const fault = disagreement(media, announcedBytes, stored) ?? disagreement(media, null, stored);

@@ -10,7 +10,7 @@ import type { MediaRef } from '../../src/model/media.js';
 import { channelSettings } from '../../src/providers/channel-schema.js';
 import { GupshupAdapter } from '../../src/providers/gupshup/adapter.js';
 import { gupshupChannel } from '../../src/providers/gupshup/settings.js';
-import { adapterContext, type ContextOptions } from '../support/adapter-context.js';
+import { adapterContext, type ContextOptions, MemoryQuota } from '../support/adapter-context.js';
 import { RawServer } from '../support/raw-server.js';
 
 const APP = '7c1a9f6e-2b64-4c53-9d51-0b8a4c1f2e3d';
@@ -32,7 +32,7 @@ async function bed(options: Partial<ContextOptions> & { header?: 'authorization'
   const webhookHeader = { name: 'X-Webhook-Token', value: SECRET };
   const files = await new GupshupFilemanagerEmulator({ appId: APP, webhookHeader, now }).start();
   const partner = await RawServer.start();
-  const { context, close } = adapterContext({ baseUrl: partner.url, ...options });
+  const { context, close } = adapterContext({ baseUrl: partner.url, quota: new MemoryQuota(now), ...options });
   started.push(files, partner, { close });
   const channel = gupshupChannel.parse({
     id: 'wa',

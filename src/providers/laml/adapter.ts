@@ -43,7 +43,7 @@ export class LamlAdapter implements ProviderAdapter {
     this.#http = context.createHttpClient(credentials);
     const { mediaOrigins = [] } = channel.options;
     this.#trusted = [this.#http, ...mediaOrigins.map((origin) => context.createHttpClient(credentials, origin))];
-    this.#faults = new ProviderFaults(channel, readLamlFault);
+    this.#faults = new ProviderFaults(channel, readLamlFault, context.onRefusal);
     this.#messagesPath = this.#http.pathOf('Accounts', accountSid, 'Messages');
     this.#propagation = new PropagationWait(context.timeoutMs);
   }
