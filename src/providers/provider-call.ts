@@ -140,7 +140,7 @@ export class ProviderFaults {
       return this.error('MEDIA_NOT_FOUND', message, { ...details, retryable: false });
     }
     const { retryAfterMs } = verdict;
-    const message = 'the provider does not have the bytes of this media (yet), or does not permit them';
+    const message = 'the provider does not have the bytes of this media (yet)';
     return this.error('MEDIA_NOT_FOUND', message, { ...details, retryable: true, retryAfterMs });
   }
 

@@ -23,7 +23,7 @@ import { faultOfMediaPath, readWaGatewayFault } from './wire.js';
  * The documentation asks to retry a 404 "for eventual consistency", and a webhook may be faster than the file that it
  * announces: a "no" that lasts for a minute is believed (WA Gateway, "Errors").
  */
-const ABSENCES = { pausesMs: [2_000, 4_000, 8_000, 15_000, 30_000, 60_000], believedAfterMs: 60_000 } as const;
+const ABSENCES = { pausesMs: [2_000], believedAfterMs: 60_000 } as const;
 const FIRST_BYTE = { start: 0, end: 0 };
 
 /**

@@ -173,9 +173,10 @@ export class WhatsAppAdapter implements ProviderAdapter {
     }
   }
 
-  // An id that the provider cannot have issued is answered like one that it does not know, for good.
+  // An id that the provider cannot have issued, or that was deleted through us, is answered like one that it does not know, for good.
   #mediaIdOf({ providerMediaId }: MediaRef): string {
-    if (providerMediaId !== null && isMediaId(providerMediaId)) return providerMediaId;
+    const isOurs = providerMediaId !== null && isMediaId(providerMediaId) && !this.#deleted.has(providerMediaId);
+    if (isOurs) return providerMediaId;
     throw this.#faults.absent({ kind: 'gone' });
   }
 
@@ -190,9 +191,9 @@ export class WhatsAppAdapter implements ProviderAdapter {
     } catch (thrown) {
       const absence = await turn.settle(verdictOf(thrown));
       if (!(thrown instanceof MediagraphError)) throw thrown;
-      const { retryAfterMs = 0 } = thrown.details;
-      if (thrown.code === 'PROVIDER_RATE_LIMITED') this.#lookups.close(Math.min(retryAfterMs, HOUR_MS));
-      throw absence ? this.#faults.absent(absence, thrown.details) : thrown;
+      if (!absence) throw thrown;
+      const { retryable, retryAfterMs } = this.#faults.absent(absence).details;
+      throw this.#faults.error(thrown.code, thrown.message, { ...thrown.details, retryable, retryAfterMs }, thrown);
     }
     // Not waited for: bytes may be on their way already.
     void turn.settle('found');
@@ -226,42 +227,42 @@ export class WhatsAppAdapter implements ProviderAdapter {
   }
 
   async #open(mediaId: string, asked: string, options: OpenMediaOptions): Promise<ByteStream> {
-    const progress = { metadata: false };
-    try {
-      return await this.#inTurn(mediaId, options, async () => {
+    const progress = { named: false };
+    const named = () =>
+      this.#inTurn(mediaId, options, async () => {
+        progress.named = false;
         const metadata = await this.#metadata(mediaId, asked, options);
-        progress.metadata = true;
+        progress.named = true;
         return this.#openNamed(metadata, mediaId, asked, options);
+      });
+    try {
+      return await named().catch((thrown: unknown) => {
+        if (progress.named && isStale(thrown)) return named();
+        throw thrown;
       });
     } catch (thrown) {
       options.signal?.throwIfAborted();
-      return this.#openOtherwise(mediaId, asked, options, { thrown, ...progress });
+      return this.#openInOneStep(mediaId, asked, options, { thrown, ...progress });
     }
   }
 
-  // Chakra has a second way to the bytes, where the address fails or the metadata is not what it should be. Meta has none but a
-  // new address, which helps where the old one's five minutes were over.
-  async #openOtherwise(
+  // Where the address fails that the metadata named, or the metadata is not what it should be; of two ways that failed, the
+  // first one says more.
+  #openInOneStep(
     mediaId: string,
     asked: string,
     options: OpenMediaOptions,
-    { thrown, metadata }: { readonly thrown: unknown; readonly metadata: boolean },
+    { thrown, named }: { readonly thrown: unknown; readonly named: boolean },
   ): Promise<ByteStream> {
-    const oneStep = this.#twin.bytesPath?.(mediaId);
-    const isProtocol = thrown instanceof MediagraphError && thrown.code === 'PROVIDER_PROTOCOL';
-    if (isAboutMedia(thrown) || !(metadata || (oneStep !== undefined && isProtocol))) throw thrown;
-    const isStale = thrown instanceof MediagraphError && STALE.has(thrown.details.upstreamStatus);
-    if (oneStep === undefined && !isStale) throw thrown;
-    const again = () =>
-      oneStep === undefined
-        ? this.#metadata(mediaId, asked, options).then((fresh) => this.#openNamed(fresh, mediaId, asked, options))
-        : this.#openTrusted(this.#own, oneStep, asked, options).then((opened) =>
-            this.#bytes(opened, UNKNOWN_DETAILS, asked, options),
-          );
-    return this.#inTurn(mediaId, options, again).catch((second: unknown) => {
+    const path = this.#twin.bytesPath?.(mediaId);
+    const mayHelp = named || (thrown instanceof MediagraphError && thrown.code === 'PROVIDER_PROTOCOL');
+    if (path === undefined || !mayHelp || isAboutMedia(thrown)) throw thrown;
+    return this.#inTurn(mediaId, options, async () => {
+      const opened = await this.#openTrusted(this.#own, path, asked, options);
+      return this.#bytes(opened, UNKNOWN_DETAILS, asked, options);
+    }).catch(() => {
       options.signal?.throwIfAborted();
-      // Of two ways that failed, the documented first one says more; of a media that is gone by then, the second.
-      throw oneStep === undefined ? second : thrown;
+      throw thrown;
     });
   }
 
@@ -348,6 +349,10 @@ function verdictOf(thrown: unknown): LookupVerdict {
   const { upstreamStatus = 0, retryable } = details;
   if (code === 'MEDIA_NOT_FOUND') return retryable ? 'refused' : 'absent';
   return (code === 'PROVIDER_REJECTED' || code === 'PROVIDER_PROTOCOL') && upstreamStatus >= 400 ? 'refused' : 'none';
+}
+
+function isStale(thrown: unknown): boolean {
+  return thrown instanceof MediagraphError && STALE.has(thrown.details.upstreamStatus);
 }
 
 function isAboutMedia(thrown: unknown): boolean {

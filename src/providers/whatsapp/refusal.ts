@@ -13,7 +13,7 @@ export function graphRefusal(response: BufferedResponse, asked: string, faults: 
   const refusal = faults.ofStatus(response, asked);
   const verdict = graphVerdict(response);
   const isPlain404 = verdict === null && response.statusCode === 404 && !isHtml(response);
-  if (verdict !== 'absent' && !isPlain404) return refusal;
+  if (response.statusCode >= 500 || (verdict !== 'absent' && !isPlain404)) return refusal;
   return faults.error('MEDIA_NOT_FOUND', 'the provider does not have this media (any more)', refusal.details);
 }
 
@@ -45,7 +45,7 @@ export function refusesNumber(response: BufferedResponse, phoneNumberId: string)
   const verdict = graphVerdict(response);
   if (verdict !== null && verdict !== 'absent') return false;
   const told = (readGraphError(response)?.message ?? '').toLowerCase();
-  return [phoneNumberId, 'phone_number_id', 'phone number id'].some((words) => told.includes(words));
+  return [`'${phoneNumberId}'`, 'phone_number_id', 'phone number id'].some((words) => told.includes(words));
 }
 
 // A page says that no API answered, so its 404 is about the path and not about the media.
