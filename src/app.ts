@@ -87,7 +87,7 @@ async function startOver(
 ): Promise<App> {
   const state = { ready: false, url: '' };
   const pools = new OriginPools();
-  const providers = connectChannels(config, { pools, quota: stores.quota, metrics });
+  const providers = connectChannels(config, { pools, quota: stores.quota, facts: stores.facts, logger, metrics });
   const source = uploadSource(config);
   const { directory } = providers;
   const apiKeys = new ApiKeys(config.auth.apiKeys);

@@ -21,10 +21,10 @@ export interface SniffedStream extends Omit<ByteStream, 'declaredMimeType' | 'ra
 export async function openSniffed(
   channel: ConnectedChannel,
   ref: MediaRef & { readonly mimeType?: string | null },
-  { signal }: CallOptions,
+  options: CallOptions,
 ): Promise<SniffedStream> {
   if (!channel.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
-  const stream = await channel.adapter.openMedia(ref, { signal });
+  const stream = await channel.adapter.openMedia(ref, options);
   const { head, body } = await peek(stream.body, (head) => bytesToSniff(head), isVerdictFinal).catch((thrown: unknown) => {
     throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
   });
