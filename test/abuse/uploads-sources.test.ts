@@ -119,7 +119,6 @@ const FAILING: Readonly<Record<string, Source>> = {
   },
   'a coding that it is not in': coded('gzip', photo),
   'a coding that nobody asked for and nobody knows': coded('zstd', photo),
-  'two codings': coded('gzip, gzip', gzipSync(gzipSync(photo))),
   'half of a gzip': coded('gzip', gzipSync(largePhoto).subarray(0, 40_000)),
   'all of a gzip but its checksum': coded('gzip', gzipSync(largePhoto).subarray(0, -8)),
   'a gzip with another checksum': coded('gzip', Buffer.concat([gzipSync(largePhoto).subarray(0, -8), Buffer.alloc(8)])),
@@ -309,6 +308,7 @@ describe('a source is uploaded whole', () => {
     'of exactly the limit, compressed': [padded(photo, MAX_BYTES), coded('gzip', gzipSync(padded(photo, MAX_BYTES)))],
     'in gzip, which nobody asked for': [largePhoto, coded('x-gzip', gzipSync(largePhoto))],
     'in deflate': [largePhoto, coded('deflate', deflateSync(largePhoto))],
+    'in two codings': [largePhoto, coded('deflate, gzip', gzipSync(deflateSync(largePhoto)))],
     'in brotli': [largePhoto, coded('br', brotliCompressSync(largePhoto))],
     'in the coding "identity"': [photo, coded('Identity', photo)],
     'that ends with its connection': [

@@ -117,6 +117,10 @@ describeEngines(
       select ${TENANT}, 'key-' || n, 'aa', 'media-' || n, ${NOW}::timestamptz + n * interval '1 second'
       from generate_series(0, ${ROWS - 1}::integer) as n`.execute(kysely);
       await sql`
+      insert into failed_uploads (tenant, media_id, source_url, failed_at)
+      select ${TENANT}, 'media-' || n, '', ${NOW}::timestamptz + n * interval '1 second'
+      from generate_series(0, ${ROWS - 1}::integer) as n`.execute(kysely);
+      await sql`
       insert into quotas select 'name-' || n, array[${NOW}::timestamptz]
       from generate_series(0, ${ROWS - 1}::integer) as n`.execute(kysely);
     }
