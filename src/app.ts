@@ -5,9 +5,10 @@ import { ensureSigningKey } from './catalogue/signing-keys.js';
 import type { Config } from './config.js';
 import { CachePolicy } from './graphql/cache-policy.js';
 import type { GraphQLContext } from './graphql/context.js';
+import { ExecutionBudget } from './graphql/execution-budget.js';
 import { createGraphQLServers, type GraphQLServers } from './graphql/graphql-server.js';
 import { createLoaders } from './graphql/loaders.js';
-import { createSubgraphSchema } from './graphql/schema.js';
+import { createSubgraphSchema, createTracedSchema } from './graphql/schema.js';
 import { createJobs, type Jobs, type UploadSource } from './jobs.js';
 import { MediaDelivery } from './media/deliver.js';
 import { LazyMirror } from './media/lazy-mirror.js';
@@ -93,6 +94,7 @@ async function startOver(
   const schema = createSubgraphSchema(config.federation);
   const servers = await createGraphQLServers({
     schema,
+    tracedSchema: createTracedSchema(config.federation),
     limits: config.limits,
     explorer: config.server.explorer,
     exampleVariables,
@@ -242,11 +244,13 @@ function contextCreator(routed: Routed): (start: OperationStart) => GraphQLConte
   return ({ caller, requestId, signal }) => {
     const now = Date.now();
     const cache = new CachePolicy(now);
+    const budget = new ExecutionBudget(config.limits);
     return {
       caller,
       requestId,
-      loaders: createLoaders({ lookup, tenant: caller.tenant, call: { signal }, cache }),
+      loaders: createLoaders({ lookup, tenant: caller.tenant, call: { signal, calls: budget }, cache }),
       cache,
+      budget,
       mutations: {
         upload: (request) => jobs.upload.upload(caller.tenant, request, signal),
         // Not ended with the caller: half a deletion helps nobody.

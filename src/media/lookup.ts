@@ -17,7 +17,7 @@ import {
   UNKNOWN_DETAILS,
 } from '../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
-import type { CallOptions } from '../providers/provider-adapter.js';
+import type { CallOptions, ProviderCallAllowance } from '../providers/provider-adapter.js';
 import type { Logger } from '../telemetry/logger.js';
 import { asCatalogueFault, inTime } from './catalogue-fault.js';
 import { mayAnswerAlone } from './freshness.js';
@@ -30,6 +30,12 @@ export interface MediaLookupOptions {
   /** `retention.default`; null = until deleted. */
   readonly retentionMs: number | null;
   readonly logger: Logger;
+}
+
+/** What a look-up may ask of providers. */
+export interface LookupOptions extends CallOptions {
+  /** Absent: as often as there is need. */
+  readonly calls?: ProviderCallAllowance;
 }
 
 /** Records by `formatMessageId`; null = the catalogue cannot be asked. */
@@ -53,7 +59,7 @@ export class MediaLookup {
   async byMessages(
     tenant: TenantId,
     keys: readonly MessageKey[],
-    options: CallOptions,
+    options: LookupOptions,
   ): Promise<Array<readonly Media[] | Error>> {
     const records = await this.#recordsOf(tenant, keys);
     const now = new Date();
@@ -74,7 +80,7 @@ export class MediaLookup {
    * capability: what it names beyond the message is looked for in the listing and never asked for. null for ids that are
    * malformed, neither known nor listed, or of a channel that is not the tenant's.
    */
-  async byIds(tenant: TenantId, ids: readonly MediaId[], options: CallOptions): Promise<Array<Media | null | Error>> {
+  async byIds(tenant: TenantId, ids: readonly MediaId[], options: LookupOptions): Promise<Array<Media | null | Error>> {
     const { channels, catalogue } = this.options;
     const parts = ids.map((id) => {
       const decoded = decodeMediaId(id);
@@ -115,10 +121,14 @@ export class MediaLookup {
   }
 
   /** What is not known yet. A provider that knows no more leaves it unknown. */
-  async details(tenant: TenantId, media: readonly Media[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
+  async details(
+    tenant: TenantId,
+    media: readonly Media[],
+    options: LookupOptions,
+  ): Promise<Array<MediaDetails | Error>> {
     const told = await this.#perChannel(tenant, media, async (channel, ofChannel) =>
       channel.adapter.describeMedia
-        ? channel.adapter.describeMedia(ofChannel, options)
+        ? askWithin(options.calls, ofChannel, (granted) => channel.adapter.describeMedia?.(granted, options))
         : ofChannel.map(() => UNKNOWN_DETAILS),
     );
     this.#recordDescriptions(
@@ -151,12 +161,13 @@ export class MediaLookup {
     channel: ConnectedChannel,
     keys: readonly MessageKey[],
     records: Records,
-    options: CallOptions,
+    options: LookupOptions,
   ): Promise<ReadonlyMap<MessageKey, readonly Media[] | Error>> {
     if (keys.length === 0 || !channel.adapter.listMedia) return new Map();
-    const answers = await channel.adapter.listMedia(
+    const answers = await askWithin(
+      options.calls,
       keys.map((key) => key.providerMessageId),
-      options,
+      (granted) => channel.adapter.listMedia?.(granted, options),
     );
     const now = new Date();
     const recording = { now, retainedUntil: endOfRetention(this.options.retentionMs, now) };
@@ -236,6 +247,19 @@ export class MediaLookup {
     await Promise.all([...indexesByChannel].map(askChannel));
     return answers;
   }
+}
+
+// One call of a provider for each item. What the operation may not ask any more fails in its place.
+async function askWithin<Item, Answer>(
+  calls: ProviderCallAllowance | undefined,
+  items: readonly Item[],
+  ask: (granted: readonly Item[]) => Promise<ReadonlyArray<Answer | Error>> | undefined,
+): Promise<ReadonlyArray<Answer | Error>> {
+  const granted = calls?.grant(items.length) ?? items.length;
+  const answers = granted > 0 ? ((await ask(items.slice(0, granted))) ?? []) : [];
+  if (!calls || granted === items.length) return answers;
+  const { exhausted } = calls;
+  return items.map((_, index) => (index < granted ? (answers[index] ?? exhausted) : exhausted));
 }
 
 async function askSafely<Answer>(
