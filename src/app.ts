@@ -28,6 +28,7 @@ import { registerGraphQLRoute } from './server/graphql-route.js';
 import { registerHealthRoutes } from './server/health-route.js';
 import type { HotAnswers } from './server/hot-answers.js';
 import { createHttpServer } from './server/http-server.js';
+import type { KnownHosts } from './server/known-host.js';
 import { openMetricsPort, registerMetricsRoute } from './server/metrics-route.js';
 import type { OperationStart } from './server/streamed-operations.js';
 import { serveSubscriptionSockets } from './server/subscription-sockets.js';
@@ -122,7 +123,13 @@ async function startOver(
           maxBytes: config.upload.maxBytes,
           logger,
         });
-  const { http, hot } = createHttpServer({ logger, trustProxy: config.server.trustProxy, metrics });
+  const { http, hot } = createHttpServer({
+    logger,
+    trustProxy: config.server.trustProxy,
+    requestTimeoutMs: config.server.requestTimeoutMs,
+    knownHosts: knownHosts(config),
+    metrics,
+  });
   registerRoutes(http, {
     config,
     hot,
@@ -144,7 +151,9 @@ async function startOver(
   const { host, port } = config.server;
   const metricsHttp =
     config.metrics.port === null ? null : await openMetricsPort({ metrics, host, port: config.metrics.port, logger });
-  if (!metricsHttp) registerMetricsRoute(http, metrics);
+  const isOpen = config.auth.mode === 'none' && !metricsHttp;
+  const { token } = config.metrics;
+  if (isOpen || token !== null) registerMetricsRoute(http, { metrics, token: isOpen ? null : token });
   try {
     state.url = await http.listen({ host, port });
     await jobs.start();
@@ -208,13 +217,17 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
     createContext: contextCreator(routed),
     metrics: routed.metrics,
   };
-  registerGraphQLRoute<GraphQLContext>(http, { ...graphql, servers, bodyBytes: config.limits.bodyBytes });
+  const { allowedOrigins: pages } = config.server;
+  const { bodyBytes } = config.limits;
+  registerGraphQLRoute<GraphQLContext>(http, { ...graphql, servers, bodyBytes, allowedOrigins: pages });
   serveSubscriptionSockets<GraphQLContext>(http, {
     ...graphql,
     schema: routed.schema,
-    maxBytes: config.limits.bodyBytes,
+    maxBytes: bodyBytes,
     maxOperations: config.limits.subscriptionsPerConnection,
     refusesForeignPages: config.auth.mode === 'none',
+    knownHosts: knownHosts(config),
+    allowedOrigins: pages,
     logger,
   });
   registerDeliveryRoute(http, {
@@ -289,6 +302,11 @@ function uploadSource({ network, upload: { timeoutMs } }: Config): UploadSource 
   const silenceTimeoutMs = Math.min(SOURCE_SILENCE_MS, timeoutMs);
   const fetch = new SafeFetch({ policy, headersTimeoutMs: timeoutMs, silenceTimeoutMs, userAgent: USER_AGENT });
   return { fetch, policy };
+}
+
+/** Without credentials, a page of another site must not reach this server under a name of its own. */
+function knownHosts({ auth, server: { publicUrl, trustProxy } }: Config): KnownHosts | null {
+  return auth.mode === 'none' && !auth.allowOpen ? { publicUrl, trustProxy } : null;
 }
 
 function authenticator(config: Config, apiKeys: ApiKeys): Authenticate {
