@@ -233,11 +233,14 @@ async function landingPage({ explorer, exampleVariables = {} }: GraphQLServerOpt
     case 'graphiql': {
       // Nine megabytes of page: loaded only where it is wanted.
       const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
+      const tabs = exampleOperations().map((query) => ({ query, variables: ofOperation(query, exampleVariables) }));
       const html = renderGraphiQL({
         endpoint: '/graphql',
         title: 'Mediagraph',
         subscriptionsProtocol: 'GRAPHQL_SSE',
-        defaultTabs: exampleOperations().map((query) => ({ query, variables: ofOperation(query, exampleVariables) })),
+        // What the editor holds at first, whatever tabs a browser remembers: without it, a text of welcome that cannot run.
+        ...tabs[0],
+        defaultTabs: tabs,
       });
       return { serverWillStart: async () => ({ renderLandingPage: async () => ({ html }) }) };
     }
