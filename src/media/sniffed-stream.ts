@@ -24,9 +24,11 @@ export async function openSniffed(
 ): Promise<SniffedStream> {
   if (!channel.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
   const stream = await channel.adapter.openMedia(ref, { signal });
-  const { head, body } = await peek(stream.body, (head) => bytesToSniff(head), isVerdictFinal).catch((thrown: unknown) => {
-    throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
-  });
+  const { head, body } = await peek(stream.body, (head) => bytesToSniff(head), isVerdictFinal).catch(
+    (thrown: unknown) => {
+      throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
+    },
+  );
   const declared = stream.declaredMimeType ?? ref.mimeType ?? null;
   const mimeType = await sniffMimeType(head, declared);
   if (contradicts(declared, mimeType)) {

@@ -153,8 +153,14 @@ describe('the extension of a media', () => {
       [document, 'invoice', 'invoice.pdf', 'inline'],
       [page, 'invoice.pdf', 'invoice.html', 'attachment'],
       [page, 'a.html.txt', 'a.html', 'attachment'],
-      [Buffer.from('Hello'), 'hello.html', 'hello.txt', 'inline'],
-      [Buffer.from('alert(1)'), 'run.js', 'run.js.txt', 'inline'],
+      // A text may be of any kind; what a browser would render is not shown by the name that makes it do so.
+      [Buffer.from('Hello'), 'hello.html', 'hello.html', 'attachment'],
+      [Buffer.from('alert(1)'), 'run.js', 'run.js', 'inline'],
+      [Buffer.from('a,b\n1,2\n'), 'table.csv', 'table.csv', 'inline'],
+      [Buffer.from('Stra\xdfe;5\n', 'latin1'), 'table.csv', 'table.csv', 'inline'],
+      [Buffer.from('<?xml version="1.0"?><gpx/>'), 'tour.gpx', 'tour.gpx', 'attachment'],
+      [document, 'logo.ai', 'logo.ai', 'inline'],
+      [Buffer.from('Hello'), 'photo.jpg', 'photo.txt', 'inline'],
       // Nobody opens it as a picture, and nobody runs it by that name.
       [program, 'photo.jpg', 'photo.jpg', 'attachment'],
       [program, 'setup.exe', 'setup.exe', 'attachment'],
