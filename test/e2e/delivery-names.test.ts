@@ -88,9 +88,21 @@ describe('the name of a media', () => {
   });
 
   it('is made harmless where its bytes came with it in quotes, as old servers write them', async () => {
-    const names = HOSTILE_NAMES.filter(({ given }) => /^[\x20-\x7e]+$/.test(given));
+    // Escapes that are all UTF-8 are decoded there, see below.
+    const names = HOSTILE_NAMES.filter(({ given }) => /^[\x20-\x24\x26-\x7e]+$/.test(given));
     const ids = names.map(({ given }) => receiveWith(`attachment; filename="${given.replace(/["\\]/g, '\\$&')}"`));
     expect(await namesAt(ids)).toEqual(expected(names));
+  });
+
+  it.each([
+    ['%e7%85%a7%e7%89%87.jpg', '\u7167\u7247.jpg'],
+    ['100% cotton.jpg', '100% cotton.jpg'],
+    ['%2e%2e%2fetc%2fpasswd', 'passwd.jpg'],
+    ['a%00b%0d%0aX-Evil:%20c.jpg', 'abX-Evil_ c.jpg'],
+    ['a%22; filename=%22evil.exe', 'a_; filename=_evil.jpg'],
+    ['photo%E2%80%AEgpj.exe', 'photogpj.jpg'],
+  ])('is made harmless where percent escapes in quotes told it: %s', async (given, delivered) => {
+    expect(await namesAt([receiveWith(`attachment; filename="${given}"`)])).toEqual([[delivered, delivered]]);
   });
 
   it('is made harmless where a webhook told it', async () => {

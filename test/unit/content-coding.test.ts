@@ -82,7 +82,7 @@ describe('a body in a content coding', () => {
     ['is in none', 'br', plain],
     ['ends early', 'gzip', gzipSync(plain).subarray(0, 60)],
     ['ends early', 'deflate', deflateRawSync(plain).subarray(0, 40)],
-    ['ends early', 'br', brotliCompressSync(plain).subarray(0, 20)],
+    ['ends early', 'br', brotliCompressSync(plain).subarray(0, -4)],
   ])('fails where it %s in place of %s', async (_what, coding, bytes) => {
     const { body } = await open(coding, bytes);
     const fault = await buffer(body).catch((thrown: unknown) => thrown);
