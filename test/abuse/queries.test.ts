@@ -282,12 +282,11 @@ describe('documents that are traps', () => {
       { length: levels },
       (_, at) => `fragment F${at} on Message { ...F${at + 1} ...F${at + 1} }`,
     ).join('\n');
-    const start = performance.now();
     const { errors } = await bed.query(
       `{ messagesWithMedia(ids: []) { ...F0 } } ${fragments} fragment F${levels} on Message { id }`,
     );
+    // Not by the clock: all 2^150 of them take longer than any test may.
     expect(sole(errors).extensions.code).toBe('QUERY_TOO_COMPLEX');
-    expect(performance.now() - start).toBeLessThan(1_500);
   });
 
   it.each([
@@ -484,6 +483,8 @@ describe('forged media ids', () => {
 describe('representations', () => {
   it('may be ten thousand, each message is asked once, and one bad one spoils nothing', async () => {
     const distinct = 50;
+    const unhurried = { timeout: '20s', retries: 0 };
+    bed = await beds.own({ config: { providers: { signalwire: unhurried } } });
     const ids = Array.from({ length: distinct }, (_, index) => receive(bed, 'signalwire', index));
     const representations: unknown[] = Array.from({ length: 10_000 }, (_, index) => ({
       __typename: 'Message',

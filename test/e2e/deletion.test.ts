@@ -38,7 +38,7 @@ import { CHAKRA, GATEWAY, GUPSHUP, requestsOf, UploadProviders } from '../suppor
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const DELETIONS_PER_HOUR = 10;
-const WITHOUT_RETRIES = { timeout: '500ms', retries: 0 };
+const WITHOUT_RETRIES = { timeout: '1s', retries: 0 };
 const { kirim: WA, signalwire: SMS, twilio: MMS } = CHANNELS;
 
 const startServer = useOwnServers();

@@ -296,7 +296,8 @@ function graphRefusal(message: string): Fault {
 
 describe('an upload that its provider answers with a refusal', () => {
   it.each(refusals)('%s: %s leaves FAILED and nothing else', async (channelId, _what, fault, code, retryable) => {
-    const { server, user } = await start({ providers: timeouts('300ms') });
+    // What is not to fail by the clock has time.
+    const { server, user } = await start({ providers: timeouts(fault.kind === 'hang' ? '1s' : '20s') });
     const rule = { match: /media/, fault };
     emulatorOf(channelId).faults.push(rule);
     const messageId = newMessage(channelId);

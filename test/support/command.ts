@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MAIN_VARIABLE } from './made-once.js';
 
@@ -59,11 +60,20 @@ export class RunningCommand {
   }
 }
 
-/** The program that starts a command, and its arguments: node itself, or a shell that sets the limits and becomes it. */
-function commandLine(args: readonly string[], { fileSizeKib }: CommandOptions): [string, string[]] {
+/** The folder in which the global setup compiled `src`, as plain JavaScript: for modules that a test runs by themselves. */
+export function compiledProject(): string {
+  return dirname(dirname(compiledMain()));
+}
+
+function compiledMain(): string {
   const main = process.env[MAIN_VARIABLE];
   if (main === undefined) throw new Error('expected the global setup to have compiled the program');
-  const command = [main, ...args];
+  return main;
+}
+
+/** The program that starts a command, and its arguments: node itself, or a shell that sets the limits and becomes it. */
+function commandLine(args: readonly string[], { fileSizeKib }: CommandOptions): [string, string[]] {
+  const command = [compiledMain(), ...args];
   if (fileSizeKib === undefined) return [process.execPath, command];
   // POSIX counts in blocks of 512 bytes ("ulimit", XCU chapter 4).
   return ['sh', ['-c', `ulimit -f ${fileSizeKib * 2} && exec "$0" "$@"`, process.execPath, ...command]];
