@@ -74,7 +74,7 @@ function yesOrNo(present: unknown): string {
 function proofOf(webhook: WebhookReceiver): string {
   const url = new URL('https://media.example.com/webhooks/example');
   try {
-    webhook.verify({ url, headers: {}, rawBody: Buffer.from('{}') }, new Date());
+    webhook.verify({ url, address: url.href, headers: {}, rawBody: Buffer.from('{}') }, new Date());
   } catch (thrown) {
     if (thrown instanceof MediagraphError)
       return thrown.message.replace(/^expected (.*), got .*$/, '$1').replace(/\bX-[A-Za-z0-9-]+/g, '`$&`');
@@ -96,7 +96,7 @@ function repetitionOf(webhook: WebhookReceiver): string {
     },
   );
   const url = new URL('https://media.example.com/webhooks/example');
-  const id = webhook.deliveryId({ url, headers, rawBody: Buffer.from('{}') });
+  const id = webhook.deliveryId({ url, address: url.href, headers, rawBody: Buffer.from('{}') });
   return id === null ? 'its bytes' : `\`${asked.at(-1)}\``;
 }
 
@@ -148,7 +148,7 @@ async function firstMedia({ adapter, webhook }: ConnectedChannel, line: DemoLine
   if (Array.isArray(listed) && listed[0]) return listed[0];
   const delivery = line.webhook?.make('https://media.example.com/webhooks/example');
   const type = delivery?.headers['content-type'] ?? '';
-  const [event] = delivery && webhook ? webhook.parse(delivery.body, type, new Date()).events : [];
+  const [event] = delivery && webhook ? webhook.parse(delivery.body, type, new Date()) : [];
   if (event?.type === 'mediaAnnounced' && event.media[0]) return event.media[0];
   throw new Error(`expected a media of ${line.channel.provider}`);
 }

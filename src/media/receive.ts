@@ -11,6 +11,7 @@ import { backoffMs, reasonOf } from './backoff.js';
 import { asCatalogueFault } from './catalogue-fault.js';
 import { mediaOf } from './media-of.js';
 import { endOfRetention } from './retention.js';
+import { FaultTally, partsOf } from './webhook-parts.js';
 
 export interface WebhookReceptionOptions {
   readonly channels: ChannelDirectory;
@@ -65,22 +66,25 @@ export class WebhookReception {
   /** The job behind the inbox: what the event announces is recorded; it ends as done, due again, or buried. */
   async process(event: InboxEvent, owner: string): Promise<void> {
     const { inbox, logger } = this.options;
-    const faults: unknown[] = [];
+    const faults = new FaultTally();
     try {
       const { channel, receiver } = this.#receiverOf(event.channelId);
-      const parsing = receiver.parse(event.rawBody, event.contentType, event.receivedAt);
-      faults.push(...parsing.faults);
-      await this.#apply(channel, parsing.events);
+      const told = receiver.parse(event.rawBody, event.contentType, event.receivedAt);
+      for await (const part of partsOf(told, faults)) await this.#apply(channel, part);
     } catch (thrown) {
       if (!isHopeless(thrown) && event.attempts < MAX_ATTEMPTS) {
         logger.warn({ err: thrown, channelId: event.channelId, event: event.id }, 'a webhook event is tried again');
         const runAfter = new Date(this.options.clock.now() + backoffMs(event.attempts, thrown));
         return inbox.retry(event.id, owner, { runAfter, error: reasonOf(thrown) });
       }
-      faults.push(thrown);
+      return this.#bury(event, owner, reasonOf(thrown));
     }
-    if (faults.length === 0) return inbox.done(event.id, owner);
-    const error = [...new Set(faults.map(reasonOf))].slice(0, 5).join('; ');
+    if (faults.text === null) return inbox.done(event.id, owner);
+    return this.#bury(event, owner, faults.text);
+  }
+
+  #bury(event: InboxEvent, owner: string, error: string): Promise<void> {
+    const { inbox, logger } = this.options;
     logger.error({ channelId: event.channelId, event: event.id, error }, 'a webhook event went to the dead letters');
     return inbox.bury(event.id, owner, error);
   }
@@ -100,16 +104,20 @@ export class WebhookReception {
     for (const event of events) {
       if (event.type === 'deviceDestroyed')
         await catalogue.expireDevice(channel.tenant, channel.id, event.providerMediaIdPrefix, now);
+    }
+    const announced = events.flatMap((event) => (event.type === 'mediaAnnounced' ? event.media : []));
+    if (announced.length > 0) {
+      const mirror = mirrors && channel.adapter.openMedia !== undefined;
+      const retainedUntil = endOfRetention(retentionMs, now);
+      const media = announced.map((one) => mediaOf(channel, one, retainedUntil));
+      await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
+      if (mirror) onAnnounced();
+    }
+    // A message comes before its edits, also within one body.
+    for (const event of events) {
       if (event.type === 'captionEdited' || event.type === 'messageRevoked')
         await catalogue.applyMessageChange(channel.tenant, changeOf(channel.id, event, now), now);
     }
-    const announced = events.flatMap((event) => (event.type === 'mediaAnnounced' ? event.media : []));
-    if (announced.length === 0) return;
-    const mirror = mirrors && channel.adapter.openMedia !== undefined;
-    const retainedUntil = endOfRetention(retentionMs, now);
-    const media = announced.map((one) => mediaOf(channel, one, retainedUntil));
-    await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
-    if (mirror) onAnnounced();
   }
 
   /** Rejects what is not acknowledged, and worth repeating. */

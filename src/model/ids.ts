@@ -44,6 +44,11 @@ export function assertProviderMessageId(id: string): void {
   if (fault) throw badMessageId(fault);
 }
 
+/** Whether a provider can have issued this id of a message: what {@link assertProviderMessageId} asks, without an Error. */
+export function isProviderMessageId(id: string): boolean {
+  return id !== '' && faultOfPathPart(id, MAX_PROVIDER_MESSAGE_ID_BYTES) === null;
+}
+
 /**
  * What makes a text unfit to be a part of a provider's path, or null. Slashes are no fault (ids in Base64 have them, and
  * paths encode them); `.` and `..` between slashes are, however often they were percent-encoded.

@@ -98,8 +98,10 @@ export interface UploadedMedia {
 
 /** A webhook as it came in: nothing about it is trusted before `verify`. */
 export interface WebhookRequest {
-  /** The address that the provider called: this server's public origin, then path and query as they stood in the request line. */
+  /** The address that the provider called: this server's public origin, then path and query. */
   readonly url: URL;
+  /** The same, path and query byte for byte as they stood in the request line: signatures are over these. */
+  readonly address: string;
   readonly headers: IncomingHttpHeaders;
   readonly rawBody: Buffer;
 }
@@ -133,6 +135,17 @@ export type WebhookEvent =
       readonly providerMediaIdPrefix: string;
     };
 
+/** A part of a body that could not be understood. No Error: a hostile body has a million of them. */
+export interface WebhookFault {
+  readonly type: 'fault';
+  readonly code: 'PROVIDER_PROTOCOL';
+  /** What was expected and what came, quoting nothing: one of few texts, so that equal faults can be counted. */
+  readonly message: string;
+}
+
+/** What one element of a body tells; null: nothing about media. */
+export type WebhookTold = WebhookEvent | WebhookFault | null;
+
 /** What a provider wants to read in a 2xx. */
 export interface WebhookAnswer {
   readonly contentType: string;
@@ -149,19 +162,13 @@ export interface WebhookReceiver {
    */
   deliveryId(request: WebhookRequest): string | null;
   /**
-   * What a verified body tells. `[]` = nothing about media. Faults of one event of a batch are told in `faults`, and the
-   * others are still heard.
-   * @throws MediagraphError PROVIDER_PROTOCOL for a body that is not what the provider documents
+   * What a verified body tells, element by element, read while it is walked: a body has up to a million elements, and
+   * whoever walks it gives way to other work in between. To be walked once. A fault of one element leaves the others.
+   * @throws MediagraphError PROVIDER_PROTOCOL for a body that is not what the provider documents; the walk throws nothing
    */
-  parse(rawBody: Buffer, contentType: string, now: Date): WebhookParsing;
+  parse(rawBody: Buffer, contentType: string, now: Date): Iterable<WebhookTold>;
   /** The body of a 2xx; absent: none. */
   readonly answer?: WebhookAnswer;
   /** Meta's `GET` handshake: the challenge to echo. @throws MediagraphError WEBHOOK_REJECTED */
   handshake?(query: URLSearchParams): string;
-}
-
-export interface WebhookParsing {
-  readonly events: readonly WebhookEvent[];
-  /** PROVIDER_PROTOCOL, one for each event that could not be understood. */
-  readonly faults: readonly MediagraphError[];
 }

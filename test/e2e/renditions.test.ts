@@ -195,7 +195,7 @@ it('a still that is too large for memory is whole, also to a server that did not
     expect([made.status, made.bytes.length > 2 ** 20]).toEqual([200, true]);
     await maker.app.settled();
     maker.app.reload(maker.config);
-    const other = await beds.own({ config, keepsDatabase: true });
+    const other = await beds.own({ config, beside: maker });
     for (const _ of ['first', 'again', 'and again']) {
       const got = await other.get(path);
       expect([got.status, got.headers.etag, got.bytes.equals(made.bytes)]).toEqual([200, made.headers.etag, true]);

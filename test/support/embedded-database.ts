@@ -48,8 +48,8 @@ export async function giveBack(database: Database): Promise<void> {
   else idle.push(database);
 }
 
-/** To be called where a file's last test has ended; what is given back after that is closed. */
-export async function closeIdleDatabases(): Promise<void> {
+/** What is given back after the file's last test is closed at once. */
+afterAll(async () => {
   lastTestEnded = true;
   await Promise.all(idle.splice(0).map((database) => database.close()));
-}
+});
