@@ -41,7 +41,13 @@ const KINDS: Readonly<Record<string, (bed: EngineBed) => Work>> = {
     let event = { id: 0 };
     return {
       add: async () => {
-        const told = { tenant: TENANT, channelId: 'support', dedupeKey: 'k', contentType: '', rawBody: Buffer.alloc(0) };
+        const told = {
+          tenant: TENANT,
+          channelId: 'support',
+          dedupeKey: 'k',
+          contentType: '',
+          rawBody: Buffer.alloc(0),
+        };
         await inbox.receive({ ...told, now: NOW });
       },
       claim: async (owner, now = NOW) => {
@@ -200,8 +206,14 @@ describeEngines('work that is leased', (bed) => {
       expect(await uploads.claim({ owner: `${life}`, now, leaseMs: LEASE_MS }, [])).toMatchObject({ deaths: life });
       await uploads.setAlone(`${life}`, upload, true);
     }
-    expect(await uploads.fail(TENANT, upload.id, '3', failure)).toMatchObject({ media: { status: 'FAILED' }, key: null });
-    expect(await uploads.retryFailed(TENANT, upload.id, plus(9_000))).toMatchObject({ status: 'PENDING', failure: null });
+    expect(await uploads.fail(TENANT, upload.id, '3', failure)).toMatchObject({
+      media: { status: 'FAILED' },
+      key: null,
+    });
+    expect(await uploads.retryFailed(TENANT, upload.id, plus(9_000))).toMatchObject({
+      status: 'PENDING',
+      failure: null,
+    });
     const job = await uploads.claim({ owner: 'next', now: plus(9_000), leaseMs: LEASE_MS }, []);
     const { sourceUrl, filename, mimeType } = upload;
     expect(job).toMatchObject({ ...fresh, sourceUrl, filename, mimeType });
