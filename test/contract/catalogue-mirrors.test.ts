@@ -1,11 +1,10 @@
 import {
   type MediaCatalogue,
-  type MediaFailure,
   type MirrorJob,
   type MirrorRetry,
   SqlMediaCatalogue,
 } from '../../src/catalogue/media-catalogue.js';
-import type { MessageMedia } from '../../src/model/media.js';
+import type { MediaFailure, MessageMedia } from '../../src/model/media.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';
 
 const TENANT = 'default';
