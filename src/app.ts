@@ -21,7 +21,7 @@ import { OriginPools } from './net/origin-pools.js';
 import { AddressPolicy } from './net/public-address.js';
 import { SafeFetch } from './net/safe-fetch.js';
 import type { ChannelDirectory } from './providers/channel-directory.js';
-import { type ConnectedProviders, connectChannels, USER_AGENT } from './providers/connect-channels.js';
+import { type ConnectedProviders, connectChannels, userAgent } from './providers/connect-channels.js';
 import { type Admit, ApiKeys, type Authenticate, admission, openToAll } from './server/authenticate.js';
 import { registerDeliveryRoute } from './server/delivery-route.js';
 import { registerGraphQLRoute } from './server/graphql-route.js';
@@ -87,7 +87,7 @@ async function startOver(
 ): Promise<App> {
   const state = { ready: false, url: '' };
   const pools = new OriginPools();
-  const providers = connectChannels(config, { pools, quota: stores.quota, metrics });
+  const providers = connectChannels(config, { pools, quota: stores.quota, facts: stores.facts, logger, metrics });
   const source = uploadSource(config);
   const { directory } = providers;
   const apiKeys = new ApiKeys(config.auth.apiKeys);
@@ -296,7 +296,8 @@ const SOURCE_SILENCE_MS = 15_000;
 function uploadSource({ network, upload: { timeoutMs } }: Config): UploadSource {
   const policy = new AddressPolicy(network);
   const silenceTimeoutMs = Math.min(SOURCE_SILENCE_MS, timeoutMs);
-  const fetch = new SafeFetch({ policy, headersTimeoutMs: timeoutMs, silenceTimeoutMs, userAgent: USER_AGENT });
+  // To strangers nothing is said that names this server.
+  const fetch = new SafeFetch({ policy, headersTimeoutMs: timeoutMs, silenceTimeoutMs, userAgent: userAgent() });
   return { fetch, policy };
 }
 

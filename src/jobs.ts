@@ -264,7 +264,7 @@ export interface SweepOnceOptions extends Pick<JobsOptions, 'config' | 'stores' 
 /** One sweep without a server. A deletion that a crash interrupted goes on at its provider. */
 export async function sweepOnce({ config, stores, logger, ...how }: SweepOnceOptions): Promise<SweepReport> {
   const pools = new OriginPools();
-  const providers = connectChannels(config, { pools, quota: stores.quota });
+  const providers = connectChannels(config, { pools, quota: stores.quota, facts: stores.facts, logger });
   const cdn = openPurge(config);
   try {
     const purge = cdn && ((tag: MediaId) => cdn.purge(tag));

@@ -10,6 +10,7 @@ import { capabilitiesOf } from '../../src/providers/capabilities.js';
 import type { ConnectedChannel } from '../../src/providers/channel-directory.js';
 import { connectChannels } from '../../src/providers/connect-channels.js';
 import type { WebhookReceiver } from '../../src/providers/provider-adapter.js';
+import type { Quota } from '../../src/providers/quota.js';
 import { GENERATED, page, table } from './markdown.js';
 import { written } from './setting.js';
 
@@ -159,12 +160,18 @@ async function isPartGiven({ adapter }: ConnectedChannel, ref: MediaRef): Promis
   return stream !== undefined && stream.range !== null;
 }
 
+/** Nothing is called. */
+const NO_LIMIT: Quota = {
+  take: () => Promise.resolve(null),
+  hold: () => Promise.resolve({ kind: 'held', settle: () => Promise.resolve() }),
+};
+
 async function withConnected<Result>(
   config: Config,
   use: (channels: readonly ConnectedChannel[], config: Config) => Promise<Result>,
 ): Promise<Result> {
   const pools = new OriginPools();
-  const { directory, close } = connectChannels(config, { pools, quota: { take: () => Promise.resolve(null) } });
+  const { directory, close } = connectChannels(config, { pools, quota: NO_LIMIT });
   try {
     return await use(
       config.channels.map(({ tenant, id }) => directory.get(tenant, id)),

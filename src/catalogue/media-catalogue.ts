@@ -98,7 +98,7 @@ export interface MediaCatalogue {
     patch: MediaPatch,
     now: Date,
   ): Promise<CataloguedMedia | null>;
-  /** An edited caption, or a withdrawal, for all media of the message that have not ended. @returns how many changed */
+  /** An edited caption, or a withdrawal, for all media of the message. Repeating it changes nothing. @returns how many it has */
   applyMessageChange(tenant: TenantId, change: MessageChange, now: Date): Promise<number>;
   /**
    * Bytes that one attempt stored while they were delivered: READY, and off the queue. They are not named where the row is
@@ -304,18 +304,17 @@ export class SqlMediaCatalogue implements MediaCatalogue {
   }
 
   async applyMessageChange(tenant: TenantId, change: MessageChange, now: Date): Promise<number> {
-    const { key, type } = change;
-    const { numUpdatedRows } = await this.#db
-      .updateTable('media')
-      .set({ updated_at: now })
-      .set(type === 'captionEdited' ? { caption: storable(change.caption) } : { revoked_at: change.revokedAt })
-      .where('tenant', '=', tenant)
-      .where('channel_id', '=', key.channelId)
-      .where('provider_message_id', '=', key.providerMessageId)
-      .where('status', 'not in', ['DELETED', 'EXPIRED'])
-      .$if(type === 'messageRevoked', (update) => update.where('revoked_at', 'is', null))
-      .executeTakeFirst();
-    return Number(numUpdatedRows);
+    const { key } = change;
+    const [column, value] =
+      change.type === 'captionEdited'
+        ? [sql.ref('caption'), sql`${storable(change.caption)}::text`]
+        : [sql.ref('revoked_at'), sql`coalesce(revoked_at, ${change.revokedAt}::timestamptz)`];
+    const { numAffectedRows = 0n } = await sql`
+      update media
+      set ${column} = ${value}, updated_at = case when ${column} is distinct from ${value} then ${now} else updated_at end
+      where tenant = ${tenant} and channel_id = ${key.channelId} and provider_message_id = ${key.providerMessageId}
+        and status <> 'DELETED'`.execute(this.#db);
+    return Number(numAffectedRows);
   }
 
   async markStored(
@@ -379,7 +378,12 @@ export class SqlMediaCatalogue implements MediaCatalogue {
   ): Promise<CataloguedMedia | null> {
     const row = await this.#db
       .updateTable('media')
-      .set({ status: copy ? 'PENDING' : 'READY', ...(copy ? {} : { was_ready: true }), updated_at: now, ...failureColumns(null) })
+      .set({
+        status: copy ? 'PENDING' : 'READY',
+        ...(copy ? {} : { was_ready: true }),
+        updated_at: now,
+        ...failureColumns(null),
+      })
       .$if(copy, (update) => update.set(begunAnew(now)))
       .where('tenant', '=', tenant)
       .where('id', '=', id)
@@ -557,7 +561,14 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     const told = { mimeType: mimeType ?? stored.mimeType ?? undefined, filename: filename ?? undefined };
     return this.#db
       .updateTable('media')
-      .set({ status: 'READY', was_ready: true, updated_at: now, ...offQueue('done'), ...failureColumns(null), ...storedColumns(stored) })
+      .set({
+        status: 'READY',
+        was_ready: true,
+        updated_at: now,
+        ...offQueue('done'),
+        ...failureColumns(null),
+        ...storedColumns(stored),
+      })
       .set(patchColumns({ ...told, kind: kind ?? undefined }))
       .set(UNSUSPECTED);
   }

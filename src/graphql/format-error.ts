@@ -69,6 +69,13 @@ function rootCause(error: unknown): unknown {
   return unwrapped instanceof GraphQLError && unwrapped.originalError ? unwrapped.originalError : unwrapped;
 }
 
+const SUGGESTION = 'Did you mean ';
+
+/** Without what follows these words, up to the last question mark; the message may hold a caller's text of any length. */
 function withoutSuggestion(message: string): string {
-  return message.replace(/ ?Did you mean .*\?/s, '');
+  const start = message.indexOf(SUGGESTION);
+  const end = message.lastIndexOf('?');
+  if (start === -1 || end < start + SUGGESTION.length) return message;
+  const before = message.slice(0, start);
+  return (before.endsWith(' ') ? before.slice(0, -1) : before) + message.slice(end + 1);
 }

@@ -20,7 +20,7 @@ import type { Logger } from '../telemetry/logger.js';
 import type { HotBytes } from './hot-bytes.js';
 import type { LazyMirror } from './lazy-mirror.js';
 import type { MediaLookup } from './lookup.js';
-import { safeFilename, withExtension } from './media-name.js';
+import { isMarkupName, safeFilename, withExtension } from './media-name.js';
 import { openAtProvider, type ProviderBytes } from './provider-bytes.js';
 import type { Derived, Renditions, StoredRendition } from './renditions.js';
 import { asOf } from './retention.js';
@@ -94,11 +94,9 @@ export class MediaDelivery {
     if (!parts || !channel) throw notFound();
     const media = await this.#find(channel, grant.mediaId, parts, request);
     const described = await this.#describe(grant, channel, parts, media, request);
-    return {
-      ...described,
-      filename: nameFor(grant, described.filename, described.mimeType),
-      disposition: isInlineSafe(described.mimeType) ? grant.disposition : 'attachment',
-    };
+    const filename = nameFor(grant, described.filename, described.mimeType);
+    const mayBeInline = isInlineSafe(described.mimeType) && !isMarkupName(filename);
+    return { ...described, filename, disposition: mayBeInline ? grant.disposition : 'attachment' };
   }
 
   async #find(

@@ -161,7 +161,8 @@ export class MediaLookup {
     if (media.status !== 'READY' || isDescribed(media)) return false;
     // A webhook tells all that its message has; what it did not tell of these is not there.
     if (isAnnounced(media) && (field === 'caption' || field === 'filename')) return false;
-    return this.options.channels.find(media.tenant, media.channelId)?.adapter.describeMedia !== undefined;
+    const adapter = this.options.channels.find(media.tenant, media.channelId)?.adapter;
+    return adapter?.describeMedia !== undefined && (adapter.describes?.has(field) ?? true);
   }
 
   /** Until everything that was listed is recorded. */

@@ -55,7 +55,7 @@ export class Mirror {
     const { blobs, channels, catalogue, maxBytes, clock, logger } = this.options;
     const { tenant, id } = media;
     const channel = channels.get(tenant, media.channelId);
-    const { body, mimeType, filename } = await openSniffed(channel, media, { signal });
+    const { body, mimeType, filename } = await openSniffed(channel, media, { signal, job: true });
     const {
       stored,
       kind,

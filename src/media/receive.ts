@@ -32,6 +32,9 @@ export interface WebhookReceptionOptions {
 /** Attempts of an event whose recording failed; what cannot be understood is buried at once. */
 const MAX_ATTEMPTS = 12;
 
+/** Attempts of an event that edits or withdraws a message without media here; most such messages are texts. */
+const ATTEMPTS_FOR_MESSAGE = 5;
+
 /** Webhooks: verified and made durable before they are answered, understood afterwards. */
 export class WebhookReception {
   constructor(private readonly options: WebhookReceptionOptions) {}
@@ -70,7 +73,13 @@ export class WebhookReception {
     try {
       const { channel, receiver } = this.#receiverOf(event.channelId);
       const told = receiver.parse(event.rawBody, event.contentType, event.receivedAt);
-      for await (const part of partsOf(told, faults)) await this.#apply(channel, part);
+      let areKnown = true;
+      for await (const part of partsOf(told, faults)) areKnown = (await this.#apply(channel, part)) && areKnown;
+      // The event of the message may be worked on at the same time, or still be on its way.
+      if (!areKnown && event.attempts < ATTEMPTS_FOR_MESSAGE) {
+        const runAfter = new Date(this.options.clock.now() + backoffMs(event.attempts, null));
+        return inbox.retry(event.id, owner, { runAfter, error: 'the message that it changes is not known yet' });
+      }
     } catch (thrown) {
       if (!isHopeless(thrown) && event.attempts < MAX_ATTEMPTS) {
         logger.warn({ err: thrown, channelId: event.channelId, event: event.id }, 'a webhook event is tried again');
@@ -98,7 +107,8 @@ export class WebhookReception {
     );
   }
 
-  async #apply(channel: ConnectedChannel, events: readonly WebhookEvent[]): Promise<void> {
+  /** @returns whether every message that is changed has media here */
+  async #apply(channel: ConnectedChannel, events: readonly WebhookEvent[]): Promise<boolean> {
     const { catalogue, mirrors, retentionMs, onAnnounced } = this.options;
     const now = dateOf(this.options.clock);
     for (const event of events) {
@@ -114,10 +124,13 @@ export class WebhookReception {
       if (mirror) onAnnounced();
     }
     // A message comes before its edits, also within one body.
+    let areKnown = true;
     for (const event of events) {
-      if (event.type === 'captionEdited' || event.type === 'messageRevoked')
-        await catalogue.applyMessageChange(channel.tenant, changeOf(channel.id, event, now), now);
+      if (event.type !== 'captionEdited' && event.type !== 'messageRevoked') continue;
+      const known = await catalogue.applyMessageChange(channel.tenant, changeOf(channel.id, event, now), now);
+      areKnown &&= known > 0;
     }
+    return areKnown;
   }
 
   /** Rejects what is not acknowledged, and worth repeating. */

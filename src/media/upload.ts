@@ -16,11 +16,12 @@ import { BlobStoreError } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import { failureOf } from './backoff.js';
 import { asCatalogueFault } from './catalogue-fault.js';
+import { inspectionThreads } from './inspection-threads.js';
 import { safeFilename, withExtension } from './media-name.js';
 import { peek } from './peek.js';
 import { endOfRetention } from './retention.js';
 import type { UrlSigner } from './signed-url.js';
-import { sniffMimeType, UPLOAD_SNIFF_BYTES } from './sniff.js';
+import { bytesToSniff, UPLOAD_SNIFF_BYTES } from './sniff.js';
 import { contradicts } from './sniffed-stream.js';
 import { type ByteKeeping, keyOfStored, removeAttempt, removeBytes, storeBytes } from './stored-bytes.js';
 import { openSource, sourceFault } from './upload-source.js';
@@ -260,10 +261,10 @@ export class MediaUpload {
     const source = await openSource(this.options.source, { url: job.sourceUrl, maxBytes, timeoutMs, signal });
     let bytes: UploadedBytes;
     try {
-      const { head, body } = await peek(source.body, UPLOAD_SNIFF_BYTES);
+      const { head, body } = await peek(source.body, (head) => bytesToSniff(head, UPLOAD_SNIFF_BYTES));
       if (head.length === 0) throw new MediagraphError('SOURCE_FAILED', 'expected bytes from the source, got none');
       const claim = job.mimeType ?? source.declaredMimeType;
-      const mimeType = await sniffMimeType(head, claim);
+      const mimeType = await inspectionThreads.sniff(head, claim);
       assertAgreement(job.mimeType, source.declaredMimeType, mimeType);
       const limit = limitOf(channel, mimeType, maxBytes);
       if (source.sizeBytes !== null && source.sizeBytes > limit.bytes) throw tooLarge(limit);

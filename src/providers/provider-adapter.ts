@@ -8,6 +8,11 @@ import type { MediaDetails, MediaRef, ProviderMedia } from '../model/media.js';
 export interface CallOptions {
   /** Aborts when nobody waits for the answer any more; the call then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /**
+   * A job asks, which comes back with growing pauses: it is never answered from what an earlier call was told, and may use
+   * what is kept back for jobs of the failures that a provider allows.
+   */
+  readonly job?: boolean;
 }
 
 export interface OpenMediaOptions extends CallOptions {
@@ -43,6 +48,12 @@ export class RangeNotSatisfiable extends Error {
 /**
  * One provider's API for one channel, as media use cases see it. A method that is present IS the capability:
  * nothing throws "not implemented". Everything rejects with a {@link MediagraphError} that names provider and channel.
+ *
+ * What `details.retryable` means to a job that may ask again: `true`, the media may still be there, so go on until the
+ * provider's own lifetime of it ends, no sooner than `retryAfterMs`; `false`, said plainly and repeatedly, so this is the
+ * end; absent, said plainly but once, so ask a few times more before it is believed. PROVIDER_CREDENTIALS is the
+ * operator's to mend: go on. MEDIA_NOT_FOUND with `retryable: true` is a doubtful "no": not there yet, gone, or not
+ * permitted. PROVIDER_RATE_LIMITED came with no call where the failures that the provider allows are used up.
  */
 export interface ProviderAdapter {
   readonly provider: ProviderName;
@@ -53,7 +64,9 @@ export interface ProviderAdapter {
    * never rejects for one id's sake. `[]` = none so far. Ids are distinct.
    */
   listMedia?(messageIds: readonly string[], options: CallOptions): Promise<Array<readonly ProviderMedia[] | Error>>;
-  /** What `listMedia` did not tell; asked only when a query selects such a field. Aligned like `listMedia`. */
+  /** The details that `describeMedia` can tell; absent: all of them. */
+  readonly describes?: ReadonlySet<keyof MediaDetails>;
+  /** What `listMedia` did not tell; asked only when a query selects such a field. Aligned like `listMedia`. Never fetches all bytes. */
   describeMedia?(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>>;
   /**
    * The bytes, or the part of them that was asked for if the provider heeds that. Rejects MEDIA_NOT_FOUND where the

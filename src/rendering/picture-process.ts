@@ -17,15 +17,16 @@ export interface Picture {
 export type PictureTask = Picture &
   (
     | { readonly make: 'still'; readonly spec: StillSpec; readonly maxSide: number }
+    | { readonly make: 'base'; readonly side: number; readonly maxSide: number }
     | { readonly make: 'thumbHash' }
     | { readonly make: 'check' }
   );
 
 export type PictureMade =
   | { readonly still: Buffer }
-  | { readonly thumbHash: string }
-  /** The index of the picture that is shown first, of those in the file. */
-  | { readonly first: number };
+  | { readonly thumbHash: string; readonly width: number; readonly height: number }
+  /** The index of the picture that is shown first, of those in the file, and whether it may be transparent. */
+  | { readonly first: number; readonly hasAlpha: boolean };
 
 interface Refusal {
   readonly refused: 'type' | 'corrupt' | 'pixels' | 'frames';

@@ -29,14 +29,25 @@ export class Pictures {
     throw unexpected('a still');
   }
 
-  async thumbHash(picture: Picture): Promise<string> {
+  /** WebP, for further stills: its shorter side is `side` at most. */
+  async base(picture: Picture, side: number): Promise<Buffer> {
+    const made = await this.#make({ ...picture, make: 'base', side, maxSide: MAX_STILL_SIDE });
+    if ('still' in made) return made.still;
+    throw unexpected('a still');
+  }
+
+  /** With the size of the upright picture. */
+  async thumbHash(picture: Picture) {
     const made = await this.#make({ ...picture, make: 'thumbHash' });
-    if ('thumbHash' in made) return made.thumbHash;
+    if ('thumbHash' in made) return made;
     throw unexpected('a ThumbHash');
   }
 
-  /** Looks at the header only. `first`: the index of the picture that is shown first, of those in the file. */
-  async check(picture: Picture): Promise<{ readonly first: number }> {
+  /**
+   * Looks at the header only. `first`: the index of the picture that is shown first, of those in the file; `hasAlpha`:
+   * whether it may be transparent.
+   */
+  async check(picture: Picture) {
     const made = await this.#make({ ...picture, make: 'check' });
     if ('first' in made) return made;
     throw unexpected('a header');

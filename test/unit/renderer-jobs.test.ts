@@ -142,7 +142,7 @@ describe('jobs', () => {
     const done = [running, waiting].map((source) => renderer.renderStill(source, SPEC, {}));
     const left = failureOf(renderer.renderStill(leaving, SPEC, { signal: caller.signal }));
     await expect(renderer.renderStill(refused, SPEC, {})).rejects.toBeInstanceOf(RendererOverloaded);
-    await expect(renderer.thumbHash(refused, {})).rejects.toBeInstanceOf(RendererOverloaded);
+    await expect(renderer.preview(refused, {})).rejects.toBeInstanceOf(RendererOverloaded);
     const reason = new Error('the client went away');
     caller.abort(reason);
     expect(await left).toBe(reason);
@@ -216,7 +216,7 @@ describe('jobs', () => {
     const closed = new Error('the renderer is closed');
     expect(await Promise.all(failures)).toEqual([closed, closed, closed]);
     expect([await children(), await ownFolders()]).toEqual([[], []]);
-    expect(await failureOf(renderer.thumbHash(picture, {}))).toEqual(closed);
+    expect(await failureOf(renderer.preview(picture, {}))).toEqual(closed);
   });
 });
 

@@ -120,7 +120,7 @@ describeWith('ffmpeg', tools.ffmpeg !== null, 'a still of a video', () => {
     for (const [index, value] of [0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000].entries())
       video.writeInt32BE(value, matrix + index * 4);
     expect(await seen(await still(video, 'video/mp4'))).toEqual({ width: HEIGHT, height: WIDTH, quarters: TURNED });
-    const hash = await renderer.thumbHash(sourceOf(video, 'video/mp4'), {});
+    const { thumbHash: hash } = await renderer.preview(sourceOf(video, 'video/mp4'), {});
     expect(thumbHashToApproximateAspectRatio(Buffer.from(hash, 'base64'))).toBeLessThan(1);
   });
 
@@ -184,7 +184,7 @@ describeWith('pdftoppm', tools.pdftoppm !== null, 'a still of a PDF', () => {
       expect([width, height]).toEqual(size);
       expect(shown).toEqual(['red', 'red', 'white', 'white']);
     }
-    const hash = await renderer.thumbHash(sourceOf(pdfOf(100, 200), 'application/pdf'), {});
+    const { thumbHash: hash } = await renderer.preview(sourceOf(pdfOf(100, 200), 'application/pdf'), {});
     expect(thumbHashToApproximateAspectRatio(Buffer.from(hash, 'base64'))).toBeLessThan(1);
   });
 

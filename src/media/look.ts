@@ -1,0 +1,54 @@
+import type { MediaKind } from '../model/media.js';
+import { essenceOf } from '../model/mime-type.js';
+import { believable, headersOf } from './measure.js';
+import { measureThroughout } from './measure-throughout.js';
+import type { MeasuredSource } from './measure-window.js';
+import type { Found, Measures, Tracks } from './measures.js';
+
+/** What the bytes of a media tell of it. */
+export interface Look {
+  readonly measures: Measures;
+  /** What the media is by its tracks, whatever its name and its sender said; null: it is no container, or tells none. */
+  readonly kind: Extract<MediaKind, 'VIDEO' | 'AUDIO'> | null;
+  /** The type by the tracks, where the one that was sniffed says another; null: that one stands. */
+  readonly mimeType: string | null;
+  /** Of a PDF, as far as it tells without being decoded. */
+  readonly pageCount: number | null;
+}
+
+/**
+ * Looks at the headers, and where those do not tell the length, at all of the bytes as far as `read` lets it: when that
+ * rejects meanwhile, what was found before is the answer. Rejects with what `read` rejected with before, and nothing else.
+ */
+export async function look(source: MeasuredSource): Promise<Look> {
+  const headers = await headersOf(source);
+  const found: Found = { ...headers, ...(await measureThroughout(source, headers).catch(() => null)) };
+  const tracks = found.tracks ?? null;
+  const mimeType = tracks === null ? source.mimeType : typeByTracks(source.mimeType, tracks);
+  return {
+    measures: believable(found, mimeType),
+    kind: tracks,
+    mimeType: mimeType === source.mimeType ? null : mimeType,
+    pageCount: null,
+  };
+}
+
+/** Names of one container, by what is in it: RFC 4337, 3839, 4393, 5334, 9559; QuickTime has one name for both. */
+const CONTAINERS: ReadonlyArray<{ readonly VIDEO: readonly string[]; readonly AUDIO: readonly string[] }> = [
+  { VIDEO: ['video/mp4', 'video/x-m4v', 'video/quicktime'], AUDIO: ['audio/mp4', 'audio/x-m4a'] },
+  { VIDEO: ['video/3gpp'], AUDIO: ['audio/3gpp'] },
+  { VIDEO: ['video/3gpp2'], AUDIO: ['audio/3gpp2'] },
+  { VIDEO: ['video/webm'], AUDIO: ['audio/webm'] },
+  { VIDEO: ['video/matroska', 'video/x-matroska'], AUDIO: ['audio/matroska', 'audio/x-matroska'] },
+  { VIDEO: ['video/ogg'], AUDIO: ['audio/ogg'] },
+  { VIDEO: ['video/x-ms-asf', 'video/x-ms-wmv'], AUDIO: ['audio/x-ms-asf', 'audio/x-ms-wma'] },
+];
+
+/** The type that says what the tracks are; the same where it does, and for containers that have one name only. */
+function typeByTracks(mimeType: string, tracks: Tracks): string {
+  const essence = essenceOf(mimeType);
+  if (essence.startsWith(`${tracks.toLowerCase()}/`)) return mimeType;
+  const other = tracks === 'VIDEO' ? 'AUDIO' : 'VIDEO';
+  const names = CONTAINERS.find((container) => container[other].includes(essence));
+  return names?.[tracks][0] ?? mimeType;
+}
