@@ -5,9 +5,10 @@ import { ensureSigningKey } from './catalogue/signing-keys.js';
 import type { Config } from './config.js';
 import { CachePolicy } from './graphql/cache-policy.js';
 import type { GraphQLContext } from './graphql/context.js';
+import { ExecutionBudget } from './graphql/execution-budget.js';
 import { createGraphQLServers, type GraphQLServers } from './graphql/graphql-server.js';
 import { createLoaders } from './graphql/loaders.js';
-import { createSubgraphSchema } from './graphql/schema.js';
+import { createSubgraphSchema, createTracedSchema } from './graphql/schema.js';
 import { createJobs, type Jobs, type UploadSource } from './jobs.js';
 import { MediaDelivery } from './media/deliver.js';
 import { LazyMirror } from './media/lazy-mirror.js';
@@ -28,6 +29,7 @@ import { registerGraphQLRoute } from './server/graphql-route.js';
 import { registerHealthRoutes } from './server/health-route.js';
 import type { HotAnswers } from './server/hot-answers.js';
 import { createHttpServer } from './server/http-server.js';
+import type { KnownHosts } from './server/known-host.js';
 import { openMetricsPort, registerMetricsRoute } from './server/metrics-route.js';
 import type { OperationStart } from './server/streamed-operations.js';
 import { serveSubscriptionSockets } from './server/subscription-sockets.js';
@@ -94,6 +96,7 @@ async function startOver(
   const schema = createSubgraphSchema(config.federation);
   const servers = await createGraphQLServers({
     schema,
+    tracedSchema: createTracedSchema(config.federation),
     limits: config.limits,
     explorer: config.server.explorer,
     exampleVariables,
@@ -123,7 +126,14 @@ async function startOver(
           clock,
           logger,
         });
-  const { http, hot } = createHttpServer({ logger, trustProxy: config.server.trustProxy, metrics, clock });
+  const { http, hot } = createHttpServer({
+    logger,
+    trustProxy: config.server.trustProxy,
+    requestTimeoutMs: config.server.requestTimeoutMs,
+    knownHosts: knownHosts(config),
+    metrics,
+    clock,
+  });
   registerRoutes(http, {
     config,
     hot,
@@ -145,7 +155,9 @@ async function startOver(
   const { host, port } = config.server;
   const metricsHttp =
     config.metrics.port === null ? null : await openMetricsPort({ metrics, host, port: config.metrics.port, logger });
-  if (!metricsHttp) registerMetricsRoute(http, metrics);
+  const isOpen = config.auth.mode === 'none' && !metricsHttp;
+  const { token } = config.metrics;
+  if (isOpen || token !== null) registerMetricsRoute(http, { metrics, token: isOpen ? null : token });
   try {
     state.url = await http.listen({ host, port });
     await jobs.start();
@@ -211,13 +223,17 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
     createContext: contextCreator(routed),
     metrics: routed.metrics,
   };
-  registerGraphQLRoute<GraphQLContext>(http, { ...graphql, servers, bodyBytes: config.limits.bodyBytes });
+  const { allowedOrigins: pages } = config.server;
+  const { bodyBytes } = config.limits;
+  registerGraphQLRoute<GraphQLContext>(http, { ...graphql, servers, bodyBytes, allowedOrigins: pages });
   serveSubscriptionSockets<GraphQLContext>(http, {
     ...graphql,
     schema: routed.schema,
-    maxBytes: config.limits.bodyBytes,
+    maxBytes: bodyBytes,
     maxOperations: config.limits.subscriptionsPerConnection,
     refusesForeignPages: config.auth.mode === 'none',
+    knownHosts: knownHosts(config),
+    allowedOrigins: pages,
     logger,
   });
   registerDeliveryRoute(http, {
@@ -254,11 +270,13 @@ function contextCreator(routed: Routed): (start: OperationStart) => GraphQLConte
   return ({ caller, requestId, signal }) => {
     const now = stores.database.clock.now();
     const cache = new CachePolicy(now);
+    const budget = new ExecutionBudget(config.limits);
     return {
       caller,
       requestId,
-      loaders: createLoaders({ lookup, tenant: caller.tenant, call: { signal }, cache }),
+      loaders: createLoaders({ lookup, tenant: caller.tenant, call: { signal, calls: budget }, cache }),
       cache,
+      budget,
       mutations: {
         upload: (request) => jobs.upload.upload(caller.tenant, request, signal),
         // Not ended with the caller: half a deletion helps nobody.
@@ -299,6 +317,11 @@ function uploadSource({ network, upload: { timeoutMs } }: Config): UploadSource 
   // To strangers nothing is said that names this server.
   const fetch = new SafeFetch({ policy, headersTimeoutMs: timeoutMs, silenceTimeoutMs, userAgent: userAgent() });
   return { fetch, policy };
+}
+
+/** Without credentials, a page of another site must not reach this server under a name of its own. */
+function knownHosts({ auth, server: { publicUrl, trustProxy } }: Config): KnownHosts | null {
+  return auth.mode === 'none' && !auth.allowOpen ? { publicUrl, trustProxy } : null;
 }
 
 function authenticator(config: Config, apiKeys: ApiKeys): Authenticate {

@@ -153,7 +153,9 @@ export class LamlEmulator extends EmulatorServer {
   protected answer(request: EmulatorRequest): Answer {
     if (request.headers.authorization !== this.authorization) return this.errorAnswer(401);
     const { pathname, query } = splitPath(request.path);
-    const path = pathname.startsWith(this.basePath) ? MEDIA_PATH.exec(pathname.slice(this.basePath.length))?.groups : undefined;
+    const path = pathname.startsWith(this.basePath)
+      ? MEDIA_PATH.exec(pathname.slice(this.basePath.length))?.groups
+      : undefined;
     if (!path || path.account !== this.options.accountSid) return this.errorAnswer(404);
     const message = this.messages.get(path.message ?? '');
     if (message && !message.arrival.request()) return this.errorAnswer(404);

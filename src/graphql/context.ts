@@ -7,6 +7,7 @@ import { MediagraphError } from '../model/errors.js';
 import type { Media, MediaId, MessageKey } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { CachePolicy } from './cache-policy.js';
+import type { ExecutionBudget } from './execution-budget.js';
 import type { MediaLoaders } from './loaders.js';
 import type { MessageIds } from './message-source.js';
 
@@ -31,6 +32,7 @@ export interface GraphQLContext {
   readonly requestId: string;
   readonly loaders: MediaLoaders;
   readonly cache: CachePolicy;
+  readonly budget: ExecutionBudget;
   readonly mutations: MediaMutations;
   /** Until it is returned. @throws MediagraphError as `MediaWatch.watch` */
   watch(messages: readonly MessageKey[]): Promise<AsyncIterable<Media>>;

@@ -15,6 +15,8 @@ export type ToThread = { readonly task: Task } | { readonly bytes: Uint8Array } 
 export type FromThread =
   | { readonly ready: true }
   | { readonly read: { readonly start: number; readonly end: number } }
+  /** What is known so far, if it comes to no end. */
+  | { readonly soFar: Done }
   | { readonly done: Done }
   | { readonly fault: string };
 
@@ -41,6 +43,7 @@ interface Performing {
   /** Reads under way: the time that they take is the store's, not the parser's. */
   reading: number;
   ticksLeft: number;
+  soFar: Done | null;
 }
 
 /** One thread, from its start to its end. It performs one task at a time, and never keeps the process alive. */
@@ -79,7 +82,8 @@ export class InspectionThread {
     const tick = setInterval(() => this.#tick(), TICK_MS);
     try {
       return await new Promise<Done>((resolve, reject) => {
-        this.#performing = { read, resolve, reject, reading: 0, ticksLeft: Math.ceil(timeoutMs / TICK_MS) };
+        const ticksLeft = Math.ceil(timeoutMs / TICK_MS);
+        this.#performing = { read, resolve, reject, reading: 0, ticksLeft, soFar: null };
         this.#worker.postMessage({ task });
       });
     } finally {
@@ -119,6 +123,7 @@ export class InspectionThread {
     const performing = this.#performing;
     if (performing === null || 'ready' in message) return;
     if ('done' in message) performing.resolve(message.done);
+    else if ('soFar' in message) performing.soFar = message.soFar;
     else if ('fault' in message) performing.reject(new Error(message.fault));
     else void this.#answerRead(performing, message.read);
   }
@@ -135,6 +140,8 @@ export class InspectionThread {
 
   #end(): void {
     this.#ended = true;
-    this.#performing?.reject(new Stopped('expected the inspection thread to answer, got its end'));
+    const performing = this.#performing;
+    if (performing?.soFar) performing.resolve(performing.soFar);
+    else performing?.reject(new Stopped('expected the inspection thread to answer, got its end'));
   }
 }

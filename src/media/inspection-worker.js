@@ -5,7 +5,7 @@
  * sources and from the build.
  *
  * Out: `{ ready: true }` once. In: one task at a time. Out: `{ read }` as often as the task asks for bytes, each answered
- * by `{ bytes }` or `{ failed: true }`; at last `{ done }`, or `{ fault }`. The types are in `inspection-thread.ts`.
+ * by `{ bytes }` or `{ failed: true }`; `{ soFar }` before what may come to no end; at last `{ done }`, or `{ fault }`. The types are in `inspection-thread.ts`.
  */
 import { parentPort } from 'node:worker_threads';
 import { look } from './look.js';
@@ -40,7 +40,7 @@ async function read(start, end) {
 async function perform(task) {
   if (task.kind === 'sniff') return { mimeType: await sniffMimeType(Buffer.from(task.head), task.declared) };
   const { mimeType, sizeBytes } = task;
-  return { look: await look({ mimeType, sizeBytes, read }) };
+  return { look: await look({ mimeType, sizeBytes, read }, (found) => tell({ soFar: { look: found } })) };
 }
 
 port.on('message', (/** @type {ToThread} */ message) => {

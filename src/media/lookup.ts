@@ -18,15 +18,12 @@ import {
   UNKNOWN_DETAILS,
 } from '../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
-import type { CallOptions } from '../providers/provider-adapter.js';
+import type { CallOptions, ProviderCallAllowance } from '../providers/provider-adapter.js';
 import type { Logger } from '../telemetry/logger.js';
 import { asCatalogueFault, inTime } from './catalogue-fault.js';
 import { mayAnswerAlone } from './freshness.js';
 import { mediaOf } from './media-of.js';
 import { asOf, endOfRetention } from './retention.js';
-
-/** `awaitsRecording`: an answer that was listed is in the catalogue when it is given. */
-type LookupOptions = CallOptions & { readonly awaitsRecording?: boolean };
 
 export interface MediaLookupOptions {
   readonly channels: ChannelDirectory;
@@ -35,6 +32,14 @@ export interface MediaLookupOptions {
   readonly retentionMs: number | null;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+/** What a look-up may ask of providers. */
+export interface LookupOptions extends CallOptions {
+  /** What was listed is in the catalogue when the answer is given. */
+  readonly awaitsRecording?: boolean;
+  /** Absent: as often as there is need. */
+  readonly calls?: ProviderCallAllowance;
 }
 
 /** Records by `formatMessageId`; null = the catalogue cannot be asked. */
@@ -137,10 +142,14 @@ export class MediaLookup {
   }
 
   /** What is not known yet. A provider that knows no more leaves it unknown. */
-  async details(tenant: TenantId, media: readonly Media[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
+  async details(
+    tenant: TenantId,
+    media: readonly Media[],
+    options: LookupOptions,
+  ): Promise<Array<MediaDetails | Error>> {
     const told = await this.#perChannel(tenant, media, async (channel, ofChannel) =>
       channel.adapter.describeMedia
-        ? channel.adapter.describeMedia(ofChannel, options)
+        ? askWithin(options.calls, ofChannel, (granted) => channel.adapter.describeMedia?.(granted, options))
         : ofChannel.map(() => UNKNOWN_DETAILS),
     );
     this.#recordDescriptions(
@@ -177,9 +186,10 @@ export class MediaLookup {
     options: LookupOptions,
   ): Promise<ReadonlyMap<MessageKey, readonly Media[] | Error>> {
     if (keys.length === 0 || !channel.adapter.listMedia) return new Map();
-    const answers = await channel.adapter.listMedia(
+    const answers = await askWithin(
+      options.calls,
       keys.map((key) => key.providerMessageId),
-      options,
+      (granted) => channel.adapter.listMedia?.(granted, options),
     );
     const now = dateOf(this.options.clock);
     const recording = { now, retainedUntil: endOfRetention(this.options.retentionMs, now) };
@@ -279,6 +289,19 @@ export class MediaLookup {
     await Promise.all([...indexesByChannel].map(askChannel));
     return answers;
   }
+}
+
+// One call of a provider for each item. What the operation may not ask any more fails in its place.
+async function askWithin<Item, Answer>(
+  calls: ProviderCallAllowance | undefined,
+  items: readonly Item[],
+  ask: (granted: readonly Item[]) => Promise<ReadonlyArray<Answer | Error>> | undefined,
+): Promise<ReadonlyArray<Answer | Error>> {
+  const granted = calls?.grant(items.length) ?? items.length;
+  const answers = granted > 0 ? ((await ask(items.slice(0, granted))) ?? []) : [];
+  if (!calls || granted === items.length) return answers;
+  const { exhausted } = calls;
+  return items.map((_, index) => (index < granted ? (answers[index] ?? exhausted) : exhausted));
 }
 
 async function askSafely<Answer>(

@@ -1,6 +1,6 @@
-import { ByteWindow, type MeasuredSource } from './measure-window.js';
 import { essenceOf } from '../model/mime-type.js';
 import { ByteWalk } from './measure-chunks.js';
+import { ByteWindow, type MeasuredSource } from './measure-window.js';
 import type { Found } from './measures.js';
 
 /** Sound without a header of its own: the length is that of its frames. */

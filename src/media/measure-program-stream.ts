@@ -14,7 +14,10 @@ const TURN = 2 ** 33;
 export async function measureProgramStream(source: MeasuredSource): Promise<Found> {
   const front = await source.read(0, Math.min(END_BYTES, source.sizeBytes) - 1);
   const first = timesOf(front);
-  const last = source.sizeBytes <= END_BYTES ? first : timesOf(await source.read(source.sizeBytes - END_BYTES, source.sizeBytes - 1));
+  const last =
+    source.sizeBytes <= END_BYTES
+      ? first
+      : timesOf(await source.read(source.sizeBytes - END_BYTES, source.sizeBytes - 1));
   let seconds = 0;
   for (const [stream, { least, step }] of first) {
     const most = last.get(stream)?.most ?? least;

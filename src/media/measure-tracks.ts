@@ -5,14 +5,14 @@ import { type Found, tracksOf } from './measures.js';
 const CACHE_BYTES = 8 * 2 ** 20;
 
 /**
- * The length of MP4 and Matroska whose headers do not tell it, as recorders write them that cannot go back (fragments
- * without `mehd`, clusters without `Duration`): from the first to the last of their frames.
+ * The length of an MP4 whose headers do not tell it, as recorders write it that cannot go back (fragments without
+ * `mehd`): from the first to the last of its frames.
  */
 export async function measureTracks({ sizeBytes, read }: MeasuredSource): Promise<Found> {
   // It is large, and seldom needed.
-  const { CustomSource, Input, MATROSKA, MP4, QTFF, WEBM } = await import('mediabunny');
+  const { CustomSource, Input, MP4, QTFF } = await import('mediabunny');
   const input = new Input({
-    formats: [MP4, QTFF, MATROSKA, WEBM],
+    formats: [MP4, QTFF],
     source: new CustomSource({
       getSize: () => sizeBytes,
       read: async (start, end) => new Uint8Array(await read(start, end - 1)),

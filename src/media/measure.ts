@@ -1,10 +1,11 @@
 import { essenceOf } from '../model/mime-type.js';
+import { measureAsf } from './measure-asf.js';
 import { measureAac, measureAmr, measureMp3 } from './measure-frames.js';
 import { measureHeif } from './measure-heif.js';
 import { measureMovie } from './measure-movie.js';
 import { measureOgg } from './measure-ogg.js';
-import { measureByHeader, measureJpeg, measurePng, measureTiff } from './measure-picture.js';
 import { measureAvi, measureFlv } from './measure-old-movies.js';
+import { measureByHeader, measureJpeg, measurePng, measureTiff } from './measure-picture.js';
 import { measureAiff, measureFlac, measureWav } from './measure-samples.js';
 import { measureWebm } from './measure-webm.js';
 import { ByteWindow, type MeasuredSource } from './measure-window.js';
@@ -46,6 +47,11 @@ const MEASURERS: Readonly<Record<string, (window: ByteWindow) => Promise<Found>>
   'video/x-msvideo': measureAvi,
   'video/x-flv': measureFlv,
   'video/ogg': measureOgg,
+  'video/x-ms-asf': measureAsf,
+  'video/x-ms-wmv': measureAsf,
+  'application/vnd.ms-asf': measureAsf,
+  'audio/x-ms-asf': measureAsf,
+  'audio/x-ms-wma': measureAsf,
   'audio/mp4': measureMovie,
   'audio/x-m4a': measureMovie,
   'audio/3gpp': measureMovie,

@@ -33,7 +33,13 @@ const SOUND = { size: null, skippedUnits: 0, header: () => {}, unitsAt: (granule
 
 /** RFC 7845, sections 4 and 5.1: 48 kHz, whatever went in. */
 function opus(packet: Buffer): OggCodec {
-  return { ...SOUND, unitsPerSecond: 48_000, skippedUnits: packet.readUInt16LE(10), headerPackets: 2, unitsOf: opusUnits };
+  return {
+    ...SOUND,
+    unitsPerSecond: 48_000,
+    skippedUnits: packet.readUInt16LE(10),
+    headerPackets: 2,
+    unitsOf: opusUnits,
+  };
 }
 
 /** RFC 6716, section 3.1: the length of a frame by its configuration, and how many there are. */

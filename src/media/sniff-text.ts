@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { charsetOf, essenceOf } from '../model/mime-type.js';
+import { readWindows1252 } from '../model/windows-1252.js';
 import { markupType } from './sniff-markup.js';
 
 /** Bytes that read as text. */
@@ -35,7 +36,7 @@ export function readText(sample: Buffer, { isCut, claim }: Sampled): ReadableTex
   const claimed = claimedText(sample, claim, isCut);
   if (claimed !== null) return { ...claimed, isCut };
   if (isMostlyUtf8(sample)) return read(utf8(sample), 'utf-8');
-  return isWindows1252(sample) ? read(new TextDecoder('windows-1252').decode(sample), 'windows-1252') : null;
+  return isWindows1252(sample) ? read(readWindows1252(sample), 'windows-1252') : null;
 }
 
 /** Whether it is text without any guess: UTF-8 without control characters. */

@@ -14,7 +14,9 @@ export function outlives(extension: string, mimeType: string): boolean {
 
 /** Whether it ends the names of files of some type; what ends a name otherwise may be a part of it. */
 export function isKnownExtension(extension: string): boolean {
-  return SIGNED.has(extension) || TEXT_EXTENSIONS.has(extension) || PROGRAMS.has(extension) || MEANINGLESS.has(extension);
+  return (
+    SIGNED.has(extension) || TEXT_EXTENSIONS.has(extension) || PROGRAMS.has(extension) || MEANINGLESS.has(extension)
+  );
 }
 
 /** Those with which a browser that opens the saved file renders it and runs what is in it. */
@@ -23,7 +25,13 @@ export function isMarkupExtension(extension: string): boolean {
 }
 
 /** Of a text, as a person would call it; the others are specific. */
-const TEXTS: ReadonlySet<string> = new Set(['text/plain', 'text/csv', 'text/vtt', 'application/json', 'application/xml']);
+const TEXTS: ReadonlySet<string> = new Set([
+  'text/plain',
+  'text/csv',
+  'text/vtt',
+  'application/json',
+  'application/xml',
+]);
 
 /** Had the bytes been of a type with this extension, their signature would have told it. */
 function hasSignature(extension: string): boolean {

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { readWindows1252 } from '../model/windows-1252.js';
 
 /** Servers and Node alike refuse headers that are longer; a longer text is no header that came. */
 const MAX_HEADER_CHARACTERS = 16_384;
@@ -140,13 +141,14 @@ function percentText(text: string): string {
 
 /** UTF-8 where the bytes are, else Latin-1, which stands for Windows-1252 (WHATWG Encoding, section 4.2). */
 function readText(bytes: Buffer): string {
-  return new TextDecoder(isUtf8(bytes) ? 'utf-8' : 'latin1').decode(bytes);
+  return isUtf8(bytes) ? bytes.toString('utf8') : readWindows1252(bytes);
 }
 
 /** null: a charset that the platform does not have, or bytes that are not of it. */
 function decode(bytes: Uint8Array, charset: string): string | null {
   try {
-    return new TextDecoder(charset, { fatal: true }).decode(bytes);
+    const decoder = new TextDecoder(charset, { fatal: true });
+    return decoder.encoding === 'windows-1252' ? readWindows1252(bytes) : decoder.decode(bytes);
   } catch {
     return null;
   }

@@ -15,6 +15,14 @@ export interface CallOptions {
   readonly job?: boolean;
 }
 
+/** How often one operation may still ask providers. */
+export interface ProviderCallAllowance {
+  /** @returns how many of so many calls may be made, which are counted then */
+  grant(calls: number): number;
+  /** QUERY_TOO_COMPLEX, in the place of each call that may not. */
+  readonly exhausted: Error;
+}
+
 export interface OpenMediaOptions extends CallOptions {
   /** The part that is wanted. Not every provider heeds it: `ByteStream.range` says what came. */
   readonly range?: ByteRange;

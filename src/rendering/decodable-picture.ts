@@ -72,7 +72,8 @@ async function pageOf(side: number, pdftoppm: string, job: Job, workshop: Worksh
   // Twice, so that a page that is no square fills one with its shorter side too.
   const scale = Math.min(2 * side, MAX_PAGE_SIDE, Math.floor(Math.sqrt(workshop.maxPixels)));
   const args = ['-f', '1', '-l', '1', '-singlefile', '-png', '-scale-to', String(scale), SOURCE_FILE, 'page'];
-  await runForJob(pdftoppm, args, job, workshop);
+  // Its memory is that of the page, however much may be asked for of pictures.
+  await runForJob(pdftoppm, args, job, { ...workshop, maxPixels: Math.min(workshop.maxPixels, MAX_PAGE_SIDE ** 2) });
   return await firstThatIs(['page.png'], 'png', job);
 }
 

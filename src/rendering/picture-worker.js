@@ -90,7 +90,7 @@ async function base(image, { width, height }, { side, maxSide }) {
   const scale = Math.min(1, side / Math.min(width, height), maxSide / Math.max(width, height));
   const scaled = (/** @type {number} */ length) => Math.max(1, Math.round(length * scale));
   image.resize(scaled(width), scaled(height), { fit: 'fill' });
-  return await image.webp({ quality: 92, effort: 1, smartSubsample: true }).toBuffer();
+  return await image.webp({ quality: 92, effort: 0 }).toBuffer();
 }
 
 /** @type {(image: import('sharp').Sharp) => Promise<string>} */

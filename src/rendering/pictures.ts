@@ -1,3 +1,4 @@
+import type { Confinement } from './confinement.js';
 import { Interrupted, type Picture, type PictureMade, PictureProcess, type PictureTask } from './picture-process.js';
 import { MAX_STILL_SIDE, type StillSpec, Unrenderable } from './renderer.js';
 
@@ -8,6 +9,9 @@ export interface PicturesOptions {
   readonly concurrency: number;
   /** How long the process stays when there is nothing to do. */
   readonly idleMs: number;
+  /** Of any task. */
+  readonly maxPixels: number;
+  readonly confinement: Confinement;
 }
 
 /**
@@ -93,7 +97,7 @@ export class Pictures {
 
   #start(): PictureProcess {
     if (this.#closed) throw new Error('the renderer is closed');
-    const started = new PictureProcess(this.options.concurrency);
+    const started = new PictureProcess(this.options);
     this.#all.add(started);
     void started.ended.then(() => this.#all.delete(started));
     return started;

@@ -39,7 +39,11 @@ export function registerDeliveryRoute(http: FastifyInstance, options: DeliveryRo
       method: 'OPTIONS',
       url: '/media/*',
       handler: async (request, reply) => {
-        allowOrigin(request, reply, options);
+        try {
+          verified(request, reply, options);
+        } catch (thrown) {
+          if (!isExpired(thrown)) return sendError(reply, thrown);
+        }
         reply
           .header('access-control-allow-methods', 'GET, HEAD, OPTIONS')
           .header('access-control-allow-headers', ALLOWED_HEADERS);
@@ -60,10 +64,9 @@ async function deliver(
   reply: FastifyReply,
   options: DeliveryRouteOptions,
 ): Promise<FastifyReply> {
-  allowOrigin(request, reply, options);
   let delivery: Delivery | null = null;
   try {
-    const grant = options.urls.verify(request.raw.url ?? '', options.clock.now());
+    const grant = verified(request, reply, options);
     if (grant.boundToOrigins) assertBound(request, reply, options);
     const { accept, range } = request.headers;
     const isHead = request.method === 'HEAD';
@@ -78,6 +81,34 @@ async function deliver(
     if (reply.raw.destroyed) return reply.hijack();
     return sendError(reply, thrown);
   }
+}
+
+/**
+ * What a link grants. Only to one that was given out is it told whose pages its media is for: a made-up
+ * address is answered alike whatever channel it names, and wherever it is asked from.
+ * @throws MediagraphError SIGNATURE_INVALID, URL_EXPIRED
+ */
+function verified(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: DeliveryRouteOptions,
+): ReturnType<UrlSigner['verify']> {
+  try {
+    const grant = options.urls.verify(request.raw.url ?? '', options.clock.now());
+    allowOrigin(request, reply, options.allowedOrigins(mediaIdOf(request)));
+    return grant;
+  } catch (thrown) {
+    if (isExpired(thrown)) allowOrigin(request, reply, options.allowedOrigins(mediaIdOf(request)));
+    else if (options.allowedOrigins(NO_MEDIA).includes('*')) reply.header('access-control-allow-origin', '*');
+    throw thrown;
+  }
+}
+
+/** What is allowed for it is allowed for all. */
+const NO_MEDIA = '';
+
+function isExpired(thrown: unknown): boolean {
+  return thrown instanceof MediagraphError && thrown.code === 'URL_EXPIRED';
 }
 
 async function answer(
@@ -209,8 +240,7 @@ function refusal(statusCode: number): Error {
   return Object.assign(new Error(), { statusCode });
 }
 
-function allowOrigin(request: FastifyRequest, reply: FastifyReply, options: DeliveryRouteOptions): void {
-  const allowed = options.allowedOrigins(mediaIdOf(request));
+function allowOrigin(request: FastifyRequest, reply: FastifyReply, allowed: readonly string[]): void {
   reply.header('access-control-expose-headers', EXPOSED);
   if (allowed.includes('*')) {
     reply.header('access-control-allow-origin', '*');

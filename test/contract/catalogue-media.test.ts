@@ -84,6 +84,7 @@ describeEngines('the catalogue', (bed) => {
         deletionScope: null,
         hasBytesLeft: false,
         mirrored: false,
+        wasReady: true,
         updatedAt: NOW,
         revokedAt: null,
       });

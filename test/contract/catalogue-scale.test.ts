@@ -118,7 +118,7 @@ describeEngines(
       from generate_series(0, ${ROWS - 1}::integer) as n`.execute(kysely);
       await sql`
       insert into failed_uploads (tenant, media_id, source_url, failed_at)
-      select ${TENANT}, 'media-' || n, '', ${NOW}::timestamptz + n * interval '1 second'
+      select case when n % 3 = 0 then 'another' else ${TENANT} end, 'media-' || n, '', ${NOW}::timestamptz + n * interval '1 second'
       from generate_series(0, ${ROWS - 1}::integer) as n`.execute(kysely);
       await sql`
       insert into quotas select 'name-' || n, array[${NOW}::timestamptz]
@@ -226,6 +226,7 @@ describeEngines(
           'abandon uploads': [120, (of) => uploads(of).abandonLeases()],
           'abandon deletions': [300, (of) => deletions(of).abandonLeases()],
           forgetKeys: [60, (of) => uploads(of).forgetKeys(plus(20))],
+          forgetFailed: [60, (of) => uploads(of).forgetFailed(plus(20))],
         };
         for (const statistics of [false, true]) {
           if (statistics) await sql`analyze`.execute(database.kysely);

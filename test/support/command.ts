@@ -9,6 +9,8 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export interface CommandOptions {
   /** No file grows beyond it (setrlimit(2), RLIMIT_FSIZE): a write there is short, and the next one fails. Kibibytes. */
   readonly fileSizeKib?: number;
+  /** By how much the process's clock is off. */
+  readonly clockOffsetMs?: number;
 }
 
 /** The command line as people run it, from what the global setup compiled, so that no build is needed. */
@@ -23,7 +25,7 @@ export class RunningCommand {
     // Nothing of the test runner's own environment: neither its options nor its NODE_ENV, nor the programs that it has.
     this.#child = spawn(...commandLine(args, options), {
       cwd: ROOT,
-      env,
+      env: options.clockOffsetMs === undefined ? env : { ...env, TEST_CLOCK_OFFSET_MS: String(options.clockOffsetMs) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -72,8 +74,9 @@ function compiledMain(): string {
 }
 
 /** The program that starts a command, and its arguments: node itself, or a shell that sets the limits and becomes it. */
-function commandLine(args: readonly string[], { fileSizeKib }: CommandOptions): [string, string[]] {
-  const command = [compiledMain(), ...args];
+function commandLine(args: readonly string[], { fileSizeKib, clockOffsetMs }: CommandOptions): [string, string[]] {
+  const shift = clockOffsetMs === undefined ? [] : ['--import', `${ROOT}test/support/shifted-clock.js`];
+  const command = [...shift, compiledMain(), ...args];
   if (fileSizeKib === undefined) return [process.execPath, command];
   // POSIX counts in blocks of 512 bytes ("ulimit", XCU chapter 4).
   return ['sh', ['-c', `ulimit -f ${fileSizeKib * 2} && exec "$0" "$@"`, process.execPath, ...command]];

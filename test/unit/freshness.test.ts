@@ -19,6 +19,7 @@ function media(keys: Partial<CataloguedMedia> = {}): CataloguedMedia {
     failure: null,
     deletionScope: null,
     hasBytesLeft: false,
+    wasReady: true,
     mirrored: false,
     updatedAt: NOW,
     wasReady: false,

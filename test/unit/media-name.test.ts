@@ -94,7 +94,10 @@ describe('a file name', () => {
 
   const TEXT = 'text/plain; charset=windows-1252';
   const told: ReadonlyArray<readonly [type: string, extensions: string]> = [
-    [TEXT, 'csv tsv json geojson srt vtt sub gpx kml py js html sh bat pem crt key ofx qif yaml yml toml ini md log sql eml ldif xls tex lua dxf svg sta mt940'],
+    [
+      TEXT,
+      'csv tsv json geojson srt vtt sub gpx kml py js html sh bat pem crt key ofx qif yaml yml toml ini md log sql eml ldif xls tex lua dxf svg sta mt940',
+    ],
     ['text/csv; charset=utf-16le', 'csv txt tsv tab'],
     ['application/json', 'json geojson ipynb har txt'],
     ['application/xml', 'xml gpx kml tcx xsd musicxml xls svg html rss'],
@@ -105,7 +108,9 @@ describe('a file name', () => {
     ['application/octet-stream', 'bin dat exe jpg ai xyz'],
   ];
   it.each(told)('of %s keeps the extension that was told', (mimeType, extensions) => {
-    const names = extensions.split(' ').flatMap((extension) => [`Name 1.${extension}`, `NAME.${extension.toUpperCase()}`]);
+    const names = extensions
+      .split(' ')
+      .flatMap((extension) => [`Name 1.${extension}`, `NAME.${extension.toUpperCase()}`]);
     expect(names.map((name) => withExtension(name, mimeType))).toEqual(names);
   });
 
@@ -134,7 +139,12 @@ describe('a file name', () => {
   );
 
   it('has an extension for every type that is told by a signature, but for what Windows obeys', () => {
-    const obeyed = ['application/x-msdownload', 'application/x.ms.shortcut', 'application/x.apple.alias', 'application/x-ms-regedit'];
+    const obeyed = [
+      'application/x-msdownload',
+      'application/x.ms.shortcut',
+      'application/x.apple.alias',
+      'application/x-ms-regedit',
+    ];
     const without = [...supportedMimeTypes].filter((type) => extensionOf(normalizeMimeType(type)) === null);
     expect(without.sort()).toEqual(obeyed.sort());
   });

@@ -191,27 +191,77 @@ describe('a text', () => {
     ['in Windows-1252', latin1(table), null, 'text/plain; charset=windows-1252'],
     ['in Windows-1252, as CSV', latin1(table), 'text/csv', 'text/csv; charset=windows-1252'],
     ['in Windows-1252, called Excel', latin1(table), 'application/vnd.ms-excel', 'text/plain; charset=windows-1252'],
-    ['in Windows-1252 with its own signs', Buffer.from('5 \u0080 \u0096 \u0093a\u0094\n', 'latin1'), null, 'text/plain; charset=windows-1252'],
-    ['of French', latin1('Déjà vu: à côté de l’été où ça plaît\n'.replace('’', "'")), null, 'text/plain; charset=windows-1252'],
+    [
+      'in Windows-1252 with its own signs',
+      Buffer.from('5 \u0080 \u0096 \u0093a\u0094\n', 'latin1'),
+      null,
+      'text/plain; charset=windows-1252',
+    ],
+    [
+      'of French',
+      latin1('Déjà vu: à côté de l’été où ça plaît\n'.replace('’', "'")),
+      null,
+      'text/plain; charset=windows-1252',
+    ],
     ['of a few letters', latin1('ä;ö;ü\n'), 'text/csv', 'text/csv; charset=windows-1252'],
     ['in UTF-16, little-endian', Buffer.from(`\ufeff${table}`, 'utf16le'), 'text/csv', 'text/csv; charset=utf-16le'],
     ['in UTF-16, big-endian', utf16be(`\ufeff${table}`), null, 'text/plain; charset=utf-16be'],
     ['in UTF-16 without a mark', Buffer.from(table, 'utf16le'), 'text/csv', 'text/csv; charset=utf-16le'],
     ['in UTF-16 without a mark, big-endian', utf16be(table), null, 'text/plain; charset=utf-16be'],
-    ['of Cyrillic in UTF-16 without a mark', Buffer.from('Имя;Город\r\nИван;Москва\r\n', 'utf16le'), null, 'text/plain; charset=utf-16le'],
+    [
+      'of Cyrillic in UTF-16 without a mark',
+      Buffer.from('Имя;Город\r\nИван;Москва\r\n', 'utf16le'),
+      null,
+      'text/plain; charset=utf-16le',
+    ],
     ['of emoji in UTF-16', Buffer.from('\ufeffhi 👨‍👩‍👧', 'utf16le'), null, 'text/plain; charset=utf-16le'],
-    ['in UTF-16 that is cut within a character', Buffer.from(`\ufeffab${'🙂'.repeat(3_000)}`, 'utf16le').subarray(0, SNIFF_BYTES), null, 'text/plain; charset=utf-16le'],
-    ['in the charset that is claimed', Buffer.from('c8ece03be3eef0eee40aceebfce3e03b310a', 'hex'), 'text/csv; charset=windows-1251', 'text/csv; charset=windows-1251'],
-    ['in Shift_JIS, as claimed', Buffer.from('93fa967b8cea2c310a', 'hex'), 'text/csv; charset="Shift_JIS"', 'text/csv; charset=shift_jis'],
-    ['in a charset that is claimed falsely', Buffer.from('héllo'), 'text/plain; charset=windows-1251', 'text/plain; charset=utf-8'],
-    ['in a charset that hides markup', latin1('+ADw-script+AD4-'), 'text/plain; charset=utf-7', 'text/plain; charset=utf-8'],
-    ['of UTF-8 with a broken character', Buffer.concat([Buffer.from('héllo wörld ✓ '), Buffer.from([0xf0, 0x9f]), Buffer.from(' end')]), null, 'text/plain; charset=utf-8'],
+    [
+      'in UTF-16 that is cut within a character',
+      Buffer.from(`\ufeffab${'🙂'.repeat(3_000)}`, 'utf16le').subarray(0, SNIFF_BYTES),
+      null,
+      'text/plain; charset=utf-16le',
+    ],
+    [
+      'in the charset that is claimed',
+      Buffer.from('c8ece03be3eef0eee40aceebfce3e03b310a', 'hex'),
+      'text/csv; charset=windows-1251',
+      'text/csv; charset=windows-1251',
+    ],
+    [
+      'in Shift_JIS, as claimed',
+      Buffer.from('93fa967b8cea2c310a', 'hex'),
+      'text/csv; charset="Shift_JIS"',
+      'text/csv; charset=shift_jis',
+    ],
+    [
+      'in a charset that is claimed falsely',
+      Buffer.from('héllo'),
+      'text/plain; charset=windows-1251',
+      'text/plain; charset=utf-8',
+    ],
+    [
+      'in a charset that hides markup',
+      latin1('+ADw-script+AD4-'),
+      'text/plain; charset=utf-7',
+      'text/plain; charset=utf-8',
+    ],
+    [
+      'of UTF-8 with a broken character',
+      Buffer.concat([Buffer.from('héllo wörld ✓ '), Buffer.from([0xf0, 0x9f]), Buffer.from(' end')]),
+      null,
+      'text/plain; charset=utf-8',
+    ],
     ['of JSON in UTF-16', Buffer.from('\ufeff{"a":1}', 'utf16le'), 'application/json', 'text/plain; charset=utf-16le'],
     ['of a contact in Windows-1252', latin1('BEGIN:VCARD\r\nFN:Jürgen\r\n'), null, 'text/vcard; charset=windows-1252'],
     ['that begins like a bitmap', Buffer.from('BMW;320d;2019\nAudi;A4;2020\n'), 'text/csv', 'text/csv; charset=utf-8'],
     ['that begins like a program', Buffer.from('MZ-12;spare part\n'), null, 'text/plain; charset=utf-8'],
     ['that begins like a GIF', Buffer.from('GIFT VOUCHER\nfor you\n'), null, 'text/plain; charset=utf-8'],
-    ['that begins like a tag', Buffer.from('ID3 tags are text, too, and long ones\n'), null, 'text/plain; charset=utf-8'],
+    [
+      'that begins like a tag',
+      Buffer.from('ID3 tags are text, too, and long ones\n'),
+      null,
+      'text/plain; charset=utf-8',
+    ],
     ['of subtitles', Buffer.from('1\n00:00:01,000 --> 00:00:02,000\nHi\n'), null, 'text/plain; charset=utf-8'],
   ])('%s is told with its charset', async (_what, bytes, claim, type) =>
     expect(await sniffMimeType(bytes, claim)).toBe(type),
@@ -222,10 +272,18 @@ describe('a text', () => {
     ['what UTF-16 has no character for', Buffer.from('fffe00d861006200', 'hex')],
     ['half a unit of UTF-16', Buffer.from('fffe610062', 'hex')],
     ['zeros', Buffer.alloc(64)],
-    ['samples of 16 bits', Buffer.from(Int16Array.from({ length: 512 }, (_, at) => Math.round(Math.sin(at / 9) * 9_000)).buffer)],
-    ['samples of 8 bits without control characters', Buffer.from(Array.from({ length: 300 }, (_, at) => 0x80 + Math.round(Math.sin(at / 9) * 60)))],
+    [
+      'samples of 16 bits',
+      Buffer.from(Int16Array.from({ length: 512 }, (_, at) => Math.round(Math.sin(at / 9) * 9_000)).buffer),
+    ],
+    [
+      'samples of 8 bits without control characters',
+      Buffer.from(Array.from({ length: 300 }, (_, at) => 0x80 + Math.round(Math.sin(at / 9) * 60))),
+    ],
     ['what Windows-1252 has no character for', latin1('Gr\u0081\u008d\u009d text')],
-  ])('is not %s', async (_what, bytes) => expect(await sniffMimeType(bytes, 'text/csv')).toBe('application/octet-stream'));
+  ])('is not %s', async (_what, bytes) =>
+    expect(await sniffMimeType(bytes, 'text/csv')).toBe('application/octet-stream'),
+  );
 });
 
 describe('markup', () => {
@@ -248,7 +306,10 @@ describe('markup', () => {
     ['<svg xmlns="http://www.w3.org/2000/svg">', 'image/svg+xml'],
     ['<?xml version="1.0"?><gpx>', 'application/xml'],
     ['<?xml version="1.0"?>\n<?xml-stylesheet href="a.xsl"?>\n<!-- c -->\n<svg>', 'image/svg+xml'],
-    ['<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "x>y" [ <!ENTITY ns "http://a/>"> <!-- ]> --> ]>\n<svg>', 'image/svg+xml'],
+    [
+      '<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "x>y" [ <!ENTITY ns "http://a/>"> <!-- ]> --> ]>\n<svg>',
+      'image/svg+xml',
+    ],
     ['<!DOCTYPE note SYSTEM "note.dtd"><note>', 'application/xml'],
     ['<gpx version="1.1" xmlns="http://www.topografix.com/GPX/1/1">', 'application/xml'],
     ['<s:svg xmlns:s="http://www.w3.org/2000/svg">', 'image/svg+xml'],
@@ -329,9 +390,9 @@ describe('pictures and sound', () => {
   });
 
   it('a raw picture that is known keeps its type', async () => {
-    expect(await sniffMimeType(Buffer.concat([Buffer.from('49492a0010000000435202', 'hex'), Buffer.alloc(8_000)]), null)).toBe(
-      'image/x-canon-cr2',
-    );
+    expect(
+      await sniffMimeType(Buffer.concat([Buffer.from('49492a0010000000435202', 'hex'), Buffer.alloc(8_000)]), null),
+    ).toBe('image/x-canon-cr2');
   });
 
   it.each<[string, Buffer, string | null, string]>([
@@ -339,7 +400,12 @@ describe('pictures and sound', () => {
     ['AAC behind a cover', tagged(300_000, adtsFrames), 'audio/mpeg', 'audio/aac'],
     ['AAC behind two tags', tagged(70_000, tagged(9_000, adtsFrames)), null, 'audio/aac'],
     ['AAC behind a tag and zeros', tagged(5_000, Buffer.concat([Buffer.alloc(2_000), adtsFrames])), null, 'audio/aac'],
-    ['FLAC behind a cover', tagged(90_000, Buffer.concat([Buffer.from('fLaC'), Buffer.alloc(900)])), null, 'audio/flac'],
+    [
+      'FLAC behind a cover',
+      tagged(90_000, Buffer.concat([Buffer.from('fLaC'), Buffer.alloc(900)])),
+      null,
+      'audio/flac',
+    ],
     ['MP3 behind a cover', tagged(300_000, mp3Frames), 'audio/aac', 'audio/mpeg'],
     ['what is behind too much, as claimed', tagged(3_000_000, adtsFrames), 'audio/aac', 'audio/aac'],
     ['what is behind too much', tagged(3_000_000, adtsFrames), null, 'audio/mpeg'],

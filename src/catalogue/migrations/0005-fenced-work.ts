@@ -74,10 +74,15 @@ const STATEMENTS = [
       || '.original'
   $$`,
   `update media set blob_key = media_key_without_attempt(tenant, id) where stored_at is not null`,
-  // The previous version may still run beside this one: what it stores, it stores under that key.
+  // The previous version may still run beside this one: what it stores, it stores under that key, and of bytes that it
+  // gives up it forgets too little.
   `create function name_blob_of_previous_version() returns trigger language plpgsql as $$
   begin
     new.blob_key := case when new.stored_at is not null then media_key_without_attempt(new.tenant, new.id) end;
+    if new.stored_at is null then
+      new.size_bytes := null; new.sha256 := null; new.width := null; new.height := null; new.duration_seconds := null;
+      new.page_count := null; new.thumb_hash := null; new.has_still := null; new.inspection_due := false;
+    end if;
     return new;
   end $$`,
   `create trigger media_stored_by_previous_version before update of stored_at on media
@@ -86,6 +91,6 @@ const STATEMENTS = [
 
   // What was read from bytes that are gone stayed in their rows.
   `update media set size_bytes = null, sha256 = null, width = null, height = null, duration_seconds = null, thumb_hash = null
-    where status in ('DELETED', 'EXPIRED') and stored_at is null
+    where (status in ('DELETED', 'EXPIRED') or (status = 'FAILED' and uploaded)) and stored_at is null
       and (size_bytes, sha256, width, height, duration_seconds, thumb_hash) is distinct from (null, null, null, null, null, null)`,
 ];
