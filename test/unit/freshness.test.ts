@@ -22,7 +22,6 @@ function media(keys: Partial<CataloguedMedia> = {}): CataloguedMedia {
     wasReady: true,
     mirrored: false,
     updatedAt: NOW,
-    wasReady: false,
     revokedAt: null,
   };
   return { ...reportedMedia(), ...known, ...keys };
