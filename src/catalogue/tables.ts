@@ -12,6 +12,8 @@ export interface Tables {
   uploads: UploadsTable;
   upload_keys: UploadKeysTable;
   quotas: QuotasTable;
+  channel_facts: ChannelFactsTable;
+  error_budgets: ErrorBudgetsTable;
 }
 
 export interface MediaTable {
@@ -114,4 +116,17 @@ interface UploadKeysTable {
 interface QuotasTable {
   name: string;
   taken: Date[];
+}
+
+interface ChannelFactsTable {
+  channel_id: ChannelId;
+  fact: string;
+  value: string;
+  valid_until: Date;
+}
+
+interface ErrorBudgetsTable {
+  name: string;
+  errors: Date[];
+  holds: Readonly<Record<string, number>>;
 }

@@ -27,6 +27,8 @@ export async function emptyTables({ kysely }: Database): Promise<void> {
     'uploads',
     'upload_keys',
     'quotas',
+    'channel_facts',
+    'error_budgets',
   ] as const)
     await kysely.deleteFrom(table).execute();
 }
