@@ -159,6 +159,7 @@ const ERRORS: Readonly<Record<number, GraphError>> = {
   400: { message: '(#100) Invalid parameter', type: 'OAuthException', code: 100 },
   401: { message: 'Error validating access token', type: 'OAuthException', code: 190 },
   403: { message: '(#10) Application does not have permission', type: 'OAuthException', code: 10 },
+  404: { message: '(#2500) Unknown path components', type: 'OAuthException', code: 2500 },
   429: { message: '(#80007) Rate limit issues', type: 'OAuthException', code: 80007 },
   503: { message: '(#2) Service temporarily unavailable', type: 'OAuthException', code: 2 },
 };

@@ -1,14 +1,17 @@
+import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type { MediaMeasures } from '../model/media.js';
+import type { MediaKind, MediaMeasures } from '../model/media.js';
 import { essenceOf } from '../model/mime-type.js';
-import type { Renderer } from '../rendering/renderer.js';
+import { type Preview, type Renderer, type Still, Unrenderable } from '../rendering/renderer.js';
 import type { BlobKey, BlobStore } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
-import { measure } from './measure.js';
+import { inspectionThreads } from './inspection-threads.js';
+import type { Look } from './look.js';
+import { baseKeyOf } from './renditions.js';
 
 export interface MediaInspectorOptions {
   readonly blobs: BlobStore;
-  readonly renderer: Pick<Renderer, 'stillTypes' | 'thumbHash'>;
+  readonly renderer: Pick<Renderer, 'stillTypes' | 'preview' | 'pageCount'>;
   /** `rendering.placeholders` */
   readonly placeholders: boolean;
   readonly logger: Logger;
@@ -16,20 +19,33 @@ export interface MediaInspectorOptions {
 
 interface StoredFile {
   readonly key: BlobKey;
+  readonly sha256: string;
   /** Sniffed. */
   readonly mimeType: string;
   readonly sizeBytes: number;
 }
 
+/** What bytes turned out to be. */
+export interface Inspection {
+  readonly measures: MediaMeasures;
+  /** By the tracks of a container; null: the sniffed type stands. */
+  readonly mimeType: string | null;
+  /** By the tracks of a container, whatever the sender said; null: not told by the bytes. */
+  readonly kind: Extract<MediaKind, 'VIDEO' | 'AUDIO'> | null;
+}
+
 /** Nobody waits longer for a media because it is hard to look at. */
 const PATIENCE_MS = 5_000;
 
-/** Looks at bytes that have just been stored: at their headers for sizes, at a small still for a placeholder. */
+/**
+ * Looks at bytes that have just been stored: at their headers and frames for sizes, at a small still for a placeholder. A
+ * picture that takes long to decode is decoded here once: what stills are made from is stored beside the original.
+ */
 export class MediaInspector {
   constructor(private readonly options: MediaInspectorOptions) {}
 
   /** Never fails for what the bytes are, nor for want of a tool: what cannot be told is null. */
-  async inspect(file: StoredFile, signal?: AbortSignal): Promise<MediaMeasures> {
+  async inspect(file: StoredFile, signal?: AbortSignal): Promise<Inspection> {
     // Not AbortSignal.any, which leaves something behind at a signal that lives as long as the process.
     const until = new AbortController();
     const stop = () => until.abort(signal?.reason);
@@ -37,28 +53,50 @@ export class MediaInspector {
     const overdue = setTimeout(() => until.abort(new Error('the inspection took too long')), PATIENCE_MS);
     try {
       signal?.throwIfAborted();
-      const looking = [this.#measure(file, until.signal), this.#thumbHash(file, until.signal)] as const;
-      const [measured, thumbHash] = await Promise.all(looking);
+      const [look, shown, pageCount] = await Promise.all([
+        this.#look(file, until.signal),
+        this.#preview(file, until.signal),
+        this.#pageCount(file, until.signal),
+      ]);
       signal?.throwIfAborted();
-      const { width = null, height = null, durationSeconds = null } = measured ?? {};
-      return { width, height, durationSeconds, thumbHash, pageCount: null, still: null };
+      return inspectionOf(look, shown, this.options.placeholders, pageCount);
     } finally {
       clearTimeout(overdue);
       signal?.removeEventListener('abort', stop);
     }
   }
 
-  #measure({ key, mimeType, sizeBytes }: StoredFile, signal: AbortSignal) {
+  #look({ key, mimeType, sizeBytes }: StoredFile, signal: AbortSignal): Promise<Look | null> {
     const { blobs } = this.options;
     const read = async (start: number, end: number) => buffer(await blobs.open(key, { signal, range: { start, end } }));
-    return this.#orNull(measure({ mimeType, sizeBytes, read }), key);
+    return this.#orNull(inspectionThreads.look({ mimeType, sizeBytes, read }, signal), key);
   }
 
-  async #thumbHash({ key, mimeType }: StoredFile, signal: AbortSignal): Promise<string | null> {
-    const { blobs, renderer, placeholders } = this.options;
-    if (!placeholders || !renderer.stillTypes.has(essenceOf(mimeType))) return null;
+  // Private: false: no still can be made of these bytes; null: that is not known.
+  async #preview(file: StoredFile, signal: AbortSignal): Promise<Preview | false | null> {
+    const { blobs, renderer } = this.options;
+    const { key, mimeType } = file;
+    if (!renderer.stillTypes.has(essenceOf(mimeType))) return null;
     const source = { mimeType, open: (until: AbortSignal) => blobs.open(key, { signal: until }) };
-    return this.#orNull(renderer.thumbHash(source, { signal }), key);
+    try {
+      const preview = await renderer.preview(source, { signal });
+      if (preview.base !== null) await this.#orNull(this.#keepBase(file, preview.base, signal), key);
+      return preview;
+    } catch (err) {
+      this.options.logger.debug({ err, key }, 'no still could be made of stored bytes');
+      return err instanceof Unrenderable ? false : null;
+    }
+  }
+
+  async #keepBase(original: StoredFile, { bytes }: Still, signal: AbortSignal): Promise<void> {
+    await this.options.blobs.put(baseKeyOf(original), Readable.from([bytes], { objectMode: false }), { signal });
+  }
+
+  async #pageCount({ key, mimeType }: StoredFile, signal: AbortSignal): Promise<number | null> {
+    if (essenceOf(mimeType) !== 'application/pdf') return null;
+    const { blobs, renderer } = this.options;
+    const source = { mimeType, open: (until: AbortSignal) => blobs.open(key, { signal: until }) };
+    return this.#orNull(renderer.pageCount(source, { signal }), key);
   }
 
   async #orNull<Found>(looking: Promise<Found>, key: BlobKey): Promise<Found | null> {
@@ -69,4 +107,29 @@ export class MediaInspector {
       return null;
     }
   }
+}
+
+function inspectionOf(
+  look: Look | null,
+  preview: Preview | false | null,
+  placeholders: boolean,
+  pageCount: number | null,
+): Inspection {
+  const { width = null, height = null, durationSeconds = null } = look?.measures ?? {};
+  const shown = preview === false ? null : preview;
+  const isSound = look?.kind === 'AUDIO';
+  // A container of sound may hold a cover, which is no still of it.
+  const size =
+    isSound || width !== null ? { width, height } : { width: shown?.width ?? null, height: shown?.height ?? null };
+  return {
+    measures: {
+      ...size,
+      durationSeconds,
+      thumbHash: placeholders && !isSound ? (shown?.thumbHash ?? null) : null,
+      pageCount: pageCount ?? look?.pageCount ?? null,
+      still: isSound || preview === false ? false : shown === null ? null : true,
+    },
+    mimeType: look?.mimeType ?? null,
+    kind: look?.kind ?? null,
+  };
 }

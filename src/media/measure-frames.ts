@@ -1,5 +1,7 @@
-import type { ByteWindow } from './measure-window.js';
-import type { Measures } from './measures.js';
+import { essenceOf } from '../model/mime-type.js';
+import { ByteWalk } from './measure-chunks.js';
+import { ByteWindow, type MeasuredSource } from './measure-window.js';
+import type { Found } from './measures.js';
 
 /** Sound without a header of its own: the length is that of its frames. */
 interface Frame {
@@ -14,6 +16,8 @@ type FrameAt = (bytes: Buffer, at: number) => Frame | null;
 /** As much of an MP3's front, and of its middle, as tells whether it keeps to one bit rate. */
 const FRONT_BYTES = 64 * 1024;
 const MIDDLE_BYTES = 16 * 1024;
+/** Tags and the header's own frame, which some writers count. */
+const SLACK_BYTES = 8 * 1024;
 
 /** After the ID3v2 tags in front (ID3 tag version 2.4.0, section 3.1), which cover art makes large: they are not read. */
 export async function afterId3(window: ByteWindow): Promise<number> {
@@ -30,7 +34,7 @@ export async function afterId3(window: ByteWindow): Promise<number> {
  * MPEG audio (ISO/IEC 11172-3, section 2.4.2.3): by the frames that a Xing, Info or VBRI header counts, else by the bit
  * rate if front and middle have but one, else by adding frames up.
  */
-export async function measureMp3(window: ByteWindow): Promise<Partial<Measures>> {
+export async function measureMp3(window: ByteWindow): Promise<Found> {
   const start = await afterId3(window);
   const allBytes = (await beforeTags(window)) - start;
   const front = await window.upTo(start, Math.min(FRONT_BYTES, allBytes));
@@ -38,34 +42,85 @@ export async function measureMp3(window: ByteWindow): Promise<Partial<Measures>>
   const frame = first === null ? null : mpegFrameAt(front, first);
   if (first === null || frame === null) return {};
   const counted = countedFrames(front.subarray(first, first + frame.bytes));
-  if (counted !== null) return { durationSeconds: (counted * frame.samples) / frame.rate };
+  if (counted !== null) {
+    const durationSeconds = (counted.frames * frame.samples) / frame.rate;
+    // What was cut short has fewer than it says.
+    return { durationSeconds, isGuess: counted.bytes !== null && counted.bytes > allBytes + SLACK_BYTES };
+  }
   const sum = addUp(front, mpegFrameAt);
   if (front.length === allBytes) return lengthOf(sum, allBytes);
   const middle = addUp(await window.upTo(start + Math.floor(allBytes / 2), MIDDLE_BYTES), mpegFrameAt);
   // Frames of one bit rate differ by a byte of padding.
-  if (Math.max(sum.most, middle.most) - Math.min(sum.least, middle.least) <= 1) return lengthOf(sum, allBytes);
+  if (Math.max(sum.most, middle.most) - Math.min(sum.least, middle.least) <= 1)
+    return { ...lengthOf(sum, allBytes), isGuess: false };
   const more = await window.asFarAsItGoes(start);
   return lengthOf(addUp(more.subarray(0, allBytes), mpegFrameAt), allBytes);
 }
 
 /** AAC as an ADTS stream: ISO/IEC 13818-7, section 6.2. */
-export async function measureAac(window: ByteWindow): Promise<Partial<Measures>> {
+export async function measureAac(window: ByteWindow): Promise<Found> {
   const start = await afterId3(window);
   return lengthOf(addUp(await window.asFarAsItGoes(start), adtsFrameAt), window.sizeBytes - start);
 }
 
+const AMR_MAGIC = '#!AMR\n';
+const AMR_WIDE_MAGIC = '#!AMR-WB\n';
+
 /** AMR and AMR-WB files of one channel: RFC 4867, section 5. */
-export async function measureAmr(window: ByteWindow): Promise<Partial<Measures>> {
-  const magic = (await window.upTo(0, 9)).toString('latin1');
-  const isWide = magic === '#!AMR-WB\n';
-  if (!isWide && !magic.startsWith('#!AMR\n')) return {};
-  const start = isWide ? 9 : 6;
-  const frameAt = amrFrameAt(isWide ? WIDE_FRAME_BYTES : NARROW_FRAME_BYTES);
+export async function measureAmr(window: ByteWindow): Promise<Found> {
+  const start = await amrStart(window);
+  if (start === null) return {};
+  const frameAt = amrFrameAt(start === AMR_WIDE_MAGIC.length ? WIDE_FRAME_BYTES : NARROW_FRAME_BYTES);
   return lengthOf(addUp(await window.asFarAsItGoes(start), frameAt), window.sizeBytes - start);
+}
+
+/** Where the frames begin; null: it is no such file. */
+async function amrStart(window: ByteWindow): Promise<number | null> {
+  const magic = (await window.upTo(0, AMR_WIDE_MAGIC.length)).toString('latin1');
+  return [AMR_WIDE_MAGIC, AMR_MAGIC].find((known) => magic.startsWith(known))?.length ?? null;
+}
+
+/** Longer than any frame, and the header of the one behind it. */
+const FRAME_BYTES = 16 * 1024;
+
+/** The length of MP3, AAC and AMR by all of their frames, one after the other. */
+export async function measureAllFrames(source: MeasuredSource): Promise<Found | null> {
+  const essence = essenceOf(source.mimeType);
+  const window = new ByteWindow(source);
+  const isSpeech = essence.startsWith('audio/amr');
+  const start = isSpeech ? await amrStart(window) : await afterId3(window);
+  if (start === null) return null;
+  const isMpeg = essence === 'audio/mpeg';
+  const frameAt = isSpeech
+    ? amrFrameAt(start === AMR_WIDE_MAGIC.length ? WIDE_FRAME_BYTES : NARROW_FRAME_BYTES)
+    : isMpeg
+      ? mpegFrameAt
+      : adtsFrameAt;
+  const walk = new ByteWalk(source, start, isMpeg ? await beforeTags(window) : source.sizeBytes);
+  let seconds = 0;
+  for (let isFirst = true; !walk.isAtEnd; isFirst = false) {
+    const bytes = await walk.ahead(FRAME_BYTES);
+    const isLast = bytes.length < FRAME_BYTES;
+    const sum = addUp(bytes, frameAt, isLast ? bytes.length : bytes.length - FRAME_BYTES);
+    // A header that counts the frames, wrongly, is one that has no sound.
+    const hasHeader = isFirst && isMpeg && headerOf(bytes) !== null;
+    seconds += sum.seconds - (hasHeader ? sum.firstSeconds : 0);
+    if (isLast) break;
+    walk.skip(Math.max(sum.bytes, 1));
+  }
+  return seconds > 0 ? { durationSeconds: seconds, isGuess: false } : null;
+}
+
+function headerOf(bytes: Buffer): Counted | null {
+  const first = nextFrame(bytes, 0, mpegFrameAt);
+  const frame = first === null ? null : mpegFrameAt(bytes, first);
+  return first === null || frame === null ? null : countedFrames(bytes.subarray(first, first + frame.bytes));
 }
 
 interface Sum {
   readonly seconds: number;
+  /** Of the first frame. */
+  readonly firstSeconds: number;
   /** What these seconds took, what lies between frames included. */
   readonly bytes: number;
   /** All that could be looked at. */
@@ -75,11 +130,11 @@ interface Sum {
   readonly most: number;
 }
 
-/** Adds up all frames that are whole; between two, what is none is passed over. */
-function addUp(bytes: Buffer, frameAt: FrameAt): Sum {
-  let [at, seconds] = [0, 0];
+/** Adds up all frames that are whole and begin before `end`; between two, what is none is passed over. */
+function addUp(bytes: Buffer, frameAt: FrameAt, end = bytes.length): Sum {
+  let [at, seconds, firstSeconds] = [0, 0, 0];
   let [least, most] = [Number.POSITIVE_INFINITY, 0];
-  while (at < bytes.length) {
+  while (at < end) {
     const frame = frameAt(bytes, at);
     if (frame === null) {
       at = nextFrame(bytes, at + 1, frameAt) ?? bytes.length;
@@ -88,15 +143,17 @@ function addUp(bytes: Buffer, frameAt: FrameAt): Sum {
     if (at + frame.bytes > bytes.length) break;
     least = Math.min(least, frame.bytes);
     most = Math.max(most, frame.bytes);
+    if (seconds === 0) firstSeconds = frame.samples / frame.rate;
     seconds += frame.samples / frame.rate;
     at += frame.bytes;
   }
-  return { seconds, bytes: at, lookedAt: bytes.length, least, most };
+  return { seconds, firstSeconds, bytes: at, lookedAt: bytes.length, least, most };
 }
 
 /** What was not looked at is taken to be like what was. */
-function lengthOf({ seconds, bytes, lookedAt }: Sum, allBytes: number): Partial<Measures> {
-  return { durationSeconds: lookedAt < allBytes ? (seconds * allBytes) / bytes : seconds };
+function lengthOf({ seconds, bytes, lookedAt }: Sum, allBytes: number): Found {
+  if (lookedAt >= allBytes) return { durationSeconds: seconds };
+  return { durationSeconds: (seconds * allBytes) / bytes, isGuess: true };
 }
 
 /** Where a frame begins that another follows: one alone may be chance. */
@@ -137,20 +194,30 @@ function mpegFrameAt(bytes: Buffer, at: number): Frame | null {
   return { bytes: layer === 1 ? slots * 4 : slots, samples, rate: actualRate };
 }
 
+interface Counted {
+  readonly frames: number;
+  /** That all frames take; null: not told. */
+  readonly bytes: number | null;
+}
+
 /**
  * The number of frames by a header in the first of them, which has no sound: Xing's stands after the side information
  * (ISO/IEC 11172-3, section 2.4.1.7), Fraunhofer's VBRI after 32 bytes. Null: there is none, or it does not count.
  */
-function countedFrames(frame: Buffer): number | null {
+function countedFrames(frame: Buffer): Counted | null {
   if (frame.length < 50) return null;
   const isFirst = ((frame.readUInt8(1) >>> 3) & 3) === 3;
   const isMono = frame.readUInt8(3) >>> 6 === 3;
   const xing = 4 + (isFirst ? (isMono ? 17 : 32) : isMono ? 9 : 17);
   if (/^(Xing|Info)$/.test(frame.toString('latin1', xing, xing + 4))) {
-    return frame.readUInt32BE(xing + 4) & 1 ? frame.readUInt32BE(xing + 8) || null : null;
+    const flags = frame.readUInt32BE(xing + 4);
+    const frames = flags & 1 ? frame.readUInt32BE(xing + 8) : 0;
+    const bytes = flags & 2 && frame.length >= xing + 16 ? frame.readUInt32BE(xing + 12) : null;
+    return frames === 0 ? null : { frames, bytes };
   }
   const isVbri = frame.toString('latin1', 36, 40) === 'VBRI' && frame.length >= 54;
-  return isVbri ? frame.readUInt32BE(50) || null : null;
+  const frames = isVbri ? frame.readUInt32BE(50) : 0;
+  return frames === 0 ? null : { frames, bytes: frame.readUInt32BE(46) };
 }
 
 /** Where the sound ends: ID3v1 (128 bytes), and an APE tag before it (APEv2, "APE Tags Header"), come after. */

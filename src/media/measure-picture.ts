@@ -5,6 +5,8 @@ import type { Measures } from './measures.js';
 /** All that GIF, WebP, BMP and PNG need, and so little that no search in it can take long. */
 const HEADER_BYTES = 64;
 
+const STRAY_BYTES = 16 * 1024;
+
 /** WebP as Chromium shows it: it leaves the orientation in a WebP's EXIF alone. */
 export async function measureByHeader(window: ByteWindow): Promise<Partial<Measures>> {
   const header = await window.upTo(0, HEADER_BYTES);
@@ -39,7 +41,12 @@ export async function measureJpeg(window: ByteWindow): Promise<Partial<Measures>
   for (let at = 2; ; ) {
     const header = await window.upTo(at, 10);
     const marker = header.readUInt8(1);
-    if (header.readUInt8(0) !== 0xff || isEntropyCoded(marker)) return {};
+    // Stray bytes between segments, which decoders pass over: libjpeg, "next_marker".
+    if (header.readUInt8(0) !== 0xff || marker === 0) {
+      at = await nextMarker(window, at + 1);
+      continue;
+    }
+    if (isEntropyCoded(marker)) return {};
     if (marker === 0xff) at += 1;
     else if (isAlone(marker)) at += 2;
     else if (isFrameHeader(marker)) {
@@ -52,6 +59,17 @@ export async function measureJpeg(window: ByteWindow): Promise<Partial<Measures>
       // A length counts its own two bytes; less would lead back.
       at += 2 + Math.max(header.readUInt16BE(2), 2);
     }
+  }
+}
+
+/** Where the next 0xff stands. @throws Error: there is none in what may be read */
+async function nextMarker(window: ByteWindow, from: number): Promise<number> {
+  for (let at = from; ; ) {
+    const bytes = await window.upTo(at, STRAY_BYTES);
+    if (bytes.length === 0) throw new Error('expected a marker');
+    const found = bytes.indexOf(0xff);
+    if (found >= 0) return at + found;
+    at += bytes.length;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ByteWindow } from './measure-window.js';
-import type { Measures } from './measures.js';
+import { type Found, type Measures, tracksOf } from './measures.js';
 
 const SEGMENT = 0x18538067;
 const INFO = 0x1549a966;
@@ -27,19 +27,19 @@ interface Element {
 }
 
 /** WebM, which is Matroska (RFC 9559) in EBML (RFC 8794): what stands before the first cluster. Live recordings tell no length. */
-export async function measureWebm(window: ByteWindow): Promise<Partial<Measures>> {
-  let size: Partial<Measures> = {};
+export async function measureWebm(window: ByteWindow): Promise<Found> {
+  let found: Found = {};
   let durationSeconds: number | null = null;
   for await (const segment of elementsIn(window, { start: 0, end: window.sizeBytes })) {
     if (segment.id !== SEGMENT) continue;
     for await (const element of elementsIn(window, segment)) {
       if (element.id === CLUSTER) break;
       if (element.id === INFO) durationSeconds = await durationOf(window, element);
-      if (element.id === TRACKS) size = await shownSize(window, element);
+      if (element.id === TRACKS) found = await shownTracks(window, element);
     }
     break;
   }
-  return { ...size, durationSeconds };
+  return { ...found, durationSeconds };
 }
 
 /** RFC 9559, sections 5.1.2.9 and 5.1.2.10: a float of ticks, a tick in nanoseconds. */
@@ -55,7 +55,10 @@ async function durationOf(window: ByteWindow, info: Element): Promise<number | n
   return ticks === null ? null : (ticks * scale) / 1e9;
 }
 
-async function shownSize(window: ByteWindow, tracks: Element): Promise<Partial<Measures>> {
+/** The kinds of tracks (RFC 9559, section 5.1.4.1.3), and the size of the first video. */
+async function shownTracks(window: ByteWindow, tracks: Element): Promise<Found> {
+  let size: Partial<Measures> | null = null;
+  let hasSound = false;
   for await (const track of elementsIn(window, tracks)) {
     if (track.id !== TRACK_ENTRY) continue;
     let type = 0;
@@ -64,9 +67,10 @@ async function shownSize(window: ByteWindow, tracks: Element): Promise<Partial<M
       if (element.id === TRACK_TYPE) type = await unsigned(window, element);
       if (element.id === VIDEO) video = element;
     }
-    if (type === 1 && video !== null) return sizeOf(window, video);
+    hasSound ||= type === 2;
+    if (type === 1) size ??= video === null ? {} : await sizeOf(window, video);
   }
-  return {};
+  return { ...size, tracks: tracksOf({ hasVideo: size !== null, hasSound }) };
 }
 
 /** RFC 9559, section 5.1.4.1.28: the display size where it is in pixels (unit 0), else the pixels that are not cropped. */

@@ -1,13 +1,15 @@
 import { essenceOf } from '../model/mime-type.js';
+import { measureAsf } from './measure-asf.js';
 import { measureAac, measureAmr, measureMp3 } from './measure-frames.js';
 import { measureHeif } from './measure-heif.js';
 import { measureMovie } from './measure-movie.js';
 import { measureOgg } from './measure-ogg.js';
+import { measureAvi, measureFlv } from './measure-old-movies.js';
 import { measureByHeader, measureJpeg, measurePng, measureTiff } from './measure-picture.js';
-import { measureFlac, measureWav } from './measure-samples.js';
+import { measureAiff, measureFlac, measureWav } from './measure-samples.js';
 import { measureWebm } from './measure-webm.js';
 import { ByteWindow, type MeasuredSource } from './measure-window.js';
-import type { Measures } from './measures.js';
+import type { Found, Measures } from './measures.js';
 
 export type { MeasuredSource } from './measure-window.js';
 export type { Measures } from './measures.js';
@@ -20,7 +22,7 @@ const MAX_SECONDS = 100 * 24 * 60 * 60;
  * it tells no size of a video, reads pages, clusters and cover art to their end, knows no VBRI header, and collects tags
  * in quadratic time (one megabyte of comments in a FLAC held the event loop for 14 seconds).
  */
-const MEASURERS: Readonly<Record<string, (window: ByteWindow) => Promise<Partial<Measures>>>> = {
+const MEASURERS: Readonly<Record<string, (window: ByteWindow) => Promise<Found>>> = {
   'image/jpeg': measureJpeg,
   'image/png': measurePng,
   'image/apng': measurePng,
@@ -41,10 +43,24 @@ const MEASURERS: Readonly<Record<string, (window: ByteWindow) => Promise<Partial
   'video/webm': measureWebm,
   'video/matroska': measureWebm,
   'video/x-matroska': measureWebm,
+  'video/vnd.avi': measureAvi,
+  'video/x-msvideo': measureAvi,
+  'video/x-flv': measureFlv,
+  'video/ogg': measureOgg,
+  'video/x-ms-asf': measureAsf,
+  'video/x-ms-wmv': measureAsf,
+  'application/vnd.ms-asf': measureAsf,
+  'audio/x-ms-asf': measureAsf,
+  'audio/x-ms-wma': measureAsf,
   'audio/mp4': measureMovie,
   'audio/x-m4a': measureMovie,
   'audio/3gpp': measureMovie,
+  'audio/3gpp2': measureMovie,
   'audio/webm': measureWebm,
+  'audio/matroska': measureWebm,
+  'audio/x-matroska': measureWebm,
+  'audio/aiff': measureAiff,
+  'audio/x-aiff': measureAiff,
   'audio/ogg': measureOgg,
   'audio/mpeg': measureMp3,
   'audio/aac': measureAac,
@@ -61,23 +77,28 @@ const MEASURERS: Readonly<Record<string, (window: ByteWindow) => Promise<Partial
  * up as far as that goes, and the rest is taken to be like them. Rejects with what `read` rejected with, and nothing else.
  */
 export async function measure(source: MeasuredSource): Promise<Measures> {
+  return believable(await headersOf(source), source.mimeType);
+}
+
+/** As {@link measure}, with what else the headers told, and nothing doubted yet. */
+export async function headersOf(source: MeasuredSource): Promise<Found> {
   const essence = essenceOf(source.mimeType);
   const measurer = Object.hasOwn(MEASURERS, essence) ? MEASURERS[essence] : undefined;
-  if (measurer === undefined) return believable({});
+  if (measurer === undefined) return {};
   const window = new ByteWindow(source);
   try {
-    const { width, height, durationSeconds } = await measurer(window);
-    return believable(essence.startsWith('audio/') ? { durationSeconds } : { width, height, durationSeconds });
+    return await measurer(window);
   } catch {
     // Whatever a parser stumbled over is a fault of the bytes, unless they could not be had.
     if (window.failure !== null) throw window.failure.reason;
-    return believable({});
+    return {};
   }
 }
 
-/** A length to the millisecond. */
-function believable({ width, height, durationSeconds }: Partial<Measures>): Measures {
-  const size = arePixels(width) && arePixels(height) ? { width, height } : { width: null, height: null };
+/** What of it can be, of a media of this type. A length to the millisecond. */
+export function believable({ width, height, durationSeconds }: Found, mimeType: string): Measures {
+  const hasSize = !essenceOf(mimeType).startsWith('audio/') && arePixels(width) && arePixels(height);
+  const size = hasSize ? { width, height } : { width: null, height: null };
   const seconds = Math.round((durationSeconds ?? 0) * 1_000) / 1_000;
   return { ...size, durationSeconds: seconds > 0 && seconds <= MAX_SECONDS ? seconds : null };
 }

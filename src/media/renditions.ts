@@ -5,7 +5,13 @@ import Negotiator from 'negotiator';
 import type { ByteSpan } from '../model/byte-range.js';
 import { MediagraphError } from '../model/errors.js';
 import { essenceOf } from '../model/mime-type.js';
-import { type Renderer, RendererOverloaded, type RenderSource, Unrenderable } from '../rendering/renderer.js';
+import {
+  BASE_MIME_TYPE,
+  type Renderer,
+  RendererOverloaded,
+  type RenderSource,
+  Unrenderable,
+} from '../rendering/renderer.js';
 import { type BlobKey, BlobNotFound, type BlobStore, derivedBlobKey, type StoredBlob } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { HotBytes } from './hot-bytes.js';
@@ -53,11 +59,14 @@ const MAX_FACTS = 10_000;
 /** How long bytes that could not be rendered are not tried again. */
 const UNRENDERABLE_MS = 10 * 60 * 1000;
 
-/** Stills and playable sound: made once, when somebody asks for them, and kept beside the original. */
+/** Stills and playable sound: made once, when they are first asked for, and kept beside the original. */
 export class Renditions {
   readonly #facts = new LRUCache<BlobKey, StoredBlob>({ max: MAX_FACTS });
   readonly #making = new Map<BlobKey, Promise<StoredBlob>>();
-  readonly #unrenderable = new LRUCache<BlobKey, string>({ max: MAX_FACTS, ttl: UNRENDERABLE_MS });
+  // Per original and kind of rendition, whatever size and format was asked for.
+  readonly #unrenderable = new LRUCache<string, string>({ max: MAX_FACTS, ttl: UNRENDERABLE_MS });
+  readonly #renderable = new LRUCache<string, true>({ max: MAX_FACTS });
+  readonly #first = new Map<string, Promise<unknown>>();
 
   constructor(private readonly options: RenditionsOptions) {}
 
@@ -113,7 +122,7 @@ export class Renditions {
     return stored;
   }
 
-  // Private: one at a time of each, whoever asks; it goes on when they leave, since the next will ask.
+  // One at a time of each; it goes on when its readers leave, since the next will ask.
   #make(
     key: BlobKey,
     original: StoredOriginal,
@@ -121,28 +130,85 @@ export class Renditions {
     format: Format | null,
     stillWanted: () => Promise<boolean>,
   ): Promise<StoredBlob> {
-    const refused = this.#unrenderable.get(key);
-    if (refused !== undefined) throw notRenderable(refused);
     const under = this.#making.get(key);
     if (under) return under;
-    const making = this.#render(key, original, rendition, format, stillWanted).finally(() => this.#making.delete(key));
+    const making = this.#unlessRefused(original, rendition.kind, async () => {
+      if (rendition.kind === 'playable') {
+        const { body } = await this.options.renderer.renderPlayable(this.#sourceOf(original), {});
+        return await this.#keep(key, body, stillWanted);
+      }
+      const source = await this.#stillSource(original, stillWanted);
+      const spec = { ...sizesOf(rendition), format: format?.name ?? 'jpeg' };
+      const { bytes } = await this.options.renderer.renderStill(source, spec, {});
+      return await this.#keep(key, Readable.from([bytes], { objectMode: false }), stillWanted);
+    }).finally(() => this.#making.delete(key));
     this.#making.set(key, making);
     return making;
   }
 
-  async #render(
-    key: BlobKey,
+  // While the first rendition of an original is being made, others of it wait: bytes that cannot be rendered cost one
+  // attempt, whatever is asked for at once, and what takes long to decode is decoded once.
+  async #unlessRefused(
     original: StoredOriginal,
-    rendition: Derived,
-    format: Format | null,
-    stillWanted: () => Promise<boolean>,
+    kind: Derived['kind'],
+    make: () => Promise<StoredBlob>,
   ): Promise<StoredBlob> {
+    const id = `${kind} ${original.key} ${original.sha256}`;
+    for (let first = this.#first.get(id); first !== undefined; first = this.#first.get(id)) await first;
+    const refused = this.#unrenderable.get(id);
+    if (refused !== undefined) throw notRenderable(refused);
+    const making = this.#toldApart(id, original.key, make);
+    if (this.#renderable.has(id)) return await making;
+    this.#first.set(
+      id,
+      making.then(
+        () => this.#first.delete(id),
+        () => this.#first.delete(id),
+      ),
+    );
+    return await making;
+  }
+
+  async #toldApart(id: string, key: BlobKey, make: () => Promise<StoredBlob>): Promise<StoredBlob> {
+    try {
+      const made = await make();
+      this.#renderable.set(id, true);
+      return made;
+    } catch (thrown) {
+      if (thrown instanceof RendererOverloaded) {
+        const details = { retryable: true, retryAfterMs: 1_000 };
+        throw new MediagraphError('MEDIA_NOT_READY', 'too much is being rendered at the moment', details);
+      }
+      if (!(thrown instanceof Unrenderable)) throw thrown;
+      this.options.logger.info({ key, reason: thrown.message }, 'a rendition cannot be made');
+      this.#unrenderable.set(id, thrown.message);
+      throw notRenderable(thrown.message);
+    }
+  }
+
+  #sourceOf({ key, mimeType }: StoredOriginal): RenderSource {
+    return { mimeType, open: (signal) => this.options.blobs.open(key, { signal }) };
+  }
+
+  // The original, or what its decoding gave, which the inspection has kept, or the first still keeps.
+  async #stillSource(original: StoredOriginal, stillWanted: () => Promise<boolean>): Promise<RenderSource> {
+    const { renderer } = this.options;
+    if (!renderer.baseTypes.has(essenceOf(original.mimeType))) return this.#sourceOf(original);
+    const base: StoredOriginal = { ...original, key: baseKeyOf(original), mimeType: BASE_MIME_TYPE };
+    if (!(await this.#isThere(base.key))) {
+      const { base: made } = await renderer.preview(this.#sourceOf(original), {});
+      if (made === null) return this.#sourceOf(original);
+      await this.#keep(base.key, Readable.from([made.bytes], { objectMode: false }), stillWanted);
+    }
+    return this.#sourceOf(base);
+  }
+
+  async #isThere(key: BlobKey): Promise<boolean> {
+    return (await this.options.blobs.stat(key)) !== null;
+  }
+
+  async #keep(key: BlobKey, bytes: Readable, stillWanted: () => Promise<boolean>): Promise<StoredBlob> {
     const { blobs } = this.options;
-    const source: RenderSource = {
-      mimeType: original.mimeType,
-      open: (signal) => blobs.open(original.key, { signal }),
-    };
-    const bytes = await this.#rendered(key, source, rendition, format);
     const stored = await blobs.put(key, bytes, {});
     if (!(await stillWanted())) {
       await blobs.delete(key);
@@ -151,28 +217,6 @@ export class Renditions {
     // Measured while it was written; else the next reader would read it all to know this.
     this.#facts.set(key, stored);
     return stored;
-  }
-
-  async #rendered(key: BlobKey, source: RenderSource, rendition: Derived, format: Format | null): Promise<Readable> {
-    const { renderer } = this.options;
-    try {
-      if (rendition.kind === 'playable') return (await renderer.renderPlayable(source, {})).body;
-      const { bytes } = await renderer.renderStill(
-        source,
-        { ...sizesOf(rendition), format: format?.name ?? 'jpeg' },
-        {},
-      );
-      return Readable.from([bytes], { objectMode: false });
-    } catch (thrown) {
-      if (thrown instanceof RendererOverloaded) {
-        const details = { retryable: true, retryAfterMs: 1_000 };
-        throw new MediagraphError('MEDIA_NOT_READY', 'too much is being rendered at the moment', details);
-      }
-      if (!(thrown instanceof Unrenderable)) throw thrown;
-      this.options.logger.info({ key, reason: thrown.message }, 'a rendition cannot be made');
-      this.#unrenderable.set(key, thrown.message);
-      throw notRenderable(thrown.message);
-    }
   }
 
   async #bytes(
@@ -194,6 +238,11 @@ export class Renditions {
     for (const key of this.#facts.keys()) if (key.startsWith(prefix)) this.#facts.delete(key);
     this.options.hot.forget(prefix);
   }
+}
+
+/** Where that lies which stills of an original are made from, if that takes long to decode. */
+export function baseKeyOf({ key, sha256 }: Pick<StoredOriginal, 'key' | 'sha256'>): BlobKey {
+  return derivedBlobKey(key, `base-${sha256.slice(0, 8)}`, 'webp');
 }
 
 function sizesOf({ width, height, fit }: Still) {

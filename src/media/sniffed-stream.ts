@@ -4,8 +4,9 @@ import { essenceOf } from '../model/mime-type.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { ByteStream, CallOptions } from '../providers/provider-adapter.js';
 import { ProviderFaults } from '../providers/provider-call.js';
+import { inspectionThreads } from './inspection-threads.js';
 import { peek } from './peek.js';
-import { bytesToSniff, isVerdictFinal, sniffMimeType } from './sniff.js';
+import { bytesToSniff, isVerdictFinal } from './sniff.js';
 
 /** All of a provider's bytes, whose first were looked at and are still in `body`. The caller drains or destroys `body`. */
 export interface SniffedStream extends Omit<ByteStream, 'declaredMimeType' | 'range'> {
@@ -20,17 +21,25 @@ export interface SniffedStream extends Omit<ByteStream, 'declaredMimeType' | 'ra
 export async function openSniffed(
   channel: ConnectedChannel,
   ref: MediaRef & { readonly mimeType?: string | null },
-  { signal }: CallOptions,
+  options: CallOptions,
 ): Promise<SniffedStream> {
   if (!channel.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
-  const stream = await channel.adapter.openMedia(ref, { signal });
-  const { head, body } = await peek(stream.body, (head) => bytesToSniff(head), isVerdictFinal).catch(
-    (thrown: unknown) => {
-      throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
-    },
-  );
+  const stream = await channel.adapter.openMedia(ref, options);
+  const { head, body } = await peek(stream.body, (head) => bytesToSniff(head), isVerdictFinal).catch((thrown: unknown) => {
+    throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
+  });
+  if (head.length === 0) {
+    body.destroy();
+    const { provider, id: channelId } = channel;
+    const details = { provider, channelId, retryable: true };
+    throw new MediagraphError(
+      'PROVIDER_PROTOCOL',
+      'expected the bytes of a media from the provider, got none',
+      details,
+    );
+  }
   const declared = stream.declaredMimeType ?? ref.mimeType ?? null;
-  const mimeType = await sniffMimeType(head, declared);
+  const mimeType = await inspectionThreads.sniff(head, declared);
   if (contradicts(declared, mimeType)) {
     body.destroy();
     const { provider, id: channelId } = channel;

@@ -4,13 +4,16 @@ import { type CallPolicy, ProviderHttpClient } from '../net/provider-http-client
 import { AddressPolicy } from '../net/public-address.js';
 import { SafeFetch } from '../net/safe-fetch.js';
 import { judgeRedirect } from '../net/url-policy.js';
+import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { ProviderTrace } from '../telemetry/tracing.js';
 import { packageVersion } from '../telemetry/version.js';
 import type { AdapterContext } from './adapter-context.js';
 import { ChannelDirectory } from './channel-directory.js';
+import { type ChannelFacts, NO_FACTS } from './channel-facts.js';
 import type { ChannelSettings } from './channel-schema.js';
 import type { Quota } from './quota.js';
+import { RefusalLog } from './refusal-log.js';
 import { createAdapter, createWebhook } from './registry.js';
 
 export interface ConnectOptions {
@@ -25,6 +28,10 @@ export interface ConnectOptions {
 export interface SharedByChannels {
   readonly pools: OriginPools;
   readonly quota: Quota;
+  /** Absent: found out anew by every process. */
+  readonly facts?: ChannelFacts;
+  /** Hears what providers say when they refuse; absent: nothing does. */
+  readonly logger?: Pick<Logger, 'warn'>;
   readonly metrics?: Pick<Metrics, 'ofProvider'>;
 }
 
@@ -61,7 +68,7 @@ export function connectChannels(options: ConnectOptions, shared: SharedByChannel
 function contextFor(
   channel: ChannelSettings,
   options: ConnectOptions,
-  { pools, quota, metrics }: SharedByChannels,
+  { pools, quota, facts = NO_FACTS, logger, metrics }: SharedByChannels,
   agent: string,
 ): { context: AdapterContext; safeFetch: SafeFetch } {
   const { baseUrl } = channel;
@@ -77,6 +84,7 @@ function contextFor(
     silenceTimeoutMs: timeoutMs,
     userAgent: agent,
   });
+  const refusals = logger && new RefusalLog({ channel, secrets: secretsOf(channel), logger });
   const context: AdapterContext = {
     createHttpClient: (credentials, mediaOrigin) =>
       new ProviderHttpClient({
@@ -90,8 +98,17 @@ function contextFor(
     safeFetch,
     judgeRedirect: (location, path) => judgeRedirect(location, new URL(path, baseUrl), policy),
     quota,
+    facts,
+    onRefusal: (refusal) => refusals?.hear(refusal),
     maxDownloadBytes: options.upload.maxBytes,
     timeoutMs,
   };
   return { context, safeFetch };
+}
+
+/** The channel's credentials, as they stand in the file and as they are sent. */
+function secretsOf({ credentials }: ChannelSettings): readonly string[] {
+  const values = Object.values(credentials);
+  const basic = 'username' in credentials ? [`${credentials.username}:${credentials.password}`] : [];
+  return [...values, ...basic.map((pair) => Buffer.from(pair).toString('base64'))];
 }

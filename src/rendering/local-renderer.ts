@@ -4,21 +4,27 @@ import { orAborted, within } from './deadline.js';
 import { type DecodablePicture, decodablePicture } from './decodable-picture.js';
 import { inJobFolder, saveSource } from './job-folder.js';
 import type { JobQueue } from './job-queue.js';
+import { DOCUMENT } from './media-formats.js';
+import { pagesOf } from './page-count.js';
 import { playableSound } from './playable-sound.js';
 import {
+  BASE_MIME_TYPE,
   MAX_STILL_SIDE,
   type Playable,
+  type Preview,
   type Renderer,
   type RenderOptions,
   type RenderSource,
   type Still,
   type StillSpec,
 } from './renderer.js';
-import { playableTypesWith, stillTypesWith } from './tools.js';
+import { baseTypesWith, playableTypesWith, stillTypesWith } from './tools.js';
 import type { Job, Workshop } from './workshop.js';
 
 /** ThumbHash's own limit. */
 const THUMB_HASH_SIDE = 100;
+/** The shorter side of what stills are made from: the largest of them is a square of it. */
+const BASE_SIDE = 2_048;
 const READ_AHEAD_BYTES = 256 * 1024;
 
 export interface LocalRendererOptions extends Workshop {
@@ -29,6 +35,7 @@ export interface LocalRendererOptions extends Workshop {
 /** Renders with the programs of this machine. Each job has a folder, which goes with it. */
 export class LocalRenderer implements Renderer {
   readonly stillTypes: ReadonlySet<string>;
+  readonly baseTypes: ReadonlySet<string>;
   readonly playableTypes: ReadonlySet<string>;
   // What the close has to end and to wait for.
   readonly #jobs = new Map<AbortController, Promise<unknown>>();
@@ -36,6 +43,7 @@ export class LocalRenderer implements Renderer {
 
   constructor(private readonly options: LocalRendererOptions) {
     this.stillTypes = stillTypesWith(options.tools);
+    this.baseTypes = baseTypesWith(options.tools);
     this.playableTypes = playableTypesWith(options.tools);
   }
 
@@ -51,11 +59,25 @@ export class LocalRenderer implements Renderer {
     return { bytes, mimeType: `image/${spec.format}` };
   }
 
-  async thumbHash(source: RenderSource, { signal }: RenderOptions): Promise<string> {
+  async preview(source: RenderSource, { signal }: RenderOptions): Promise<Preview> {
     assertType(source, this.stillTypes);
-    return await this.#job(source, signal, async (job) =>
-      this.options.pictures.thumbHash(await this.#picture(job, THUMB_HASH_SIDE)),
-    );
+    const essence = essenceOf(source.mimeType);
+    const { pictures } = this.options;
+    return await this.#job(source, signal, async (job) => {
+      const picture = await this.#picture(job, THUMB_HASH_SIDE);
+      const { thumbHash, width, height } = await pictures.thumbHash(picture);
+      if (essence === DOCUMENT) return { thumbHash, width: null, height: null, base: null };
+      if (!this.baseTypes.has(essence)) return { thumbHash, width, height, base: null };
+      const bytes = await pictures.base(picture, BASE_SIDE);
+      return { thumbHash, width, height, base: { bytes, mimeType: BASE_MIME_TYPE } };
+    });
+  }
+
+  async pageCount(source: RenderSource, { signal }: RenderOptions): Promise<number | null> {
+    assertType(source, new Set([DOCUMENT]));
+    const { pdfinfo } = this.options.tools;
+    if (pdfinfo === null) return null;
+    return await this.#job(source, signal, (job) => pagesOf(pdfinfo, job, this.options));
   }
 
   async renderPlayable(source: RenderSource, { signal }: RenderOptions): Promise<Playable> {

@@ -1,5 +1,6 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { Confinement } from './confinement.js';
 import type { PictureFormat } from './media-formats.js';
 import { type StillSpec, Unrenderable } from './renderer.js';
 
@@ -17,15 +18,16 @@ export interface Picture {
 export type PictureTask = Picture &
   (
     | { readonly make: 'still'; readonly spec: StillSpec; readonly maxSide: number }
+    | { readonly make: 'base'; readonly side: number; readonly maxSide: number }
     | { readonly make: 'thumbHash' }
     | { readonly make: 'check' }
   );
 
 export type PictureMade =
   | { readonly still: Buffer }
-  | { readonly thumbHash: string }
-  /** The index of the picture that is shown first, of those in the file. */
-  | { readonly first: number };
+  | { readonly thumbHash: string; readonly width: number; readonly height: number }
+  /** The index of the picture that is shown first, of those in the file, and whether it may be transparent. */
+  | { readonly first: number; readonly hasAlpha: boolean };
 
 interface Refusal {
   readonly refused: 'type' | 'corrupt' | 'pixels' | 'frames';
@@ -50,6 +52,29 @@ export class Interrupted extends Error {
 
 const START_WITHIN_MS = 30_000;
 
+export interface PictureProcessOptions {
+  /** How many tasks are made side by side. */
+  readonly concurrency: number;
+  /** Of any task. */
+  readonly maxPixels: number;
+  readonly confinement: Confinement;
+}
+
+/** Node.js, sharp and their threads' stacks. */
+const BASE_MEMORY_BYTES = 1_024 * 2 ** 20;
+/** A picture that has to be whole in memory to be turned, and what it is turned into. */
+const BYTES_PER_PIXEL = 8;
+
+/**
+ * The limits of setrlimit(2) as far as the system has them: no core dump, and data, which Linux counts by what can be
+ * written to; V8 reserves more addresses than it uses, so that a limit of those would keep it from starting.
+ */
+const LIMITED = `ulimit -c 0 2>/dev/null
+ulimit -d "$1" 2>/dev/null
+shift
+unset PWD OLDPWD
+exec "$0" "$@"`;
+
 /** One process, from its start to its end. It never keeps ours alive. */
 export class PictureProcess {
   /** Resolves when it has ended, however that came, and every task that was in it knows. */
@@ -60,12 +85,15 @@ export class PictureProcess {
   #lastId = 0;
   #isEnding = false;
 
-  /** @param tasksAtOnce how many are made side by side */
-  constructor(tasksAtOnce: number) {
-    this.#child = fork(fileURLToPath(new URL('./picture-worker.js', import.meta.url)), {
-      execArgv: [],
-      // sharp works in libuv's pool, which has four threads where nobody says otherwise.
-      env: { UV_THREADPOOL_SIZE: String(Math.max(4, tasksAtOnce)) },
+  constructor({ concurrency, maxPixels, confinement }: PictureProcessOptions) {
+    const memoryKibibytes = Math.ceil((BASE_MEMORY_BYTES + concurrency * maxPixels * BYTES_PER_PIXEL) / 1_024);
+    // It opens the folders of jobs by their full names, which another user could not.
+    const prefix = confinement.user === null ? confinement.prefix : [];
+    const worker = fileURLToPath(new URL('./picture-worker.js', import.meta.url));
+    const [program = process.execPath, ...args] = [...prefix, process.execPath, worker];
+    this.#child = spawn('/bin/sh', ['-c', LIMITED, program, String(memoryKibibytes), ...args], {
+      // sharp works in libuv's pool, which has four threads unless it is told otherwise.
+      env: { UV_THREADPOOL_SIZE: String(Math.max(4, concurrency)) },
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });

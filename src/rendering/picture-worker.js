@@ -32,10 +32,10 @@ const ENCODINGS = /** @type {const} */ ({
 sharp.cache(false);
 // Tasks run side by side instead.
 sharp.concurrency(1);
-// Nothing but what is asked for is ever decoded: no SVG, which opens files, and no TIFF, whatever the bytes are.
+// Nothing but what is asked for is ever decoded: no SVG, which opens files, whatever the bytes are.
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({
-  operation: ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif'].map((loader) => `VipsForeignLoad${loader}File`),
+  operation: ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif', 'Tiff'].map((loader) => `VipsForeignLoad${loader}File`),
 });
 
 /** @type {(task: PictureTask) => Promise<PictureAnswer>} */
@@ -51,16 +51,20 @@ async function answer(task) {
 
 /** @type {(task: PictureTask) => Promise<PictureAnswer>} */
 async function make(task) {
-  const { path, format, upright, maxPixels } = task;
-  // What a decoder merely warns of is no fault: many cameras' pictures are like that. A truncated one is.
-  const image = sharp(path, { autoOrient: !upright, failOn: 'error', limitInputPixels: maxPixels });
+  const { path, format, maxPixels } = task;
+  // Browsers leave the orientation in a WebP's EXIF alone.
+  const upright = task.upright || format === 'webp';
+  // What could be decoded is shown, as browsers do with what is cut short.
+  const image = sharp(path, { autoOrient: !upright, failOn: 'none', limitInputPixels: maxPixels });
   const header = await image.metadata();
   if (header.format !== format) return { refused: 'type', detail: `got ${header.format}` };
   if ((header.pages ?? 1) > MAX_FRAMES) return { refused: 'frames', detail: `got ${header.pages}` };
-  if (task.make === 'check') return { first: header.pagePrimary ?? 0 };
+  if (task.make === 'check') return { first: header.pagePrimary ?? 0, hasAlpha: header.hasAlpha };
   image.toColourspace('srgb');
-  if (task.make === 'thumbHash') return { thumbHash: await thumbHash(image) };
-  fitInto(image, upright ? header : header.autoOrient, task);
+  const { width, height } = upright ? header : header.autoOrient;
+  if (task.make === 'thumbHash') return { thumbHash: await thumbHash(image), width, height };
+  if (task.make === 'base') return { still: await base(image, { width, height }, task) };
+  fitInto(image, { width, height }, task);
   const { format: made } = task.spec;
   if (made === 'jpeg') image.flatten({ background: '#ffffff' });
   return { still: await image.toFormat(made, ENCODINGS[made]).toBuffer() };
@@ -76,6 +80,17 @@ function fitInto(image, size, { spec: { width, height, fit }, maxSide }) {
   const scale = Math.min(1, size.width / width, size.height / height);
   const side = (/** @type {number} */ length) => Math.max(1, Math.round(length * scale));
   image.resize(side(width), side(height), { fit: 'cover' });
+}
+
+/**
+ * Large enough for every still, so that none has to decode the original again; WebP, since it may be transparent.
+ * @type {(image: import('sharp').Sharp, size: Size, task: { readonly side: number, readonly maxSide: number }) => Promise<Buffer>}
+ */
+async function base(image, { width, height }, { side, maxSide }) {
+  const scale = Math.min(1, side / Math.min(width, height), maxSide / Math.max(width, height));
+  const scaled = (/** @type {number} */ length) => Math.max(1, Math.round(length * scale));
+  image.resize(scaled(width), scaled(height), { fit: 'fill' });
+  return await image.webp({ quality: 92, effort: 0 }).toBuffer();
 }
 
 /** @type {(image: import('sharp').Sharp) => Promise<string>} */

@@ -1,3 +1,4 @@
+import type { Confinement } from './confinement.js';
 import { Interrupted, type Picture, type PictureMade, PictureProcess, type PictureTask } from './picture-process.js';
 import { MAX_STILL_SIDE, type StillSpec, Unrenderable } from './renderer.js';
 
@@ -8,6 +9,9 @@ export interface PicturesOptions {
   readonly concurrency: number;
   /** How long the process stays when there is nothing to do. */
   readonly idleMs: number;
+  /** Of any task. */
+  readonly maxPixels: number;
+  readonly confinement: Confinement;
 }
 
 /**
@@ -29,14 +33,25 @@ export class Pictures {
     throw unexpected('a still');
   }
 
-  async thumbHash(picture: Picture): Promise<string> {
+  /** WebP, for further stills: its shorter side is `side` at most. */
+  async base(picture: Picture, side: number): Promise<Buffer> {
+    const made = await this.#make({ ...picture, make: 'base', side, maxSide: MAX_STILL_SIDE });
+    if ('still' in made) return made.still;
+    throw unexpected('a still');
+  }
+
+  /** With the size of the upright picture. */
+  async thumbHash(picture: Picture) {
     const made = await this.#make({ ...picture, make: 'thumbHash' });
-    if ('thumbHash' in made) return made.thumbHash;
+    if ('thumbHash' in made) return made;
     throw unexpected('a ThumbHash');
   }
 
-  /** Looks at the header only. `first`: the index of the picture that is shown first, of those in the file. */
-  async check(picture: Picture): Promise<{ readonly first: number }> {
+  /**
+   * Looks at the header only. `first`: the index of the picture that is shown first, of those in the file; `hasAlpha`:
+   * whether it may be transparent.
+   */
+  async check(picture: Picture) {
     const made = await this.#make({ ...picture, make: 'check' });
     if ('first' in made) return made;
     throw unexpected('a header');
@@ -82,7 +97,7 @@ export class Pictures {
 
   #start(): PictureProcess {
     if (this.#closed) throw new Error('the renderer is closed');
-    const started = new PictureProcess(this.options.concurrency);
+    const started = new PictureProcess(this.options);
     this.#all.add(started);
     void started.ended.then(() => this.#all.delete(started));
     return started;

@@ -25,6 +25,20 @@ export interface Still {
   readonly mimeType: string;
 }
 
+/** What stills are made from where the original was decoded once for all of them. */
+export const BASE_MIME_TYPE = 'image/webp';
+
+/** What a picture, page or video is known by before it is opened. */
+export interface Preview {
+  /** Of the upright still, in base64. */
+  readonly thumbHash: string;
+  /** Pixels of the original as it is shown; null: a page has none. */
+  readonly width: number | null;
+  readonly height: number | null;
+  /** For types of {@link Renderer.baseTypes}: what every still of the original can be made from. */
+  readonly base: Still | null;
+}
+
 /** AAC in MP4. The caller drains or destroys `body`: its file has no name and is gone when the body closes. */
 export interface Playable {
   readonly body: Readable;
@@ -47,6 +61,8 @@ export interface RenderOptions {
 export interface Renderer {
   /** Essences of which a still can be made on this machine. */
   readonly stillTypes: ReadonlySet<string>;
+  /** Of these, essences whose decoding takes long: it is done once, and stills are made from what it gave. */
+  readonly baseTypes: ReadonlySet<string>;
   /** Essences of which an AAC rendition can be made on this machine. */
   readonly playableTypes: ReadonlySet<string>;
   /**
@@ -56,8 +72,10 @@ export interface Renderer {
   renderStill(source: RenderSource, spec: StillSpec, options: RenderOptions): Promise<Still>;
   /** The first audio stream, as long as the original; mono stays mono, everything else is stereo. */
   renderPlayable(source: RenderSource, options: RenderOptions): Promise<Playable>;
-  /** The ThumbHash of the upright still, in base64. */
-  thumbHash(source: RenderSource, options: RenderOptions): Promise<string>;
+  /** The original is decoded once, whatever is made of it. */
+  preview(source: RenderSource, options: RenderOptions): Promise<Preview>;
+  /** Of a PDF; null where nothing here can count them, and for documents that open with a password only. */
+  pageCount(source: RenderSource, options: RenderOptions): Promise<number | null>;
   /** Ends all jobs, their processes and folders. Harmless when repeated. */
   close(): Promise<void>;
 }

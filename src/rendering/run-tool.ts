@@ -1,11 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { type Confinement, handOver, spawnedAs } from './confinement.js';
+import { SOURCE_FILE } from './job-folder.js';
 
-/** What a program may take. */
+/** What a program may take, and how it is kept from everything else. */
 export interface ToolLimits {
   readonly maxPixels: number;
   readonly timeoutMs: number;
+  readonly confinement: Confinement;
 }
 
 export interface ToolRun extends ToolLimits {
@@ -40,6 +44,7 @@ const LIMITED = `ulimit -c 0 2>/dev/null
 ulimit -f "$1" 2>/dev/null
 ulimit -v "$2" 2>/dev/null
 ulimit -t "$3" 2>/dev/null
+umask 022
 shift 3
 exec "$0" "$@"`;
 
@@ -49,9 +54,16 @@ exec "$0" "$@"`;
  */
 export async function runTool(command: string, args: readonly string[], run: ToolRun): Promise<string> {
   run.signal.throwIfAborted();
-  const child = spawn('/bin/sh', ['-c', LIMITED, command, ...limitsOf(run), ...args], {
-    cwd: run.folder,
-    env: { PATH: run.path, HOME: run.folder, TMPDIR: run.folder, LC_ALL: 'C' },
+  const { confinement, folder } = run;
+  await handOver(folder, confinement);
+  await handOver(join(folder, SOURCE_FILE), confinement);
+  const [program = command, ...rest] = [...confinement.prefix, command, ...args];
+  // Another user cannot come to the folder from outside; it is there already.
+  const home = confinement.user === null ? folder : '.';
+  const child = spawn('/bin/sh', ['-c', LIMITED, program, ...limitsOf(run), ...rest], {
+    ...spawnedAs(confinement),
+    cwd: folder,
+    env: { PATH: run.path, HOME: home, TMPDIR: home, LC_ALL: 'C' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const printed = headOf(child.stdout);
@@ -71,10 +83,10 @@ export async function runTool(command: string, args: readonly string[], run: Too
   }
 }
 
-/** A file as large as its pixels at eight bytes each, memory for some copies of them. */
+/** A file as large as its pixels at eight bytes each, memory for a program, its libraries and some copies of the pixels. */
 function limitsOf({ maxPixels, timeoutMs }: ToolLimits): string[] {
   const fileBytes = 64 * 2 ** 20 + maxPixels * 8;
-  const memoryBytes = 2 ** 30 + maxPixels * 24;
+  const memoryBytes = 512 * 2 ** 20 + maxPixels * 10;
   // Several threads may spend their time at once.
   const processorSeconds = (timeoutMs / 1_000) * 10;
   // POSIX counts files in blocks of 512 bytes ("ulimit", XCU chapter 4); shells count memory in kibibytes.

@@ -1,4 +1,5 @@
 import type { Logger } from '../telemetry/logger.js';
+import { findConfinement } from './confinement.js';
 import { removeLeftBehind } from './job-folder.js';
 import { JobQueue } from './job-queue.js';
 import { LocalRenderer } from './local-renderer.js';
@@ -35,7 +36,7 @@ export async function startRenderer(options: RendererOptions): Promise<Renderer>
     logger,
     idleMs = 300_000,
   } = options;
-  const [tools] = await Promise.all([findTools(path), removeLeftBehind()]);
+  const [tools, confinement] = await Promise.all([findTools(path), findConfinement(), removeLeftBehind()]);
   logMissing(tools, logger);
   return new LocalRenderer({
     tools,
@@ -43,7 +44,8 @@ export async function startRenderer(options: RendererOptions): Promise<Renderer>
     timeoutMs,
     maxPixels,
     maxSourceBytes,
-    pictures: new Pictures({ timeoutMs, concurrency, idleMs }),
+    confinement,
+    pictures: new Pictures({ timeoutMs, concurrency, idleMs, maxPixels, confinement }),
     queue: new JobQueue({ concurrency, maxWaiting }),
   });
 }

@@ -7,6 +7,7 @@ import { DOCUMENT, HEIF_PICTURES, PICTURES, SOUNDS, VIDEOS } from './media-forma
 export interface Tools {
   readonly ffmpeg: string | null;
   readonly pdftoppm: string | null;
+  readonly pdfinfo: string | null;
   readonly heifConvert: string | null;
 }
 
@@ -14,10 +15,11 @@ const ANSWER_WITHIN_MS = 5_000;
 
 /** Asks each program that could be used for its version. `path` is a list of folders as in PATH; '' would be this one. */
 export async function findTools(path: string): Promise<Tools> {
-  if (path === '') return { ffmpeg: null, pdftoppm: null, heifConvert: null };
-  const [ffmpeg, pdftoppm, heifConvert, heifDec] = await Promise.all([
+  if (path === '') return { ffmpeg: null, pdftoppm: null, pdfinfo: null, heifConvert: null };
+  const [ffmpeg, pdftoppm, pdfinfo, heifConvert, heifDec] = await Promise.all([
     answers('ffmpeg', '-version', path),
     answers('pdftoppm', '-v', path),
+    answers('pdfinfo', '-v', path),
     answers('heif-convert', '--version', path),
     // Its name since libheif 1.18.
     answers('heif-dec', '--version', path),
@@ -25,6 +27,7 @@ export async function findTools(path: string): Promise<Tools> {
   return {
     ffmpeg: ffmpeg ? 'ffmpeg' : null,
     pdftoppm: pdftoppm ? 'pdftoppm' : null,
+    pdfinfo: pdfinfo ? 'pdfinfo' : null,
     heifConvert: heifDec ? 'heif-dec' : heifConvert ? 'heif-convert' : null,
   };
 }
@@ -37,6 +40,11 @@ export function stillTypesWith({ ffmpeg, pdftoppm, heifConvert }: Tools): Readon
     ...(ffmpeg === null ? [] : VIDEOS.keys()),
     ...(pdftoppm === null ? [] : [DOCUMENT]),
   ]);
+}
+
+/** Those that a program of its own has to decode before sharp can make a still, and that have the same pixels for all. */
+export function baseTypesWith({ ffmpeg, heifConvert }: Tools): ReadonlySet<string> {
+  return new Set([...(heifConvert === null ? [] : HEIF_PICTURES), ...(ffmpeg === null ? [] : VIDEOS.keys())]);
 }
 
 /** Essences of which these tools can make sound that plays everywhere. */

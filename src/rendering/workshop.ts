@@ -27,12 +27,12 @@ export async function runForJob(
   command: string,
   args: readonly string[],
   { essence, folder, signal }: Job,
-  { path, maxPixels, timeoutMs }: Workshop,
+  { path, maxPixels, timeoutMs, confinement }: Workshop,
 ): Promise<string> {
   const tooLong = () => new Unrenderable(`expected to be rendered within ${timeoutMs} ms, got no end of it`);
   try {
     return await within(timeoutMs, tooLong, signal, (ending) =>
-      runTool(command, args, { folder, path, maxPixels, timeoutMs, signal: ending }),
+      runTool(command, args, { folder, path, maxPixels, timeoutMs, confinement, signal: ending }),
     );
   } catch (thrown) {
     if (!(thrown instanceof ToolFailed)) throw thrown;

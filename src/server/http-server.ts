@@ -8,17 +8,26 @@ import fastify, {
   type FastifyReply,
   LogController,
 } from 'fastify';
+import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { traceRequest } from '../telemetry/tracing.js';
 import { sendError } from './error-response.js';
 import { HotAnswers } from './hot-answers.js';
+import { isForKnownHost, type KnownHosts } from './known-host.js';
+import { StalledReaders } from './stalled-readers.js';
 
 export interface HttpServerOptions {
   readonly logger: Logger;
   readonly trustProxy: boolean;
+  /** `server.requestTimeout`: for a request's headers and body; after it, the connection is closed. */
+  readonly requestTimeoutMs?: number;
+  /** Whose names a request has to use, but on routes that anybody may reach; null: any. */
+  readonly knownHosts?: KnownHosts | null;
   readonly metrics?: Pick<Metrics, 'requestAnswered'>;
+  /** By which links end. */
+  readonly clock?: Clock;
 }
 
 export interface HttpServer {
@@ -34,8 +43,22 @@ const HOT_ROUTE = '/media/*';
 /** The pattern of answers that end when their client leaves. */
 const STREAM_ROUTE = '/graphql (events)';
 
+const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
+/** How often Node looks for requests that take too long. */
+const MAX_TIMEOUT_CHECK_MS = 1_000;
+const MAX_HEADER_BYTES = 16 * 1024;
+/** Links and webhooks are protected by what they carry, and health is nobody's secret. */
+const ROUTES_OF_ANY_HOST = new Set([HOT_ROUTE, '/webhooks/:channelId', '/livez', '/readyz']);
+
 /** A Fastify instance with what every route shares: request ids, one log line a request, errors as JSON. */
-export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOptions): HttpServer {
+export function createHttpServer({
+  logger,
+  trustProxy,
+  requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS,
+  knownHosts = null,
+  metrics,
+  clock = MACHINE_CLOCK,
+}: HttpServerOptions): HttpServer {
   const loggerInstance: FastifyBaseLogger = logger;
   // Its lines hold what stands below and nothing else: to look for secrets in them would cost more than to write them.
   const requestLog = logger.child({}, { redact: [] });
@@ -63,12 +86,20 @@ export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOpti
       metrics?.requestAnswered(NO_ROUTE, request.method, reply.statusCode, reply.elapsedTime / 1000);
     },
     return503OnClosing: true,
+    requestTimeout: requestTimeoutMs,
+    http: {
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(requestTimeoutMs, MAX_TIMEOUT_CHECK_MS),
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
     forceCloseConnections: 'idle',
   });
   http.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
     next();
   });
+  if (knownHosts) refuseOtherHosts(http, knownHosts);
   // Not before the body is read, which the context would not survive.
   http.addHook('preHandler', (request, reply, next) => {
     const { method, id: requestId, headers } = request;
@@ -90,12 +121,24 @@ export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOpti
   });
   http.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
   const hot = new HotAnswers({
+    clock,
     requestId: requestIdOf,
     onAnswered: (requestId, status, ms) => onAnswered(requestId, HOT_ROUTE, 'GET', status, ms),
   });
+  new StalledReaders().watch(http);
   askFirst(http, hot);
   closeUnused(http);
   return { http, hot };
+}
+
+function refuseOtherHosts(http: FastifyInstance, knownHosts: KnownHosts): void {
+  http.addHook('onRequest', (request, reply, next) => {
+    const isOpen = ROUTES_OF_ANY_HOST.has(request.routeOptions.url ?? '');
+    if (isOpen || isForKnownHost(request.raw, knownHosts)) return next();
+    // What it sends is not read.
+    reply.header('connection', 'close');
+    sendError(reply, new MediagraphError('FORBIDDEN', 'expected a Host that is this machine or server.publicUrl'));
+  });
 }
 
 function isEventStream(reply: FastifyReply): boolean {

@@ -439,14 +439,19 @@ describe('a source that takes its time', () => {
   );
 
   it(
-    'holds no shutdown up',
+    'holds no shutdown up, neither of the server that was asked nor of the next one, which goes on with the upload',
     async () => {
-      const network = { allowPrivate: ['127.0.0.1/32'] };
-      const own = await beds.own({ config: { network, upload: { respondWithin: '50ms' } } });
-      answer = (response) => void response.write(photo);
-      const { media } = await attempt(own, { url: urlOf() });
+      const config = { network: { allowPrivate: ['127.0.0.1/32'] }, upload: { respondWithin: '50ms' } };
+      const asked = await beds.own({ config });
+      answer = slow['/trickles-after-much'] ?? answer;
+      const { media } = await attempt(asked, { url: urlOf() });
       expect(media?.status).toBe('PENDING');
-      await own.app.close();
+      await asked.app.close();
+      await until('the connections to end', () => source.sockets.size === 0, HANG_UP_MS);
+
+      const next = await beds.own({ config, beside: asked });
+      await until('the upload to go on', () => source.sockets.size === 1);
+      await next.app.close();
       await until('the connections to end', () => source.sockets.size === 0, HANG_UP_MS);
     },
     TEST_MS,

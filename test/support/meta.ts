@@ -1,5 +1,5 @@
 import { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
-import type { WebhookDelivery, WhatsAppMessage } from '../../src/emulators/whatsapp-webhook.js';
+import { signedDelivery, type WebhookDelivery, type WhatsAppMessage } from '../../src/emulators/whatsapp-webhook.js';
 import { samples } from './sample-messages.js';
 
 /** A channel of Meta's Cloud API, whose media only a webhook announces. */
@@ -52,4 +52,9 @@ export function receivePhoto(
   meta.addMedia({ id: mediaId, bytes, mimeType: samples.photo.mimeType });
   const delivery = meta.webhookOf(mediaId, { id: providerMessageId, ...message });
   return { id: `${META}:${providerMessageId}`, mediaId, bytes, delivery };
+}
+
+/** The same announcement, which does not tell the digest of the bytes. */
+export function withoutDigest({ body }: WebhookDelivery): WebhookDelivery {
+  return signedDelivery(Buffer.from(body.toString().replaceAll(/"sha256":"[^"]*",?/g, '')), APP_SECRET);
 }

@@ -7,6 +7,7 @@ import { PassThrough, type Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
+import { findConfinement } from '../../src/rendering/confinement.js';
 import { type Renderer, RendererOverloaded, type RenderSource, Unrenderable } from '../../src/rendering/renderer.js';
 import { type RendererOptions, startRenderer } from '../../src/rendering/start-renderer.js';
 import { createLogger } from '../../src/telemetry/logger.js';
@@ -15,6 +16,9 @@ import { MAIN_VARIABLE } from '../support/made-once.js';
 import { quarters, sourceOf } from '../support/pictures.js';
 
 const SPEC = { width: 10, height: null, fit: 'contain', format: 'png' } as const;
+/** That need no tool. */
+const PICTURES = ['image/jpeg', 'image/png', 'image/apng', 'image/webp', 'image/gif', 'image/avif', 'image/tiff'];
+const HEIF_PICTURES = ['image/heic', 'image/heif', 'image/heic-sequence', 'image/heif-sequence'];
 const ROOT = join(tmpdir(), 'mediagraph-render');
 
 let folder: string;
@@ -142,7 +146,7 @@ describe('jobs', () => {
     const done = [running, waiting].map((source) => renderer.renderStill(source, SPEC, {}));
     const left = failureOf(renderer.renderStill(leaving, SPEC, { signal: caller.signal }));
     await expect(renderer.renderStill(refused, SPEC, {})).rejects.toBeInstanceOf(RendererOverloaded);
-    await expect(renderer.thumbHash(refused, {})).rejects.toBeInstanceOf(RendererOverloaded);
+    await expect(renderer.preview(refused, {})).rejects.toBeInstanceOf(RendererOverloaded);
     const reason = new Error('the client went away');
     caller.abort(reason);
     expect(await left).toBe(reason);
@@ -216,7 +220,7 @@ describe('jobs', () => {
     const closed = new Error('the renderer is closed');
     expect(await Promise.all(failures)).toEqual([closed, closed, closed]);
     expect([await children(), await ownFolders()]).toEqual([[], []]);
-    expect(await failureOf(renderer.thumbHash(picture, {}))).toEqual(closed);
+    expect(await failureOf(renderer.preview(picture, {}))).toEqual(closed);
   });
 });
 
@@ -230,6 +234,20 @@ describe('the picture process', () => {
     expect(names.filter((name) => !/^(NODE_CHANNEL_.+|UV_THREADPOOL_SIZE|)$/.test(name ?? ''))).toEqual([]);
     expect(await eventually(children, (pids) => pids.length === 0)).toEqual([]);
     await renderer.renderStill(picture, SPEC, {});
+  });
+
+  it('has limits, no core dump and no new privileges, as far as the system has them', async () => {
+    const renderer = await start({ concurrency: 1, maxPixels: 1_000_000 });
+    await renderer.renderStill(picture, SPEC, {});
+    const child = await onlyChild();
+    const limits = await readFile(`/proc/${child}/limits`, 'utf8');
+    const data = Number(/^Max data size +(\d+)/m.exec(limits)?.[1]);
+    expect(data).toBeGreaterThanOrEqual(2 ** 30 + 8_000_000);
+    expect(data).toBeLessThan(2 ** 30 + 8_001_024);
+    expect(/^Max core file size +(\d+)/m.exec(limits)?.[1]).toBe('0');
+    const { prefix } = await findConfinement();
+    const status = await readFile(`/proc/${child}/status`, 'utf8');
+    if (prefix.includes('--no-new-privs')) expect(status).toMatch(/^NoNewPrivs:\t1$/m);
   });
 
   it('takes nobody with it when it is killed in the middle of three', async () => {
@@ -318,7 +336,8 @@ describe('tools', () => {
     const lines: string[] = [];
     const logger = createLogger({ level: 'info', destination: { write: (line) => void lines.push(line) } });
     const renderer = await start({ path: empty, logger });
-    expect([...renderer.stillTypes]).toEqual(['image/jpeg', 'image/png', 'image/webp', 'image/gif', 'image/avif']);
+    expect([...renderer.stillTypes]).toEqual(PICTURES);
+    expect([...renderer.baseTypes]).toEqual([]);
     expect([...renderer.playableTypes]).toEqual([]);
     expect(lines.map((line) => JSON.parse(line))).toEqual([
       expect.objectContaining({
@@ -340,15 +359,34 @@ describe('tools', () => {
   it.each<[string, string[], string[]]>([
     [
       'ffmpeg',
-      ['video/mp4', 'video/3gpp', 'video/quicktime', 'video/webm'],
+      [
+        'video/mp4',
+        'video/x-m4v',
+        'video/3gpp',
+        'video/3gpp2',
+        'video/quicktime',
+        'video/webm',
+        'video/matroska',
+        'video/x-matroska',
+        'video/vnd.avi',
+        'video/x-msvideo',
+        'video/mp2t',
+        'video/mpeg',
+        'video/mp1s',
+        'video/mp2p',
+        'video/x-flv',
+        'video/ogg',
+        'video/x-ms-asf',
+        'video/x-ms-wmv',
+      ],
       ['audio/ogg', 'audio/amr', 'audio/3gpp', 'audio/webm'],
     ],
     ['pdftoppm', ['application/pdf'], []],
-    ['heif-convert', ['image/heic', 'image/heif'], []],
-    ['heif-dec', ['image/heic', 'image/heif'], []],
+    ['heif-convert', HEIF_PICTURES, []],
+    ['heif-dec', HEIF_PICTURES, []],
   ])('%s alone adds its types', async (name, stills, playables) => {
     const renderer = await start({ path: await standIn(name, 'exit 1') });
-    expect([...renderer.stillTypes].slice(5)).toEqual(stills);
+    expect([...renderer.stillTypes].slice(PICTURES.length)).toEqual(stills);
     expect([...renderer.playableTypes]).toEqual(playables);
   });
 
@@ -358,7 +396,7 @@ describe('tools', () => {
     await writeFile(join(path, 'pdftoppm'), '#!/bin/sh\nexit 127\n');
     await chmod(join(path, 'ffmpeg'), 0o755);
     await chmod(join(path, 'pdftoppm'), 0o755);
-    expect((await start({ path })).stillTypes.size).toBe(5);
+    expect((await start({ path })).stillTypes.size).toBe(PICTURES.length);
   });
 
   it('run in the folder of their job with nothing of our environment, and within limits', async () => {
@@ -374,7 +412,39 @@ describe('tools', () => {
     expect(cwd.startsWith(join(ROOT, `${process.pid}-`))).toBe(true);
     const variables = lines.filter((line) => line.includes('=') && !/^(PWD|OLDPWD|SHLVL|_)=/.test(line));
     expect(variables.sort()).toEqual([`HOME=${cwd}`, 'LC_ALL=C', `PATH=${path}`, `TMPDIR=${cwd}`]);
-    expect(lines.filter((line) => !line.includes('='))).toEqual(['1072014', '146697', '0', '.', '..', 'source']);
+    expect(lines.filter((line) => !line.includes('='))).toEqual(['534054', '146697', '0', '.', '..', 'source']);
+  });
+
+  it('cannot read the environment of this process where a namespace or another user can be had', async () => {
+    const { prefix, user } = await findConfinement();
+    if (user === null && !prefix.some((word) => word.endsWith('unshare'))) {
+      process.stdout.write('left out, because this machine allows neither: what a tool can read of our environment\n');
+      return;
+    }
+    const source = sourceOf(Buffer.from('%PDF-'), 'application/pdf');
+    const told = join(folder, 'read');
+    // The folder of the job is the only place that another user could write to.
+    const path = await standIn(
+      'pdftoppm',
+      `if /bin/cat /proc/$PPID/environ >/dev/null 2>&1; then echo read >${told}; fi; /bin/cat /proc/$PPID/status >${told}.status; exit 1`,
+    );
+    const renderer = await start({ path });
+    expect(await failureOf(renderer.renderStill(source, SPEC, {}))).toBeInstanceOf(Unrenderable);
+    // Its parent is this process: it looked where it should have.
+    expect(await readFile(`${told}.status`, 'utf8')).toContain(`\nPid:\t${process.pid}\n`);
+    await expect(readFile(told, 'utf8')).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('end when they take more memory than a picture needs', async () => {
+    const took = join(folder, 'took');
+    // Doubles a text until that is refused, or is larger than any limit.
+    const grow = `text=xxxxxxxxxxxxxxxx; n=4; while [ $n -lt 32 ]; do text="$text$text"; n=$((n + 1)); echo $n >${took}; done; echo whole >${took}`;
+    const path = await standIn('pdftoppm', `${grow}; exit 0`);
+    const renderer = await start({ path, maxPixels: 1_000_000 });
+    const source = sourceOf(Buffer.from('%PDF-'), 'application/pdf');
+    expect(await failureOf(renderer.renderStill(source, SPEC, {}))).toBeInstanceOf(Unrenderable);
+    // 2^29 bytes and their copy are more than half a gibibyte.
+    expect(Number(await readFile(took, 'utf8'))).toBeLessThan(29);
   });
 
   it('are killed when they take too long, which is a verdict, and at an abort, which is none', async () => {

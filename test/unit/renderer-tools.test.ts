@@ -13,7 +13,9 @@ import { type Renderer, type StillSpec, Unrenderable } from '../../src/rendering
 import { startRenderer } from '../../src/rendering/start-renderer.js';
 import { findTools } from '../../src/rendering/tools.js';
 import { createLogger } from '../../src/telemetry/logger.js';
+import { describeWith } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
+import { isInstalled } from '../support/installed-tools.js';
 import {
   CANARIES,
   HEIGHT,
@@ -38,19 +40,7 @@ const HTML = Buffer.from('<!doctype html><script>alert(1)</script>');
 
 const { PATH = '' } = process.env;
 const tools = await findTools(PATH);
-const heifEnc = await run('heif-enc', ['--help']).then(
-  () => true,
-  () => false,
-);
-const absent = Object.entries({ ...tools, heifEnc })
-  .filter(([, found]) => !found)
-  .map(([name]) => name);
-if (absent.length > 0) process.stdout.write(`left out, because not installed: what needs ${absent.join(', ')}\n`);
-
-/** Tests of what not every machine can do. */
-function describeWhere(isThere: boolean, name: string, tests: () => void): void {
-  if (isThere) describe(name, tests);
-}
+const heifEnc = await isInstalled('heif-enc', '--help');
 
 let renderer: Renderer;
 let folder: string;
@@ -98,7 +88,7 @@ async function recorded(name: string, ...args: string[]): Promise<Buffer> {
   return await readFile(join(folder, name));
 }
 
-describeWhere(tools.ffmpeg !== null, 'a still of a video', () => {
+describeWith('ffmpeg', tools.ffmpeg !== null, 'a still of a video', () => {
   const types = [
     ['video/mp4', 'v.mp4', 'mpeg4'],
     ['video/3gpp', 'v.3gp', 'mpeg4'],
@@ -130,7 +120,7 @@ describeWhere(tools.ffmpeg !== null, 'a still of a video', () => {
     for (const [index, value] of [0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000].entries())
       video.writeInt32BE(value, matrix + index * 4);
     expect(await seen(await still(video, 'video/mp4'))).toEqual({ width: HEIGHT, height: WIDTH, quarters: TURNED });
-    const hash = await renderer.thumbHash(sourceOf(video, 'video/mp4'), {});
+    const { thumbHash: hash } = await renderer.preview(sourceOf(video, 'video/mp4'), {});
     expect(thumbHashToApproximateAspectRatio(Buffer.from(hash, 'base64'))).toBeLessThan(1);
   });
 
@@ -183,7 +173,7 @@ describeWhere(tools.ffmpeg !== null, 'a still of a video', () => {
   });
 });
 
-describeWhere(tools.pdftoppm !== null, 'a still of a PDF', () => {
+describeWith('pdftoppm', tools.pdftoppm !== null, 'a still of a PDF', () => {
   it('is its first page, in whatever size is asked for', async () => {
     for (const [spec, size] of [
       [{ width: 100 }, [100, 50]],
@@ -194,7 +184,7 @@ describeWhere(tools.pdftoppm !== null, 'a still of a PDF', () => {
       expect([width, height]).toEqual(size);
       expect(shown).toEqual(['red', 'red', 'white', 'white']);
     }
-    const hash = await renderer.thumbHash(sourceOf(pdfOf(100, 200), 'application/pdf'), {});
+    const { thumbHash: hash } = await renderer.preview(sourceOf(pdfOf(100, 200), 'application/pdf'), {});
     expect(thumbHashToApproximateAspectRatio(Buffer.from(hash, 'base64'))).toBeLessThan(1);
   });
 
@@ -220,7 +210,7 @@ describeWhere(tools.pdftoppm !== null, 'a still of a PDF', () => {
   });
 });
 
-describeWhere(tools.heifConvert !== null && heifEnc, 'a still of HEIC', () => {
+describeWith('heif-convert or heif-enc', tools.heifConvert !== null && heifEnc, 'a still of HEIC', () => {
   async function heicOf(...pictures: Buffer[]): Promise<Buffer> {
     const names = pictures.map((_, index) => `heic-${index}.jpg`);
     await Promise.all(pictures.map((bytes, index) => writeFile(join(folder, `heic-${index}.jpg`), bytes)));
@@ -272,7 +262,7 @@ describeWhere(tools.heifConvert !== null && heifEnc, 'a still of HEIC', () => {
   });
 });
 
-describeWhere(tools.ffmpeg !== null, 'playable sound', () => {
+describeWith('ffmpeg', tools.ffmpeg !== null, 'playable sound', () => {
   const tone = ['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000:duration=3.2'];
 
   interface Probed {

@@ -210,17 +210,50 @@ describe('a still', () => {
   });
 });
 
+/** What does not compress, so that half of the bytes are half of the picture. */
+function noise() {
+  const made = { type: 'gaussian', mean: 128, sigma: 40 } as const;
+  return sharp({ create: { width: 200, height: 200, channels: 3, background: '#000000', noise: made } });
+}
+
+describe('a still of a picture cut short', () => {
+  it.each([
+    ['jpeg', { progressive: false }],
+    ['jpeg', { progressive: true }],
+    ['png', { progressive: false }],
+  ] as const)('shows what is there: %s %j', async (format, options) => {
+    const whole = await noise().toFormat(format, options).toBuffer();
+    const parts = [0.5, 0.9, 0.98].map((part) => whole.subarray(0, Math.floor(whole.length * part)));
+    for (const bytes of parts) {
+      const made = await still(bytes, `image/${format}`);
+      const { width, height, channels } = await sharp(made)
+        .stats()
+        .then(async ({ channels }) => ({
+          ...(await sharp(made).metadata()),
+          channels,
+        }));
+      expect([width, height]).toEqual([200, 200]);
+      // Not one grey area.
+      expect(channels[0]?.stdev).toBeGreaterThan(10);
+      expect(await renderer.preview(sourceOf(bytes, `image/${format}`), {})).toMatchObject({ width: 200, height: 200 });
+    }
+  });
+});
+
 describe('a ThumbHash', () => {
   it('is that of the pixels, where they need no scaling', async () => {
     const rgba = await quarters().ensureAlpha().raw().toBuffer();
     const expected = Buffer.from(rgbaToThumbHash(WIDTH, HEIGHT, rgba)).toString('base64');
     const source = sourceOf(await quarters().png().toBuffer(), 'image/png');
-    expect(await renderer.thumbHash(source, {})).toBe(expected);
+    const size = { width: WIDTH, height: HEIGHT };
+    expect(await renderer.preview(source, {})).toEqual({ thumbHash: expected, ...size, base: null });
   });
 
   it('is that of the upright picture, however large', async () => {
     const large = await quarters().resize(600, 400).withMetadata({ orientation: 6 }).jpeg().toBuffer();
-    const hash = Buffer.from(await renderer.thumbHash(sourceOf(large, 'image/jpeg'), {}), 'base64');
+    const { thumbHash, width, height } = await renderer.preview(sourceOf(large, 'image/jpeg'), {});
+    expect([width, height]).toEqual([400, 600]);
+    const hash = Buffer.from(thumbHash, 'base64');
     expect(hash.length).toBeGreaterThan(10);
     expect(thumbHashToApproximateAspectRatio(hash)).toBeLessThan(1);
   });
@@ -231,11 +264,12 @@ describe('a ThumbHash', () => {
     const clear = await sharp({ create: { width: 300, height: 300, channels: 4, background: '#00000000' } })
       .webp()
       .toBuffer();
-    const hashes = await Promise.all([
-      renderer.thumbHash(sourceOf(narrow, 'image/png'), {}),
-      renderer.thumbHash(sourceOf(grey, 'image/png'), {}),
-      renderer.thumbHash(sourceOf(clear, 'image/webp'), {}),
+    const previews = await Promise.all([
+      renderer.preview(sourceOf(narrow, 'image/png'), {}),
+      renderer.preview(sourceOf(grey, 'image/png'), {}),
+      renderer.preview(sourceOf(clear, 'image/webp'), {}),
     ]);
+    const hashes = previews.map(({ thumbHash }) => thumbHash);
     expect(new Set(hashes).size).toBe(3);
     for (const hash of hashes) expect(Buffer.from(hash, 'base64').length).toBeGreaterThan(4);
   });
@@ -262,17 +296,8 @@ describe('bytes that never render', () => {
       expect(await verdict(bytes, `image/${called}`)).toBe(`expected bytes of the type ${called}, got others`);
   });
 
-  it.each(['jpeg', 'png', 'webp', 'avif'] as const)('are a %s cut short', async (format) => {
-    const noise = sharp({
-      create: {
-        width: 200,
-        height: 200,
-        channels: 3,
-        background: '#000000',
-        noise: { type: 'gaussian', mean: 128, sigma: 40 },
-      },
-    });
-    const bytes = await noise.toFormat(format).toBuffer();
+  it.each(['webp', 'avif'] as const)('are a %s cut short', async (format) => {
+    const bytes = await noise().toFormat(format).toBuffer();
     expect(await verdict(bytes.subarray(0, bytes.length / 2), `image/${format}`)).toMatch(/got a corrupt one$/);
   });
 

@@ -187,7 +187,7 @@ describe('a refusal', () => {
       const { details, ...error } = await errorOf(adapter.openMedia(ref(), {}));
       expect(error).toMatchObject({ code });
       expect(details).toMatchObject({ upstreamStatus: status, upstreamCode, upstreamRequestId: 'req-1' });
-      expect(details.retryAfterMs).toBe(status === 429 ? 7000 : undefined);
+      expect(details.retryAfterMs).toBe(status === 429 || status >= 500 ? 7000 : undefined);
     }
   });
 

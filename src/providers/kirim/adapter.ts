@@ -12,6 +12,8 @@ import type { KirimChannel } from './settings.js';
 import { type KirimMessage, kirimMessage, readKirimFault } from './wire.js';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** Its 404 may mean that the media is in flight still; how long, it does not say. */
+const IN_FLIGHT = { kind: 'later', retryAfterMs: 1_000 } as const;
 
 /**
  * Kirim Chat. A WhatsApp message has one media at most, and one resource answers for it: `GET …/messages/{id}/media`
@@ -29,7 +31,7 @@ export class KirimAdapter implements ProviderAdapter {
     private readonly context: AdapterContext,
   ) {
     this.#http = context.createHttpClient({ authorization: `Bearer ${channel.credentials.token}` });
-    this.#faults = new ProviderFaults(channel, readKirimFault);
+    this.#faults = new ProviderFaults(channel, readKirimFault, context.onRefusal);
     const { phoneNumberId } = channel.options;
     this.#root = phoneNumberId === undefined ? ['messages'] : [phoneNumberId, 'messages'];
   }
@@ -106,7 +108,7 @@ export class KirimAdapter implements ProviderAdapter {
 
   async #mustLocate(ref: MediaRef, asked: string, options: CallOptions): Promise<string> {
     const location = await this.#locate(this.#messageIdOf(ref, asked), asked, options);
-    if (location === null) throw this.#faults.notFound(asked);
+    if (location === null) throw this.#faults.absent(IN_FLIGHT);
     return location;
   }
 

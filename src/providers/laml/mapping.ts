@@ -1,4 +1,4 @@
-import type { ProviderMedia } from '../../model/media.js';
+import { type MediaDetails, type ProviderMedia, UNKNOWN_DETAILS } from '../../model/media.js';
 import { kindOfMimeType, normalizeMimeType } from '../../model/mime-type.js';
 import { parseDate } from '../media-headers.js';
 import type { LamlMedia } from './wire.js';
@@ -20,4 +20,11 @@ export function lamlListedMedia(providerMessageId: string, wire: LamlMedia): Pro
     createdAt: parseDate(wire.date_created),
     availableUntil: null,
   };
+}
+
+/** What "Retrieve Message Media" tells; null for a media that is not there. */
+export function lamlDetails(wire: LamlMedia | null): MediaDetails | null {
+  if (wire === null) return null;
+  const mimeType = normalizeMimeType(wire.content_type);
+  return { ...UNKNOWN_DETAILS, kind: kindOfMimeType(mimeType), mimeType };
 }

@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { MAX_PROVIDER_MEDIA_ID_BYTES } from '../../model/ids.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
-import { harmlessToken, type UpstreamFault } from '../provider-call.js';
+import { harmlessToken } from '../harmless-token.js';
+import type { UpstreamFault } from '../provider-call.js';
 
 /**
- * A media of `media_list`. SIDs are not held to be UUIDs: SignalWire's own example is none. They become a part of paths
+ * A media of `media_list`, or the answer to "Retrieve Message Media". SIDs are not held to be UUIDs: SignalWire's own example is none. They become a part of paths
  * and of media ids, hence the strict alphabet and length.
  */
-const lamlMedia = z.object({
+export const lamlMedia = z.object({
   sid: z
     .string()
     .regex(/^[A-Za-z0-9-]+$/)
