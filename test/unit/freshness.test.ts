@@ -21,6 +21,7 @@ function media(keys: Partial<CataloguedMedia> = {}): CataloguedMedia {
     hasBytesLeft: false,
     mirrored: false,
     updatedAt: NOW,
+    wasReady: false,
     revokedAt: null,
   };
   return { ...reportedMedia(), ...known, ...keys };
