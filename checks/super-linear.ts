@@ -75,7 +75,7 @@ function judge(source: string, flags: string): string | null {
   return complexity.type === 'exponential' ? 'exponential' : (DEGREES.get(complexity.degree) ?? 'polynomial');
 }
 
-const LARGE_COUNT = 8;
+const LARGE_COUNT = 4;
 /** An escape, a class of characters, or a count behind what it counts. */
 const UNITS = /\\[pPu]\{[^}]*\}|\\[\s\S]|\[(?:\\[\s\S]|[^\]\\])*\]|\{(\d+)(?:,(\d*))?\}/g;
 

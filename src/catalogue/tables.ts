@@ -13,6 +13,8 @@ export interface Tables {
   failed_uploads: FailedUploadsTable;
   upload_keys: UploadKeysTable;
   quotas: QuotasTable;
+  channel_facts: ChannelFactsTable;
+  error_budgets: ErrorBudgetsTable;
 }
 
 /** What makes a row a piece of work: `work-queue.ts`. */
@@ -146,4 +148,17 @@ interface UploadKeysTable {
 interface QuotasTable {
   name: string;
   taken: Date[];
+}
+
+interface ChannelFactsTable {
+  channel_id: ChannelId;
+  fact: string;
+  value: string;
+  valid_until: Date;
+}
+
+interface ErrorBudgetsTable {
+  name: string;
+  errors: Date[];
+  holds: Readonly<Record<string, number>>;
 }

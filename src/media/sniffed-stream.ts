@@ -25,9 +25,11 @@ export async function openSniffed(
 ): Promise<SniffedStream> {
   if (!channel.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
   const stream = await channel.adapter.openMedia(ref, options);
-  const { head, body } = await peek(stream.body, (head) => bytesToSniff(head), isVerdictFinal).catch((thrown: unknown) => {
-    throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
-  });
+  const { head, body } = await peek(stream.body, (head) => bytesToSniff(head), isVerdictFinal).catch(
+    (thrown: unknown) => {
+      throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
+    },
+  );
   if (head.length === 0) {
     body.destroy();
     const { provider, id: channelId } = channel;

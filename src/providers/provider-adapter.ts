@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import type { ByteRange, ByteSpan } from '../model/byte-range.js';
 import type { ProviderName } from '../model/channel.js';
 import type { MediagraphError } from '../model/errors.js';
-import type { MediaDetails, MediaRef, ProviderMedia } from '../model/media.js';
+import type { MediaDetails, MediaFault, MediaRef, ProviderMedia } from '../model/media.js';
 
 export interface CallOptions {
   /** Aborts when nobody waits for the answer any more; the call then rejects with the signal's reason. */
@@ -72,6 +72,11 @@ export interface ProviderAdapter {
    * never rejects for one id's sake. `[]` = none so far. Ids are distinct.
    */
   listMedia?(messageIds: readonly string[], options: CallOptions): Promise<Array<readonly ProviderMedia[] | Error>>;
+  /**
+   * Why media that a listing alone told of cannot be fetched on this channel, as every replica knows it within half a minute;
+   * null or absent = nothing stands against it. Never rejects.
+   */
+  faultOfListed?(): Promise<MediaFault | null>;
   /** The details that `describeMedia` can tell; absent: all of them. */
   readonly describes?: ReadonlySet<keyof MediaDetails>;
   /** What `listMedia` did not tell; asked only when a query selects such a field. Aligned like `listMedia`. Never fetches all bytes. */

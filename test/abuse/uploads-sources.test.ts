@@ -310,6 +310,7 @@ describe('a source is uploaded whole', () => {
     'of exactly the limit, compressed': [padded(photo, MAX_BYTES), coded('gzip', gzipSync(padded(photo, MAX_BYTES)))],
     'in gzip, which nobody asked for': [largePhoto, coded('x-gzip', gzipSync(largePhoto))],
     'in deflate': [largePhoto, coded('deflate', deflateSync(largePhoto))],
+    'in deflate, then gzip': [largePhoto, coded('deflate, gzip', gzipSync(deflateSync(largePhoto)))],
     'in brotli': [largePhoto, coded('br', brotliCompressSync(largePhoto))],
     'in the coding "identity"': [photo, coded('Identity', photo)],
     'in two codings': [photo, coded('gzip, br', brotliCompressSync(gzipSync(photo)))],

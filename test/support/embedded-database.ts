@@ -28,6 +28,8 @@ export async function emptyTables({ kysely }: Database): Promise<void> {
     'upload_keys',
     'failed_uploads',
     'quotas',
+    'channel_facts',
+    'error_budgets',
   ] as const)
     await kysely.deleteFrom(table).execute();
 }

@@ -6,7 +6,7 @@ import { samples } from './sample-messages.js';
 export const META = 'cloud';
 
 const TOKEN = 'meta-token-0123456789';
-const APP_SECRET = 'an app secret of Meta';
+export const APP_SECRET = 'an app secret of Meta';
 const PHONE_NUMBER_ID = '106540352242922';
 
 /** @param now milliseconds since the epoch; addresses of bytes die by it */

@@ -19,7 +19,6 @@ function media(keys: Partial<CataloguedMedia> = {}): CataloguedMedia {
     failure: null,
     deletionScope: null,
     hasBytesLeft: false,
-    wasReady: true,
     mirrored: false,
     updatedAt: NOW,
     wasReady: false,

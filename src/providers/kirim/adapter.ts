@@ -108,8 +108,11 @@ export class KirimAdapter implements ProviderAdapter {
 
   async #mustLocate(ref: MediaRef, asked: string, options: CallOptions): Promise<string> {
     const location = await this.#locate(this.#messageIdOf(ref, asked), asked, options);
-    if (location === null) throw this.#faults.absent(IN_FLIGHT);
-    return location;
+    if (location !== null) return location;
+    // Kirim calls media that is still on its way to it pending, which may take an hour; a job waits for it.
+    if (options.job)
+      throw this.#faults.error('MEDIA_NOT_READY', 'the provider does not have this media yet', { retryable: true });
+    throw this.#faults.absent(IN_FLIGHT);
   }
 
   // Private: nothing here has another name than its message's.

@@ -16,13 +16,13 @@ import { bytesHeaders, isAboutBytes, openMediaUrl, toByteStream } from '../media
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
 import { lamlDetails, lamlListedMedia } from './mapping.js';
-import { MediaPath, type MediaPathAnswer } from './media-path.js';
+import { MediaPath } from './media-path.js';
 import { PropagationWait } from './propagation.js';
 import type { LamlChannel } from './settings.js';
 import {
   type LamlMedia,
   type LamlMediaPage,
-  lamlMedia,
+  lamlMediaDetails,
   lamlMediaPage,
   MESSAGE_IN_PROGRESS,
   readLamlFault,
@@ -31,7 +31,6 @@ import {
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** A message has ten media at most; a provider that names more pages than this has lost count. */
 const MAX_PAGES = 50;
-const FIRST_BYTE = { start: 0, end: 0 };
 /** What "Retrieve Message Media" tells, besides dates. */
 const DESCRIBED: ReadonlySet<keyof MediaDetails> = new Set(['kind', 'mimeType']);
 const METADATA_ALONE: MediaFault = {
@@ -77,8 +76,12 @@ export class LamlAdapter implements ProviderAdapter {
     this.#mediaPath = channel.provider === 'signalwire' ? new MediaPath({ channelId: channel.id, facts }) : null;
   }
 
-  listMedia(messageIds: readonly string[], options: CallOptions): Promise<Array<readonly ProviderMedia[] | Error>> {
+  async listMedia(
+    messageIds: readonly string[],
+    options: CallOptions,
+  ): Promise<Array<readonly ProviderMedia[] | Error>> {
     const asked = 'the media of a message';
+    const fault = await this.faultOfListed();
     return settleEach(
       messageIds,
       async (messageId) => {
@@ -88,13 +91,14 @@ export class LamlAdapter implements ProviderAdapter {
           options.signal,
         );
         const media = (listed ?? []).map((one) => lamlListedMedia(messageId, one));
-        const [first] = media;
-        if (!first || !this.#mediaPath) return media;
-        const answer = await this.#mediaPath.answer(() => this.#probe(first));
-        return answer === 'metadata' ? media.map(asFailed) : media;
+        return fault === null ? media : media.map((one) => ({ ...one, status: 'FAILED' as const, fault }));
       },
       (thrown) => this.#faults.ofThrown(thrown, asked),
     );
+  }
+
+  async faultOfListed(): Promise<MediaFault | null> {
+    return (await this.#mediaPath?.givesMetadata()) ? METADATA_ALONE : null;
   }
 
   /** For media of which a webhook or a listing told no type. An address that names no media of the API has no more to tell. */
@@ -147,25 +151,12 @@ export class LamlAdapter implements ProviderAdapter {
       const response = await this.#http.request({ method: 'GET', path, signal });
       if (response.statusCode === 404 && !isHtml(response)) return null;
       if (response.statusCode !== 200) throw this.#faults.ofStatus(response, asked);
-      return this.#faults.parse(response, lamlMedia, asked);
+      return this.#faults.parse(response, lamlMediaDetails, asked);
     };
     if (downloadUrl !== null) return lamlDetails(await ask()) ?? UNKNOWN_DETAILS;
     const details = lamlDetails(await this.#propagation.settle(path, ask, signal));
     if (details === null) throw this.#faults.notFound(asked);
     return details;
-  }
-
-  // One byte of the first media that the channel lists. Whatever goes wrong says nothing about the path.
-  async #probe({ providerMessageId, providerMediaId }: ProviderMedia): Promise<MediaPathAnswer | null> {
-    if (providerMediaId === null) return null;
-    try {
-      const path = this.#mediaPathOf(providerMessageId, providerMediaId);
-      const stream = await this.#open(path, 'the bytes of a media', { range: FIRST_BYTE });
-      stream?.body.destroy();
-      return stream === null ? null : 'bytes';
-    } catch (thrown) {
-      return thrown instanceof MetadataInPlace ? 'metadata' : null;
-    }
   }
 
   // By the path of the API, and what that tells of the channel is remembered.
@@ -334,10 +325,6 @@ class MetadataInPlace extends Error {
   constructor(readonly fault: MediagraphError) {
     super(fault.message);
   }
-}
-
-function asFailed(media: ProviderMedia): ProviderMedia {
-  return { ...media, status: 'FAILED', fault: METADATA_ALONE };
 }
 
 // Private: a page says that something else answered in the API's place.

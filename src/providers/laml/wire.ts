@@ -5,10 +5,10 @@ import { harmlessToken } from '../harmless-token.js';
 import type { UpstreamFault } from '../provider-call.js';
 
 /**
- * A media of `media_list`, or the answer to "Retrieve Message Media". SIDs are not held to be UUIDs: SignalWire's own example is none. They become a part of paths
+ * A media of `media_list`. SIDs are not held to be UUIDs: SignalWire's own example is none. They become a part of paths
  * and of media ids, hence the strict alphabet and length.
  */
-export const lamlMedia = z.object({
+const lamlMedia = z.object({
   sid: z
     .string()
     .regex(/^[A-Za-z0-9-]+$/)
@@ -18,6 +18,9 @@ export const lamlMedia = z.object({
   date_created: z.string().nullish().catch(null),
 });
 
+/** "Retrieve Message Media": what it names is known, and what it tells besides may be missing. */
+export const lamlMediaDetails = lamlMedia.pick({ content_type: true });
+
 /** `GET …/Messages/{M}/Media.json`: one page. Twilio adds `start` and `end`. */
 export const lamlMediaPage = z.object({
   media_list: z.array(lamlMedia),
@@ -26,6 +29,7 @@ export const lamlMediaPage = z.object({
 });
 
 export type LamlMedia = z.infer<typeof lamlMedia>;
+export type LamlMediaDetails = z.infer<typeof lamlMediaDetails>;
 export type LamlMediaPage = z.infer<typeof lamlMediaPage>;
 
 /** "Media deletion while the message is in progress": queued or initiated. Comes with 400 or 422. */
