@@ -203,7 +203,8 @@ async function finish(
     result.errors?.map((error) => ({ ...error, extensions: { ...error.extensions, requestId } }));
   if (errors) result.errors = errors;
   const refusal = await refusalOf(result, context, formatError);
-  if (refusal) Object.assign(result, refusal);
+  // Without a trace, which may be what is too long.
+  if (refusal) Object.assign(result, refusal, { extensions: undefined });
 }
 
 /** Over one request and one answer, there is no way to tell what comes later. */

@@ -32,10 +32,17 @@ export interface Inspection {
   readonly mimeType: string | null;
   /** By the tracks of a container, whatever the sender said; null: not told by the bytes. */
   readonly kind: Extract<MediaKind, 'VIDEO' | 'AUDIO'> | null;
+  /** Where the still took too long to be waited for: what it showed. Never rejects; null: nothing, or not in time. */
+  readonly late: Promise<LateFacts | null> | null;
 }
 
-/** Nobody waits longer for a media because it is hard to look at. */
+/** What only decoding tells. */
+export type LateFacts = Pick<MediaMeasures, 'thumbHash' | 'still' | 'width' | 'height'>;
+
+/** So long a media waits for what it shows. */
 const PATIENCE_MS = 5_000;
+/** So long what it shows may come behind it. */
+const LATE_MS = 30_000;
 
 /**
  * Looks at bytes that have just been stored: at their headers and frames for sizes, at a small still for a placeholder. A
@@ -46,23 +53,25 @@ export class MediaInspector {
 
   /** Never fails for what the bytes are, nor for want of a tool: what cannot be told is null. */
   async inspect(file: StoredFile, signal?: AbortSignal): Promise<Inspection> {
-    // Not AbortSignal.any, which leaves something behind at a signal that lives as long as the process.
-    const until = new AbortController();
-    const stop = () => until.abort(signal?.reason);
-    signal?.addEventListener('abort', stop, { once: true });
-    const overdue = setTimeout(() => until.abort(new Error('the inspection took too long')), PATIENCE_MS);
+    signal?.throwIfAborted();
+    const [soon, late] = [deadline(PATIENCE_MS, signal), deadline(LATE_MS, signal)];
     try {
-      signal?.throwIfAborted();
+      const looking = this.#look(file, soon.signal);
+      const previewing = typeToShow(file.mimeType, looking)
+        .then((mimeType) => this.#preview({ ...file, mimeType }, late.signal, soon.signal))
+        .finally(late.clear);
       const [look, shown, pageCount] = await Promise.all([
-        this.#look(file, until.signal),
-        this.#preview(file, until.signal),
-        this.#pageCount(file, until.signal),
+        looking,
+        unless(soon.signal, previewing),
+        this.#pageCount(file, soon.signal),
       ]);
       signal?.throwIfAborted();
-      return inspectionOf(look, shown, this.options.placeholders, pageCount);
+      const { placeholders } = this.options;
+      const inspection = inspectionOf(look, shown === LATE ? null : shown, placeholders, pageCount);
+      if (shown !== LATE || inspection.kind === 'AUDIO') return { ...inspection, late: null };
+      return { ...inspection, late: previewing.then((preview) => lateFacts(inspection, look, preview, placeholders)) };
     } finally {
-      clearTimeout(overdue);
-      signal?.removeEventListener('abort', stop);
+      soon.clear();
     }
   }
 
@@ -73,14 +82,15 @@ export class MediaInspector {
   }
 
   // Private: false: no still can be made of these bytes; null: that is not known.
-  async #preview(file: StoredFile, signal: AbortSignal): Promise<Preview | false | null> {
+  async #preview(file: StoredFile, signal: AbortSignal, soon: AbortSignal): Promise<Preview | false | null> {
     const { blobs, renderer } = this.options;
     const { key, mimeType } = file;
     if (!renderer.stillTypes.has(essenceOf(mimeType))) return null;
     const source = { mimeType, open: (until: AbortSignal) => blobs.open(key, { signal: until }) };
     try {
       const preview = await renderer.preview(source, { signal });
-      if (preview.base !== null) await this.#orNull(this.#keepBase(file, preview.base, signal), key);
+      // Later than that, the media may be gone, and nothing would take it away.
+      if (preview.base !== null && !soon.aborted) await this.#orNull(this.#keepBase(file, preview.base, soon), key);
       return preview;
     } catch (err) {
       this.options.logger.debug({ err, key }, 'no still could be made of stored bytes');
@@ -109,12 +119,18 @@ export class MediaInspector {
   }
 }
 
+/** Of a container, what the tracks say: a video that was called sound has a still, and sound that was called a video has none. */
+async function typeToShow(sniffed: string, looking: Promise<Look | null>): Promise<string> {
+  if (!/^(audio|video)\//.test(sniffed)) return sniffed;
+  return (await looking)?.mimeType ?? sniffed;
+}
+
 function inspectionOf(
   look: Look | null,
   preview: Preview | false | null,
   placeholders: boolean,
   pageCount: number | null,
-): Inspection {
+): Omit<Inspection, 'late'> {
   const { width = null, height = null, durationSeconds = null } = look?.measures ?? {};
   const shown = preview === false ? null : preview;
   const isSound = look?.kind === 'AUDIO';
@@ -132,4 +148,46 @@ function inspectionOf(
     mimeType: look?.mimeType ?? null,
     kind: look?.kind ?? null,
   };
+}
+
+function lateFacts(
+  soon: Omit<Inspection, 'late'>,
+  look: Look | null,
+  preview: Preview | false | null,
+  placeholders: boolean,
+): LateFacts | null {
+  if (preview === null) return null;
+  const { thumbHash, still, width, height } = inspectionOf(
+    look,
+    preview,
+    placeholders,
+    soon.measures.pageCount,
+  ).measures;
+  return { thumbHash, still, width, height };
+}
+
+const LATE = Symbol('late');
+
+/** What the work comes to, or {@link LATE} once the signal has aborted. */
+function unless<Result>(signal: AbortSignal, work: Promise<Result>): Promise<Result | typeof LATE> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => resolve(LATE);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    work.then(resolve, reject);
+  });
+}
+
+/** A signal that aborts after so long, or with `outer`. Not AbortSignal.any, which leaves something behind at `outer`. */
+function deadline(ms: number, outer: AbortSignal | undefined) {
+  const until = new AbortController();
+  const stop = () => until.abort(outer?.reason);
+  const overdue = setTimeout(() => until.abort(new Error('the inspection took too long')), ms);
+  outer?.addEventListener('abort', stop, { once: true });
+  if (outer?.aborted) stop();
+  const clear = () => {
+    clearTimeout(overdue);
+    outer?.removeEventListener('abort', stop);
+  };
+  return { signal: until.signal, clear };
 }

@@ -10,7 +10,7 @@ const SIMPLE_BLOCK = 0xa3;
 const BLOCK_GROUP = 0xa0;
 const BLOCK = 0xa1;
 const BLOCK_DURATION = 0x9b;
-/** Last ones that are none, by chance, at most. */
+/** What looks like a cluster by chance, or has no block, at most. */
 const MAX_TRIES = 64;
 
 /**
@@ -21,15 +21,22 @@ export async function measureClusters({ sizeBytes, read }: MeasuredSource): Prom
   const head = await read(0, Math.min(HEAD_BYTES, sizeBytes) - 1);
   const from = Math.max(sizeBytes - TAIL_BYTES, 0);
   const tail = from === 0 && sizeBytes <= HEAD_BYTES ? head : await read(from, sizeBytes - 1);
-  const first = timesOf(head, head.indexOf(CLUSTER));
-  let at = tail.lastIndexOf(CLUSTER);
-  for (let tries = 0; first !== null && at >= 0 && tries < MAX_TRIES; tries++) {
-    const last = timesOf(tail, at);
-    if (last !== null) {
-      const ticks = last.end - Math.max(first.start, 0);
-      return ticks > 0 ? { durationSeconds: (ticks * scaleIn(head)) / 1e9 } : null;
-    }
-    at = at === 0 ? -1 : tail.lastIndexOf(CLUSTER, at - 1);
+  const first = firstTimes(head, (from) => head.indexOf(CLUSTER, from < 0 ? 0 : from + 1));
+  const last = firstTimes(tail, (from) =>
+    from === 0 ? -1 : tail.lastIndexOf(CLUSTER, from < 0 ? undefined : from - 1),
+  );
+  if (first === null || last === null) return null;
+  const ticks = last.end - Math.max(first.start, 0);
+  return ticks > 0 ? { durationSeconds: (ticks * scaleIn(head)) / 1e9 } : null;
+}
+
+/** Of the first cluster that has blocks, of those that `next` finds, one after the other; it begins with -1. */
+function firstTimes(bytes: Buffer, next: (from: number) => number): Times | null {
+  let at = next(-1);
+  for (let tries = 0; at >= 0 && tries < MAX_TRIES; tries++) {
+    const times = timesOf(bytes, at);
+    if (times !== null) return times;
+    at = next(at);
   }
   return null;
 }

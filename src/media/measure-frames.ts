@@ -99,8 +99,8 @@ export async function measureAllFrames(source: MeasuredSource): Promise<Found | 
   const walk = new ByteWalk(source, start, isMpeg ? await beforeTags(window) : source.sizeBytes);
   let seconds = 0;
   for (let isFirst = true; !walk.isAtEnd; isFirst = false) {
-    const bytes = await walk.ahead(FRAME_BYTES);
-    const isLast = bytes.length < FRAME_BYTES;
+    const bytes = await walk.ahead(FRAME_BYTES + 1);
+    const isLast = bytes.length <= FRAME_BYTES;
     const sum = addUp(bytes, frameAt, isLast ? bytes.length : bytes.length - FRAME_BYTES);
     // A header that counts the frames, wrongly, is one that has no sound.
     const hasHeader = isFirst && isMpeg && headerOf(bytes) !== null;

@@ -38,6 +38,8 @@ export interface HttpServer {
 
 /** Stands where there is no pattern: the address itself is the caller's word. */
 const NO_ROUTE = '(none)';
+/** Where none was understood. */
+const NO_METHOD = '(none)';
 /** The pattern of the route that hot answers stand in for. */
 const HOT_ROUTE = '/media/*';
 /** The pattern of answers that end when their client leaves. */
@@ -84,6 +86,10 @@ export function createHttpServer({
       sendError(reply, refusal);
       request.log.info({ method: request.method, route: NO_ROUTE, status: reply.statusCode }, 'request');
       metrics?.requestAnswered(NO_ROUTE, request.method, reply.statusCode, reply.elapsedTime / 1000);
+    },
+    clientErrorHandler: (error, socket) => {
+      const status = answerNoRequest(error, socket);
+      if (status !== null) onAnswered(randomUUID(), NO_ROUTE, NO_METHOD, status, 0);
     },
     return503OnClosing: true,
     requestTimeout: requestTimeoutMs,
@@ -139,6 +145,30 @@ function refuseOtherHosts(http: FastifyInstance, knownHosts: KnownHosts): void {
     reply.header('connection', 'close');
     sendError(reply, new MediagraphError('FORBIDDEN', 'expected a Host that is this machine or server.publicUrl'));
   });
+}
+
+/**
+ * What is no request, or does not come in time. Nothing of it is logged: it may be anything.
+ * @returns the status of the answer; null: there could be none
+ */
+function answerNoRequest({ code }: NodeJS.ErrnoException, socket: Socket): number | null {
+  const underWay: unknown = Reflect.get(socket, '_httpMessage');
+  const hasBegun = typeof underWay === 'object' && underWay !== null && Reflect.get(underWay, 'headersSent') === true;
+  if (code === 'ECONNRESET' || !socket.writable || hasBegun) {
+    socket.destroy();
+    return null;
+  }
+  const [status, reason, message] =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? [431, 'Request Header Fields Too Large', `expected headers of at most ${MAX_HEADER_BYTES} bytes, got more`]
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? [408, 'Request Timeout', 'expected the whole of a request sooner']
+        : [400, 'Bad Request', 'expected a well-formed request'];
+  const body = JSON.stringify({ error: { code: 'BAD_USER_INPUT', message, requestId: randomUUID() } });
+  const head = `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
+  socket.write(`${head}\r\n\r\n${body}`);
+  socket.destroySoon();
+  return status;
 }
 
 function isEventStream(reply: FastifyReply): boolean {

@@ -15,7 +15,7 @@ import { findTools } from '../../src/rendering/tools.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { describeWith } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
-import { isInstalled } from '../support/installed-tools.js';
+import { encodersOfFfmpeg, isInstalled } from '../support/installed-tools.js';
 import {
   CANARIES,
   HEIGHT,
@@ -94,6 +94,12 @@ describeWith('ffmpeg', tools.ffmpeg !== null, 'a still of a video', () => {
     ['video/3gpp', 'v.3gp', 'mpeg4'],
     ['video/quicktime', 'v.mov', 'mpeg4'],
     ['video/webm', 'v.webm', 'libvpx'],
+    ['video/x-m4v', 'v.m4v', 'mpeg4'],
+    ['video/3gpp2', 'v.3g2', 'mpeg4'],
+    ['video/matroska', 'v.mkv', 'mpeg4'],
+    ['video/vnd.avi', 'v.avi', 'mpeg4'],
+    ['video/mp2t', 'v.ts', 'mpeg4'],
+    ['video/x-flv', 'v.flv', 'flv1'],
   ] as const;
   const frames = ['-framerate', '5', '-i', 'frame%d.png', '-q:v', '2', '-b:v', '2M'];
 
@@ -111,6 +117,15 @@ describeWith('ffmpeg', tools.ffmpeg !== null, 'a still of a video', () => {
     expect(bytes.includes('canary')).toBe(false);
     const small = await seen(await still(video, mimeType, { width: 20, height: 20, fit: 'cover' }));
     expect([small.width, small.height]).toEqual([20, 20]);
+  });
+
+  it('comes with its size, and with what further stills are made from', async () => {
+    const video = await recorded('based.mkv', ...frames, '-c:v', 'mpeg4');
+    expect([...renderer.baseTypes]).toContain('video/matroska');
+    const { width, height, base } = await renderer.preview(sourceOf(video, 'video/matroska'), {});
+    expect([width, height, base?.mimeType]).toEqual([WIDTH, HEIGHT, 'image/webp']);
+    const again = await still(base?.bytes ?? Buffer.alloc(0), 'image/webp');
+    expect(await seen(again)).toEqual({ width: WIDTH, height: HEIGHT, quarters: UPRIGHT });
   });
 
   it('is upright where the track says that it is turned', async () => {
@@ -170,6 +185,31 @@ describeWith('ffmpeg', tools.ffmpeg !== null, 'a still of a video', () => {
     } finally {
       server.close();
     }
+  });
+});
+
+describeWith('ffmpeg with libaom', tools.ffmpeg !== null && (await encodersOfFfmpeg()).has('libaom-av1'), 'a still of a sequence', () => {
+  it('of AVIF is its first picture', async () => {
+    const input = ['-f', 'lavfi', '-i', 'color=red:size=60x40:rate=5:duration=0.6', '-c:v', 'libaom-av1'];
+    const sequence = await recorded('sequence.avif', ...input, '-cpu-used', '8');
+    expect(sequence.toString('latin1', 8, 12)).toBe('avis');
+    const shown = await seen(await still(sequence, 'image/avif'));
+    expect(shown).toEqual({ width: WIDTH, height: HEIGHT, quarters: ['red', 'red', 'red', 'red'] });
+  });
+});
+
+describeWith('pdfinfo', tools.pdfinfo !== null, 'the pages of a PDF', () => {
+  it('are counted; not of one with a password, nor of another type', async () => {
+    const count = (bytes: Buffer) => renderer.pageCount(sourceOf(bytes, 'application/pdf'), {});
+    expect(await count(pdfOf(200, 100))).toBe(1);
+    for (const bytes of [pdfOf(200, 100, { encrypted: true }), HTML]) expect(await count(bytes)).toBeNull();
+  });
+
+  it('are not those that its title claims', async () => {
+    const titled = pdfOf(200, 100)
+      .toString('latin1')
+      .replace('/Root 1 0 R', '/Root 1 0 R/Info<</Title(a\\nPages: 77\\n)>>');
+    expect(await renderer.pageCount(sourceOf(Buffer.from(titled, 'latin1'), 'application/pdf'), {})).toBe(1);
   });
 });
 
@@ -236,6 +276,34 @@ describeWith('heif-convert or heif-enc', tools.heifConvert !== null && heifEnc, 
     expect(original.includes('irot')).toBe(true);
     const shown = await seen(await still(original, 'image/heif'));
     expect(shown).toEqual({ width: HEIGHT, height: WIDTH, quarters: TURNED });
+  });
+
+  it('is made whatever its colour profile is', async () => {
+    const profile = Buffer.from(
+      (await sharp(await quarters().withIccProfile('srgb').jpeg().toBuffer()).metadata()).icc ?? Buffer.alloc(0),
+    );
+    expect(profile.length).toBeGreaterThan(128);
+    const plain = await quarters().withIccProfile('srgb').jpeg({ quality: 95 }).toBuffer();
+    const original = await heicOf(plain);
+    const at = original.indexOf(profile.subarray(0, 64));
+    expect(at).toBeGreaterThan(0);
+    // Of another length than it says, and of another version, as phones write them (ICC.1:2022, section 7.2).
+    for (const damage of [
+      (bytes: Buffer) => bytes.writeUInt32BE(profile.length + 100, at),
+      (bytes: Buffer) => bytes.writeUInt32BE(profile.length - 40, at),
+      (bytes: Buffer) => bytes.fill(0xff, at + 8, at + 12),
+    ]) {
+      const bytes = Buffer.from(original);
+      damage(bytes);
+      expect(await seen(await still(bytes, 'image/heic'))).toEqual({ width: WIDTH, height: HEIGHT, quarters: UPRIGHT });
+    }
+  });
+
+  it('comes with its size, and with what further stills are made from', async () => {
+    const original = await heicOf(await quarters().jpeg({ quality: 95 }).toBuffer());
+    const { width, height, base, thumbHash } = await renderer.preview(sourceOf(original, 'image/heic'), {});
+    expect([width, height, thumbHash.length > 10]).toEqual([WIDTH, HEIGHT, true]);
+    expect(await seen(base?.bytes ?? Buffer.alloc(0))).toEqual({ width: WIDTH, height: HEIGHT, quarters: UPRIGHT });
   });
 
   it('is its first picture where there are several', async () => {

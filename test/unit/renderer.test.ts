@@ -240,6 +240,44 @@ describe('a still of a picture cut short', () => {
   });
 });
 
+describe('a still of what browsers show', () => {
+  it('is made of TIFF, with its orientation', async () => {
+    const plain = await quarters().tiff({ compression: 'lzw' }).toBuffer();
+    expect(await seen(await still(plain, 'image/tiff'))).toEqual({ width: WIDTH, height: HEIGHT, quarters: UPRIGHT });
+    const turned = await quarters().withMetadata({ orientation: 6 }).tiff({ compression: 'lzw' }).toBuffer();
+    expect(await seen(await still(turned, 'image/tiff'))).toMatchObject({ width: HEIGHT, height: WIDTH });
+  });
+
+  it('is made of an animated PNG', async () => {
+    const bare = await quarters().png().toBuffer();
+    const control = pngOf(['acTL', Buffer.from([0, 0, 0, 1, 0, 0, 0, 0])]).subarray(8);
+    const animated = Buffer.concat([bare.subarray(0, 33), control, bare.subarray(33)]);
+    expect(await seen(await still(animated, 'image/apng'))).toMatchObject({ quarters: UPRIGHT });
+  });
+
+  it("leaves the orientation in a WebP's EXIF alone, as browsers do", async () => {
+    const original = await quarters().withMetadata({ orientation: 6 }).webp({ lossless: true }).toBuffer();
+    expect((await sharp(original).metadata()).orientation).toBe(6);
+    const shown = { width: WIDTH, height: HEIGHT, quarters: UPRIGHT };
+    expect(await seen(await still(original, 'image/webp'))).toEqual(shown);
+    const cut = await still(original, 'image/webp', { ...WHOLE, width: 30, height: 20, fit: 'cover' });
+    expect(await seen(cut)).toMatchObject({ width: 30, height: 20 });
+    expect(await renderer.preview(sourceOf(original, 'image/webp'), {})).toMatchObject({
+      width: WIDTH,
+      height: HEIGHT,
+    });
+  });
+
+  it('applies what AVIF says of itself, and nothing of its EXIF once more', async () => {
+    const original = await quarters().withMetadata({ orientation: 6 }).avif({ quality: 90 }).toBuffer();
+    expect(await seen(await still(original, 'image/avif'))).toMatchObject({ width: HEIGHT, height: WIDTH });
+    expect(await renderer.preview(sourceOf(original, 'image/avif'), {})).toMatchObject({
+      width: HEIGHT,
+      height: WIDTH,
+    });
+  });
+});
+
 describe('a ThumbHash', () => {
   it('is that of the pixels, where they need no scaling', async () => {
     const rgba = await quarters().ensureAlpha().raw().toBuffer();
