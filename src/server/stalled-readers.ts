@@ -12,6 +12,8 @@ const KERNEL_TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
 /** What a connection still holds for its reader, and since when it holds exactly this. */
 interface Held {
   readonly bytes: number;
+  /** All that the connection was given so far: with another part of the same length, less was held in between. */
+  readonly given: number;
   /** In the kernel; null: not known. */
   readonly queued: number | null;
   readonly since: number;
@@ -49,7 +51,8 @@ export class StalledReaders {
     for (const [socket, held] of this.#answering) {
       const bytes = heldBytes(socket);
       if (bytes === 0) this.#answering.set(socket, null);
-      else if (held?.bytes !== bytes) this.#answering.set(socket, { bytes, queued: null, since: now });
+      else if (held?.bytes !== bytes || held.given !== socket.bytesWritten)
+        this.#answering.set(socket, { bytes, given: socket.bytesWritten, queued: null, since: now });
       else stalled.push(socket);
     }
     if (stalled.length === 0) return;
