@@ -5,9 +5,10 @@ import { ensureSigningKey } from './catalogue/signing-keys.js';
 import type { Config } from './config.js';
 import { CachePolicy } from './graphql/cache-policy.js';
 import type { GraphQLContext } from './graphql/context.js';
+import { ExecutionBudget } from './graphql/execution-budget.js';
 import { createGraphQLServers, type GraphQLServers } from './graphql/graphql-server.js';
 import { createLoaders } from './graphql/loaders.js';
-import { createSubgraphSchema } from './graphql/schema.js';
+import { createSubgraphSchema, createTracedSchema } from './graphql/schema.js';
 import { createJobs, type Jobs, type UploadSource } from './jobs.js';
 import { MediaDelivery } from './media/deliver.js';
 import { LazyMirror } from './media/lazy-mirror.js';
@@ -15,18 +16,20 @@ import { MediaLookup } from './media/lookup.js';
 import { type SigningKey, UrlSigner } from './media/signed-url.js';
 import { MediaWatch } from './media/watch.js';
 import { type MediaBytes, openMediaBytes } from './media-bytes.js';
+import { dateOf } from './model/clock.js';
 import { decodeMediaId } from './model/ids.js';
 import { OriginPools } from './net/origin-pools.js';
 import { AddressPolicy } from './net/public-address.js';
 import { SafeFetch } from './net/safe-fetch.js';
 import type { ChannelDirectory } from './providers/channel-directory.js';
-import { type ConnectedProviders, connectChannels, USER_AGENT } from './providers/connect-channels.js';
+import { type ConnectedProviders, connectChannels, userAgent } from './providers/connect-channels.js';
 import { type Admit, ApiKeys, type Authenticate, admission, openToAll } from './server/authenticate.js';
 import { registerDeliveryRoute } from './server/delivery-route.js';
 import { registerGraphQLRoute } from './server/graphql-route.js';
 import { registerHealthRoutes } from './server/health-route.js';
 import type { HotAnswers } from './server/hot-answers.js';
 import { createHttpServer } from './server/http-server.js';
+import type { KnownHosts } from './server/known-host.js';
 import { openMetricsPort, registerMetricsRoute } from './server/metrics-route.js';
 import type { OperationStart } from './server/streamed-operations.js';
 import { serveSubscriptionSockets } from './server/subscription-sockets.js';
@@ -86,13 +89,14 @@ async function startOver(
 ): Promise<App> {
   const state = { ready: false, url: '' };
   const pools = new OriginPools();
-  const providers = connectChannels(config, { pools, quota: stores.quota, metrics });
+  const providers = connectChannels(config, { pools, quota: stores.quota, facts: stores.facts, logger, metrics });
   const source = uploadSource(config);
   const { directory } = providers;
   const apiKeys = new ApiKeys(config.auth.apiKeys);
   const schema = createSubgraphSchema(config.federation);
   const servers = await createGraphQLServers({
     schema,
+    tracedSchema: createTracedSchema(config.federation),
     limits: config.limits,
     explorer: config.server.explorer,
     exampleVariables,
@@ -109,7 +113,8 @@ async function startOver(
   const jobs = createJobs({ config, channels: directory, stores, urls, source, bytes, logger });
   const { catalogue } = stores;
   const { defaultMs: retentionMs } = config.retention;
-  const lookup = new MediaLookup({ channels: directory, catalogue, retentionMs, logger });
+  const { clock } = stores.database;
+  const lookup = new MediaLookup({ channels: directory, catalogue, retentionMs, clock, logger });
   const lazyMirror =
     config.mirror.mode === 'off'
       ? null
@@ -118,9 +123,17 @@ async function startOver(
           blobs: stores.blobs,
           inspector: bytes.inspector,
           maxBytes: config.upload.maxBytes,
+          clock,
           logger,
         });
-  const { http, hot } = createHttpServer({ logger, trustProxy: config.server.trustProxy, metrics });
+  const { http, hot } = createHttpServer({
+    logger,
+    trustProxy: config.server.trustProxy,
+    requestTimeoutMs: config.server.requestTimeoutMs,
+    knownHosts: knownHosts(config),
+    metrics,
+    clock,
+  });
   registerRoutes(http, {
     config,
     hot,
@@ -142,7 +155,9 @@ async function startOver(
   const { host, port } = config.server;
   const metricsHttp =
     config.metrics.port === null ? null : await openMetricsPort({ metrics, host, port: config.metrics.port, logger });
-  if (!metricsHttp) registerMetricsRoute(http, metrics);
+  const isOpen = config.auth.mode === 'none' && !metricsHttp;
+  const { token } = config.metrics;
+  if (isOpen || token !== null) registerMetricsRoute(http, { metrics, token: isOpen ? null : token });
   try {
     state.url = await http.listen({ host, port });
     await jobs.start();
@@ -163,10 +178,12 @@ async function startOver(
     },
     close: async () => {
       state.ready = false;
+      const handedBack = jobs.handBack();
       await drain(http, logger);
       if (metricsHttp) await drain(metricsHttp, logger);
       metrics.close();
       await Promise.all([servers.compiled.stop(), servers.traced.stop()]);
+      await handedBack;
       await Promise.all([jobs.stop(), lookup.settle(), lazyMirror?.stop()]);
       await Promise.all([pools.close(), providers.close(), source.fetch.close(), bytes.close()]);
       await stores.close();
@@ -206,17 +223,22 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
     createContext: contextCreator(routed),
     metrics: routed.metrics,
   };
-  registerGraphQLRoute<GraphQLContext>(http, { ...graphql, servers, bodyBytes: config.limits.bodyBytes });
+  const { allowedOrigins: pages } = config.server;
+  const { bodyBytes } = config.limits;
+  registerGraphQLRoute<GraphQLContext>(http, { ...graphql, servers, bodyBytes, allowedOrigins: pages });
   serveSubscriptionSockets<GraphQLContext>(http, {
     ...graphql,
     schema: routed.schema,
-    maxBytes: config.limits.bodyBytes,
+    maxBytes: bodyBytes,
     maxOperations: config.limits.subscriptionsPerConnection,
     refusesForeignPages: config.auth.mode === 'none',
+    knownHosts: knownHosts(config),
+    allowedOrigins: pages,
     logger,
   });
   registerDeliveryRoute(http, {
     urls,
+    clock: stores.database.clock,
     delivery: new MediaDelivery({
       channels: directory,
       rows: bytes.rows,
@@ -224,7 +246,8 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
       hot: bytes.hot,
       renditions: bytes.renditions,
       redirects: config.storage.s3?.redirect ?? false,
-      recorded: () => lookup.settle(),
+      lookup,
+      clock: stores.database.clock,
       lazyMirror,
       logger,
     }),
@@ -238,19 +261,27 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
 function contextCreator(routed: Routed): (start: OperationStart) => GraphQLContext {
   const { config, providers, stores, jobs, bytes, lookup, lazyMirror, urls } = routed;
   const { directory } = providers;
-  const watch = new MediaWatch({ channels: directory, catalogue: stores.catalogue, changes: stores.changes });
+  const watch = new MediaWatch({
+    channels: directory,
+    catalogue: stores.catalogue,
+    changes: stores.changes,
+    clock: stores.database.clock,
+  });
   return ({ caller, requestId, signal }) => {
-    const now = Date.now();
+    const now = stores.database.clock.now();
     const cache = new CachePolicy(now);
+    const budget = new ExecutionBudget(config.limits);
     return {
       caller,
       requestId,
-      loaders: createLoaders({ lookup, tenant: caller.tenant, call: { signal }, cache }),
+      loaders: createLoaders({ lookup, tenant: caller.tenant, call: { signal, calls: budget }, cache }),
       cache,
+      budget,
       mutations: {
         upload: (request) => jobs.upload.upload(caller.tenant, request, signal),
         // Not ended with the caller: half a deletion helps nobody.
         delete: (id) => jobs.deletion.delete(caller.tenant, id, lookup, {}),
+        retry: (id) => jobs.retry.retry(caller.tenant, id, { signal }),
       },
       watch: (messages) => watch.watch(caller.tenant, messages),
       channels: directory,
@@ -283,8 +314,14 @@ const SOURCE_SILENCE_MS = 15_000;
 function uploadSource({ network, upload: { timeoutMs } }: Config): UploadSource {
   const policy = new AddressPolicy(network);
   const silenceTimeoutMs = Math.min(SOURCE_SILENCE_MS, timeoutMs);
-  const fetch = new SafeFetch({ policy, headersTimeoutMs: timeoutMs, silenceTimeoutMs, userAgent: USER_AGENT });
+  // To strangers nothing is said that names this server.
+  const fetch = new SafeFetch({ policy, headersTimeoutMs: timeoutMs, silenceTimeoutMs, userAgent: userAgent() });
   return { fetch, policy };
+}
+
+/** Without credentials, a page of another site must not reach this server under a name of its own. */
+function knownHosts({ auth, server: { publicUrl, trustProxy } }: Config): KnownHosts | null {
+  return auth.mode === 'none' && !auth.allowOpen ? { publicUrl, trustProxy } : null;
 }
 
 function authenticator(config: Config, apiKeys: ApiKeys): Authenticate {
@@ -310,7 +347,7 @@ function isList(value: object): value is readonly string[] {
 
 /** Those of the configuration, else one that was generated once and is kept in the database. */
 async function signingKeys({ delivery }: Config, { database }: Stores, logger: Logger): Promise<readonly SigningKey[]> {
-  if (delivery.signingKeys.length === 0) return [await ensureSigningKey(database, new Date())];
+  if (delivery.signingKeys.length === 0) return [await ensureSigningKey(database, dateOf(database.clock))];
   for (const { id, secret } of delivery.signingKeys) {
     if (Buffer.byteLength(secret) < RECOMMENDED_SECRET_BYTES) {
       const advice = `the secret of this signing key is short: ${RECOMMENDED_SECRET_BYTES} random bytes are advised`;

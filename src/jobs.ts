@@ -1,16 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import type { CataloguedMedia } from './catalogue/media-catalogue.js';
+import type { MediaName, MirrorJob } from './catalogue/media-catalogue.js';
 import type { UploadJob } from './catalogue/uploads.js';
 import type { InboxEvent } from './catalogue/webhook-inbox.js';
 import type { Config } from './config.js';
 import { MediaDeletion } from './media/delete.js';
+import { JobLock } from './media/job-lock.js';
 import { LEASE_MS, LeasedWorker } from './media/leased-worker.js';
 import { Mirror } from './media/mirror.js';
 import { WebhookReception } from './media/receive.js';
+import { MediaRetry } from './media/retry.js';
 import type { UrlSigner } from './media/signed-url.js';
 import { type SweepReport, sweep } from './media/sweep.js';
 import { MediaUpload } from './media/upload.js';
 import { type MediaBytes, openPurge } from './media-bytes.js';
+import type { TenantId } from './model/channel.js';
+import { dateOf } from './model/clock.js';
 import type { MediaId } from './model/media.js';
 import { OriginPools } from './net/origin-pools.js';
 import type { AddressPolicy } from './net/public-address.js';
@@ -22,8 +26,9 @@ import type { Logger } from './telemetry/logger.js';
 
 /** Webhook events are small and wait for nothing but the database. */
 const INBOX_CONCURRENCY = 16;
-/** Of those that another process left; a mutation does its own at once. */
-const UPLOAD_CONCURRENCY = 4;
+/** Others wait their turn. */
+const UPLOAD_CONCURRENCY = 8;
+const UPLOADS_OF_A_TENANT = 4;
 /** As `mediagraph sweep` has it by default. */
 const ORPHAN_GRACE_MS = 60 * 60 * 1000;
 
@@ -48,7 +53,10 @@ export interface Jobs {
   readonly reception: WebhookReception;
   readonly upload: MediaUpload;
   readonly deletion: MediaDeletion;
+  readonly retry: MediaRetry;
   start(): Promise<void>;
+  /** Begins no more, and hands back what no caller waits for. Before a process that is told to stop can be killed. */
+  handBack(): Promise<void>;
   /** Hands back what is under way. */
   stop(): Promise<void>;
 }
@@ -56,18 +64,31 @@ export interface Jobs {
 /** The work that goes on behind the entrances: webhook events, copies, uploads, deletions, the sweep. */
 export function createJobs({ config, channels, stores, urls, source, bytes, logger }: JobsOptions): Jobs {
   const { jobsCatalogue: catalogue, inbox, uploads, deletions, blobs, database } = stores;
+  const { clock } = database;
   const owner = randomUUID();
+  const lock = new JobLock();
   const { inspector } = bytes;
-  const mirror = new Mirror({ channels, catalogue, blobs, inspector, maxBytes: config.upload.maxBytes, logger });
-  const mirrorWorker = new LeasedWorker<CataloguedMedia>({
+  const claimed = (limit: number) => ({ owner, now: dateOf(clock), limit, leaseMs: LEASE_MS });
+  const keeping = { blobs, inspector, clock };
+  const mirror = new Mirror({ channels, catalogue, ...keeping, maxBytes: config.upload.maxBytes, logger });
+  const mirrorWorker = new LeasedWorker<MirrorJob>({
     name: 'mirror',
     concurrency: config.mirror.concurrency,
-    work: (media, signal) => mirror.copy(media, owner, signal),
+    work: (job, signal) => mirror.copy(job, owner, signal),
     source: {
-      claim: (limit) => catalogue.claimMirrors({ owner, now: new Date(), limit, leaseMs: LEASE_MS }),
-      renewLeases: (media) => catalogue.renewLeases(owner, media, new Date(), LEASE_MS),
-      release: () => catalogue.releaseMirrors(owner, new Date()),
+      claim: (limit) => catalogue.claimMirrors(claimed(limit)),
+      renewLeases: (jobs) =>
+        renewed(
+          jobs,
+          ({ media }) => media,
+          (media) => catalogue.renewLeases(owner, media, dateOf(clock), LEASE_MS),
+        ),
+      setAlone: ({ media }, isAlone) => catalogue.setAlone(owner, media, isAlone),
+      release: () => catalogue.releaseMirrors(owner),
+      condemn: (job) => mirror.condemn(job, owner),
+      nameOf: ({ media }) => `${media.tenant}\n${media.id}`,
     },
+    lock,
     logger,
   });
   const reception = new WebhookReception({
@@ -78,6 +99,7 @@ export function createJobs({ config, channels, stores, urls, source, bytes, logg
     retentionMs: config.retention.defaultMs,
     onRecorded: () => inboxWorker.wake(),
     onAnnounced: () => mirrorWorker.wake(),
+    clock,
     logger,
   });
   const inboxWorker = new LeasedWorker<InboxEvent>({
@@ -85,19 +107,22 @@ export function createJobs({ config, channels, stores, urls, source, bytes, logg
     concurrency: INBOX_CONCURRENCY,
     work: (event) => reception.process(event, owner),
     source: {
-      claim: (limit) => inbox.claim({ owner, now: new Date(), limit, leaseMs: LEASE_MS }),
-      renewLeases: (events) => inbox.renewLeases(owner, events, new Date(), LEASE_MS),
+      claim: (limit) => inbox.claim(claimed(limit)),
+      renewLeases: (events) => inbox.renewLeases(owner, events, dateOf(clock), LEASE_MS),
+      setAlone: (event, isAlone) => inbox.setAlone(owner, event, isAlone),
       release: () => inbox.release(owner),
+      condemn: (event) => reception.condemn(event, owner),
+      nameOf: ({ id }) => String(id),
     },
+    lock,
     logger,
   });
   const upload = new MediaUpload({
     channels,
-    // Whoever uploads or deletes waits for the answer.
+    // A caller waits for the answer.
     catalogue: stores.catalogue,
     uploads,
-    blobs,
-    inspector,
+    ...keeping,
     source: source.fetch,
     policy: source.policy,
     urls,
@@ -106,25 +131,61 @@ export function createJobs({ config, channels, stores, urls, source, bytes, logg
     respondWithinMs: config.upload.respondWithinMs,
     retentionMs: config.retention.defaultMs,
     owner,
+    onReserved: () => uploadWorker.wake(),
     logger,
   });
+  const turns = new TenantTurns(UPLOADS_OF_A_TENANT);
   const uploadWorker = new LeasedWorker<UploadJob>({
     name: 'upload',
     concurrency: UPLOAD_CONCURRENCY,
-    work: (job, signal) => upload.resume(job, signal),
+    work: (job, signal) => turns.during(job.media.tenant, () => upload.carryOut(job, signal)),
     source: {
-      claim: (limit) => uploads.claim({ owner, now: new Date(), limit, leaseMs: LEASE_MS }),
-      // Each upload holds its own, a mutation's too.
-      renewLeases: async () => {},
+      claim: async (limit) => {
+        const jobs: UploadJob[] = [];
+        while (jobs.length < limit) {
+          const job = await uploads.claim(claimed(1), turns.without(jobs.map(({ media }) => media.tenant)));
+          if (!job) break;
+          jobs.push(job);
+        }
+        return jobs;
+      },
+      renewLeases: (jobs) =>
+        renewed(
+          jobs,
+          ({ media }) => media,
+          (media) => uploads.renewLeases(owner, media, dateOf(clock), LEASE_MS),
+        ),
+      setAlone: ({ media }, isAlone) => uploads.setAlone(owner, media, isAlone),
       release: () => uploads.release(owner),
+      condemn: (job) => upload.condemn(job),
+      nameOf: ({ media }) => `${media.tenant}\n${media.id}`,
     },
+    lock,
     logger,
   });
-  const deletion = new MediaDeletion({ channels, catalogue: stores.catalogue, deletions, blobs, ...bytes, logger });
+  const deletion = new MediaDeletion({
+    channels,
+    catalogue: stores.catalogue,
+    deletions,
+    blobs,
+    ...bytes,
+    clock,
+    logger,
+  });
+  const retry = new MediaRetry({
+    channels,
+    catalogue: stores.catalogue,
+    upload,
+    mirrors: config.mirror.mode === 'eager',
+    onDue: () => mirrorWorker.wake(),
+    clock,
+    logger,
+  });
   const sweeper = new Sweeper(
     config.retention.sweepIntervalMs,
     async (signal) => {
-      const report = await sweep({ ...stores, deletion, graceMs: ORPHAN_GRACE_MS, dryRun: false, signal });
+      const how = { inspector, clock, graceMs: ORPHAN_GRACE_MS, dryRun: false, signal };
+      const report = await sweep({ ...stores, deletion, ...how });
       await database.maintain();
       logger.debug({ ...report }, 'swept');
     },
@@ -134,8 +195,9 @@ export function createJobs({ config, channels, stores, urls, source, bytes, logg
     reception,
     upload,
     deletion,
+    retry,
     start: async () => {
-      // Alone on its database, this process knows that whoever held a lease is dead.
+      // Alone on its database, this process knows that every other owner of a lease is dead.
       if (database.engine === 'embedded') {
         const queues = [catalogue, inbox, uploads, deletions];
         await Promise.all(queues.map((queue) => queue.abandonLeases()));
@@ -145,12 +207,53 @@ export function createJobs({ config, channels, stores, urls, source, bytes, logg
       uploadWorker.start();
       sweeper.start();
     },
+    handBack: async () => {
+      await Promise.all([inboxWorker.stop(), mirrorWorker.stop(), sweeper.stop()]);
+    },
     stop: async () => {
-      // Before their leases are handed back.
-      await upload.stop();
+      upload.stop();
       await Promise.all([inboxWorker.stop(), mirrorWorker.stop(), uploadWorker.stop(), sweeper.stop()]);
     },
   };
+}
+
+/** Renews the leases of jobs by the media that they are about. */
+async function renewed<Job, Name extends MediaName>(
+  jobs: readonly Job[],
+  mediaOf: (job: Job) => Name,
+  renew: (media: readonly Name[]) => Promise<ReadonlySet<Name>>,
+): Promise<ReadonlySet<Job>> {
+  const held = await renew(jobs.map(mediaOf));
+  return new Set(jobs.filter((job) => held.has(mediaOf(job))));
+}
+
+/** Keeps one tenant's jobs from taking every turn. */
+class TenantTurns {
+  readonly #underWay = new Map<TenantId, number>();
+
+  constructor(private readonly most: number) {}
+
+  async during(tenant: TenantId, work: () => Promise<void>): Promise<void> {
+    this.#count(tenant, 1);
+    try {
+      await work();
+    } finally {
+      this.#count(tenant, -1);
+    }
+  }
+
+  /** Tenants that have all of their turns, those of `claimed` jobs included. */
+  without(claimed: readonly TenantId[]): TenantId[] {
+    const taken = new Map(this.#underWay);
+    for (const tenant of claimed) taken.set(tenant, (taken.get(tenant) ?? 0) + 1);
+    return [...taken].filter(([, count]) => count >= this.most).map(([tenant]) => tenant);
+  }
+
+  #count(tenant: TenantId, change: 1 | -1): void {
+    const count = (this.#underWay.get(tenant) ?? 0) + change;
+    if (count > 0) this.#underWay.set(tenant, count);
+    else this.#underWay.delete(tenant);
+  }
 }
 
 export interface SweepOnceOptions extends Pick<JobsOptions, 'config' | 'stores' | 'logger'> {
@@ -161,14 +264,15 @@ export interface SweepOnceOptions extends Pick<JobsOptions, 'config' | 'stores' 
 /** One sweep without a server. A deletion that a crash interrupted goes on at its provider. */
 export async function sweepOnce({ config, stores, logger, ...how }: SweepOnceOptions): Promise<SweepReport> {
   const pools = new OriginPools();
-  const providers = connectChannels(config, { pools, quota: stores.quota });
+  const providers = connectChannels(config, { pools, quota: stores.quota, facts: stores.facts, logger });
   const cdn = openPurge(config);
   try {
     const purge = cdn && ((tag: MediaId) => cdn.purge(tag));
     // Replicas that still remember a media forget it by themselves; nobody waits here to be told.
     const forget = async () => {};
-    const deletion = new MediaDeletion({ channels: providers.directory, ...stores, forget, purge, logger });
-    return await sweep({ ...stores, deletion, ...how });
+    const { clock } = stores.database;
+    const deletion = new MediaDeletion({ channels: providers.directory, ...stores, forget, purge, clock, logger });
+    return await sweep({ ...stores, deletion, inspector: null, clock, ...how });
   } finally {
     await Promise.all([providers.close(), pools.close(), cdn?.close()]);
   }

@@ -1,5 +1,7 @@
+import { SqlChannelFacts } from './catalogue/channel-facts.js';
 import { type Database, openDatabase } from './catalogue/database.js';
 import { type Deletions, SqlDeletions } from './catalogue/deletions.js';
+import { SqlErrorBudgets } from './catalogue/error-budgets.js';
 import { type MediaCatalogue, SqlMediaCatalogue } from './catalogue/media-catalogue.js';
 import { type MediaChanges, SqlMediaChanges } from './catalogue/media-changes.js';
 import { migrate } from './catalogue/migrations/migrate.js';
@@ -8,6 +10,7 @@ import { SqlUploads, type Uploads } from './catalogue/uploads.js';
 import { SqlWebhookInbox, type WebhookInbox } from './catalogue/webhook-inbox.js';
 import type { Config } from './config.js';
 import { asCatalogueFault } from './media/catalogue-fault.js';
+import type { ChannelFacts } from './providers/channel-facts.js';
 import type { Quota } from './providers/quota.js';
 import type { BlobStore } from './storage/blob-store.js';
 import { openBlobStore } from './storage/open-blob-store.js';
@@ -24,6 +27,7 @@ export interface Stores {
   readonly uploads: Uploads;
   readonly deletions: Deletions;
   readonly quota: Quota;
+  readonly facts: ChannelFacts;
   readonly blobs: BlobStore;
   /** Resolves while all of them answer. */
   ping(): Promise<void>;
@@ -41,7 +45,9 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
   };
   try {
     await migrate(database);
+    await database.startClock();
     const blobs = await openBlobStore(blobOptions(config));
+    const now = () => database.clock.now();
     return {
       database,
       catalogue: new SqlMediaCatalogue(database),
@@ -50,7 +56,8 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
       deletions: new SqlDeletions(database),
-      quota: quotaOver(new SqlQuotas(database)),
+      quota: quotaOver(new SqlQuotas(database, now), new SqlErrorBudgets(database), logger),
+      facts: new SqlChannelFacts(database),
       blobs,
       ping: async () => {
         await Promise.all([database.ping(), blobs.ping()]);
@@ -66,12 +73,23 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
   }
 }
 
-function quotaOver(quotas: SqlQuotas): Quota {
+function quotaOver(quotas: SqlQuotas, budgets: SqlErrorBudgets, logger: Logger): Quota {
+  const asFault = (thrown: unknown) => {
+    throw asCatalogueFault(thrown);
+  };
   return {
-    take: (...counted) =>
-      quotas.take(...counted).catch((thrown: unknown) => {
-        throw asCatalogueFault(thrown);
-      }),
+    take: (...counted) => quotas.take(...counted).catch(asFault),
+    hold: async (name, limits) => {
+      const held = await budgets.hold(name, limits).catch(asFault);
+      if (typeof held !== 'string') return { kind: 'full', ...held };
+      return {
+        kind: 'held',
+        settle: (failed) =>
+          budgets
+            .settle(name, held, failed)
+            .catch((err: unknown) => logger.warn({ err }, 'how a look-up ended could not be counted')),
+      };
+    },
   };
 }
 

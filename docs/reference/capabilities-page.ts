@@ -10,6 +10,7 @@ import { capabilitiesOf } from '../../src/providers/capabilities.js';
 import type { ConnectedChannel } from '../../src/providers/channel-directory.js';
 import { connectChannels } from '../../src/providers/connect-channels.js';
 import type { WebhookReceiver } from '../../src/providers/provider-adapter.js';
+import type { Quota } from '../../src/providers/quota.js';
 import { GENERATED, page, table } from './markdown.js';
 import { written } from './setting.js';
 
@@ -74,7 +75,7 @@ function yesOrNo(present: unknown): string {
 function proofOf(webhook: WebhookReceiver): string {
   const url = new URL('https://media.example.com/webhooks/example');
   try {
-    webhook.verify({ url, headers: {}, rawBody: Buffer.from('{}') }, new Date());
+    webhook.verify({ url, address: url.href, headers: {}, rawBody: Buffer.from('{}') }, new Date());
   } catch (thrown) {
     if (thrown instanceof MediagraphError)
       return thrown.message.replace(/^expected (.*), got .*$/, '$1').replace(/\bX-[A-Za-z0-9-]+/g, '`$&`');
@@ -96,7 +97,7 @@ function repetitionOf(webhook: WebhookReceiver): string {
     },
   );
   const url = new URL('https://media.example.com/webhooks/example');
-  const id = webhook.deliveryId({ url, headers, rawBody: Buffer.from('{}') });
+  const id = webhook.deliveryId({ url, address: url.href, headers, rawBody: Buffer.from('{}') });
   return id === null ? 'its bytes' : `\`${asked.at(-1)}\``;
 }
 
@@ -148,7 +149,7 @@ async function firstMedia({ adapter, webhook }: ConnectedChannel, line: DemoLine
   if (Array.isArray(listed) && listed[0]) return listed[0];
   const delivery = line.webhook?.make('https://media.example.com/webhooks/example');
   const type = delivery?.headers['content-type'] ?? '';
-  const [event] = delivery && webhook ? webhook.parse(delivery.body, type, new Date()).events : [];
+  const [event] = delivery && webhook ? webhook.parse(delivery.body, type, new Date()) : [];
   if (event?.type === 'mediaAnnounced' && event.media[0]) return event.media[0];
   throw new Error(`expected a media of ${line.channel.provider}`);
 }
@@ -159,12 +160,18 @@ async function isPartGiven({ adapter }: ConnectedChannel, ref: MediaRef): Promis
   return stream !== undefined && stream.range !== null;
 }
 
+/** Nothing is called. */
+const NO_LIMIT: Quota = {
+  take: () => Promise.resolve(null),
+  hold: () => Promise.resolve({ kind: 'held', settle: () => Promise.resolve() }),
+};
+
 async function withConnected<Result>(
   config: Config,
   use: (channels: readonly ConnectedChannel[], config: Config) => Promise<Result>,
 ): Promise<Result> {
   const pools = new OriginPools();
-  const { directory, close } = connectChannels(config, { pools, quota: { take: () => Promise.resolve(null) } });
+  const { directory, close } = connectChannels(config, { pools, quota: NO_LIMIT });
   try {
     return await use(
       config.channels.map(({ tenant, id }) => directory.get(tenant, id)),

@@ -1,31 +1,33 @@
 import type { TenantId } from '../model/channel.js';
-import type { ErrorCode } from '../model/errors.js';
 import type {
   DeletionScope,
   Media,
   MediaDetails,
+  MediaFailure,
   MediaId,
   MediaMeasures,
   MediaStatus,
   MessageKey,
   MessageMedia,
 } from '../model/media.js';
+import type { WorkHistory } from './work-queue.js';
 
 /** Bytes that are here, as they were measured while they were written. */
 export interface StoredBytes {
+  /** Where they are; the name of the attempt that wrote them. */
+  readonly key: string;
   readonly sizeBytes: number;
   /** Lower-case hex. */
   readonly sha256: string;
   /** Sniffed; null where the bytes do not tell. */
   readonly mimeType: string | null;
   readonly at: Date;
-  /** Absent: nobody looked. */
-  readonly measures?: MediaMeasures;
+  /** null: they were not looked at yet. */
+  readonly measures: MediaMeasures | null;
 }
 
 /** A media as its row has it. Unlike one that an adapter reports, it can have come to an end. */
-export interface CataloguedMedia extends Omit<Media, 'status'> {
-  readonly status: MediaStatus;
+export interface CataloguedMedia extends Omit<Media, 'fault'> {
   /** null: no bytes are here. */
   readonly stored: StoredBytes | null;
   /** By a webhook; else it is known from a listing only. */
@@ -34,15 +36,45 @@ export interface CataloguedMedia extends Omit<Media, 'status'> {
   readonly described: boolean;
   /** Through us, by a caller: its provider may know it by another name, or not at all. */
   readonly uploaded: boolean;
-  readonly failureReason: string | null;
-  /** Of an upload that failed. */
-  readonly failureCode: ErrorCode | null;
+  /** Why it is FAILED, or why its last copying failed; null where nothing failed. */
+  readonly failure: MediaFailure | null;
+  /** Deleted, and its bytes are still to be removed. */
+  readonly hasBytesLeft: boolean;
+  /** When its row last changed. */
+  readonly updatedAt: Date;
+  /** Links of it may have been given out. */
+  readonly wasReady: boolean;
+  /** When its sender withdrew it. */
+  readonly revokedAt: Date | null;
   /** Of a deleted media. */
   readonly deletionScope: DeletionScope | null;
   /** Whether its bytes are, or were, to be copied here by a job. */
   readonly mirrored: boolean;
-  /** How often its copying was begun; of one that was just claimed, this time included. */
-  readonly mirrorAttempts: number;
+}
+
+/** A media whose copying is the claimer's. */
+export interface MirrorJob extends WorkHistory {
+  readonly media: CataloguedMedia;
+  /** How often its copying was begun, this time included. */
+  readonly attempts: number;
+  /** Since when it is to be copied; a new announcement begins anew. */
+  readonly since: Date;
+}
+
+/** How the copying of a media goes on. */
+export type MirrorRetry = {
+  readonly dueAt: Date;
+  readonly failure: MediaFailure;
+  /** Whether the media is FAILED meanwhile; else its status stays. */
+  readonly isFailed: boolean;
+};
+
+/** What came of the bytes that one attempt stored. */
+export interface Kept {
+  /** The row as it is now; null: it is gone, or its end has come. */
+  readonly media: CataloguedMedia | null;
+  /** Whether the row names these bytes; else they are nobody's, and the caller removes them. */
+  readonly isNamed: boolean;
 }
 
 /** What is known of one message. */
@@ -72,8 +104,7 @@ export interface Recording {
 /** What may change together with a status; a key that is absent or undefined leaves its value. */
 export interface MediaPatch
   extends Partial<Pick<MediaDetails, 'kind' | 'mimeType' | 'sizeBytes' | 'sha256' | 'filename'>> {
-  readonly stored?: StoredBytes | null;
-  readonly failureReason?: string | null;
+  readonly failure?: MediaFailure | null;
   readonly expiresAt?: Date | null;
 }
 
@@ -94,10 +125,7 @@ export interface CatalogueCounts {
   readonly mirrorsDue: number;
 }
 
-export interface MirrorClaim {
-  readonly owner: string;
-  readonly now: Date;
-  readonly limit: number;
-  /** Until when others leave it alone, counted from `now`, unless the lease is renewed. */
-  readonly leaseMs: number;
-}
+/** What a webhook told of a message whose media is known. */
+export type MessageChange =
+  | { readonly type: 'captionEdited'; readonly key: MessageKey; readonly caption: string | null }
+  | { readonly type: 'messageRevoked'; readonly key: MessageKey; readonly revokedAt: Date };

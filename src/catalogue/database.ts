@@ -2,7 +2,9 @@ import { EventEmitter } from 'node:events';
 import { resolve } from 'node:path';
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely';
 import type pg from 'pg';
+import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import type { Logger } from '../telemetry/logger.js';
+import { DatabaseClock } from './database-clock.js';
 import { EmbeddedEngine } from './embedded-engine.js';
 import { listenTo, NotificationListener } from './notification-listener.js';
 import { embeddedPool, patientServerPool, serverPool } from './postgres-pool.js';
@@ -19,6 +21,10 @@ export interface Database {
   readonly writeCount: (() => number) | null;
   /** For what takes longer than the work of every day, which a server is given 10 s for: migrations. */
   unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result>;
+  /** By which processes compare times: the server's; the embedded engine has this machine's. */
+  readonly clock: Clock;
+  /** Measures {@link clock}, and again every ten seconds. Rejects when the database does not answer. */
+  startClock(): Promise<void>;
   /** Rejects when the database does not answer. */
   ping(): Promise<void>;
   /** What a server does by itself and the embedded engine does not: removes dead rows and counts the living. */
@@ -87,6 +93,7 @@ class PooledDatabase {
 class ServerDatabase extends PooledDatabase implements Database {
   readonly engine = 'postgres';
   readonly writeCount = null;
+  readonly clock = new DatabaseClock(() => this.#time());
   readonly #listeners: NotificationListener[] = [];
 
   constructor(
@@ -102,6 +109,16 @@ class ServerDatabase extends PooledDatabase implements Database {
     this.#listeners.push(await NotificationListener.open({ url, channel, onNotified, onGap, logger }));
   }
 
+  startClock(): Promise<void> {
+    return this.clock.start();
+  }
+
+  async #time(): Promise<number> {
+    const { rows } = await sql<{ ms: number }>`
+      select (extract(epoch from clock_timestamp()) * 1000)::double precision as ms`.execute(this.kysely);
+    return rows[0]?.ms ?? Date.now();
+  }
+
   async unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
     const patient = new PooledDatabase(patientServerPool(this.url, 1, this.logger), new Turns(1, 1));
     try {
@@ -114,6 +131,7 @@ class ServerDatabase extends PooledDatabase implements Database {
   async maintain(): Promise<void> {}
 
   override async close(): Promise<void> {
+    this.clock.stop();
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
     await super.close();
   }
@@ -122,6 +140,7 @@ class ServerDatabase extends PooledDatabase implements Database {
 class EmbeddedDatabase extends PooledDatabase implements Database {
   readonly engine = 'embedded';
   readonly writeCount = () => this.writes;
+  readonly clock = MACHINE_CLOCK;
   // By channel; the engine's one session hears what it notifies itself.
   readonly #notified = new EventEmitter().setMaxListeners(0);
 
@@ -137,6 +156,8 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
       for (const channel of this.#notified.eventNames()) void client.query(listenTo(String(channel)));
     });
   }
+
+  async startClock(): Promise<void> {}
 
   async listen(channel: string, onNotified: (payload: string) => void): Promise<void> {
     this.#notified.on(channel, onNotified);

@@ -4,7 +4,7 @@ import type { DeletionScope, MediaId } from '../model/media.js';
 import type { CataloguedMedia } from './catalogued-media.js';
 import type { Database } from './database.js';
 import { later } from './later.js';
-import { type MediaRow, toCataloguedMedia } from './media-rows.js';
+import { type MediaRow, toCataloguedMedia, withoutBytes } from './media-rows.js';
 
 /** How a deletion ended. */
 export interface Completion {
@@ -30,7 +30,7 @@ export interface Deletions {
   intend(tenant: TenantId, id: MediaId, claim: DeletionClaim): Promise<CataloguedMedia | null>;
   /** The provider refused: nothing has changed. Without effect when the intent is another's by now, as the next. */
   withdraw(tenant: TenantId, id: MediaId, owner: string): Promise<void>;
-  /** DELETED, and off every queue. The row still says what is stored, until {@link bytesRemoved}. */
+  /** DELETED, and off every queue. The row still says that bytes are left, until {@link bytesRemoved}. */
   complete(tenant: TenantId, id: MediaId, owner: string, completion: Completion): Promise<CataloguedMedia | null>;
   /** The CDN has dropped it for good. */
   purged(tenant: TenantId, id: MediaId): Promise<void>;
@@ -87,12 +87,15 @@ export class SqlDeletions implements Deletions {
     const { rows } = await sql<MediaRow>`
       with ended as (
         update media set status = 'DELETED', deletion_scope = ${scope}, updated_at = ${now}, deletion_owner = null,
-          deletion_until = null, lease_owner = null, lease_until = null, purge_due = ${purge},
-          mirror_state = case when mirror_state = 'due' then 'failed' else mirror_state end
+          deletion_until = null, lease_owner = null, lease_until = null, lease_alone = false, purge_due = ${purge},
+          ${withoutBytes(BYTES_LEFT)}, mirror_state = case when mirror_state = 'due' then 'failed' else mirror_state end
         where tenant = ${tenant} and id = ${id} and deletion_owner = ${owner} and status <> 'DELETED'
         returning *
       ), upload as (
         delete from uploads using ended where uploads.tenant = ended.tenant and uploads.media_id = ended.id
+      ), failed_upload as (
+        delete from failed_uploads using ended
+        where failed_uploads.tenant = ended.tenant and failed_uploads.media_id = ended.id
       )
       select * from ended`.execute(this.#db);
     return rows[0] ? toCataloguedMedia(rows[0]) : null;
@@ -121,13 +124,9 @@ export class SqlDeletions implements Deletions {
   }
 
   async bytesRemoved(tenant: TenantId, id: MediaId): Promise<void> {
-    await this.#db
-      .updateTable('media')
-      .set({ stored_at: null, stored_size_bytes: null, stored_sha256: null, stored_mime_type: null })
-      .where('tenant', '=', tenant)
-      .where('id', '=', id)
-      .where('status', '=', 'DELETED')
-      .execute();
+    await sql`
+      update media set ${withoutBytes()}
+      where tenant = ${tenant} and id = ${id} and status = 'DELETED'`.execute(this.#db);
   }
 
   async claimInterrupted({ owner, now, leaseMs }: DeletionClaim, limit: number): Promise<CataloguedMedia[]> {
@@ -192,5 +191,8 @@ export class SqlDeletions implements Deletions {
     return rows[0]?.count ?? 0;
   }
 }
+
+/** What says that a deletion is not over. */
+const BYTES_LEFT = ['stored_at', 'blob_key'] as const;
 
 const NOT_BEING_DELETED = { deletion_owner: null, deletion_until: null };

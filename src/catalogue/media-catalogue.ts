@@ -2,35 +2,60 @@ import { sql } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
-import type { MediaDetails, MediaId, MediaStatus, MessageKey, MessageMedia } from '../model/media.js';
+import type {
+  MediaDetails,
+  MediaFailure,
+  MediaId,
+  MediaKind,
+  MediaMeasures,
+  MediaStatus,
+  MessageKey,
+  MessageMedia,
+} from '../model/media.js';
 import type {
   CatalogueCounts,
   CataloguedMedia,
   Description,
+  Kept,
   Listing,
   MediaName,
   MediaPatch,
+  MessageChange,
   MessageRecord,
-  MirrorClaim,
+  MirrorJob,
+  MirrorRetry,
   Recording,
   StoredBytes,
 } from './catalogued-media.js';
 import type { Database } from './database.js';
-import { later } from './later.js';
 import {
   type CataloguedRow,
+  failureColumns,
   type MediaRow,
+  measuresColumns,
   patchColumns,
   storable,
   storedColumns,
   toCataloguedMedia,
+  withoutBytes,
 } from './media-rows.js';
 import { announcementStatement, descriptionsStatement, listingsStatement } from './record-media.js';
+import { type Claim, historyOf, type Queue, UNLEASED, UNSUSPECTED, WorkQueue } from './work-queue.js';
 
 export type * from './catalogued-media.js';
 
 /** What the bytes, and the headers before them, told. null = nothing, and what is known stays. */
-export type FoundDetails = Partial<Pick<MediaDetails, 'mimeType' | 'filename'>>;
+export type FoundDetails = Partial<Pick<MediaDetails, 'mimeType' | 'filename' | 'kind'>>;
+
+/** What stored bytes turned out to be. */
+export interface FoundInBytes {
+  /** The bytes that were looked at. */
+  readonly key: string;
+  readonly measures: MediaMeasures;
+  /** Where they are not what their first bytes showed; absent: they are. */
+  readonly mimeType?: string;
+  readonly kind?: MediaKind;
+}
 
 /**
  * Which media exists, in which state. Every method is one statement, so all or nothing, and may be called from any
@@ -73,45 +98,60 @@ export interface MediaCatalogue {
     patch: MediaPatch,
     now: Date,
   ): Promise<CataloguedMedia | null>;
+  /** An edited caption, or a withdrawal, for all media of the message. Repeating it changes nothing. @returns how many it has */
+  applyMessageChange(tenant: TenantId, change: MessageChange, now: Date): Promise<number>;
   /**
-   * Bytes that were kept while they were delivered: READY, and off the queue. null, and nothing changed, where there is
-   * no row or its end has come: then the caller removes the bytes.
+   * Bytes that one attempt stored while they were delivered: READY, and off the queue. They are not named where the row is
+   * gone, has ended, names others already (but for `replacing`, which the store has lost), or knows another hash.
    */
   markStored(
     tenant: TenantId,
     id: MediaId,
-    stored: StoredBytes,
-    details: FoundDetails,
+    bytes: { readonly stored: StoredBytes; readonly details: FoundDetails; readonly replacing: string | null },
     now: Date,
+  ): Promise<Kept>;
+  /** What was found in bytes that were stored before they were looked at. Without effect where the row names others. */
+  recordMeasures(tenant: TenantId, id: MediaId, found: FoundInBytes, now: Date): Promise<void>;
+  /** Stored before that time, and not looked at since: a crash came between. */
+  findUninspected(storedBefore: Date, limit: number): Promise<CataloguedMedia[]>;
+  /**
+   * FAILED media that is fetched again from the start: with `copy` PENDING, and due at once, else READY. null where it is
+   * not FAILED.
+   */
+  retryFailed(
+    tenant: TenantId,
+    id: MediaId,
+    how: { readonly copy: boolean; readonly now: Date },
   ): Promise<CataloguedMedia | null>;
 
   /** Leases due media, the earliest `availableUntil` first, then the oldest. No two claims get the same. */
-  claimMirrors(claim: MirrorClaim): Promise<CataloguedMedia[]>;
-  /** The owner's leases of these media, also those whose time is over, while nobody else took them. */
-  renewLeases(owner: string, media: readonly MediaName[], now: Date, leaseMs: number): Promise<void>;
-  /** Hands back all that the owner holds, due at once, its attempt not counted. */
-  releaseMirrors(owner: string, now: Date): Promise<void>;
-  /** Without effect when the lease is another's by now, as are the next two. */
-  retryMirror(
-    tenant: TenantId,
-    id: MediaId,
+  claimMirrors(claim: Claim): Promise<MirrorJob[]>;
+  /** @returns those whose leases are the owner's still, also where their time was over */
+  renewLeases<Name extends MediaName>(
     owner: string,
-    next: { readonly dueAt: Date; readonly reason: string },
-  ): Promise<void>;
-  /** @returns whether the lease was still the owner's; if not, what happens to the bytes is another's decision */
+    media: readonly Name[],
+    now: Date,
+    leaseMs: number,
+  ): Promise<ReadonlySet<Name>>;
+  /** @returns whether the lease is the owner's still; see `WorkQueue.setAlone` */
+  setAlone(owner: string, media: MediaName, isAlone: boolean): Promise<boolean>;
+  /** Hands back all that the owner holds, due at once, its attempt not counted. */
+  releaseMirrors(owner: string): Promise<void>;
+  /** Without effect when the lease is another's by now, as the next two. */
+  retryMirror(tenant: TenantId, id: MediaId, owner: string, next: MirrorRetry, now: Date): Promise<void>;
+  /** Not named where the lease is another's, or the row knows another hash; see {@link markStored}. */
   finishMirror(
     tenant: TenantId,
     id: MediaId,
     owner: string,
-    stored: StoredBytes,
-    details: FoundDetails,
+    bytes: { readonly stored: StoredBytes; readonly details: FoundDetails },
     now: Date,
-  ): Promise<boolean>;
+  ): Promise<Kept>;
   failMirror(
     tenant: TenantId,
     id: MediaId,
     owner: string,
-    end: { readonly status: 'FAILED' | 'EXPIRED'; readonly reason: string; readonly now: Date },
+    end: { readonly status: 'FAILED' | 'EXPIRED'; readonly failure: MediaFailure },
   ): Promise<void>;
   /** Ends every lease. Only for a process that knows that it is alone, before its first claim. @returns how many */
   abandonLeases(): Promise<number>;
@@ -125,13 +165,16 @@ export interface MediaCatalogue {
   expireDue(now: Date, limit: number): Promise<CataloguedMedia[]>;
   /** How many {@link expireDue} would find. */
   countExpirable(now: Date): Promise<number>;
-  /** Those of the given names whose rows own stored bytes. */
-  existing<Name extends MediaName>(names: readonly Name[]): Promise<ReadonlySet<Name>>;
+  /** What the rows of these names have stored; those that have nothing stored are absent. */
+  findStored<Name extends MediaName>(
+    names: readonly Name[],
+  ): Promise<ReadonlyMap<Name, Pick<StoredBytes, 'key' | 'sha256'>>>;
   counts(): Promise<CatalogueCounts>;
 }
 
 export class SqlMediaCatalogue implements MediaCatalogue {
   readonly #db: Database['kysely'];
+  readonly #mirrors: WorkQueue<'media'>;
 
   readonly #writeCount: Database['writeCount'];
   /** By tenant and message, as of a count of writes; null: nobody told of it. Used where this process alone writes. */
@@ -140,6 +183,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
 
   constructor({ kysely, writeCount = null }: Pick<Database, 'kysely'> & Partial<Pick<Database, 'writeCount'>>) {
     this.#db = kysely;
+    this.#mirrors = new WorkQueue(kysely, MIRRORS);
     this.#writeCount = writeCount;
   }
 
@@ -247,11 +291,10 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     patch: MediaPatch,
     now: Date,
   ): Promise<CataloguedMedia | null> {
-    const leavesQueue = to !== 'PENDING' && (to !== 'READY' || patch.stored);
     const row = await this.#db
       .updateTable('media')
       .set({ status: to, updated_at: now, ...patchColumns(patch) })
-      .$if(Boolean(leavesQueue), (update) => update.set(offQueue(to === 'READY' ? 'done' : 'failed')))
+      .$if(to !== 'PENDING' && to !== 'READY', (update) => update.set(offQueue('failed')))
       .where('tenant', '=', tenant)
       .where('id', '=', id)
       .where(sql<boolean>`status = any(${[...from]}::text[])`)
@@ -260,62 +303,134 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     return row ? toCataloguedMedia(row) : null;
   }
 
-  markStored(
+  async applyMessageChange(tenant: TenantId, change: MessageChange, now: Date): Promise<number> {
+    const { key } = change;
+    const [column, value] =
+      change.type === 'captionEdited'
+        ? [sql.ref('caption'), sql`${storable(change.caption)}::text`]
+        : [sql.ref('revoked_at'), sql`coalesce(revoked_at, ${change.revokedAt}::timestamptz)`];
+    const { numAffectedRows = 0n } = await sql`
+      update media
+      set ${column} = ${value}, updated_at = case when ${column} is distinct from ${value} then ${now} else updated_at end
+      where tenant = ${tenant} and channel_id = ${key.channelId} and provider_message_id = ${key.providerMessageId}
+        and status <> 'DELETED'`.execute(this.#db);
+    return Number(numAffectedRows);
+  }
+
+  async markStored(
     tenant: TenantId,
     id: MediaId,
-    stored: StoredBytes,
-    details: FoundDetails,
+    {
+      stored,
+      details,
+      replacing,
+    }: { readonly stored: StoredBytes; readonly details: FoundDetails; readonly replacing: string | null },
     now: Date,
-  ): Promise<CataloguedMedia | null> {
-    const patch = { ...measuredDetails(stored, details), stored, failureReason: null };
-    return this.transition(tenant, id, ['PENDING', 'READY'], 'READY', patch, now);
+  ): Promise<Kept> {
+    const row = await this.#naming(stored, details, now)
+      .where('tenant', '=', tenant)
+      .where('id', '=', id)
+      .where('status', 'in', ['PENDING', 'READY', 'FAILED'])
+      .where('uploaded', '=', false)
+      .where(sql<boolean>`(stored_at is null or blob_key = ${replacing})`)
+      // Of bytes that were lost, the hash was measured; what is fetched in their place may differ.
+      .where(sql<boolean>`(sha256 is null or sha256 = ${stored.sha256} or blob_key = ${replacing})`)
+      .returningAll()
+      .executeTakeFirst();
+    if (row) return { media: toCataloguedMedia(row), isNamed: true };
+    return { media: await this.#live(tenant, id), isNamed: false };
   }
 
-  async claimMirrors({ owner, now, limit, leaseMs }: MirrorClaim): Promise<CataloguedMedia[]> {
-    const { rows } = await sql<MediaRow>`
-      with picked as (
-        select tenant, id from media
-        where mirror_state = 'due' and mirror_due_at <= ${now} and (lease_until is null or lease_until <= ${now})
-        order by available_until asc nulls last, recorded_at
-        limit ${limit}
-        for update skip locked
-      )
-      update media
-      set lease_owner = ${owner}, lease_until = ${later(now, leaseMs)}, mirror_attempts = mirror_attempts + 1
-      from picked
-      where media.tenant = picked.tenant and media.id = picked.id
-      returning media.*`.execute(this.#db);
-    return rows.sort(byDeadline).map(toCataloguedMedia);
-  }
-
-  async renewLeases(owner: string, media: readonly MediaName[], now: Date, leaseMs: number): Promise<void> {
-    await sql`
-      update media set lease_until = ${later(now, leaseMs)}
-      from unnest(${media.map(({ tenant }) => tenant)}::text[], ${media.map(({ id }) => id)}::text[]) as held (tenant, id)
-      where media.tenant = held.tenant and media.id = held.id and media.lease_owner = ${owner}`.execute(this.#db);
-  }
-
-  async releaseMirrors(owner: string, now: Date): Promise<void> {
+  async recordMeasures(
+    tenant: TenantId,
+    id: MediaId,
+    { key, measures, mimeType, kind }: FoundInBytes,
+    now: Date,
+  ): Promise<void> {
     await this.#db
       .updateTable('media')
-      .set({
-        lease_owner: null,
-        lease_until: null,
-        mirror_due_at: now,
-        mirror_attempts: sql`greatest(mirror_attempts - 1, 0)`,
-      })
-      .where('lease_owner', '=', owner)
+      .set({ ...measuresColumns(measures), inspection_due: false, updated_at: now })
+      .set({ mime_type: mimeType, stored_mime_type: mimeType, kind })
+      .where('tenant', '=', tenant)
+      .where('id', '=', id)
+      .where('blob_key', '=', key)
+      .where('status', 'in', ['PENDING', 'READY'])
       .execute();
+  }
+
+  async findUninspected(storedBefore: Date, limit: number): Promise<CataloguedMedia[]> {
+    const rows = await this.#db
+      .selectFrom('media')
+      .selectAll()
+      .where('inspection_due', '=', true)
+      .where('stored_at', '<=', storedBefore)
+      .where('status', '=', 'READY')
+      .orderBy('stored_at')
+      .limit(limit)
+      .execute();
+    return rows.map(toCataloguedMedia);
+  }
+
+  async retryFailed(
+    tenant: TenantId,
+    id: MediaId,
+    { copy, now }: { readonly copy: boolean; readonly now: Date },
+  ): Promise<CataloguedMedia | null> {
+    const row = await this.#db
+      .updateTable('media')
+      .set({
+        status: copy ? 'PENDING' : 'READY',
+        ...(copy ? {} : { was_ready: true }),
+        updated_at: now,
+        ...failureColumns(null),
+      })
+      .$if(copy, (update) => update.set(begunAnew(now)))
+      .where('tenant', '=', tenant)
+      .where('id', '=', id)
+      .where('status', '=', 'FAILED')
+      .returningAll()
+      .executeTakeFirst();
+    return row ? toCataloguedMedia(row) : null;
+  }
+
+  async claimMirrors(claim: Claim): Promise<MirrorJob[]> {
+    const rows = await this.#mirrors.claim(claim);
+    return rows.sort(byDeadline).map((row) => ({
+      ...historyOf(row),
+      media: toCataloguedMedia(row),
+      attempts: row.mirror_attempts,
+      since: row.mirror_since ?? row.recorded_at,
+    }));
+  }
+
+  renewLeases<Name extends MediaName>(
+    owner: string,
+    media: readonly Name[],
+    now: Date,
+    leaseMs: number,
+  ): Promise<ReadonlySet<Name>> {
+    return this.#mirrors.renew(owner, media, now, leaseMs);
+  }
+
+  setAlone(owner: string, media: MediaName, isAlone: boolean): Promise<boolean> {
+    return this.#mirrors.setAlone(owner, media, isAlone);
+  }
+
+  async releaseMirrors(owner: string): Promise<void> {
+    await this.#mirrors.release(owner);
   }
 
   async retryMirror(
     tenant: TenantId,
     id: MediaId,
     owner: string,
-    { dueAt, reason }: { readonly dueAt: Date; readonly reason: string },
+    { dueAt, failure, isFailed }: MirrorRetry,
+    now: Date,
   ): Promise<void> {
     await this.#leased(tenant, id, owner)
-      .set({ mirror_due_at: dueAt, failure_reason: storable(reason), lease_owner: null, lease_until: null })
+      .set({ mirror_due_at: dueAt, ...failureColumns(failure), ...UNLEASED })
+      // What was READY because it was listed, its provider cannot give after all.
+      .$if(isFailed, (update) => update.set({ status: 'FAILED', updated_at: now }))
       .execute();
   }
 
@@ -323,35 +438,35 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     tenant: TenantId,
     id: MediaId,
     owner: string,
-    stored: StoredBytes,
-    details: FoundDetails,
+    { stored, details }: { readonly stored: StoredBytes; readonly details: FoundDetails },
     now: Date,
-  ): Promise<boolean> {
-    const { numUpdatedRows } = await this.#leased(tenant, id, owner)
-      .set({ status: 'READY', updated_at: now, ...offQueue('done'), failure_reason: null, ...storedColumns(stored) })
-      .set(patchColumns(measuredDetails(stored, details)))
+  ): Promise<Kept> {
+    const row = await this.#naming(stored, details, now)
+      .where('tenant', '=', tenant)
+      .where('id', '=', id)
+      .where('lease_owner', '=', owner)
+      .where('mirror_state', '=', 'due')
+      .where('stored_at', 'is', null)
+      .where(sql<boolean>`(sha256 is null or sha256 = ${stored.sha256})`)
+      .returningAll()
       .executeTakeFirst();
-    return numUpdatedRows > 0n;
+    if (row) return { media: toCataloguedMedia(row), isNamed: true };
+    return { media: await this.#live(tenant, id), isNamed: false };
   }
 
   async failMirror(
     tenant: TenantId,
     id: MediaId,
     owner: string,
-    { status, reason, now }: { readonly status: 'FAILED' | 'EXPIRED'; readonly reason: string; readonly now: Date },
+    { status, failure }: { readonly status: 'FAILED' | 'EXPIRED'; readonly failure: MediaFailure },
   ): Promise<void> {
     await this.#leased(tenant, id, owner)
-      .set({ status, updated_at: now, ...offQueue('failed'), failure_reason: storable(reason) })
+      .set({ status, updated_at: failure.at, ...offQueue('failed'), ...failureColumns(failure) })
       .execute();
   }
 
-  async abandonLeases(): Promise<number> {
-    const result = await this.#db
-      .updateTable('media')
-      .set({ lease_owner: null, lease_until: null })
-      .where('lease_owner', 'is not', null)
-      .executeTakeFirst();
-    return Number(result.numUpdatedRows);
+  abandonLeases(): Promise<number> {
+    return this.#mirrors.abandon();
   }
 
   async expireDevice(
@@ -373,31 +488,25 @@ export class SqlMediaCatalogue implements MediaCatalogue {
   }
 
   async expireDue(now: Date, limit: number): Promise<CataloguedMedia[]> {
-    const { rows } = await sql<ExpiredRow>`
+    const { rows } = await sql<MediaRow>`
       with over_here as (
-        select tenant, id, stored_at, stored_size_bytes, stored_sha256, stored_mime_type from media where ${OVER_HERE(now)} order by expires_at limit ${limit} for update skip locked
+        select tenant, id from media where ${OVER_HERE(now)} order by expires_at limit ${limit} for update skip locked
       ), over_there as (
-        select tenant, id, stored_at, stored_size_bytes, stored_sha256, stored_mime_type from media where ${OVER_THERE(now)} order by available_until limit ${limit}
+        select tenant, id from media where ${OVER_THERE(now)} order by available_until limit ${limit}
         for update skip locked
-      ), before as (
+      ), ended as (
         select * from over_here union select * from over_there limit ${limit}
+      ), upload as (
+        -- An upload that is under way finds that it is no longer its own.
+        delete from uploads using ended where uploads.tenant = ended.tenant and uploads.media_id = ended.id
       )
       update media
       set status = 'EXPIRED', updated_at = ${now}, mirror_state = ${endOfMirror('failed')}, lease_owner = null,
-        lease_until = null, stored_at = null, stored_size_bytes = null, stored_sha256 = null, stored_mime_type = null
-      from before
-      where media.tenant = before.tenant and media.id = before.id
-      returning media.*, before.stored_at as was_stored_at, before.stored_size_bytes as was_size_bytes,
-        before.stored_sha256 as was_sha256, before.stored_mime_type as was_mime_type`.execute(this.#db);
-    return rows.map((row) =>
-      toCataloguedMedia({
-        ...row,
-        stored_at: row.was_stored_at,
-        stored_size_bytes: row.was_size_bytes,
-        stored_sha256: row.was_sha256,
-        stored_mime_type: row.was_mime_type,
-      }),
-    );
+        lease_until = null, lease_alone = false, ${withoutBytes()}
+      from ended
+      where media.tenant = ended.tenant and media.id = ended.id
+      returning media.*`.execute(this.#db);
+    return rows.map(toCataloguedMedia);
   }
 
   async countExpirable(now: Date): Promise<number> {
@@ -410,16 +519,22 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     return rows[0]?.count ?? 0;
   }
 
-  async existing<Name extends MediaName>(names: readonly Name[]): Promise<ReadonlySet<Name>> {
-    if (names.length === 0) return new Set();
-    const { rows } = await sql<{ place: number }>`
-      select asked.place
+  async findStored<Name extends MediaName>(
+    names: readonly Name[],
+  ): Promise<ReadonlyMap<Name, Pick<StoredBytes, 'key' | 'sha256'>>> {
+    const found = new Map<Name, Pick<StoredBytes, 'key' | 'sha256'>>();
+    if (names.length === 0) return found;
+    const { rows } = await sql<{ place: number; key: string; sha256: string }>`
+      select asked.place, media.blob_key as key, media.stored_sha256 as sha256
       from unnest(${names.map(({ tenant }) => tenant)}::text[], ${names.map(({ id }) => id)}::text[])
         with ordinality as asked (tenant, id, place)
       join media on media.tenant = asked.tenant and media.id = asked.id
       where media.stored_at is not null and media.status not in ('DELETED', 'EXPIRED')`.execute(this.#db);
-    const places = new Set(rows.map(({ place }) => place - 1));
-    return new Set(names.filter((_, index) => places.has(index)));
+    for (const { place, key, sha256 } of rows) {
+      const name = names[Number(place) - 1];
+      if (name) found.set(name, { key, sha256 });
+    }
+    return found;
   }
 
   async counts(): Promise<CatalogueCounts> {
@@ -440,7 +555,31 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     };
   }
 
-  // Private: an update of a media that the owner is copying; the row of a media whose end has come is on no queue.
+  /** An update that makes a row name these bytes, whose conditions are the caller's to add. */
+  #naming(stored: StoredBytes, { mimeType, filename, kind }: FoundDetails, now: Date) {
+    // The bytes' own facts take the place of every claim; what they do not tell stays.
+    const told = { mimeType: mimeType ?? stored.mimeType ?? undefined, filename: filename ?? undefined };
+    return this.#db
+      .updateTable('media')
+      .set({
+        status: 'READY',
+        was_ready: true,
+        updated_at: now,
+        ...offQueue('done'),
+        ...failureColumns(null),
+        ...storedColumns(stored),
+      })
+      .set(patchColumns({ ...told, kind: kind ?? undefined }))
+      .set(UNSUSPECTED);
+  }
+
+  /** null where there is no row, or it has ended. */
+  async #live(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {
+    const media = (await this.findByIds(tenant, [id])).get(id);
+    return media && media.status !== 'DELETED' && media.status !== 'EXPIRED' ? media : null;
+  }
+
+  /** An update of a media that the owner is copying; the row of a media whose end has come is on no queue. */
   #leased(tenant: TenantId, id: MediaId, owner: string) {
     return this.#db
       .updateTable('media')
@@ -457,13 +596,6 @@ const REMEMBERED_MESSAGES = 5_000;
 function nameOf(tenant: TenantId, { channelId, providerMessageId }: MessageKey): string {
   return `${tenant}\n${channelId}\n${providerMessageId}`;
 }
-
-type ExpiredRow = MediaRow & {
-  readonly was_stored_at: Date | null;
-  readonly was_size_bytes: number | null;
-  readonly was_sha256: string | null;
-  readonly was_mime_type: string | null;
-};
 
 /** Without media of its message where only a listing is known. */
 type MessageRow = MessageKeyColumns & {
@@ -493,24 +625,34 @@ const OF_MESSAGE: Readonly<Record<Exclude<keyof RowOfMessage, keyof MessageKeyCo
   sha256: true,
   filename: true,
   caption: true,
+  voice: true,
+  contact: true,
+  direction: true,
   created_at: true,
   available_until: true,
   recorded_at: true,
+  updated_at: true,
+  revoked_at: true,
+  was_ready: true,
   announced: true,
   uploaded: true,
   failure_reason: true,
   failure_code: true,
+  failure_retryable: true,
+  failed_at: true,
   deletion_scope: true,
   stored_at: true,
   stored_size_bytes: true,
   stored_sha256: true,
   stored_mime_type: true,
+  blob_key: true,
   width: true,
   height: true,
   duration_seconds: true,
   thumb_hash: true,
+  page_count: true,
+  has_still: true,
   mirror_state: true,
-  mirror_attempts: true,
   expires_at: true,
 };
 const COLUMNS_OF_MESSAGE = sql.raw(
@@ -553,18 +695,28 @@ const endOfMirror = (end: 'done' | 'failed') =>
   sql<typeof end | null>`case when mirror_state = 'due' then ${end} else mirror_state end`;
 
 function offQueue(end: 'done' | 'failed') {
-  return { mirror_state: endOfMirror(end), lease_owner: null, lease_until: null };
+  return { mirror_state: endOfMirror(end), ...UNLEASED };
 }
 
-/** The bytes' own facts take the place of every claim; what they do not tell stays. */
-function measuredDetails(stored: StoredBytes, details: FoundDetails): MediaPatch {
+/** Copied from the start, as if it had just become known. */
+function begunAnew(now: Date) {
   return {
-    sizeBytes: stored.sizeBytes,
-    sha256: stored.sha256,
-    mimeType: details.mimeType ?? stored.mimeType ?? undefined,
-    filename: details.filename ?? undefined,
+    mirror_state: 'due' as const,
+    mirror_due_at: now,
+    mirror_attempts: 0,
+    mirror_since: now,
+    ...UNLEASED,
+    ...UNSUSPECTED,
   };
 }
+
+const MIRRORS = {
+  table: 'media',
+  key: { tenant: 'text', id: 'text' },
+  attempts: 'mirror_attempts',
+  isDue: (now: Date) => sql`mirror_state = 'due' and mirror_due_at <= ${now}`,
+  order: sql`available_until asc nulls last, recorded_at`,
+} as const satisfies Queue;
 
 /** As claims are ordered: an update returns its rows in no order. */
 function byDeadline(a: MediaRow, b: MediaRow): number {

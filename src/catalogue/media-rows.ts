@@ -1,7 +1,8 @@
-import type { Selectable } from 'kysely';
-import { earliest } from '../model/media.js';
+import { type RawBuilder, type Selectable, sql } from 'kysely';
+import { ERROR_CODES } from '../model/errors.js';
+import { earliest, type MediaFailure, type MediaMeasures, type MediaStatus } from '../model/media.js';
 import type { CataloguedMedia, MediaPatch, StoredBytes } from './catalogued-media.js';
-import type { MediaTable } from './tables.js';
+import type { MediaTable, QueueColumns } from './tables.js';
 
 export type MediaRow = Selectable<MediaTable>;
 
@@ -10,14 +11,15 @@ export type CataloguedRow = Omit<
   MediaRow,
   | 'position'
   | 'recorded_at'
-  | 'updated_at'
   | 'mirror_due_at'
-  | 'lease_owner'
-  | 'lease_until'
+  | 'mirror_attempts'
+  | 'mirror_since'
+  | keyof QueueColumns
   | 'deletion_owner'
   | 'deletion_until'
   | 'buried'
   | 'purge_due'
+  | 'inspection_due'
 >;
 
 export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
@@ -37,6 +39,9 @@ export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
     sha256: row.sha256,
     filename: row.filename,
     caption: row.caption,
+    voice: row.voice,
+    contact: row.contact,
+    direction: row.direction,
     createdAt: row.created_at,
     availableUntil: row.available_until,
     expiresAt: stored ? row.expires_at : earliest(row.available_until, row.expires_at),
@@ -45,32 +50,110 @@ export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
     announced: row.announced,
     described: row.described,
     uploaded: row.uploaded,
-    failureReason: row.failure_reason,
-    failureCode: row.failure_code,
+    failure: toFailure(row),
     deletionScope: row.deletion_scope,
+    hasBytesLeft: row.stored_at !== null && hasEnded(row.status),
     mirrored: row.mirror_state !== null,
-    mirrorAttempts: row.mirror_attempts,
+    updatedAt: row.updated_at,
+    revokedAt: row.revoked_at,
+    wasReady: row.was_ready || row.status === 'READY',
   };
 }
 
-function toStored(row: CataloguedRow): StoredBytes | null {
-  const { stored_at: at, stored_size_bytes: sizeBytes, stored_sha256: sha256 } = row;
-  if (at === null || sizeBytes === null || sha256 === null) return null;
-  const { width, height, duration_seconds: durationSeconds, thumb_hash: thumbHash } = row;
-  const measures = { width, height, durationSeconds, thumbHash, pageCount: null, still: null };
-  return { at, sizeBytes, sha256, mimeType: row.stored_mime_type, measures };
+/** Of what has ended, nothing is stored any more, although bytes may be left that are still to be removed. */
+function hasEnded(status: MediaStatus): boolean {
+  return status === 'DELETED' || status === 'EXPIRED';
 }
 
-export function storedColumns(stored: StoredBytes | null): Partial<MediaRow> {
+function toStored(row: CataloguedRow): StoredBytes | null {
+  const { stored_at: at, stored_size_bytes: sizeBytes, stored_sha256: sha256, blob_key: key } = row;
+  if (at === null || sizeBytes === null || sha256 === null || key === null || hasEnded(row.status)) return null;
+  return { key, at, sizeBytes, sha256, mimeType: row.stored_mime_type, measures: toMeasures(row) };
+}
+
+function toMeasures(row: CataloguedRow): MediaMeasures | null {
+  if (row.has_still === null && row.width === null && row.duration_seconds === null && row.thumb_hash === null)
+    return null;
+  const { width, height } = row;
   return {
-    stored_at: stored?.at ?? null,
-    stored_size_bytes: stored?.sizeBytes ?? null,
-    stored_sha256: stored?.sha256 ?? null,
-    stored_mime_type: stored?.mimeType ?? null,
-    width: stored?.measures?.width ?? null,
-    height: stored?.measures?.height ?? null,
-    duration_seconds: stored?.measures?.durationSeconds ?? null,
-    thumb_hash: stored?.measures?.thumbHash ?? null,
+    width,
+    height,
+    durationSeconds: row.duration_seconds,
+    thumbHash: row.thumb_hash,
+    pageCount: row.page_count,
+    still: row.has_still,
+  };
+}
+
+function toFailure({ failure_code, failure_reason, failure_retryable, failed_at, updated_at }: CataloguedRow) {
+  if (failure_reason === null) return null;
+  const at = failed_at ?? updated_at;
+  if (failure_code !== null)
+    return { code: failure_code, message: failure_reason, retryable: failure_retryable ?? true, at };
+  // As earlier versions wrote what became of a copy.
+  const end = failure_reason.indexOf(': ');
+  const code = ERROR_CODES.find((known) => known === failure_reason.slice(0, end)) ?? 'INTERNAL_SERVER_ERROR';
+  return { code, message: failure_reason.slice(end < 0 ? 0 : end + 2), retryable: true, at };
+}
+
+/**
+ * The one list of what was read from bytes, and of where they are: a row whose bytes are gone keeps nothing of it. What
+ * was told of the bytes is replaced by what was read, and goes with it.
+ */
+const READ_FROM_BYTES = {
+  stored_at: null,
+  stored_size_bytes: null,
+  stored_sha256: null,
+  stored_mime_type: null,
+  blob_key: null,
+  size_bytes: null,
+  sha256: null,
+  width: null,
+  height: null,
+  duration_seconds: null,
+  page_count: null,
+  thumb_hash: null,
+  has_still: null,
+  inspection_due: false,
+} as const satisfies Partial<MediaRow>;
+
+/** For the set list of an update that ends a media. `keeping` names what the caller still needs. */
+export function withoutBytes(keeping: ReadonlyArray<keyof typeof READ_FROM_BYTES> = []): RawBuilder<unknown> {
+  const columns = Object.entries(READ_FROM_BYTES).filter(([column]) => !keeping.some((kept) => kept === column));
+  return sql.raw(columns.map(([column, value]) => `${column} = ${value}`).join(', '));
+}
+
+export function storedColumns({ key, at, sizeBytes, sha256, mimeType, measures }: StoredBytes): Partial<MediaRow> {
+  return {
+    blob_key: key,
+    stored_at: at,
+    stored_size_bytes: sizeBytes,
+    stored_sha256: sha256,
+    stored_mime_type: mimeType,
+    size_bytes: sizeBytes,
+    sha256,
+    inspection_due: measures === null,
+    ...measuresColumns(measures),
+  };
+}
+
+export function measuresColumns(measures: MediaMeasures | null): Partial<MediaRow> {
+  return {
+    width: measures?.width ?? null,
+    height: measures?.height ?? null,
+    duration_seconds: measures?.durationSeconds ?? null,
+    thumb_hash: measures?.thumbHash ?? null,
+    page_count: measures?.pageCount ?? null,
+    has_still: measures?.still ?? null,
+  };
+}
+
+export function failureColumns(failure: MediaFailure | null): Partial<MediaRow> {
+  return {
+    failure_code: failure?.code ?? null,
+    failure_reason: failure === null ? null : storable(failure.message),
+    failure_retryable: failure?.retryable ?? null,
+    failed_at: failure?.at ?? null,
   };
 }
 
@@ -82,9 +165,8 @@ export function patchColumns(patch: MediaPatch): Partial<MediaRow> {
     size_bytes: patch.sizeBytes,
     sha256: patch.sha256,
     filename: storable(patch.filename),
-    failure_reason: storable(patch.failureReason),
     expires_at: patch.expiresAt,
-    ...(patch.stored === undefined ? {} : storedColumns(patch.stored)),
+    ...(patch.failure === undefined ? {} : failureColumns(patch.failure)),
   };
 }
 

@@ -37,7 +37,7 @@ export function listingsStatement(
     ${upsert(tenant, media, { announced: false, mirror: false, now, retainedUntil })}`;
 }
 
-/** `mirror`: what is announced as READY waits as PENDING until its bytes are here. */
+/** `mirror`: what is announced waits as PENDING until its bytes are here; what a listing called READY stays READY. */
 export function announcementStatement(
   tenant: TenantId,
   media: readonly MessageMedia[],
@@ -96,20 +96,26 @@ function upsert(
     sql`${rows.map(({ media }) => storable(read(media)))}::text[]`;
   const times = (read: (media: MessageMedia) => Date | null) =>
     sql`${rows.map(({ media }) => read(media))}::timestamptz[]`;
-  const due = sql`${mirror} and told.status = 'READY'`;
+  const due = sql`(${mirror} and told.status <> 'FAILED')`;
+  const failed = sql`told.status = 'FAILED'`;
   return sql`
     insert into media (
       tenant, id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
-      size_bytes, sha256, filename, caption, created_at, available_until, expires_at, recorded_at, updated_at, announced,
-      status, mirror_state, mirror_due_at
+      size_bytes, sha256, filename, caption, voice, contact, direction, created_at, available_until, expires_at,
+      recorded_at, updated_at, announced, status, was_ready, mirror_state, mirror_due_at, mirror_since, failure_code, failure_reason,
+      failure_retryable, failed_at
     )
     select
       ${tenant}, id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
-      size_bytes, sha256, filename, caption, created_at, available_until, ${retainedUntil}::timestamptz, ${now}::timestamptz,
-      ${now}::timestamptz, ${announced}::boolean,
-      case when ${mirror}::boolean then 'PENDING' else told.status end,
+      size_bytes, sha256, filename, caption, voice, contact, direction, created_at, available_until,
+      ${retainedUntil}::timestamptz, ${now}::timestamptz, ${now}::timestamptz, ${announced}::boolean,
+      case when ${due} then 'PENDING' else told.status end,
+      told.status = 'READY' and not ${due},
       case when ${due} then 'due' end,
-      case when ${due} then ${now}::timestamptz end
+      -- Bytes that are on their way to the provider are there in a second at the earliest.
+      case when ${due} then ${now}::timestamptz + case when told.status = 'PENDING' then interval '1 second' else '0' end end,
+      case when ${due} then ${now}::timestamptz end,
+      failure_code, failure_reason, failure_retryable, case when ${failed} then ${now}::timestamptz end
     from unnest(
       ${texts((media) => media.id)},
       ${texts((media) => media.channelId)},
@@ -124,12 +130,19 @@ function upsert(
       ${texts((media) => media.sha256)},
       ${texts((media) => media.filename)},
       ${texts((media) => media.caption)},
+      ${rows.map(({ media }) => media.voice ?? null)}::boolean[],
+      ${texts((media) => media.contact ?? null)},
+      ${texts((media) => media.direction ?? null)},
+      ${texts((media) => media.fault?.code ?? null)},
+      ${texts((media) => media.fault?.message ?? null)},
+      ${rows.map(({ media }) => media.fault?.retryable ?? null)}::boolean[],
       ${times((media) => media.createdAt)},
       ${times((media) => media.availableUntil)},
       ${texts((media) => media.status)}
     ) as told (
       id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
-      size_bytes, sha256, filename, caption, created_at, available_until, status
+      size_bytes, sha256, filename, caption, voice, contact, direction, failure_code, failure_reason, failure_retryable,
+      created_at, available_until, status
     )
     on conflict (tenant, id) do update
     set (${COLUMNS}, updated_at) = row (${VALUES}, excluded.updated_at)
@@ -145,9 +158,18 @@ const newer = (column: string) => `coalesce(excluded.${column}, media.${column})
 const measured = (column: string) =>
   `case when media.stored_at is null then ${newer(column)} else coalesce(media.${column}, excluded.${column}) end`;
 
-/** Told as ready, bytes neither here nor under way, and somebody is to copy them. */
-const BECOMES_DUE = `excluded.mirror_state = 'due' and media.mirror_state is null and media.stored_at is null
-  and media.status in ('PENDING', 'READY')`;
+/** Told as FAILED; bytes that are here, or are being copied, know better. */
+const FAILS = `(excluded.status = 'FAILED' and media.stored_at is null and media.mirror_state is distinct from 'due')`;
+/** FAILED, and told again as something that can be fetched: by a webhook, or by the listing that had called it FAILED. */
+const REVIVES = `(media.status = 'FAILED' and excluded.status <> 'FAILED' and media.stored_at is null
+  and (excluded.announced or media.mirror_state is null))`;
+/** To be copied, and nothing is here; what is under way goes on. */
+const STARTS = `(excluded.mirror_state = 'due' and media.stored_at is null
+  and (media.mirror_state is distinct from 'due' or (media.mirror_attempts > 0 and media.lease_owner is null)))`;
+const startsWith = (column: string, value: string) =>
+  [column, `case when ${STARTS} then ${value} else media.${column} end`] as const;
+const failsWith = (column: string) =>
+  [column, `case when ${FAILS} then excluded.${column} when ${REVIVES} then null else media.${column} end`] as const;
 
 /** What a repeated recording makes of each column. A row in which nothing changes is not written. */
 const RULES: ReadonlyArray<readonly [column: string, value: string]> = [
@@ -161,19 +183,44 @@ const RULES: ReadonlyArray<readonly [column: string, value: string]> = [
   ['sha256', measured('sha256')],
   ['filename', newer('filename')],
   ['caption', newer('caption')],
+  ['voice', newer('voice')],
+  ['contact', newer('contact')],
+  ['direction', newer('direction')],
   ['created_at', newer('created_at')],
   ['available_until', newer('available_until')],
-  // The other way round: whoever asks again must not prolong a retention.
+  // The other way round: a question that is asked again must not prolong a retention.
   ['expires_at', 'coalesce(media.expires_at, excluded.expires_at)'],
   ['announced', 'media.announced or excluded.announced'],
   [
     'status',
-    `case when ${BECOMES_DUE} then 'PENDING'
+    `case when ${FAILS} then 'FAILED'
+      when ${REVIVES} then excluded.status
       when media.status = 'PENDING' and media.mirror_state is null and excluded.status = 'READY' then 'READY'
       else media.status end`,
   ],
-  ['mirror_state', `case when ${BECOMES_DUE} then 'due' else media.mirror_state end`],
-  ['mirror_due_at', `case when ${BECOMES_DUE} then excluded.mirror_due_at else media.mirror_due_at end`],
+  ['was_ready', "media.was_ready or media.status = 'READY' or excluded.was_ready"],
+  failsWith('failure_code'),
+  failsWith('failure_reason'),
+  failsWith('failure_retryable'),
+  [
+    'failed_at',
+    `case when ${FAILS} then case when media.status = 'FAILED' then media.failed_at else excluded.failed_at end
+      when ${REVIVES} then null else media.failed_at end`,
+  ],
+  startsWith('mirror_state', "'due'"),
+  [
+    'mirror_due_at',
+    `case when ${STARTS} then excluded.mirror_due_at
+      when excluded.mirror_state = 'due' and media.mirror_state = 'due' then least(media.mirror_due_at, excluded.mirror_due_at)
+      else media.mirror_due_at end`,
+  ],
+  startsWith('mirror_since', 'excluded.mirror_since'),
+  startsWith('mirror_attempts', '0'),
+  startsWith('suspect', 'false'),
+  startsWith('deaths', '0'),
+  startsWith('interruptions', '0'),
+  startsWith('lease_owner', 'null'),
+  startsWith('lease_until', 'null'),
 ];
 
 const COLUMNS = sql.raw(RULES.map(([column]) => column).join(', '));

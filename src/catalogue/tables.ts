@@ -1,7 +1,7 @@
 import type { Generated } from 'kysely';
 import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
 import type { ErrorCode } from '../model/errors.js';
-import type { DeletionScope, MediaId, MediaKind, MediaStatus } from '../model/media.js';
+import type { DeletionScope, MediaDirection, MediaId, MediaKind, MediaStatus } from '../model/media.js';
 
 /** What the tables hold, as both engines answer it. The columns' meanings are in `migrations/`. */
 export interface Tables {
@@ -10,11 +10,30 @@ export interface Tables {
   webhook_events: WebhookEventsTable;
   signing_keys: SigningKeysTable;
   uploads: UploadsTable;
+  failed_uploads: FailedUploadsTable;
   upload_keys: UploadKeysTable;
   quotas: QuotasTable;
+  channel_facts: ChannelFactsTable;
+  error_budgets: ErrorBudgetsTable;
 }
 
-export interface MediaTable {
+/** What makes a row a piece of work: `work-queue.ts`. */
+export interface QueueColumns {
+  lease_owner: string | null;
+  lease_until: Date | null;
+  lease_alone: boolean;
+  suspect: boolean;
+  interruptions: number;
+  deaths: number;
+}
+
+type WithDefaults<Columns, Defaulted extends keyof Columns> = Omit<Columns, Defaulted> & {
+  [Column in Defaulted]: Generated<Columns[Column]>;
+};
+
+type QueueTable = WithDefaults<QueueColumns, 'lease_alone' | 'suspect' | 'interruptions' | 'deaths'>;
+
+export interface MediaTable extends QueueTable {
   tenant: TenantId;
   id: MediaId;
   channel_id: ChannelId;
@@ -44,8 +63,7 @@ export interface MediaTable {
   mirror_state: 'due' | 'done' | 'failed' | null;
   mirror_due_at: Date | null;
   mirror_attempts: number;
-  lease_owner: string | null;
-  lease_until: Date | null;
+  mirror_since: Date | null;
   expires_at: Date | null;
   uploaded: Generated<boolean>;
   failure_code: Generated<ErrorCode | null>;
@@ -57,7 +75,18 @@ export interface MediaTable {
   height: Generated<number | null>;
   duration_seconds: Generated<number | null>;
   thumb_hash: Generated<string | null>;
+  page_count: Generated<number | null>;
+  has_still: Generated<boolean | null>;
+  inspection_due: Generated<boolean>;
   purge_due: Generated<boolean>;
+  blob_key: Generated<string | null>;
+  voice: Generated<boolean | null>;
+  contact: Generated<string | null>;
+  direction: Generated<MediaDirection | null>;
+  revoked_at: Generated<Date | null>;
+  was_ready: Generated<boolean>;
+  failure_retryable: Generated<boolean | null>;
+  failed_at: Generated<Date | null>;
 }
 
 interface MessageListingsTable {
@@ -69,7 +98,7 @@ interface MessageListingsTable {
   first_seen_at: Date;
 }
 
-interface WebhookEventsTable {
+interface WebhookEventsTable extends QueueTable {
   id: Generated<number>;
   tenant: TenantId;
   channel_id: ChannelId;
@@ -80,8 +109,6 @@ interface WebhookEventsTable {
   state: Generated<'due' | 'done' | 'dead'>;
   attempts: Generated<number>;
   run_after: Date;
-  lease_owner: string | null;
-  lease_until: Date | null;
   last_error: string | null;
 }
 
@@ -91,7 +118,7 @@ interface SigningKeysTable {
   created_at: Date;
 }
 
-interface UploadsTable {
+interface UploadsTable extends QueueTable {
   tenant: TenantId;
   media_id: MediaId;
   source_url: string;
@@ -99,8 +126,15 @@ interface UploadsTable {
   mime_type: string | null;
   created_at: Date;
   attempts: number;
-  lease_owner: string | null;
-  lease_until: Date | null;
+}
+
+interface FailedUploadsTable {
+  tenant: TenantId;
+  media_id: MediaId;
+  source_url: string;
+  filename: string | null;
+  mime_type: string | null;
+  failed_at: Date;
 }
 
 interface UploadKeysTable {
@@ -114,4 +148,17 @@ interface UploadKeysTable {
 interface QuotasTable {
   name: string;
   taken: Date[];
+}
+
+interface ChannelFactsTable {
+  channel_id: ChannelId;
+  fact: string;
+  value: string;
+  valid_until: Date;
+}
+
+interface ErrorBudgetsTable {
+  name: string;
+  errors: Date[];
+  holds: Readonly<Record<string, number>>;
 }

@@ -1,9 +1,9 @@
 import { type Selectable, sql } from 'kysely';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import type { Database } from './database.js';
-import { later } from './later.js';
 import { storable } from './media-rows.js';
 import type { Tables } from './tables.js';
+import { type Claim, historyOf, type Queue, UNLEASED, type WorkHistory, WorkQueue } from './work-queue.js';
 
 /** A delivery as it came, verified and not yet understood. */
 export interface ReceivedEvent {
@@ -17,7 +17,7 @@ export interface ReceivedEvent {
 }
 
 /** An event whose work is the caller's, under a lease. */
-export interface InboxEvent {
+export interface InboxEvent extends WorkHistory {
   readonly id: number;
   readonly tenant: TenantId;
   readonly channelId: ChannelId;
@@ -26,14 +26,6 @@ export interface InboxEvent {
   readonly receivedAt: Date;
   /** How often it was claimed, this time included. */
   readonly attempts: number;
-}
-
-export interface InboxClaim {
-  readonly owner: string;
-  readonly now: Date;
-  readonly limit: number;
-  /** Until when others leave it alone, counted from `now`, unless the lease is renewed. */
-  readonly leaseMs: number;
 }
 
 export interface InboxCounts {
@@ -54,9 +46,16 @@ export interface WebhookInbox {
   /** Durable when it resolves. `repeated`: it is here already, done or not, and nothing changed. */
   receive(event: ReceivedEvent): Promise<'recorded' | 'repeated'>;
   /** Leases due events, the oldest first. No two claims get the same. */
-  claim(claim: InboxClaim): Promise<InboxEvent[]>;
-  /** The owner's leases of these events, also those whose time is over, while nobody else took them. */
-  renewLeases(owner: string, events: ReadonlyArray<{ readonly id: number }>, now: Date, leaseMs: number): Promise<void>;
+  claim(claim: Claim): Promise<InboxEvent[]>;
+  /** @returns those whose leases are the owner's still, also where their time was over */
+  renewLeases<Named extends { readonly id: number }>(
+    owner: string,
+    events: readonly Named[],
+    now: Date,
+    leaseMs: number,
+  ): Promise<ReadonlySet<Named>>;
+  /** @returns whether the lease is the owner's still; see `WorkQueue.setAlone` */
+  setAlone(owner: string, event: { readonly id: number }, isAlone: boolean): Promise<boolean>;
   /** Hands back all that the owner holds, due at once, its attempt not counted. */
   release(owner: string): Promise<void>;
   /** Its body is not kept, its key is, until it is forgotten. Without effect when the lease is another's, as the next two. */
@@ -68,16 +67,20 @@ export interface WebhookInbox {
   abandonLeases(): Promise<number>;
   /** Done events that came before this time: a delivery repeated after it is a new event. @returns how many */
   forget(receivedBefore: Date): Promise<number>;
+  /** Dead letters that came before this time. @returns how many */
+  forgetDead(receivedBefore: Date): Promise<number>;
   counts(): Promise<InboxCounts>;
 }
 
 export class SqlWebhookInbox implements WebhookInbox {
   readonly #answering: Database['kysely'];
   readonly #db: Database['kysely'];
+  readonly #events: WorkQueue<'webhook_events'>;
 
   constructor({ kysely, background }: Pick<Database, 'kysely' | 'background'>) {
     this.#answering = kysely;
     this.#db = background;
+    this.#events = new WorkQueue(background, EVENTS);
   }
 
   async receive(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
@@ -97,43 +100,26 @@ export class SqlWebhookInbox implements WebhookInbox {
     return numInsertedOrUpdatedRows > 0n ? 'recorded' : 'repeated';
   }
 
-  async claim({ owner, now, limit, leaseMs }: InboxClaim): Promise<InboxEvent[]> {
-    const { rows } = await sql<Selectable<Tables['webhook_events']>>`
-      with picked as (
-        select id from webhook_events
-        where state = 'due' and run_after <= ${now} and (lease_until is null or lease_until <= ${now})
-        order by id
-        limit ${limit}
-        for update skip locked
-      )
-      update webhook_events
-      set lease_owner = ${owner}, lease_until = ${later(now, leaseMs)}, attempts = attempts + 1
-      from picked
-      where webhook_events.id = picked.id
-      returning webhook_events.*`.execute(this.#db);
+  async claim(claim: Claim): Promise<InboxEvent[]> {
+    const rows = await this.#events.claim(claim);
     return rows.sort((a, b) => a.id - b.id).map(toInboxEvent);
   }
 
-  async renewLeases(
+  renewLeases<Named extends { readonly id: number }>(
     owner: string,
-    events: ReadonlyArray<{ readonly id: number }>,
+    events: readonly Named[],
     now: Date,
     leaseMs: number,
-  ): Promise<void> {
-    await this.#db
-      .updateTable('webhook_events')
-      .set({ lease_until: later(now, leaseMs) })
-      .where('lease_owner', '=', owner)
-      .where(sql<boolean>`id = any(${events.map(({ id }) => id)}::bigint[])`)
-      .execute();
+  ): Promise<ReadonlySet<Named>> {
+    return this.#events.renew(owner, events, now, leaseMs);
   }
 
-  async release(owner: string): Promise<void> {
-    await this.#db
-      .updateTable('webhook_events')
-      .set({ ...UNLEASED, attempts: sql`greatest(attempts - 1, 0)` })
-      .where('lease_owner', '=', owner)
-      .execute();
+  setAlone(owner: string, { id }: { readonly id: number }, isAlone: boolean): Promise<boolean> {
+    return this.#events.setAlone(owner, { id }, isAlone);
+  }
+
+  release(owner: string): Promise<void> {
+    return this.#events.release(owner);
   }
 
   async done(id: number, owner: string): Promise<void> {
@@ -158,19 +144,22 @@ export class SqlWebhookInbox implements WebhookInbox {
       .execute();
   }
 
-  async abandonLeases(): Promise<number> {
-    const result = await this.#db
-      .updateTable('webhook_events')
-      .set(UNLEASED)
-      .where('lease_owner', 'is not', null)
-      .executeTakeFirst();
-    return Number(result.numUpdatedRows);
+  abandonLeases(): Promise<number> {
+    return this.#events.abandon();
   }
 
-  async forget(receivedBefore: Date): Promise<number> {
+  forget(receivedBefore: Date): Promise<number> {
+    return this.#forget('done', receivedBefore);
+  }
+
+  forgetDead(receivedBefore: Date): Promise<number> {
+    return this.#forget('dead', receivedBefore);
+  }
+
+  async #forget(state: 'done' | 'dead', receivedBefore: Date): Promise<number> {
     const result = await this.#db
       .deleteFrom('webhook_events')
-      .where('state', '=', 'done')
+      .where('state', '=', state)
       .where('received_at', '<', receivedBefore)
       .executeTakeFirst();
     return Number(result.numDeletedRows);
@@ -197,7 +186,13 @@ export class SqlWebhookInbox implements WebhookInbox {
   }
 }
 
-const UNLEASED = { lease_owner: null, lease_until: null };
+const EVENTS = {
+  table: 'webhook_events',
+  key: { id: 'bigint' },
+  attempts: 'attempts',
+  isDue: (now: Date) => sql`state = 'due' and run_after <= ${now}`,
+  order: sql`id`,
+} as const satisfies Queue;
 
 function toInboxEvent(row: Selectable<Tables['webhook_events']>): InboxEvent {
   return {
@@ -208,5 +203,6 @@ function toInboxEvent(row: Selectable<Tables['webhook_events']>): InboxEvent {
     rawBody: row.raw_body,
     receivedAt: row.received_at,
     attempts: row.attempts,
+    ...historyOf(row),
   };
 }

@@ -35,7 +35,7 @@ export type MediaStatus =
   | 'DELETED'
   /** expiresAt has passed. */
   | 'EXPIRED'
-  /** The bytes could not be had and will not be tried again. */
+  /** The bytes could not be had so far; failure says why, and whether retryMedia may help. */
   | 'FAILED'
   /** Known to exist; the bytes cannot be had yet. */
   | 'PENDING'

@@ -1,5 +1,6 @@
 import { type App, startApp } from '../app.js';
 import { ConfigError, loadConfig } from '../config.js';
+import { startWatchdog } from '../server/watchdog.js';
 import { createLogger, type Logger } from '../telemetry/logger.js';
 import { EXIT_BAD_CONFIG, formatFaults } from './check-config.js';
 
@@ -15,6 +16,7 @@ export async function serve({ file, env, stdout, stderr }: ServeOptions): Promis
   try {
     const config = await loadConfig({ file, env });
     const logger = createLogger(config.log);
+    const endWatch = startWatchdog();
     const app = await startApp({ config, logger });
     stdout.write(`mediagraph listens at ${app.url}\n`);
     const reload = () => void reloadConfig({ file, env }, app, logger);
@@ -22,6 +24,7 @@ export async function serve({ file, env, stdout, stderr }: ServeOptions): Promis
     await untilSignal();
     process.off('SIGHUP', reload);
     await app.close();
+    await endWatch();
     return 0;
   } catch (thrown) {
     if (thrown instanceof ConfigError) {

@@ -12,6 +12,8 @@ function section<Shape extends z.ZodRawShape>(shape: Shape) {
 }
 
 const DAY_MS = 86_400_000;
+/** What V8 holds in one text, with room for what is around it (v8.dev, "kMaxLength" of strings: 2^29 - 24). */
+const LONGEST_TEXT = 500_000_000;
 const timer = (example: string) => duration({ minMs: 1, maxMs: LONGEST_TIMER_MS, example });
 const positive = () => integer({ min: 1, max: 1_000_000_000, what: 'a whole number' });
 const port = (min: 0 | 1) => integer({ min, max: 65_535, what: 'a port' });
@@ -21,6 +23,10 @@ const host = text
     error: 'expected an address or a host name, without port and brackets',
   })
   .meta({ form: 'an address or a host name' });
+
+const corsOrigin = z.union([z.literal('*'), origin], {
+  error: 'expected "*" or an origin such as https://app.example.com',
+});
 
 const server = section({
   host: host
@@ -52,7 +58,15 @@ const server = section({
     .describe(
       'When set, `/graphql` answers only requests that carry it in `X-Router-Secret`: callers go through the router. Links and webhooks need none.',
     ),
-});
+  requestTimeout: timer('30s')
+    .default(30_000)
+    .describe("For a request's headers and its body to arrive; after that its connection is closed."),
+  allowedOrigins: z
+    .array(corsOrigin)
+    .default([])
+    .meta({ form: 'a list of `*` and origins such as `https://app.example.com`' })
+    .describe('Pages that may ask `/graphql` by script (CORS), without a router in between.'),
+}).transform(({ requestTimeout, ...rest }) => ({ ...rest, requestTimeoutMs: requestTimeout }));
 
 const log = section({
   level: z
@@ -66,7 +80,13 @@ const metrics = section({
     .nullable()
     .default(null)
     .describe(
-      'A port of its own for `GET /metrics`, which asks for no credentials, so that it can stay inside; `null`: on the server’s port.',
+      'A port of its own for `GET /metrics`, which asks for no credentials, so that it can stay inside; `null`: on the server’s port, where it needs `metrics.token`.',
+    ),
+  token: text
+    .nullable()
+    .default(null)
+    .describe(
+      'What `GET /metrics` on the server’s port wants as `Authorization: Bearer <token>`. `null`: nothing is served there, unless `auth.mode` is `none`, which asks for none.',
     ),
 });
 
@@ -161,9 +181,6 @@ const signingKey = z.strictObject({
   secret: text.describe('Whoever has it can make links to all media. 32 random bytes: `openssl rand -base64 32`.'),
 });
 
-const corsOrigin = z.union([z.literal('*'), origin], {
-  error: 'expected "*" or an origin such as https://app.example.com',
-});
 const corsOrigins = z.array(corsOrigin);
 const corsOriginsByTenant = z.record(z.string().min(1), corsOrigins);
 
@@ -290,9 +307,16 @@ const limits = section({
   maxDepth: positive().default(8).describe('Levels of fields.'),
   maxAliases: positive().default(30).describe('Fields with another name.'),
   maxTokens: positive().default(2_000).describe('Words and signs of the document.'),
+  maxNodes: positive()
+    .default(500_000)
+    .describe('Fields that one operation answers with: aliases times items of lists times fields.'),
+  maxProviderCalls: positive()
+    .default(1_000)
+    .describe('How often one operation may ask providers for what is not known yet.'),
+  maxAnswerBytes: bytes({ max: LONGEST_TEXT }).default(64_000_000).describe('Of one answer, errors included.'),
   bodyBytes: bytes()
     .default(4_000_000)
-    .describe("Of the request's body; 10,000 representations of a router are above one megabyte."),
+    .describe("Of the request's body, decoded; 10,000 representations of a router are above one megabyte."),
   requestsPerMinute: positive().nullable().default(null).describe('Of one tenant; `null`: no limit.'),
   subscriptionsPerConnection: integer({ min: 1, max: 10_000, what: 'a whole number' })
     .default(100)

@@ -43,10 +43,11 @@ export function duration({ minMs, maxMs, example }: { minMs: number; maxMs: numb
 }
 
 /** A size as a number of bytes or as text with a unit; the value is in bytes. */
-export function bytes({ min = 1 }: { min?: 0 | 1 } = {}) {
+export function bytes({ min = 1, max }: { min?: 0 | 1; max?: number } = {}) {
+  const most = max === undefined ? '' : ` and at most ${max} bytes`;
   return setting(
-    (given) => within(parseBytes(numberAsText(given)), min, Number.MAX_SAFE_INTEGER),
-    `a size of at least ${min === 0 ? '0 bytes' : 'one byte'}, such as 100MB, 64MiB or 4096`,
+    (given) => within(parseBytes(numberAsText(given)), min, max ?? Number.MAX_SAFE_INTEGER),
+    `a size of at least ${min === 0 ? '0 bytes' : 'one byte'}${most}, such as 100MB, 64MiB or 4096`,
     'bytes',
   );
 }

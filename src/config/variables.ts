@@ -1,7 +1,7 @@
 import { type Fault, formatPath, isMapping } from './faults.js';
 
-/** `${NAME}` or `${NAME:-default}`; anything else that looks similar stays as it is. */
-const VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
+/** What stands in the braces of `${NAME}` or `${NAME:-default}`; anything else that looks similar stays as it is. */
+const VARIABLE = /^([A-Za-z_][A-Za-z0-9_]*)(?::-([\s\S]*))?$/;
 
 /** Deeper than any valid file; a YAML anchor that contains itself has no end at all. */
 const MAX_DEPTH = 16;
@@ -39,7 +39,7 @@ export function replaceVariables(given: unknown, env: NodeJS.ProcessEnv): Replac
 
   function replaceIn(value: string, path: string): string | undefined {
     const before = faults.length;
-    const replaced = value.replace(VARIABLE, (_, name: string, fallback: string | undefined) => {
+    const replaced = replaceEach(value, (name, fallback) => {
       fromEnvironment.add(path);
       if (fallback?.includes('${')) {
         faults.push({ path, message: `the default of ${name} must not contain another variable` });
@@ -54,4 +54,20 @@ export function replaceVariables(given: unknown, env: NodeJS.ProcessEnv): Replac
   }
 
   return { document: walk(given, []), faults, fromEnvironment };
+}
+
+/** The text with every variable replaced, from left to right. */
+function replaceEach(text: string, replacement: (name: string, fallback: string | undefined) => string): string {
+  let replaced = '';
+  let done = 0;
+  let end = 0;
+  for (let start = text.indexOf('${'); start !== -1; start = text.indexOf('${', Math.max(start + 2, done))) {
+    if (end < start + 2) end = text.indexOf('}', start + 2);
+    if (end === -1) break;
+    const [variable, name = '', fallback] = VARIABLE.exec(text.slice(start + 2, end)) ?? [];
+    if (variable === undefined) continue;
+    replaced += text.slice(done, start) + replacement(name, fallback);
+    done = end + 1;
+  }
+  return replaced + text.slice(done);
 }

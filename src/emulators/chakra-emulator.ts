@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { EmulatorServer, splitPath } from './emulator-server.js';
 import type { Answer, EmulatorRequest } from './faults.js';
+import { LookUpLockOut } from './look-up-lock-out.js';
 import { readForm } from './multipart-form.js';
 import { type WhatsAppMedia, WhatsAppMediaStore } from './whatsapp-media-store.js';
 import { inboundMessage, WEBHOOK_HEADERS, type WebhookDelivery, type WhatsAppMessage } from './whatsapp-webhook.js';
@@ -43,6 +44,7 @@ export class ChakraEmulator extends EmulatorServer {
   /** What metadata names in front of `/whatsapp_business/attachments/`, instead of the emulator's own address. */
   announcedOrigin: string | null = null;
   fileSizeAsString = false;
+  readonly lockOut: LookUpLockOut;
 
   private readonly store: WhatsAppMediaStore;
   private readonly published = new Map<string, ChakraPublicMedia>();
@@ -52,6 +54,7 @@ export class ChakraEmulator extends EmulatorServer {
     super();
     this.now = options.now ?? Date.now;
     this.store = new WhatsAppMediaStore(this.now);
+    this.lockOut = new LookUpLockOut(this.now);
   }
 
   /** All uploads, oldest first. */
@@ -96,6 +99,10 @@ export class ChakraEmulator extends EmulatorServer {
     if (request.method === 'POST' && pluginId !== undefined && isUpload)
       return this.upload(body, request.headers['content-type']);
     if (request.method !== 'GET') return this.errorAnswer(404);
+    return this.lockOut.isBlocked ? this.errorAnswer(429) : this.lockOut.count(this.lookUp(pathname, query));
+  }
+
+  private lookUp(pathname: string, query: string): Answer {
     if (ATTACHMENTS.test(pathname)) {
       const media = this.store.open(query);
       return media ? attachmentAnswer(media) : textError(404, 'Media could not be fetched');

@@ -21,6 +21,8 @@ export abstract class EmulatorServer {
   ignoresRanges = false;
   /** The latest requests, oldest first, those struck by faults included; bounded, see `requestCount`. */
   readonly requests: EmulatorRequest[] = [];
+  /** Those of them that asked for the bytes of a media, as `requests`. */
+  readonly fileRequests: EmulatorRequest[] = [];
   /** How many requests there were, also those that `requests` has forgotten. */
   requestCount = 0;
 
@@ -62,6 +64,7 @@ export abstract class EmulatorServer {
   /** Forgets the logged requests and their count. */
   clearRequests(): void {
     this.requests.length = 0;
+    this.fileRequests.length = 0;
     this.requestCount = 0;
   }
 
@@ -102,6 +105,11 @@ export abstract class EmulatorServer {
     this.requests.push(request);
   }
 
+  private logFile(request: EmulatorRequest): void {
+    if (this.fileRequests.length >= LOG_LIMIT) this.fileRequests.splice(0, LOG_LIMIT / 2);
+    this.fileRequests.push(request);
+  }
+
   private respond({ request, body, response, fault }: Exchange): void {
     const carryOut = (then: (answer: Answer) => void) => this.carryOut(request, body, then);
     if (fault === null) {
@@ -128,7 +136,10 @@ export abstract class EmulatorServer {
     else inPart(answer);
   }
 
-  private inPart({ method, headers: { range } }: EmulatorRequest, whole: Answer): Answer {
+  private inPart(request: EmulatorRequest, whole: Answer): Answer {
+    const { method, headers } = request;
+    const { range } = headers;
+    if (whole.isFile && method === 'GET') this.logFile(request);
     if (!whole.isFile || this.ignoresRanges || method !== 'GET' || range === undefined) return whole;
     const part = partOf(whole, range);
     if (part) return part;

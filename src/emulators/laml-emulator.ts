@@ -76,6 +76,10 @@ interface StoredMessage {
 const REDIRECT_LIFETIME_MS = 4 * 60 * 60 * 1000;
 const PAGES_KEPT_PER_MESSAGE = 16;
 
+/** Below a base path, which depends on the flavour. */
+const MEDIA_PATH =
+  /^\/Accounts\/(?<account>[^/]+)\/Messages\/(?<message>[^/]+)\/Media(?:\/(?<media>[^/.]+))?(?<json>\.json)?$/;
+
 /**
  * The media of messages as SignalWire's Compatibility API and Twilio have it (providers: SignalWire, Message Media list,
  * retrieve and delete; Twilio, api v2010 specification and messaging/api/media-resource). `.json` is optional wherever
@@ -98,7 +102,6 @@ export class LamlEmulator extends EmulatorServer {
   private readonly messages = new Map<string, StoredMessage>();
   private readonly basePath: string;
   private readonly authorization: string;
-  private readonly mediaPath: RegExp;
   private readonly now: () => number;
 
   constructor(private readonly options: LamlEmulatorOptions) {
@@ -106,9 +109,6 @@ export class LamlEmulator extends EmulatorServer {
     this.now = options.now ?? Date.now;
     this.basePath = options.flavour === 'signalwire' ? '/api/laml/2010-04-01' : '/2010-04-01';
     this.authorization = `Basic ${Buffer.from(`${options.username}:${options.password}`).toString('base64')}`;
-    this.mediaPath = new RegExp(
-      `^${this.basePath}/Accounts/(?<account>[^/]+)/Messages/(?<message>[^/]+)/Media(?:/(?<media>[^/.]+))?(?<json>\\.json)?$`,
-    );
   }
 
   /** What a channel has as its `baseUrl`. */
@@ -153,7 +153,9 @@ export class LamlEmulator extends EmulatorServer {
   protected answer(request: EmulatorRequest): Answer {
     if (request.headers.authorization !== this.authorization) return this.errorAnswer(401);
     const { pathname, query } = splitPath(request.path);
-    const path = this.mediaPath.exec(pathname)?.groups;
+    const path = pathname.startsWith(this.basePath)
+      ? MEDIA_PATH.exec(pathname.slice(this.basePath.length))?.groups
+      : undefined;
     if (!path || path.account !== this.options.accountSid) return this.errorAnswer(404);
     const message = this.messages.get(path.message ?? '');
     if (message && !message.arrival.request()) return this.errorAnswer(404);

@@ -124,6 +124,13 @@ export class WaGatewayEmulator extends EmulatorServer {
     });
   }
 
+  /** The example of the media page: nothing but `payload.media_path`. */
+  bareEvent(messageId: string): WebhookDelivery {
+    const { path } = this.stored(messageId);
+    if (path === null) throw new Error(`expected a media that is stored, got ${messageId}`);
+    return this.signed({ payload: { media_path: path } }, randomUUID());
+  }
+
   /** An event about no media, with a message's id in it. */
   receiptEvent(deviceId: string, messageId: string): WebhookDelivery {
     return this.event('receipt', deviceId, { message_id: messageId, status: 'read' });
@@ -134,10 +141,17 @@ export class WaGatewayEmulator extends EmulatorServer {
    * so a delivery that is sent twice is a repetition.
    */
   event(event: string, deviceId: string, payload: object): WebhookDelivery {
-    const { appId, webhookSecret, signatureHeader = 'X-WA-Signature' } = this.options;
     const requestId = randomUUID();
     const timestamp = new Date(this.now()).toISOString();
-    const envelope = { event, device_id: deviceId, app_id: appId, payload, timestamp, request_id: requestId };
+    const { appId } = this.options;
+    return this.signed(
+      { event, device_id: deviceId, app_id: appId, payload, timestamp, request_id: requestId },
+      requestId,
+    );
+  }
+
+  private signed(envelope: object, requestId: string): WebhookDelivery {
+    const { webhookSecret, signatureHeader = 'X-WA-Signature' } = this.options;
     const body = Buffer.from(JSON.stringify(envelope));
     return {
       body,

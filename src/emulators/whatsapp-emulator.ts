@@ -1,5 +1,6 @@
 import { EmulatorServer, splitPath } from './emulator-server.js';
 import type { Answer, EmulatorRequest } from './faults.js';
+import { LookUpLockOut } from './look-up-lock-out.js';
 import { readForm } from './multipart-form.js';
 import { WhatsAppLookasideEmulator } from './whatsapp-lookaside-emulator.js';
 import { type WhatsAppMedia, WhatsAppMediaStore } from './whatsapp-media-store.js';
@@ -31,6 +32,12 @@ export class WhatsAppEmulator extends EmulatorServer {
   announcedOrigin: string | null = null;
   /** `file_size` as the documentation has it, and not as it comes over the wire. */
   fileSizeAsString = false;
+  /**
+   * What a call with `phone_number_id` gets; `refused`: "Param phone_number_id is not a valid whatsapp business phone number
+   * id ID", as it was seen for media that customers had sent (github.com/chatwoot/chatwoot/pull/13319).
+   */
+  phoneNumberParameter: 'heeded' | 'refused' = 'heeded';
+  readonly lockOut: LookUpLockOut;
 
   private readonly store: WhatsAppMediaStore;
   private traces = 0;
@@ -39,6 +46,7 @@ export class WhatsAppEmulator extends EmulatorServer {
   constructor(private readonly options: WhatsAppEmulatorOptions) {
     super();
     this.store = new WhatsAppMediaStore(options.now ?? Date.now);
+    this.lockOut = new LookUpLockOut(options.now ?? Date.now);
     this.lookaside = new WhatsAppLookasideEmulator(options.token, this.store);
   }
 
@@ -89,10 +97,16 @@ export class WhatsAppEmulator extends EmulatorServer {
     if (request.method === 'POST') return this.upload(number ?? '', body, request.headers['content-type']);
     // The version is optional for look-ups by id.
     const id = /^(?:\/v\d+\.\d+)?\/([^/]+)$/.exec(pathname)?.[1] ?? '';
-    const phoneNumberId = new URLSearchParams(query).get('phone_number_id') ?? this.options.phoneNumberId;
+    if (this.lockOut.isBlocked) return this.errorAnswer(429);
+    return this.lockOut.count(this.answerById(request.method, id, new URLSearchParams(query).get('phone_number_id')));
+  }
+
+  private answerById(method: string, id: string, number: string | null): Answer {
+    if (number !== null && this.phoneNumberParameter === 'refused') return this.error(400, NUMBER_REFUSED);
+    const phoneNumberId = number ?? this.options.phoneNumberId;
     const media = phoneNumberId === this.options.phoneNumberId ? this.store.find(id) : null;
-    if (request.method === 'DELETE') return this.delete(media);
-    if (request.method !== 'GET' || !media) return this.error(400, unknownObject(id));
+    if (method === 'DELETE') return this.delete(media);
+    if (method !== 'GET' || !media) return this.error(400, unknownObject(id));
     return this.success(metadataOf(media, this.mediaUrl(id), this));
   }
 
@@ -152,6 +166,12 @@ function parameterError(name: string): GraphError {
   return { message: `(#100) The parameter ${name} is required.`, type: 'OAuthException', code: 100 };
 }
 
+const NUMBER_REFUSED: GraphError = {
+  message: '(#100) Param phone_number_id is not a valid whatsapp business phone number id ID',
+  type: 'OAuthException',
+  code: 100,
+};
+
 const UNKNOWN_ERROR: GraphError = { message: 'An unknown error occurred', type: 'OAuthException', code: 1 };
 
 /** By code, as Meta's list of error codes has them; the texts are abridged. */
@@ -159,6 +179,7 @@ const ERRORS: Readonly<Record<number, GraphError>> = {
   400: { message: '(#100) Invalid parameter', type: 'OAuthException', code: 100 },
   401: { message: 'Error validating access token', type: 'OAuthException', code: 190 },
   403: { message: '(#10) Application does not have permission', type: 'OAuthException', code: 10 },
+  404: { message: '(#2500) Unknown path components', type: 'OAuthException', code: 2500 },
   429: { message: '(#80007) Rate limit issues', type: 'OAuthException', code: 80007 },
   503: { message: '(#2) Service temporarily unavailable', type: 'OAuthException', code: 2 },
 };

@@ -27,29 +27,100 @@ export interface WebhookDelivery {
 const BUSINESS_ACCOUNT_ID = '102290129340398';
 const CUSTOMER = '16505551234';
 
+/** The business's own number, as Meta displays it. */
+const BUSINESS = '15550783881';
+
 /**
  * Meta's webhook for one inbound message (webhook reference, messages: image, video, audio, document, sticker): slashes
  * and everything beyond ASCII escaped, `sha256` in Base64, `timestamp` in seconds as a text.
  */
 export function inboundMessage(media: WhatsAppMedia, message: WhatsAppMessage, phoneNumberId: string): Buffer {
-  const { id, type = typeOf(media.mimeType), from = CUSTOMER, sentAt = new Date() } = message;
-  const value = {
-    messaging_product: 'whatsapp',
-    metadata: { display_phone_number: '15550783881', phone_number_id: phoneNumberId },
-    contacts: [{ profile: { name: 'Zoë Müller' }, wa_id: from }],
-    messages: [
-      {
-        from,
-        id,
-        timestamp: String(Math.floor(sentAt.getTime() / 1000)),
-        type,
-        [type]: mediaObject(media, message, type),
-      },
-    ],
+  const { from = CUSTOMER } = message;
+  const contacts = [{ profile: { name: 'Zoë Müller' }, wa_id: from }];
+  return metaEvent(phoneNumberId, 'messages', { contacts, messages: [messageOf(media, message, { from })] });
+}
+
+/** `smb_message_echoes`: a message that the business sent with the app on its phone; `from` is the customer here too. */
+export function echoedMessage(media: WhatsAppMedia, message: WhatsAppMessage, phoneNumberId: string): Buffer {
+  const parties = { from: BUSINESS, to: message.from ?? CUSTOMER };
+  return metaEvent(phoneNumberId, 'smb_message_echoes', { message_echoes: [messageOf(media, message, parties)] });
+}
+
+/** One thread of a `history`: placeholders in the place of media, whose contents come later, if they do. */
+export function historyOf(messages: readonly WhatsAppMessage[], phoneNumberId: string): Buffer {
+  const placeholders = messages.map(({ id, from = CUSTOMER, sentAt }) => ({
+    from,
+    id,
+    timestamp: unixSeconds(sentAt),
+    type: 'media_placeholder',
+    history_context: { status: 'READ' },
+  }));
+  const threads = [{ id: CUSTOMER, messages: placeholders }];
+  const history = [{ metadata: { phase: 0, chunk_order: 1, progress: 55 }, threads }];
+  return metaEvent(phoneNumberId, 'history', { history });
+}
+
+/** The content of a media of a `history`. */
+export function historyMedia(media: WhatsAppMedia, message: WhatsAppMessage, phoneNumberId: string): Buffer {
+  const { from = CUSTOMER } = message;
+  return metaEvent(phoneNumberId, 'history', { messages: [messageOf(media, message, { from })] });
+}
+
+/** A customer's edit of a caption (webhook reference, messages: edit); undefined takes it away. */
+export function editedMessage(
+  original: string,
+  media: WhatsAppMedia,
+  message: WhatsAppMessage,
+  phoneNumberId: string,
+): Buffer {
+  const { id, type = typeOf(media.mimeType), from = CUSTOMER, sentAt } = message;
+  const content = { context: { id: original }, type, [type]: mediaObject(media, message, type) };
+  const edit = { original_message_id: original, message: content };
+  const edited = { from, id, timestamp: unixSeconds(sentAt), type: 'edit', edit };
+  return metaEvent(phoneNumberId, 'messages', { messages: [edited] });
+}
+
+/** A customer takes a message back (webhook reference, messages: revoke). */
+export function revokedMessage(
+  original: string,
+  { id, from = CUSTOMER, sentAt }: WhatsAppMessage,
+  phoneNumberId: string,
+): Buffer {
+  const revoked = {
+    from,
+    id,
+    timestamp: unixSeconds(sentAt),
+    type: 'revoke',
+    revoke: { original_message_id: original },
   };
-  const change = { field: 'messages', value };
+  return metaEvent(phoneNumberId, 'messages', { messages: [revoked] });
+}
+
+/** A message whose media Meta does not hand on (error codes: 131051 unsupported, 131052 download, 131053 upload). */
+export function failedMessage(
+  { id, type = 'document', from = CUSTOMER, sentAt }: WhatsAppMessage,
+  error: { readonly code: number; readonly title: string },
+  phoneNumberId: string,
+): Buffer {
+  const errors = [{ ...error, message: error.title, error_data: { details: error.title } }];
+  const failed = { from, id, timestamp: unixSeconds(sentAt), type, errors };
+  return metaEvent(phoneNumberId, 'messages', { messages: [failed] });
+}
+
+function metaEvent(phoneNumberId: string, field: string, content: object): Buffer {
+  const metadata = { display_phone_number: BUSINESS, phone_number_id: phoneNumberId };
+  const change = { field, value: { messaging_product: 'whatsapp', metadata, ...content } };
   const entry = { id: BUSINESS_ACCOUNT_ID, changes: [change] };
   return Buffer.from(metaJson({ object: 'whatsapp_business_account', entry: [entry] }));
+}
+
+function messageOf(media: WhatsAppMedia, message: WhatsAppMessage, parties: { from: string; to?: string }): object {
+  const { id, type = typeOf(media.mimeType), sentAt } = message;
+  return { ...parties, id, timestamp: unixSeconds(sentAt), type, [type]: mediaObject(media, message, type) };
+}
+
+function unixSeconds(sentAt = new Date()): string {
+  return String(Math.floor(sentAt.getTime() / 1000));
 }
 
 export const WEBHOOK_HEADERS = {

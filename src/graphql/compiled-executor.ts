@@ -2,7 +2,6 @@ import {
   type DocumentNode,
   type ExecutionResult,
   execute,
-  GraphQLError,
   type GraphQLSchema,
   getOperationAST,
   getVariableValues,
@@ -13,6 +12,7 @@ import {
 } from 'graphql';
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
 import { LRUCache } from 'lru-cache';
+import { compiledWeightOf, fieldsOfDocument, parsedWeightOf } from './document-weight.js';
 
 export interface Operation {
   readonly document: DocumentNode;
@@ -23,23 +23,44 @@ export interface Operation {
   readonly context: unknown;
 }
 
-const COMPILED_DOCUMENTS = 500;
+export interface CompiledExecutorOptions {
+  /** Of all compiled documents together, by {@link compiledWeightOf}. */
+  readonly maxBytes?: number;
+}
+
+/** Keeps some hundreds of documents of usual size. */
+const MAX_COMPILED_BYTES = 64_000_000;
+/** Compiling takes a fraction of a millisecond for each; the process would stand still for larger documents. */
+const MAX_COMPILED_FIELDS = 500;
 /** As graphql-js itself does. */
 const MAX_VARIABLE_ERRORS = 50;
 
 /**
  * Executes operations as compiled functions, a third of the CPU of interpreting them (graphql-jit). What it does not do
  * to the letter is left to graphql-js: variables are coerced there first, so that errors read as the specification says,
- * and introspection is executed there. A document is compiled once and kept in a bounded cache.
+ * and introspection is executed there. A document is compiled once and kept in a cache that is bounded by what its
+ * documents weigh.
  */
 export class CompiledExecutor {
-  readonly #compiled = new LRUCache<string, CompiledQuery | 'interpret'>({ max: COMPILED_DOCUMENTS });
+  readonly #compiled: LRUCache<string, { readonly run: CompiledQuery | 'interpret'; readonly bytes: number }>;
 
-  constructor(private readonly schema: GraphQLSchema) {}
+  constructor(
+    private readonly schema: GraphQLSchema,
+    { maxBytes = MAX_COMPILED_BYTES }: CompiledExecutorOptions = {},
+  ) {
+    this.#compiled = new LRUCache({ maxSize: maxBytes, sizeCalculation: ({ bytes }) => bytes });
+  }
+
+  /** Of the documents that are kept. */
+  get keptBytes(): number {
+    return this.#compiled.calculatedSize;
+  }
 
   async execute(operation: Operation): Promise<ExecutionResult> {
     const { document, operationName, variables, context } = operation;
-    const compiled = this.#compile(operation);
+    const definition = getOperationAST(document, operationName);
+    // One that is not there, "" above all, is graphql-js' error to tell.
+    const compiled = definition ? this.#compile(operation) : 'interpret';
     if (compiled === 'interpret') {
       return execute({
         schema: this.schema,
@@ -49,25 +70,29 @@ export class CompiledExecutor {
         contextValue: context,
       });
     }
-    const definitions = getOperationAST(document, operationName)?.variableDefinitions ?? [];
+    const definitions = definition?.variableDefinitions ?? [];
     if (definitions.length > 0) {
       const { errors } = getVariableValues(this.schema, definitions, variables ?? {}, {
         maxErrors: MAX_VARIABLE_ERRORS,
       });
       if (errors) return { errors };
     }
-    const result = await compiled.query(undefined, context, withDefaults(definitions, variables ?? {}));
-    return result.errors ? { ...result, errors: result.errors.map(toGraphQLError) } : result;
+    return compiled.query(undefined, context, withDefaults(definitions, variables ?? {}));
   }
 
   #compile({ document, documentHash, operationName }: Operation): CompiledQuery | 'interpret' {
     const key = `${documentHash}:${operationName ?? ''}`;
     const known = this.#compiled.get(key);
-    if (known) return known;
-    const made = introspects(document) ? 'interpret' : compileQuery(this.schema, document, operationName ?? undefined);
-    const compiled = made !== 'interpret' && isCompiledQuery(made) ? made : 'interpret';
-    this.#compiled.set(key, compiled);
-    return compiled;
+    if (known) return known.run;
+    const fields = fieldsOfDocument(document);
+    const made =
+      fields > MAX_COMPILED_FIELDS || introspects(document)
+        ? 'interpret'
+        : compileQuery(this.schema, document, operationName ?? undefined, { disablingCapturingStackErrors: true });
+    const run = made !== 'interpret' && isCompiledQuery(made) ? made : 'interpret';
+    const bytes = run === 'interpret' ? parsedWeightOf(document) : compiledWeightOf(document, fields);
+    this.#compiled.set(key, { run, bytes });
+    return run;
   }
 }
 
@@ -98,10 +123,4 @@ function introspects(document: DocumentNode): boolean {
     found ||
     document.definitions.some((one) => one.kind === Kind.OPERATION_DEFINITION && one.operation === 'subscription')
   );
-}
-
-// Private: graphql-jit's errors look like GraphQLError but lack `extensions`, which everyone else counts on.
-function toGraphQLError(error: GraphQLError): GraphQLError {
-  const made = new GraphQLError(error.message, { path: error.path, originalError: error.originalError });
-  return Object.assign(made, { locations: error.locations });
 }

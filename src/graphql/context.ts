@@ -7,6 +7,7 @@ import { MediagraphError } from '../model/errors.js';
 import type { Media, MediaId, MessageKey } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { CachePolicy } from './cache-policy.js';
+import type { ExecutionBudget } from './execution-budget.js';
 import type { MediaLoaders } from './loaders.js';
 import type { MessageIds } from './message-source.js';
 
@@ -14,6 +15,8 @@ import type { MessageIds } from './message-source.js';
 export interface MediaMutations {
   upload(request: UploadRequest): Promise<UploadOutcome>;
   delete(id: MediaId): Promise<DeletionOutcome>;
+  /** @throws MediagraphError as `MediaRetry.retry` */
+  retry(id: MediaId): Promise<Media>;
 }
 
 /** What can be made from a media's bytes. */
@@ -29,6 +32,7 @@ export interface GraphQLContext {
   readonly requestId: string;
   readonly loaders: MediaLoaders;
   readonly cache: CachePolicy;
+  readonly budget: ExecutionBudget;
   readonly mutations: MediaMutations;
   /** Until it is returned. @throws MediagraphError as `MediaWatch.watch` */
   watch(messages: readonly MessageKey[]): Promise<AsyncIterable<Media>>;

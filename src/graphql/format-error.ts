@@ -1,6 +1,7 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
-import { ERROR_CODES, MediagraphError } from '../model/errors.js';
+import { ERROR_CODES, type ErrorDetails, MediagraphError } from '../model/errors.js';
+import { providerInGraphQL } from './types/enums.js';
 
 /** Apollo's own codes for faults of the protocol, not of a field; they stay as they are. */
 const PROTOCOL_CODES = new Set([
@@ -11,6 +12,8 @@ const PROTOCOL_CODES = new Set([
   'OPERATION_RESOLUTION_FAILURE',
   'BAD_REQUEST',
 ]);
+/** Characters. */
+const MAX_MESSAGE_LENGTH = 2_000;
 const OUR_CODES: ReadonlySet<string> = new Set(ERROR_CODES);
 
 export interface ErrorFormat {
@@ -28,7 +31,8 @@ export function createFormatError({ production, onUnexpected, onError }: ErrorFo
     const original = rootCause(error);
     if (original instanceof MediagraphError) {
       onError?.(original.code);
-      return { ...formatted, message: original.message, extensions: { code: original.code, ...original.details } };
+      const { code, details } = original;
+      return { ...formatted, message: original.message, extensions: { code, ...toldDetails(details) } };
     }
     const code = codeOf(original, formatted);
     onError?.(code ?? 'INTERNAL_SERVER_ERROR');
@@ -43,9 +47,16 @@ export function createFormatError({ production, onUnexpected, onError }: ErrorFo
       };
     }
     const requestId = original instanceof GraphQLError ? original.extensions.requestId : undefined;
-    const message = production ? withoutSuggestion(formatted.message) : formatted.message;
+    // It repeats what was given, which may be as long as a body.
+    const told = formatted.message.slice(0, MAX_MESSAGE_LENGTH);
+    const message = production ? withoutSuggestion(told) : told;
     return { ...formatted, message, extensions: { code, ...(requestId !== undefined && { requestId }) } };
   };
+}
+
+/** Details as callers know them: a provider by its value of the enum. */
+function toldDetails({ provider, ...details }: ErrorDetails): Record<string, unknown> {
+  return provider === undefined ? details : { ...details, provider: providerInGraphQL(provider) };
 }
 
 // Private: null for what nobody expected.
@@ -53,7 +64,7 @@ function codeOf(original: unknown, formatted: GraphQLFormattedError): string | n
   const own = original instanceof GraphQLError ? original.extensions.code : undefined;
   const code = own ?? formatted.extensions?.code;
   // The parser's own limit is hit before any rule of ours runs.
-  if (code === 'GRAPHQL_PARSE_FAILED' && /contains more tha[tn] \d+ tokens/.test(formatted.message))
+  if (code === 'GRAPHQL_PARSE_FAILED' && /contains more tha[tn] \d+ (tokens|comments)/.test(formatted.message))
     return 'QUERY_TOO_COMPLEX';
   const known =
     typeof code === 'string' && code !== 'INTERNAL_SERVER_ERROR' && (PROTOCOL_CODES.has(code) || OUR_CODES.has(code));
@@ -69,6 +80,13 @@ function rootCause(error: unknown): unknown {
   return unwrapped instanceof GraphQLError && unwrapped.originalError ? unwrapped.originalError : unwrapped;
 }
 
+const SUGGESTION = 'Did you mean ';
+
+/** Without what follows these words, up to the last question mark; the message may hold a caller's text of any length. */
 function withoutSuggestion(message: string): string {
-  return message.replace(/ ?Did you mean .*\?/s, '');
+  const start = message.indexOf(SUGGESTION);
+  const end = message.lastIndexOf('?');
+  if (start === -1 || end < start + SUGGESTION.length) return message;
+  const before = message.slice(0, start);
+  return (before.endsWith(' ') ? before.slice(0, -1) : before) + message.slice(end + 1);
 }

@@ -6,20 +6,34 @@ import {
 } from '@apollo/server/plugin/disabled';
 import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace';
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
-import { GraphQLError, type GraphQLSchema } from 'graphql';
+import {
+  type ExecutionResult,
+  execute,
+  type FormattedExecutionResult,
+  GraphQLError,
+  type GraphQLFormattedError,
+  type GraphQLSchema,
+} from 'graphql';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { type FormatError, formatErrors, refusalOf } from './answer-errors.js';
+import { stringifyAnswer } from './answer-size.js';
 import { CompiledExecutor } from './compiled-executor.js';
 import type { GraphQLContext } from './context.js';
+import { countOperation } from './counted-operation.js';
+import { DocumentStore } from './document-store.js';
+import type { ExecutionBudget } from './execution-budget.js';
 import { exampleOperations } from './explorer-examples.js';
 import { createFormatError } from './format-error.js';
-import { INTROSPECTION_TOKENS, type QueryLimits, queryLimitsRule } from './query-limits.js';
+import { parseLimits, type QueryLimits, queryLimitsRule } from './query-limits.js';
 import { StreamedOperations } from './streamed-operations.js';
 
 export type Explorer = 'sandbox' | 'graphiql' | 'off';
 
 export interface GraphQLServerOptions {
   readonly schema: GraphQLSchema;
+  /** The same once more. */
+  readonly tracedSchema: GraphQLSchema;
   readonly limits: QueryLimits;
   readonly explorer: Explorer;
   /** Of the explorer's example operations, besides the defaults that stand in them. */
@@ -43,23 +57,29 @@ export interface GraphQLServers {
 /**
  * Apollo Server, twice. Compiled execution enters through the constructor's `gateway` option, Apollo's only door for
  * another executor; under it no field-level hook fires, so no trace can be made there. Requests that ask for one go to a
- * second server that interprets with the inline trace plugin, whose hooks would otherwise cost every request.
+ * second server that interprets, with a schema of its own: Apollo's inline trace plugin wraps every resolver of it.
  */
 export async function createGraphQLServers(options: GraphQLServerOptions): Promise<GraphQLServers> {
   const formatError = formatErrorOf(options);
   const shared = sharedOptions(options, formatError);
+  const { schema, limits, production, metrics } = options;
   const compiled = new ApolloServer<GraphQLContext>({
     ...shared,
-    gateway: compiledGateway(options.schema),
-    plugins: [...shared.plugins, await landingPage(options)],
+    gateway: gatewayOver(schema, formatError, compiledExecution(schema)),
+    plugins: [...shared.plugins, finishedAnswers(schema, formatError), await landingPage(options)],
   });
+  const { tracedSchema } = options;
   const traced = new ApolloServer<GraphQLContext>({
     ...shared,
-    schema: options.schema,
-    plugins: [...shared.plugins, ApolloServerPluginLandingPageDisabled(), ApolloServerPluginInlineTrace()],
+    gateway: gatewayOver(tracedSchema, formatError, interpretation(tracedSchema)),
+    plugins: [
+      ...shared.plugins,
+      ApolloServerPluginLandingPageDisabled(),
+      ApolloServerPluginInlineTrace(),
+      finishedAnswers(tracedSchema, formatError),
+    ],
   });
   await Promise.all([compiled.start(), traced.start()]);
-  const { schema, limits, production, metrics } = options;
   const streamed = new StreamedOperations({ schema, limits, production, formatError, metrics });
   return { compiled, traced, streamed };
 }
@@ -83,35 +103,38 @@ function sharedOptions({ limits, production, logger }: GraphQLServerOptions, for
     stopOnTerminationSignals: false,
     logger,
     formatError,
-    parseOptions: { maxTokens: limits.maxTokens + (introspection ? INTROSPECTION_TOKENS : 0) },
+    documentStore: new DocumentStore(),
+    stringifyResult: stringifyAnswer,
+    parseOptions: parseLimits(limits, production),
     validationRules: [queryLimitsRule(limits)],
-    plugins: [
-      ApolloServerPluginCacheControlDisabled(),
-      ApolloServerPluginUsageReportingDisabled(),
-      requestIdInErrors,
-      noSubscriptions,
-      cacheHeader,
-    ],
+    plugins: [ApolloServerPluginCacheControlDisabled(), ApolloServerPluginUsageReportingDisabled()],
   };
 }
 
-type FormatError = ReturnType<typeof createFormatError>;
 type Gateway = ApolloServerOptionsWithGateway<GraphQLContext>['gateway'];
+type GatewayExecutor = NonNullable<Awaited<ReturnType<Gateway['load']>>['executor']>;
+type GatewayRequest = Parameters<GatewayExecutor>[0];
+/** As Apollo types it. */
+type AnyContext = GatewayRequest['context'];
+type Execution = (request: GatewayRequest) => ExecutionResult | Promise<ExecutionResult>;
 
-function compiledGateway(schema: GraphQLSchema): Gateway {
+function compiledExecution(schema: GraphQLSchema): Execution {
   const executor = new CompiledExecutor(schema);
+  return ({ document, queryHash, request: { operationName, variables }, context }) =>
+    executor.execute({ document, documentHash: queryHash, operationName, variables, context });
+}
+
+function interpretation(schema: GraphQLSchema): Execution {
+  return ({ document, request: { operationName, variables }, context }) =>
+    execute({ schema, document, operationName, variableValues: variables, contextValue: context });
+}
+
+function gatewayOver(schema: GraphQLSchema, formatError: FormatError, executeIn: Execution): Gateway {
   return {
     async load() {
-      return {
-        executor: ({ document, queryHash, request, context }) =>
-          executor.execute({
-            document,
-            documentHash: queryHash,
-            operationName: request.operationName,
-            variables: request.variables,
-            context,
-          }),
-      };
+      const executor = async (request: GatewayRequest) =>
+        handedToApollo(await executeIn(request), request.context, formatError);
+      return { executor };
     },
     onSchemaLoadOrUpdate(callback) {
       callback({ apiSchema: schema, coreSupergraphSdl: '' });
@@ -121,48 +144,76 @@ function compiledGateway(schema: GraphQLSchema): Gateway {
   };
 }
 
-/** `extensions.requestId`: what a user quotes and an operator searches the log for. */
-const requestIdInErrors: ApolloServerPlugin<GraphQLContext> = {
-  async requestDidStart() {
-    return {
-      async willSendResponse({ response, contextValue }) {
-        if (response.body.kind !== 'single' || !response.body.singleResult.errors) return;
-        const { singleResult } = response.body;
-        singleResult.errors = singleResult.errors?.map((error) => ({
-          ...error,
-          extensions: { ...error.extensions, requestId: contextValue.requestId },
-        }));
-      },
-    };
-  },
-};
+/** More than these are worded in turns; Apollo Server would word them all at once. */
+const FEW_ERRORS = 500;
+const manyErrors = new WeakMap<object, readonly GraphQLFormattedError[]>();
 
-/** Only what was asked and answered in full may be kept. */
-const cacheHeader: ApolloServerPlugin<GraphQLContext> = {
-  async requestDidStart() {
-    return {
-      async willSendResponse({ response: { body, http }, operation, contextValue }) {
-        const isWhole = body.kind === 'single' && !body.singleResult.errors && operation?.operation === 'query';
-        http.headers.set('cache-control', isWhole ? contextValue.cache.header() : 'no-store');
-      },
-    };
-  },
-};
+async function handedToApollo(
+  { data, errors }: ExecutionResult,
+  context: AnyContext,
+  formatError: FormatError,
+): Promise<ExecutionResult> {
+  const budget: ExecutionBudget = context.budget;
+  // What takes its place is put there when the answer is finished.
+  if (budget.refusal) return { data: null };
+  if (!errors) return { data };
+  if (data === undefined || errors.length <= FEW_ERRORS) return { data, errors: errors.map(asGraphQLError) };
+  manyErrors.set(context, await formatErrors(errors, formatError, context.requestId));
+  return { data };
+}
 
-/** Over one request and one answer, nobody can be told of what comes later. */
-const noSubscriptions: ApolloServerPlugin<GraphQLContext> = {
-  async requestDidStart() {
-    return {
-      async didResolveOperation({ operation }) {
-        if (operation?.operation !== 'subscription') return;
-        throw new GraphQLError(
-          'expected a subscription over a WebSocket (graphql-transport-ws) or with "Accept: text/event-stream"',
-          { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } },
-        );
-      },
-    };
-  },
-};
+// graphql-jit's errors look like GraphQLError but lack `extensions`, which everyone else counts on.
+function asGraphQLError(error: GraphQLError): GraphQLError {
+  if (error.extensions) return error;
+  const made = new GraphQLError(error.message, { path: error.path, originalError: error.originalError });
+  return Object.assign(made, { locations: error.locations });
+}
+
+/**
+ * What Apollo Server leaves to others. Before: an operation is counted as far as its document tells, and its variables are
+ * bounded. After: each error has `extensions.requestId`, which a user quotes and an operator searches the log for; what is
+ * beyond the budget is refused; only what was asked and answered in full may be kept by caches.
+ */
+function finishedAnswers(schema: GraphQLSchema, formatError: FormatError): ApolloServerPlugin<GraphQLContext> {
+  return {
+    async requestDidStart() {
+      return {
+        async didResolveOperation({ document, operation, request: { variables = {} }, contextValue: { budget } }) {
+          if (operation?.operation === 'subscription') throw noSubscription();
+          if (operation) countOperation({ schema, document, operation, variables }, budget);
+        },
+        async willSendResponse({ response: { body, http }, operation, contextValue }) {
+          if (body.kind === 'single') await finish(body.singleResult, contextValue, formatError);
+          const isWhole = body.kind === 'single' && !body.singleResult.errors && operation?.operation === 'query';
+          http.headers.set('cache-control', isWhole ? contextValue.cache.header() : 'no-store');
+        },
+      };
+    },
+  };
+}
+
+async function finish(
+  result: FormattedExecutionResult,
+  context: GraphQLContext,
+  formatError: FormatError,
+): Promise<void> {
+  const { requestId } = context;
+  const errors =
+    manyErrors.get(context) ??
+    result.errors?.map((error) => ({ ...error, extensions: { ...error.extensions, requestId } }));
+  if (errors) result.errors = errors;
+  const refusal = await refusalOf(result, context, formatError);
+  // Without a trace, which may be what is too long.
+  if (refusal) Object.assign(result, refusal, { extensions: undefined });
+}
+
+/** Over one request and one answer, there is no way to tell what comes later. */
+function noSubscription(): GraphQLError {
+  return new GraphQLError(
+    'expected a subscription over a WebSocket (graphql-transport-ws) or with "Accept: text/event-stream"',
+    { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } },
+  );
+}
 
 // Private: as the editor of a tab shows it.
 function ofOperation(query: string, variables: Readonly<Record<string, unknown>>): string {
@@ -183,11 +234,14 @@ async function landingPage({ explorer, exampleVariables = {} }: GraphQLServerOpt
     case 'graphiql': {
       // Nine megabytes of page: loaded only where it is wanted.
       const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
+      const tabs = exampleOperations().map((query) => ({ query, variables: ofOperation(query, exampleVariables) }));
       const html = renderGraphiQL({
         endpoint: '/graphql',
         title: 'Mediagraph',
         subscriptionsProtocol: 'GRAPHQL_SSE',
-        defaultTabs: exampleOperations().map((query) => ({ query, variables: ofOperation(query, exampleVariables) })),
+        // What the editor holds at first, whatever tabs a browser remembers: without it, a text of welcome that cannot run.
+        ...tabs[0],
+        defaultTabs: tabs,
       });
       return { serverWillStart: async () => ({ renderLandingPage: async () => ({ html }) }) };
     }

@@ -1,8 +1,7 @@
 import DataLoader from 'dataloader';
-import type { MediaLookup } from '../media/lookup.js';
+import type { LookupOptions, MediaLookup } from '../media/lookup.js';
 import type { TenantId } from '../model/channel.js';
 import type { Media, MediaDetails, MediaId, MessageKey } from '../model/media.js';
-import type { CallOptions } from '../providers/provider-adapter.js';
 import type { CachePolicy } from './cache-policy.js';
 
 /** One set per operation. However often an operation names a message or a media, it is asked for once. */
@@ -24,7 +23,7 @@ function loaderKey({ channelId, providerMessageId }: MessageKey): string {
 export interface LoadersOptions {
   readonly lookup: MediaLookup;
   readonly tenant: TenantId;
-  readonly call: CallOptions;
+  readonly call: LookupOptions;
   /** Hears of everything that is loaded. */
   readonly cache: CachePolicy;
 }

@@ -1,17 +1,19 @@
 import { GraphQLDateTimeISO, GraphQLSafeInt } from 'graphql-scalars';
 import { Arg, Ctx, Directive, FieldResolver, Float, ID, Int, Query, Resolver, Root } from 'type-graphql';
+import type { CataloguedMedia } from '../catalogue/media-catalogue.js';
 import { nameInUrl } from '../media/media-name.js';
 import { MAX_STILL_SIZE, ORIGINAL, PLAYABLE, type Rendition, type Still, stillOf } from '../media/rendition.js';
 import type { Derived } from '../media/renditions.js';
 import type { Disposition } from '../media/signed-url.js';
 import { MediagraphError } from '../model/errors.js';
-import type { MediaKind as Kind, Media, MediaDetails } from '../model/media.js';
+import type { MediaKind as Kind, Media, MediaDetails, MediaFailure, MediaFault } from '../model/media.js';
 import { kindOfMimeType } from '../model/mime-type.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import { type GraphQLContext, requireScope } from './context.js';
 import { MessageSource } from './message-source.js';
 import { MediaChannelType } from './types/channel-type.js';
 import { MediaDisposition, MediaKind, MediaPreference, MediaThumbnailFit } from './types/enums.js';
+import { MediaFailureType } from './types/failure-type.js';
 import { MediaType } from './types/media-type.js';
 import { MessageType } from './types/message-type.js';
 import { UrlScalar } from './types/url-scalar.js';
@@ -136,6 +138,48 @@ export class MediaResolver {
     return media.measures?.thumbHash ?? null;
   }
 
+  @FieldResolver(() => Int, {
+    nullable: true,
+    description: 'Pages of a PDF; null for everything else, and where it cannot be read.',
+  })
+  pageCount(@Root() media: Media): number | null {
+    return media.measures?.pageCount ?? null;
+  }
+
+  @FieldResolver(() => Boolean, {
+    nullable: true,
+    description: 'A voice note, as the provider says it; null = not told.',
+  })
+  voice(@Root() media: Media): boolean | null {
+    return media.voice ?? null;
+  }
+
+  @FieldResolver(() => GraphQLDateTimeISO, {
+    nullable: true,
+    description: 'When the catalogue last learned something of it; null = only a listing has told of it.',
+  })
+  updatedAt(@Root() media: Media | CataloguedMedia): Date | null {
+    return 'updatedAt' in media ? media.updatedAt : null;
+  }
+
+  @FieldResolver(() => GraphQLDateTimeISO, {
+    nullable: true,
+    description: 'When the customer withdrew the message (WhatsApp).',
+  })
+  revokedAt(@Root() media: Media | CataloguedMedia): Date | null {
+    return 'revokedAt' in media ? media.revokedAt : null;
+  }
+
+  @FieldResolver(() => MediaFailureType, {
+    nullable: true,
+    description: 'Why the status is FAILED; null for every other status.',
+  })
+  failure(@Root() media: Media | CataloguedMedia, @Ctx() context: GraphQLContext): MediaFailure | null {
+    if (media.status !== 'FAILED') return null;
+    if ('failure' in media) return media.failure ?? { ...UNKNOWN_FAULT, at: media.updatedAt };
+    return { ...(media.fault ?? UNKNOWN_FAULT), at: new Date(context.now) };
+  }
+
   @FieldResolver(() => GraphQLDateTimeISO, {
     nullable: true,
     description: 'When the link that url returns with default arguments stops working.',
@@ -156,6 +200,13 @@ export class MediaResolver {
   }
 }
 
+/** As earlier versions left it. */
+const UNKNOWN_FAULT = {
+  code: 'INTERNAL_SERVER_ERROR',
+  message: 'this media could not be fetched',
+  retryable: true,
+} as const satisfies MediaFault;
+
 interface Link {
   readonly media: Media;
   readonly rendition: Rendition;
@@ -167,7 +218,7 @@ function sign({ media, ...granted }: Link, { urls, bindsToOrigins }: GraphQLCont
   return urls.sign({ mediaId: media.id, filename: nameInUrl(media), boundToOrigins: bindsToOrigins, ...granted });
 }
 
-// Private: whether a rendition can be made depends on the type, which a provider may have to be asked for.
+// Whether a rendition can be made depends on the type, which a provider may have to be asked for.
 function rendered<Result>(
   rendition: Derived,
   media: Media,
@@ -175,7 +226,9 @@ function rendered<Result>(
   answer: (canBe: boolean) => Result,
 ): Eventually<Result> {
   const { renditions } = context;
-  const isHere = media.measures !== null;
+  // Of bytes that were looked at, it is known; of others, their type decides.
+  if (rendition.kind === 'still' && media.measures?.still === false) return answer(false);
+  const isHere = 'stored' in media && media.stored !== null;
   if (!isHere && !renditions.fromProvider) return answer(false);
   const mimeType = detail('mimeType', media, context);
   if (mimeType instanceof Promise) return mimeType.then((told) => answer(renditions.makes(rendition, told)));

@@ -54,6 +54,8 @@ export class MessageResolver {
     @Root() message: MessageSource,
     @Ctx() context: GraphQLContext,
   ): Promise<readonly Media[]> {
+    // Also where a mutation's payload leads to it, which needs no other scope than the mutation's.
+    requireScope(context, 'media:read');
     const { mediaByMessage, messageKeys } = context.loaders;
     const key = message.locate(messageKeys);
     const listed =

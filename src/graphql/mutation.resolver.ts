@@ -3,6 +3,7 @@ import type { DeletionOutcome } from '../media/delete.js';
 import type { UploadOutcome } from '../media/upload.js';
 import { type GraphQLContext, requireScope } from './context.js';
 import { DeleteMediaInput, DeleteMediaPayload } from './types/deletion-types.js';
+import { RetryMediaInput, RetryMediaPayload } from './types/retry-types.js';
 import { UploadMediaFromUrlInput, UploadMediaFromUrlPayload } from './types/upload-types.js';
 
 @Resolver()
@@ -40,9 +41,25 @@ export class MutationResolver {
     forgetLoaded(context);
     return outcome;
   }
+
+  @Directive('@tag(name: "media-write")')
+  @Directive('@requiresScopes(scopes: [["media:write"]])')
+  @Mutation(() => RetryMediaPayload, {
+    description:
+      'Fetches FAILED media again, from the start. Of media that is not FAILED nothing changes. Gone at the provider for good: MEDIA_GONE, and the media stays FAILED.',
+  })
+  async retryMedia(
+    @Arg('input', () => RetryMediaInput) { id }: RetryMediaInput,
+    @Ctx() context: GraphQLContext,
+  ): Promise<RetryMediaPayload> {
+    requireScope(context, 'media:write');
+    const media = await context.mutations.retry(id);
+    forgetLoaded(context);
+    return { media };
+  }
 }
 
-// Private: what was loaded before a mutation is not what is there after it.
+// What was loaded before a mutation is not what is there after it.
 function forgetLoaded({ loaders }: GraphQLContext): void {
   loaders.mediaByMessage.clearAll();
   loaders.mediaById.clearAll();

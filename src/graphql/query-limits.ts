@@ -3,6 +3,7 @@ import {
   GraphQLError,
   Kind,
   type OperationDefinitionNode,
+  type ParseOptions,
   type SelectionSetNode,
   type Token,
   TokenKind,
@@ -18,7 +19,15 @@ export interface QueryLimits {
 }
 
 /** A full introspection query of today's tools is below this; it keeps the parser bounded where such tokens are free. */
-export const INTROSPECTION_TOKENS = 2_000;
+const INTROSPECTION_TOKENS = 2_000;
+/** Their tokens are kept with the document, and none of them counts for anything else. */
+const MAX_COMMENTS = 1_000;
+
+/** What ends the parser early, before any rule sees the document. @param production introspection is off */
+export function parseLimits(limits: QueryLimits, production: boolean): ParseOptions {
+  const { maxTokens } = limits;
+  return { maxTokens: maxTokens + (production ? 0 : INTROSPECTION_TOKENS), maxComments: MAX_COMMENTS };
+}
 
 interface Cost {
   readonly depth: number;

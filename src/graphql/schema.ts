@@ -12,6 +12,7 @@ import {
   visit,
 } from 'graphql';
 import { buildSchemaSync, createResolversMap, type PubSub } from 'type-graphql';
+import { boundResolvers } from './bounded-resolvers.js';
 import { ChannelResolver } from './channel.resolver.js';
 import { resolveDirectly } from './direct-resolvers.js';
 import { resolveEntities } from './entities.js';
@@ -64,6 +65,14 @@ export function createSubgraphSchema({
   return schema;
 }
 
+/** The same, to be executed by what changes the resolvers of its schema. */
+export function createTracedSchema(form: SubgraphForm): GraphQLSchema {
+  const name = `traced ${form.messageIds} ${form.authDirectives}`;
+  const schema = built.get(name) ?? buildSchema(form);
+  built.set(name, schema);
+  return schema;
+}
+
 function buildSchema(form: SubgraphForm): GraphQLSchema {
   const decorated = buildDecoratedSchema();
   // The two libraries describe the same map of resolvers with types that differ in their index signatures.
@@ -75,6 +84,7 @@ function buildSchema(form: SubgraphForm): GraphQLSchema {
   resolveDirectly(schema, RESOLVERS);
   const entities = schema.getQueryType()?.getFields()._entities;
   if (entities) entities.resolve = resolveEntities;
+  boundResolvers(schema);
   return schema;
 }
 

@@ -9,7 +9,9 @@ import {
   getOperationAST,
   Kind,
   NoSchemaIntrospectionCustomRule,
+  type OperationDefinitionNode,
   type OperationTypeNode,
+  type ParseOptions,
   parse,
   specifiedRules,
   type ValidationRule,
@@ -17,8 +19,10 @@ import {
 } from 'graphql';
 import { toError } from '../model/errors.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { type FormatError, toldResult } from './answer-errors.js';
 import type { GraphQLContext } from './context.js';
-import { INTROSPECTION_TOKENS, type QueryLimits, queryLimitsRule } from './query-limits.js';
+import { countOperation } from './counted-operation.js';
+import { parseLimits, type QueryLimits, queryLimitsRule } from './query-limits.js';
 
 export interface StreamedOperationsOptions {
   readonly schema: GraphQLSchema;
@@ -26,7 +30,7 @@ export interface StreamedOperationsOptions {
   /** Introspection is off. */
   readonly production: boolean;
   readonly metrics?: Pick<Metrics, 'subscriptionOpened'>;
-  readonly formatError: (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
+  readonly formatError: FormatError;
 }
 
 /** As GraphQL over HTTP and both protocols of subscriptions carry it. */
@@ -58,8 +62,14 @@ export type PreparedOperation =
 interface Operation {
   readonly request: StreamedRequest;
   readonly document: DocumentNode;
-  readonly operation: OperationTypeNode;
+  readonly definition: OperationDefinitionNode;
   readonly requestId: string;
+}
+
+interface Executed {
+  readonly result: ExecutionResult;
+  /** null: it was not reached. */
+  readonly context: GraphQLContext | null;
 }
 
 /** Made anew for every answer, so that each reads the catalogue and the clock anew. @throws MediagraphError */
@@ -71,7 +81,7 @@ export type CreateContext = () => GraphQLContext;
  */
 export class StreamedOperations {
   readonly #rules: readonly ValidationRule[];
-  readonly #maxTokens: number;
+  readonly #parseOptions: ParseOptions;
 
   constructor(private readonly options: StreamedOperationsOptions) {
     const { limits, production } = options;
@@ -80,7 +90,7 @@ export class StreamedOperations {
       queryLimitsRule(limits),
       ...(production ? [NoSchemaIntrospectionCustomRule] : []),
     ];
-    this.#maxTokens = limits.maxTokens + (production ? 0 : INTROSPECTION_TOKENS);
+    this.#parseOptions = parseLimits(limits, production);
   }
 
   /** Parsed and checked; nothing is executed yet. @param requestId for the errors */
@@ -92,8 +102,9 @@ export class StreamedOperations {
         return {
           errors: invalid.map((error) => this.#format(withCode('GRAPHQL_VALIDATION_FAILED', error), requestId)),
         };
-      const operation = operationOf(document, request.operationName);
-      const args: Operation = { request, document, operation, requestId };
+      const definition = operationOf(document, request.operationName);
+      const args: Operation = { request, document, definition, requestId };
+      const { operation } = definition;
       return { document, operation, start: (createContext) => this.#start(args, createContext) };
     } catch (thrown) {
       return { errors: [this.#format(graphQLErrorOf(thrown), requestId)] };
@@ -103,7 +114,7 @@ export class StreamedOperations {
   async #start(operation: Operation, createContext: CreateContext): Promise<AsyncIterableIterator<StreamedResult>> {
     const ended = new AbortController();
     const begun = await this.#begin(operation, createContext, ended.signal).catch(failed);
-    const results = this.#formatted(begun, operation.requestId);
+    const results = this.#told(begun, operation.requestId);
     const started: AsyncIterableIterator<StreamedResult> = {
       next: () => results.next(),
       // A generator that waits for an event does not hear of it by itself.
@@ -117,19 +128,30 @@ export class StreamedOperations {
   }
 
   async #begin(
-    { request, document, operation }: Operation,
+    { request, document, definition }: Operation,
     createContext: CreateContext,
     signal: AbortSignal,
-  ): Promise<AsyncIterable<ExecutionResult>> {
-    const { operationName, variables: variableValues } = request;
-    const args = { schema: this.options.schema, document, operationName, variableValues };
-    const executeOver = async (rootValue: unknown) => execute({ ...args, rootValue, contextValue: createContext() });
-    if (operation !== 'subscription') return mapped([undefined], executeOver);
-    const source = await createSourceEventStream({ ...args, contextValue: createContext() });
-    if (!(Symbol.asyncIterator in source)) return mapped([source], async (result) => result);
+  ): Promise<AsyncIterable<Executed>> {
+    const { schema } = this.options;
+    const { operationName, variables } = request;
+    const args = { schema, document, operationName, variableValues: variables };
+    // Anew for every result, which has a budget of its own.
+    const counted = () => {
+      const context = createContext();
+      countOperation({ schema, document, operation: definition, variables: variables ?? {} }, context.budget);
+      return context;
+    };
+    const executeOver = async (rootValue: unknown): Promise<Executed> => {
+      const context = counted();
+      return { result: await execute({ ...args, rootValue, contextValue: context }), context };
+    };
+    if (definition.operation !== 'subscription') return mapped([undefined], executeOver);
+    const context = counted();
+    const source = await createSourceEventStream({ ...args, contextValue: context });
+    if (!(Symbol.asyncIterator in source)) return mapped([{ result: source, context }], async (executed) => executed);
     const events = source[Symbol.asyncIterator]();
     const closed = this.options.metrics?.subscriptionOpened();
-    // Perhaps before anybody has asked for a first one.
+    // Perhaps before a first one was asked for.
     signal.addEventListener('abort', () => {
       closed?.();
       void events.return?.();
@@ -137,14 +159,11 @@ export class StreamedOperations {
     return mapped({ [Symbol.asyncIterator]: () => events }, executeOver, closed);
   }
 
-  async *#formatted(
-    results: AsyncIterable<ExecutionResult>,
-    requestId: string,
-  ): AsyncGenerator<StreamedResult, void, void> {
+  async *#told(executed: AsyncIterable<Executed>, requestId: string): AsyncGenerator<StreamedResult, void, void> {
     try {
-      for await (const { data, errors } of results) {
-        const formatted = errors?.map((error) => this.#format(error, requestId));
-        yield { ...(data !== undefined && { data }), ...(formatted && { errors: formatted }) };
+      for await (const { result, context } of executed) {
+        if (context) yield await toldResult(result, context, this.options.formatError);
+        else yield { errors: result.errors?.map((error) => this.#format(error, requestId)) };
       }
     } catch (thrown) {
       yield { errors: [this.#format(graphQLErrorOf(thrown), requestId)] };
@@ -153,7 +172,7 @@ export class StreamedOperations {
 
   #parse(query: string): DocumentNode {
     try {
-      return parse(query, { maxTokens: this.#maxTokens });
+      return parse(query, this.#parseOptions);
     } catch (thrown) {
       throw thrown instanceof GraphQLError ? withCode('GRAPHQL_PARSE_FAILED', thrown) : thrown;
     }
@@ -166,8 +185,8 @@ export class StreamedOperations {
 }
 
 /** @throws GraphQLError for a name that is missing, or names none */
-function operationOf(document: DocumentNode, operationName: string | null | undefined): OperationTypeNode {
-  const operation = getOperationAST(document, operationName)?.operation;
+function operationOf(document: DocumentNode, operationName: string | null | undefined): OperationDefinitionNode {
+  const operation = getOperationAST(document, operationName);
   if (operation) return operation;
   const { length: count } = document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
   throw new GraphQLError(`expected operationName to name one of the document's ${count} operations`, {
@@ -189,9 +208,9 @@ function graphQLErrorOf(thrown: unknown): GraphQLError {
 
 async function* mapped<Item>(
   items: Iterable<Item> | AsyncIterable<Item>,
-  map: (item: Item) => Promise<ExecutionResult>,
+  map: (item: Item) => Promise<Executed>,
   ended?: () => void,
-): AsyncGenerator<ExecutionResult, void, void> {
+): AsyncGenerator<Executed, void, void> {
   try {
     for await (const item of items) yield await map(item);
   } finally {
@@ -199,6 +218,6 @@ async function* mapped<Item>(
   }
 }
 
-function failed(thrown: unknown): AsyncIterable<ExecutionResult> {
-  return mapped([graphQLErrorOf(thrown)], async (error) => ({ errors: [error] }));
+function failed(thrown: unknown): AsyncIterable<Executed> {
+  return mapped([graphQLErrorOf(thrown)], async (error) => ({ result: { errors: [error] }, context: null }));
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Deletions } from '../catalogue/deletions.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { TenantId } from '../model/channel.js';
+import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { DeletionScope, Media, MediaId } from '../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
@@ -22,6 +23,7 @@ export interface MediaDeletionOptions {
   readonly forget: (media: CataloguedMedia) => Promise<void>;
   /** Has the CDN drop what it has of a media; null: there is none. */
   readonly purge: ((tag: MediaId) => Promise<void>) | null;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -50,12 +52,11 @@ export class MediaDeletion {
    *   then nothing has changed
    */
   async delete(tenant: TenantId, id: MediaId, lookup: MediaLookup, options: CallOptions): Promise<DeletionOutcome> {
-    const [media] = await lookup.byIds(tenant, [id], options);
+    // An intent needs a row.
+    const [media] = await lookup.byIds(tenant, [id], { ...options, awaitsRecording: true });
     if (media instanceof Error) throw media;
     if (!media)
       throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you may see, got another');
-    // What was listed for the question above is in the catalogue afterwards: an intent needs a row.
-    await lookup.settle();
     const until = performance.now() + PATIENCE_MS;
     for (;;) {
       const owner = randomUUID();
@@ -117,7 +118,7 @@ export class MediaDeletion {
       await deletions.withdraw(tenant, id, owner);
       throw asRefusal(thrown);
     }
-    const completion = { scope, purge: this.options.purge !== null, now: new Date() };
+    const completion = { scope, purge: this.options.purge !== null, now: dateOf(this.options.clock) };
     const deleted = await this.#asked(() => deletions.complete(tenant, id, owner, completion));
     if (!deleted) throw busy();
     await this.options.forget(deleted);
@@ -130,12 +131,12 @@ export class MediaDeletion {
   async #alreadyDeleted(media: CataloguedMedia): Promise<DeletionOutcome> {
     await this.options.forget(media);
     await this.#tellCdn(media);
-    if (media.stored) await this.finish(media);
+    if (media.hasBytesLeft) await this.finish(media);
     return { media, scope: media.deletionScope ?? 'LOCAL' };
   }
 
   #intend({ tenant, id }: Media, owner: string): Promise<CataloguedMedia | null> {
-    const claim = { owner, now: new Date(), leaseMs: LEASE_MS };
+    const claim = { owner, now: dateOf(this.options.clock), leaseMs: LEASE_MS };
     return this.#asked(() => this.options.deletions.intend(tenant, id, claim));
   }
 

@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream';
 import type { CataloguedMedia, StoredBytes } from '../catalogue/media-catalogue.js';
 import type { ByteSpan } from '../model/byte-range.js';
-import { MediagraphError } from '../model/errors.js';
+import { type Clock, dateOf } from '../model/clock.js';
+import { LinkFault, MediagraphError } from '../model/errors.js';
 import { type DecodedMediaId, decodeMediaId } from '../model/ids.js';
 import type { MediaId } from '../model/media.js';
 import { isInlineSafe } from '../model/mime-type.js';
@@ -12,18 +13,19 @@ import {
   BlobNotFound,
   type BlobStore,
   BlobStoreError,
-  mediaBlobKey,
   type PresignOptions,
   stemOf,
 } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { HotBytes } from './hot-bytes.js';
 import type { LazyMirror } from './lazy-mirror.js';
-import { safeFilename, withExtension } from './media-name.js';
+import type { MediaLookup } from './lookup.js';
+import { isMarkupName, safeFilename, withExtension } from './media-name.js';
 import { openAtProvider, type ProviderBytes } from './provider-bytes.js';
 import type { Derived, Renditions, StoredRendition } from './renditions.js';
 import { asOf } from './retention.js';
 import type { Disposition, MediaGrant } from './signed-url.js';
+import { keyOfStored } from './stored-bytes.js';
 import type { StoredRows } from './stored-rows.js';
 
 export type { PresignOptions };
@@ -66,8 +68,9 @@ export interface MediaDeliveryOptions {
   readonly renditions: Renditions;
   /** `storage.s3.redirect` */
   readonly redirects: boolean;
-  /** Resolves when everything that was listed here so far is recorded. */
-  readonly recorded: () => Promise<void>;
+  /** Asks for media that no row tells of. */
+  readonly lookup: Pick<MediaLookup, 'record'>;
+  readonly clock: Clock;
   /** Keeps what is delivered for the first time; null where nothing is to be kept (`mirror.mode` off). */
   readonly lazyMirror: LazyMirror | null;
   readonly logger: Logger;
@@ -89,25 +92,28 @@ export class MediaDelivery {
     const parts = decodeMediaId(grant.mediaId);
     const channel = parts && this.options.channels.findForSignedLink(parts.channelId);
     if (!parts || !channel) throw notFound();
-    const media = await this.#find(channel, grant.mediaId);
+    const media = await this.#find(channel, grant.mediaId, parts, request);
     const described = await this.#describe(grant, channel, parts, media, request);
-    return {
-      ...described,
-      filename: nameFor(grant, described.filename, described.mimeType),
-      disposition: isInlineSafe(described.mimeType) ? grant.disposition : 'attachment',
-    };
+    const filename = nameFor(grant, described.filename, described.mimeType);
+    const mayBeInline = isInlineSafe(described.mimeType) && !isMarkupName(filename);
+    return { ...described, filename, disposition: mayBeInline ? grant.disposition : 'attachment' };
   }
 
-  async #find(channel: ConnectedChannel, id: MediaId): Promise<CataloguedMedia | null> {
-    const { rows, recorded } = this.options;
-    let found = await rows.find(channel.tenant, id);
-    if (!found) {
-      // A link may be opened before the listing that it came from is recorded; only a row can tell what to keep.
-      await recorded();
-      rows.forget(channel.tenant, id);
-      found = await rows.find(channel.tenant, id);
+  async #find(
+    { tenant }: ConnectedChannel,
+    id: MediaId,
+    parts: DecodedMediaId,
+    options: CallOptions,
+  ): Promise<CataloguedMedia | null> {
+    const { rows, lookup, clock } = this.options;
+    let found = await rows.find(tenant, id);
+    if (!found && 'providerMessageId' in parts) {
+      // A link may be opened, here or on another replica, before the listing that it came from is recorded.
+      await asLinkFault(lookup.record(tenant, id, options));
+      rows.forget(tenant, id);
+      found = await rows.find(tenant, id);
     }
-    return found && asOf(found, new Date());
+    return found && asOf(found, dateOf(clock));
   }
 
   #describe(
@@ -118,14 +124,27 @@ export class MediaDelivery {
     request: DeliveryRequest,
   ): Promise<Described> {
     if (media) assertServable(media);
-    if (rendition.kind !== 'original') return this.#describeRendition(channel, media, rendition, request);
+    if (rendition.kind !== 'original') return this.#describeRendition(channel, media, parts, rendition, request);
     if (media && isStored(media)) return Promise.resolve(this.#stored(channel, media, request));
-    return this.#atProvider(channel, media, parts, request);
+    return this.#notStored(channel, media, parts, request);
+  }
+
+  async #notStored(
+    channel: ConnectedChannel,
+    media: CataloguedMedia | null,
+    parts: DecodedMediaId,
+    request: DeliveryRequest,
+  ): Promise<Described> {
+    if (media && (await this.options.lazyMirror?.finished(media))) {
+      const now = await this.#find(channel, media.id, parts, request);
+      if (now && isStored(now)) return this.#stored(channel, now, request);
+    }
+    return asLinkFault(this.#atProvider(channel, media, parts, request));
   }
 
   #stored(channel: ConnectedChannel, media: Stored, request: DeliveryRequest): Described {
     const { stored, createdAt, filename } = media;
-    const key = mediaBlobKey(media.tenant, media.id);
+    const key = keyOfStored(stored);
     return {
       mimeType: stored.mimeType ?? 'application/octet-stream',
       sizeBytes: stored.sizeBytes,
@@ -145,7 +164,7 @@ export class MediaDelivery {
   #inMemory(media: Stored, key: BlobKey, { sha256 }: { readonly sha256: string }): Buffer | null {
     const { rows, hot } = this.options;
     const row = rows.peek(media.tenant, media.id);
-    const isThere = row !== null && asOf(row, new Date()).status === 'READY' && isStored(row);
+    const isThere = row !== null && asOf(row, dateOf(this.options.clock)).status === 'READY' && isStored(row);
     return isThere && looksLike(row, media) ? hot.get(key, sha256) : null;
   }
 
@@ -186,11 +205,12 @@ export class MediaDelivery {
   ): Promise<Readable> {
     this.options.logger.error({ media: media.id, channelId: media.channelId }, 'stored bytes are missing');
     this.options.rows.forget(media.tenant, media.id);
-    if (media.uploaded || media.status !== 'READY') throw notFound();
-    const provided = await this.#openProvided(channel, media, request);
-    if (provided.sizeBytes === null || provided.sizeBytes === media.stored.sizeBytes) return provided.open(range);
+    if (media.uploaded || media.status !== 'READY') throw new LinkFault(notFound());
+    const provided = await asLinkFault(this.#openProvided(channel, media, request));
+    if (provided.sizeBytes === null || provided.sizeBytes === media.stored.sizeBytes)
+      return asLinkFault(provided.open(range));
     provided.close();
-    throw notFound();
+    throw new LinkFault(notFound());
   }
 
   async #atProvider(
@@ -226,12 +246,13 @@ export class MediaDelivery {
   async #describeRendition(
     channel: ConnectedChannel,
     media: CataloguedMedia | null,
+    parts: DecodedMediaId,
     rendition: Derived,
     request: DeliveryRequest,
   ): Promise<Described> {
-    const stored = media && (isStored(media) ? media : await this.#keep(channel, media, request));
+    const stored = media && (isStored(media) ? media : await asLinkFault(this.#keep(channel, media, parts, request)));
     if (!stored) throw notFound();
-    const made = await this.#made(stored, rendition, request);
+    const made = await asLinkFault(this.#made(stored, rendition, request));
     return {
       ...made,
       filename: stored.filename,
@@ -239,18 +260,23 @@ export class MediaDelivery {
       negotiated: rendition.kind === 'still',
       handOver: this.#handOver(made.key),
       bytesInMemory: () => this.#inMemory(stored, made.key, made),
-      open: (range) => this.#openMade(stored, made, range, request),
+      open: (range) => this.#openMade(made, range, request),
       close: () => {},
     };
   }
 
-  // Private: renditions are made from what is here.
-  async #keep(channel: ConnectedChannel, media: CataloguedMedia, options: CallOptions): Promise<Stored | null> {
+  /** Renditions are made from what is here. */
+  async #keep(
+    channel: ConnectedChannel,
+    media: CataloguedMedia,
+    parts: DecodedMediaId,
+    options: CallOptions,
+  ): Promise<Stored | null> {
     const { lazyMirror, rows } = this.options;
     if (!lazyMirror || media.uploaded) return null;
     await lazyMirror.keep(channel, media, options);
     rows.forget(media.tenant, media.id);
-    const kept = await this.#find(channel, media.id);
+    const kept = await this.#find(channel, media.id, parts, options);
     if (kept) assertServable(kept);
     if (kept && isStored(kept)) return kept;
     throw new MediagraphError('MEDIA_NOT_READY', 'the bytes of this media are not here yet', { retryable: true });
@@ -259,7 +285,7 @@ export class MediaDelivery {
   async #made({ tenant, id, stored }: Stored, rendition: Derived, { accept }: DeliveryRequest) {
     const { rows, renditions } = this.options;
     const original = {
-      key: mediaBlobKey(tenant, id),
+      key: keyOfStored(stored),
       sha256: stored.sha256,
       mimeType: stored.mimeType ?? 'application/octet-stream',
     };
@@ -268,7 +294,7 @@ export class MediaDelivery {
     const stillWanted = async () => {
       rows.forget(tenant, id);
       const now = await rows.find(tenant, id);
-      return now?.stored?.sha256 === stored.sha256 && asOf(now, new Date()).status === 'READY';
+      return now?.stored?.sha256 === stored.sha256 && asOf(now, dateOf(this.options.clock)).status === 'READY';
     };
     try {
       return await renditions.open(original, rendition, accept, stillWanted);
@@ -280,7 +306,6 @@ export class MediaDelivery {
   }
 
   async #openMade(
-    { tenant, id }: Stored,
     made: StoredRendition,
     range: ByteSpan | null,
     { signal }: DeliveryRequest,
@@ -290,8 +315,9 @@ export class MediaDelivery {
     } catch (thrown) {
       if (thrown instanceof BlobStoreError) throw storeFault(thrown);
       if (!(thrown instanceof BlobNotFound)) throw thrown;
-      this.options.renditions.forget(stemOf(mediaBlobKey(tenant, id)));
-      throw new MediagraphError('MEDIA_NOT_READY', 'this is being made anew', { retryable: true });
+      this.options.renditions.forget(stemOf(made.key));
+      const details = { retryable: true, retryAfterMs: 1_000 };
+      throw new LinkFault(new MediagraphError('MEDIA_NOT_READY', 'this is being made anew', details));
     }
   }
 }
@@ -311,21 +337,38 @@ function looksLike(a: Stored, b: Stored): boolean {
   );
 }
 
-/** @throws MediagraphError MEDIA_GONE, MEDIA_NOT_FOUND, MEDIA_NOT_READY */
+/** @throws MediagraphError MEDIA_GONE, MEDIA_NOT_READY; LinkFault */
 function assertServable(media: CataloguedMedia): void {
   switch (media.status) {
     case 'DELETED':
     case 'EXPIRED':
       throw new MediagraphError('MEDIA_GONE', 'this media is gone for good');
-    case 'FAILED':
-      throw notFound();
+    case 'FAILED': {
+      const { code, message, retryable } = media.failure ?? UNKNOWN_FAULT;
+      throw new LinkFault(new MediagraphError(code, message, { retryable }));
+    }
     case 'PENDING':
-      // An upload that its provider is about to fetch is here.
-      if (isStored(media)) return;
+      // An upload that its provider is about to fetch is here; what was READY before is fetched for its links.
+      if (isStored(media) || (media.wasReady && !media.uploaded)) return;
       throw new MediagraphError('MEDIA_NOT_READY', 'the bytes of this media are not here yet', { retryable: true });
     case 'READY':
-      if (media.uploaded && !isStored(media)) throw notFound();
+      if (media.uploaded && !isStored(media)) throw new LinkFault(notFound());
   }
+}
+
+const UNKNOWN_FAULT = {
+  code: 'INTERNAL_SERVER_ERROR',
+  message: 'this media could not be fetched',
+  retryable: false,
+} as const;
+
+/** What goes wrong behind a link of READY media, but for its end and for bytes that give no such rendition. */
+function asLinkFault<Result>(work: Promise<Result>): Promise<Result> {
+  return work.catch((thrown: unknown) => {
+    const isOurs = !(thrown instanceof MediagraphError) || thrown instanceof LinkFault;
+    if (isOurs || thrown.code === 'MEDIA_GONE' || thrown.code === 'CONTENT_TYPE_NOT_ALLOWED') throw thrown;
+    throw new LinkFault(thrown);
+  });
 }
 
 function storeFault(cause: BlobStoreError): MediagraphError {

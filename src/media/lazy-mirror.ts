@@ -1,14 +1,15 @@
 import { setMaxListeners } from 'node:events';
-import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CataloguedMedia, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
+import { dateOf } from '../model/clock.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
 import { ProviderFaults } from '../providers/provider-call.js';
-import { mediaBlobKey } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import { openPart, type ProviderBytes } from './provider-bytes.js';
 import { openSniffed, type SniffedStream } from './sniffed-stream.js';
 import { Spool } from './spool.js';
-import { type ByteKeeping, disagreement, removeBytes, storeBytes } from './stored-bytes.js';
+import { type ByteKeeping, differsFrom, inspected, removeAttempt, writeBytes } from './stored-bytes.js';
 
 export interface LazyMirrorOptions extends ByteKeeping {
   readonly catalogue: MediaCatalogue;
@@ -23,6 +24,8 @@ interface Opened {
 
 interface Download {
   readonly opened: Promise<Opened>;
+  /** What `opened` came to. */
+  first: Opened | null;
   /** Until the copy is stored and recorded, or could not be. */
   readonly kept: Promise<void>;
   /** Readers that wait for the first bytes; when the last of them leaves, nobody does. */
@@ -30,6 +33,8 @@ interface Download {
   readonly abandon: AbortController;
 }
 
+/** The longest that the last byte of a first reader waits for the copy, so that the next reader finds it. */
+const COPY_PATIENCE_MS = 2_000;
 /** A part that starts so far behind what is here is worth a request of its own. */
 const FAR_AHEAD_BYTES = 4 * 1024 * 1024;
 
@@ -47,13 +52,25 @@ export class LazyMirror {
     setMaxListeners(0, this.#stopping.signal);
   }
 
+  /**
+   * Where all bytes of a copy in the making have come, waits until it is stored, or could not be.
+   * @returns whether there was such a copy
+   */
+  async finished(media: Pick<CataloguedMedia, 'tenant' | 'id'>): Promise<boolean> {
+    const download = this.#downloads.get(nameOf(media));
+    if (!download?.first || !hasAll(download.first)) return false;
+    await download.kept;
+    return true;
+  }
+
   /** @param sized wait for the last byte rather than not tell a size */
   async open(
     channel: ConnectedChannel,
     media: CataloguedMedia,
     { signal, sized }: CallOptions & { readonly sized: boolean },
   ): Promise<ProviderBytes> {
-    const { spool, facts } = await this.#firstBytes(this.#downloadOf(channel, media), signal);
+    const download = this.#downloadOf(channel, media);
+    const { spool, facts } = await this.#firstBytes(download, signal);
     let isJoined = true;
     const leave = () => {
       if (isJoined) spool.leave();
@@ -64,7 +81,7 @@ export class LazyMirror {
       return {
         ...facts,
         sizeBytes,
-        open: (range) => this.#part({ spool, facts }, channel, media, range, { signal }).finally(leave),
+        open: (range) => this.#part({ spool, facts }, download, channel, media, range, { signal }).finally(leave),
         close: leave,
       };
     } catch (thrown) {
@@ -94,6 +111,7 @@ export class LazyMirror {
 
   async #part(
     { spool, facts }: Opened,
+    download: Download,
     channel: ConnectedChannel,
     media: CataloguedMedia,
     range: Parameters<ProviderBytes['open']>[0],
@@ -108,11 +126,13 @@ export class LazyMirror {
     await ofProvider(channel, spool.reach(range?.start ?? 0));
     // Where a length was announced, a reader that gets less must learn of it.
     const whole = facts.sizeBytes ? { start: 0, end: facts.sizeBytes - 1 } : undefined;
-    return spool.reader(range ?? whole);
+    if (range) return spool.reader(range);
+    // Then the next reader, of this or another replica, finds the copy and its hash.
+    return spool.reader(whole, () => orAfter(COPY_PATIENCE_MS, download.kept));
   }
 
   #downloadOf(channel: ConnectedChannel, media: CataloguedMedia): Download {
-    const key = mediaBlobKey(media.tenant, media.id);
+    const key = nameOf(media);
     const under = this.#downloads.get(key);
     if (under && !under.abandon.signal.aborted) return under;
     const download = this.#download(channel, media, key);
@@ -157,38 +177,77 @@ export class LazyMirror {
     };
     const opened = open();
     const kept = opened
-      .then(({ spool, facts }) =>
-        this.#keep(media, spool, facts)
-          .finally(forget)
-          // Whoever found the download before it was forgotten joins the spool within this turn.
-          .finally(() => setImmediate(() => spool.leave())),
-      )
+      .then((first) => {
+        download.first = first;
+        return (
+          this.#keep(media, first.spool, first.facts)
+            .finally(forget)
+            // A reader that found the download before it was forgotten joins the spool within this turn.
+            .finally(() => setImmediate(() => first.spool.leave()))
+        );
+      })
       .catch(forget)
       .finally(() => this.#copies.delete(kept));
     this.#copies.add(kept);
-    const download: Download = { opened, kept, waiting: 0, abandon };
+    const download: Download = { opened, first: null, kept, waiting: 0, abandon };
     return download;
   }
 
   async #keep(media: CataloguedMedia, spool: Spool, facts: Opened['facts']): Promise<void> {
-    const { catalogue, blobs, maxBytes, logger } = this.options;
+    const { catalogue, blobs, maxBytes, clock, logger } = this.options;
+    const { tenant, id } = media;
     const { mimeType } = facts;
     try {
       const how = { signal: this.#stopping.signal, maxBytes };
-      const stored = await storeBytes(this.options, media, { body: spool.reader(), mimeType }, how);
-      const fault = disagreement(media, facts.sizeBytes, stored);
-      if (fault !== null) {
-        await removeBytes(blobs, media);
-        throw new Error(fault);
+      const stored = await writeBytes(this.options, media, { body: spool.reader(), mimeType }, how);
+      if (differsFrom(media, stored) || (facts.sizeBytes ?? stored.sizeBytes) !== stored.sizeBytes) {
+        await removeAttempt(blobs, stored);
+        throw new Error('expected the bytes that were told of, got others');
       }
       const details = { mimeType, filename: media.filename ?? facts.filename };
-      const kept = await catalogue.markStored(media.tenant, media.id, stored, details, stored.at);
-      // Deleted meanwhile: what nobody may have any more is not kept either.
-      if (!kept) await removeBytes(blobs, media);
+      // What the store has lost, this takes the place of.
+      const replacing = media.stored?.key ?? null;
+      const kept = await catalogue.markStored(tenant, id, { stored, details, replacing }, dateOf(clock));
+      if (kept.isNamed) this.#inspect(media, stored, mimeType);
+      else await removeAttempt(blobs, stored);
     } catch (err) {
-      if (!this.#stopping.signal.aborted) logger.warn({ err, media: media.id }, 'a delivered media was not kept');
+      if (!this.#stopping.signal.aborted) logger.warn({ err, media: id }, 'a delivered media was not kept');
     }
   }
+
+  /** Readers do not wait for what the bytes show; the sweep looks at what a crash keeps this from. */
+  #inspect(media: CataloguedMedia, stored: StoredBytes, sniffed: string): void {
+    const looking = this.#look(media, stored, sniffed)
+      .catch((err: unknown) => {
+        if (!this.#stopping.signal.aborted)
+          this.options.logger.warn({ err, media: media.id }, 'a delivered media was not looked at');
+      })
+      .finally(() => this.#copies.delete(looking));
+    this.#copies.add(looking);
+  }
+
+  async #look({ tenant, id }: CataloguedMedia, { key, ...stored }: StoredBytes, sniffed: string): Promise<void> {
+    const { catalogue, clock } = this.options;
+    const found = await inspected(this.options, { key, ...stored }, sniffed, this.#stopping.signal);
+    const { measures } = found.stored;
+    if (measures === null) return;
+    const { mimeType, kind } = found;
+    await catalogue.recordMeasures(tenant, id, { key, measures, mimeType, ...(kind && { kind }) }, dateOf(clock));
+  }
+}
+
+function nameOf({ tenant, id }: Pick<CataloguedMedia, 'tenant' | 'id'>): string {
+  return `${tenant}\n${id}`;
+}
+
+function hasAll({ spool, facts }: Opened): boolean {
+  return spool.isComplete || (facts.sizeBytes !== null && spool.writtenBytes >= facts.sizeBytes);
+}
+
+async function orAfter(ms: number, work: Promise<void>): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([work, sleep(ms, undefined, { signal: over.signal }).catch(() => {})]);
+  over.abort();
 }
 
 /** A download's failure, in our words. */

@@ -6,6 +6,7 @@ import type {
   Recording,
 } from '../catalogue/media-catalogue.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
+import { type Clock, dateOf } from '../model/clock.js';
 import { toError } from '../model/errors.js';
 import { type DecodedMediaId, decodeMediaId, formatMessageId, type MediaIdParts } from '../model/ids.js';
 import {
@@ -17,7 +18,7 @@ import {
   UNKNOWN_DETAILS,
 } from '../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
-import type { CallOptions } from '../providers/provider-adapter.js';
+import type { CallOptions, ProviderCallAllowance } from '../providers/provider-adapter.js';
 import type { Logger } from '../telemetry/logger.js';
 import { asCatalogueFault, inTime } from './catalogue-fault.js';
 import { mayAnswerAlone } from './freshness.js';
@@ -29,7 +30,16 @@ export interface MediaLookupOptions {
   readonly catalogue: MediaCatalogue;
   /** `retention.default`; null = until deleted. */
   readonly retentionMs: number | null;
+  readonly clock: Clock;
   readonly logger: Logger;
+}
+
+/** What a look-up may ask of providers. */
+export interface LookupOptions extends CallOptions {
+  /** What was listed is in the catalogue when the answer is given. */
+  readonly awaitsRecording?: boolean;
+  /** Absent: as often as there is need. */
+  readonly calls?: ProviderCallAllowance;
 }
 
 /** Records by `formatMessageId`; null = the catalogue cannot be asked. */
@@ -43,6 +53,8 @@ interface Listing {
 /** Which media a message has, and what is known of them. Answers are aligned with what was asked; an Error fails one. */
 export class MediaLookup {
   readonly #recording = new Set<Promise<void>>();
+  /** By message, while its listing is being recorded. */
+  readonly #recordingOf = new Map<string, Promise<void>>();
 
   constructor(private readonly options: MediaLookupOptions) {}
 
@@ -53,10 +65,10 @@ export class MediaLookup {
   async byMessages(
     tenant: TenantId,
     keys: readonly MessageKey[],
-    options: CallOptions,
+    options: LookupOptions,
   ): Promise<Array<readonly Media[] | Error>> {
     const records = await this.#recordsOf(tenant, keys);
-    const now = new Date();
+    const now = dateOf(this.options.clock);
     return this.#perChannel(tenant, keys, async (channel, ofChannel) => {
       const known = ofChannel.map((key) => records?.get(formatMessageId(key)) ?? null);
       if (!channel.adapter.listMedia) {
@@ -74,7 +86,7 @@ export class MediaLookup {
    * capability: what it names beyond the message is looked for in the listing and never asked for. null for ids that are
    * malformed, neither known nor listed, or of a channel that is not the tenant's.
    */
-  async byIds(tenant: TenantId, ids: readonly MediaId[], options: CallOptions): Promise<Array<Media | null | Error>> {
+  async byIds(tenant: TenantId, ids: readonly MediaId[], options: LookupOptions): Promise<Array<Media | null | Error>> {
     const { channels, catalogue } = this.options;
     const parts = ids.map((id) => {
       const decoded = decodeMediaId(id);
@@ -89,7 +101,7 @@ export class MediaLookup {
     const unknown = parts.filter((_, index) => !known?.has(ids[index] ?? ''));
     const messages = new Map(unknown.filter(isOfMessage).map((part) => [formatMessageId(part), part]));
     const listings = messages.size > 0 ? await this.byMessages(tenant, [...messages.values()], options) : [];
-    const now = new Date();
+    const now = dateOf(this.options.clock);
     const byMessage = new Map([...messages.keys()].map((message, index) => [message, listings[index] ?? []]));
     return ids.map((id, index) => {
       const part = parts[index] ?? null;
@@ -101,6 +113,21 @@ export class MediaLookup {
       if (listing instanceof Error) return listing;
       return listing?.find((media) => media.id === id) ?? null;
     });
+  }
+
+  /**
+   * Sees to it that a media which is listed has a row: what is being recorded is waited for, what has no row is looked up.
+   * Without effect for media that no provider lists. @throws what the provider's listing rejects with; a retryable
+   *   INTERNAL_SERVER_ERROR while the catalogue cannot be written
+   */
+  async record(tenant: TenantId, id: MediaId, options: CallOptions): Promise<void> {
+    const parts = decodeMediaId(id);
+    if (!isOfMessage(parts)) return;
+    const underway = this.#recordingOf.get(recordingName(tenant, parts));
+    await underway;
+    if (underway && (await this.options.catalogue.findByIds(tenant, [id])).has(id)) return;
+    const [media] = await this.byIds(tenant, [id], { ...options, awaitsRecording: true });
+    if (media instanceof Error) throw media;
   }
 
   /** The messages that a provider's own id may mean, among the tenant's channels. */
@@ -115,10 +142,14 @@ export class MediaLookup {
   }
 
   /** What is not known yet. A provider that knows no more leaves it unknown. */
-  async details(tenant: TenantId, media: readonly Media[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
+  async details(
+    tenant: TenantId,
+    media: readonly Media[],
+    options: LookupOptions,
+  ): Promise<Array<MediaDetails | Error>> {
     const told = await this.#perChannel(tenant, media, async (channel, ofChannel) =>
       channel.adapter.describeMedia
-        ? channel.adapter.describeMedia(ofChannel, options)
+        ? askWithin(options.calls, ofChannel, (granted) => channel.adapter.describeMedia?.(granted, options))
         : ofChannel.map(() => UNKNOWN_DETAILS),
     );
     this.#recordDescriptions(
@@ -139,7 +170,8 @@ export class MediaLookup {
     if (media.status !== 'READY' || isDescribed(media)) return false;
     // A webhook tells all that its message has; what it did not tell of these is not there.
     if (isAnnounced(media) && (field === 'caption' || field === 'filename')) return false;
-    return this.options.channels.find(media.tenant, media.channelId)?.adapter.describeMedia !== undefined;
+    const adapter = this.options.channels.find(media.tenant, media.channelId)?.adapter;
+    return adapter?.describeMedia !== undefined && (adapter.describes?.has(field) ?? true);
   }
 
   /** Until everything that was listed is recorded. */
@@ -151,14 +183,15 @@ export class MediaLookup {
     channel: ConnectedChannel,
     keys: readonly MessageKey[],
     records: Records,
-    options: CallOptions,
+    options: LookupOptions,
   ): Promise<ReadonlyMap<MessageKey, readonly Media[] | Error>> {
     if (keys.length === 0 || !channel.adapter.listMedia) return new Map();
-    const answers = await channel.adapter.listMedia(
+    const answers = await askWithin(
+      options.calls,
       keys.map((key) => key.providerMessageId),
-      options,
+      (granted) => channel.adapter.listMedia?.(granted, options),
     );
-    const now = new Date();
+    const now = dateOf(this.options.clock);
     const recording = { now, retainedUntil: endOfRetention(this.options.retentionMs, now) };
     const listings: Listing[] = [];
     const result = new Map<MessageKey, readonly Media[] | Error>();
@@ -172,13 +205,30 @@ export class MediaLookup {
       listings.push({ key, media });
       result.set(key, merged(media, records?.get(formatMessageId(key)) ?? null, now));
     });
-    if (records !== null && listings.length > 0) this.#record(channel.tenant, listings, recording);
+    if (listings.length === 0) return result;
+    if (records !== null) await this.#record(channel.tenant, listings, recording, options);
+    else if (options.awaitsRecording) throw asCatalogueFault(null);
     return result;
   }
 
-  // Private: nobody waits for it; the next query asks the provider again if it failed.
-  #record(tenant: TenantId, listings: readonly Listing[], how: Recording): void {
-    this.#inBackground(this.options.catalogue.recordListings(tenant, listings, how));
+  /** In the background, unless the caller needs the rows; the next query asks the provider again where it failed. */
+  async #record(
+    tenant: TenantId,
+    listings: readonly Listing[],
+    how: Recording,
+    { awaitsRecording = false }: LookupOptions,
+  ): Promise<void> {
+    const recorded = this.options.catalogue.recordListings(tenant, listings, how);
+    const ended = this.#inBackground(recorded);
+    const names = listings.map(({ key }) => recordingName(tenant, key));
+    for (const name of names) this.#recordingOf.set(name, ended);
+    void ended.then(() => {
+      for (const name of names) if (this.#recordingOf.get(name) === ended) this.#recordingOf.delete(name);
+    });
+    if (!awaitsRecording) return;
+    await recorded.catch((thrown: unknown) => {
+      throw asCatalogueFault(thrown);
+    });
   }
 
   // Private: after the listing that it is about, if that is being recorded still.
@@ -186,14 +236,17 @@ export class MediaLookup {
     if (descriptions.length === 0) return;
     const { catalogue } = this.options;
     const listed = Promise.all(this.#recording);
-    this.#inBackground(listed.then(() => catalogue.recordDescriptions(tenant, descriptions, new Date())));
+    void this.#inBackground(
+      listed.then(() => catalogue.recordDescriptions(tenant, descriptions, dateOf(this.options.clock))),
+    );
   }
 
-  #inBackground(work: Promise<void>): void {
+  #inBackground(work: Promise<void>): Promise<void> {
     const recording = work
       .catch((err: unknown) => this.options.logger.warn({ err }, 'what a provider told could not be recorded'))
       .finally(() => this.#recording.delete(recording));
     this.#recording.add(recording);
+    return recording;
   }
 
   async #recordsOf(tenant: TenantId, keys: readonly MessageKey[]): Promise<Records> {
@@ -238,6 +291,19 @@ export class MediaLookup {
   }
 }
 
+// One call of a provider for each item. What the operation may not ask any more fails in its place.
+async function askWithin<Item, Answer>(
+  calls: ProviderCallAllowance | undefined,
+  items: readonly Item[],
+  ask: (granted: readonly Item[]) => Promise<ReadonlyArray<Answer | Error>> | undefined,
+): Promise<ReadonlyArray<Answer | Error>> {
+  const granted = calls?.grant(items.length) ?? items.length;
+  const answers = granted > 0 ? ((await ask(items.slice(0, granted))) ?? []) : [];
+  if (!calls || granted === items.length) return answers;
+  const { exhausted } = calls;
+  return items.map((_, index) => (index < granted ? (answers[index] ?? exhausted) : exhausted));
+}
+
 async function askSafely<Answer>(
   ask: () => Promise<ReadonlyArray<Answer | Error>>,
   count: number,
@@ -268,9 +334,19 @@ function merged(listed: readonly Media[], record: MessageRecord | null, now: Dat
     const catalogued = known.get(media.id);
     if (!catalogued) return [asOf(media, now)];
     if (catalogued.status === 'DELETED') return [];
-    return [asOf(catalogued.status === 'PENDING' && !catalogued.announced ? media : catalogued, now)];
+    return [asOf(isNewer(media, catalogued) ? media : catalogued, now)];
   });
   return [...ofProvider, ...forgotten];
+}
+
+/** Where the catalogue knows a media from its listings alone, the last one tells how it is. */
+function isNewer({ status }: Media, catalogued: CataloguedMedia): boolean {
+  if (catalogued.announced || catalogued.stored || catalogued.mirrored) return false;
+  return catalogued.status === 'PENDING' || (status !== catalogued.status && catalogued.status !== 'EXPIRED');
+}
+
+function recordingName(tenant: TenantId, key: MessageKey): string {
+  return `${tenant}\n${formatMessageId(key)}`;
 }
 
 function isOfMessage(parts: DecodedMediaId | null): parts is MediaIdParts {

@@ -1,5 +1,7 @@
+import { FURTHER_EXTENSIONS } from '../model/file-extensions.js';
 import type { Media } from '../model/media.js';
 import { extensionOf } from '../model/mime-type.js';
+import { isKnownExtension, isMarkupExtension, outlives } from './told-extension.js';
 
 const MAX_NAME_CHARACTERS = 100;
 /** Linux takes 255 bytes for a name (NAME_MAX), other systems and whoever adds " (1)" somewhat fewer. */
@@ -11,22 +13,28 @@ export function nameInUrl(media: Media): string {
 }
 
 /**
- * `name` with the extension of the type that the bytes turned out to have; kept where it already agrees or none is known.
- * What ends a name last is what a system opens it by, so an extension that lies goes, and those that it stood behind:
- * `photo.jpg.exe` is a picture, so it is `photo.jpg`. One before a true last one (`setup.exe.jpg`) starts nothing.
+ * `name` with the extension of the type that the bytes turned out to have; kept where it already agrees, where it says
+ * more than a type that many kinds of files share (text, XML, ZIP), or where none is known. What ends a name last is what
+ * a system opens it by, so an extension that lies goes, and those that it stood behind: `photo.jpg.exe` is a picture, so
+ * it is `photo.jpg`. One before a true last one (`setup.exe.jpg`) starts nothing.
  */
 export function withExtension(name: string, mimeType: string | null): string {
   const extension = extensionOf(mimeType);
-  if (extension === null) return name;
+  if (extension === null || mimeType === null) return name;
   let stem = name;
   for (let last = lastExtension(stem); ; last = lastExtension(stem)) {
-    if (last === extension || SYNONYMS.get(last) === extension) return stem;
+    if (last === extension || SYNONYMS.get(last) === extension || outlives(last, mimeType)) return stem;
     // Any other dot is a part of the name.
-    if (!KNOWN_EXTENSIONS.has(last)) break;
+    if (!isKnownExtension(last)) break;
     stem = trimmed(stem.slice(0, -last.length - 1));
   }
   const suffix = `.${extension}`;
   return (cut(stem, suffix) || 'media') + suffix;
+}
+
+/** Whether a browser would render what is saved by this name, and run what is in it. */
+export function isMarkupName(name: string): boolean {
+  return isMarkupExtension(lastExtension(name));
 }
 
 /** Lower-case, without the dot; empty where there is none. */
@@ -36,27 +44,12 @@ function lastExtension(name: string): string {
 
 const EXTENSION = /\.[A-Za-z0-9]{1,8}$/;
 
-const SYNONYMS = new Map([
-  ['jpeg', 'jpg'],
-  ['jpe', 'jpg'],
-  ['tif', 'tiff'],
-  ['oga', 'ogg'],
-  ['opus', 'ogg'],
-  ['mpeg', 'mpg'],
-  ['m4v', 'mp4'],
+const SYNONYMS: ReadonlyMap<string, string> = new Map([
+  ...FURTHER_EXTENSIONS,
   ['htm', 'html'],
-  ['3gpp', '3gp'],
   ['text', 'txt'],
-  ['log', 'txt'],
-  ['md', 'txt'],
   ['vcard', 'vcf'],
 ]);
-
-const KNOWN_EXTENSIONS = new Set(
-  'jpg jpeg png gif webp avif heic heif bmp tif tiff svg mp4 m4v 3gp mov webm mpg mpeg ogg oga opus mp3 m4a aac amr wav mid pdf zip json xml doc xls ppt docx xlsx pptx txt html htm csv vcf ics bin dat file exe scr pif msi lnk apk jar'.split(
-    ' ',
-  ),
-);
 
 /**
  * A provider's file name without what could mislead a file system or a reader: no folders, no control or format
@@ -84,8 +77,15 @@ const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00
 
 /** Windows drops dots and spaces at the end, others hide a file for a dot at its start; joiners join nothing there. */
 function trimmed(name: string): string {
-  // Looking behind keeps a long run in the middle from being tried from each of its characters.
-  return name.replace(/^[.\s\u200c\u200d]+|(?<![.\s\u200c\u200d])[.\s\u200c\u200d]+$/g, '');
+  let start = 0;
+  let end = name.length;
+  while (start < end && isTrimmed(name.charAt(start))) start += 1;
+  while (end > start && isTrimmed(name.charAt(end - 1))) end -= 1;
+  return name.slice(start, end);
+}
+
+function isTrimmed(character: string): boolean {
+  return /^[.\s\u200c\u200d]$/.test(character);
 }
 
 const GRAPHEMES = new Intl.Segmenter('und', { granularity: 'grapheme' });

@@ -35,6 +35,7 @@ export function mediaOf(channel: ConnectedChannel, media: ProviderMedia, retaine
     voice: media.voice ?? null,
     contact: media.contact ?? null,
     direction: media.direction ?? null,
+    ...(media.fault !== undefined && { fault: media.fault }),
     measures: null,
   };
 }

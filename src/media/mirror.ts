@@ -1,97 +1,135 @@
-import type { CataloguedMedia, FoundDetails, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia, MediaCatalogue, MirrorJob } from '../catalogue/media-catalogue.js';
+import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
-import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
-import { BlobStoreError } from '../storage/blob-store.js';
+import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { Logger } from '../telemetry/logger.js';
-import { backoffMs, reasonOf } from './backoff.js';
+import { backoffMs, failureOf, inFlightPauseMs } from './backoff.js';
 import { openSniffed } from './sniffed-stream.js';
-import { type ByteKeeping, disagreement, removeBytes, storeBytes } from './stored-bytes.js';
+import { type ByteKeeping, differsFrom, removeAttempt, storeBytes } from './stored-bytes.js';
 
 export interface MirrorOptions extends ByteKeeping {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
   readonly maxBytes: number;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
-const MAX_ATTEMPTS = 8;
-/** About a week: as long as any provider keeps what it does not keep for good. */
-const MAX_ATTEMPTS_OF_OUTAGE = 680;
+/** Attempts after which a media is FAILED; it is tried again nevertheless. */
+const ATTEMPTS_BEFORE_FAILED = 5;
+/** What a provider says so often it means. */
+const ATTEMPTS_BEFORE_BELIEVED = 3;
+/** How long bytes may be on their way to their provider. */
+const IN_FLIGHT_MS = 60 * 60 * 1000;
+/** For how long bytes are asked for that their provider keeps for an unknown time. */
+const UNKNOWN_LIFETIME_MS = 3 * 24 * 60 * 60 * 1000;
+/** Of whole downloads that were worth nothing. */
+const LONGEST_PAUSE_OF_DOUBT_MS = 6 * 60 * 60 * 1000;
 
 /** Copies a provider's bytes into the blob store before they expire there. */
 export class Mirror {
   constructor(private readonly options: MirrorOptions) {}
 
   /** The job behind a claimed row: it ends as READY, due again, FAILED or EXPIRED. */
-  async copy(media: CataloguedMedia, owner: string, signal: AbortSignal): Promise<void> {
-    const { catalogue, logger } = this.options;
+  async copy(job: MirrorJob, owner: string, signal: AbortSignal): Promise<void> {
     try {
-      const { stored, details } = await this.#store(media, signal);
-      const kept = await catalogue.finishMirror(media.tenant, media.id, owner, stored, details, new Date());
-      if (kept) return;
-      logger.warn({ media: media.id }, 'a copy was finished after its lease, or its media, had ended');
-      await this.#discardUnlessWanted(media);
+      await this.#store(job.media, owner, signal);
     } catch (thrown) {
-      if (signal.aborted) return;
-      await this.#giveUpOrRetry(media, owner, thrown);
+      if (signal.aborted) {
+        this.options.logger.info({ media: job.media.id }, 'a copy was given up: its lease, or its media, has ended');
+        return;
+      }
+      await this.#giveUpOrRetry(job, owner, thrown);
     }
   }
 
-  async #store(media: CataloguedMedia, signal: AbortSignal): Promise<{ stored: StoredBytes; details: FoundDetails }> {
-    const { blobs, maxBytes } = this.options;
-    const channel = this.#channelOf(media);
-    const { body, mimeType, filename, sizeBytes: announcedBytes } = await openSniffed(channel, media, { signal });
-    const stored = await storeBytes(this.options, media, { body, mimeType }, { signal, maxBytes });
-    // Nobody waits for these bytes: what was told of them before counts, too.
-    const fault = disagreement(media, announcedBytes, stored) ?? disagreement(media, null, stored);
-    if (fault === null) return { stored, details: { mimeType, filename: media.filename ?? filename } };
-    await removeBytes(blobs, media);
-    const { provider, id: channelId } = channel;
-    throw new MediagraphError('PROVIDER_PROTOCOL', fault, { provider, channelId });
+  /** The end of a job during which processes died; a new announcement or a retry begins anew. */
+  async condemn({ media }: MirrorJob, owner: string): Promise<void> {
+    const { catalogue, clock } = this.options;
+    const message = 'expected to survive the copying of this media, got the end of the process three times';
+    const failure = { code: 'INTERNAL_SERVER_ERROR', message, retryable: true, at: dateOf(clock) } as const;
+    await catalogue.failMirror(media.tenant, media.id, owner, { status: 'FAILED', failure });
   }
 
-  // Private: what another process goes on copying is that one's; what was deleted meanwhile nobody may have any more.
-  async #discardUnlessWanted({ tenant, id }: CataloguedMedia): Promise<void> {
-    const found = (await this.options.catalogue.findByIds(tenant, [id])).get(id);
-    const over = !found || found.status === 'DELETED' || found.status === 'EXPIRED';
-    if (over) await removeBytes(this.options.blobs, { tenant, id });
+  async #store(media: CataloguedMedia, owner: string, signal: AbortSignal): Promise<void> {
+    const { blobs, channels, catalogue, maxBytes, clock, logger } = this.options;
+    const { tenant, id } = media;
+    const channel = channels.get(tenant, media.channelId);
+    const { body, mimeType, filename } = await openSniffed(channel, media, { signal, job: true });
+    const {
+      stored,
+      kind,
+      mimeType: found,
+    } = await storeBytes(this.options, media, { body, mimeType }, { signal, maxBytes });
+    if (media.sizeBytes !== null && media.sizeBytes !== stored.sizeBytes)
+      logger.info({ media: id, told: media.sizeBytes, came: stored.sizeBytes }, 'a media has another size than told');
+    if (signal.aborted || differsFrom(media, stored)) {
+      await removeAttempt(blobs, stored);
+      throw signal.aborted ? signal.reason : otherHash();
+    }
+    const details = { mimeType: found, kind, filename: media.filename ?? filename };
+    // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
+    const kept = await catalogue.finishMirror(tenant, id, owner, { stored, details }, dateOf(clock));
+    if (kept.isNamed) return;
+    await removeAttempt(blobs, stored);
+    if (kept.media && !kept.media.stored && differsFrom(kept.media, stored)) throw otherHash();
+    logger.info({ media: id }, 'a copy was given up: its lease, or its media, has ended');
   }
 
-  async #giveUpOrRetry(media: CataloguedMedia, owner: string, thrown: unknown): Promise<void> {
-    const { catalogue, logger } = this.options;
+  async #giveUpOrRetry(job: MirrorJob, owner: string, thrown: unknown): Promise<void> {
+    const { catalogue, clock, logger } = this.options;
+    const { media, attempts } = job;
     const { tenant, id, channelId } = media;
-    const reason = reasonOf(thrown);
-    const attempts = media.mirrorAttempts;
-    const now = new Date();
-    const dueAt = new Date(now.getTime() + backoffMs(attempts, thrown));
-    const over = media.availableUntil !== null && media.availableUntil <= dueAt;
-    if (!isFinal(thrown, attempts) && !over) {
+    const now = dateOf(clock);
+    const next = nextStep(job, thrown, now);
+    const failure = { ...failureOf(thrown, now), retryable: next.step !== 'end' };
+    if (next.step === 'retry') {
       logger.warn({ err: thrown, channelId, media: id, attempts }, 'a copy is tried again');
-      return catalogue.retryMirror(tenant, id, owner, { dueAt, reason });
+      const { dueAt, isFailed } = next;
+      return catalogue.retryMirror(tenant, id, owner, { dueAt, isFailed, failure }, now);
     }
-    const status = over ? 'EXPIRED' : 'FAILED';
+    const status = next.step === 'expire' ? 'EXPIRED' : 'FAILED';
     logger.error({ err: thrown, channelId, media: id, attempts, status }, 'a media could not be copied');
-    return catalogue.failMirror(tenant, id, owner, { status, reason, now });
-  }
-
-  #channelOf(media: CataloguedMedia): ConnectedChannel {
-    return this.options.channels.get(media.tenant, media.channelId);
+    return catalogue.failMirror(tenant, id, owner, { status, failure });
   }
 }
 
-/** Later attempts find nothing else: the provider has no such media, refuses it, or it is larger than we keep. */
-function isFinal(thrown: unknown, attempts: number): boolean {
-  if (isOutage(thrown)) return attempts >= MAX_ATTEMPTS_OF_OUTAGE;
-  if (attempts >= MAX_ATTEMPTS) return true;
-  if (!(thrown instanceof MediagraphError)) return false;
-  // Bytes may arrive seconds after their announcement, and may be cut off or mixed up on their way.
-  const doubted = thrown.code === 'MEDIA_NOT_FOUND' || thrown.code === 'PROVIDER_PROTOCOL';
-  return !doubted || attempts >= 3;
+type Step =
+  | { readonly step: 'retry'; readonly dueAt: Date; readonly isFailed: boolean }
+  /** `end`: later attempts find nothing else. `exhaust`: the time is over, and somebody may know better. */
+  | { readonly step: 'end' | 'exhaust' | 'expire' };
+
+function nextStep({ media, attempts, since }: MirrorJob, thrown: unknown, now: Date): Step {
+  const doubt = doubtOf(thrown);
+  if (doubt === 'ours' || (doubt === 'told' && attempts >= ATTEMPTS_BEFORE_BELIEVED)) return { step: 'end' };
+  const isInFlight = doubt === 'inFlight' && now.getTime() - since.getTime() < IN_FLIGHT_MS;
+  const longestMs = doubt === 'bytes' ? LONGEST_PAUSE_OF_DOUBT_MS : undefined;
+  const pauseMs = isInFlight ? inFlightPauseMs(attempts) : backoffMs(attempts, thrown, longestMs);
+  const dueAt = new Date(now.getTime() + pauseMs);
+  if (media.availableUntil !== null && media.availableUntil <= dueAt) return { step: 'expire' };
+  if (media.availableUntil === null && dueAt.getTime() - since.getTime() > UNKNOWN_LIFETIME_MS)
+    return { step: 'exhaust' };
+  const limit = doubt === 'bytes' ? ATTEMPTS_BEFORE_BELIEVED : ATTEMPTS_BEFORE_FAILED;
+  return { step: 'retry', dueAt, isFailed: !isInFlight && attempts >= limit };
 }
 
-/** What passes, or is an operator's to mend, while the provider still has the bytes. */
-function isOutage(thrown: unknown): boolean {
-  if (thrown instanceof BlobStoreError) return true;
-  if (!(thrown instanceof MediagraphError)) return false;
-  return thrown.details.retryable === true || thrown.code === 'PROVIDER_CREDENTIALS';
+/**
+ * What a failure says of the next attempt. `ours`: the media is not what this server keeps. `told`: the provider says
+ * plainly that there is nothing to be had. `inFlight`: the bytes are on their way to the provider. `bytes`: they came, and
+ * were not what they should be. `other`: everything that passes, or is an operator's to mend.
+ */
+function doubtOf(thrown: unknown): 'ours' | 'told' | 'inFlight' | 'bytes' | 'other' {
+  if (!(thrown instanceof MediagraphError)) return 'other';
+  const { code, details } = thrown;
+  if (code === 'MEDIA_TOO_LARGE') return 'ours';
+  if (code === 'MEDIA_NOT_READY') return 'inFlight';
+  if (code === 'PROVIDER_PROTOCOL' && details.retryable !== undefined) return details.retryable ? 'bytes' : 'told';
+  const isPlain = code === 'MEDIA_NOT_FOUND' || code === 'MEDIA_GONE' || code === 'CONTENT_TYPE_NOT_ALLOWED';
+  return isPlain && details.retryable !== true ? 'told' : 'other';
+}
+
+function otherHash(): MediagraphError {
+  return new MediagraphError('PROVIDER_PROTOCOL', 'expected bytes of the hash that was told, got others', {
+    retryable: true,
+  });
 }

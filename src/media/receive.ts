@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { MediaCatalogue, MessageChange } from '../catalogue/media-catalogue.js';
 import type { InboxEvent, ReceivedEvent, WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { ChannelId } from '../model/channel.js';
+import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { WebhookAnswer, WebhookEvent, WebhookReceiver, WebhookRequest } from '../providers/provider-adapter.js';
@@ -10,6 +11,7 @@ import { backoffMs, reasonOf } from './backoff.js';
 import { asCatalogueFault } from './catalogue-fault.js';
 import { mediaOf } from './media-of.js';
 import { endOfRetention } from './retention.js';
+import { FaultTally, partsOf } from './webhook-parts.js';
 
 export interface WebhookReceptionOptions {
   readonly channels: ChannelDirectory;
@@ -23,11 +25,15 @@ export interface WebhookReceptionOptions {
   readonly onRecorded: () => void;
   /** There is something new to copy. */
   readonly onAnnounced: () => void;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** Attempts of an event whose recording failed; what cannot be understood is buried at once. */
 const MAX_ATTEMPTS = 12;
+
+/** Attempts of an event that edits or withdraws a message without media here; most such messages are texts. */
+const ATTEMPTS_FOR_MESSAGE = 5;
 
 /** Webhooks: verified and made durable before they are answered, understood afterwards. */
 export class WebhookReception {
@@ -39,7 +45,7 @@ export class WebhookReception {
    */
   async receive(channelId: ChannelId, request: WebhookRequest): Promise<WebhookAnswer | null> {
     const { channel, receiver } = this.#receiverOf(channelId);
-    const now = new Date();
+    const now = dateOf(this.options.clock);
     receiver.verify(request, now);
     const outcome = await this.#record({
       tenant: channel.tenant,
@@ -63,43 +69,71 @@ export class WebhookReception {
   /** The job behind the inbox: what the event announces is recorded; it ends as done, due again, or buried. */
   async process(event: InboxEvent, owner: string): Promise<void> {
     const { inbox, logger } = this.options;
-    const faults: unknown[] = [];
+    const faults = new FaultTally();
     try {
       const { channel, receiver } = this.#receiverOf(event.channelId);
-      const parsing = receiver.parse(event.rawBody, event.contentType, event.receivedAt);
-      faults.push(...parsing.faults);
-      await this.#apply(channel, parsing.events);
+      const told = receiver.parse(event.rawBody, event.contentType, event.receivedAt);
+      let areKnown = true;
+      for await (const part of partsOf(told, faults)) areKnown = (await this.#apply(channel, part)) && areKnown;
+      // The event of the message may be worked on at the same time, or still be on its way.
+      if (!areKnown && event.attempts < ATTEMPTS_FOR_MESSAGE) {
+        const runAfter = new Date(this.options.clock.now() + backoffMs(event.attempts, null));
+        return inbox.retry(event.id, owner, { runAfter, error: 'the message that it changes is not known yet' });
+      }
     } catch (thrown) {
       if (!isHopeless(thrown) && event.attempts < MAX_ATTEMPTS) {
         logger.warn({ err: thrown, channelId: event.channelId, event: event.id }, 'a webhook event is tried again');
-        const runAfter = new Date(Date.now() + backoffMs(event.attempts, thrown));
+        const runAfter = new Date(this.options.clock.now() + backoffMs(event.attempts, thrown));
         return inbox.retry(event.id, owner, { runAfter, error: reasonOf(thrown) });
       }
-      faults.push(thrown);
+      return this.#bury(event, owner, reasonOf(thrown));
     }
-    if (faults.length === 0) return inbox.done(event.id, owner);
-    const error = [...new Set(faults.map(reasonOf))].slice(0, 5).join('; ');
+    if (faults.text === null) return inbox.done(event.id, owner);
+    return this.#bury(event, owner, faults.text);
+  }
+
+  #bury(event: InboxEvent, owner: string, error: string): Promise<void> {
+    const { inbox, logger } = this.options;
     logger.error({ channelId: event.channelId, event: event.id, error }, 'a webhook event went to the dead letters');
     return inbox.bury(event.id, owner, error);
   }
 
-  async #apply(channel: ConnectedChannel, events: readonly WebhookEvent[]): Promise<void> {
+  /** The end of an event during which processes died; a replay begins anew. */
+  async condemn(event: InboxEvent, owner: string): Promise<void> {
+    await this.options.inbox.bury(
+      event.id,
+      owner,
+      'expected to survive this event, got the end of the process three times',
+    );
+  }
+
+  /** @returns whether every message that is changed has media here */
+  async #apply(channel: ConnectedChannel, events: readonly WebhookEvent[]): Promise<boolean> {
     const { catalogue, mirrors, retentionMs, onAnnounced } = this.options;
-    const now = new Date();
+    const now = dateOf(this.options.clock);
     for (const event of events) {
       if (event.type === 'deviceDestroyed')
         await catalogue.expireDevice(channel.tenant, channel.id, event.providerMediaIdPrefix, now);
     }
     const announced = events.flatMap((event) => (event.type === 'mediaAnnounced' ? event.media : []));
-    if (announced.length === 0) return;
-    const mirror = mirrors && channel.adapter.openMedia !== undefined;
-    const retainedUntil = endOfRetention(retentionMs, now);
-    const media = announced.map((one) => mediaOf(channel, one, retainedUntil));
-    await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
-    if (mirror) onAnnounced();
+    if (announced.length > 0) {
+      const mirror = mirrors && channel.adapter.openMedia !== undefined;
+      const retainedUntil = endOfRetention(retentionMs, now);
+      const media = announced.map((one) => mediaOf(channel, one, retainedUntil));
+      await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
+      if (mirror) onAnnounced();
+    }
+    // A message comes before its edits, also within one body.
+    let areKnown = true;
+    for (const event of events) {
+      if (event.type !== 'captionEdited' && event.type !== 'messageRevoked') continue;
+      const known = await catalogue.applyMessageChange(channel.tenant, changeOf(channel.id, event, now), now);
+      areKnown &&= known > 0;
+    }
+    return areKnown;
   }
 
-  // Private: not acknowledged, and worth repeating.
+  /** Rejects what is not acknowledged, and worth repeating. */
   async #record(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
     try {
       return await this.options.inbox.receive(event);
@@ -114,6 +148,14 @@ export class WebhookReception {
     if (!channel || !receiver) throw unknownWebhook();
     return { channel, receiver };
   }
+}
+
+type ChangeEvent = Extract<WebhookEvent, { readonly type: 'captionEdited' | 'messageRevoked' }>;
+
+function changeOf(channelId: ChannelId, event: ChangeEvent, now: Date): MessageChange {
+  const key = { channelId, providerMessageId: event.providerMessageId };
+  if (event.type === 'captionEdited') return { type: event.type, key, caption: event.caption };
+  return { type: event.type, key, revokedAt: event.revokedAt ?? now };
 }
 
 function unknownWebhook(): MediagraphError {

@@ -1,11 +1,12 @@
 import { MediagraphError } from '../model/errors.js';
 import type { MediaRef } from '../model/media.js';
+import { essenceOf } from '../model/mime-type.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { ByteStream, CallOptions } from '../providers/provider-adapter.js';
 import { ProviderFaults } from '../providers/provider-call.js';
 import { inspectionThreads } from './inspection-threads.js';
 import { peek } from './peek.js';
-import { isVerdictFinal, SNIFF_BYTES } from './sniff.js';
+import { bytesToSniff, isVerdictFinal } from './sniff.js';
 
 /** All of a provider's bytes, whose first were looked at and are still in `body`. The caller drains or destroys `body`. */
 export interface SniffedStream extends Omit<ByteStream, 'declaredMimeType' | 'range'> {
@@ -20,13 +21,25 @@ export interface SniffedStream extends Omit<ByteStream, 'declaredMimeType' | 'ra
 export async function openSniffed(
   channel: ConnectedChannel,
   ref: MediaRef & { readonly mimeType?: string | null },
-  { signal }: CallOptions,
+  options: CallOptions,
 ): Promise<SniffedStream> {
   if (!channel.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
-  const stream = await channel.adapter.openMedia(ref, { signal });
-  const { head, body } = await peek(stream.body, SNIFF_BYTES, isVerdictFinal).catch((thrown: unknown) => {
-    throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
-  });
+  const stream = await channel.adapter.openMedia(ref, options);
+  const { head, body } = await peek(stream.body, (head) => bytesToSniff(head), isVerdictFinal).catch(
+    (thrown: unknown) => {
+      throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
+    },
+  );
+  if (head.length === 0) {
+    body.destroy();
+    const { provider, id: channelId } = channel;
+    const details = { provider, channelId, retryable: true };
+    throw new MediagraphError(
+      'PROVIDER_PROTOCOL',
+      'expected the bytes of a media from the provider, got none',
+      details,
+    );
+  }
   const declared = stream.declaredMimeType ?? ref.mimeType ?? null;
   const mimeType = await inspectionThreads.sniff(head, declared);
   if (contradicts(declared, mimeType)) {
@@ -44,8 +57,32 @@ export async function openSniffed(
 /** A log-in or error page under a picture's name is no media at all. */
 export function contradicts(declared: string | null, mimeType: string): boolean {
   if (declared === null) return false;
-  // XHTML, or a page whose first words are no tag that is known, is told from its text alone.
-  const isText = /^(text\/|application\/(xml|json))/.test(mimeType);
-  if (/^(image|audio|video)\//.test(declared) && !declared.startsWith('image/svg+xml')) return isText;
-  return mimeType === 'text/html' && !/^(text\/|application\/(xhtml|xml))/.test(declared);
+  const [claim, found] = [essenceOf(declared), essenceOf(mimeType)];
+  if (isVisualOrSound(claim) && !TEXTUAL_MEDIA.has(claim)) return isTextual(found);
+  return found === 'text/html' && !claim.startsWith('text/') && !PAGES.has(claim);
 }
+
+function isVisualOrSound(essence: string): boolean {
+  return essence.startsWith('image/') || essence.startsWith('audio/') || essence.startsWith('video/');
+}
+
+/** In any encoding. XHTML, or a page whose first words are no tag that is known, is told from its text alone. */
+function isTextual(essence: string): boolean {
+  return essence.startsWith('text/') || essence === 'application/xml' || essence === 'application/json';
+}
+
+const PAGES: ReadonlySet<string> = new Set(['application/xhtml+xml', 'application/xml']);
+/** Drawings and playlists that are written as text. */
+const TEXTUAL_MEDIA: ReadonlySet<string> = new Set([
+  'image/svg+xml',
+  'image/vnd.dxf',
+  'image/x-xbitmap',
+  'image/x-xpixmap',
+  'image/x-portable-anymap',
+  'image/x-portable-bitmap',
+  'image/x-portable-graymap',
+  'image/x-portable-pixmap',
+  'audio/mpegurl',
+  'audio/x-mpegurl',
+  'audio/x-scpls',
+]);

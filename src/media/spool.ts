@@ -53,10 +53,18 @@ export class Spool {
     return Math.max(this.#written, this.#head.length);
   }
 
-  /** Every byte, or those of a range; ends when the source has ended, fails as the source failed. */
-  reader(range: ByteSpan = { start: 0, end: Number.POSITIVE_INFINITY }): Readable {
+  /** Whether the source has ended well. */
+  get isComplete(): boolean {
+    return this.#outcome === 'complete';
+  }
+
+  /**
+   * Every byte, or those of a range; ends when the source has ended, fails as the source failed.
+   * @param beforeLast is waited for before the last byte is handed out
+   */
+  reader(range: ByteSpan = { start: 0, end: Number.POSITIVE_INFINITY }, beforeLast?: () => Promise<void>): Readable {
     this.#users += 1;
-    const reader = Readable.from(this.#read(range), { objectMode: false, highWaterMark: READ_BYTES });
+    const reader = Readable.from(this.#read(range, beforeLast), { objectMode: false, highWaterMark: READ_BYTES });
     reader.once('close', () => this.leave());
     // A reader that left while it waited is told of a failure afterwards, when nobody listens any more.
     reader.on('error', () => {});
@@ -114,20 +122,22 @@ export class Spool {
     }
   }
 
-  async *#read({ start, end }: ByteSpan): AsyncGenerator<Buffer> {
+  async *#read({ start, end }: ByteSpan, beforeLast?: () => Promise<void>): AsyncGenerator<Buffer> {
     for (let at = start; at <= end; ) {
       if (at < this.#head.length) {
         const chunk = this.#head.subarray(at, end + 1);
         at += chunk.length;
-        yield chunk;
+        yield* this.#isLast(at, end) ? holdingLast(chunk, beforeLast) : [chunk];
       } else if (at < this.#written) {
         const chunk = Buffer.allocUnsafe(Math.min(READ_BYTES, this.#written - at, end + 1 - at));
         const { bytesRead } = await this.file.read(chunk, 0, chunk.length, at);
         at += bytesRead;
-        yield chunk.subarray(0, bytesRead);
+        const read = chunk.subarray(0, bytesRead);
+        yield* this.#isLast(at, end) ? holdingLast(read, beforeLast) : [read];
       } else if (this.#outcome === 'complete') {
         // A length that was announced, and is not there, must not look like the end.
         if (Number.isFinite(end)) throw new Error(`expected ${end + 1} bytes at least, got ${at}`);
+        await beforeLast?.();
         return;
       } else if (this.#outcome !== null) {
         throw this.#outcome.error;
@@ -135,6 +145,10 @@ export class Spool {
         await this.#news();
       }
     }
+  }
+
+  #isLast(at: number, end: number): boolean {
+    return Number.isFinite(end) ? at > end : this.#outcome === 'complete' && at >= this.#written;
   }
 
   #news(): Promise<void> {
@@ -145,6 +159,12 @@ export class Spool {
     for (const resolve of this.#waiting) resolve();
     this.#waiting.clear();
   }
+}
+
+async function* holdingLast(chunk: Buffer, beforeLast?: () => Promise<void>): AsyncGenerator<Buffer> {
+  if (chunk.length > 1) yield chunk.subarray(0, -1);
+  await beforeLast?.();
+  yield chunk.subarray(-1);
 }
 
 /** The file is gone with this process, however that ends. */

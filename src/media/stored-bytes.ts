@@ -1,58 +1,103 @@
 import type { Readable } from 'node:stream';
 import type { StoredBytes } from '../catalogue/media-catalogue.js';
+import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
-import type { Media } from '../model/media.js';
-import { type BlobStore, mediaBlobKey, type PutOptions, stemOf } from '../storage/blob-store.js';
-import type { Inspection, MediaInspector } from './inspect.js';
+import type { Media, MediaKind } from '../model/media.js';
+import {
+  assertBlobKey,
+  attemptBlobKey,
+  type BlobKey,
+  type BlobStore,
+  type PutOptions,
+  stemOf,
+} from '../storage/blob-store.js';
+import type { MediaInspector } from './inspect.js';
 
 /** Where a media's bytes are, and what is made from them. */
 type Owner = Pick<Media, 'tenant' | 'id'>;
 
-/** Where bytes go, and who looks at them on their way. */
+/** Where bytes go, and what looks at them on their way. */
 export interface ByteKeeping {
   readonly blobs: BlobStore;
   readonly inspector: MediaInspector;
+  readonly clock: Clock;
 }
 
-/** Stores a media's bytes, of a type that was sniffed, makes sure that they can be read back, and measures them. */
+/** Bytes of a type that was sniffed. */
+interface SniffedBytes {
+  readonly body: Readable;
+  readonly mimeType: string;
+}
+
+/** Stored bytes, and what they turned out to be. */
+export interface InspectedBytes {
+  readonly stored: StoredBytes;
+  readonly mimeType: string;
+  /** null: the bytes do not tell. */
+  readonly kind: MediaKind | null;
+}
+
+/** Where a row says that its bytes are. @throws RangeError for a text that no store can have given it */
+export function keyOfStored({ key }: Pick<StoredBytes, 'key'>): BlobKey {
+  assertBlobKey(key);
+  return key;
+}
+
+/** Stores a media's bytes under a key of this attempt, makes sure that they can be read back, and measures them. */
 export async function storeBytes(
-  { blobs, inspector }: ByteKeeping,
-  { tenant, id }: Owner,
-  { body, mimeType }: { readonly body: Readable; readonly mimeType: string },
+  keeping: ByteKeeping,
+  owner: Owner,
+  bytes: SniffedBytes,
   options: PutOptions,
-): Promise<StoredBytes & Pick<Inspection, 'kind'>> {
-  const key = mediaBlobKey(tenant, id);
+): Promise<InspectedBytes> {
+  const stored = await writeBytes(keeping, owner, bytes, options);
+  try {
+    return await inspected(keeping, stored, bytes.mimeType, options.signal);
+  } catch (thrown) {
+    await removeAttempt(keeping.blobs, stored);
+    throw thrown;
+  }
+}
+
+/** Looks at bytes that are stored. Rejects with the signal's reason alone. */
+export async function inspected(
+  { inspector }: Pick<ByteKeeping, 'inspector'>,
+  stored: StoredBytes,
+  sniffed: string,
+  signal?: AbortSignal,
+): Promise<InspectedBytes> {
+  const { sizeBytes, sha256 } = stored;
+  const found = await inspector.inspect({ key: keyOfStored(stored), sha256, mimeType: sniffed, sizeBytes }, signal);
+  const mimeType = found.mimeType ?? sniffed;
+  return { stored: { ...stored, mimeType, measures: found.measures }, mimeType, kind: found.kind };
+}
+
+/** The same, without a look at the bytes. */
+export async function writeBytes(
+  { blobs, clock }: ByteKeeping,
+  { tenant, id }: Owner,
+  { body, mimeType }: SniffedBytes,
+  options: PutOptions,
+): Promise<StoredBytes> {
+  const key = attemptBlobKey(tenant, id);
   const { sizeBytes, sha256 } = await blobs.put(key, body, options);
   const found = await blobs.stat(key);
-  if (found?.sizeBytes === sizeBytes) {
-    const inspection = await inspector.inspect({ key, sha256, mimeType, sizeBytes }, options.signal);
-    const { measures, kind } = inspection;
-    return { sizeBytes, sha256, mimeType: inspection.mimeType ?? mimeType, kind, at: new Date(), measures };
-  }
+  if (found?.sizeBytes === sizeBytes) return { key, sizeBytes, sha256, mimeType, at: dateOf(clock), measures: null };
   await blobs.delete(key);
   throw new MediagraphError('INTERNAL_SERVER_ERROR', 'the stored bytes could not be read back', { retryable: true });
 }
 
-/** The original, and whatever was derived from it. */
+/** Bytes that no row names. What cannot be removed now, the sweep finds. */
+export async function removeAttempt(blobs: BlobStore, stored: Pick<StoredBytes, 'key'>): Promise<void> {
+  await blobs.delete(keyOfStored(stored)).catch(() => {});
+}
+
+/** All bytes of a media that has ended: of every attempt, and whatever was derived from them. */
 export async function removeBytes(blobs: BlobStore, { tenant, id }: Owner): Promise<void> {
-  const original = mediaBlobKey(tenant, id);
-  await blobs.delete(original);
-  for await (const { key } of blobs.keys(stemOf(original))) await blobs.delete(key);
+  for await (const { key } of blobs.keys(stemOf(attemptBlobKey(tenant, id)))) await blobs.delete(key);
 }
 
-/**
- * How stored bytes differ from what was told of them, or null.
- * @param announcedBytes with the bytes themselves, which counts more than what was told before; null: not announced
- */
-export function disagreement(
-  told: Pick<Media, 'sizeBytes' | 'sha256'>,
-  announcedBytes: number | null,
-  { sizeBytes, sha256 }: StoredBytes,
-): string | null {
-  if ((announcedBytes ?? told.sizeBytes ?? sizeBytes) !== sizeBytes) return differing('length');
-  return told.sha256 === null || told.sha256 === sha256 ? null : differing('hash');
-}
-
-function differing(what: string): string {
-  return `expected bytes of the ${what} that was told, got others`;
+/** Whether stored bytes are not those whose hash was told. A told size is advice; their own framing was checked. */
+export function differsFrom(told: Pick<Media, 'sha256'>, { sha256 }: StoredBytes): boolean {
+  return told.sha256 !== null && told.sha256 !== sha256;
 }

@@ -4,10 +4,12 @@ import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { Uploads } from '../catalogue/uploads.js';
 import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { TenantId } from '../model/channel.js';
+import { type Clock, dateOf } from '../model/clock.js';
 import type { MediaId } from '../model/media.js';
-import { type BlobKey, type BlobStore, parseMediaBlobKey } from '../storage/blob-store.js';
+import { type BlobKey, type BlobStore, isOriginal, parseMediaBlobKey } from '../storage/blob-store.js';
 import type { MediaDeletion } from './delete.js';
-import { removeBytes } from './stored-bytes.js';
+import type { MediaInspector } from './inspect.js';
+import { inspected, removeBytes } from './stored-bytes.js';
 
 export interface SweepOptions {
   readonly catalogue: MediaCatalogue;
@@ -17,6 +19,9 @@ export interface SweepOptions {
   readonly blobs: BlobStore;
   /** Goes on with what a crash interrupted. */
   readonly deletion: MediaDeletion;
+  /** Looks at stored bytes that a crash kept from being looked at; null: this process does not. */
+  readonly inspector: MediaInspector | null;
+  readonly clock: Clock;
   /** Blobs without a row that are younger than this may be about to get one. */
   readonly graceMs: number;
   /** Counts what there is to do, and does nothing. */
@@ -36,6 +41,10 @@ export interface SweepReport {
   readonly orphans: number;
   /** Webhook events that were worked off so long ago that nobody repeats them. */
   readonly forgottenEvents: number;
+  /** Dead letters that were older than 30 days. */
+  readonly deadLetters: number;
+  /** Half-written files of processes that are gone. */
+  readonly leftovers: number;
 }
 
 const BATCH = 500;
@@ -45,20 +54,58 @@ const REMEMBERED_EVENTS_MS = 8 * DAY_MS;
 /** An idempotency key counts for one. */
 const REMEMBERED_KEYS_MS = 2 * DAY_MS;
 const TOMBSTONE_MS = 30 * DAY_MS;
+const DEAD_LETTER_MS = 30 * DAY_MS;
+/** What a failed upload was to fetch is kept for one. */
+const REMEMBERED_SOURCES_MS = DAY_MS;
+/** Bytes that were stored so long ago have lost the process that was to look at them. */
+const UNINSPECTED_MS = 60_000;
+const INSPECTION_BATCH = 20;
+const MAX_INSPECTION_BATCHES = 50;
 /** A deletion that was noted so long ago has lost its process between the status and the bytes. */
 const BYTES_LEFT_MS = 60_000;
 const DELETION_LEASE_MS = 60_000;
 
 /** Finishes deletions, expires media, removes blobs that nothing owns, forgets events and tombstones; safe to run anywhere, at any time, twice at once. */
-export async function sweep(options: SweepOptions, now = new Date()): Promise<SweepReport> {
+export async function sweep(options: SweepOptions, now = dateOf(options.clock)): Promise<SweepReport> {
+  const { blobs, inbox, uploads, deletions, dryRun, graceMs } = options;
   const deletionsFinished = await finishDeletions(options, now);
   const expired = await expireMedia(options, now);
   const orphans = await removeOrphans(options, now);
-  if (options.dryRun) return { expired, deletionsFinished, tombstones: 0, orphans, forgottenEvents: 0 };
-  const forgottenEvents = await options.inbox.forget(ago(now, REMEMBERED_EVENTS_MS));
-  const tombstones = await options.deletions.bury(ago(now, TOMBSTONE_MS));
-  await options.uploads.forgetKeys(ago(now, REMEMBERED_KEYS_MS));
-  return { expired, deletionsFinished, tombstones, orphans, forgottenEvents };
+  const report = {
+    expired,
+    deletionsFinished,
+    tombstones: 0,
+    orphans,
+    forgottenEvents: 0,
+    deadLetters: 0,
+    leftovers: 0,
+  };
+  if (dryRun) return report;
+  await inspectLeft(options, now);
+  const forgottenEvents = await inbox.forget(ago(now, REMEMBERED_EVENTS_MS));
+  const deadLetters = await inbox.forgetDead(ago(now, DEAD_LETTER_MS));
+  const tombstones = await deletions.bury(ago(now, TOMBSTONE_MS));
+  await uploads.forgetKeys(ago(now, REMEMBERED_KEYS_MS));
+  await uploads.forgetFailed(ago(now, REMEMBERED_SOURCES_MS));
+  const leftovers = (await blobs.removeLeftovers?.(graceMs)) ?? 0;
+  return { ...report, tombstones, forgottenEvents, deadLetters, leftovers };
+}
+
+async function inspectLeft({ catalogue, inspector, signal }: SweepOptions, now: Date): Promise<void> {
+  if (!inspector) return;
+  for (let batch = 0; batch < MAX_INSPECTION_BATCHES; batch++) {
+    const left = await catalogue.findUninspected(ago(now, UNINSPECTED_MS), INSPECTION_BATCH);
+    for (const { tenant, id, stored } of left) {
+      if (!stored) continue;
+      const found = await inspected({ inspector }, stored, stored.mimeType ?? 'application/octet-stream', signal);
+      const { mimeType, kind } = found;
+      const measures = found.stored.measures;
+      if (measures)
+        await catalogue.recordMeasures(tenant, id, { key: stored.key, measures, mimeType, ...(kind && { kind }) }, now);
+    }
+    signal?.throwIfAborted();
+    if (left.length < INSPECTION_BATCH) return;
+  }
 }
 
 async function finishDeletions({ deletions, deletion, dryRun, signal }: SweepOptions, now: Date): Promise<number> {
@@ -131,8 +178,14 @@ async function removeUnowned(
   candidates: readonly Candidate[],
 ): Promise<number> {
   if (candidates.length === 0) return 0;
-  const owned = await catalogue.existing(candidates);
-  const orphans = candidates.filter((candidate) => !owned.has(candidate));
+  const stored = await catalogue.findStored(candidates);
+  const orphans = candidates.filter((candidate) => !isOwned(candidate.key, stored.get(candidate) ?? null));
   if (!dryRun) for (const { key } of orphans) await blobs.delete(key);
   return orphans.length;
+}
+
+/** Of originals, the row names one. What was made from others carries their hash. */
+function isOwned(key: BlobKey, stored: { readonly key: string; readonly sha256: string } | null): boolean {
+  if (stored === null) return false;
+  return isOriginal(key) ? stored.key === key : key.includes(stored.sha256.slice(0, 8));
 }

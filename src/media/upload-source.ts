@@ -1,5 +1,4 @@
-import { pipeline, type Readable, type Transform } from 'node:stream';
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
+import type { Readable } from 'node:stream';
 import { type ErrorCode, type ErrorDetails, MediagraphError } from '../model/errors.js';
 import { NetError } from '../net/net-error.js';
 import type { SafeFetch, SafeFetchResponse } from '../net/safe-fetch.js';
@@ -40,19 +39,16 @@ export async function openSource(fetch: SafeFetch, request: SourceRequest): Prom
       retryable: statusCode >= 500 || statusCode === 429,
     });
   }
+  if (response.headers['content-encoding'] !== undefined) {
+    body.destroy();
+    throw failed('expected a body in no content coding, or in some of gzip, deflate and br, got another');
+  }
   const { mimeType, sizeBytes, filename } = readMediaHeaders(response.headers);
-  const decoder = decoderOf(response);
-  return {
-    body: decoder ? decoded(body, decoder) : body,
-    declaredMimeType: mimeType,
-    sizeBytes: decoder ? null : sizeBytes,
-    filename: filename ?? nameInPath(response.url) ?? null,
-  };
+  return { body, declaredMimeType: mimeType, sizeBytes, filename: filename ?? nameInPath(response.url) ?? null };
 }
 
 /** What a source did wrong, in our words; what is not a source's failure comes back as it was thrown. */
 export function sourceFault(thrown: unknown): unknown {
-  if (isZlibError(thrown)) return failed('expected a body in its declared content coding, got another', {}, thrown);
   if (!(thrown instanceof NetError)) return thrown;
   switch (thrown.code) {
     case 'TIMEOUT':
@@ -67,38 +63,6 @@ export function sourceFault(thrown: unknown): unknown {
     case 'CIRCUIT_OPEN':
       return failed(thrown.message, { retryable: true }, thrown);
   }
-}
-
-// Private: no coding was accepted (`identity`), and some send one nevertheless (RFC 9110 section 8.4.1).
-function decoderOf({ headers, body }: SafeFetchResponse): Transform | null {
-  // Two headers come as a list, against the type, and mean two codings (RFC 9110 section 5.3).
-  const coding = String(headers['content-encoding'] ?? 'identity')
-    .trim()
-    .toLowerCase();
-  switch (coding) {
-    case '':
-    case 'identity':
-      return null;
-    case 'gzip':
-    case 'x-gzip':
-      return createGunzip();
-    case 'deflate':
-      return createInflate();
-    case 'br':
-      return createBrotliDecompress();
-    default:
-      body.destroy();
-      throw failed('expected a body in no content coding, or gzip, deflate or br, got another');
-  }
-}
-
-// Private: an error of either reaches the reader, and a reader that leaves ends both.
-function decoded(body: Readable, decoder: Transform): Readable {
-  return pipeline(body, decoder, () => {});
-}
-
-function isZlibError(thrown: unknown): boolean {
-  return typeof thrown === 'object' && thrown !== null && 'code' in thrown && /^(Z_|ERR__)/.test(String(thrown.code));
 }
 
 function nameInPath({ pathname }: URL): string | null {

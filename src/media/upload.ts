@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { Reserved, UploadedBytes, UploadJob, Uploads } from '../catalogue/uploads.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
+import { dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import { createUploadId, parseMessageId } from '../model/ids.js';
 import type { MediaId } from '../model/media.js';
@@ -12,18 +12,18 @@ import type { AddressPolicy } from '../net/public-address.js';
 import type { SafeFetch } from '../net/safe-fetch.js';
 import { judgeUrl } from '../net/url-policy.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
-import { BlobStoreError, mediaBlobKey } from '../storage/blob-store.js';
+import { BlobStoreError } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
+import { failureOf } from './backoff.js';
 import { asCatalogueFault } from './catalogue-fault.js';
 import { inspectionThreads } from './inspection-threads.js';
-import { LEASE_MS } from './leased-worker.js';
 import { safeFilename, withExtension } from './media-name.js';
 import { peek } from './peek.js';
 import { endOfRetention } from './retention.js';
 import type { UrlSigner } from './signed-url.js';
-import { UPLOAD_SNIFF_BYTES } from './sniff.js';
+import { bytesToSniff, UPLOAD_SNIFF_BYTES } from './sniff.js';
 import { contradicts } from './sniffed-stream.js';
-import { type ByteKeeping, removeBytes, storeBytes } from './stored-bytes.js';
+import { type ByteKeeping, keyOfStored, removeAttempt, removeBytes, storeBytes } from './stored-bytes.js';
 import { openSource, sourceFault } from './upload-source.js';
 
 /** What a caller wants uploaded; texts as the caller wrote them. */
@@ -62,28 +62,35 @@ export interface MediaUploadOptions extends ByteKeeping {
   readonly retentionMs: number | null;
   /** Holds the leases of this process. */
   readonly owner: string;
+  /** There is a new job. */
+  readonly onReserved: () => void;
   readonly logger: Logger;
 }
 
 const MAX_KEY_CHARACTERS = 255;
 const MAX_FILENAME_CHARACTERS = 1_024;
-/** A process that dies with an upload leaves it to the next, but not for ever: it may be the upload that kills. */
-const MAX_ATTEMPTS = 3;
 /** How long a provider may take to fetch what it was handed, and then some. */
 const PROVIDER_LINK_MS = 60 * 60 * 1000;
-/** How often an upload of another process is looked at. */
+/** How often uploads of other processes are looked at. */
 const POLL_MS = 250;
+/** Of uploads that are waited for, in one look. */
+const MAX_LOOKED_AT = 500;
 
-/** Uploads from a URL: reserved, fetched, stored, handed to the provider where it takes uploads, READY or FAILED. */
+/** How an upload ended. */
+type Outcome = { readonly media: CataloguedMedia } | { readonly failure: MediagraphError };
+
+/**
+ * Uploads from a URL: reserved, fetched, stored, handed to the provider where it takes uploads, READY or FAILED. A worker
+ * carries out what is reserved, of this process or another, so that callers wait for a turn and for the end alike.
+ */
 export class MediaUpload {
-  /** Each rejects as its upload fails. */
-  readonly #running = new Map<string, Promise<CataloguedMedia>>();
-  readonly #stopping = new AbortController();
+  /** Callers that wait, by the upload that they wait for. */
+  readonly #waiting = new Map<string, Set<(outcome: Outcome) => void>>();
+  readonly #waitedFor = new Map<string, CataloguedMedia>();
+  #polling: Promise<void> | null = null;
+  #stopped = false;
 
-  constructor(private readonly options: MediaUploadOptions) {
-    // Every upload under way listens: many, and no leak.
-    setMaxListeners(0, this.#stopping.signal);
-  }
+  constructor(private readonly options: MediaUploadOptions) {}
 
   /**
    * Resolves when the upload is READY, or `respondWithin` is over and it goes on by itself; a signal ends the waiting
@@ -98,32 +105,53 @@ export class MediaUpload {
         'IDEMPOTENCY_CONFLICT',
         'expected this idempotency key with the input that it was first used with, got another input',
       );
-    if (reserved.outcome === 'created') {
-      const media = await this.#inTime(this.#start(reserved.job), reserved.job.media, signal);
-      return { media, replayed: false };
-    }
     const { media } = reserved;
-    const running = media.status === 'PENDING' ? this.#follow(media, signal) : Promise.resolve(media);
-    return { media: await this.#inTime(running, media, signal), replayed: true };
+    const replayed = reserved.outcome === 'repeated';
+    if (media.status !== 'PENDING') return { media, replayed };
+    const outcome = this.#outcomeOf(media, signal);
+    if (!replayed) this.options.onReserved();
+    return { media: await outcome, replayed };
   }
 
-  /** The job of an upload whose process died, or handed it back. */
-  async resume(job: UploadJob, signal: AbortSignal): Promise<void> {
-    await this.#start(job, signal).catch(() => {});
+  /** A FAILED upload, from the start. @throws MediagraphError MEDIA_GONE where what it was to fetch is forgotten */
+  async retry(media: CataloguedMedia): Promise<CataloguedMedia> {
+    const { uploads, clock, onReserved } = this.options;
+    const begun = await uploads.retryFailed(media.tenant, media.id, dateOf(clock)).catch((thrown: unknown) => {
+      throw asCatalogueFault(thrown);
+    });
+    if (begun) {
+      onReserved();
+      return begun;
+    }
+    const now = await this.#find(media.tenant, media.id);
+    if (now && now.status !== 'FAILED') return now;
+    throw new MediagraphError('MEDIA_GONE', 'what this upload was to fetch is no longer known; upload it anew');
   }
 
-  /** Ends what is under way; its jobs are for whoever holds the leases to hand back. */
-  async stop(): Promise<void> {
-    this.#stopping.abort(new Error('the server stops'));
-    await Promise.allSettled(this.#running.values());
+  /** The work of a claimed job. The signal aborts when the job is handed back, or another process has it. */
+  async carryOut(job: UploadJob, signal: AbortSignal): Promise<void> {
+    const outcome = await this.#perform(job, signal);
+    if (outcome) this.#tell(nameOf(job.media), outcome);
+  }
+
+  /** The end of a job during which processes died. */
+  async condemn(job: UploadJob): Promise<void> {
+    const message = 'expected to survive this upload, got the end of the process three times';
+    const fault = new MediagraphError('INTERNAL_SERVER_ERROR', message, { retryable: true });
+    this.#tell(nameOf(job.media), { failure: await this.#fail(job.media, fault) });
+  }
+
+  /** Callers wait no more. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   async #reserve(tenant: TenantId, request: UploadRequest): Promise<Reserved> {
-    const { channels, uploads, policy, retentionMs, owner } = this.options;
+    const { channels, uploads, policy, retentionMs, clock } = this.options;
     const channel = channels.get(tenant, request.channelId);
     const { messageId, filename, mimeType } = checkedInput(request, channel);
     judgeUrl(request.url, policy);
-    const now = new Date();
+    const now = dateOf(clock);
     try {
       return await uploads.reserve({
         tenant,
@@ -137,103 +165,110 @@ export class MediaUpload {
         idempotency: idempotencyOf(request),
         now,
         retainedUntil: endOfRetention(retentionMs, now),
-        owner,
-        leaseMs: LEASE_MS,
       });
     } catch (thrown) {
       throw asCatalogueFault(thrown);
     }
   }
 
-  // Private: `last` is what is known when the time is over.
-  async #inTime(
-    running: Promise<CataloguedMedia>,
-    last: CataloguedMedia,
-    signal: AbortSignal | undefined,
-  ): Promise<CataloguedMedia> {
-    running.catch(() => {});
-    const timer = new AbortController();
-    const signals = signal ? [timer.signal, signal] : [timer.signal];
-    const over = sleep(this.options.respondWithinMs, last, { signal: AbortSignal.any(signals) });
-    try {
-      return await Promise.race([running, over]);
-    } finally {
-      over.catch(() => {});
-      timer.abort();
-    }
-  }
-
-  #start(job: UploadJob, signal = this.#stopping.signal): Promise<CataloguedMedia> {
-    const { media } = job;
+  /** How the upload ended, or what is known of it when `respondWithin` is over. */
+  async #outcomeOf(media: CataloguedMedia, signal: AbortSignal | undefined): Promise<CataloguedMedia> {
     const name = nameOf(media);
-    const heartbeat = setInterval(() => this.#renew(media), LEASE_MS / 3);
-    const ended = this.#perform(job, signal).finally(() => {
-      clearInterval(heartbeat);
-      this.#running.delete(name);
+    const over = new AbortController();
+    let listener: (outcome: Outcome) => void = () => {};
+    const ended = new Promise<Outcome>((resolve) => {
+      listener = resolve;
     });
-    ended.catch(() => {});
-    this.#running.set(name, ended);
-    return ended;
-  }
-
-  #renew(media: CataloguedMedia): void {
-    const { uploads, owner, logger } = this.options;
-    uploads.renewLeases(owner, [media], new Date(), LEASE_MS).catch((err: unknown) => {
-      logger.warn({ err, media: media.id }, 'the lease of an upload could not be renewed');
+    const listeners = this.#waiting.get(name) ?? new Set();
+    this.#waiting.set(name, listeners.add(listener));
+    this.#waitedFor.set(name, media);
+    this.#polling ??= this.#poll().finally(() => {
+      this.#polling = null;
     });
-  }
-
-  // Private: an upload of this process, or another's, until it ends.
-  #follow(media: CataloguedMedia, signal: AbortSignal | undefined): Promise<CataloguedMedia> {
-    return this.#running.get(nameOf(media)) ?? this.#poll(media, signal);
-  }
-
-  async #poll({ tenant, id }: CataloguedMedia, signal: AbortSignal | undefined): Promise<CataloguedMedia> {
-    const until = performance.now() + this.options.respondWithinMs;
-    while (performance.now() < until) {
-      await sleep(POLL_MS, undefined, { signal });
-      const media = await this.#find(tenant, id);
-      if (media?.status === 'FAILED')
-        throw new MediagraphError(media.failureCode ?? 'INTERNAL_SERVER_ERROR', media.failureReason ?? 'upload failed');
-      if (media && media.status !== 'PENDING') return media;
+    const onAbort = () => over.abort(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      signal?.throwIfAborted();
+      const late = sleep(this.options.respondWithinMs, { media }, { signal: over.signal });
+      late.catch(() => {});
+      const outcome = await Promise.race([ended, late]);
+      if ('failure' in outcome) throw outcome.failure;
+      return outcome.media;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      over.abort();
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.#waiting.get(name) === listeners) this.#forgetWaiting(name);
     }
-    return new Promise(() => {});
   }
 
-  async #perform(job: UploadJob, signal: AbortSignal): Promise<CataloguedMedia> {
+  #forgetWaiting(name: string): void {
+    this.#waiting.delete(name);
+    this.#waitedFor.delete(name);
+  }
+
+  #tell(name: string, outcome: Outcome): void {
+    const listeners = this.#waiting.get(name) ?? [];
+    this.#forgetWaiting(name);
+    for (const listener of listeners) listener(outcome);
+  }
+
+  /** Looks at what is waited for, while something is: another process may carry it out. */
+  async #poll(): Promise<void> {
+    while (this.#waitedFor.size > 0 && !this.#stopped) {
+      await sleep(POLL_MS, undefined, { ref: false });
+      const byTenant = new Map<TenantId, MediaId[]>();
+      for (const { tenant, id } of [...this.#waitedFor.values()].slice(0, MAX_LOOKED_AT))
+        byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), id]);
+      for (const [tenant, ids] of byTenant) await this.#lookAt(tenant, ids);
+    }
+  }
+
+  async #lookAt(tenant: TenantId, ids: readonly MediaId[]): Promise<void> {
+    try {
+      const found = await this.options.catalogue.findByIds(tenant, ids);
+      for (const media of found.values()) {
+        if (media.status !== 'PENDING') this.#tell(nameOf(media), outcomeOf(media));
+      }
+    } catch (err) {
+      this.options.logger.warn({ err }, 'uploads that are waited for cannot be looked at');
+    }
+  }
+
+  /** null where the job is another process's by now, and its end is told there. */
+  async #perform(job: UploadJob, signal: AbortSignal): Promise<Outcome | null> {
     const { tenant, id } = job.media;
-    const { uploads, owner } = this.options;
+    const { uploads, owner, clock } = this.options;
     let takeBack: (() => Promise<void>) | undefined;
     try {
-      if (job.attempts > MAX_ATTEMPTS) throw interruptedTooOften();
       const channel = this.options.channels.get(tenant, job.media.channelId);
       const bytes = storedBefore(job.media) ?? (await this.#store(channel, job, signal));
       if (!bytes) return await this.#afterLoss(channel, job.media, null);
       const providerMediaId = await this.#handOver(channel, job.media, bytes, signal);
       takeBack = () => deleteUpload(channel, providerMediaId);
-      const ready = await uploads.finish(tenant, id, owner, providerMediaId, new Date());
-      return ready ?? (await this.#afterLoss(channel, job.media, providerMediaId));
+      const media = await uploads.finish(tenant, id, owner, providerMediaId, dateOf(clock));
+      return media ? { media } : await this.#afterLoss(channel, job.media, providerMediaId);
     } catch (thrown) {
       // Handed back, to be begun again.
       if (signal.aborted) throw thrown;
-      throw await this.#fail(job.media, thrown, takeBack);
+      return { failure: await this.#fail(job.media, thrown, takeBack) };
     }
   }
 
   async #store(channel: ConnectedChannel, job: UploadJob, signal: AbortSignal): Promise<UploadedBytes | null> {
-    const { uploads, owner, maxBytes, timeoutMs } = this.options;
+    const { uploads, owner, blobs, clock, maxBytes, timeoutMs } = this.options;
     const { tenant, id } = job.media;
     const source = await openSource(this.options.source, { url: job.sourceUrl, maxBytes, timeoutMs, signal });
     let bytes: UploadedBytes;
     try {
-      const { head, body } = await peek(source.body, UPLOAD_SNIFF_BYTES);
+      const { head, body } = await peek(source.body, (head) => bytesToSniff(head, UPLOAD_SNIFF_BYTES));
       if (head.length === 0) throw new MediagraphError('SOURCE_FAILED', 'expected bytes from the source, got none');
       const claim = job.mimeType ?? source.declaredMimeType;
       const mimeType = await inspectionThreads.sniff(head, claim);
       assertAgreement(job.mimeType, source.declaredMimeType, mimeType);
       const limit = limitOf(channel, mimeType, maxBytes);
       if (source.sizeBytes !== null && source.sizeBytes > limit.bytes) throw tooLarge(limit);
-      const stored = await storeBytes(
+      const inspected = await storeBytes(
         this.options,
         job.media,
         { body, mimeType },
@@ -241,32 +276,34 @@ export class MediaUpload {
       ).catch((thrown: unknown) => {
         throw isTooLarge(thrown) ? tooLarge(limit, thrown) : thrown;
       });
-      const type = stored.mimeType ?? mimeType;
-      const kind = stored.kind ?? kindOfMimeType(type);
+      const kind = inspected.kind ?? kindOfMimeType(inspected.mimeType);
       const name = safeFilename(job.filename) ?? safeFilename(source.filename) ?? (kind ?? 'media').toLowerCase();
-      bytes = { stored, mimeType: type, kind, filename: withExtension(name, type) };
+      bytes = { ...inspected, kind, filename: withExtension(name, inspected.mimeType) };
     } catch (thrown) {
       source.body.destroy();
       throw sourceFault(thrown);
     }
-    return (await uploads.markStored(tenant, id, owner, bytes, new Date())) ? bytes : null;
+    // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
+    if (await uploads.markStored(tenant, id, owner, bytes, dateOf(clock))) return bytes;
+    await removeAttempt(blobs, bytes.stored);
+    return null;
   }
 
-  // Private: what the provider calls it; null where it takes no uploads, and a send call takes our URL.
+  /** What the provider calls it; null where it takes no uploads, and a send call takes our URL. */
   async #handOver(
     { adapter }: ConnectedChannel,
-    { tenant, id }: CataloguedMedia,
+    { id }: CataloguedMedia,
     { stored, mimeType, filename }: UploadedBytes,
     signal: AbortSignal,
   ): Promise<string | null> {
-    const { blobs, urls } = this.options;
+    const { blobs, urls, clock } = this.options;
     if (adapter.uploadMedia) {
-      const body = await blobs.open(mediaBlobKey(tenant, id), { signal });
+      const body = await blobs.open(keyOfStored(stored), { signal });
       const source = { body, sizeBytes: stored.sizeBytes, mimeType, filename };
       return (await adapter.uploadMedia(source, { signal })).providerMediaId;
     }
     if (adapter.uploadMediaFromUrl) {
-      const expiresAt = urls.expiry(Date.now(), PROVIDER_LINK_MS);
+      const expiresAt = urls.expiry(clock.now(), PROVIDER_LINK_MS);
       const url = urls.sign({ mediaId: id, filename, disposition: 'inline', expiresAt });
       return (await adapter.uploadMediaFromUrl({ url, mimeType }, { signal })).providerMediaId;
     }
@@ -274,35 +311,34 @@ export class MediaUpload {
   }
 
   async #fail(media: CataloguedMedia, thrown: unknown, takeBack?: () => Promise<void>): Promise<MediagraphError> {
-    const { uploads, blobs, owner, logger } = this.options;
+    const { uploads, blobs, owner, clock, logger } = this.options;
     const { tenant, id, channelId } = media;
-    const failure = asFailure(thrown);
-    logger.warn({ err: thrown, channelId, media: id, code: failure.code }, 'an upload failed');
+    const fault = asFault(thrown);
+    logger.warn({ err: thrown, channelId, media: id, code: fault.code }, 'an upload failed');
     try {
-      const { code, message: reason } = failure;
-      // Only who fails it removes the bytes: they may be another's by now.
-      if (await uploads.fail(tenant, id, owner, { code, reason }, new Date())) {
-        await removeBytes(blobs, media);
-        await takeBack?.();
-      } else if ((await this.#find(tenant, id))?.status === 'DELETED') await removeBytes(blobs, media);
+      const failed = await uploads.fail(tenant, id, owner, failureOf(fault, dateOf(clock)));
+      if (failed?.key) await removeAttempt(blobs, { key: failed.key });
+      if (failed) await takeBack?.();
     } catch (err) {
       // Still PENDING, and its lease ends: it is begun again.
       logger.error({ err, channelId, media: id }, 'the failure of an upload could not be noted');
     }
-    return failure;
+    return fault;
   }
 
-  // Private: the row has ended meanwhile, or another process goes on with it.
+  /** The row has ended meanwhile, or another process goes on with it. */
   async #afterLoss(
     channel: ConnectedChannel,
     media: CataloguedMedia,
     providerMediaId: string | null,
-  ): Promise<CataloguedMedia> {
+  ): Promise<Outcome | null> {
     const found = await this.#find(media.tenant, media.id);
     if (found?.providerMediaId !== providerMediaId) await deleteUpload(channel, providerMediaId);
-    if (found && found.status !== 'DELETED') return found;
+    if (found?.status === 'PENDING') return null;
+    const hasEnded = !found || found.status === 'DELETED' || found.status === 'EXPIRED';
+    if (!hasEnded) return outcomeOf(found);
     await removeBytes(this.options.blobs, media);
-    throw new MediagraphError('MEDIA_GONE', 'this media was deleted while it was uploaded');
+    return { failure: new MediagraphError('MEDIA_GONE', 'this media came to its end while it was uploaded') };
   }
 
   async #find(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {
@@ -407,12 +443,13 @@ function storedBefore({ stored, mimeType, kind, filename }: CataloguedMedia): Up
   return stored && mimeType !== null && filename !== null ? { stored, mimeType, kind, filename } : null;
 }
 
-function interruptedTooOften(): MediagraphError {
-  const message = `the upload was interrupted ${MAX_ATTEMPTS} times and is given up`;
-  return new MediagraphError('INTERNAL_SERVER_ERROR', message, { retryable: true });
+function outcomeOf(media: CataloguedMedia): Outcome {
+  if (media.status !== 'FAILED') return { media };
+  const { code, message, retryable } = media.failure ?? failureOf(null, media.updatedAt);
+  return { failure: new MediagraphError(code, message, { retryable }) };
 }
 
-function asFailure(thrown: unknown): MediagraphError {
+function asFault(thrown: unknown): MediagraphError {
   if (thrown instanceof MediagraphError) return thrown;
   const message = thrown instanceof BlobStoreError ? 'the bytes cannot be stored at the moment' : 'the upload failed';
   return new MediagraphError('INTERNAL_SERVER_ERROR', message, { retryable: true }, { cause: thrown });

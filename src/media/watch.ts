@@ -1,6 +1,7 @@
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { MediaChange, MediaChangeListener, MediaChanges } from '../catalogue/media-changes.js';
 import type { TenantId } from '../model/channel.js';
+import { type Clock, dateOf } from '../model/clock.js';
 import { formatMessageId } from '../model/ids.js';
 import type { Media, MediaId, MediaStatus, MessageKey } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
@@ -13,6 +14,7 @@ export interface MediaWatchOptions {
   readonly channels: ChannelDirectory;
   readonly catalogue: Catalogue;
   readonly changes: MediaChanges;
+  readonly clock: Clock;
 }
 
 /** Changes that a slow reader may have before it; beyond that, only the latest of each media is kept. */
@@ -30,9 +32,9 @@ export class MediaWatch {
    * @throws MediagraphError CHANNEL_NOT_FOUND; a retryable INTERNAL_SERVER_ERROR without the database, also later
    */
   async watch(tenant: TenantId, keys: readonly MessageKey[]): Promise<AsyncIterableIterator<Media>> {
-    const { channels, changes, catalogue } = this.options;
+    const { channels, changes, catalogue, clock } = this.options;
     for (const { channelId } of keys) channels.get(tenant, channelId);
-    const watched = new WatchedMedia(tenant, keys, catalogue);
+    const watched = new WatchedMedia(tenant, keys, catalogue, clock);
     try {
       watched.onReturn(await inTime(changes.subscribe(watched)));
       await watched.start();
@@ -61,6 +63,7 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
     private readonly tenant: TenantId,
     private readonly keys: readonly MessageKey[],
     private readonly catalogue: Catalogue,
+    private readonly clock: Clock,
   ) {
     this.#messages = new Set(keys.map(formatMessageId));
   }
@@ -124,7 +127,7 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
       const changes = this.#waiting.splice(0, BATCH);
       const ids = [...new Set(changes.map(({ id }) => id))];
       const found = await inTime(this.catalogue.findByIds(this.tenant, ids));
-      const now = new Date();
+      const now = dateOf(this.clock);
       for (const { id, status } of changes) {
         const media = found.get(id);
         if (media) this.#tell(status === 'PENDING' ? { ...media, status } : asOf(media, now));
@@ -146,7 +149,7 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
 
   async #find(): Promise<CataloguedMedia[]> {
     const records = await inTime(this.catalogue.findByMessages(this.tenant, this.keys));
-    const now = new Date();
+    const now = dateOf(this.clock);
     return [...records.values()].flatMap(({ media }) => media.map((one) => asOf(one, now)));
   }
 }

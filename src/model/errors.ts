@@ -62,6 +62,16 @@ export class MediagraphError extends Error {
   }
 }
 
+/**
+ * A fault behind a link that was given out for READY media. It is the provider's or this server's, whatever its code means
+ * elsewhere, so that its HTTP status is never below 500.
+ */
+export class LinkFault extends MediagraphError {
+  constructor(error: MediagraphError) {
+    super(error.code, error.message, error.details, { cause: error.cause ?? error });
+  }
+}
+
 /** Any thrown value as an Error, for places that must hand one on (a DataLoader batch). */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error

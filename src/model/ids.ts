@@ -8,8 +8,10 @@ import type { MediaId, MessageKey } from './media.js';
 export const MAX_PROVIDER_MESSAGE_ID_BYTES = 240;
 /** UTF-8 bytes of a provider's own media id, as far as it is a part of ours. */
 export const MAX_PROVIDER_MEDIA_ID_BYTES = 70;
+/** Characters, of every id that a caller names. */
+export const MAX_ID_LENGTH = 512;
 /** Characters. */
-export const MAX_MEDIA_ID_LENGTH = 512;
+export const MAX_MEDIA_ID_LENGTH = MAX_ID_LENGTH;
 
 /**
  * A message id as a caller wrote it: `qualified` is `channelId:providerMessageId`, the first colon separates;
@@ -21,6 +23,7 @@ export type ParsedMessageId =
 
 /** @throws MediagraphError BAD_USER_INPUT for what no provider can have issued: empty, over-long, control characters, dot segments */
 export function parseMessageId(id: string): ParsedMessageId {
+  if (id.length > MAX_ID_LENGTH) throw badMessageId(`more than ${MAX_ID_LENGTH} characters`);
   const colon = id.indexOf(':');
   const channelId = id.slice(0, Math.max(colon, 0));
   if (CHANNEL_ID_PATTERN.test(channelId)) {
@@ -40,8 +43,14 @@ export function formatMessageId(key: MessageKey): string {
 /** @throws MediagraphError BAD_USER_INPUT */
 export function assertProviderMessageId(id: string): void {
   if (id === '') throw badMessageId('nothing');
+  if (id.length > MAX_ID_LENGTH) throw badMessageId(`more than ${MAX_ID_LENGTH} characters`);
   const fault = faultOfPathPart(id, MAX_PROVIDER_MESSAGE_ID_BYTES);
   if (fault) throw badMessageId(fault);
+}
+
+/** Whether a provider can have issued this id of a message: what {@link assertProviderMessageId} asks, without an Error. */
+export function isProviderMessageId(id: string): boolean {
+  return id !== '' && faultOfPathPart(id, MAX_PROVIDER_MESSAGE_ID_BYTES) === null;
 }
 
 /**

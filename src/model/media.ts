@@ -33,6 +33,11 @@ export interface MediaFault {
 /** Where a deleted media is gone: at the provider and here, or here alone since the provider has no deletion of it. */
 export type DeletionScope = 'PROVIDER' | 'LOCAL';
 
+/** A fault, and when it was found. */
+export interface MediaFailure extends MediaFault {
+  readonly at: Date;
+}
+
 /** Opaque to everyone but `model/ids.ts`. */
 export type MediaId = string;
 
@@ -112,6 +117,8 @@ export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId
   readonly expiresAt: Date | null;
   /** null: no bytes were here to be looked at. */
   readonly measures: MediaMeasures | null;
+  /** Why it is FAILED. */
+  readonly fault?: MediaFault | null;
 }
 
 /** What a provider listed, or a webhook announced, as an attachment of a message. */

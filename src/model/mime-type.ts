@@ -1,3 +1,4 @@
+import { EXTENSIONS } from './file-extensions.js';
 import type { MediaKind } from './media.js';
 
 /** The part before the parameters, lower-case: `audio/ogg` of `Audio/OGG; codecs=opus`. RFC 9110 section 8.3.1. */
@@ -5,43 +6,97 @@ export function essenceOf(mimeType: string): string {
   return (mimeType.split(';', 1)[0] ?? '').trim().toLowerCase();
 }
 
+/** Longer than any type with its parameters that a file was sent with. */
+const MAX_CLAIM_CHARACTERS = 1_024;
 const TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
-const PARAMETERS =
-  /^(\s*;\s*[A-Za-z0-9!#$&^_.+-]{1,64}=("[\x20-\x21\x23-\x5b\x5d-\x7e]{0,128}"|[A-Za-z0-9!#$&^_.+'-]{1,128}))*\s*;?\s*$/;
+const PARAMETER = /^[A-Za-z0-9!#$&^_.+-]{1,64}=("[\x20-\x21\x23-\x5b\x5d-\x7e]{0,128}"|[A-Za-z0-9!#$&^_.+'-]{1,128})$/;
 
 /** Names that providers use for a type which has a registered one. */
-const ALIASES: Readonly<Record<string, string>> = {
-  'image/jpg': 'image/jpeg',
-  'image/pjpeg': 'image/jpeg',
-  'video/3gp': 'video/3gpp',
-  'audio/3gp': 'audio/3gpp',
-  'audio/mp3': 'audio/mpeg',
-  'audio/x-m4a': 'audio/mp4',
-  'audio/m4a': 'audio/mp4',
-  'audio/x-wav': 'audio/wav',
-  'audio/vnd.wav': 'audio/wav',
-  'audio/vnd.wave': 'audio/wav',
-  'text/x-vcard': 'text/vcard',
-  'application/ogg': 'audio/ogg',
-};
+const ALIASES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    'image/jpg': 'image/jpeg',
+    'image/pjpeg': 'image/jpeg',
+    'video/3gp': 'video/3gpp',
+    'audio/3gp': 'audio/3gpp',
+    'audio/mp3': 'audio/mpeg',
+    'audio/x-m4a': 'audio/mp4',
+    'audio/m4a': 'audio/mp4',
+    'audio/x-wav': 'audio/wav',
+    'audio/vnd.wav': 'audio/wav',
+    'audio/vnd.wave': 'audio/wav',
+    'text/x-vcard': 'text/vcard',
+    'application/ogg': 'audio/ogg',
+    'audio/x-flac': 'audio/flac',
+    'audio/x-aac': 'audio/aac',
+    'audio/aacp': 'audio/aac',
+    'video/x-matroska': 'video/matroska',
+    'video/avi': 'video/vnd.avi',
+    'video/x-msvideo': 'video/vnd.avi',
+    'video/mp1s': 'video/mpeg',
+    'video/mp2p': 'video/mpeg',
+    'video/3g2': 'video/3gpp2',
+    'image/tif': 'image/tiff',
+    'image/x-png': 'image/png',
+    'image/x-ms-bmp': 'image/bmp',
+    'image/vnd.mozilla.apng': 'image/apng',
+    'application/csv': 'text/csv',
+    'text/x-csv': 'text/csv',
+    'text/comma-separated-values': 'text/csv',
+    'text/json': 'application/json',
+    'text/xml': 'application/xml',
+    'application/x-pdf': 'application/pdf',
+    'application/x-zip-compressed': 'application/zip',
+  }),
+);
 
 /**
  * A provider's claim in a form that may stand in an answer: registered essence, parameters kept. null for what is no
  * media type at all, and for `application/octet-stream`, which says that the sender does not know either.
  */
 export function normalizeMimeType(claim: string | null | undefined): string | null {
-  if (!claim) return null;
-  if (Object.hasOwn(EXTENSIONS, claim)) return claim;
+  if (!claim || claim.length > MAX_CLAIM_CHARACTERS) return null;
+  if (isCommon(claim)) return claim;
   const essence = essenceOf(claim);
-  const parameters = claim.slice(claim.indexOf(';') === -1 ? claim.length : claim.indexOf(';'));
-  if (!TYPE.test(essence) || !PARAMETERS.test(parameters)) return null;
+  const parameters = parametersOf(claim);
+  if (!TYPE.test(essence) || parameters === null) return null;
   if (essence === 'application/octet-stream' || essence === 'binary/octet-stream') return null;
   if (essence === 'audio/opus') return 'audio/ogg; codecs=opus';
-  const rest = parameters
-    .split(';')
-    .map((parameter) => parameter.trim())
-    .filter((parameter) => parameter !== '');
-  return [ALIASES[essence] ?? essence, ...rest].join('; ');
+  return [ALIASES.get(essence) ?? essence, ...parameters].join('; ');
+}
+
+/** Not an alias, and without parameters: no need to look at it again. */
+function isCommon(claim: string): boolean {
+  return EXTENSIONS.has(claim) && !ALIASES.has(claim);
+}
+
+/** Each as `name=value`; null where one is none (RFC 9110 section 5.6.6). */
+function parametersOf(mimeType: string): readonly string[] | null {
+  const parameters: string[] = [];
+  for (let at = mimeType.indexOf(';'); at !== -1 && at < mimeType.length; ) {
+    const end = endOfParameter(mimeType, at + 1);
+    const parameter = mimeType.slice(at + 1, end).trim();
+    if (parameter !== '' && !PARAMETER.test(parameter)) return null;
+    if (parameter !== '') parameters.push(parameter);
+    at = end;
+  }
+  return parameters;
+}
+
+/** The next semicolon that is not quoted, or the end. */
+function endOfParameter(mimeType: string, start: number): number {
+  let isQuoted = false;
+  for (let at = start; at < mimeType.length; at++) {
+    const character = mimeType.charAt(at);
+    if (character === '"') isQuoted = !isQuoted;
+    else if (character === ';' && !isQuoted) return at;
+  }
+  return mimeType.length;
+}
+
+/** The charset that a type names, as it stands there; null for none. */
+export function charsetOf(mimeType: string): string | null {
+  const parameter = parametersOf(mimeType)?.find((given) => given.toLowerCase().startsWith('charset='));
+  return parameter?.slice('charset='.length).replaceAll('"', '') ?? null;
 }
 
 /** What a type shows itself as, where the message did not say: null for no type. */
@@ -54,51 +109,9 @@ export function kindOfMimeType(mimeType: string | null): MediaKind | null {
   return 'DOCUMENT';
 }
 
-/** File extensions by essence, for names that people see; the first column of what messaging carries. */
-const EXTENSIONS: Readonly<Record<string, string>> = {
-  'image/jpeg': 'jpg',
-  'image/png': 'png',
-  'image/gif': 'gif',
-  'image/webp': 'webp',
-  'image/avif': 'avif',
-  'image/heic': 'heic',
-  'image/heif': 'heif',
-  'image/bmp': 'bmp',
-  'image/tiff': 'tiff',
-  'image/svg+xml': 'svg',
-  'video/mp4': 'mp4',
-  'video/3gpp': '3gp',
-  'video/quicktime': 'mov',
-  'video/webm': 'webm',
-  'video/mpeg': 'mpg',
-  'audio/ogg': 'ogg',
-  'audio/mpeg': 'mp3',
-  'audio/mp4': 'm4a',
-  'audio/aac': 'aac',
-  'audio/amr': 'amr',
-  'audio/3gpp': '3gp',
-  'audio/wav': 'wav',
-  'audio/midi': 'mid',
-  'application/pdf': 'pdf',
-  'application/zip': 'zip',
-  'application/json': 'json',
-  'application/xml': 'xml',
-  'application/msword': 'doc',
-  'application/vnd.ms-excel': 'xls',
-  'application/vnd.ms-powerpoint': 'ppt',
-  'application/vnd.openxmlformats-officedocument.wordprocessingml.document': 'docx',
-  'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet': 'xlsx',
-  'application/vnd.openxmlformats-officedocument.presentationml.presentation': 'pptx',
-  'text/plain': 'txt',
-  'text/html': 'html',
-  'text/csv': 'csv',
-  'text/vcard': 'vcf',
-  'text/calendar': 'ics',
-};
-
 /** Without the dot; null where none is known. */
 export function extensionOf(mimeType: string | null): string | null {
-  return mimeType === null ? null : (EXTENSIONS[essenceOf(mimeType)] ?? null);
+  return mimeType === null ? null : (EXTENSIONS.get(essenceOf(mimeType)) ?? null);
 }
 
 /**
@@ -108,6 +121,7 @@ export function extensionOf(mimeType: string | null): string | null {
 const INLINE_SAFE = new Set([
   'image/jpeg',
   'image/png',
+  'image/apng',
   'image/gif',
   'image/webp',
   'image/avif',
@@ -115,7 +129,9 @@ const INLINE_SAFE = new Set([
   'image/heif',
   'image/bmp',
   'video/mp4',
+  'video/x-m4v',
   'video/3gpp',
+  'video/3gpp2',
   'video/quicktime',
   'video/webm',
   'audio/ogg',
@@ -125,6 +141,7 @@ const INLINE_SAFE = new Set([
   'audio/amr',
   'audio/3gpp',
   'audio/wav',
+  'audio/flac',
   'application/pdf',
   'text/plain',
 ]);

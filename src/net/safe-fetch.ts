@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import type { Agent, Dispatcher } from 'undici';
 import { assertByteCount, tooLarge } from './byte-limit.js';
 import { CallClock } from './call-clock.js';
+import { withoutCodings } from './content-coding.js';
 import { createGuardedAgent } from './guarded-agent.js';
 import { discard, limitBody } from './limited-body.js';
 import { NetError } from './net-error.js';
@@ -50,7 +51,7 @@ export interface SafeFetchResponse {
   readonly statusCode: number;
   readonly headers: IncomingHttpHeaders;
   /**
-   * The bytes as they came (`identity` was asked for; see `content-encoding`). Fails with a NetError or the abort's
+   * Without the codings that it came in, see {@link withoutCodings}. Fails with a NetError or the abort's
    * reason rather than end early. The caller drains or destroys it; until then it holds a connection.
    */
   readonly body: Readable;
@@ -139,12 +140,8 @@ export class SafeFetch {
       throw tooLarge(request.maxBytes);
     }
     const { silenceTimeoutMs } = this.options;
-    return {
-      statusCode,
-      headers,
-      body: limitBody(response.body, { maxBytes: request.maxBytes, silenceTimeoutMs }, call),
-      url,
-    };
+    const body = limitBody(response.body, { maxBytes: request.maxBytes, silenceTimeoutMs }, call);
+    return withoutCodings({ statusCode, headers, body, url }, request.maxBytes);
   }
 }
 

@@ -4,9 +4,10 @@ import type { Dispatcher } from 'undici';
 import { parseContentRange } from '../model/byte-range.js';
 import { tooLarge } from './byte-limit.js';
 import { CallClock } from './call-clock.js';
+import { withoutCodings } from './content-coding.js';
 import { type BodyLimits, discard, limitBody } from './limited-body.js';
 
-/** Headers that came, and the bytes as they come. Whoever holds it drains or destroys `body`. */
+/** Headers that came, and the bytes as they come, {@link withoutCodings}. Whoever holds it drains or destroys `body`. */
 export interface StreamedResponse {
   readonly statusCode: number;
   readonly headers: IncomingHttpHeaders;
@@ -39,7 +40,7 @@ export async function openStream(
       discard(body);
       throw tooLarge(limits.maxBytes);
     }
-    return { statusCode, headers, body: limitBody(body, limits, call) };
+    return withoutCodings({ statusCode, headers, body: limitBody(body, limits, call) }, limits.maxBytes);
   } catch (thrown) {
     call.end();
     throw call.reasonOr(thrown);

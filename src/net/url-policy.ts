@@ -27,15 +27,31 @@ export function judgeUrl(text: string, policy: AddressPolicy): URL {
 /**
  * The URL that a `Location` leads to, seen from `base` (RFC 9110 section 10.2.2). A reference with a scheme or with a
  * host of its own is judged like a stranger's URL; any other cannot leave the origin of `base`.
+ * @param header as Node gives it: a character for a byte, which servers write in UTF-8 against the grammar
  * @throws MediagraphError URL_NOT_ALLOWED, naming the rule, never the URL.
  */
-export function judgeRedirect(location: string, base: URL, policy: AddressPolicy): URL {
+export function judgeRedirect(header: string, base: URL, policy: AddressPolicy): URL {
+  const location = inAscii(header);
   assertPlainText(location);
   if (/^[a-z][a-z0-9+.-]*:/i.test(location)) return judgeUrl(location, policy);
   if (location.startsWith('//')) return judgeUrl(base.protocol + location, policy);
   const url = parse(location, base);
   if (url.origin !== base.origin) throw refused('expected a relative reference to stay on its host');
   return judgeUrl(url.href, policy);
+}
+
+/** Its bytes beyond ASCII percent-encoded, once; those of a host are letters of its name. */
+function inAscii(header: string): string {
+  if (header.length > MAX_URL_LENGTH || !/^[\0-\xff]*$/.test(header)) return header;
+  const authorityStart = /^(?:[a-z][a-z0-9+.-]*:)?\/\//i.exec(header)?.[0].length ?? 0;
+  const authority = authorityStart === 0 ? '' : (/^[^/?#]*/.exec(header.slice(authorityStart))?.[0] ?? '');
+  const pathStart = authorityStart + authority.length;
+  const host = Buffer.from(authority, 'latin1').toString('utf8');
+  return header.slice(0, authorityStart) + host + percentEncoded(header.slice(pathStart));
+}
+
+function percentEncoded(bytes: string): string {
+  return bytes.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 function refused(rule: string): MediagraphError {

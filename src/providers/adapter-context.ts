@@ -1,6 +1,8 @@
 import type { ProviderHttpClient } from '../net/provider-http-client.js';
 import type { SafeFetch } from '../net/safe-fetch.js';
+import type { ChannelFacts } from './channel-facts.js';
 import type { Quota } from './quota.js';
+import type { HeardRefusal } from './refusal-log.js';
 
 /** What every adapter is given besides its channel's settings. */
 export interface AdapterContext {
@@ -18,6 +20,10 @@ export interface AdapterContext {
   judgeRedirect(location: string, path: string): URL;
   /** Counts what the provider allows few of. */
   readonly quota: Quota;
+  /** What was found out about this channel's provider. */
+  readonly facts: ChannelFacts;
+  /** Takes a provider's own words to the operator's log. */
+  readonly onRefusal: (refusal: HeardRefusal) => void;
   /** Cap of every download, bytes. */
   readonly maxDownloadBytes: number;
   /** Until the headers of a call, and of silence in a body. */

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
+import { essenceOf } from '../model/mime-type.js';
 import type { BufferedResponse } from '../net/buffered-response.js';
 
 /** Error envelopes have a few hundred bytes; what is longer is none. */
@@ -38,5 +39,8 @@ async function collect(body: AsyncIterable<Buffer>, maxBytes: number): Promise<B
 
 /** What origins of bytes answer in place of a media: an API's JSON, or somebody's page. */
 export function isEnvelopeOrPage(mimeType: string | null): boolean {
-  return mimeType !== null && /^(text\/html|application\/xhtml\+xml)\b|^[^;]*[/+]json\b/.test(mimeType);
+  if (mimeType === null) return false;
+  const essence = essenceOf(mimeType);
+  const isPage = essence === 'text/html' || essence === 'application/xhtml+xml';
+  return isPage || essence.endsWith('/json') || essence.endsWith('+json');
 }

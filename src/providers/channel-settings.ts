@@ -45,10 +45,16 @@ export const httpUrl = z
   })
   .meta({ form: 'an http or https URL' });
 
+function withoutTrailingSlashes(address: string): string {
+  let end = address.length;
+  while (address[end - 1] === '/') end -= 1;
+  return address.slice(0, end);
+}
+
 /** An API's address: http(s), no credentials, no query; a trailing slash is dropped. */
 export const baseUrl = httpUrl
   .refine((value) => !value.includes('?'), { error: 'expected a URL without a query' })
-  .transform((value) => new URL(value).href.replace(/\/+$/, ''))
+  .transform((value) => withoutTrailingSlashes(new URL(value).href))
   .meta({ form: 'an http or https URL without a query' });
 
 /** An origin such as `https://files.signalwire.com`: scheme, host and port, nothing else. */

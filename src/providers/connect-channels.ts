@@ -4,12 +4,16 @@ import { type CallPolicy, ProviderHttpClient } from '../net/provider-http-client
 import { AddressPolicy } from '../net/public-address.js';
 import { SafeFetch } from '../net/safe-fetch.js';
 import { judgeRedirect } from '../net/url-policy.js';
+import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { ProviderTrace } from '../telemetry/tracing.js';
+import { packageVersion } from '../telemetry/version.js';
 import type { AdapterContext } from './adapter-context.js';
 import { ChannelDirectory } from './channel-directory.js';
+import { type ChannelFacts, NO_FACTS } from './channel-facts.js';
 import type { ChannelSettings } from './channel-schema.js';
 import type { Quota } from './quota.js';
+import { RefusalLog } from './refusal-log.js';
 import { createAdapter, createWebhook } from './registry.js';
 
 export interface ConnectOptions {
@@ -17,12 +21,17 @@ export interface ConnectOptions {
   readonly providers: Readonly<Record<ProviderName, CallPolicy>>;
   readonly network: { readonly allowPrivate: readonly string[]; readonly allowedPorts: readonly number[] };
   readonly upload: { readonly maxBytes: number };
+  readonly server?: { readonly publicUrl: string | null };
   readonly tracing?: { readonly propagateToProviders: boolean };
 }
 
 export interface SharedByChannels {
   readonly pools: OriginPools;
   readonly quota: Quota;
+  /** Absent: found out anew by every process. */
+  readonly facts?: ChannelFacts;
+  /** Hears what providers say when they refuse; absent: nothing does. */
+  readonly logger?: Pick<Logger, 'warn'>;
   readonly metrics?: Pick<Metrics, 'ofProvider'>;
 }
 
@@ -32,13 +41,18 @@ export interface ConnectedProviders {
   close(): Promise<void>;
 }
 
-export const USER_AGENT = 'mediagraph (+https://www.npmjs.com/package/mediagraph)';
+/** What providers' logs call us: the version, and where its operator is found if the configuration says (RFC 9110 section 10.1.5). */
+export function userAgent(publicUrl: string | null = null): string {
+  const product = `mediagraph/${packageVersion()}`;
+  return publicUrl === null ? product : `${product} (+${publicUrl})`;
+}
 
 /** An adapter for every channel, each with its own credentials, bounds and address policy. Opens no connection yet. */
 export function connectChannels(options: ConnectOptions, shared: SharedByChannels): ConnectedProviders {
   const fetches: SafeFetch[] = [];
+  const agent = userAgent(options.server?.publicUrl);
   const connected = options.channels.map((channel) => {
-    const { context, safeFetch } = contextFor(channel, options, shared);
+    const { context, safeFetch } = contextFor(channel, options, shared, agent);
     fetches.push(safeFetch);
     const { id, tenant, provider } = channel;
     return { id, tenant, provider, adapter: createAdapter(channel, context), webhook: createWebhook(channel) };
@@ -54,7 +68,8 @@ export function connectChannels(options: ConnectOptions, shared: SharedByChannel
 function contextFor(
   channel: ChannelSettings,
   options: ConnectOptions,
-  { pools, quota, metrics }: SharedByChannels,
+  { pools, quota, facts = NO_FACTS, logger, metrics }: SharedByChannels,
+  agent: string,
 ): { context: AdapterContext; safeFetch: SafeFetch } {
   const { baseUrl } = channel;
   const callPolicy = options.providers[channel.provider];
@@ -67,8 +82,9 @@ function contextFor(
     policy,
     headersTimeoutMs: timeoutMs,
     silenceTimeoutMs: timeoutMs,
-    userAgent: USER_AGENT,
+    userAgent: agent,
   });
+  const refusals = logger && new RefusalLog({ channel, secrets: secretsOf(channel), logger });
   const context: AdapterContext = {
     createHttpClient: (credentials, mediaOrigin) =>
       new ProviderHttpClient({
@@ -77,13 +93,22 @@ function contextFor(
         pools,
         metrics: channelMetrics,
         trace,
-        headers: { 'user-agent': USER_AGENT, ...credentials },
+        headers: { 'user-agent': agent, ...credentials },
       }),
     safeFetch,
     judgeRedirect: (location, path) => judgeRedirect(location, new URL(path, baseUrl), policy),
     quota,
+    facts,
+    onRefusal: (refusal) => refusals?.hear(refusal),
     maxDownloadBytes: options.upload.maxBytes,
     timeoutMs,
   };
   return { context, safeFetch };
+}
+
+/** The channel's credentials, as they stand in the file and as they are sent. */
+function secretsOf({ credentials }: ChannelSettings): readonly string[] {
+  const values = Object.values(credentials);
+  const basic = 'username' in credentials ? [`${credentials.username}:${credentials.password}`] : [];
+  return [...values, ...basic.map((pair) => Buffer.from(pair).toString('base64'))];
 }

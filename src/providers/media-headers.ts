@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { parseContentRange } from '../model/byte-range.js';
 import { normalizeMimeType } from '../model/mime-type.js';
+import { dispositionName } from './disposition-name.js';
 
 /** What the headers of an answer with bytes tell of the media. */
 export interface MediaHeaders {
@@ -15,15 +16,25 @@ export interface MediaHeaders {
 export function readMediaHeaders(headers: IncomingHttpHeaders, statusCode = 200): MediaHeaders {
   return {
     mimeType: normalizeMimeType(single(headers['content-type'])),
-    sizeBytes: statusCode === 206 ? sizeOfWhole(headers) : announcedSize(headers['content-length']),
-    filename: dispositionFilename(single(headers['content-disposition'])),
+    sizeBytes: sizeOf(headers, statusCode),
+    filename: nameIn(single(headers['content-disposition'])),
     lastModified: parseDate(headers['last-modified']),
   };
+}
+
+function nameIn(disposition: string | undefined): string | null {
+  return disposition === undefined ? null : dispositionName(disposition);
 }
 
 /** undici gives a header that came twice as a list, against its type; which of them is meant is anybody's guess. */
 function single(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
+}
+
+/** What is still in a content coding is of another size than the media. */
+function sizeOf(headers: IncomingHttpHeaders, statusCode: number): number | null {
+  if (headers['content-encoding'] !== undefined) return null;
+  return statusCode === 206 ? sizeOfWhole(headers) : announcedSize(headers['content-length']);
 }
 
 function sizeOfWhole(headers: IncomingHttpHeaders): number | null {
@@ -35,29 +46,10 @@ function announcedSize(length: string | undefined): number | null {
   return Number.isSafeInteger(size) ? size : null;
 }
 
-/** RFC 6266 section 4.3: `filename*` wins over `filename`; an unquoted name (Meta writes them) is taken too. */
-function dispositionFilename(header: string | undefined): string | null {
-  if (header === undefined) return null;
-  const parameters = new Map(
-    // A quoted value is taken whole, so that nothing inside it is a parameter.
-    [...header.matchAll(/(?:^|;)\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"]*)/g)].map(
-      ([, name = '', value = '']) => [name.toLowerCase(), value],
-    ),
-  );
-  const extended = /^utf-8'[^']*'(.+)$/i.exec(parameters.get('filename*') ?? '')?.[1];
-  if (extended !== undefined) {
-    try {
-      return decodeURIComponent(extended);
-    } catch {
-      // Not UTF-8 after all: the plain name below is the better one.
-    }
-  }
-  const plain = parameters.get('filename') ?? '';
-  return (plain.startsWith('"') ? plain.slice(1, -1).replace(/\\(.)/g, '$1') : plain) || null;
-}
+const MAX_DATE_CHARACTERS = 64;
 
 /** An HTTP date or an RFC 2822 one; null for none or nonsense. */
 export function parseDate(text: string | null | undefined): Date | null {
-  const milliseconds = text ? Date.parse(text) : Number.NaN;
+  const milliseconds = text && text.length <= MAX_DATE_CHARACTERS ? Date.parse(text) : Number.NaN;
   return Number.isNaN(milliseconds) ? null : new Date(milliseconds);
 }

@@ -44,7 +44,7 @@ export function isAboutBytes({ statusCode }: Pick<Opened, 'statusCode'>, range: 
 }
 
 /**
- * Bytes as an adapter hands them on. A body that is still packed is not the media, and a part must be the one that was
+ * Bytes as an adapter hands them on. A body that could not be decoded is not the media, and a part must be the one that was
  * asked for; 200 is all of it, whatever was asked for. @throws MediagraphError PROVIDER_PROTOCOL, RangeNotSatisfiable
  */
 export function toByteStream(response: Opened, faults: ProviderFaults, range?: ByteRange): ByteStream {
@@ -62,8 +62,7 @@ function readBytes({ statusCode, headers, body }: Opened, faults: ProviderFaults
     const told = sizeToldBy416(headers, range);
     throw typeof told === 'string' ? protocol(told) : new RangeNotSatisfiable(told);
   }
-  const encoding = headers['content-encoding'] ?? 'identity';
-  if (encoding !== 'identity') throw protocol('a compressed body that was not asked for');
+  if (headers['content-encoding'] !== undefined) throw protocol('a body in a content coding that is not known here');
   const part = statusCode === 206 ? partOf(headers, range) : null;
   if (typeof part === 'string') throw protocol(part);
   const { mimeType, ...rest } = readMediaHeaders(headers, statusCode);

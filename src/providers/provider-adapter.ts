@@ -3,11 +3,24 @@ import type { Readable } from 'node:stream';
 import type { ByteRange, ByteSpan } from '../model/byte-range.js';
 import type { ProviderName } from '../model/channel.js';
 import type { MediagraphError } from '../model/errors.js';
-import type { MediaDetails, MediaRef, ProviderMedia } from '../model/media.js';
+import type { MediaDetails, MediaFault, MediaRef, ProviderMedia } from '../model/media.js';
 
 export interface CallOptions {
   /** Aborts when nobody waits for the answer any more; the call then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /**
+   * A job asks, which comes back with growing pauses: it is never answered from what an earlier call was told, and may use
+   * what is kept back for jobs of the failures that a provider allows.
+   */
+  readonly job?: boolean;
+}
+
+/** How often one operation may still ask providers. */
+export interface ProviderCallAllowance {
+  /** @returns how many of so many calls may be made, which are counted then */
+  grant(calls: number): number;
+  /** QUERY_TOO_COMPLEX, in the place of each call that may not. */
+  readonly exhausted: Error;
 }
 
 export interface OpenMediaOptions extends CallOptions {
@@ -43,6 +56,12 @@ export class RangeNotSatisfiable extends Error {
 /**
  * One provider's API for one channel, as media use cases see it. A method that is present IS the capability:
  * nothing throws "not implemented". Everything rejects with a {@link MediagraphError} that names provider and channel.
+ *
+ * What `details.retryable` means to a job that may ask again: `true`, the media may still be there, so go on until the
+ * provider's own lifetime of it ends, no sooner than `retryAfterMs`; `false`, said plainly and repeatedly, so this is the
+ * end; absent, said plainly but once, so ask a few times more before it is believed. PROVIDER_CREDENTIALS is the
+ * operator's to mend: go on. MEDIA_NOT_FOUND with `retryable: true` is a doubtful "no": not there yet, gone, or not
+ * permitted. PROVIDER_RATE_LIMITED came with no call where the failures that the provider allows are used up.
  */
 export interface ProviderAdapter {
   readonly provider: ProviderName;
@@ -53,7 +72,14 @@ export interface ProviderAdapter {
    * never rejects for one id's sake. `[]` = none so far. Ids are distinct.
    */
   listMedia?(messageIds: readonly string[], options: CallOptions): Promise<Array<readonly ProviderMedia[] | Error>>;
-  /** What `listMedia` did not tell; asked only when a query selects such a field. Aligned like `listMedia`. */
+  /**
+   * Why media that a listing alone told of cannot be fetched on this channel, as every replica knows it within half a minute;
+   * null or absent = nothing stands against it. Never rejects.
+   */
+  faultOfListed?(): Promise<MediaFault | null>;
+  /** The details that `describeMedia` can tell; absent: all of them. */
+  readonly describes?: ReadonlySet<keyof MediaDetails>;
+  /** What `listMedia` did not tell; asked only when a query selects such a field. Aligned like `listMedia`. Never fetches all bytes. */
   describeMedia?(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>>;
   /**
    * The bytes, or the part of them that was asked for if the provider heeds that. Rejects MEDIA_NOT_FOUND where the
@@ -98,8 +124,10 @@ export interface UploadedMedia {
 
 /** A webhook as it came in: nothing about it is trusted before `verify`. */
 export interface WebhookRequest {
-  /** The address that the provider called: this server's public origin, then path and query as they stood in the request line. */
+  /** The address that the provider called: this server's public origin, then path and query. */
   readonly url: URL;
+  /** The same, path and query byte for byte as they stood in the request line: signatures are over these. */
+  readonly address: string;
   readonly headers: IncomingHttpHeaders;
   readonly rawBody: Buffer;
 }
@@ -133,6 +161,17 @@ export type WebhookEvent =
       readonly providerMediaIdPrefix: string;
     };
 
+/** A part of a body that could not be understood. No Error: a hostile body has a million of them. */
+export interface WebhookFault {
+  readonly type: 'fault';
+  readonly code: 'PROVIDER_PROTOCOL';
+  /** What was expected and what came, quoting nothing: one of few texts, so that equal faults can be counted. */
+  readonly message: string;
+}
+
+/** What one element of a body tells; null: nothing about media. */
+export type WebhookTold = WebhookEvent | WebhookFault | null;
+
 /** What a provider wants to read in a 2xx. */
 export interface WebhookAnswer {
   readonly contentType: string;
@@ -149,19 +188,13 @@ export interface WebhookReceiver {
    */
   deliveryId(request: WebhookRequest): string | null;
   /**
-   * What a verified body tells. `[]` = nothing about media. Faults of one event of a batch are told in `faults`, and the
-   * others are still heard.
-   * @throws MediagraphError PROVIDER_PROTOCOL for a body that is not what the provider documents
+   * What a verified body tells, element by element, read while it is walked: a body has up to a million elements, and
+   * whoever walks it gives way to other work in between. To be walked once. A fault of one element leaves the others.
+   * @throws MediagraphError PROVIDER_PROTOCOL for a body that is not what the provider documents; the walk throws nothing
    */
-  parse(rawBody: Buffer, contentType: string, now: Date): WebhookParsing;
+  parse(rawBody: Buffer, contentType: string, now: Date): Iterable<WebhookTold>;
   /** The body of a 2xx; absent: none. */
   readonly answer?: WebhookAnswer;
   /** Meta's `GET` handshake: the challenge to echo. @throws MediagraphError WEBHOOK_REJECTED */
   handshake?(query: URLSearchParams): string;
-}
-
-export interface WebhookParsing {
-  readonly events: readonly WebhookEvent[];
-  /** PROVIDER_PROTOCOL, one for each event that could not be understood. */
-  readonly faults: readonly MediagraphError[];
 }

@@ -5,6 +5,9 @@ import { type ErrorCode, type ErrorDetails, MediagraphError } from '../model/err
 import type { BufferedResponse } from '../net/buffered-response.js';
 import { NetError } from '../net/net-error.js';
 import { retryAfterMs } from '../net/retry-after.js';
+import type { AbsenceVerdict } from './absences.js';
+import { type GraphVerdict, graphVerdict, regainAccessMs } from './graph-error.js';
+import type { HeardRefusal } from './refusal-log.js';
 
 /** What a provider's error body told, in its own words; adapters read it from their envelope. */
 export interface UpstreamFault {
@@ -14,40 +17,77 @@ export interface UpstreamFault {
 
 type FaultReader = (response: BufferedResponse) => UpstreamFault;
 
+/** A time beyond this is a mistake, and would silence a media for as long. */
+const LONGEST_WAIT_MS = 24 * 60 * 60 * 1000;
+/** "Request Timeout", "Too Early" (RFC 9110 section 15.5.9, RFC 8470 section 5.2): asked again, they may pass. */
+const PASSING: ReadonlySet<number> = new Set([408, 425]);
+
 /**
  * The one seam where a provider's failures become ours. Messages say what was asked and what kind of answer came, never
- * the answer itself: bodies, hosts and credentials stay behind.
+ * the answer itself: bodies, hosts and credentials stay behind. The provider's words go to the operator's log.
  */
 export class ProviderFaults {
+  /** @param onRefusal hears every refusal, with its body */
   constructor(
     private readonly channel: Channel,
     private readonly readFault: FaultReader,
+    private readonly onRefusal: (refusal: HeardRefusal) => void = ignore,
   ) {}
 
-  /** A status that the adapter has no better word for. */
+  /** A refusal that the adapter has no better word for. Its body decides where it is Meta's, then its status. */
   ofStatus(response: BufferedResponse, asked: string): MediagraphError {
-    const { statusCode } = response;
+    this.heard(response, asked);
+    const details = this.detailsOf(response);
+    return (
+      this.#ofVerdict(graphVerdict(response), response, asked, details) ?? this.#byStatus(response, asked, details)
+    );
+  }
+
+  /** A refusal that the adapter has a better word for: the operator's log gets the provider's own. */
+  heard(response: BufferedResponse, asked: string): void {
+    this.onRefusal({ asked, response });
+  }
+
+  /** What a caller may learn of a refusal besides our words. */
+  detailsOf(response: BufferedResponse): ErrorDetails {
     const { code, requestId } = this.readFault(response);
-    const details: ErrorDetails = {
-      upstreamStatus: statusCode,
+    return {
+      upstreamStatus: response.statusCode,
       ...(code !== undefined && { upstreamCode: code }),
       ...(requestId !== undefined && { upstreamRequestId: requestId }),
     };
-    if (statusCode === 401 || statusCode === 403) {
-      return this.error('PROVIDER_CREDENTIALS', `the provider refused the channel's credentials for ${asked}`, details);
+  }
+
+  #ofVerdict(
+    verdict: GraphVerdict | null,
+    response: BufferedResponse,
+    asked: string,
+    details: ErrorDetails,
+  ): MediagraphError | null {
+    switch (verdict) {
+      case 'throttled':
+        return this.#throttled(response, asked, details);
+      case 'temporary':
+        return this.error('PROVIDER_UNAVAILABLE', `the provider failed for a while for ${asked}`, {
+          ...details,
+          ...waitTold(response),
+          retryable: true,
+        });
+      case 'operator':
+        return this.#credentials(asked, details);
+      default:
+        return null;
     }
-    if (statusCode === 429) {
-      const waitMs = retryAfterMs(response.headers['retry-after'], Date.now());
-      const wait = waitMs === null ? {} : { retryAfterMs: waitMs };
-      return this.error('PROVIDER_RATE_LIMITED', `the provider's rate limit was reached for ${asked}`, {
-        ...details,
-        ...wait,
-        retryable: true,
-      });
-    }
-    if (statusCode >= 500) {
+  }
+
+  #byStatus(response: BufferedResponse, asked: string, details: ErrorDetails): MediagraphError {
+    const { statusCode } = response;
+    if (statusCode === 401 || statusCode === 403) return this.#credentials(asked, details);
+    if (statusCode === 429) return this.#throttled(response, asked, details);
+    if (statusCode >= 500 || PASSING.has(statusCode)) {
       return this.error('PROVIDER_UNAVAILABLE', `the provider failed with status ${statusCode} for ${asked}`, {
         ...details,
+        ...waitTold(response),
         retryable: true,
       });
     }
@@ -55,6 +95,18 @@ export class ProviderFaults {
       return this.error('PROVIDER_REJECTED', `the provider refused ${asked} with status ${statusCode}`, details);
     }
     return this.protocol(asked, `an unexpected status ${statusCode}`, details);
+  }
+
+  #credentials(asked: string, details: ErrorDetails): MediagraphError {
+    return this.error('PROVIDER_CREDENTIALS', `the provider refused the channel's credentials for ${asked}`, details);
+  }
+
+  #throttled(response: BufferedResponse, asked: string, details: ErrorDetails): MediagraphError {
+    return this.error('PROVIDER_RATE_LIMITED', `the provider's rate limit was reached for ${asked}`, {
+      ...details,
+      ...waitTold(response),
+      retryable: true,
+    });
   }
 
   /** An answer that is not what the provider's documentation says. */
@@ -72,15 +124,30 @@ export class ProviderFaults {
     const details = { upstreamStatus: statusCode };
     if (statusCode === 404 || statusCode === 410)
       return this.error('MEDIA_NOT_FOUND', 'the provider no longer has the bytes of this media', details);
-    if (statusCode < 500 && statusCode !== 429)
+    if (statusCode < 500 && statusCode !== 429 && !PASSING.has(statusCode))
       return this.protocol('the bytes of a media', `a status ${statusCode}`, details);
-    const waitMs = retryAfterMs(headers['retry-after'], Date.now());
-    const wait = waitMs === null ? {} : { retryAfterMs: waitMs };
     return this.error('PROVIDER_UNAVAILABLE', `the provider's media origin failed with status ${statusCode}`, {
       ...details,
-      ...wait,
+      ...waitTold({ headers }),
       retryable: true,
     });
+  }
+
+  /** A media that the provider does not have: doubted, or said plainly and repeatedly. */
+  absent(verdict: AbsenceVerdict, details: ErrorDetails = {}): MediagraphError {
+    if (verdict.kind === 'gone') {
+      const message = 'the provider no longer has the bytes of this media';
+      return this.error('MEDIA_NOT_FOUND', message, { ...details, retryable: false });
+    }
+    const { retryAfterMs } = verdict;
+    const message = 'the provider does not have the bytes of this media (yet)';
+    return this.error('MEDIA_NOT_FOUND', message, { ...details, retryable: true, retryAfterMs });
+  }
+
+  /** No call was made: one more failure could lock the account out. */
+  lookupsLimited(waitMs: number, details: ErrorDetails = {}): MediagraphError {
+    const message = "the provider's limit of failed media look-ups leaves no room for this one";
+    return this.error('PROVIDER_RATE_LIMITED', message, { ...details, retryable: true, retryAfterMs: waitMs });
   }
 
   notFound(asked: string): MediagraphError {
@@ -174,11 +241,13 @@ export class ProviderFaults {
   }
 }
 
-/** A provider's own token (an error code, a request id) if it is one: short, and nothing but harmless characters. */
-export function harmlessToken(value: unknown): string | undefined {
-  const text = typeof value === 'number' ? String(value) : value;
-  return typeof text === 'string' && /^[A-Za-z0-9_.:-]{1,128}$/.test(text) ? text : undefined;
+/** How long a refusal asks to wait: by `Retry-After`, or by Meta's estimate, whichever is longer. */
+function waitTold({ headers }: Pick<BufferedResponse, 'headers'>): Pick<ErrorDetails, 'retryAfterMs'> {
+  const told = [retryAfterMs(headers['retry-after'], Date.now()), regainAccessMs(headers)].filter((ms) => ms !== null);
+  return told.length === 0 ? {} : { retryAfterMs: Math.min(Math.max(...told), LONGEST_WAIT_MS) };
 }
+
+function ignore(): void {}
 
 /** Runs one task per item; a task that fails gives its Error in its place. */
 export function settleEach<Item, Result>(

@@ -1,4 +1,4 @@
-import type { MediaDetails, MediaKind, ProviderMedia } from '../model/media.js';
+import type { MediaDetails, MediaDirection, MediaFault, MediaKind, ProviderMedia } from '../model/media.js';
 import { kindOfMimeType, normalizeMimeType } from '../model/mime-type.js';
 import { parseUrl } from '../model/parse-url.js';
 
@@ -6,6 +6,9 @@ const MAX_CAPTION_CHARACTERS = 4_096;
 const MAX_FILENAME_CHARACTERS = 1_024;
 const MAX_MIME_TYPE_CHARACTERS = 255;
 const MAX_URL_CHARACTERS = 4_096;
+const MAX_CONTACT_CHARACTERS = 128;
+/** The longest date of ISO 8601 with nanoseconds and an offset has 35. */
+const MAX_DATE_CHARACTERS = 64;
 /** Years 2001 and 2096: what lies outside is no time of a message. */
 const MIN_UNIX_SECONDS = 1e9;
 const MAX_UNIX_SECONDS = 4e9;
@@ -45,21 +48,62 @@ export interface ToldDetails {
 export interface ToldMedia extends ToldDetails, Pick<ProviderMedia, 'providerMessageId' | 'providerMediaId'> {
   readonly downloadUrl?: string | null;
   readonly status?: ProviderMedia['status'];
+  /** Makes it FAILED. */
+  readonly fault?: MediaFault | null;
   readonly createdAt?: Date | null;
   readonly availableUntil?: Date | null;
+  /** Whether it is a voice note: what is no boolean is not told. */
+  readonly voice?: unknown;
+  readonly contact?: string | null;
+  readonly direction?: MediaDirection | null;
 }
 
-/** READY unless told otherwise. */
+/** READY unless told otherwise. What is not told of sender and voice is absent. */
 export function announcedMedia(told: ToldMedia): ProviderMedia {
+  const { fault, voice, contact, direction } = told;
   return {
     providerMessageId: told.providerMessageId,
     providerMediaId: told.providerMediaId,
     downloadUrl: told.downloadUrl ?? null,
-    status: told.status ?? 'READY',
+    status: fault ? 'FAILED' : (told.status ?? 'READY'),
+    ...(fault && { fault }),
     ...announcedDetails(told),
     createdAt: told.createdAt ?? null,
     availableUntil: told.availableUntil ?? null,
+    ...(typeof voice === 'boolean' && { voice }),
+    ...(contact && { contact }),
+    ...(direction && { direction }),
   };
+}
+
+/** A type that only voice notes have; undefined where the type does not tell. */
+export function voiceOfMessageType(type: unknown): true | undefined {
+  return type === 'voice' || type === 'ptt' ? true : undefined;
+}
+
+/**
+ * The other party of a WhatsApp message: a telephone number as its digits, with or without `+`, is E.164 (ITU-T E.164: at
+ * most 15 digits); anything else, such as a user id of a business's own scope, stays as it is.
+ */
+export function whatsappContact(value: unknown): string | null {
+  const text = contactText(value);
+  return text !== null && /^\+?[1-9]\d{4,14}$/.test(text) ? `+${text.replace('+', '')}` : text;
+}
+
+/** A name of a user as it came; null for what is too long to be one, since half a name is another's. */
+export function contactText(value: unknown): string | null {
+  return typeof value === 'string' && value.length <= MAX_CONTACT_CHARACTERS ? textOf(value, value.length) : null;
+}
+
+const INBOUND_WORDS: ReadonlySet<unknown> = new Set(['inbound', 'incoming', 'in', 'received']);
+const OUTBOUND_WORDS: ReadonlySet<unknown> = new Set(['outbound', 'outgoing', 'out', 'sent']);
+
+/** A direction in a provider's own word, such as Twilio's `outbound-api`; null where it is none. */
+export function directionOf(value: unknown): MediaDirection | null {
+  if (typeof value !== 'string' || value.length > MAX_CONTACT_CHARACTERS) return null;
+  const [word] = value.toLowerCase().split('-', 1);
+  if (INBOUND_WORDS.has(word)) return 'INBOUND';
+  return OUTBOUND_WORDS.has(word) ? 'OUTBOUND' : null;
 }
 
 function announcedDetails({ kind, mimeType, sizeBytes, sha256, filename, caption }: ToldDetails): MediaDetails {
@@ -70,8 +114,13 @@ function announcedDetails({ kind, mimeType, sizeBytes, sha256, filename, caption
     sizeBytes: sizeOf(sizeBytes),
     sha256: sha256Of(sha256),
     filename: textOf(filename, MAX_FILENAME_CHARACTERS),
-    caption: textOf(caption, MAX_CAPTION_CHARACTERS),
+    caption: captionOf(caption),
   };
+}
+
+/** null for none, and for an empty one. */
+export function captionOf(value: unknown): string | null {
+  return textOf(value, MAX_CAPTION_CHARACTERS);
 }
 
 function mimeTypeOf(value: unknown): string | null {
@@ -105,7 +154,7 @@ export function dateOfUnixTime(value: unknown): Date | null {
 
 /** Unix time, or an ISO 8601 date. */
 export function dateOfTime(value: unknown): Date | null {
-  const isDate = typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value);
+  const isDate = typeof value === 'string' && value.length <= MAX_DATE_CHARACTERS && /^\d{4}-\d\d-\d\dT/.test(value);
   return dateOfUnixTime(isDate ? Date.parse(value) : value);
 }
 

@@ -31,6 +31,8 @@ export interface ApiKey {
   readonly scopes: readonly Scope[];
 }
 
+const MAX_AUTHORIZATION_LENGTH = 1_100;
+
 interface KnownKey {
   readonly digest: Buffer;
   readonly caller: Caller;
@@ -50,13 +52,13 @@ export class ApiKeys {
   }
 
   readonly authenticate: Authenticate = (authorization) => {
-    const [, key] = /^Bearer ([\x21-\x7e]{1,1024})$/i.exec(authorization ?? '') ?? [];
-    if (key === undefined) throw unauthenticated('expected credentials as "Authorization: Bearer <key>"');
+    const key = bearerOf(authorization);
+    if (key === undefined) throw unauthenticated();
     const digest = createHash('sha256').update(key).digest();
     let caller: Caller | null = null;
     // All of them, every time: how long a refusal takes must not tell how near a guess came.
     for (const known of this.#known) if (timingSafeEqual(known.digest, digest)) caller = known.caller;
-    if (!caller) throw unauthenticated('expected a known API key, got an unknown one');
+    if (!caller) throw unauthenticated();
     return caller;
   };
 }
@@ -65,20 +67,29 @@ function toKnownKey({ sha256, tenant, scopes }: ApiKey): KnownKey {
   return { digest: Buffer.from(sha256, 'hex'), caller: { tenant, scopes: new Set(scopes) } };
 }
 
-// Private: compared in constant time.
 function requireRouterSecret(headers: IncomingHttpHeaders, secret: string | null): void {
-  if (secret === null) return;
   const given = headers['x-router-secret'];
-  const [a, b] = [given, secret].map((text) =>
-    createHash('sha256')
-      .update(String(text ?? ''))
-      .digest(),
-  );
-  if (typeof given !== 'string' || !a || !b || !timingSafeEqual(a, b)) {
-    throw unauthenticated('expected the router secret in X-Router-Secret');
-  }
+  if (secret !== null && (typeof given !== 'string' || !isSameSecret(given, secret))) throw unauthenticated();
 }
 
-function unauthenticated(message: string): MediagraphError {
-  return new MediagraphError('UNAUTHENTICATED', message);
+/** In constant time. */
+function isSameSecret(given: string, secret: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(secret));
+}
+
+/** RFC 6750 section 2.1. */
+function bearerOf(authorization: string | undefined): string | undefined {
+  return /^Bearer ([\x21-\x7e]{1,1024})$/i.exec((authorization ?? '').slice(0, MAX_AUTHORIZATION_LENGTH))?.[1];
+}
+
+/** @throws MediagraphError UNAUTHENTICATED unless it is `Bearer` and this token */
+export function requireToken(authorization: string | undefined, token: string): void {
+  const given = bearerOf(authorization);
+  if (given === undefined || !isSameSecret(given, token)) throw unauthenticated();
+}
+
+/** The same whatever was wrong: which part of the credentials was right is not for a stranger to learn. */
+function unauthenticated(): MediagraphError {
+  return new MediagraphError('UNAUTHENTICATED', 'expected valid credentials, got none or others');
 }

@@ -14,7 +14,7 @@ const SPEC = /^(?:(\d+)-(\d*)|-(\d+))$/;
 export function selectRange(header: string | undefined, sizeBytes: number): Selected {
   const [, set] = /^bytes=(.*)$/i.exec(header ?? '') ?? [];
   if (set === undefined) return 'whole';
-  const specs = set.split(',').map((spec) => spec.replace(/^[ \t]+|[ \t]+$/g, ''));
+  const specs = set.split(',').map((spec) => withoutBlanks(spec));
   // Empty elements of a list count for nothing (section 5.6.1.2).
   const given = specs.filter((spec) => spec !== '');
   if (given.length === 0 || given.length > MAX_RANGES) return 'whole';
@@ -27,6 +27,15 @@ export function selectRange(header: string | undefined, sizeBytes: number): Sele
   const [first, second] = ranges;
   if (!first) return 'unsatisfiable';
   return second ? 'whole' : first;
+}
+
+/** RFC 9110 section 5.6.3; other spaces are no part of the grammar. */
+function withoutBlanks(spec: string): string {
+  let start = 0;
+  let end = spec.length;
+  while (spec[start] === ' ' || spec[start] === '\t') start += 1;
+  while (end > start && (spec[end - 1] === ' ' || spec[end - 1] === '\t')) end -= 1;
+  return spec.slice(start, end);
 }
 
 /** null: unsatisfiable, section 14.1.2. Digits beyond any file's length are infinity, which compares as it should. */

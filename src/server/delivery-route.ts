@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Delivery, MediaDelivery, PresignOptions } from '../media/deliver.js';
 import type { MediaGrant, UrlSigner } from '../media/signed-url.js';
 import type { ByteSpan } from '../model/byte-range.js';
+import type { Clock } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import { essenceOf } from '../model/mime-type.js';
 import { parseUrl } from '../model/parse-url.js';
@@ -14,6 +15,7 @@ import type { HotAnswers } from './hot-answers.js';
 import { evaluatePreconditions, rangeStillApplies, type Validators } from './preconditions.js';
 
 export interface DeliveryRouteOptions {
+  readonly clock: Clock;
   readonly urls: UrlSigner;
   readonly delivery: MediaDelivery;
   readonly visibility: 'private' | 'public';
@@ -37,7 +39,11 @@ export function registerDeliveryRoute(http: FastifyInstance, options: DeliveryRo
       method: 'OPTIONS',
       url: '/media/*',
       handler: async (request, reply) => {
-        allowOrigin(request, reply, options);
+        try {
+          verified(request, reply, options);
+        } catch (thrown) {
+          if (!isExpired(thrown)) return sendError(reply, thrown);
+        }
         reply
           .header('access-control-allow-methods', 'GET, HEAD, OPTIONS')
           .header('access-control-allow-headers', ALLOWED_HEADERS);
@@ -58,10 +64,9 @@ async function deliver(
   reply: FastifyReply,
   options: DeliveryRouteOptions,
 ): Promise<FastifyReply> {
-  allowOrigin(request, reply, options);
   let delivery: Delivery | null = null;
   try {
-    const grant = options.urls.verify(request.raw.url ?? '', Date.now());
+    const grant = verified(request, reply, options);
     if (grant.boundToOrigins) assertBound(request, reply, options);
     const { accept, range } = request.headers;
     const isHead = request.method === 'HEAD';
@@ -76,6 +81,34 @@ async function deliver(
     if (reply.raw.destroyed) return reply.hijack();
     return sendError(reply, thrown);
   }
+}
+
+/**
+ * What a link grants. Only to one that was given out is it told whose pages its media is for: a made-up
+ * address is answered alike whatever channel it names, and wherever it is asked from.
+ * @throws MediagraphError SIGNATURE_INVALID, URL_EXPIRED
+ */
+function verified(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: DeliveryRouteOptions,
+): ReturnType<UrlSigner['verify']> {
+  try {
+    const grant = options.urls.verify(request.raw.url ?? '', options.clock.now());
+    allowOrigin(request, reply, options.allowedOrigins(mediaIdOf(request)));
+    return grant;
+  } catch (thrown) {
+    if (isExpired(thrown)) allowOrigin(request, reply, options.allowedOrigins(mediaIdOf(request)));
+    else if (options.allowedOrigins(NO_MEDIA).includes('*')) reply.header('access-control-allow-origin', '*');
+    throw thrown;
+  }
+}
+
+/** What is allowed for it is allowed for all. */
+const NO_MEDIA = '';
+
+function isExpired(thrown: unknown): boolean {
+  return thrown instanceof MediagraphError && thrown.code === 'URL_EXPIRED';
 }
 
 async function answer(
@@ -177,9 +210,9 @@ function headersOf(
 
 function cacheControl(
   { expiresAt, boundToOrigins }: Required<MediaGrant>,
-  { visibility }: Pick<DeliveryRouteOptions, 'visibility'>,
+  { visibility, clock }: Pick<DeliveryRouteOptions, 'visibility' | 'clock'>,
 ): string {
-  const secondsLeft = Math.max(0, Math.floor((expiresAt.getTime() - Date.now()) / 1000));
+  const secondsLeft = Math.max(0, Math.floor((expiresAt.getTime() - clock.now()) / 1000));
   // A shared cache does not ask where a reader comes from.
   return `${boundToOrigins ? 'private' : visibility}, max-age=${secondsLeft}, immutable`;
 }
@@ -189,7 +222,7 @@ function presignOptions(
   grant: Required<MediaGrant>,
   options: DeliveryRouteOptions,
 ): PresignOptions {
-  const secondsLeft = Math.max(1, Math.floor((grant.expiresAt.getTime() - Date.now()) / 1000));
+  const secondsLeft = Math.max(1, Math.floor((grant.expiresAt.getTime() - options.clock.now()) / 1000));
   return {
     expiresInS: Math.min(secondsLeft, PRESIGNED_S),
     contentType: mimeType,
@@ -207,8 +240,7 @@ function refusal(statusCode: number): Error {
   return Object.assign(new Error(), { statusCode });
 }
 
-function allowOrigin(request: FastifyRequest, reply: FastifyReply, options: DeliveryRouteOptions): void {
-  const allowed = options.allowedOrigins(mediaIdOf(request));
+function allowOrigin(request: FastifyRequest, reply: FastifyReply, allowed: readonly string[]): void {
   reply.header('access-control-expose-headers', EXPOSED);
   if (allowed.includes('*')) {
     reply.header('access-control-allow-origin', '*');

@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify';
-import { type ErrorCode, MediagraphError } from '../model/errors.js';
+import { type ErrorCode, LinkFault, MediagraphError } from '../model/errors.js';
 import { NetError } from '../net/net-error.js';
 
 /** The status of each code where an error is a whole answer; in GraphQL it stands inside a 200. */
@@ -40,7 +40,9 @@ export function statusOf(error: MediagraphError): number {
   if (error.code === 'BAD_USER_INPUT') return refusedStatus(error.cause) ?? 400;
   // What is ours to mend and passes by itself: the catalogue is away.
   if (error.code === 'INTERNAL_SERVER_ERROR' && error.details.retryable) return 503;
-  return STATUS_OF_CODE[error.code];
+  const status = STATUS_OF_CODE[error.code];
+  if (!(error instanceof LinkFault) || status >= 500) return status;
+  return error.code === 'MEDIA_NOT_READY' ? 503 : 502;
 }
 
 /** Fastify's own word for why it refused a request: 413, 415 … */

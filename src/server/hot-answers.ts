@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import type { Delivery } from '../media/deliver.js';
+import type { Clock } from '../model/clock.js';
 import { selectRange } from './byte-ranges.js';
 
 /** An answer that can be given again: what stands in it whatever part is asked for, and where its bytes are. */
@@ -14,6 +15,7 @@ export interface HotAnswer {
 }
 
 export interface HotAnswersOptions {
+  readonly clock: Clock;
   readonly requestId: (request: IncomingMessage) => string;
   /** Called when an answer is out. */
   readonly onAnswered: (requestId: string, status: number, ms: number) => void;
@@ -43,7 +45,7 @@ export class HotAnswers {
     const name = nameOf(request);
     const known = this.#answers.get(name);
     if (!known) return false;
-    const now = Date.now();
+    const now = this.options.clock.now();
     if (now >= known.expiresAt) {
       this.#answers.delete(name);
       return false;

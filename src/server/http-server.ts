@@ -8,17 +8,26 @@ import fastify, {
   type FastifyReply,
   LogController,
 } from 'fastify';
+import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { traceRequest } from '../telemetry/tracing.js';
 import { sendError } from './error-response.js';
 import { HotAnswers } from './hot-answers.js';
+import { isForKnownHost, type KnownHosts } from './known-host.js';
+import { StalledReaders } from './stalled-readers.js';
 
 export interface HttpServerOptions {
   readonly logger: Logger;
   readonly trustProxy: boolean;
+  /** `server.requestTimeout`: for a request's headers and body; after it, the connection is closed. */
+  readonly requestTimeoutMs?: number;
+  /** Whose names a request has to use, but on routes that anybody may reach; null: any. */
+  readonly knownHosts?: KnownHosts | null;
   readonly metrics?: Pick<Metrics, 'requestAnswered'>;
+  /** By which links end. */
+  readonly clock?: Clock;
 }
 
 export interface HttpServer {
@@ -29,13 +38,29 @@ export interface HttpServer {
 
 /** Stands where there is no pattern: the address itself is the caller's word. */
 const NO_ROUTE = '(none)';
+/** Where none was understood. */
+const NO_METHOD = '(none)';
 /** The pattern of the route that hot answers stand in for. */
 const HOT_ROUTE = '/media/*';
 /** The pattern of answers that end when their client leaves. */
 const STREAM_ROUTE = '/graphql (events)';
 
+const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
+/** How often Node looks for requests that take too long. */
+const MAX_TIMEOUT_CHECK_MS = 1_000;
+const MAX_HEADER_BYTES = 16 * 1024;
+/** Links and webhooks are protected by what they carry, and health is nobody's secret. */
+const ROUTES_OF_ANY_HOST = new Set([HOT_ROUTE, '/webhooks/:channelId', '/livez', '/readyz']);
+
 /** A Fastify instance with what every route shares: request ids, one log line a request, errors as JSON. */
-export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOptions): HttpServer {
+export function createHttpServer({
+  logger,
+  trustProxy,
+  requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS,
+  knownHosts = null,
+  metrics,
+  clock = MACHINE_CLOCK,
+}: HttpServerOptions): HttpServer {
   const loggerInstance: FastifyBaseLogger = logger;
   // Its lines hold what stands below and nothing else: to look for secrets in them would cost more than to write them.
   const requestLog = logger.child({}, { redact: [] });
@@ -62,13 +87,25 @@ export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOpti
       request.log.info({ method: request.method, route: NO_ROUTE, status: reply.statusCode }, 'request');
       metrics?.requestAnswered(NO_ROUTE, request.method, reply.statusCode, reply.elapsedTime / 1000);
     },
+    clientErrorHandler: (error, socket) => {
+      const status = answerNoRequest(error, socket);
+      if (status !== null) onAnswered(randomUUID(), NO_ROUTE, NO_METHOD, status, 0);
+    },
     return503OnClosing: true,
+    requestTimeout: requestTimeoutMs,
+    http: {
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(requestTimeoutMs, MAX_TIMEOUT_CHECK_MS),
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
     forceCloseConnections: 'idle',
   });
   http.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
     next();
   });
+  if (knownHosts) refuseOtherHosts(http, knownHosts);
   // Not before the body is read, which the context would not survive.
   http.addHook('preHandler', (request, reply, next) => {
     const { method, id: requestId, headers } = request;
@@ -90,12 +127,48 @@ export function createHttpServer({ logger, trustProxy, metrics }: HttpServerOpti
   });
   http.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
   const hot = new HotAnswers({
+    clock,
     requestId: requestIdOf,
     onAnswered: (requestId, status, ms) => onAnswered(requestId, HOT_ROUTE, 'GET', status, ms),
   });
+  new StalledReaders().watch(http);
   askFirst(http, hot);
   closeUnused(http);
   return { http, hot };
+}
+
+function refuseOtherHosts(http: FastifyInstance, knownHosts: KnownHosts): void {
+  http.addHook('onRequest', (request, reply, next) => {
+    const isOpen = ROUTES_OF_ANY_HOST.has(request.routeOptions.url ?? '');
+    if (isOpen || isForKnownHost(request.raw, knownHosts)) return next();
+    // What it sends is not read.
+    reply.header('connection', 'close');
+    sendError(reply, new MediagraphError('FORBIDDEN', 'expected a Host that is this machine or server.publicUrl'));
+  });
+}
+
+/**
+ * What is no request, or does not come in time. Nothing of it is logged: it may be anything.
+ * @returns the status of the answer; null: there could be none
+ */
+function answerNoRequest({ code }: NodeJS.ErrnoException, socket: Socket): number | null {
+  const underWay: unknown = Reflect.get(socket, '_httpMessage');
+  const hasBegun = typeof underWay === 'object' && underWay !== null && Reflect.get(underWay, 'headersSent') === true;
+  if (code === 'ECONNRESET' || !socket.writable || hasBegun) {
+    socket.destroy();
+    return null;
+  }
+  const [status, reason, message] =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? [431, 'Request Header Fields Too Large', `expected headers of at most ${MAX_HEADER_BYTES} bytes, got more`]
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? [408, 'Request Timeout', 'expected the whole of a request sooner']
+        : [400, 'Bad Request', 'expected a well-formed request'];
+  const body = JSON.stringify({ error: { code: 'BAD_USER_INPUT', message, requestId: randomUUID() } });
+  const head = `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
+  socket.write(`${head}\r\n\r\n${body}`);
+  socket.destroySoon();
+  return status;
 }
 
 function isEventStream(reply: FastifyReply): boolean {

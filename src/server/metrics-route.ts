@@ -2,13 +2,28 @@ import type { FastifyInstance } from 'fastify';
 import { toError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { requireToken } from './authenticate.js';
+import { sendError } from './error-response.js';
 import { createHttpServer } from './http-server.js';
 
 type Scraped = Pick<Metrics, 'contentType' | 'text'>;
 
-/** `/metrics`: the text that Prometheus reads. Answers without credentials, and holds nobody's data. */
-export function registerMetricsRoute(http: FastifyInstance, metrics: Scraped): void {
-  http.get('/metrics', async (_request, reply) => {
+export interface MetricsRouteOptions {
+  readonly metrics: Scraped;
+  /** Needed as `Authorization: Bearer`; null: served without credentials. */
+  readonly token: string | null;
+}
+
+/** `/metrics`: the text that Prometheus reads. It names channels, and so tenants' lines. */
+export function registerMetricsRoute(http: FastifyInstance, { metrics, token }: MetricsRouteOptions): void {
+  http.get('/metrics', async (request, reply) => {
+    if (token !== null) {
+      try {
+        requireToken(request.headers.authorization, token);
+      } catch (thrown) {
+        return sendError(reply, thrown);
+      }
+    }
     const text = await metrics.text();
     return reply.header('cache-control', 'no-store').type(metrics.contentType).send(text);
   });
@@ -25,7 +40,7 @@ export interface MetricsPort {
 /** A listener that has `/metrics` and nothing else, for `metrics.port`. Rejects when the port cannot be had. */
 export async function openMetricsPort({ metrics, host, port, logger }: MetricsPort): Promise<FastifyInstance> {
   const { http } = createHttpServer({ logger, trustProxy: false });
-  registerMetricsRoute(http, metrics);
+  registerMetricsRoute(http, { metrics, token: null });
   try {
     const url = await http.listen({ host, port });
     logger.info({ url }, 'metrics listening');

@@ -14,6 +14,7 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { z } from 'zod';
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
+import { isForKnownHost, type KnownHosts } from './known-host.js';
 import type { OperationEntrance, StreamedResult } from './streamed-operations.js';
 
 export interface SubscriptionSocketsOptions<Context> extends OperationEntrance<Context> {
@@ -25,6 +26,10 @@ export interface SubscriptionSocketsOptions<Context> extends OperationEntrance<C
   readonly maxOperations: number;
   /** Whether pages of other sites are kept out: needed where a socket asks for no credentials. */
   readonly refusesForeignPages: boolean;
+  /** Whose names a handshake has to use; null: any. */
+  readonly knownHosts: KnownHosts | null;
+  /** Whose pages are not kept out: `server.allowedOrigins`. */
+  readonly allowedOrigins: readonly string[];
   readonly logger: Logger;
 }
 
@@ -44,6 +49,8 @@ interface Connection {
   readonly headers: IncomingHttpHeaders;
   /** Aborts when the socket is closed. */
   readonly signal: AbortSignal;
+  /** Its credentials are good. */
+  readonly accepted: () => void;
 }
 
 /** What graphql-ws hands from its `onSubscribe` to its `execute` and `subscribe`. */
@@ -77,9 +84,15 @@ export function serveSubscriptionSockets<Context>(
   sockets.on('connection', (socket: WebSocket, request: IncomingMessage) => attach(socket, request, protocol, options));
   http.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
-    const refusal = refusalOf(request, options.refusesForeignPages);
-    if (refusal !== null) socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-    else sockets.handleUpgrade(request, socket, head, (opened) => sockets.emit('connection', opened, request));
+    const refusal = refusalOf(request, options);
+    if (refusal !== null) {
+      socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      return;
+    }
+    sockets.handleUpgrade(request, socket, head, (opened) => {
+      boundUnknown(socket, request);
+      sockets.emit('connection', opened, request);
+    });
   });
   http.addHook('preClose', async () => {
     for (const socket of sockets.clients) socket.close(GOING_AWAY, 'the server is going away');
@@ -87,22 +100,42 @@ export function serveSubscriptionSockets<Context>(
   });
 }
 
-// Private: a page may open a socket to anywhere; only its Origin tells (RFC 6455 section 10.2).
-function refusalOf({ url = '', headers }: IncomingMessage, refusesForeignPages: boolean): string | null {
-  if (url.split('?')[0] !== PATH) return '404 Not Found';
+// A page may open a socket to anywhere; only its Origin tells (RFC 6455 section 10.2).
+function refusalOf<Context>(
+  request: IncomingMessage,
+  { refusesForeignPages, knownHosts, allowedOrigins }: SubscriptionSocketsOptions<Context>,
+): string | null {
+  const { url = '', headers } = request;
+  if (url.split('?', 1)[0] !== PATH) return '404 Not Found';
   const { origin, host = '' } = headers;
+  if (knownHosts && !isForKnownHost(request, knownHosts)) return '403 Forbidden';
   if (!refusesForeignPages || origin === undefined || origin === `http://${host}` || isLoopbackPage(origin))
     return null;
-  return '403 Forbidden';
+  return allowedOrigins.includes(origin) || allowedOrigins.includes('*') ? null : '403 Forbidden';
 }
 
 function isLoopbackPage(origin: string): boolean {
-  return /^https?:\/\/(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/.test(origin);
+  return origin.length < 100 && /^https?:\/\/(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/.test(origin);
+}
+
+/** What a socket may send before it has said who it is: a `connection_init`. */
+const MAX_BYTES_OF_UNKNOWN = 65_536;
+const unbound = new WeakMap<IncomingMessage, () => void>();
+
+/** Cuts a connection that sends more before its credentials were found good. */
+function boundUnknown(socket: Duplex, request: IncomingMessage): void {
+  let bytes = 0;
+  const onData = (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > MAX_BYTES_OF_UNKNOWN) socket.destroy();
+  };
+  socket.on('data', onData);
+  unbound.set(request, () => socket.off('data', onData));
 }
 
 function attach<Context>(
   socket: WebSocket,
-  { headers }: IncomingMessage,
+  request: IncomingMessage,
   protocol: Server<Connection>,
   { logger, metrics }: SubscriptionSocketsOptions<Context>,
 ): void {
@@ -132,7 +165,7 @@ function attach<Context>(
           });
         }),
     },
-    { headers, signal: closing.signal },
+    { headers: request.headers, signal: closing.signal, accepted: () => unbound.get(request)?.() },
   );
   socket.once('close', (code: number, reason: Buffer) => {
     clearInterval(ping);
@@ -166,6 +199,7 @@ function protocolServer<Context>({
     onConnect: ({ connectionParams, extra }) => {
       try {
         admit(credentialsOf(extra.headers, connectionParams));
+        extra.accepted();
         return true;
       } catch (thrown) {
         if (thrown instanceof MediagraphError) return false;

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { WebhookReception } from '../media/receive.js';
@@ -81,7 +82,11 @@ async function handshake(
   }
 }
 
+// The parser of Node hands out the request line as Latin-1, a character for each byte: UTF-8 becomes legible again, and
+// whatever else was there stays as it is.
 function webhookRequest(request: FastifyRequest, publicUrl: string): WebhookRequest {
   const rawBody = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  return { url: new URL(request.raw.url ?? '', publicUrl), headers: request.headers, rawBody };
+  const target = Buffer.from(request.raw.url ?? '', 'latin1');
+  const address = new URL(publicUrl).origin + (isUtf8(target) ? target.toString('utf8') : target.toString('latin1'));
+  return { url: new URL(address), address, headers: request.headers, rawBody };
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { ByteSpan } from '../model/byte-range.js';
 import { MAX_TENANT_BYTES, type TenantId } from '../model/channel.js';
@@ -7,7 +7,7 @@ import type { MediaId } from '../model/media.js';
 
 declare const blobKeyBrand: unique symbol;
 
-/** Where a blob lies in its store: made by {@link mediaBlobKey} and by listings, by nobody else. */
+/** Where a blob lies in its store: made by the functions below and by listings. */
 export type BlobKey = string & { readonly [blobKeyBrand]: true };
 
 /** The stored bytes of media. Every method rejects {@link BlobStoreError} when the store itself fails. */
@@ -36,6 +36,11 @@ export interface BlobStore {
   delete(key: BlobKey): Promise<void>;
   /** All blobs whose keys start so, in no promised order. Blobs may be put and deleted meanwhile. */
   keys(prefix: string): AsyncIterable<ListedBlob>;
+  /**
+   * Removes what puts of processes that are gone left half written, if nothing wrote to it for so many milliseconds. Absent
+   * where puts leave nothing. @returns how many
+   */
+  removeLeftovers?(unchangedForMs: number): Promise<number>;
   /** Rejects when the store cannot be reached or used. */
   ping(): Promise<void>;
   /** Ends idle connections. Nothing is called afterwards; streams in use end by themselves. */
@@ -107,12 +112,20 @@ const MEDIA_KEY =
   /^media\/[0-9a-f]{2}((?:\/t-[A-Za-z0-9_-]{1,200})+)((?:\/i-[A-Za-z0-9_-]{1,200})+)\.(?:original|[a-z0-9-]{1,40}\.[a-z0-9]{1,8})$/;
 
 /**
- * `media/<shard>/t-<tenant in base64url>/i-<media id>.original`; what is longer than a file name may be goes on in
- * further `t-` or `i-` folders. What is derived from a media (a thumbnail) belongs beside it, with another suffix: no id
- * has a dot, so the key without its suffix, with the dot, is a prefix of this media's blobs and of no other's. The shard
- * keeps folders small. Letters' case matters.
+ * Where one attempt to store a media's bytes puts them: `media/<shard>/t-<tenant in base64url>/i-<media
+ * id>.<attempt>.original`. No two attempts share a key, so that a late one touches nothing that a row names. What is longer
+ * than a file name may be goes on in further `t-` or `i-` folders. What is derived from a media (a thumbnail) belongs
+ * beside it, with another suffix: no id has a dot, so the key up to its first dot is a prefix of this media's blobs and of
+ * no other's. The shard keeps folders small. Letters' case matters.
  * @throws RangeError for a tenant or media id that cannot be, or a tenant above {@link MAX_TENANT_BYTES}
  */
+export function attemptBlobKey(tenant: TenantId, id: MediaId): BlobKey {
+  const key = `${stemOf(mediaBlobKey(tenant, id))}${randomUUID()}${ORIGINAL}`;
+  assertBlobKey(key);
+  return key;
+}
+
+/** Where version 0.1 stored a media's bytes; rows of that time name these keys. @throws RangeError as {@link attemptBlobKey} */
 export function mediaBlobKey(tenant: TenantId, id: MediaId): BlobKey {
   const fault = faultOf(tenant, id);
   if (fault !== null) throw new RangeError(fault);
@@ -123,21 +136,27 @@ export function mediaBlobKey(tenant: TenantId, id: MediaId): BlobKey {
 
 /**
  * Where something that was made from a media lies: beside its original. `name` is up to 40 lower-case letters, digits and
- * dashes, `extension` up to 8 letters and digits.
+ * dashes, `extension` up to 8 letters and digits, and not `original`.
  */
 export function derivedBlobKey(original: BlobKey, name: string, extension: string): BlobKey {
   const key = `${stemOf(original)}${name}.${extension}`;
-  if (!MEDIA_KEY.test(key)) throw new RangeError('expected the name of something derived, got a text that none can be');
+  if (!MEDIA_KEY.test(key) || isOriginal(key))
+    throw new RangeError('expected the name of something derived, got a text that none can be');
   assertBlobKey(key);
   return key;
 }
 
-/** What starts the keys of a media's original and of everything derived from it, and of nothing else. */
+/** What starts the keys of a media's originals and of everything derived from them, and of nothing else. */
 export function stemOf(original: BlobKey): string {
-  return original.slice(0, -ORIGINAL.length + 1);
+  return original.slice(0, original.indexOf('.', original.lastIndexOf('/')) + 1);
 }
 
-/** Whose bytes a key names; null for what neither {@link mediaBlobKey} nor {@link derivedBlobKey} can have written. */
+/** Whether a key of a media is that of an attempt to store it; else it is of something derived. */
+export function isOriginal(key: string): boolean {
+  return key.endsWith(ORIGINAL);
+}
+
+/** Whose bytes a key names; null for what none of the functions above can have written. */
 export function parseMediaBlobKey(key: string): { tenant: TenantId; id: MediaId } | null {
   const [, tenantParts, idParts] = (isBlobKey(key) && MEDIA_KEY.exec(key)) || [];
   if (tenantParts === undefined || idParts === undefined) return null;

@@ -7,6 +7,7 @@ import {
   mkdir,
   open,
   readdir,
+  readFile,
   rename,
   rm,
   rmdir,
@@ -136,6 +137,10 @@ export class FsBlobStore implements BlobStore {
     if (folder === '' || isBlobKey(folder)) yield* this.#keysIn(folder, prefix);
   }
 
+  removeLeftovers(unchangedForMs: number): Promise<number> {
+    return removeLeftovers(join(this.root, TEMPORARY), new Date(Date.now() - unchangedForMs));
+  }
+
   async ping(): Promise<void> {
     try {
       await access(join(this.root, TEMPORARY), constants.R_OK | constants.W_OK | constants.X_OK);
@@ -227,22 +232,52 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function removeLeftovers(folder: string, before: Date): Promise<void> {
+/** @returns how many */
+async function removeLeftovers(folder: string, before: Date): Promise<number> {
+  let removed = 0;
   for (const { name } of await entriesOf(folder)) {
     const [, pid, token] = /^(\d{1,10})\.([0-9a-f]{12})-/.exec(name) ?? [];
-    if (pid === undefined || isAlive(Number(pid), token)) continue;
     const stats = await fileStats(join(folder, name));
-    if (stats && stats.mtime < before) await rm(join(folder, name), { force: true });
+    if (pid === undefined || !stats || stats.mtime > before) continue;
+    if (await isAlive(Number(pid), token, stats.birthtime)) continue;
+    await rm(join(folder, name), { force: true });
+    removed += 1;
   }
+  return removed;
 }
 
-/** Of this machine. For another one's, the age of the last write must do. */
-function isAlive(pid: number, token: string | undefined): boolean {
+/**
+ * Whether the process that wrote a file is there still. One of this machine that began after the file was made has only
+ * got the number of the one that wrote it. Of another machine's, the age of the last write must tell.
+ */
+async function isAlive(pid: number, token: string | undefined, writtenSince: Date): Promise<boolean> {
   if (pid === PROCESS.pid) return token === PROCESS.token;
+  if (!isRunning(pid)) return false;
+  const since = await startOf(pid);
+  return since === null || since <= writtenSince;
+}
+
+function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (thrown) {
     return codeOf(thrown) === 'EPERM';
+  }
+}
+
+/** Clock ticks a second, as Linux counts them for programs (proc(5), "starttime"; sysconf(3), "_SC_CLK_TCK"). */
+const TICKS = 100;
+
+/** When a process began, to a tenth of a second; null where the system does not tell. */
+async function startOf(pid: number): Promise<Date | null> {
+  try {
+    const [stat, uptime] = await Promise.all([readFile(`/proc/${pid}/stat`, 'utf8'), readFile('/proc/uptime', 'utf8')]);
+    // The second field is a name in parentheses, which may hold anything; the 22nd is the time since the start of the system.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const ageS = Number.parseFloat(uptime) - Number(fields[19]) / TICKS;
+    return Number.isFinite(ageS) ? new Date(Date.now() - ageS * 1_000 - 100) : null;
+  } catch {
+    return null;
   }
 }
 

@@ -16,7 +16,8 @@ import { messageId, receive, samples } from '../support/sample-messages.js';
 import { errorOf, type Got, headerOf, nth, SECRETS, type TestBed, useBeds } from '../support/test-bed.js';
 
 const DEADLINE_MS = 1_000;
-const SLACK_MS = 500;
+/** Of a provider whose `timeout` is not set: what ends before was ended by what was set, however busy the machine. */
+const DEFAULT_DEADLINE_MS = 10_000;
 const ONCE = { timeout: `${DEADLINE_MS}ms`, retries: 0 };
 const providers = { kirim: ONCE, signalwire: ONCE, twilio: ONCE };
 
@@ -278,7 +279,7 @@ describe('media that cannot be delivered', () => {
       bed.cdn.fault = fault;
       const start = performance.now();
       expect(expectRefusal(await bed.get(path), status)).toBe(code);
-      expect(performance.now() - start).toBeLessThan(2 * DEADLINE_MS + SLACK_MS);
+      expect(performance.now() - start).toBeLessThan(DEFAULT_DEADLINE_MS);
     }
   });
 
@@ -319,16 +320,27 @@ describe('media that cannot be delivered', () => {
     expect((await bed.get(path)).bytes.equals(samples.photo.bytes)).toBe(true);
   });
 
-  it('is a body that came compressed although nobody asked for that', async () => {
+  it('is not a body that came compressed although nobody asked for that', async () => {
     const packed = await startRaw((_request, response) => {
-      response.writeHead(200, { 'content-type': 'image/jpeg', 'content-encoding': 'gzip' });
+      response.writeHead(200, { 'content-type': 'image/jpeg', 'content-encoding': 'aws-chunked, gzip' });
       response.end(gzipSync(samples.photo.bytes));
     });
     const path = await bed.pathOf(receive(bed, 'kirim'));
     await bed.forget();
     bed.kirim.fault = { kind: 'redirect', status: 302, location: packed.url };
-    expect(expectRefusal(await bed.get(path), 502)).toBe('PROVIDER_PROTOCOL');
+    expect((await bed.get(path)).bytes.equals(samples.photo.bytes)).toBe(true);
     expect(packed.headers[0]?.['accept-encoding']).toBe('identity');
+  });
+
+  it('is a body in a coding that nobody undoes', async () => {
+    const packed = await startRaw((_request, response) => {
+      response.writeHead(200, { 'content-type': 'image/jpeg', 'content-encoding': 'compress' });
+      response.end(samples.photo.bytes);
+    });
+    const path = await bed.pathOf(receive(bed, 'kirim'));
+    await bed.forget();
+    bed.kirim.fault = { kind: 'redirect', status: 302, location: packed.url };
+    expect(expectRefusal(await bed.get(path), 502)).toBe('PROVIDER_PROTOCOL');
   });
 });
 

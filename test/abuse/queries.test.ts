@@ -282,12 +282,11 @@ describe('documents that are traps', () => {
       { length: levels },
       (_, at) => `fragment F${at} on Message { ...F${at + 1} ...F${at + 1} }`,
     ).join('\n');
-    const start = performance.now();
     const { errors } = await bed.query(
       `{ messagesWithMedia(ids: []) { ...F0 } } ${fragments} fragment F${levels} on Message { id }`,
     );
+    // Not by the clock: all 2^150 of them take longer than any test may.
     expect(sole(errors).extensions.code).toBe('QUERY_TOO_COMPLEX');
-    expect(performance.now() - start).toBeLessThan(1_500);
   });
 
   it.each([
@@ -384,15 +383,26 @@ describe('forged media ids', () => {
       `${id}\0`,
       id.toUpperCase(),
       id + id,
-      id.repeat(20),
       'A'.repeat(512),
-      'A'.repeat(100_000),
       Buffer.from(id, 'base64url').toString('base64'),
       Buffer.from(id, 'base64url').toString('hex'),
       'sms:..',
       '../../x',
     ];
     for (const one of forged) await expectUnknown(one);
+    expect(bed.providerCalls).toBe(0);
+  });
+
+  it('are BAD_USER_INPUT above 512 characters, whatever they may be', async () => {
+    for (const id of ['A'.repeat(513), 'A'.repeat(100_000)]) {
+      const { data, errors } = await bed.query<{ media: unknown }>(MEDIA_BY_ID, { id });
+      expect([data, errors.map(({ path, extensions }) => [path, extensions.code])]).toEqual([
+        { media: null },
+        [[['media'], 'BAD_USER_INPUT']],
+      ]);
+      const entity = await bed.query<EntitiesData>(ENTITIES, { representations: [{ __typename: 'Media', id }] });
+      expect([entity.data, sole(entity.errors).extensions.code]).toEqual([{ _entities: [null] }, 'BAD_USER_INPUT']);
+    }
     expect(bed.providerCalls).toBe(0);
   });
 
@@ -473,6 +483,8 @@ describe('forged media ids', () => {
 describe('representations', () => {
   it('may be ten thousand, each message is asked once, and one bad one spoils nothing', async () => {
     const distinct = 50;
+    const unhurried = { timeout: '20s', retries: 0 };
+    bed = await beds.own({ config: { providers: { signalwire: unhurried } } });
     const ids = Array.from({ length: distinct }, (_, index) => receive(bed, 'signalwire', index));
     const representations: unknown[] = Array.from({ length: 10_000 }, (_, index) => ({
       __typename: 'Message',

@@ -766,9 +766,11 @@ describe('abort', () => {
 
   test('within the body', async () => {
     const server = await serve((_request, response) => response.write('some'));
-    const signal = abortSoon();
+    const controller = new AbortController();
+    const { signal } = controller;
     const { body } = await newFetch().open(server.origin, { maxBytes: 10, signal });
     expect(listenersOf(signal)).toBe(1);
+    setTimeout(() => controller.abort(reason), 40);
     expect(await failure(text(body))).toBe(reason);
     expect(listenersOf(signal)).toBe(0);
     expect(await eventually(() => server.open.size === 0)).toBe(true);
@@ -776,9 +778,11 @@ describe('abort', () => {
 
   test('when all bytes have come but are not read', async () => {
     const server = await serve((_request, response) => response.end('bytes'));
-    const signal = abortSoon();
+    const controller = new AbortController();
+    const { signal } = controller;
     const { body } = await newFetch().open(server.origin, { maxBytes: 10, signal });
     await sleep(80);
+    controller.abort(reason);
     expect(await failure(text(body))).toBe(reason);
     expect(listenersOf(signal)).toBe(0);
   });

@@ -11,7 +11,7 @@ import { MediagraphError } from '../../src/model/errors.js';
 import { OriginPools } from '../../src/net/origin-pools.js';
 import { AddressPolicy } from '../../src/net/public-address.js';
 import { SafeFetch } from '../../src/net/safe-fetch.js';
-import { connectChannels, USER_AGENT } from '../../src/providers/connect-channels.js';
+import { connectChannels, userAgent } from '../../src/providers/connect-channels.js';
 import { openStores, type Stores } from '../../src/stores.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { Canary } from '../support/canary.js';
@@ -76,7 +76,7 @@ async function start(upload: Readonly<Record<string, string>>): Promise<void> {
   const providers = connectChannels(config, { pools, quota: stores.quota });
   const { timeoutMs } = config.upload;
   const timeouts = { headersTimeoutMs: timeoutMs, silenceTimeoutMs: timeoutMs };
-  const fetch = new SafeFetch({ policy, ...timeouts, userAgent: USER_AGENT, lookup: dns.lookup });
+  const fetch = new SafeFetch({ policy, ...timeouts, userAgent: userAgent(), lookup: dns.lookup });
   const keys = [{ id: 'k1', secret: SECRETS.signingSecret }];
   const urls = new UrlSigner({ keys, baseUrl: () => 'http://127.0.0.1', ttlMs: config.delivery.urlTtlMs });
   const { directory } = providers;

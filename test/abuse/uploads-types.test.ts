@@ -115,6 +115,42 @@ const TYPED: Readonly<Record<string, Typed>> = {
     extension: 'webp',
   },
   'a document': { bytes: samples.document.bytes, type: 'application/pdf', extension: 'pdf' },
+  'a table in Windows-1252, called Excel': {
+    bytes: Buffer.from('Stra\xdfe;Gr\xf6\xdfe\r\n', 'latin1'),
+    says: 'application/vnd.ms-excel',
+    type: 'text/plain; charset=windows-1252',
+    extension: 'txt',
+  },
+  'a table in UTF-16': {
+    bytes: Buffer.from('\ufeffStraße;Größe\r\n', 'utf16le'),
+    says: 'text/csv',
+    type: 'text/csv; charset=utf-16le',
+    extension: 'csv',
+  },
+  'a page in UTF-16': { bytes: Buffer.from('\ufeff<html>', 'utf16le'), type: 'text/html', extension: 'html' },
+  'comments and a word': { bytes: `${'<!---->'.repeat(60)}hello`, type: 'text/plain; charset=utf-8', extension: 'txt' },
+  'AAC behind a large cover': {
+    bytes: Buffer.concat([
+      Buffer.from('49443304000000124940', 'hex'),
+      Buffer.alloc(0x12 * 16_384 + 0x49 * 128 + 0x40),
+      Buffer.alloc(8_000, Buffer.concat([Buffer.from('fff15080', 'hex'), Buffer.alloc(413, 0x55)])),
+    ]),
+    says: 'audio/mpeg',
+    type: 'audio/aac',
+    extension: 'aac',
+  },
+  'a scan whose directory is at its end': {
+    bytes: Buffer.concat([Buffer.from('49492a0000000200', 'hex'), Buffer.alloc(90_000, 0x7f)]),
+    type: 'image/tiff',
+    extension: 'tiff',
+  },
+  'a film for iTunes': { bytes: isoFile('M4V '), type: 'video/x-m4v', extension: 'm4v' },
+  'a film of an older phone': { bytes: isoFile('3g2a'), type: 'video/3gpp2', extension: '3g2' },
+  'an archive of 7-Zip': {
+    bytes: Buffer.concat([Buffer.from('377abcaf271c0004', 'hex'), Buffer.alloc(200)]),
+    type: 'application/x-7z-compressed',
+    extension: '7z',
+  },
 };
 
 function serveTyped(path: string, response: ServerResponse): void {

@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { MAX_TENANT_BYTES } from '../../src/model/channel.js';
 import { MediagraphError } from '../../src/model/errors.js';
 import {
@@ -21,10 +20,10 @@ import {
 import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
 import { openBlobStore } from '../../src/storage/open-blob-store.js';
 import { S3BlobStore } from '../../src/storage/s3-blob-store.js';
+import { compiledProject } from '../support/command.js';
 import { RawServer } from '../support/raw-server.js';
 import { S3TestServer } from '../support/s3.js';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MEGABYTE = 1024 * 1024;
 /** Three parts of a multipart upload. */
 const LARGE = randomBytes(12 * MEGABYTE);
@@ -415,19 +414,11 @@ describe('keys of media', () => {
   });
 });
 
-/** Runs a module in a process of its own, from sources, as `sh -c` would with `limits` before it. */
+/** Runs a module in a process of its own, over the compiled sources, as `sh -c` would with `limits` before it. */
 function runModule(code: string, args: readonly string[], limits = ':'): ChildProcess {
-  const node = [
-    '--expose-gc',
-    '--import',
-    '@swc-node/register/esm-register',
-    '--input-type=module',
-    '-e',
-    code,
-    ...args,
-  ];
+  const node = ['--expose-gc', '--input-type=module', '-e', code, ...args];
   return spawn('sh', ['-c', `${limits} && exec "$0" "$@"`, process.execPath, ...node], {
-    cwd: ROOT,
+    cwd: compiledProject(),
     env: { PATH: process.env.PATH ?? '' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -453,8 +444,8 @@ describe('a blob store of files, besides', () => {
 
   const PRELUDE = `
     import { Readable } from 'node:stream';
-    import { mediaBlobKey } from './src/storage/blob-store.ts';
-    import { openBlobStore } from './src/storage/open-blob-store.ts';
+    import { mediaBlobKey } from './src/storage/blob-store.js';
+    import { openBlobStore } from './src/storage/open-blob-store.js';
     const [root] = process.argv.slice(1);
     const store = await openBlobStore({ driver: 'fs', root });
     const key = mediaBlobKey('acme', 'A');

@@ -5,15 +5,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { sql } from 'kysely';
 import { type Database, openDatabase } from '../../src/catalogue/database.js';
 import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { ensureSigningKey } from '../../src/catalogue/signing-keys.js';
 import { createLogger } from '../../src/telemetry/logger.js';
+import { compiledProject } from '../support/command.js';
 import { describeEngines, describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
 
-const MIGRATIONS = ['0001-catalogue', '0002-uploads-and-deletions', '0003-delivery', '0004-media-changes'];
+const MIGRATIONS = [
+  '0001-catalogue',
+  '0002-uploads-and-deletions',
+  '0003-delivery',
+  '0004-media-changes',
+  '0005-fenced-work',
+];
 
 const NOW = new Date('2026-11-21T10:00:00.123Z');
 
@@ -189,14 +195,14 @@ describe('an embedded database in a folder', () => {
   test(
     'is refused while another process has it, and taken over with its rows when that one was killed',
     async () => {
-      const child = spawn(process.execPath, ['--import', '@swc-node/register/esm-register', '--input-type=module'], {
-        cwd: fileURLToPath(new URL('../../', import.meta.url)),
+      const child = spawn(process.execPath, ['--input-type=module'], {
+        cwd: compiledProject(),
         env: { PATH: process.env.PATH },
         stdio: ['pipe', 'pipe', 'inherit'],
       });
       children.push(child);
       child.stdin.end(`
-      import { openDatabase } from './src/catalogue/database.ts';
+      import { openDatabase } from './src/catalogue/database.js';
       const database = await openDatabase({ url: ${JSON.stringify(`pglite:${folder}`)} });
       const row = { id: 'of-the-child', secret: 's', created_at: new Date() };
       await database.kysely.insertInto('signing_keys').values(row).execute();

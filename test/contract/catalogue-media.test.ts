@@ -1,4 +1,4 @@
-import { type CataloguedMedia, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { type CataloguedMedia, type FoundDetails, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
 import { formatMessageId } from '../../src/model/ids.js';
 import { type MessageKey, type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';
@@ -8,6 +8,7 @@ const M1: MessageKey = { channelId: 'support', providerMessageId: 'm1' };
 const M2: MessageKey = { channelId: 'support', providerMessageId: 'm2' };
 const NOW = new Date('2026-11-21T10:00:00.000Z');
 const plus = (ms: number) => new Date(NOW.getTime() + ms);
+const BECAUSE = { code: 'PROVIDER_UNAVAILABLE', message: 'because', retryable: true, at: NOW } as const;
 
 /** A media of a message that can have several. */
 const picture = (providerMediaId: string, keys: Partial<MessageMedia> = {}) =>
@@ -15,6 +16,8 @@ const picture = (providerMediaId: string, keys: Partial<MessageMedia> = {}) =>
 
 describeEngines('the catalogue', (bed) => {
   const catalogue = () => new SqlMediaCatalogue(bed.shared());
+  const keep = (id: string, details: FoundDetails = {}) =>
+    catalogue().markStored(TENANT, id, { stored: storedBytes(), details, replacing: null }, NOW);
   const found = async (id: string): Promise<CataloguedMedia> => {
     const media = (await catalogue().findByIds(TENANT, [id])).get(id);
     if (!media) throw new Error('expected a row');
@@ -66,6 +69,9 @@ describeEngines('the catalogue', (bed) => {
         caption: '',
         availableUntil: plus(1),
         expiresAt: plus(1),
+        voice: true,
+        contact: '+4930123456',
+        direction: 'OUTBOUND',
       });
       await listUntil(plus(2), [media]);
       expect(await found(media.id)).toEqual({
@@ -74,11 +80,13 @@ describeEngines('the catalogue', (bed) => {
         announced: false,
         described: false,
         uploaded: false,
-        failureCode: null,
+        failure: null,
         deletionScope: null,
-        failureReason: null,
+        hasBytesLeft: false,
         mirrored: false,
-        mirrorAttempts: 0,
+        wasReady: true,
+        updatedAt: NOW,
+        revokedAt: null,
       });
     });
 
@@ -121,7 +129,7 @@ describeEngines('the catalogue', (bed) => {
         expect((await catalogue().findKeysByProviderMessageIds(other, ['m1'])).size).toBe(0);
         expect(await catalogue().transition(other, mine.id, ['READY'], 'DELETED', {}, NOW)).toBeNull();
         expect(await catalogue().expireDevice(other, 'support', '', NOW)).toBe(0);
-        expect((await catalogue().existing([{ tenant: other, id: mine.id }])).size).toBe(0);
+        expect((await catalogue().findStored([{ tenant: other, id: mine.id }])).size).toBe(0);
       }
       // The same message of another tenant is another row.
       await catalogue().recordListings(
@@ -159,7 +167,7 @@ describeEngines('the catalogue', (bed) => {
     test('what was measured outlasts later claims', async () => {
       const media = picture('a', { mimeType: 'image/jpeg', sizeBytes: 9, kind: 'IMAGE' });
       await list([media]);
-      await catalogue().markStored(TENANT, media.id, storedBytes(), { mimeType: 'image/png' }, NOW);
+      await keep(media.id, { mimeType: 'image/png' });
       await list([{ ...media, kind: 'DOCUMENT', caption: 'new' }], plus(1));
       expect(await found(media.id)).toMatchObject({
         mimeType: 'image/png',
@@ -182,7 +190,7 @@ describeEngines('the catalogue', (bed) => {
       const media = picture('a', { availableUntil: plus(5) });
       await listUntil(plus(10), [media]);
       expect(await found(media.id)).toMatchObject({ expiresAt: plus(5) });
-      await catalogue().markStored(TENANT, media.id, storedBytes(), {}, NOW);
+      await keep(media.id);
       expect(await found(media.id)).toMatchObject({ expiresAt: plus(10) });
     });
 
@@ -256,12 +264,25 @@ describeEngines('the catalogue', (bed) => {
       expect((await record(M1))?.media).toEqual([before]);
     });
 
-    test('FAILED media is not revived by a repetition', async () => {
+    test('FAILED media is revived by whoever announces it again, as far as its bytes are not here', async () => {
+      const [copied, opened] = [picture('a'), picture('b')];
+      await announce([copied], true);
+      await announce([opened]);
+      for (const { id } of [copied, opened])
+        await catalogue().transition(TENANT, id, ['PENDING', 'READY'], 'FAILED', { failure: BECAUSE }, NOW);
+      await announce([copied], true);
+      await announce([opened]);
+      expect(await found(copied.id)).toMatchObject({ status: 'PENDING', failure: null, mirrored: true });
+      expect(await found(opened.id)).toMatchObject({ status: 'READY', failure: null, mirrored: false });
+      expect(await catalogue().counts()).toMatchObject({ mirrorsDue: 1 });
+    });
+
+    test('FAILED media of a copy is not revived by a listing', async () => {
       const media = picture('a');
-      await announce([media]);
-      await catalogue().transition(TENANT, media.id, ['READY'], 'FAILED', { failureReason: 'why' }, NOW);
       await announce([media], true);
-      expect(await found(media.id)).toMatchObject({ status: 'FAILED', failureReason: 'why', mirrored: false });
+      await catalogue().transition(TENANT, media.id, ['PENDING'], 'FAILED', { failure: BECAUSE }, NOW);
+      await list([media]);
+      expect(await found(media.id)).toMatchObject({ status: 'FAILED', failure: BECAUSE });
     });
   });
 
@@ -273,23 +294,27 @@ describeEngines('the catalogue', (bed) => {
       expect(await announce([media])).toMatchObject([{ status: 'READY' }]);
     });
 
-    test('with copying: PENDING until the bytes are here, due once they are at the provider', async () => {
+    test('with copying: PENDING until the bytes are here, due once they are at the provider, or in a second', async () => {
       const media = picture('a', { status: 'PENDING' });
-      expect(await announce([media], true)).toMatchObject([{ status: 'PENDING', mirrored: false }]);
+      expect(await announce([media], true)).toMatchObject([{ status: 'PENDING', mirrored: true }]);
+      const claim = (owner: string, now: Date) => catalogue().claimMirrors({ owner, now, limit: 9, leaseMs: 1 });
+      expect(await claim('a', plus(999))).toEqual([]);
       expect(await announce([{ ...media, status: 'READY' }], true)).toMatchObject([
         { status: 'PENDING', mirrored: true },
       ]);
+      expect(await claim('b', NOW)).toMatchObject([{ media: { id: media.id } }]);
     });
 
-    test('with copying: what was only listed waits for its bytes; what is stored stays READY', async () => {
+    test('with copying: what a listing called READY stays READY, and is copied; so does what is stored', async () => {
       const [listed, stored] = [picture('a'), picture('b')];
       await list([listed, stored]);
-      await catalogue().markStored(TENANT, stored.id, storedBytes(), {}, NOW);
+      await keep(stored.id);
       const announced = await announce([listed, stored], true);
       expect(announced).toMatchObject([
-        { status: 'PENDING', announced: true, mirrored: true },
+        { status: 'READY', announced: true, mirrored: true },
         { status: 'READY', announced: true, mirrored: false },
       ]);
+      expect(await catalogue().counts()).toMatchObject({ mirrorsDue: 1 });
     });
 
     test('twenty at once make one row', async () => {
@@ -329,15 +354,15 @@ describeEngines('the catalogue', (bed) => {
     test('patches what is named, with null too, and leaves the rest', async () => {
       const media = picture('a', { caption: 'stays', filename: 'goes.png' });
       await list([media]);
-      await catalogue().markStored(TENANT, media.id, storedBytes(), {}, NOW);
-      const patch = { filename: null, stored: null, expiresAt: plus(3), failureReason: 'because', kind: undefined };
+      await keep(media.id);
+      const patch = { filename: null, expiresAt: plus(3), failure: BECAUSE, kind: undefined };
       const changed = await catalogue().transition(TENANT, media.id, ['READY'], 'FAILED', patch, NOW);
       expect(changed).toMatchObject({
         caption: 'stays',
         filename: null,
-        stored: null,
+        stored: storedBytes(),
         expiresAt: plus(3),
-        failureReason: 'because',
+        failure: BECAUSE,
         sizeBytes: 3,
       });
     });
@@ -355,8 +380,11 @@ describeEngines('the catalogue', (bed) => {
     test('make it READY, and nobody copies them again', async () => {
       const media = picture('a');
       await announce([media], true);
-      const kept = await catalogue().markStored(TENANT, media.id, storedBytes(), { filename: 'a.png' }, NOW);
-      expect(kept).toMatchObject({ status: 'READY', stored: storedBytes(), filename: 'a.png', mimeType: 'image/png' });
+      const kept = await keep(media.id, { filename: 'a.png' });
+      expect(kept).toMatchObject({
+        isNamed: true,
+        media: { status: 'READY', stored: storedBytes(), filename: 'a.png', mimeType: 'image/png' },
+      });
       expect(await catalogue().claimMirrors({ owner: 'a', now: NOW, limit: 9, leaseMs: 1 })).toEqual([]);
     });
 
@@ -364,22 +392,23 @@ describeEngines('the catalogue', (bed) => {
       const media = picture('a');
       await list([media]);
       await catalogue().transition(TENANT, media.id, ['READY'], 'DELETED', {}, NOW);
-      expect(await catalogue().markStored(TENANT, media.id, storedBytes(), {}, NOW)).toBeNull();
-      expect(await catalogue().markStored(TENANT, 'unknown', storedBytes(), {}, NOW)).toBeNull();
+      expect(await keep(media.id)).toEqual({ media: null, isNamed: false });
+      expect(await keep('unknown')).toEqual({ media: null, isNamed: false });
       expect(await found(media.id)).toMatchObject({ stored: null });
     });
 
     test('are found by the names of their rows', async () => {
       const [stored, deleted, bare] = [picture('a'), picture('b'), picture('c')];
       await list([stored, deleted, bare]);
-      for (const { id } of [stored, deleted]) await catalogue().markStored(TENANT, id, storedBytes(), {}, NOW);
+      for (const { id } of [stored, deleted]) await keep(id);
       await catalogue().transition(TENANT, deleted.id, ['READY'], 'DELETED', {}, NOW);
       const names = [
         ...[bare, stored, deleted].map(({ id }) => ({ tenant: TENANT, id })),
         { tenant: 'x', id: stored.id },
       ];
-      expect(await catalogue().existing(names)).toEqual(new Set([names[1]]));
-      expect(await catalogue().existing([])).toEqual(new Set());
+      const { key, sha256 } = storedBytes();
+      expect([...(await catalogue().findStored(names))]).toEqual([[names[1], { key, sha256 }]]);
+      expect((await catalogue().findStored([])).size).toBe(0);
     });
   });
 
@@ -391,7 +420,7 @@ describeEngines('the catalogue', (bed) => {
       const others = [of('dX1%/a'), of('d_1x/a'), of('D_1%/a'), of('d_1%/a2', { channelId: 'sales' }), of('d_1\\%/a')];
       await announce([gone, stored, ...others]);
       await announce([queued], true);
-      await catalogue().markStored(TENANT, stored.id, storedBytes(), {}, NOW);
+      await keep(stored.id);
       expect(await catalogue().expireDevice(TENANT, 'support', 'd_1%/', NOW)).toBe(2);
       expect(await found(gone.id)).toMatchObject({ status: 'EXPIRED' });
       expect(await found(queued.id)).toMatchObject({ status: 'EXPIRED' });
@@ -400,7 +429,7 @@ describeEngines('the catalogue', (bed) => {
       expect(await catalogue().counts()).toMatchObject({ mirrorsDue: 0 });
     });
 
-    test('retention over, or nothing stored and the provider has it no more: EXPIRED, with what was stored', async () => {
+    test('retention over, or nothing stored and the provider has it no more: EXPIRED, and nothing is stored', async () => {
       const over = picture('over');
       const lost = picture('lost', { availableUntil: NOW });
       const both = picture('both', { availableUntil: NOW });
@@ -409,11 +438,10 @@ describeEngines('the catalogue', (bed) => {
       await listUntil(NOW, [over, both]);
       await list([lost, kept]);
       await listUntil(plus(1), [later]);
-      for (const { id } of [over, kept]) await catalogue().markStored(TENANT, id, storedBytes(), {}, NOW);
+      for (const { id } of [over, kept]) await keep(id);
       expect(await catalogue().countExpirable(NOW)).toBe(3);
       const expired = await catalogue().expireDue(NOW, 100);
       expect(expired.map(({ providerMediaId }) => providerMediaId).sort()).toEqual(['both', 'lost', 'over']);
-      expect(expired.find(({ id }) => id === over.id)).toMatchObject({ status: 'EXPIRED', stored: storedBytes() });
       expect(await found(over.id)).toMatchObject({ status: 'EXPIRED', stored: null });
       expect(await found(kept.id)).toMatchObject({ status: 'READY', stored: storedBytes() });
       expect(await found(later.id)).toMatchObject({ status: 'READY' });
@@ -440,8 +468,9 @@ describeEngines('the catalogue', (bed) => {
       await catalogue().claimMirrors({ owner: 'a', now: NOW, limit: 1, leaseMs: 10 });
       expect(await catalogue().expireDue(NOW, 9)).toEqual([]);
       expect(await catalogue().expireDue(plus(10), 9)).toMatchObject([{ id: media.id, status: 'EXPIRED' }]);
-      const finished = await catalogue().finishMirror(TENANT, media.id, 'a', storedBytes(), {}, plus(11));
-      expect(finished).toBe(false);
+      const bytes = { stored: storedBytes(), details: {} };
+      const finished = await catalogue().finishMirror(TENANT, media.id, 'a', bytes, plus(11));
+      expect(finished).toEqual({ media: null, isNamed: false });
     });
   });
 });

@@ -3,7 +3,7 @@ import { type CataloguedMedia, SqlMediaCatalogue } from '../../src/catalogue/med
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { DeletionScope, MediaId, MessageMedia } from '../../src/model/media.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';
-import { jobOf, reservation, uploadedMedia } from '../support/uploads.js';
+import { begun, uploadedMedia } from '../support/uploads.js';
 
 const TENANT = 'default';
 const NOW = new Date('2026-11-21T10:00:00.000Z');
@@ -23,10 +23,12 @@ describeEngines('deletions', (bed) => {
     await catalogue().recordListings(TENANT, [{ key, media: [media] }], { now: NOW, retainedUntil: null });
     return media;
   };
+  const keep = (id: MediaId, now = NOW) =>
+    catalogue().markStored(TENANT, id, { stored: storedBytes(), details: {}, replacing: null }, now);
   /** Listed, and its bytes are here. */
   const listStored = async (name: string): Promise<MessageMedia> => {
     const media = await list(name);
-    await catalogue().markStored(TENANT, media.id, storedBytes(), {}, NOW);
+    await keep(media.id);
     return media;
   };
   const remove = async (id: MediaId, scope: DeletionScope = 'LOCAL', now = NOW): Promise<CataloguedMedia | null> => {
@@ -93,13 +95,13 @@ describeEngines('deletions', (bed) => {
     });
   });
 
-  test('DELETED is for good, and says what is stored until that is removed', async () => {
+  test('DELETED is for good, and says that bytes are left until they are removed', async () => {
     const { id } = await listStored('a');
     const deleted = await remove(id, 'PROVIDER', plus(5));
-    expect(deleted).toMatchObject({ status: 'DELETED', deletionScope: 'PROVIDER', stored: storedBytes() });
+    expect(deleted).toMatchObject({ status: 'DELETED', deletionScope: 'PROVIDER', stored: null, hasBytesLeft: true });
     expect(await found(id)).toEqual(deleted);
     expect(await remove(id, 'LOCAL', plus(6))).toBeNull();
-    expect(await catalogue().markStored(TENANT, id, storedBytes(), {}, plus(6))).toBeNull();
+    expect(await keep(id, plus(6))).toEqual({ media: null, isNamed: false });
     await list('a', { caption: 'listed still' });
     await catalogue().recordAnnouncement(TENANT, [reportedMedia({ providerMessageId: 'a' })], {
       mirror: true,
@@ -113,7 +115,7 @@ describeEngines('deletions', (bed) => {
     await deletions().bytesRemoved('another', id);
     expect(await found(id)).toEqual(deleted);
     await deletions().bytesRemoved(TENANT, id);
-    expect(await found(id)).toEqual({ ...deleted, stored: null, measures: null });
+    expect(await found(id)).toEqual({ ...deleted, hasBytesLeft: false });
   });
 
   test('bytes are forgotten of deleted media alone', async () => {
@@ -133,21 +135,24 @@ describeEngines('deletions', (bed) => {
     await catalogue().recordAnnouncement(TENANT, [waiting], recording);
     await remove(copied.id);
     await remove(waiting.id);
-    expect(await catalogue().finishMirror(TENANT, copied.id, 'm', storedBytes(), {}, NOW)).toBe(false);
-    await catalogue().retryMirror(TENANT, copied.id, 'm', { dueAt: NOW, reason: 'again' });
-    await catalogue().releaseMirrors('m', NOW);
+    const bytes = { stored: storedBytes(), details: {} };
+    expect(await catalogue().finishMirror(TENANT, copied.id, 'm', bytes, NOW)).toEqual({ media: null, isNamed: false });
+    const failure = { code: 'PROVIDER_UNAVAILABLE', message: 'again', retryable: true, at: NOW } as const;
+    await catalogue().retryMirror(TENANT, copied.id, 'm', { dueAt: NOW, failure, isFailed: true }, NOW);
+    await catalogue().releaseMirrors('m');
     expect(await catalogue().claimMirrors({ ...claim, now: plus(9_999) })).toEqual([]);
-    expect(await found(copied.id)).toMatchObject({ status: 'DELETED', stored: null, failureReason: null });
+    expect(await found(copied.id)).toMatchObject({ status: 'DELETED', stored: null, failure: null });
     expect(await catalogue().counts()).toMatchObject({ mediaByStatus: { DELETED: 2 }, mirrorsDue: 0 });
   });
 
   test('takes an upload off its queue', async () => {
     const uploads = new SqlUploads(bed.shared());
-    const { media } = jobOf(await uploads.reserve(reservation({ now: NOW })));
-    const kept = jobOf(await uploads.reserve(reservation({ now: NOW }))).media;
+    const { media } = await begun(uploads, { now: NOW });
+    const { media: kept } = await begun(uploads, { now: NOW });
     expect(await remove(media.id)).toMatchObject({ status: 'DELETED', uploaded: true });
-    const claimed = await uploads.claim({ owner: 'next', now: plus(9_999), limit: 10, leaseMs: LEASE_MS });
-    expect(claimed.map((job) => job.media.id)).toEqual([kept.id]);
+    const claim = { owner: 'next', now: plus(9_999), leaseMs: LEASE_MS };
+    expect(await uploads.claim(claim, [])).toMatchObject({ media: { id: kept.id } });
+    expect(await uploads.claim(claim, [])).toBeNull();
   });
 
   test('what a crash interrupted is found once its time is over, the oldest first', async () => {
@@ -272,7 +277,7 @@ describeEngines('deletions', (bed) => {
     expect(ids(await deletions().findUnpurged(plus(100), 10))).toEqual([first.id, second.id]);
     for (const _ of ['told', 'told twice']) await deletions().purged(TENANT, first.id);
     expect(await deletions().findUnpurged(plus(100), 10)).toMatchObject([
-      { id: second.id, status: 'DELETED', stored: storedBytes() },
+      { id: second.id, status: 'DELETED', stored: null, hasBytesLeft: true },
     ]);
     // Whether its bytes are gone is another matter.
     await deletions().bytesRemoved(TENANT, second.id);

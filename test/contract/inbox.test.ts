@@ -27,7 +27,8 @@ describeEngines('the webhook inbox', (bed) => {
     const told = { tenant: 'acme', channelId: 'sms', contentType: 'application/x-www-form-urlencoded', rawBody };
     expect(await inbox().receive({ ...told, dedupeKey: 'k', now: NOW })).toBe('recorded');
     const [event] = await claim('a');
-    expect(event).toEqual({ ...told, id: expect.any(Number), receivedAt: NOW, attempts: 1 });
+    const untroubled = { suspect: false, interruptions: 0, deaths: 0 };
+    expect(event).toEqual({ ...told, id: expect.any(Number), receivedAt: NOW, attempts: 1, ...untroubled });
     expect(event?.rawBody.equals(rawBody)).toBe(true);
   });
 

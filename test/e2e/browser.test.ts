@@ -274,6 +274,42 @@ describeWith('Chromium', chromium !== null, 'a browser', () => {
     TEST_MS,
   );
 
+  it.each<[string, Readonly<Record<string, string>>]>([
+    ['for the first time', {}],
+    [
+      'with what an older version left in the browser',
+      {
+        'graphiql:query': '# Welcome to GraphiQL',
+        'graphiql:tabState': JSON.stringify({
+          tabs: [{ id: 'a', hash: '', title: '<untitled>', query: '# Welcome to GraphiQL', operationName: null }],
+          activeTabIndex: 0,
+        }),
+      },
+    ],
+  ])(
+    'opens the explorer %s with an operation that runs',
+    async (_when, remembered) => {
+      const own = await beds.own({ config: { server: { port: 0, explorer: 'graphiql' } } });
+      await context.addInitScript((items) => {
+        for (const [key, value] of Object.entries(items)) localStorage.setItem(key, value);
+      }, remembered);
+      await page.goto(`${own.app.url}/graphql`);
+      await page.getByText('messagesWithMedia').first().waitFor();
+      const answered = page.waitForResponse(
+        (response) =>
+          response.request().method() === 'POST' && !/IntrospectionQuery/.test(response.request().postData() ?? ''),
+      );
+      await page.getByRole('button', { name: /execute query/i }).click();
+      const body: { data?: unknown; errors?: ReadonlyArray<{ extensions: { code: string } }> } = await (
+        await answered
+      ).json();
+      expect(body.data).toHaveProperty('messagesWithMedia');
+      for (const { extensions } of body.errors ?? []) expect(extensions.code).toBe('CHANNEL_NOT_FOUND');
+      await page.getByText('"messagesWithMedia"').first().waitFor();
+    },
+    TEST_MS,
+  );
+
   describe('in a tab of its own', () => {
     it('shows text as text, in no origin', async () => {
       const { url } = await linkTo({

@@ -88,9 +88,21 @@ describe('the name of a media', () => {
   });
 
   it('is made harmless where its bytes came with it in quotes, as old servers write them', async () => {
-    const names = HOSTILE_NAMES.filter(({ given }) => /^[\x20-\x7e]+$/.test(given));
+    // Escapes that are all UTF-8 are decoded there, see below.
+    const names = HOSTILE_NAMES.filter(({ given }) => /^[\x20-\x24\x26-\x7e]+$/.test(given));
     const ids = names.map(({ given }) => receiveWith(`attachment; filename="${given.replace(/["\\]/g, '\\$&')}"`));
     expect(await namesAt(ids)).toEqual(expected(names));
+  });
+
+  it.each([
+    ['%e7%85%a7%e7%89%87.jpg', '\u7167\u7247.jpg'],
+    ['100% cotton.jpg', '100% cotton.jpg'],
+    ['%2e%2e%2fetc%2fpasswd', 'passwd.jpg'],
+    ['a%00b%0d%0aX-Evil:%20c.jpg', 'abX-Evil_ c.jpg'],
+    ['a%22; filename=%22evil.exe', 'a_; filename=_evil.jpg'],
+    ['photo%E2%80%AEgpj.exe', 'photogpj.jpg'],
+  ])('is made harmless where percent escapes in quotes told it: %s', async (given, delivered) => {
+    expect(await namesAt([receiveWith(`attachment; filename="${given}"`)])).toEqual([[delivered, delivered]]);
   });
 
   it('is made harmless where a webhook told it', async () => {
@@ -153,8 +165,14 @@ describe('the extension of a media', () => {
       [document, 'invoice', 'invoice.pdf', 'inline'],
       [page, 'invoice.pdf', 'invoice.html', 'attachment'],
       [page, 'a.html.txt', 'a.html', 'attachment'],
-      [Buffer.from('Hello'), 'hello.html', 'hello.txt', 'inline'],
-      [Buffer.from('alert(1)'), 'run.js', 'run.js.txt', 'inline'],
+      // A text may be of any kind; what a browser would render is not shown by the name that makes it do so.
+      [Buffer.from('Hello'), 'hello.html', 'hello.html', 'attachment'],
+      [Buffer.from('alert(1)'), 'run.js', 'run.js', 'inline'],
+      [Buffer.from('a,b\n1,2\n'), 'table.csv', 'table.csv', 'inline'],
+      [Buffer.from('Stra\xdfe;5\n', 'latin1'), 'table.csv', 'table.csv', 'inline'],
+      [Buffer.from('<?xml version="1.0"?><gpx/>'), 'tour.gpx', 'tour.gpx', 'attachment'],
+      [document, 'logo.ai', 'logo.ai', 'inline'],
+      [Buffer.from('Hello'), 'photo.jpg', 'photo.txt', 'inline'],
       // Nobody opens it as a picture, and nobody runs it by that name.
       [program, 'photo.jpg', 'photo.jpg', 'attachment'],
       [program, 'setup.exe', 'setup.exe', 'attachment'],

@@ -241,11 +241,11 @@ describe('media that a webhook announced', () => {
     expect((await media())?.status).toBe('READY');
   });
 
-  it('is FAILED and 404 where it is larger than upload.maxBytes, and nothing of it is kept', async () => {
+  it('is FAILED and 502 where it is larger than upload.maxBytes, and nothing of it is kept', async () => {
     await announce({ upload: { maxBytes: 1_000 } });
     await bed.settled();
     expect(await media()).toMatchObject({ status: 'FAILED', url: null });
-    expect((await bed.send('GET', await link())).status).toBe(404);
+    expect((await bed.send('GET', await link())).status).toBe(502);
     expect(await blobFiles(bed.blobs)).toEqual([]);
   });
 

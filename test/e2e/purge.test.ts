@@ -106,9 +106,10 @@ async function sweepIn(ms: number, { server }: Started, purgeUrl = cdn.url + PAT
     forget: async () => {},
     purge: (tag: string) => purge.purge(tag),
   };
-  const deletion = new MediaDeletion({ ...alone, ...stores, logger });
+  const deletion = new MediaDeletion({ ...alone, ...stores, clock: Date, logger });
   try {
-    return await sweep({ ...stores, deletion, graceMs: 0, dryRun: false }, new Date(Date.now() + ms));
+    const options = { ...stores, deletion, inspector: null, clock: Date, graceMs: 0, dryRun: false };
+    return await sweep(options, new Date(Date.now() + ms));
   } finally {
     await Promise.all([blobs.close(), purge.close()]);
   }

@@ -9,7 +9,7 @@ import type { Database } from '../../src/catalogue/database.js';
 import { openDatabase } from '../../src/catalogue/database.js';
 import type { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
 import { describeEngines, describeServer } from '../support/databases.js';
-import { borrowDatabase, closeIdleDatabases, emptyTables, giveBack } from '../support/embedded-database.js';
+import { borrowDatabase, emptyTables, giveBack } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
 import { META, type MetaPhoto, metaChannel, metaEmulator, receivePhoto } from '../support/meta.js';
 import { Mutations } from '../support/mutations.js';
@@ -32,10 +32,7 @@ const closings: Array<() => unknown> = [];
 beforeAll(async () => {
   meta = await metaEmulator().start();
 });
-afterAll(async () => {
-  await meta.close();
-  await closeIdleDatabases();
-});
+afterAll(() => meta.close());
 afterEach(async () => {
   for (const close of closings.splice(0).reverse()) await close();
 });

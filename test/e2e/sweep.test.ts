@@ -1,7 +1,10 @@
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Database, openDatabase } from '../../src/catalogue/database.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
 import { migrate } from '../../src/catalogue/migrations/migrate.js';
@@ -87,7 +90,8 @@ describe('mediagraph sweep', () => {
     for (const [name, one] of [['kept', media.kept] as const, ['over', media.over] as const]) {
       const retainedUntil = name === 'over' ? hoursAgo : null;
       await catalogue.recordAnnouncement('default', [one], { mirror: false, now, retainedUntil });
-      await catalogue.markStored('default', one.id, storedBytes({ at: now }), {}, now);
+      const stored = storedBytes({ key: mediaBlobKey('default', one.id), at: now });
+      await catalogue.markStored('default', one.id, { stored, details: {}, replacing: null }, now);
     }
     for (const { tenant, id } of [media.kept, media.over, media.old])
       await utimes(join(folder, 'blobs', mediaBlobKey(tenant, id)), hoursAgo, hoursAgo);
@@ -108,7 +112,7 @@ describe('mediagraph sweep', () => {
       const remaining = async () => (await blobsIn(join(folder, 'blobs'))).toSorted();
       const before = await remaining();
       expect(before).toHaveLength(4);
-      const nothing = { deletionsFinished: 0, forgottenEvents: 0, tombstones: 0 };
+      const nothing = { deletionsFinished: 0, forgottenEvents: 0, tombstones: 0, deadLetters: 0, leftovers: 0 };
       expect(await report('--dry-run')).toEqual({ dryRun: true, expired: 1, orphans: 1, ...nothing });
       expect(await remaining()).toEqual(before);
       expect(await statuses(all)).toEqual(['READY', 'READY', null, null]);
@@ -119,6 +123,38 @@ describe('mediagraph sweep', () => {
       const store = await FsBlobStore.open({ root: join(folder, 'blobs') });
       expect(await store.stat(mediaBlobKey('default', ids.kept))).toEqual({ sizeBytes: samples.photo.bytes.length });
       expect(await remaining()).toHaveLength(1);
+    },
+    PATIENCE_MS,
+  );
+
+  it(
+    'removes what puts of dead processes left half written, also where their number is another’s by now, and only that',
+    async () => {
+      await withDatabase(async () => {});
+      const temporary = join(folder, 'blobs', 'tmp');
+      await mkdir(temporary, { recursive: true });
+      const dead = spawn('true');
+      await once(dead, 'close');
+      const token = 'abcdef012345';
+      const leave = async (name: string) => {
+        await writeFile(join(temporary, name), 'half a');
+        return name;
+      };
+      // Files that were there before the process that has their number now.
+      const older = await leave('before');
+      await sleep(1_200);
+      const living = spawn('sleep', ['600']);
+      try {
+        await rename(join(temporary, older), join(temporary, `${living.pid}.${token}-reborn`));
+        await sleep(300);
+        await leave(`${dead.pid}.${token}-dead`);
+        const kept = [await leave(`${living.pid}.${token}-alive`), await leave('not-ours')].sort();
+        expect(await report('--grace', '1h')).toMatchObject({ leftovers: 0 });
+        expect(await report('--grace', '0s')).toMatchObject({ leftovers: 2 });
+        expect((await readdir(temporary)).sort()).toEqual(kept);
+      } finally {
+        living.kill('SIGKILL');
+      }
     },
     PATIENCE_MS,
   );

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
+import type { MediaName } from '../../src/catalogue/catalogued-media.js';
 import type { Database } from '../../src/catalogue/database.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
@@ -21,7 +22,7 @@ import { RawServer } from '../support/raw-server.js';
 import { samples } from '../support/sample-messages.js';
 import { CHANNELS, errorOf, type MediaData, nth, sole } from '../support/test-bed.js';
 import { CHAKRA, GATEWAY, GUPSHUP, requestsOf, UploadProviders } from '../support/upload-providers.js';
-import { jobOf, reservation } from '../support/uploads.js';
+import { createdBy, reservation } from '../support/uploads.js';
 
 const SOURCE_PATH = '/photos/beach.jpg';
 const IMPATIENT = { upload: { respondWithin: '50ms' } };
@@ -295,7 +296,8 @@ function graphRefusal(message: string): Fault {
 
 describe('an upload that its provider answers with a refusal', () => {
   it.each(refusals)('%s: %s leaves FAILED and nothing else', async (channelId, _what, fault, code, retryable) => {
-    const { server, user } = await start({ providers: timeouts('300ms') });
+    // What is not to fail by the clock has time.
+    const { server, user } = await start({ providers: timeouts(fault.kind === 'hang' ? '1s' : '20s') });
     const rule = { match: /media/, fault };
     emulatorOf(channelId).faults.push(rule);
     const messageId = newMessage(channelId);
@@ -381,11 +383,9 @@ describe('an upload that lasts longer than its lease', () => {
 
 describe('an upload that three processes died of', () => {
   it('is given up without another attempt: it may be the upload that kills', async () => {
-    const { media } = jobOf(await new SqlUploads(database).reserve(orphaned()));
-    for (let life = 2; life <= 3; life++)
-      expect(
-        await new SqlUploads(database).claim({ owner: 'dead', now: new Date(), limit: 1, leaseMs: 0 }),
-      ).toMatchObject([{ attempts: life }]);
+    const media = createdBy(await new SqlUploads(database).reserve(orphaned()));
+    for (let life = 1; life <= 3; life++)
+      expect(await diesAlone(`process ${life}`, media)).toMatchObject({ attempts: life, deaths: life - 1 });
     const { user } = await start();
     await until('the upload to be given up', async () => (await user.media(media.id))?.status === 'FAILED');
     expect([source.requests, heldBy(META)]).toEqual([[], []]);
@@ -394,14 +394,21 @@ describe('an upload that three processes died of', () => {
   });
 
   it('is taken up where two died of it', async () => {
-    const { media } = jobOf(await new SqlUploads(database).reserve({ ...orphaned(), idempotency: null }));
-    await new SqlUploads(database).claim({ owner: 'dead', now: new Date(), limit: 1, leaseMs: 0 });
+    const media = createdBy(await new SqlUploads(database).reserve({ ...orphaned(), idempotency: null }));
+    for (const owner of ['first', 'second']) await diesAlone(owner, media);
     const { user } = await start();
     await until('the upload to be finished', async () => (await user.media(media.id))?.status === 'READY');
     expect(await user.media(media.id)).toMatchObject({ providerMediaId: sole(heldBy(META)).name });
   });
 
-  /** Nobody works on it. */
+  /** A process that dies of it while it does nothing else. */
+  const diesAlone = async (owner: string, media: MediaName) => {
+    const job = await new SqlUploads(database).claim({ owner, now: new Date(), leaseMs: 0 }, []);
+    expect(await new SqlUploads(database).setAlone(owner, media, true)).toBe(true);
+    return job;
+  };
+
+  /** No process works on it. */
   const orphaned = () =>
     reservation({
       id: createUploadId(META),
@@ -410,7 +417,6 @@ describe('an upload that three processes died of', () => {
       sourceUrl: source.url + SOURCE_PATH,
       idempotency: { key: 'deadly', inputSha256: 'of another input' },
       now: new Date(Date.now() - 1_000),
-      leaseMs: 0,
     });
 });
 

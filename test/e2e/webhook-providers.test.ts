@@ -11,7 +11,13 @@ import {
   twilioMessageSid,
 } from '../../src/emulators/sample-ids.js';
 import {
+  echoedMessage,
+  editedMessage,
+  failedMessage,
+  historyMedia,
+  historyOf,
   inboundMessage,
+  revokedMessage,
   signedDelivery,
   type WebhookDelivery,
   type WhatsAppMessage,
@@ -459,6 +465,161 @@ describe('announced media that nobody has copied yet', () => {
   });
 });
 
+describe('a message that changes, or that comes another way', () => {
+  beforeAll(async () => {
+    bed = await WebhookBed.start({ config: { mirror: { mode: 'lazy' } }, channels: providers.channels() });
+  });
+  afterAll(() => bed.close());
+
+  /** How each channel that passes Meta's body through sends it. */
+  const passed: ReadonlyArray<[string, (body: Buffer) => Pick<Case, 'channel' | 'delivery' | 'query'>]> = [
+    ['Meta', (body) => ({ channel: 'cloud', delivery: signedDelivery(body, WEBHOOK_SECRETS.cloud) })],
+    [
+      'Chakra',
+      (body) => ({ channel: 'chakra', delivery: jsonDelivery(body), query: `?token=${WEBHOOK_SECRETS.chakra}` }),
+    ],
+    ['Kirim', (body) => ({ channel: 'wa', delivery: kirimDelivery(body, KIRIM) })],
+    [
+      "Gupshup's version 3",
+      (body) => {
+        const url = providers.gupshup.addMedia({ ...samples.photo, id: metaId(), messageId: wamid() });
+        const text = body.toString().replace('"mime_type"', `"url":${JSON.stringify(url)},"mime_type"`);
+        const delivery = jsonDelivery(
+          { gs_app_id: APP_ID, ...JSON.parse(text) },
+          { 'x-webhook-token': WEBHOOK_SECRETS.gupshup },
+        );
+        return { channel: 'gupshup', delivery };
+      },
+    ],
+  ];
+
+  /** A photo that every provider has. */
+  function photo(): { id: string; bytes: Buffer; mimeType: string } {
+    const { bytes, mimeType } = samples.photo;
+    const media = { id: metaId(), bytes, mimeType };
+    providers.meta.addMedia(media);
+    providers.chakra.addMedia(media);
+    kirimMessage(samples.photo);
+    return media;
+  }
+
+  it.each(passed)('is media like any other when the business sent it from its phone: %s', async (_name, sent) => {
+    const one = sent(echoedMessage(photo(), { id: wamid(), caption: 'von uns' }, PHONE_NUMBER_ID));
+    await send(one);
+    await expectWorkedOff();
+    const media = sole(await bed.media(`${one.channel}:${wamid()}`));
+    expect(media).toMatchObject({ status: 'READY', kind: 'IMAGE', caption: 'von uns' });
+    const row = sole(await bed.stored(one.channel, wamid()));
+    expect([row.contact, row.direction]).toEqual(['+16505551234', 'OUTBOUND']);
+    await expectOpens(media, samples.photo);
+  });
+
+  it.each(passed)('is media like any other when it is of before: %s', async (_name, sent) => {
+    const message = { id: wamid(), sentAt: new Date(Date.now() - 12 * 86_400_000) };
+    const placeholder = sent(historyOf([message], PHONE_NUMBER_ID));
+    const id = `${placeholder.channel}:${wamid()}`;
+    const media = photo();
+    await send(placeholder);
+    await expectWorkedOff();
+    if (placeholder.channel !== 'wa') expect(sole(await bed.media(id))).toMatchObject({ status: 'FAILED', url: null });
+    await send(sent(historyMedia(media, message, PHONE_NUMBER_ID)));
+    await expectWorkedOff();
+    const told = sole(await bed.media(id));
+    expect(told).toMatchObject({ status: 'READY', kind: 'IMAGE' });
+    await expectOpens(told, samples.photo);
+  });
+
+  it.each(passed)('has the caption that it was edited to: %s', async (_name, sent) => {
+    const media = photo();
+    await send(sent(inboundMessage(media, { id: wamid(), caption: 'wrong' }, PHONE_NUMBER_ID)));
+    await expectWorkedOff();
+    const edit = sent(editedMessage(wamid(), media, { id: `${wamid()}e`, caption: 'right' }, PHONE_NUMBER_ID));
+    const id = `${edit.channel}:${wamid()}`;
+    await send(edit);
+    await expectWorkedOff();
+    expect(sole(await bed.media(id)).caption).toBe('right');
+    await send(sent(editedMessage(wamid(), media, { id: `${wamid()}f` }, PHONE_NUMBER_ID)));
+    await expectWorkedOff();
+    expect(sole(await bed.media(id)).caption).toBeNull();
+  });
+
+  it.each(passed)('stays, and says that it was withdrawn: %s', async (_name, sent) => {
+    await send(sent(inboundMessage(photo(), { id: wamid() }, PHONE_NUMBER_ID)));
+    await expectWorkedOff();
+    const sentAt = new Date(Math.floor(Date.now() / 1000) * 1000);
+    const revoke = sent(revokedMessage(wamid(), { id: `${wamid()}r`, sentAt }, PHONE_NUMBER_ID));
+    await send(revoke);
+    await expectWorkedOff();
+    const id = `${revoke.channel}:${wamid()}`;
+    expect(sole(await bed.media(id)).status).toBe('READY');
+    expect(sole(await bed.stored(revoke.channel, wamid())).revoked_at).toEqual(sentAt);
+  });
+
+  it.each<[string, () => Pick<Case, 'channel' | 'delivery' | 'messageId'>]>([
+    [
+      'Meta cannot fetch it',
+      () => {
+        const error = {
+          code: 131052,
+          title: 'The media file is too large. The maximum file size currently accepted is 100 MB.',
+        };
+        const delivery = signedDelivery(failedMessage({ id: wamid() }, error, PHONE_NUMBER_ID), WEBHOOK_SECRETS.cloud);
+        return { channel: 'cloud', messageId: wamid(), delivery };
+      },
+    ],
+    [
+      'the gateway does not store it',
+      () => {
+        const messageId = `3EB0C767D71D${String(serial).padStart(4, '0')}`;
+        const payload = { message_id: messageId, direction: 'inbound', type: 'document', file_size: 2 ** 30 };
+        return {
+          channel: 'gateway',
+          messageId,
+          delivery: gatewayDelivery(gatewayEnvelope('message', payload), WEBHOOK_SECRETS.gateway),
+        };
+      },
+    ],
+  ])('is one media that is FAILED where %s', async (_what, make) => {
+    const one = make();
+    await send(one);
+    await expectWorkedOff();
+    expect(sole(await bed.media(`${one.channel}:${one.messageId}`))).toMatchObject({
+      status: 'FAILED',
+      kind: 'DOCUMENT',
+      url: null,
+    });
+  });
+
+  it('of the gateway may be nothing but a path', async () => {
+    const messageId = `AC4A3F9F8767${String(serial).padStart(4, '0')}`;
+    providers.gateway.addMedia({ ...samples.photo, deviceId: DEVICE_ID, messageId });
+    await send({ channel: 'gateway', delivery: providers.gateway.bareEvent(messageId) });
+    await expectWorkedOff();
+    const media = sole(await bed.media(`gateway:${messageId}`));
+    expect(media.status).toBe('READY');
+    await expectOpens(media, samples.photo);
+  });
+
+  it.each<[string, string]>([
+    ["?name=O'Neil|(a)!", "?name=O'Neil%7C(a)!"],
+    ['?name=O%27Neil%7c%28a%29%21', "?name=O'Neil%7C(a)!"],
+    ['?q=%c3%a9', '?q=%C3%A9'],
+  ])("of Twilio is accepted at the server's own address with %s, called as %s", async (signed, called) => {
+    const [twilio] = providers.channels().filter(({ id }) => id === 'mms');
+    const webhook = { secret: WEBHOOK_SECRETS.mms };
+    const config = { server: { port: 0, publicUrl: 'https://media.example.com' } };
+    const server = await WebhookBed.start({ config, channels: [{ ...twilio, webhook }] });
+    try {
+      const { sid, urls } = lamlMessage('twilio', [samples.photo]);
+      const fields = formFields('twilio', sid, [[sole(urls), 'image/jpeg']]);
+      const delivery = formDelivery(fields, { key: WEBHOOK_SECRETS.mms, url: LAML_URLS.mms + signed });
+      expect((await server.post('mms', delivery, called)).status).toBe(200);
+    } finally {
+      await server.close();
+    }
+  });
+});
+
 function nthCase(cases: ReadonlyArray<[string, () => Case]>, index: number): [string, () => Case] {
   const found = cases[index];
   if (!found) throw new Error(`expected a case ${index}`);
@@ -546,7 +707,6 @@ describe('an event that is not about media', () => {
           gatewayEnvelope(event, { message_id: 'TEXT', media_path: `media/${APP_ID}/${DEVICE_ID}-TEXT.bin` }),
         ),
         gatewayEnvelope('message', { message_id: 'TEXT', type: 'text', body: 'hello' }),
-        gatewayEnvelope('message', { message_id: 'TEXT', type: 'video', file_size: 2 ** 30, media_path: null }),
       ].map((body) => gatewayDelivery(body, WEBHOOK_SECRETS.gateway)),
       '',
       '',

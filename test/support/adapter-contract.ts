@@ -17,6 +17,8 @@ const { photo } = samples;
 /** Below the first wait for what may not be there yet, so that an absence is told at once. */
 const WITHOUT_DOUBT_MS = 900;
 const SOON_MS = 250;
+/** Meta's for a media that is gone or not permitted; no other provider reads it. */
+const ABSENT_BODY = JSON.stringify({ error: { code: 100, error_subcode: 33, message: 'x' } });
 
 /** A media that a provider has. */
 export interface ReceivedMedia {
@@ -74,7 +76,7 @@ export function describeAdapterContract(start: () => Promise<AdapterSubject>): v
   });
 
   /** An adapter that remembers nothing of the other tests. */
-  function connect({ timeoutMs = 5_000, maxBytes = 10_000_000 } = {}): ProviderAdapter {
+  function connect({ timeoutMs = 5_000, maxBytes = 10_000_000, log = (_line: string) => {} } = {}): ProviderAdapter {
     const policy = { timeout: `${timeoutMs}ms`, retries: 0 };
     const config = parseConfig(
       {
@@ -85,7 +87,8 @@ export function describeAdapterContract(start: () => Promise<AdapterSubject>): v
       },
       {},
     );
-    const { directory, close } = connectChannels(config, { pools, quota: new MemoryQuota() });
+    const logger = { warn: (...line: unknown[]) => log(JSON.stringify(line)) };
+    const { directory, close } = connectChannels(config, { pools, quota: new MemoryQuota(), logger });
     ended.push(close);
     return directory.get('default', CHANNEL_ID).adapter;
   }
@@ -208,8 +211,78 @@ export function describeAdapterContract(start: () => Promise<AdapterSubject>): v
       all.map(({ ref }) => ref),
       {},
     );
-    const described = { mimeType: 'image/jpeg', sizeBytes: photo.bytes.length };
+    const tellsSizes = adapter.describes?.has('sizeBytes') ?? true;
+    const described = { mimeType: 'image/jpeg', sizeBytes: tellsSizes ? photo.bytes.length : null };
     expect(answers).toMatchObject([described, { code: 'PROVIDER_UNAVAILABLE', details: ofChannel() }, described]);
+  });
+
+  it('describes without fetching the bytes, whether ranges are heeded or not', async () => {
+    const { ref } = subject.receive(1);
+    for (const ignoresRanges of [false, true]) {
+      const adapter = connect();
+      if (!adapter.describeMedia) return;
+      subject.origin.ignoresRanges = ignoresRanges;
+      for (const server of subject.emulators) server.clearRequests();
+      const [described] = await adapter.describeMedia([ref], {});
+      expect(described).toMatchObject({ mimeType: 'image/jpeg' });
+      const asked = subject.emulators.flatMap(({ fileRequests }) => fileRequests);
+      expect(asked.filter(({ headers: { range } }) => range !== 'bytes=0-0')).toEqual([]);
+    }
+  });
+
+  it('is asked again by a job, whatever it told before', async () => {
+    const received = subject.receive(7);
+    const { ref } = received;
+    const adapter = connect({ timeoutMs: WITHOUT_DOUBT_MS });
+    const away = [400, 404].map((status) => ({ kind: 'status', status, body: ABSENT_BODY }) as const);
+    for (const fault of away) {
+      strike(received, fault);
+      await refusal(opened(adapter, ref));
+      const asked = subject.emulators.reduce((sum, { requestCount }) => sum + requestCount, 0);
+      await refusal(opened(adapter, ref, { job: true }));
+      expect(subject.emulators.reduce((sum, { requestCount }) => sum + requestCount, 0)).toBeGreaterThan(asked);
+      for (const emulator of subject.emulators) emulator.faults.length = 0;
+    }
+    const stream = await opened(adapter, ref, { job: true });
+    expect((await buffer(stream.body)).equals(photo.bytes)).toBe(true);
+  });
+
+  it('takes what may pass for no end, and what it is told to wait for as told', async () => {
+    const received = subject.receive(8);
+    for (const [status, code] of [
+      [429, /^PROVIDER_(RATE_LIMITED|UNAVAILABLE)$/],
+      [503, /^PROVIDER_UNAVAILABLE$/],
+      [408, /^PROVIDER_UNAVAILABLE$/],
+    ] as const) {
+      strike(received, { kind: 'status', status, body: '{}', headers: { 'retry-after': '7' } });
+      const thrown = await refusal(opened(connect(), received.ref, { job: true }));
+      expect(thrown).toMatchObject({ details: { ...ofChannel(), retryable: true, retryAfterMs: 7_000 } });
+      expect(thrown instanceof MediagraphError && thrown.code).toMatch(code);
+      for (const emulator of subject.emulators) emulator.faults.length = 0;
+    }
+  });
+
+  it("tells the operator the provider's words, and the caller none of them", async () => {
+    const received = subject.receive(9);
+    const words = { type: 'a_type', code: 'a_code', message: 'words of the provider', param: 'a_param' };
+    const fault: Fault = { kind: 'status', status: 422, body: JSON.stringify({ error: words }) };
+    const told: string[] = [];
+    const adapter = connect({ log: (line) => told.push(line) });
+    for (const server of subject.trusted)
+      server.faults.push({ match: ({ path }) => path.includes(received.mark), fault });
+    const thrown = await opened(adapter, received.ref).catch(asError);
+    for (const server of subject.trusted) server.faults.length = 0;
+    if (!(thrown instanceof Error)) {
+      // Bytes that no API stands before.
+      thrown.body.destroy();
+      return;
+    }
+    expect(told.join()).toContain(words.message);
+    expect(told.join()).toContain(words.param);
+    expect(subject.credentials.filter((secret) => told.join().includes(secret))).toEqual([]);
+    const caller = JSON.stringify([thrown.message, thrown instanceof MediagraphError && thrown.details]);
+    expect(caller).not.toContain(words.message);
+    expect(caller).not.toContain(words.param);
   });
 
   it('says that its credentials were refused, and says none of them', async () => {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MAIN_VARIABLE } from './made-once.js';
 
@@ -8,6 +9,8 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export interface CommandOptions {
   /** No file grows beyond it (setrlimit(2), RLIMIT_FSIZE): a write there is short, and the next one fails. Kibibytes. */
   readonly fileSizeKib?: number;
+  /** By how much the process's clock is off. */
+  readonly clockOffsetMs?: number;
 }
 
 /** The command line as people run it, from what the global setup compiled, so that no build is needed. */
@@ -22,7 +25,7 @@ export class RunningCommand {
     // Nothing of the test runner's own environment: neither its options nor its NODE_ENV, nor the programs that it has.
     this.#child = spawn(...commandLine(args, options), {
       cwd: ROOT,
-      env,
+      env: options.clockOffsetMs === undefined ? env : { ...env, TEST_CLOCK_OFFSET_MS: String(options.clockOffsetMs) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -59,11 +62,21 @@ export class RunningCommand {
   }
 }
 
-/** The program that starts a command, and its arguments: node itself, or a shell that sets the limits and becomes it. */
-function commandLine(args: readonly string[], { fileSizeKib }: CommandOptions): [string, string[]] {
+/** The folder in which the global setup compiled `src`, as plain JavaScript: for modules that a test runs by themselves. */
+export function compiledProject(): string {
+  return dirname(dirname(compiledMain()));
+}
+
+function compiledMain(): string {
   const main = process.env[MAIN_VARIABLE];
   if (main === undefined) throw new Error('expected the global setup to have compiled the program');
-  const command = [main, ...args];
+  return main;
+}
+
+/** The program that starts a command, and its arguments: node itself, or a shell that sets the limits and becomes it. */
+function commandLine(args: readonly string[], { fileSizeKib, clockOffsetMs }: CommandOptions): [string, string[]] {
+  const shift = clockOffsetMs === undefined ? [] : ['--import', `${ROOT}test/support/shifted-clock.js`];
+  const command = [...shift, compiledMain(), ...args];
   if (fileSizeKib === undefined) return [process.execPath, command];
   // POSIX counts in blocks of 512 bytes ("ulimit", XCU chapter 4).
   return ['sh', ['-c', `ulimit -f ${fileSizeKib * 2} && exec "$0" "$@"`, process.execPath, ...command]];

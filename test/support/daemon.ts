@@ -45,12 +45,12 @@ export class Daemon {
   }
 }
 
-/** Describes what needs another project's server, or says in one line that it is not here. */
-export function describeWith(server: string, isHere: boolean, name: string, tests: () => void): void {
+/** Describes what needs another project's program, or says in one line that it is not here: no suite is without a test. */
+export function describeWith(program: string, isHere: boolean, name: string, tests: () => void): void {
   if (isHere) describe(name, tests);
   else
-    test(`${name}: ${server} is not installed`, () =>
-      console.info(`not tested, because ${server} is not here: ${name}`));
+    test(`${name}: ${program} is not installed`, () =>
+      console.info(`not tested, because ${program} is not here: ${name}`));
 }
 
 /**

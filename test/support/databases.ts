@@ -6,10 +6,13 @@ import type { StoredBytes } from '../../src/catalogue/media-catalogue.js';
 import { migrate } from '../../src/catalogue/migrations/migrate.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
+import { attemptBlobKey } from '../../src/storage/blob-store.js';
 import { emptyTables, openEmbeddedDatabase } from './embedded-database.js';
 
 /** A server that tests may make databases on: `postgres://…`; without it they run on the embedded engine alone. */
-const SERVER_URL = process.env.TEST_DATABASE_URL;
+const SERVER_URL = process.env.TEST_DATABASE_URL || undefined;
+/** What is left out counts as skipped. */
+const describeOnServer = SERVER_URL === undefined ? describe.skip : describe;
 
 /** Of what takes minutes, one engine is enough, the server where there is one; `TEST_LONG=1` runs both. */
 export const EMBEDDED_TOO = SERVER_URL === undefined || process.env.TEST_LONG === '1';
@@ -27,7 +30,7 @@ export interface EngineBed {
 
 /** Runs the same tests on every engine that there is; `embedded: false` leaves that one out. */
 export function describeEngines(name: string, tests: (bed: EngineBed) => void, { embedded = true } = {}): void {
-  const describeEmbedded = embedded ? describe : () => {};
+  const describeEmbedded = embedded ? describe : describe.skip;
   describeEmbedded(`${name}, embedded`, () => {
     let database: Database | null = null;
     beforeAll(async () => {
@@ -38,8 +41,7 @@ export function describeEngines(name: string, tests: (bed: EngineBed) => void, {
     beforeEach(() => emptyTables(shared()));
     tests({ engine: 'embedded', shared, replica: shared });
   });
-  if (!SERVER_URL) return;
-  describe(`${name}, postgres`, () => {
+  describeOnServer(`${name}, postgres`, () => {
     let databases: Database[] = [];
     // Before the server's own hook, which drops the database: hooks run in the order of their registration.
     afterAll(() => Promise.all(databases.map((database) => database.close())));
@@ -54,10 +56,9 @@ export function describeEngines(name: string, tests: (bed: EngineBed) => void, {
   });
 }
 
-/** Tests that only a real server can run: none without one. */
+/** Tests that only a real server can run; skipped without one. */
 export function describeServer(name: string, tests: (server: ServerDatabase) => void): void {
-  if (!SERVER_URL) return;
-  describe(`${name}, postgres`, () => {
+  describeOnServer(`${name}, postgres`, () => {
     tests(useServerDatabase());
   });
 }
@@ -70,7 +71,7 @@ export interface ServerDatabase {
 }
 
 function useServerDatabase(): ServerDatabase {
-  const admin = new URL(SERVER_URL ?? '');
+  const admin = new URL(SERVER_URL ?? 'postgres://none');
   const name = `mediagraph_test_${randomUUID().replaceAll('-', '')}`;
   const own = new URL(admin);
   own.pathname = `/${name}`;
@@ -120,7 +121,20 @@ export function reportedMedia(keys: Partial<MessageMedia> = {}): MessageMedia {
   };
 }
 
-/** Sound values of bytes that were stored. */
+const KEY = attemptBlobKey(
+  'default',
+  encodeMediaId({ channelId: 'support', providerMessageId: 'm1', providerMediaId: null }),
+);
+
+/** Sound values of bytes that were stored, and not looked at yet; under the same key every time. */
 export function storedBytes(keys: Partial<StoredBytes> = {}): StoredBytes {
-  return { sizeBytes: 3, sha256: 'ab'.repeat(32), mimeType: 'image/png', at: CREATED, ...keys };
+  return {
+    key: KEY,
+    sizeBytes: 3,
+    sha256: 'ab'.repeat(32),
+    mimeType: 'image/png',
+    at: CREATED,
+    measures: null,
+    ...keys,
+  };
 }

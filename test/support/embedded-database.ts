@@ -26,7 +26,10 @@ export async function emptyTables({ kysely }: Database): Promise<void> {
     'signing_keys',
     'uploads',
     'upload_keys',
+    'failed_uploads',
     'quotas',
+    'channel_facts',
+    'error_budgets',
   ] as const)
     await kysely.deleteFrom(table).execute();
 }
@@ -47,8 +50,8 @@ export async function giveBack(database: Database): Promise<void> {
   else idle.push(database);
 }
 
-/** To be called where a file's last test has ended; what is given back after that is closed. */
-export async function closeIdleDatabases(): Promise<void> {
+/** What is given back after the file's last test is closed at once. */
+afterAll(async () => {
   lastTestEnded = true;
   await Promise.all(idle.splice(0).map((database) => database.close()));
-}
+});

@@ -1,12 +1,12 @@
 import { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
-import type { WebhookDelivery, WhatsAppMessage } from '../../src/emulators/whatsapp-webhook.js';
+import { signedDelivery, type WebhookDelivery, type WhatsAppMessage } from '../../src/emulators/whatsapp-webhook.js';
 import { samples } from './sample-messages.js';
 
 /** A channel of Meta's Cloud API, whose media only a webhook announces. */
 export const META = 'cloud';
 
 const TOKEN = 'meta-token-0123456789';
-const APP_SECRET = 'an app secret of Meta';
+export const APP_SECRET = 'an app secret of Meta';
 const PHONE_NUMBER_ID = '106540352242922';
 
 /** @param now milliseconds since the epoch; addresses of bytes die by it */
@@ -52,4 +52,9 @@ export function receivePhoto(
   meta.addMedia({ id: mediaId, bytes, mimeType: samples.photo.mimeType });
   const delivery = meta.webhookOf(mediaId, { id: providerMessageId, ...message });
   return { id: `${META}:${providerMessageId}`, mediaId, bytes, delivery };
+}
+
+/** The same announcement, which does not tell the digest of the bytes. */
+export function withoutDigest({ body }: WebhookDelivery): WebhookDelivery {
+  return signedDelivery(Buffer.from(body.toString().replaceAll(/"sha256":"[^"]*",?/g, '')), APP_SECRET);
 }

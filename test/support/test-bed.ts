@@ -10,7 +10,7 @@ import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
 import { KirimEmulator, type KirimEmulatorOptions } from '../../src/emulators/kirim-emulator.js';
 import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
 import { createLogger } from '../../src/telemetry/logger.js';
-import { emptyTables, openEmbeddedDatabase } from './embedded-database.js';
+import { borrowDatabase, emptyTables, giveBack } from './embedded-database.js';
 import { filesBelow } from './files-below.js';
 
 /** Everything secret that a bed knows; no answer and no log line may hold any of it. */
@@ -35,34 +35,14 @@ export const WITHOUT_PLACEHOLDERS = { rendering: { placeholders: false } } as co
 
 const OPEN_TIMEOUT_MS = 60_000;
 
-let database: Promise<Database> | null = null;
-
-/** One database a test file, since opening one takes a second; emptied for each bed that starts. */
-async function emptyDatabase(): Promise<Database> {
-  const emptied = await opened();
-  await emptyTables(emptied);
-  return emptied;
-}
-
-function opened(): Promise<Database> {
-  database ??= openEmbeddedDatabase();
-  return database;
-}
-
-async function closeDatabase(): Promise<void> {
-  const closing = await database;
-  database = null;
-  await closing?.close();
-}
-
 export interface BedOptions {
   /** Sections of the configuration; `channels` are added to the three of the bed. */
   readonly config?: Readonly<Record<string, unknown>> & { readonly channels?: readonly unknown[] };
   /** `options`, `tenant` and so on of the bed's own channels. */
   readonly channelKeys?: Readonly<Partial<Record<ProviderOfBed, Readonly<Record<string, unknown>>>>>;
   readonly env?: NodeJS.ProcessEnv;
-  /** What other beds of the file have recorded stays. */
-  readonly keepsDatabase?: boolean;
+  /** The bed whose database this one has, too; that one does nothing meanwhile, and is closed after this one. */
+  readonly beside?: TestBed;
   readonly kirim?: Partial<KirimEmulatorOptions>;
 }
 
@@ -136,6 +116,8 @@ export class TestBed {
     /** Every line that the server logged, at level trace. */
     readonly logLines: readonly string[],
     private readonly folder: string,
+    private readonly database: Database,
+    private readonly ownsDatabase: boolean,
   ) {}
 
   static async start(options: BedOptions = {}): Promise<TestBed> {
@@ -175,9 +157,11 @@ export class TestBed {
     const logLines: string[] = [];
     const config = parseConfig(document, options.env ?? {});
     const logger = createLogger({ level: 'trace', destination: { write: (line) => void logLines.push(line) } });
-    const database = options.keepsDatabase ? await opened() : await emptyDatabase();
+    const { beside } = options;
+    // The embedded engine's servers take themselves to be alone, and would work off each other's jobs.
+    const database = beside ? beside.database : await borrowDatabase();
     const app = await startApp({ config, logger, database });
-    return new TestBed(app, cdn, kirim, signalwire, twilio, config, logLines, folder);
+    return new TestBed(app, cdn, kirim, signalwire, twilio, config, logLines, folder, database, !beside);
   }
 
   get emulators(): readonly EmulatorServer[] {
@@ -211,7 +195,7 @@ export class TestBed {
   /** Empties the catalogue, so that providers are asked again. */
   async forget(): Promise<void> {
     await this.app.settled();
-    await emptyDatabase();
+    await emptyTables(this.database);
     this.app.reload(this.config);
   }
 
@@ -228,8 +212,7 @@ export class TestBed {
 
   /** Lets the catalogue know a hash of all media of a provider, as a webhook could have told it. */
   async tellHash(provider: ProviderOfBed, sha256: string): Promise<void> {
-    const { kysely } = await opened();
-    await kysely.updateTable('media').set({ sha256 }).where('provider', '=', provider).execute();
+    await this.database.kysely.updateTable('media').set({ sha256 }).where('provider', '=', provider).execute();
     this.app.reload(this.config);
   }
 
@@ -292,6 +275,7 @@ export class TestBed {
     await this.#agent.destroy();
     await this.app.close();
     await Promise.all(this.emulators.map((emulator) => emulator.close()));
+    if (this.ownsDatabase) await giveBack(this.database);
     await rm(this.folder, { recursive: true, force: true });
   }
 }
@@ -303,18 +287,21 @@ export interface Beds {
   own(options?: BedOptions): Promise<TestBed>;
 }
 
-/** Beds that are closed by jest's hooks; `ofAll` are the options of the shared one. Call it at the top of a file. */
+/**
+ * Beds that are closed by jest's hooks, each over a database of its own; `ofAll` are the options of the shared one. Call
+ * it at the top of a file.
+ */
 export function useBeds(ofAll: BedOptions = {}): Beds {
   let shared: Promise<TestBed> | null = null;
   const own: TestBed[] = [];
-  beforeAll(emptyDatabase, OPEN_TIMEOUT_MS);
+  // Opening one takes a second, which is no test's time.
+  beforeAll(async () => giveBack(await borrowDatabase()), OPEN_TIMEOUT_MS);
   afterEach(async () => {
     await (await shared)?.reset();
-    await Promise.all(own.splice(0).map((bed) => bed.close()));
+    for (const bed of own.splice(0).reverse()) await bed.close();
   });
   afterAll(async () => {
     await (await shared)?.close();
-    await closeDatabase();
   });
   return {
     shared: () => {

@@ -7,6 +7,8 @@ const UPLOAD = `mutation($input: UploadMediaFromUrlInput!) { uploadMediaFromUrl(
   id status kind mimeType sizeBytes sha256 filename url providerMediaId } } }`;
 const STATUS = 'query($id: ID!) { media(id: $id) { status url } }';
 const LINK_MS = 60 * 60 * 1000;
+/** Of a link to media that is FAILED: the source's fault, or its silence. */
+const LINK_FAULTS = [502, 504];
 
 export interface UploadedData extends MediaData {
   readonly sha256: string;
@@ -87,7 +89,7 @@ async function faultsOf(bed: TestBed, id: string): Promise<string[]> {
   return [
     ...(data?.media?.status === 'FAILED' ? [] : [`status ${data?.media?.status} of ${id}`]),
     ...(data?.media?.url === null ? [] : [`a URL of ${id}`]),
-    ...(status === 404 ? [] : [`status ${status} from a link to ${id}`]),
+    ...(LINK_FAULTS.includes(status) ? [] : [`status ${status} from a link to ${id}`]),
   ];
 }
 

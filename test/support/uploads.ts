@@ -3,7 +3,7 @@ import type { Reserved, SqlUploads, UploadedBytes, UploadJob, UploadReservation 
 import { createUploadId } from '../../src/model/ids.js';
 import { storedBytes } from './databases.js';
 
-/** Who works on a {@link reservation} unless another is named. */
+/** Who works on what {@link begun} begins. */
 export const OWNER = 'the first owner';
 export const LEASE_MS = 1_000;
 
@@ -20,16 +20,25 @@ export function reservation(keys: Partial<UploadReservation> & { readonly now: D
     mimeType: null,
     idempotency: null,
     retainedUntil: null,
-    owner: OWNER,
-    leaseMs: LEASE_MS,
     ...keys,
   };
 }
 
-/** The job of an upload that was reserved. @throws Error where its key was taken */
-export function jobOf(reserved: Reserved): UploadJob {
-  if (reserved.outcome === 'created') return reserved.job;
-  throw new Error(`expected a new upload, got one that is ${reserved.outcome}`);
+/** The media of an upload that was reserved. @throws Error where its key was taken */
+export function createdBy({ outcome, media }: Reserved): CataloguedMedia {
+  if (outcome === 'created') return media;
+  throw new Error(`expected a new upload, got one that is ${outcome}`);
+}
+
+/** A new upload, claimed by {@link OWNER}. Nothing else may wait for a worker. */
+export async function begun(
+  uploads: SqlUploads,
+  keys: Partial<UploadReservation> & { readonly now: Date },
+): Promise<UploadJob> {
+  const media = createdBy(await uploads.reserve(reservation(keys)));
+  const job = await uploads.claim({ owner: OWNER, now: keys.now, leaseMs: LEASE_MS }, []);
+  if (job?.media.id !== media.id) throw new Error('expected the job of this upload, got another or none');
+  return job;
 }
 
 /** A media that was uploaded, READY, with bytes. */
@@ -37,7 +46,7 @@ export async function uploadedMedia(
   uploads: SqlUploads,
   keys: Partial<UploadReservation> & { readonly now: Date },
 ): Promise<CataloguedMedia> {
-  const { media } = jobOf(await uploads.reserve(reservation(keys)));
+  const { media } = await begun(uploads, keys);
   const { tenant, id } = media;
   await uploads.markStored(tenant, id, OWNER, uploadedBytes(), keys.now);
   const ready = await uploads.finish(tenant, id, OWNER, null, keys.now);

@@ -11,7 +11,7 @@ import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { parseConfig } from '../../src/config.js';
 import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
 import { createLogger } from '../../src/telemetry/logger.js';
-import { borrowDatabase, closeIdleDatabases, giveBack } from './embedded-database.js';
+import { borrowDatabase, giveBack } from './embedded-database.js';
 import { eventually } from './eventually.js';
 import { type Got, type MediaData, SECRETS, WITHOUT_PLACEHOLDERS } from './test-bed.js';
 
@@ -23,6 +23,7 @@ export interface ToldMedia extends Omit<MediaData, 'url' | 'urlExpiresAt'> {
 }
 
 export type InboxRow = Selectable<Tables['webhook_events']>;
+export type MediaRow = Selectable<Tables['media']>;
 
 export interface WebhookBedOptions {
   /** Sections of the configuration besides `channels`. */
@@ -33,8 +34,6 @@ export interface WebhookBedOptions {
 const MEDIA = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media {
   __typename id status kind mimeType sizeBytes sha256 filename caption url providerMediaId createdAt expiresAt
   message { id } } } }`;
-
-afterAll(closeIdleDatabases);
 
 /**
  * The real server over channels that a test names, with a database of its own that the test may look into: what became
@@ -100,6 +99,17 @@ export class WebhookBed {
     const media = answer.data?.messagesWithMedia[0]?.media;
     if (!media) throw new Error(`expected media of ${messageId}, got ${bytes}`);
     return media;
+  }
+
+  /** What the catalogue keeps of a message's media, in their order. */
+  stored(channelId: string, providerMessageId: string): Promise<MediaRow[]> {
+    return this.database.kysely
+      .selectFrom('media')
+      .selectAll()
+      .where('channel_id', '=', channelId)
+      .where('provider_message_id', '=', providerMessageId)
+      .orderBy('position')
+      .execute();
   }
 
   /** Everything in the inbox, the oldest first. */

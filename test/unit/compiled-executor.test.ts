@@ -5,6 +5,7 @@ import { type MediaCatalogue, SqlMediaCatalogue } from '../../src/catalogue/medi
 import { CachePolicy } from '../../src/graphql/cache-policy.js';
 import { CompiledExecutor } from '../../src/graphql/compiled-executor.js';
 import type { GraphQLContext } from '../../src/graphql/context.js';
+import { ExecutionBudget } from '../../src/graphql/execution-budget.js';
 import { createLoaders } from '../../src/graphql/loaders.js';
 import { createSubgraphSchema } from '../../src/graphql/schema.js';
 import { MediaLookup } from '../../src/media/lookup.js';
@@ -67,14 +68,19 @@ function context(): GraphQLContext {
   return {
     caller: { tenant: 'default', scopes: new Set(['media:read']) },
     requestId: 'r',
-    mutations: { upload: () => Promise.reject(new Error('none')), delete: () => Promise.reject(new Error('none')) },
+    mutations: {
+      upload: () => Promise.reject(new Error('none')),
+      delete: () => Promise.reject(new Error('none')),
+      retry: () => Promise.reject(new Error('none')),
+    },
     loaders: createLoaders({
-      lookup: new MediaLookup({ channels: directory, catalogue, retentionMs: null, logger }),
+      lookup: new MediaLookup({ channels: directory, catalogue, retentionMs: null, clock: Date, logger }),
       tenant: 'default',
       call: {},
       cache,
     }),
     cache,
+    budget: new ExecutionBudget({ maxNodes: 500_000, maxProviderCalls: 1_000, maxAnswerBytes: 64_000_000 }),
     watch: () => Promise.reject(new Error('none')),
     channels: directory,
     urls: new UrlSigner({ keys, baseUrl: () => 'https://cdn.example.com', ttlMs: 3_600_000 }),

@@ -20,6 +20,7 @@ import {
   whatsappMediaId,
   whatsappMessageId,
 } from '../../src/emulators/sample-ids.js';
+import { compiledProject } from '../support/command.js';
 
 const samples = loadMediaSamples();
 const dispatcher = new Agent();
@@ -721,10 +722,9 @@ describe('SignalWire and Twilio', () => {
 });
 
 describe('the standalone emulator', () => {
-  const args = ['--import', '@swc-node/register/esm-register', 'src/emulators/standalone.ts', '{"messages":3}'];
-
   it('serves messages whose sids follow from their index, counts requests and ends with its parent', async () => {
-    const child = spawn(process.execPath, args, {
+    const child = spawn(process.execPath, ['src/emulators/standalone.js', '{"messages":3}'], {
+      cwd: compiledProject(),
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { PATH: process.env.PATH },
     });

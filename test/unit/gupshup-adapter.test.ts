@@ -10,7 +10,7 @@ import type { MediaRef } from '../../src/model/media.js';
 import { channelSettings } from '../../src/providers/channel-schema.js';
 import { GupshupAdapter } from '../../src/providers/gupshup/adapter.js';
 import { gupshupChannel } from '../../src/providers/gupshup/settings.js';
-import { adapterContext, type ContextOptions } from '../support/adapter-context.js';
+import { adapterContext, type ContextOptions, MemoryQuota } from '../support/adapter-context.js';
 import { RawServer } from '../support/raw-server.js';
 
 const APP = '7c1a9f6e-2b64-4c53-9d51-0b8a4c1f2e3d';
@@ -32,7 +32,7 @@ async function bed(options: Partial<ContextOptions> & { header?: 'authorization'
   const webhookHeader = { name: 'X-Webhook-Token', value: SECRET };
   const files = await new GupshupFilemanagerEmulator({ appId: APP, webhookHeader, now }).start();
   const partner = await RawServer.start();
-  const { context, close } = adapterContext({ baseUrl: partner.url, ...options });
+  const { context, close } = adapterContext({ baseUrl: partner.url, quota: new MemoryQuota(now), ...options });
   started.push(files, partner, { close });
   const channel = gupshupChannel.parse({
     id: 'wa',
@@ -148,7 +148,10 @@ describe('the bytes', () => {
     ['an XHTML page', { kind: 'body', body: '<html/>', contentType: 'application/xhtml+xml' }],
     ['a status 204', { kind: 'status', status: 204, body: '' }],
     ['a status 403', { kind: 'status', status: 403 }],
-    ['a packed body', { kind: 'status', status: 200, headers: { 'content-encoding': 'gzip' }, body: 'x' }],
+    [
+      'a body that nobody unpacks',
+      { kind: 'status', status: 200, headers: { 'content-encoding': 'compress' }, body: 'x' },
+    ],
   ])('are not %s: PROVIDER_PROTOCOL', async (_name, fault) => {
     const { files, add, adapter } = await bed();
     const url = add();
@@ -239,23 +242,48 @@ describe('an address', () => {
 });
 
 describe('a media that is gone', () => {
-  test.each([400, 404] as const)('(%i) is asked for once, by whichever method', async (status) => {
-    const { files, clock, add, adapter } = await bed();
-    files.invalidStatus = status;
+  test.each([400, 404] as const)(
+    '(%i) is doubted first, then believed for an hour, by whichever method',
+    async (status) => {
+      const { files, clock, add, adapter } = await bed();
+      files.invalidStatus = status;
+      const url = add();
+      clock.now += 7 * DAY_MS - 1;
+      expect(await outcomeOf(adapter, url)).toBe('OK');
+      clock.now += 1;
+      files.clearRequests();
+      const later = { code: 'MEDIA_NOT_FOUND', details: { retryable: true, retryAfterMs: 2_000 } };
+      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
+        ...later,
+        details: { ...later.details, upstreamStatus: status },
+      });
+      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject(later);
+      expect(files.requestCount).toBe(1);
+      for (const pauseMs of [2_000, 8_000, 30_000]) {
+        clock.now += pauseMs;
+        expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: true } });
+      }
+      clock.now += 120_000;
+      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
+      expect(files.requestCount).toBe(5);
+      clock.now += HOUR_MS - 1;
+      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
+      const [described] = await adapter.describeMedia([ref(url)], {});
+      expect(described).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
+      expect(files.requestCount).toBe(5);
+    },
+  );
+
+  test('and comes back is found by the job that asks again, whatever queries were told', async () => {
+    const { files, add, adapter } = await bed();
     const url = add();
-    clock.now += 7 * DAY_MS - 1;
-    expect(await outcomeOf(adapter, url)).toBe('OK');
-    clock.now += 1;
-    files.clearRequests();
-    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
-      code: 'MEDIA_NOT_FOUND',
-      details: { retryable: false, upstreamStatus: status },
-    });
-    clock.now += 30 * DAY_MS;
-    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
-    const [described] = await adapter.describeMedia([ref(url)], {});
-    expect(described).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
+    files.faults.push({ match: /./, fault: { kind: 'status', status: 400 }, times: 1 });
+    expect(await outcomeOf(adapter, url)).toBe('MEDIA_NOT_FOUND');
+    expect(await outcomeOf(adapter, url)).toBe('MEDIA_NOT_FOUND');
     expect(files.requestCount).toBe(1);
+    const stream = await adapter.openMedia(ref(url), { job: true });
+    expect(await buffer(stream.body)).toEqual(samples.photo.bytes);
+    expect(await outcomeOf(adapter, url)).toBe('OK');
   });
 
   test('is asked for once by many at a time', async () => {

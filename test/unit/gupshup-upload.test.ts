@@ -249,7 +249,8 @@ describe('a deletion', () => {
   });
 
   test('is not sent where the count cannot be asked', async () => {
-    const quota: Quota = { take: () => Promise.reject(new Error('the catalogue is away')) };
+    const away = () => Promise.reject(new Error('the catalogue is away'));
+    const quota: Quota = { take: away, hold: away };
     const { partner, adapter, id } = await withUpload({ quota });
     await expect(deletion(adapter, id)).rejects.toThrow('the catalogue is away');
     expect(partner.requestCount).toBe(0);

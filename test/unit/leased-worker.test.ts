@@ -1,4 +1,6 @@
-import { type JobSource, LEASE_MS, LeasedWorker, PAUSE_MS } from '../../src/media/leased-worker.js';
+import type { WorkHistory } from '../../src/catalogue/work-queue.js';
+import { JobLock } from '../../src/media/job-lock.js';
+import { type JobSource, LEASE_MS, LeasedWorker, MAX_DEATHS, PAUSE_MS } from '../../src/media/leased-worker.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 
 const { jest } = import.meta;
@@ -14,11 +16,21 @@ class Gate {
 }
 
 /** A job whose work a test ends. */
-class Job {
+class Job implements WorkHistory {
   signal: AbortSignal | null = null;
+  readonly suspect: boolean;
+  readonly interruptions: number;
+  readonly deaths: number;
   readonly #gate = new Gate();
 
-  constructor(readonly name: string) {}
+  constructor(
+    readonly name: string,
+    { suspect = false, interruptions = suspect ? 1 : 0, deaths = 0 }: Partial<WorkHistory> = {},
+  ) {
+    this.suspect = suspect;
+    this.interruptions = interruptions;
+    this.deaths = deaths;
+  }
 
   work(signal: AbortSignal): Promise<void> {
     this.signal = signal;
@@ -42,6 +54,11 @@ class Rows implements JobSource<Job> {
   readonly claims: number[] = [];
   /** The names of the jobs of each renewal. */
   readonly renewals: string[][] = [];
+  /** What another process has claimed since. */
+  readonly taken = new Set<Job>();
+  readonly condemned: string[] = [];
+  /** What was noted of jobs that run alone. */
+  readonly notes: string[] = [];
   releases = 0;
   fault: Error | null = null;
   /** While there is one, claims wait for it. */
@@ -56,9 +73,26 @@ class Rows implements JobSource<Job> {
     return jobs;
   }
 
-  async renewLeases(jobs: readonly Job[]): Promise<void> {
+  async renewLeases(jobs: readonly Job[]): Promise<ReadonlySet<Job>> {
     this.renewals.push(jobs.map(({ name }) => name));
     if (this.fault) throw this.fault;
+    return new Set(jobs.filter((job) => !this.taken.has(job)));
+  }
+
+  async setAlone(job: Job, isAlone: boolean): Promise<boolean> {
+    if (this.fault) throw this.fault;
+    if (this.taken.has(job)) return false;
+    this.notes.push(`${job.name} ${isAlone ? 'alone' : 'among others'}`);
+    return true;
+  }
+
+  async condemn(job: Job): Promise<void> {
+    this.leased.delete(job);
+    this.condemned.push(job.name);
+  }
+
+  nameOf({ name }: Job): string {
+    return name;
   }
 
   async release(): Promise<void> {
@@ -90,17 +124,18 @@ afterEach(async () => {
   jest.useRealTimers();
 });
 
-function workerOf(concurrency: number): LeasedWorker<Job> {
+function workerOf(concurrency: number, source = rows, lock = new JobLock()): LeasedWorker<Job> {
   return new LeasedWorker<Job>({
     name: 'tested',
     concurrency,
-    source: rows,
+    source,
+    lock,
     work: async (job, signal) => {
       active.add(job);
       mostActive = Math.max(mostActive, active.size);
       try {
         await job.work(signal);
-        rows.leased.delete(job);
+        source.leased.delete(job);
       } finally {
         active.delete(job);
       }
@@ -315,5 +350,123 @@ describe('a leased worker that stops', () => {
     rows.fault = new Error('no database');
     await expect(worker.stop()).resolves.toBeUndefined();
     rows.fault = null;
+  });
+});
+
+describe('a job that was under way when a process died', () => {
+  const alone = (name: string, history: Partial<WorkHistory> = {}) => new Job(name, { suspect: true, ...history });
+  const ALONE_MS = 20_000;
+
+  it('waits for what is under way, runs alone, and lets the others in when it has ended', async () => {
+    const [innocent] = addJobs(1);
+    worker.start();
+    await turn();
+    const [suspect, other] = [alone('suspect'), new Job('other')];
+    rows.due.push(suspect, other);
+    worker.wake();
+    await turn();
+    expect([names(), rows.notes]).toEqual([['job 0'], []]);
+    innocent?.end();
+    await turn();
+    expect([names(), rows.notes]).toEqual([['suspect'], ['suspect alone']]);
+    suspect.end();
+    await turn();
+    expect(names()).toEqual(['other']);
+  });
+
+  it('runs alone among the jobs of every worker of the process, which claim nothing meanwhile', async () => {
+    const lock = new JobLock();
+    const others = new Rows();
+    const [first, second] = [workerOf(3, rows, lock), workerOf(3, others, lock)];
+    try {
+      const [a, b] = [alone('a'), alone('b')];
+      rows.due.push(a);
+      others.due.push(b, new Job('innocent'));
+      first.start();
+      await turn();
+      second.start();
+      await jest.advanceTimersByTimeAsync(5_000);
+      expect([names(), others.claims]).toEqual([['a'], []]);
+      a.end();
+      await jest.advanceTimersByTimeAsync(1_000);
+      expect(names()).toEqual(['b']);
+      b.end();
+      await turn();
+      expect(names()).toEqual(['innocent']);
+    } finally {
+      for (const job of active) job.end();
+      await Promise.all([first.stop(), second.stop()]);
+    }
+  });
+
+  it.each([
+    [1, ALONE_MS],
+    [3, 4 * ALONE_MS],
+    [99, 32 * ALONE_MS],
+  ])('keeps the others waiting for so long at most, after %i interruptions: %i ms', async (interruptions, windowMs) => {
+    const suspect = alone('slow', { interruptions });
+    rows.due.push(suspect, new Job('other'));
+    worker.start();
+    await jest.advanceTimersByTimeAsync(windowMs - PAUSE_MS);
+    expect(names()).toEqual(['slow']);
+    await jest.advanceTimersByTimeAsync(2 * PAUSE_MS);
+    // A death counts no more from the moment on that others run beside it.
+    expect([names(), rows.notes]).toEqual([
+      ['slow', 'other'],
+      ['slow alone', 'slow among others'],
+    ]);
+  });
+
+  it('goes on alone where it cannot be noted that it does not', async () => {
+    rows.due.push(alone('slow'), new Job('other'));
+    worker.start();
+    await turn();
+    rows.fault = new Error('no database');
+    await jest.advanceTimersByTimeAsync(ALONE_MS);
+    expect(names()).toEqual(['slow']);
+    rows.fault = null;
+  });
+
+  it('is not begun where another process has claimed it meanwhile', async () => {
+    const suspect = alone('suspect');
+    rows.due.push(suspect, new Job('other'));
+    rows.taken.add(suspect);
+    worker.start();
+    await turn();
+    expect(names()).toEqual(['other']);
+  });
+
+  it('is ended unbegun after three deaths, and begun after two', async () => {
+    rows.due.push(alone('deadly', { deaths: MAX_DEATHS }), alone('perhaps', { deaths: MAX_DEATHS - 1 }));
+    worker.start();
+    await turn();
+    expect([rows.condemned, names()]).toEqual([['deadly'], ['perhaps']]);
+    expect(lines.filter((line) => line.includes('is not begun again'))).toHaveLength(1);
+  });
+
+  it('holds up neither the others nor the stop when the server stops before its turn', async () => {
+    const [innocent] = addJobs(1);
+    worker.start();
+    await turn();
+    rows.due.push(alone('suspect'));
+    worker.wake();
+    await turn();
+    const stopping = worker.stop();
+    innocent?.fail(new Error('the server stops'));
+    await turn();
+    await stopping;
+    expect([rows.releases, rows.notes, rows.due.map(({ name }) => name)]).toEqual([1, [], ['job 0', 'suspect']]);
+  });
+});
+
+describe('a job that another process has taken over', () => {
+  it('is aborted by the next renewal, and what is still this one’s goes on', async () => {
+    const [lost, held] = addJobs(2);
+    worker.start();
+    await turn();
+    if (lost) rows.taken.add(lost);
+    await jest.advanceTimersByTimeAsync(LEASE_MS / 3);
+    expect([lost?.signal?.aborted, held?.signal?.aborted]).toEqual([true, false]);
+    expect(lost?.signal?.reason).toMatchObject({ message: 'the job was taken over' });
   });
 });

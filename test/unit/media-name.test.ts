@@ -1,4 +1,6 @@
+import { supportedMimeTypes } from 'file-type';
 import { safeFilename, withExtension } from '../../src/media/media-name.js';
+import { extensionOf, normalizeMimeType } from '../../src/model/mime-type.js';
 
 describe('a file name', () => {
   it.each<[string | null, string | null]>([
@@ -61,7 +63,6 @@ describe('a file name', () => {
     ['evil.exe', 'image/png', 'evil.png'],
     ['.png', 'image/jpeg', 'media.jpg'],
     ['unknown', 'application/octet-stream', 'unknown'],
-    ['x.html', 'text/plain; charset=utf-8', 'x.txt'],
     ['page.htm', 'text/html', 'page.htm'],
     ['photo.jpg.exe', 'image/jpeg', 'photo.jpg'],
     ['photo.jpg.png.scr', 'image/jpeg', 'photo.jpg'],
@@ -70,8 +71,81 @@ describe('a file name', () => {
     ['setup.exe.jpg', 'image/jpeg', 'setup.exe.jpg'],
     ['.exe', 'application/pdf', 'media.pdf'],
     ['example.com', 'application/pdf', 'example.com.pdf'],
-    ['script.js', 'text/plain; charset=utf-8', 'script.js.txt'],
+    ['setup.msi', 'application/pdf', 'setup.pdf'],
+    ['film.mp4', 'video/x-m4v', 'film.mp4'],
+    ['film.m4v', 'video/mp4', 'film.m4v'],
+    ['clip.mp4', 'video/3gpp2', 'clip.3g2'],
+    ['moving.png', 'image/apng', 'moving.png'],
+    ['moving.apng', 'image/apng', 'moving.apng'],
+    ['photo.pef', 'image/tiff', 'photo.pef'],
+    ['archive', 'application/x-7z-compressed', 'archive.7z'],
+    ['archive.bin', 'application/x-rar-compressed', 'archive.rar'],
+    ['letter', 'application/vnd.oasis.opendocument.text', 'letter.odt'],
+    ['book', 'application/epub+zip', 'book.epub'],
+    ['song', 'audio/flac', 'song.flac'],
+    ['note', 'audio/webm; codecs=opus', 'note.weba'],
+    ['app', 'application/vnd.android.package-archive', 'app.apk'],
+    ['film', 'video/matroska', 'film.mkv'],
+    ['places.db', 'application/x-sqlite3', 'places.db'],
+    ['photo.jpg', 'application/x-msdownload', 'photo.jpg'],
   ])('%j of %s is handed out as %j', (name, mimeType, expected) =>
     expect(withExtension(name, mimeType)).toBe(expected),
   );
+
+  const TEXT = 'text/plain; charset=windows-1252';
+  const told: ReadonlyArray<readonly [type: string, extensions: string]> = [
+    [
+      TEXT,
+      'csv tsv json geojson srt vtt sub gpx kml py js html sh bat pem crt key ofx qif yaml yml toml ini md log sql eml ldif xls tex lua dxf svg sta mt940',
+    ],
+    ['text/csv; charset=utf-16le', 'csv txt tsv tab'],
+    ['application/json', 'json geojson ipynb har txt'],
+    ['application/xml', 'xml gpx kml tcx xsd musicxml xls svg html rss'],
+    ['application/zip', 'zip kmz pages numbers key cbz docx xlsx odt epub jar apk usdz whl sketch'],
+    ['application/pdf', 'pdf ai'],
+    ['application/gzip', 'gz tgz svgz'],
+    ['text/html', 'html htm xhtml php md xls'],
+    ['application/octet-stream', 'bin dat exe jpg ai xyz'],
+  ];
+  it.each(told)('of %s keeps the extension that was told', (mimeType, extensions) => {
+    const names = extensions
+      .split(' ')
+      .flatMap((extension) => [`Name 1.${extension}`, `NAME.${extension.toUpperCase()}`]);
+    expect(names.map((name) => withExtension(name, mimeType))).toEqual(names);
+  });
+
+  it.each([
+    ['photo.jpg', TEXT, 'photo.txt'],
+    ['invoice.pdf', TEXT, 'invoice.txt'],
+    ['invoice.exe', TEXT, 'invoice.txt'],
+    ['table.csv.exe', TEXT, 'table.csv'],
+    ['file.bin', TEXT, 'file.txt'],
+    ['file.bin', 'text/csv; charset=utf-8', 'file.csv'],
+    ['film.mp4', 'application/json', 'film.json'],
+    ['photo.heic', 'application/xml', 'photo.xml'],
+    ['photo.png', 'application/zip', 'photo.zip'],
+    ['table.csv', 'application/zip', 'table.zip'],
+    ['song.mp3', 'application/pdf', 'song.pdf'],
+    ['table.csv', 'application/pdf', 'table.pdf'],
+    ['Report 2026.11', TEXT, 'Report 2026.11.txt'],
+    ['Terms v2', TEXT, 'Terms v2.txt'],
+    ['Terms.v2', TEXT, 'Terms.v2.txt'],
+    ['example.com', TEXT, 'example.com.txt'],
+    ['table.csv', 'image/jpeg', 'table.jpg'],
+    ['page.jpg', 'text/html', 'page.html'],
+    ['contact.txt', 'text/vcard; charset=utf-8', 'contact.vcf'],
+  ])('%j of %s does not keep one that lies: %j', (name, mimeType, expected) =>
+    expect(withExtension(name, mimeType)).toBe(expected),
+  );
+
+  it('has an extension for every type that is told by a signature, but for what Windows obeys', () => {
+    const obeyed = [
+      'application/x-msdownload',
+      'application/x.ms.shortcut',
+      'application/x.apple.alias',
+      'application/x-ms-regedit',
+    ];
+    const without = [...supportedMimeTypes].filter((type) => extensionOf(normalizeMimeType(type)) === null);
+    expect(without.sort()).toEqual(obeyed.sort());
+  });
 });

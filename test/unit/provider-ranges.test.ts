@@ -139,7 +139,8 @@ const WAYS: Readonly<Record<string, Way>> = {
       return { providerMediaId: META_ID };
     },
     origin: () => providers.chakra,
-    bytesPath: /\/whatsapp_business\//,
+    // By either way.
+    bytesPath: /\/whatsapp_business\/|\/show$/,
   },
   'wa-gateway': {
     channel: 'gateway',

@@ -13,8 +13,9 @@ import { type Renderer, type StillSpec, Unrenderable } from '../../src/rendering
 import { startRenderer } from '../../src/rendering/start-renderer.js';
 import { findTools } from '../../src/rendering/tools.js';
 import { createLogger } from '../../src/telemetry/logger.js';
+import { describeWith } from '../support/daemon.js';
 import { eventually } from '../support/eventually.js';
-import { encodersOfFfmpeg } from '../support/installed-tools.js';
+import { encodersOfFfmpeg, isInstalled } from '../support/installed-tools.js';
 import {
   CANARIES,
   HEIGHT,
@@ -39,19 +40,7 @@ const HTML = Buffer.from('<!doctype html><script>alert(1)</script>');
 
 const { PATH = '' } = process.env;
 const tools = await findTools(PATH);
-const heifEnc = await run('heif-enc', ['--help']).then(
-  () => true,
-  () => false,
-);
-const absent = Object.entries({ ...tools, heifEnc })
-  .filter(([, found]) => !found)
-  .map(([name]) => name);
-if (absent.length > 0) process.stdout.write(`left out, because not installed: what needs ${absent.join(', ')}\n`);
-
-/** Tests of what not every machine can do. */
-function describeWhere(isThere: boolean, name: string, tests: () => void): void {
-  if (isThere) describe(name, tests);
-}
+const heifEnc = await isInstalled('heif-enc', '--help');
 
 let renderer: Renderer;
 let folder: string;
@@ -99,7 +88,7 @@ async function recorded(name: string, ...args: string[]): Promise<Buffer> {
   return await readFile(join(folder, name));
 }
 
-describeWhere(tools.ffmpeg !== null, 'a still of a video', () => {
+describeWith('ffmpeg', tools.ffmpeg !== null, 'a still of a video', () => {
   const types = [
     ['video/mp4', 'v.mp4', 'mpeg4'],
     ['video/3gpp', 'v.3gp', 'mpeg4'],
@@ -199,7 +188,9 @@ describeWhere(tools.ffmpeg !== null, 'a still of a video', () => {
   });
 });
 
-describeWhere(tools.ffmpeg !== null && (await encodersOfFfmpeg()).has('libaom-av1'), 'a still of a sequence', () => {
+const canEncodeAv1 = tools.ffmpeg !== null && (await encodersOfFfmpeg()).has('libaom-av1');
+
+describeWith('ffmpeg with libaom', canEncodeAv1, 'a still of a sequence', () => {
   it('of AVIF is its first picture', async () => {
     const input = ['-f', 'lavfi', '-i', 'color=red:size=60x40:rate=5:duration=0.6', '-c:v', 'libaom-av1'];
     const sequence = await recorded('sequence.avif', ...input, '-cpu-used', '8');
@@ -209,7 +200,7 @@ describeWhere(tools.ffmpeg !== null && (await encodersOfFfmpeg()).has('libaom-av
   });
 });
 
-describeWhere(tools.pdfinfo !== null, 'the pages of a PDF', () => {
+describeWith('pdfinfo', tools.pdfinfo !== null, 'the pages of a PDF', () => {
   it('are counted; not of one with a password, nor of another type', async () => {
     const count = (bytes: Buffer) => renderer.pageCount(sourceOf(bytes, 'application/pdf'), {});
     expect(await count(pdfOf(200, 100))).toBe(1);
@@ -224,7 +215,7 @@ describeWhere(tools.pdfinfo !== null, 'the pages of a PDF', () => {
   });
 });
 
-describeWhere(tools.pdftoppm !== null, 'a still of a PDF', () => {
+describeWith('pdftoppm', tools.pdftoppm !== null, 'a still of a PDF', () => {
   it('is its first page, in whatever size is asked for', async () => {
     for (const [spec, size] of [
       [{ width: 100 }, [100, 50]],
@@ -261,7 +252,7 @@ describeWhere(tools.pdftoppm !== null, 'a still of a PDF', () => {
   });
 });
 
-describeWhere(tools.heifConvert !== null && heifEnc, 'a still of HEIC', () => {
+describeWith('heif-convert or heif-enc', tools.heifConvert !== null && heifEnc, 'a still of HEIC', () => {
   async function heicOf(...pictures: Buffer[]): Promise<Buffer> {
     const names = pictures.map((_, index) => `heic-${index}.jpg`);
     await Promise.all(pictures.map((bytes, index) => writeFile(join(folder, `heic-${index}.jpg`), bytes)));
@@ -341,7 +332,7 @@ describeWhere(tools.heifConvert !== null && heifEnc, 'a still of HEIC', () => {
   });
 });
 
-describeWhere(tools.ffmpeg !== null, 'playable sound', () => {
+describeWith('ffmpeg', tools.ffmpeg !== null, 'playable sound', () => {
   const tone = ['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000:duration=3.2'];
 
   interface Probed {

@@ -332,6 +332,21 @@ describe('judgeRedirect', () => {
     expect(judgeRedirect(location, base, strict).href).toBe(href);
   });
 
+  // Node gives a header a character for a byte.
+  test.each([
+    ['/größe.jpg', 'https://example.com/gr%C3%B6%C3%9Fe.jpg'],
+    ['/a%20ö.jpg?n=é', 'https://example.com/a%20%C3%B6.jpg?n=%C3%A9'],
+    ['https://cdn.example.net/照片/1.jpg', 'https://cdn.example.net/%E7%85%A7%E7%89%87/1.jpg'],
+    ['/全角\u3000空白.jpg', 'https://example.com/%E5%85%A8%E8%A7%92%E3%80%80%E7%A9%BA%E7%99%BD.jpg'],
+    ['//münchen.example/ü', 'https://xn--mnchen-3ya.example/%C3%BC'],
+  ])('follows %s in raw UTF-8, encoded once', (location, href) => {
+    expect(judgeRedirect(Buffer.from(location).toString('latin1'), base, strict).href).toBe(href);
+  });
+
+  test('follows bytes that are not UTF-8 as they are', () => {
+    expect(judgeRedirect('/gr\u00f6\u00dfe.jpg', base, strict).href).toBe('https://example.com/gr%F6%DFe.jpg');
+  });
+
   test.each([
     '//127.0.0.1/',
     '//user@cdn.example.net/',

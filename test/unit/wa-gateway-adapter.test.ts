@@ -134,7 +134,10 @@ describe('the bytes', () => {
     ['JSON of a problem', { kind: 'body', body: '{}', contentType: 'application/problem+json; charset=utf-8' }],
     ['a page', { kind: 'body', body: '<!doctype html>', contentType: 'text/html; charset=utf-8' }],
     ['a status of no use', { kind: 'status', status: 204, body: '' }],
-    ['a packed body', { kind: 'status', status: 200, headers: { 'content-encoding': 'gzip' }, body: 'x' }],
+    [
+      'a body that nobody unpacks',
+      { kind: 'status', status: 200, headers: { 'content-encoding': 'compress' }, body: 'x' },
+    ],
   ])('are not %s: PROVIDER_PROTOCOL', async (_name, fault) => {
     const { gateway, add, adapter } = await bed();
     add();
@@ -184,7 +187,7 @@ describe('a refusal', () => {
       const { details, ...error } = await errorOf(adapter.openMedia(ref(), {}));
       expect(error).toMatchObject({ code });
       expect(details).toMatchObject({ upstreamStatus: status, upstreamCode, upstreamRequestId: 'req-1' });
-      expect(details.retryAfterMs).toBe(status === 429 ? 7000 : undefined);
+      expect(details.retryAfterMs).toBe(status === 429 || status >= 500 ? 7000 : undefined);
     }
   });
 

@@ -89,11 +89,23 @@ describe("the gateway's events", () => {
     caption: null,
     createdAt: new Date('2026-11-21T11:59:59Z'),
     availableUntil: null,
+    direction: 'INBOUND',
   };
 
   it.each<[string, object, object]>([
     ['the path alone', {}, {}],
-    ['outbound', { direction: 'outbound' }, {}],
+    ['outbound', { direction: 'outbound' }, { direction: 'OUTBOUND' }],
+    ['no direction', { direction: undefined, from: '628123@s.whatsapp.net' }, { direction: undefined }],
+    ['from a number', { from: '6281234567890@s.whatsapp.net', to: '1@s.whatsapp.net' }, { contact: '+6281234567890' }],
+    ['from a device of a number', { from: '6281234567890:12@s.whatsapp.net' }, { contact: '+6281234567890' }],
+    ['from a hidden number', { from: '123456789012345@lid' }, { contact: '123456789012345@lid' }],
+    ['from a group', { from: '120363041234567890@g.us' }, { contact: '120363041234567890@g.us' }],
+    [
+      'to a number',
+      { direction: 'outbound', from: '1@s.whatsapp.net', to: '6281234567890@s.whatsapp.net' },
+      { direction: 'OUTBOUND', contact: '+6281234567890' },
+    ],
+    ['from nobody', { from: { user: '1' } }, {}],
     [
       'one spelling',
       { type: 'image', mime_type: 'image/jpeg', file_name: 'a.jpg', file_size: 1024, caption: 'hi' },
@@ -107,8 +119,9 @@ describe("the gateway's events", () => {
     [
       'a voice message',
       { type: 'ptt', mimetype: 'audio/ogg; codecs=opus' },
-      { kind: 'AUDIO', mimeType: 'audio/ogg; codecs=opus' },
+      { kind: 'AUDIO', mimeType: 'audio/ogg; codecs=opus', voice: true },
     ],
+    ['a sound that is none', { type: 'audio', ptt: false }, { kind: 'AUDIO', voice: false }],
     ['a type that only the bytes know', { mime_type: 'application/octet-stream' }, {}],
     ['a kind that only the type tells', { mime_type: 'video/mp4' }, { kind: 'VIDEO', mimeType: 'video/mp4' }],
     ['sizes that are none', { file_size: -5 }, {}],
@@ -132,10 +145,6 @@ describe("the gateway's events", () => {
   });
 
   it.each<[string, unknown]>([
-    [
-      'media above the size limit, without a path',
-      event({ ...PAYLOAD, media_path: undefined, mime_type: 'video/mp4' }),
-    ],
     ['a path that is null', event({ ...PAYLOAD, media_path: null })],
     ['a path that is empty', event({ ...PAYLOAD, media_path: '' })],
     ['a text', event({ message_id: 'x', type: 'text' })],
@@ -144,6 +153,75 @@ describe("the gateway's events", () => {
     ['a device that is there', event({}, { event: 'device_connected' })],
   ])('that are not about media tell nothing: %s', (_what, body) => {
     expect(parseJsonBody(receiver, body)).toEqual({ events: [], faults: [] });
+  });
+
+  it.each<[string, object, object]>([
+    [
+      'by its type',
+      { type: 'video', file_size: 70_000_000, file_name: 'a.mp4' },
+      { kind: 'VIDEO', sizeBytes: 70_000_000, filename: 'a.mp4' },
+    ],
+    ['by its MIME type', { mime_type: 'video/mp4' }, { kind: 'VIDEO', mimeType: 'video/mp4' }],
+    [
+      'by its other MIME type',
+      { mimetype: 'application/zip', media_path: '' },
+      { kind: 'DOCUMENT', mimeType: 'application/zip' },
+    ],
+    ['by its name', { filename: 'film.mkv', media_path: null }, { filename: 'film.mkv' }],
+  ])('above the size limit are one media that is FAILED, known %s', (_what, payload, difference) => {
+    const { events, faults } = parseJsonBody(receiver, event({ ...PAYLOAD, media_path: undefined, ...payload }));
+    expect(faults).toEqual([]);
+    const fault = { code: 'MEDIA_TOO_LARGE', message: expect.any(String), retryable: false };
+    expect(mediaIn({ events })).toEqual([
+      { ...announced, providerMediaId: null, status: 'FAILED', fault, ...difference },
+    ]);
+  });
+
+  it.each([
+    ['the documented example', { payload: { media_path: PATH } }],
+    ['an event without a device', { event: 'message', payload: { media_path: PATH } }],
+    ['a message id of its own', { payload: { media_path: PATH, message_id: '3EB0C767D26A1D8B' } }],
+    ['an event without a message id', event({ media_path: PATH }, { timestamp: undefined })],
+  ])('may leave to the path what it tells: %s', (_what, body) => {
+    expect(parseJsonBody(receiver, body)).toEqual({
+      events: [
+        {
+          type: 'mediaAnnounced',
+          providerMessageId: '3EB0C767D26A1D8B',
+          media: [{ ...announced, createdAt: null, direction: undefined }],
+        },
+      ],
+      faults: [],
+    });
+  });
+
+  it('take the example of the media page', () => {
+    const path =
+      'media/b1580b43-f254-4a5e-bad3-6b16f49517d9/367ec376-2c93-45bc-ad97-bbbb42507021-AC4A3F9F8767CFB3DC015AA3A4805AC9.bin';
+    expect(mediaIn(parseJsonBody(receiver, { payload: { media_path: path } }))).toEqual([
+      expect.objectContaining({
+        providerMessageId: 'AC4A3F9F8767CFB3DC015AA3A4805AC9',
+        providerMediaId: path,
+        status: 'READY',
+      }),
+    ]);
+  });
+
+  it.each([
+    'media/app/device.bin',
+    'media/app-3EB0.bin',
+    'media/../device-3EB0.bin',
+    'media/app/../device-3EB0.bin',
+    'media/app/device-3EB0.bin/..',
+    'media/app/device-%2e%2e.bin',
+    'media/app/device-3EB0.bin?x',
+    `media/app/device-${'A'.repeat(400)}`,
+    '/media/app/device-3EB0.bin',
+    '',
+  ])('with nothing but the path %j are refused, or tell nothing', (path) => {
+    const body = { payload: { media_path: path } };
+    if (path === '') expect(parseJsonBody(receiver, body)).toEqual({ events: [], faults: [] });
+    else expect(thrownBy(() => parseJsonBody(receiver, body)).code).toBe('PROVIDER_PROTOCOL');
   });
 
   it('tell of a device that is gone', () => {

@@ -11,6 +11,7 @@ import {
   requestOf,
   thrownBy,
   WEEK_MS,
+  walked,
 } from './webhook-requests.js';
 
 const SECRET = 'static-secret';
@@ -30,7 +31,7 @@ function version2(type: string, payload: object, more: object = {}) {
     timestamp: SENT_AT,
     version: 2,
     type: 'message',
-    payload: { id: 'ABEGkYaYVSEEAhAL', source: '9186', type, payload, sender: { phone: '9186' }, ...more },
+    payload: { id: 'ABEGkYaYVSEEAhAL', source: '918600', type, payload, sender: { phone: '918600' }, ...more },
   };
 }
 
@@ -61,6 +62,8 @@ describe("Gupshup's version 2", () => {
     caption: 'hi',
     createdAt: new Date(SENT_AT),
     availableUntil: new Date(1718608420228),
+    contact: '+918600',
+    direction: 'INBOUND',
   };
 
   it.each<[string, string, object, object]>([
@@ -128,6 +131,7 @@ describe("Gupshup's version 2", () => {
 describe("Gupshup's version 3", () => {
   const message = (id: string, media: object = {}) => ({
     id,
+    from: '918600',
     timestamp: '1718003620',
     type: 'image',
     image: {
@@ -159,6 +163,8 @@ describe("Gupshup's version 3", () => {
         caption: null,
         createdAt: new Date(1718003620_000),
         availableUntil: new Date(1718003620_000 + WEEK_MS),
+        contact: '+918600',
+        direction: 'INBOUND',
       },
     ]);
   });
@@ -174,6 +180,32 @@ describe("Gupshup's version 3", () => {
     expect(mediaIn(parseJsonBody(receiver, body(messages)))).toHaveLength(1_000);
   });
 
+  it("knows what Meta's own knows: echoes, edits, revocations, errors", () => {
+    const change = (field: string, value: object) => ({
+      object: 'whatsapp_business_account',
+      gs_app_id: 'app-1',
+      entry: [{ changes: [{ field, value }] }],
+    });
+    const echo = change('smb_message_echoes', { message_echoes: [{ ...message('wamid.1'), from: '1', to: '918600' }] });
+    expect(mediaIn(parseJsonBody(receiver, echo))[0]).toMatchObject({
+      direction: 'OUTBOUND',
+      contact: '+918600',
+      downloadUrl: URL_OF_FILE,
+    });
+    const messages = [
+      { id: 'M1', type: 'edit', edit: { original_message_id: 'M0', message: { type: 'text', text: { body: 'x' } } } },
+      { id: 'M2', type: 'revoke', revoke: { original_message_id: 'M0' } },
+      { id: 'M3', type: 'video', errors: [{ code: 131052, title: 'The media file is too large' }] },
+    ];
+    const parsing = parseJsonBody(receiver, change('messages', { messages }));
+    expect(parsing.events.map(({ type }) => type)).toEqual(['captionEdited', 'messageRevoked', 'mediaAnnounced']);
+    expect(mediaIn(parsing)[0]).toMatchObject({
+      status: 'FAILED',
+      downloadUrl: null,
+      fault: { code: 'MEDIA_TOO_LARGE' },
+    });
+  });
+
   it('of another app is a fault', () => {
     const parsing = parseJsonBody(receiver, body([message('wamid.1')], 'app-2'));
     expect(parsing.events).toEqual([]);
@@ -183,7 +215,7 @@ describe("Gupshup's version 3", () => {
 
 describe("Gupshup's version 1", () => {
   const messageobj = {
-    from: '9186',
+    from: '918600',
     id: 'ABEG1',
     type: 'image',
     url: URL_OF_FILE,
@@ -197,6 +229,8 @@ describe("Gupshup's version 1", () => {
     kind: 'IMAGE',
     createdAt: new Date(SENT_AT),
     availableUntil: new Date(SENT_AT + WEEK_MS),
+    contact: '+918600',
+    direction: 'INBOUND',
   };
 
   it('is JSON, or JSON in a form', () => {
@@ -204,7 +238,7 @@ describe("Gupshup's version 1", () => {
     const parsings = [
       parseJsonBody(receiver, { botname: 'demo', messageobj }),
       parseJsonBody(receiver, { botname: 'demo', messageobj: JSON.stringify(messageobj) }),
-      receiver.parse(Buffer.from(form), `${FORM_TYPE}; charset=UTF-8`, NOW),
+      walked(receiver.parse(Buffer.from(form), `${FORM_TYPE}; charset=UTF-8`, NOW)),
     ];
     for (const parsing of parsings) expect(mediaIn(parsing)).toEqual([expect.objectContaining(expected)]);
   });

@@ -12,6 +12,7 @@ import {
   requestOf,
   thrownBy,
   UNIX_NOW,
+  walked,
 } from './webhook-requests.js';
 
 const SECRET = 'whsec_one';
@@ -135,6 +136,8 @@ describe("Kirim's bodies", () => {
     caption: 'Nasi goreng',
     createdAt: new Date(1763726400_000),
     availableUntil: null,
+    contact: '+628123',
+    direction: 'INBOUND',
   };
 
   it.each<[string, unknown, object]>([
@@ -190,6 +193,8 @@ describe("Kirim's bodies", () => {
       filename: 'Faktur.pdf',
       caption: '',
       created_at: '2026-11-21T11:59:58Z',
+      from: '628123',
+      to: '15550783881',
     };
     const parsing = parseJsonBody(receiver, { id: 'wbd_1', event: 'message.received', data: { message } });
     expect(mediaIn(parsing)).toEqual([
@@ -204,6 +209,52 @@ describe("Kirim's bodies", () => {
         caption: null,
         createdAt: new Date('2026-11-21T11:59:58Z'),
       },
+    ]);
+  });
+
+  it.each<[string, object, object]>([
+    ['a voice note', { type: 'voice' }, { kind: 'AUDIO', voice: true }],
+    ['a sound that says that it is none', { type: 'audio', voice: false }, { kind: 'AUDIO', voice: false }],
+    [
+      'sent',
+      { type: 'image', direction: 'outbound', from: '15550783881', to: '+628123' },
+      { direction: 'OUTBOUND', contact: '+628123' },
+    ],
+    ['from a user without a number', { type: 'image', from: 'ID.12345' }, { contact: 'ID.12345' }],
+  ])('in the envelope tell of sender and voice: %s', (_what, more, expected) => {
+    const message = { id: 'msg_01HX', ...more };
+    const [media] = mediaIn(parseJsonBody(receiver, { event: 'message.received', data: { message } }));
+    expect(media).toMatchObject(expected);
+  });
+
+  it("know what Meta's own know: echoes, history, edits, revocations, errors", () => {
+    const kirim = { media_status: 'ready', media_url: 'https://media.kirimdev.com/a' };
+    const messages = [
+      {
+        id: 'M1',
+        type: 'edit',
+        edit: { original_message_id: 'M0', message: { type: 'image', image: { caption: 'x' } } },
+      },
+      { id: 'M2', type: 'revoke', timestamp: '1763726400', revoke: { original_message_id: 'M0' } },
+      { ...IMAGE, image: undefined, errors: [{ code: 131052 }] },
+    ];
+    expect(parseJsonBody(receiver, metaBody(messages)).events.map(({ type }) => type)).toEqual([
+      'captionEdited',
+      'messageRevoked',
+      'mediaAnnounced',
+    ]);
+    expect(mediaIn(parseJsonBody(receiver, metaBody(messages)))[0]).toMatchObject({
+      status: 'FAILED',
+      availableUntil: null,
+    });
+    const value = { metadata: {}, message_echoes: [{ ...IMAGE, from: '1', to: '628123' }] };
+    const echo = {
+      object: 'whatsapp_business_account',
+      kirim,
+      entry: [{ changes: [{ field: 'smb_message_echoes', value }] }],
+    };
+    expect(mediaIn(parseJsonBody(receiver, echo))).toEqual([
+      { ...announced, direction: 'OUTBOUND', downloadUrl: 'https://media.kirimdev.com/a' },
     ]);
   });
 
@@ -237,6 +288,6 @@ describe("Kirim's bodies", () => {
   });
 
   it('may say their charset', () => {
-    expect(receiver.parse(Buffer.from(BODY), `${JSON_TYPE}; charset=utf-8`, NOW).events).toEqual([]);
+    expect(walked(receiver.parse(Buffer.from(BODY), `${JSON_TYPE}; charset=utf-8`, NOW)).events).toEqual([]);
   });
 });

@@ -12,6 +12,7 @@ import {
   parseJsonBody,
   requestOf,
   thrownBy,
+  walked,
 } from './webhook-requests.js';
 
 const KEY = 'signing-key';
@@ -115,6 +116,67 @@ describe('a LaML form', () => {
   ])('is accepted where the URL is signed %s', (_what, signedUrl, configuredUrl) => {
     const receiver = createLamlWebhook({ ...TWILIO, ...(configuredUrl !== undefined && { configuredUrl }) });
     expect(() => receiver.verify(formRequest(body, signForm(signedUrl, FIELDS)), NOW)).not.toThrow();
+  });
+
+  it.each<[string, string, string]>([
+    ['an apostrophe, as it is', "?name=O'Neil", "?name=O'Neil"],
+    ['an apostrophe that a proxy escaped', "?name=O'Neil", '?name=O%27Neil'],
+    ['an apostrophe that a proxy unescaped', '?name=O%27Neil', "?name=O'Neil"],
+    ['each of the characters that need no escape', "?q=(a)!*'", '?q=%28a%29%21%2A%27'],
+    ['the same the other way round', '?q=%28a%29%21%2A%27', "?q=(a)!*'"],
+    ['some of them escaped, some not', "?q=%28a)!%2A'", "?q=(a%29!*'"],
+    ['escapes in lower case', '?q=%c3%a9%2f%7c', '?q=%C3%A9%2F%7C'],
+    ['escapes in upper case', '?q=%C3%A9%2F%7C', '?q=%c3%a9%2f%7c'],
+    ['a bar', '?q=a|b', '?q=a%7Cb'],
+    ['a bar that was escaped', '?q=a%7Cb', '?q=a|b'],
+    ['brackets', '?q[]=a&q[b]={c}', '?q%5B%5D=a&q%5Bb%5D=%7Bc%7D'],
+    ['a tilde', '?q=%7Eme', '?q=~me'],
+    ['letters beyond ASCII', '?q=é', '?q=%C3%A9'],
+    ['letters beyond ASCII, as they are', '?q=é', '?q=é'],
+    ['a space', '?q=a%20b', '?q=a+b'],
+    ['a query that was put together anew', "?to=a/b:c@d,e;f$'", '?to=a%2Fb%3Ac%40d%2Ce%3Bf%24%27'],
+    ['eight apostrophes', `?q=${"'".repeat(8)}`, `?q=${'%27'.repeat(8)}`],
+    ['a parameter without a value', '?a&b=&c', '?a&b=&c'],
+    ['no query after a question mark', '?', '?'],
+  ])('is accepted where the address has %s', (_what, signed, called) => {
+    const request = formRequest(body, signForm(URL_CALLED + signed, FIELDS), URL_CALLED + called);
+    expect(() => twilio.verify(request, NOW)).not.toThrow();
+    expect(() => signalwire.verify(request, NOW)).not.toThrow();
+    const configured = createLamlWebhook({ ...TWILIO, configuredUrl: URL_CALLED + called });
+    const elsewhere = formRequest(body, signForm(URL_CALLED + signed, FIELDS), 'http://10.0.0.1:4000/x');
+    expect(() => configured.verify(elsewhere, NOW)).not.toThrow();
+  });
+
+  it.each<[string, string]>([
+    ["?name=O'Neil", '?name=O"Neil'],
+    ["?name=O'Neil", '?name=O%2527Neil'],
+    ["?name=O'Neil", "?name=O'Neil&x=1"],
+    ["?name=O'Neil", '?NAME=O%27Neil'],
+    ['?a=1&b=2', '?b=2&a=1'],
+    ['?a=b%26c=d', '?a=b&c=d'],
+  ])('is refused where %s was signed and %s was called', (signed, called) => {
+    expectRejected(twilio, formRequest(body, signForm(URL_CALLED + signed, FIELDS), URL_CALLED + called), [KEY]);
+  });
+
+  it('is refused soon, however many spellings its address may have', () => {
+    const hostile = `${URL_CALLED}?${"'%27(%28)!*|é%c3%a9&".repeat(700)}`;
+    expectRejected(twilio, formRequest(body, 'x'.repeat(28), hostile), [KEY]);
+    expectRejected(
+      signalwire,
+      requestOf(
+        '['.repeat(3_000_000),
+        { 'content-type': JSON_TYPE, 'x-signalwire-signature': '0'.repeat(40) },
+        hostile,
+      ),
+      [KEY],
+    );
+  });
+
+  it('is accepted over the bytes of its fields, whatever their charset', () => {
+    const latin1 = Buffer.concat([Buffer.from(`${URL_CALLED}Bodycaf`), Buffer.from([0xe9])]);
+    const signed = createHmac('sha1', KEY).update(latin1).digest('base64');
+    expect(() => twilio.verify(formRequest('Body=caf%E9', signed), NOW)).not.toThrow();
+    expect(() => twilio.verify(formRequest('?Body=1', base64(`${URL_CALLED}?Body1`)), NOW)).not.toThrow();
   });
 
   it.each([
@@ -229,7 +291,7 @@ describe('LaML deliveries', () => {
 
 function parseForm(options: LamlWebhookOptions, fields: Record<string, string | undefined>) {
   const present = Object.entries(fields).filter((field): field is [string, string] => field[1] !== undefined);
-  return createLamlWebhook(options).parse(Buffer.from(new URLSearchParams(present).toString()), FORM_TYPE, NOW);
+  return walked(createLamlWebhook(options).parse(Buffer.from(new URLSearchParams(present).toString()), FORM_TYPE, NOW));
 }
 
 const ANNOUNCED = {
@@ -245,6 +307,8 @@ const ANNOUNCED = {
   caption: null,
   createdAt: null,
   availableUntil: null,
+  contact: '+14158675309',
+  direction: 'INBOUND',
 };
 
 describe("Twilio's form", () => {
@@ -253,6 +317,18 @@ describe("Twilio's form", () => {
       events: [{ type: 'mediaAnnounced', providerMessageId: MESSAGE, media: [ANNOUNCED] }],
       faults: [],
     });
+  });
+
+  it.each<[string, Record<string, string>, object]>([
+    ['over WhatsApp', { From: 'whatsapp:+14158675309' }, {}],
+    ['from a short code, which is no number of E.164', { From: '12345' }, { contact: '12345' }],
+    ['from a user without a number', { From: 'messenger:1234567' }, { contact: 'messenger:1234567' }],
+    ['sent', { Direction: 'outbound-api' }, { contact: '+18005551212', direction: 'OUTBOUND' }],
+    ['on its way out', { SmsStatus: 'delivered' }, { contact: '+18005551212', direction: 'OUTBOUND' }],
+    ['received', { SmsStatus: 'received' }, {}],
+    ['from a name that is too long to be kept', { From: 'x'.repeat(129) }, { contact: undefined }],
+  ])('tells the other party and the direction of a message %s', (_what, more, difference) => {
+    expect(mediaIn(parseForm(TWILIO, { ...FIELDS, ...more }))).toEqual([{ ...ANNOUNCED, ...difference }]);
   });
 
   it('announces ten, in their order, each with its own type', () => {
@@ -349,7 +425,7 @@ describe("Twilio's form", () => {
   });
 
   it.each(['MessageSid', 'NumMedia', 'MediaUrl0', 'MediaContentType0'])('is a fault with %s twice', (name) => {
-    const parsing = twilio.parse(Buffer.from(`${formOf(FIELDS)}&${name}=x`), FORM_TYPE, NOW);
+    const parsing = walked(twilio.parse(Buffer.from(`${formOf(FIELDS)}&${name}=x`), FORM_TYPE, NOW));
     expect(parsing.events).toEqual([]);
     expect(faultCodes(parsing)).toEqual(['PROVIDER_PROTOCOL']);
   });
@@ -420,6 +496,8 @@ describe("SignalWire's form", () => {
       project_id: SIGNALWIRE.accountSid,
       direction: 'inbound',
       type: 'mms',
+      from: '+14158675309',
+      to: '+18005551212',
       body: null,
       media: [{ url: `https://files.signalwire.com/${MEDIA_ID}.jpg`, content_type: 'image/jpeg', size: 12345 }],
       timestamp: '2026-11-21T11:59:00Z',

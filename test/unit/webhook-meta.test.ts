@@ -181,6 +181,8 @@ describe("Meta's bodies", () => {
                 caption: 'Taj Mahal 🕌',
                 createdAt: new Date(SENT_AT * 1000),
                 availableUntil: new Date(SENT_AT * 1000 + WEEK_MS),
+                contact: '+628123',
+                direction: 'INBOUND',
               },
             ],
           },
@@ -219,7 +221,7 @@ describe("Meta's bodies", () => {
   ])('take no nonsense for a fact: %s', (_what, media, expected) => {
     const { events, faults } = parseJsonBody(cloud, bodyOf([message('image', { ...told, ...media })]));
     expect(faults).toEqual([]);
-    expect(mediaIn({ events, faults })[0]).toMatchObject(expected);
+    expect(mediaIn({ events })[0]).toMatchObject(expected);
   });
 
   it.each([undefined, '', 'soon', '-1', '99999999999999999999', 0, {}])('live with the timestamp %j', (timestamp) => {
@@ -280,7 +282,6 @@ describe("Meta's bodies", () => {
       'what WhatsApp does not support',
       { messages: [{ id: 'wamid.1', type: 'unsupported', errors: [{ code: 131051 }] }] },
     ],
-    ['a media that failed at Meta', { messages: [{ ...IMAGE, errors: [{ code: 131052, title: 'Media download' }] }] }],
     ['a type named like a property of every object', { messages: [{ id: 'wamid.1', type: 'constructor' }] }],
     ['no value', null],
   ])('that are not about media tell nothing: %s', (_what, value) => {
@@ -290,13 +291,288 @@ describe("Meta's bodies", () => {
 
   it('of other fields, objects and numbers are ignored', () => {
     const nothing = { events: [], faults: [] };
-    const field = { ...change([IMAGE]), field: 'history' };
+    const field = { ...change([IMAGE]), field: 'account_update' };
     expect(parseJsonBody(cloud, { object: 'whatsapp_business_account', entry: [{ changes: [field] }] })).toEqual(
       nothing,
     );
     expect(parseJsonBody(cloud, { object: 'page', entry: [{ messaging: [] }] })).toEqual(nothing);
     expect(parseJsonBody(cloud, bodyOf([IMAGE], '999'))).toEqual(nothing);
     expect(mediaIn(parseJsonBody(chakra, bodyOf([IMAGE], '999')))).toHaveLength(1);
+  });
+
+  const BUSINESS = '15550783881';
+  const meta = (field: string, value: object) => ({
+    object: 'whatsapp_business_account',
+    entry: [
+      {
+        id: 'WABA',
+        changes: [
+          {
+            field,
+            value: {
+              messaging_product: 'whatsapp',
+              metadata: { display_phone_number: BUSINESS, phone_number_id: '100200300' },
+              ...value,
+            },
+          },
+        ],
+      },
+    ],
+  });
+  const mediaOf = (body: object) => mediaIn(parseJsonBody(cloud, body));
+
+  describe('with errors', () => {
+    const tooLarge = {
+      code: 131052,
+      title: 'The media file is too large. The maximum file size currently accepted is 100 MB.',
+    };
+    const notDownloaded = {
+      code: 131052,
+      title: 'Media download error',
+      error_data: { details: 'Failed to download the media.' },
+    };
+    const notSupported = {
+      code: 131051,
+      title: 'Message type unknown',
+      error_data: { details: 'Message type is currently not supported.' },
+    };
+    const notUploaded = { code: '131053', message: 'Media upload error' };
+
+    it.each<[string, object, object, object]>([
+      [
+        'a picture with an id',
+        { ...IMAGE, errors: [notDownloaded] },
+        { kind: 'IMAGE', providerMediaId: '1479537139650973', caption: 'Taj Mahal 🕌' },
+        { code: 'PROVIDER_REJECTED', retryable: true },
+      ],
+      [
+        'a picture without one',
+        { ...IMAGE, image: {}, errors: [notDownloaded] },
+        { kind: 'IMAGE', providerMediaId: null },
+        { code: 'PROVIDER_REJECTED', retryable: false },
+      ],
+      [
+        'a video without its object',
+        { from: '628123', id: 'wamid.image', timestamp: String(SENT_AT), type: 'video', errors: [notUploaded] },
+        { kind: 'VIDEO' },
+        { code: 'PROVIDER_REJECTED' },
+      ],
+      [
+        'a document that is too large',
+        { from: '628123', id: 'wamid.image', timestamp: String(SENT_AT), type: 'document', errors: [tooLarge] },
+        { kind: 'DOCUMENT' },
+        { code: 'MEDIA_TOO_LARGE', retryable: false },
+      ],
+      [
+        'what is unsupported and too large',
+        { from: '628123', id: 'wamid.image', timestamp: String(SENT_AT), type: 'unsupported', errors: [tooLarge] },
+        { kind: null },
+        { code: 'MEDIA_TOO_LARGE' },
+      ],
+      [
+        'an unsupported picture',
+        {
+          from: '628123',
+          id: 'wamid.image',
+          timestamp: String(SENT_AT),
+          type: 'unsupported',
+          unsupported: { type: 'image' },
+          errors: [notSupported],
+        },
+        { kind: 'IMAGE' },
+        { code: 'CONTENT_TYPE_NOT_ALLOWED', retryable: false },
+      ],
+      [
+        'a round video',
+        {
+          from: '628123',
+          id: 'wamid.image',
+          timestamp: String(SENT_AT),
+          type: 'unsupported',
+          unsupported: { type: 'video_note' },
+        },
+        { kind: 'VIDEO' },
+        { code: 'CONTENT_TYPE_NOT_ALLOWED' },
+      ],
+      [
+        'an unknown message with a sticker in it',
+        { ...IMAGE, type: 'unknown', image: undefined, sticker: { id: '5' }, errors: [notSupported] },
+        { kind: 'STICKER', providerMediaId: '5' },
+        { code: 'CONTENT_TYPE_NOT_ALLOWED' },
+      ],
+      ['errors of another shape', { ...IMAGE, errors: [5, null, {}, { code: -1, title: {} }] }, { kind: 'IMAGE' }, {}],
+    ])('are one media that is FAILED: %s', (_what, one, media, fault) => {
+      const { events, faults } = parseJsonBody(cloud, bodyOf([one]));
+      expect(faults).toEqual([]);
+      expect(mediaIn({ events })).toEqual([
+        expect.objectContaining({
+          providerMessageId: 'wamid.image',
+          status: 'FAILED',
+          contact: '+628123',
+          direction: 'INBOUND',
+          createdAt: new Date(SENT_AT * 1000),
+          ...media,
+          fault: expect.objectContaining(fault),
+        }),
+      ]);
+      expect(JSON.stringify(events)).not.toMatch(/100 MB|Failed to download|not supported/);
+    });
+
+    it.each<[string, object]>([
+      ['what is unavailable', { id: 'wamid.1', type: 'unsupported', errors: [{ code: 131060 }] }],
+      ['a poll', { id: 'wamid.1', type: 'unsupported', unsupported: { type: 'poll' }, errors: [notSupported] }],
+      ['a text', { id: 'wamid.1', type: 'text', text: { body: 'hi' }, errors: [notSupported] }],
+      ['an empty list', { id: 'wamid.1', type: 'unknown', errors: [] }],
+    ])('tell nothing where no media is meant: %s', (_what, one) => {
+      expect(parseJsonBody(cloud, bodyOf([one]))).toEqual({ events: [], faults: [] });
+    });
+  });
+
+  it.each<[string, object]>([
+    ['smb_message_echoes', { message_echoes: [{ ...IMAGE, from: BUSINESS, to: '628123' }] }],
+    ['smb_message_echoes', { smb_message_echoes: [{ ...IMAGE, from: BUSINESS, to: '+628123' }] }],
+    ['smb_message_echoes', { messages: [{ ...IMAGE, from: undefined, to: '628123' }] }],
+    ['messages', { messages: [{ ...IMAGE, from: BUSINESS, to: '628123' }] }],
+    [
+      'messages',
+      {
+        metadata: { display_phone_number: '+1 (555) 078-3881' },
+        messages: [{ ...IMAGE, from: BUSINESS, to: '628123' }],
+      },
+    ],
+    ['smb_message_echoes', { contacts: [{ wa_id: '628123' }], message_echoes: [{ ...IMAGE, from: BUSINESS }] }],
+    [
+      'history',
+      {
+        history: [
+          {
+            metadata: { phase: 0 },
+            threads: [{ id: '628123', messages: [{ ...IMAGE, from: BUSINESS, history_context: { status: 'READ' } }] }],
+          },
+        ],
+      },
+    ],
+    ['history', { metadata: {}, history: [{ threads: [{ id: '628123', messages: [{ ...IMAGE, from: BUSINESS }] }] }] }],
+    ['history', { metadata: {}, messages: [{ ...IMAGE, from: '1999', to: '628123' }] }],
+  ])('that the business sent itself are OUTBOUND: %s %j', (field, value) => {
+    expect(mediaOf(meta(field, value))).toEqual([
+      expect.objectContaining({
+        status: 'READY',
+        providerMediaId: '1479537139650973',
+        direction: 'OUTBOUND',
+        contact: '+628123',
+      }),
+    ]);
+  });
+
+  it.each<[string, object]>([
+    ['history', { history: [{ threads: [{ id: '628123', messages: [{ id: 'wamid.t', type: 'text' }, IMAGE] }] }] }],
+    ['history', { messages: [IMAGE] }],
+    ['messages', { messages: [{ ...IMAGE, to: BUSINESS }] }],
+    ['messages', { contacts: [{ wa_id: '628123' }], messages: [{ ...IMAGE, from: undefined }] }],
+  ])('that the customer sent are INBOUND: %s %j', (field, value) => {
+    expect(mediaOf(meta(field, value))).toEqual([
+      expect.objectContaining({ direction: 'INBOUND', contact: '+628123' }),
+    ]);
+  });
+
+  it("keep a user's id where there is no number", () => {
+    const value = { messages: [{ ...IMAGE, from: undefined, from_user_id: 'US.13491208655302741918' }] };
+    expect(mediaOf(meta('messages', value))[0]?.contact).toBe('US.13491208655302741918');
+  });
+
+  it('of a history are there for seven days from now, and placeholders for none', () => {
+    const old = { ...IMAGE, timestamp: String(SENT_AT - 12 * 86_400) };
+    const placeholder = { from: '628123', id: 'wamid.old', timestamp: '1739230970', type: 'media_placeholder' };
+    const chunk = { history: [{ threads: [{ id: '628123', messages: [old, placeholder] }] }] };
+    expect(mediaOf(meta('history', chunk))).toEqual([
+      expect.objectContaining({ status: 'READY', availableUntil: new Date(NOW.getTime() + WEEK_MS) }),
+      expect.objectContaining({
+        providerMessageId: 'wamid.old',
+        providerMediaId: null,
+        status: 'FAILED',
+        fault: expect.objectContaining({ code: 'MEDIA_NOT_FOUND', retryable: false }),
+      }),
+    ]);
+  });
+
+  it.each<[string, object]>([
+    ['a business that shares none', { history: [{ errors: [{ code: 2593109 }] }] }],
+    ['an empty thread', { history: [{ threads: [{ id: '628123' }] }] }],
+    ['an empty history', { history: [] }],
+  ])('of a history without media tell nothing: %s', (_what, value) => {
+    expect(parseJsonBody(cloud, meta('history', value))).toEqual({ events: [], faults: [] });
+  });
+
+  it('of a history of another shape are faults, and the others are heard', () => {
+    const threads = [5, { id: '1', messages: 'x' }, { id: '628123', messages: [IMAGE] }];
+    const parsing = parseJsonBody(cloud, meta('history', { history: ['x', { threads }, { threads: {} }] }));
+    expect(mediaIn(parsing)).toHaveLength(1);
+    expect(new Set(faultCodes(parsing))).toEqual(new Set(['PROVIDER_PROTOCOL']));
+  });
+
+  it.each<[string, object | undefined, string | null]>([
+    ['a caption', { type: 'image', image: { id: '1', caption: 'right' } }, 'right'],
+    ['no caption any more', { type: 'video', video: { id: '1' } }, null],
+    ['an empty caption', { type: 'document', document: { caption: '' } }, null],
+    ['a text', { context: { id: 'M0' }, type: 'text', text: { body: 'right' } }, 'right'],
+    ['a long one', { type: 'image', image: { caption: 'x'.repeat(10_000) } }, 'x'.repeat(4_096)],
+  ])('that edit tell the new caption: %s', (_what, content, caption) => {
+    const edit = {
+      from: '628123',
+      id: 'wamid.edit',
+      timestamp: String(SENT_AT),
+      type: 'edit',
+      edit: { original_message_id: 'wamid.image', message: content },
+    };
+    const expected = { events: [{ type: 'captionEdited', providerMessageId: 'wamid.image', caption }], faults: [] };
+    expect(parseJsonBody(cloud, meta('messages', { messages: [edit] }))).toEqual(expected);
+    expect(parseJsonBody(cloud, meta('smb_message_echoes', { message_echoes: [edit] }))).toEqual(expected);
+  });
+
+  it('that revoke tell of it, and when', () => {
+    const revoke = {
+      from: '628123',
+      id: 'wamid.revoke',
+      timestamp: String(SENT_AT),
+      type: 'revoke',
+      revoke: { original_message_id: 'wamid.image' },
+    };
+    const event = { type: 'messageRevoked', providerMessageId: 'wamid.image', revokedAt: new Date(SENT_AT * 1000) };
+    for (const [field, name] of [
+      ['messages', 'messages'],
+      ['smb_message_echoes', 'message_echoes'],
+    ] as const)
+      expect(parseJsonBody(chakra, meta(field, { [name]: [revoke] }))).toEqual({ events: [event], faults: [] });
+    expect(parseJsonBody(cloud, meta('messages', { messages: [{ ...revoke, timestamp: 'now' }] })).events).toEqual([
+      { ...event, revokedAt: null },
+    ]);
+  });
+
+  it.each<[string, object, number]>([
+    ['an edit of nothing', { type: 'edit' }, 0],
+    ['an edit without content', { type: 'edit', edit: { original_message_id: 'M1' } }, 0],
+    [
+      'an edit of a place',
+      { type: 'edit', edit: { original_message_id: 'M1', message: { type: 'location', location: {} } } },
+      0,
+    ],
+    ['a revocation of nothing', { type: 'revoke', revoke: {} }, 0],
+    ['a revocation of a list', { type: 'revoke', revoke: [] }, 0],
+    ['a hostile original', { type: 'revoke', revoke: { original_message_id: '../x' } }, 1],
+    [
+      'a hostile original of an edit',
+      { type: 'edit', edit: { original_message_id: 'a\nb', message: { type: 'text', text: { body: 'x' } } } },
+      1,
+    ],
+  ])('that change messages have no effect where they do not say which: %s', (_what, one, faults) => {
+    const parsing = parseJsonBody(cloud, meta('messages', { messages: [{ id: 'M2', ...one }] }));
+    expect([parsing.events, parsing.faults.length]).toEqual([[], faults]);
+  });
+
+  it.each([true, false, undefined, 'yes'])('know a voice note where they tell of it: %j', (voice) => {
+    const [media] = mediaOf(bodyOf([message('audio', { ...told, mime_type: 'audio/ogg', voice })]));
+    expect(media?.voice).toBe(typeof voice === 'boolean' ? voice : undefined);
   });
 
   it.each(BROKEN_JSON)('are refused: %s', (_what, rawBody, contentType) => {

@@ -1,7 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { MediagraphError } from '../../src/model/errors.js';
 import type { ProviderMedia } from '../../src/model/media.js';
-import type { WebhookParsing, WebhookReceiver, WebhookRequest } from '../../src/providers/provider-adapter.js';
+import type {
+  WebhookEvent,
+  WebhookFault,
+  WebhookReceiver,
+  WebhookRequest,
+  WebhookTold,
+} from '../../src/providers/provider-adapter.js';
 
 export const NOW = new Date('2026-11-21T12:00:00.000Z');
 export const UNIX_NOW = NOW.getTime() / 1000;
@@ -14,7 +20,7 @@ export function requestOf(
   headers: IncomingHttpHeaders,
   url = 'https://media.example.com/webhooks/line',
 ): WebhookRequest {
-  return { url: new URL(url), headers, rawBody: Buffer.from(rawBody) };
+  return { url: new URL(url), address: url, headers, rawBody: Buffer.from(rawBody) };
 }
 
 /** The error of ours that `run` throws; anything else fails the test. */
@@ -36,17 +42,37 @@ export function expectRejected(receiver: WebhookReceiver, request: WebhookReques
   expectUntold(error, untold);
 }
 
-export function expectUntold(error: MediagraphError, untold: readonly string[]): void {
+export function expectUntold(
+  error: { readonly message: string; readonly cause?: unknown },
+  untold: readonly string[],
+): void {
   expect(error.cause).toBeUndefined();
   for (const text of untold) expect(error.message).not.toContain(text);
 }
 
+/** All that a body tells. */
+export interface WebhookParsing {
+  readonly events: readonly WebhookEvent[];
+  readonly faults: readonly WebhookFault[];
+}
+
+/** Walks what a body tells to its end. */
+export function walked(told: Iterable<WebhookTold>): WebhookParsing {
+  const events: WebhookEvent[] = [];
+  const faults: WebhookFault[] = [];
+  for (const one of told) {
+    if (one?.type === 'fault') faults.push(one);
+    else if (one !== null) events.push(one);
+  }
+  return { events, faults };
+}
+
 export function parseJsonBody(receiver: WebhookReceiver, body: unknown): WebhookParsing {
-  return receiver.parse(Buffer.from(JSON.stringify(body)), JSON_TYPE, NOW);
+  return walked(receiver.parse(Buffer.from(JSON.stringify(body)), JSON_TYPE, NOW));
 }
 
 /** All media of all announcements. */
-export function mediaIn({ events }: WebhookParsing): ProviderMedia[] {
+export function mediaIn({ events }: Pick<WebhookParsing, 'events'>): ProviderMedia[] {
   return events.flatMap((event) => (event.type === 'mediaAnnounced' ? event.media : []));
 }
 

@@ -689,6 +689,7 @@ describe('a channel of Chakra', () => {
     const cdn = await startElsewhere();
     const { chakra, adapter } = await startChakra({ options: { mediaOrigins: [cdn.url] } });
     chakra.announcedOrigin = cdn.url;
+    chakra.faults.push({ match: /show$/, fault: { kind: 'status', status: 502 } });
     // The stand-in refuses whoever shows it credentials, which proves that they came.
     expect(await refusalOf(adapter)).toMatchObject({ code: 'PROVIDER_REJECTED', details: { upstreamStatus: 400 } });
     expect(credentialsAt(cdn)).toEqual([BEARER]);

@@ -5,6 +5,8 @@ import { catalogue } from './0001-catalogue.js';
 import { uploadsAndDeletions } from './0002-uploads-and-deletions.js';
 import { delivery } from './0003-delivery.js';
 import { mediaChanges } from './0004-media-changes.js';
+import { fencedWork } from './0005-fenced-work.js';
+import { channelFacts } from './0006-channel-facts.js';
 
 /** In the order of their names, for ever: one that was released is never changed, and new ones come last. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -12,6 +14,8 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002-uploads-and-deletions': uploadsAndDeletions,
   '0003-delivery': delivery,
   '0004-media-changes': mediaChanges,
+  '0005-fenced-work': fencedWork,
+  '0006-channel-facts': channelFacts,
 };
 
 const TABLE = 'mediagraph_migrations';

@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import type { EmulatorRequest } from '../../emulators/faults.js';
 import { loadMediaSamples, type MediaSample } from '../../emulators/media-samples.js';
 import { whatsappMediaId, whatsappMessageId } from '../../emulators/sample-ids.js';
 import { WhatsAppEmulator } from '../../emulators/whatsapp-emulator.js';
@@ -114,6 +115,6 @@ function says(direction: Spoken['direction'], ago: number, text: string): Spoken
   return { direction, minutesAgo: ago, text };
 }
 
-function isFor(mediaId: string): RegExp {
-  return new RegExp(`[?&]mid=${mediaId}&`);
+function isFor(mediaId: string): (request: EmulatorRequest) => boolean {
+  return ({ path }) => path.includes(`?mid=${mediaId}&`) || path.includes(`&mid=${mediaId}&`);
 }

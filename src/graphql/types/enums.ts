@@ -1,4 +1,5 @@
 import { registerEnumType } from 'type-graphql';
+import type { ProviderName } from '../../model/channel.js';
 
 /** GraphQL name → the word used inside; the provider's is its name in the configuration. */
 export const MediaProvider = {
@@ -10,6 +11,15 @@ export const MediaProvider = {
   TWILIO: 'twilio',
   WHATSAPP_CLOUD: 'whatsapp-cloud',
 } as const;
+
+const PROVIDERS_IN_GRAPHQL = new Map<string, string>(
+  Object.entries(MediaProvider).map(([value, name]) => [name, value]),
+);
+
+/** The value of the enum for a provider's name in the configuration. */
+export function providerInGraphQL(name: ProviderName): string {
+  return PROVIDERS_IN_GRAPHQL.get(name) ?? name;
+}
 
 export const MediaKind = {
   IMAGE: 'IMAGE',
@@ -55,7 +65,7 @@ registerEnumType(MediaStatus, {
   valuesConfig: {
     PENDING: { description: 'Known to exist; the bytes cannot be had yet.' },
     READY: { description: 'The URL works.' },
-    FAILED: { description: 'The bytes could not be had and will not be tried again.' },
+    FAILED: { description: 'The bytes could not be had so far; failure says why, and whether retryMedia may help.' },
     DELETED: { description: 'Deleted, here or at the provider.' },
     EXPIRED: { description: 'expiresAt has passed.' },
   },

@@ -1,6 +1,7 @@
 import { GraphQLError, GraphQLScalarType, Kind } from 'graphql';
 
-const MAX_LENGTH = 8192;
+/** Characters. */
+const MAX_LENGTH = 8_192;
 
 /**
  * A URL as the text that was given. It is not parsed here: parsing rewrites `172.016.000.001` into another, public

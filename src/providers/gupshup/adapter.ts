@@ -6,8 +6,10 @@ import type { BufferedResponse } from '../../net/buffered-response.js';
 import { multipartBody } from '../../net/multipart.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
 import type { SafeFetchResponse } from '../../net/safe-fetch.js';
+import type { AbsenceVerdict } from '../absences.js';
 import type { AdapterContext } from '../adapter-context.js';
 import { isEnvelopeOrPage, readRefusal } from '../bytes-answer.js';
+import { LookupBudget, type LookupVerdict } from '../lookup-budget.js';
 import { isAboutBytes, rangeHeaders, toByteStream } from '../media-url.js';
 import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../meta-media.js';
 import {
@@ -20,16 +22,17 @@ import {
   type UploadLink,
 } from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
-import { LookupBudget, type LookupVerdict } from './lookup-budget.js';
 import { gupshupDetails } from './mapping.js';
 import type { GupshupChannel } from './settings.js';
-import { deletionVerdict, gupshupUpload, quotaWaitMs } from './wire.js';
+import { deletionVerdict, gupshupUpload, quotaWaitMs, uploadAdvice } from './wire.js';
 
 /** Of the Partner API's accepted types, the one that WhatsApp's own list of kinds leaves out; it counts as audio. */
 const UPLOAD_LIMITS: ReadonlyMap<string, number> = new Map([...WHATSAPP_UPLOAD_LIMITS, ['audio/opus', 16_000_000]]);
 /** By the provider's own reckoning; one call too many, and the app is blocked. */
 const DELETIONS = { limit: 10, windowMs: 60 * 60 * 1000 };
 const REMEMBERED_DELETIONS = 50_000;
+/** "Invalid Media Id" is all that it says, of an unknown media and of one whose days are over; each costs one of few failures. */
+const ABSENCES = { pausesMs: [2_000, 8_000, 30_000, 120_000, 600_000, 1_800_000], believedAfterMs: 60_000 } as const;
 /** How many times longer than for an answer the provider may be silent while it fetches our URL and passes it to Meta. */
 const FETCHES_LONGER = 12;
 
@@ -62,8 +65,14 @@ export class GupshupAdapter implements ProviderAdapter {
     this.#http = context.createHttpClient({ [credentials.header]: credentials.token });
     this.#mediaPath = this.#http.pathOf('partner', 'app', options.appId, 'media');
     // The provider's refusals have a message and no code.
-    this.#faults = new ProviderFaults(channel, () => ({}));
-    this.#lookups = new LookupBudget(now);
+    this.#faults = new ProviderFaults(channel, () => ({}), context.onRefusal);
+    this.#lookups = new LookupBudget({
+      name: `gupshup-lookups:${options.appId}`,
+      quota: context.quota,
+      absences: ABSENCES,
+      timeoutMs: context.timeoutMs,
+      now,
+    });
   }
 
   /** From the headers of the address. One byte is asked for; an origin that ignores ranges is ended after its headers. */
@@ -136,6 +145,12 @@ export class GupshupAdapter implements ProviderAdapter {
 
   #uploadRefusal(response: BufferedResponse, asked: string): Error {
     const details = { upstreamStatus: response.statusCode };
+    const advice = uploadAdvice(response);
+    if (advice !== null) {
+      this.#faults.heard(response, asked);
+      const { code, message, retryable } = advice;
+      return this.#faults.error(code, message, { ...details, retryable });
+    }
     if (response.statusCode === 413)
       return this.#faults.error('MEDIA_TOO_LARGE', 'the media is larger than the provider takes', details);
     if (isFileTypeRefusal(response))
@@ -147,10 +162,11 @@ export class GupshupAdapter implements ProviderAdapter {
     const { downloadUrl } = ref;
     const { range, signal } = options;
     if (downloadUrl === null) throw this.#faults.notFound(asked);
-    const turn = await this.#lookups.enter(downloadUrl, signal);
-    if (turn.kind === 'gone') throw this.#gone();
-    if (turn.kind === 'wait') throw this.#limited(turn.retryAfterMs);
+    const turn = await this.#lookups.enter(downloadUrl, options);
+    if (turn.kind === 'absent') throw this.#faults.absent(turn.verdict);
+    if (turn.kind === 'wait') throw this.#faults.lookupsLimited(turn.retryAfterMs);
     let verdict: LookupVerdict = 'none';
+    let refused: BufferedResponse;
     try {
       const response = await this.context.safeFetch.open(downloadUrl, {
         headers: rangeHeaders(range),
@@ -161,13 +177,18 @@ export class GupshupAdapter implements ProviderAdapter {
       if (isAboutBytes(response, range)) {
         const stream = this.#bytes(response, asked, range);
         verdict = 'found';
+        // Not waited for: the bytes are on their way already.
+        void turn.settle(verdict);
         return stream;
       }
       verdict = verdictOfRefusal(statusCode);
-      throw await this.#refusal(response, verdict, signal);
-    } finally {
-      turn.settle(verdict);
+      refused = await readRefusal(response, signal);
+    } catch (thrown) {
+      await turn.settle(verdict);
+      throw thrown;
     }
+    const absence = await turn.settle(verdict);
+    throw this.#refusal(refused, absence, asked);
   }
 
   // Private: an envelope or a page with status 200 is nobody's attachment.
@@ -178,21 +199,16 @@ export class GupshupAdapter implements ProviderAdapter {
     throw this.#faults.protocol(asked, 'JSON or a page', { upstreamStatus: response.statusCode });
   }
 
-  async #refusal(response: SafeFetchResponse, verdict: LookupVerdict, signal?: AbortSignal): Promise<Error> {
+  #refusal(response: BufferedResponse, absence: AbsenceVerdict | null, asked: string): Error {
     const { statusCode, headers } = response;
+    this.#faults.heard(response, asked);
     if (statusCode === 429) {
-      const waitMs = quotaWaitMs(await readRefusal(response, signal), this.now());
+      const waitMs = quotaWaitMs(response, this.now());
       this.#lookups.close(waitMs);
-      return this.#limited(waitMs, statusCode);
+      return this.#faults.lookupsLimited(waitMs, { upstreamStatus: statusCode });
     }
-    response.body.destroy();
-    return verdict === 'gone' ? this.#gone(statusCode) : this.#faults.ofMediaUrlStatus(statusCode, headers);
-  }
-
-  #gone(upstreamStatus?: number): Error {
-    const message = 'the provider no longer has the bytes of this media';
-    const status = upstreamStatus === undefined ? {} : { upstreamStatus };
-    return this.#faults.error('MEDIA_NOT_FOUND', message, { ...status, retryable: false });
+    if (absence) return this.#faults.absent(absence, { upstreamStatus: statusCode });
+    return this.#faults.ofMediaUrlStatus(statusCode, headers);
   }
 
   #deletionLimited(retryAfterMs: number, upstreamStatus?: number): Error {
@@ -203,11 +219,6 @@ export class GupshupAdapter implements ProviderAdapter {
     );
   }
 
-  #limited(retryAfterMs: number, upstreamStatus?: number): Error {
-    const message = "the provider's limit of failed media look-ups leaves no room for this one";
-    return this.#rateLimited(message, retryAfterMs, upstreamStatus);
-  }
-
   #rateLimited(message: string, retryAfterMs: number, upstreamStatus?: number): Error {
     const status = upstreamStatus === undefined ? {} : { upstreamStatus };
     return this.#faults.error('PROVIDER_RATE_LIMITED', message, { ...status, retryable: true, retryAfterMs });
@@ -216,7 +227,7 @@ export class GupshupAdapter implements ProviderAdapter {
 
 /** "Invalid Media Id" comes as 400 or as 404, for an unknown media and for one whose days are over. */
 function verdictOfRefusal(statusCode: number): LookupVerdict {
-  if (statusCode === 400 || statusCode === 404 || statusCode === 410) return 'gone';
+  if (statusCode === 400 || statusCode === 404 || statusCode === 410) return 'absent';
   // 416 comes for an empty file, 429 when the failures were counted already.
   return statusCode >= 400 && statusCode < 500 && statusCode !== 416 && statusCode !== 429 ? 'refused' : 'none';
 }

@@ -1,12 +1,20 @@
-import { z } from 'zod';
 import type { Channel } from '../../model/channel.js';
-import { MAX_PROVIDER_MEDIA_ID_BYTES } from '../../model/ids.js';
 import type { ProviderMedia } from '../../model/media.js';
-import type { WebhookEvent, WebhookParsing, WebhookReceiver } from '../provider-adapter.js';
-import { anything, isForm, parseJson, readJson, readShape, WebhookForm } from '../webhook-body.js';
-import { WebhookFaults } from '../webhook-faults.js';
-import { announcedMedia, dateOfUnixTime, kindOfMessageType, webUrlOf, whatsappKeepsUntil } from '../webhook-media.js';
-import { readMetaBody } from '../webhook-meta-body.js';
+import { isMediaId } from '../meta-media.js';
+import type { WebhookReceiver, WebhookTold } from '../provider-adapter.js';
+import { isForm, objectOf, parseJson, readJson, shapeAt, stringOf, WebhookForm } from '../webhook-body.js';
+import { partFault, toldOf, WebhookFaults } from '../webhook-faults.js';
+import { JsonObject, type JsonPart } from '../webhook-json.js';
+import {
+  announcedMedia,
+  dateOfUnixTime,
+  kindOfMessageType,
+  voiceOfMessageType,
+  webUrlOf,
+  whatsappContact,
+  whatsappKeepsUntil,
+} from '../webhook-media.js';
+import { announced, announcementOf, type MetaPlace, readMetaBody } from '../webhook-meta-body.js';
 import { signatureOf } from '../webhook-request.js';
 import { isSameSecret } from '../webhook-signature.js';
 
@@ -20,44 +28,16 @@ export interface GupshupWebhookOptions {
 }
 
 /** Which of the three generations a body is. */
-const anyBody = z.object({
-  gs_app_id: anything,
-  entry: anything,
-  messageobj: anything,
-  type: z.string().optional(),
-  payload: anything,
-  timestamp: anything,
-});
-type AnyBody = z.infer<typeof anyBody>;
-
-const messageType = z.object({ type: z.string() });
+const BODY = ['gs_app_id', 'entry', 'messageobj', 'type', 'payload', 'timestamp'];
 /** docs.gupshup.io, docs/media. Samples spell the key `contentType`, the table `content-type`. */
-const version2Message = z.object({
-  id: z.string(),
-  payload: z.object({
-    url: anything,
-    contentType: anything,
-    'content-type': anything,
-    urlExpiry: anything,
-    name: anything,
-    caption: anything,
-  }),
-});
-const legacyMessage = z.object({
-  id: z.string(),
-  url: anything,
-  mediaId: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]+$/)
-    .max(MAX_PROVIDER_MEDIA_ID_BYTES)
-    .nullish(),
-  timestamp: anything,
-  contentType: anything,
-  caption: anything,
-  name: anything,
-});
+const VERSION_2 = ['id', 'type', 'source', 'sender', 'payload'];
+const VERSION_2_MEDIA = ['url', 'contentType', 'content-type', 'urlExpiry', 'name', 'caption'];
+const LEGACY = ['id', 'type', 'from', 'url', 'mediaId', 'timestamp', 'contentType', 'caption', 'name'];
 
-const NOTHING: WebhookParsing = { events: [], faults: [] };
+const NO_ADDRESS = 'a media without an http or https address';
+const NO_ADDRESS_FAULT = partFault(NO_ADDRESS);
+
+type Fields = ReadonlyMap<string, JsonPart>;
 
 /**
  * Gupshup: no signature, a static header is all there is (partner-docs.gupshup.io, set subscription v3). Bodies of
@@ -74,97 +54,103 @@ export function createGupshupWebhook(options: GupshupWebhookOptions): WebhookRec
     },
     deliveryId: () => null,
     parse(rawBody, contentType, now) {
-      const json = isForm(contentType) ? formBody(rawBody, faults) : readJson(rawBody, contentType, faults);
-      const body = readShape(json, anyBody, faults);
-      if (body.entry !== undefined) {
-        if (appId !== undefined && body.gs_app_id !== undefined && body.gs_app_id !== appId)
-          return { events: [], faults: [faults.protocol('an event of another app')] };
-        return parseVersion3(json, faults, now);
+      if (isForm(contentType)) return [parseLegacyForm(rawBody, faults, now)];
+      const { value, isTooDeep } = readJson(rawBody, contentType, faults);
+      const body = objectOf(value, '(root)', faults).pick(BODY);
+      const app = body.get('gs_app_id');
+      if (body.has('entry')) {
+        if (appId !== undefined && app !== undefined && app !== appId) return [ANOTHERS];
+        return toldOf(announced(readMetaBody(value, faults, { now }), placeOf), isTooDeep);
       }
-      if (body.messageobj !== undefined) return parseLegacy(body.messageobj, faults, now);
-      if (body.type === undefined) throw faults.protocol('a body that is none of the documented versions');
-      return body.type === 'message' ? parseVersion2(body, faults, now) : NOTHING;
+      const messageobj = body.get('messageobj');
+      const type = body.get('type');
+      if (messageobj !== undefined) return toldOf([parseLegacy(messageobj, faults, now)], isTooDeep);
+      if (type === undefined) throw faults.protocol('a body that is none of the documented versions');
+      return toldOf(type === 'message' ? [parseVersion2(body, faults, now)] : [], isTooDeep);
     },
   };
 }
 
+const ANOTHERS = partFault('an event of another app');
+
 // Version 1 in a form: `messageobj` is JSON in a field beside `botname` and others.
-function formBody(rawBody: Buffer, faults: WebhookFaults): unknown {
+function parseLegacyForm(rawBody: Buffer, faults: WebhookFaults, now: Date): WebhookTold {
   const form = new WebhookForm(rawBody, faults);
-  return { messageobj: form.get('messageobj') ?? undefined, type: form.get('type') ?? undefined };
+  const messageobj = form.get('messageobj');
+  if (messageobj !== null) return parseLegacy(messageobj, faults, now);
+  if (form.get('type') === null) throw faults.protocol('a body that is none of the documented versions');
+  return null;
 }
 
-function parseVersion2({ payload, timestamp }: AnyBody, faults: WebhookFaults, now: Date): WebhookParsing {
-  const kind = kindOfMessageType(readShape(payload, messageType, faults).type);
-  if (kind === null) return NOTHING;
-  const { id, payload: told } = readShape(payload, version2Message, faults);
-  const createdAt = dateOfUnixTime(timestamp);
-  return announcement(
-    announcedMedia({
+function parseVersion2(body: Fields, faults: WebhookFaults, now: Date): WebhookTold {
+  const message = objectOf(body.get('payload'), 'payload', faults).pick(VERSION_2);
+  const type = stringOf(message.get('type'), 'payload.type', faults);
+  const kind = kindOfMessageType(type);
+  if (kind === null) return null;
+  const id = stringOf(message.get('id'), 'payload.id', faults);
+  const told = objectOf(message.get('payload'), 'payload.payload', faults).pick(VERSION_2_MEDIA);
+  const sender = message.get('sender');
+  const phone = sender instanceof JsonObject ? sender.pick(['phone']).get('phone') : undefined;
+  const createdAt = dateOfUnixTime(body.get('timestamp'));
+  return announcementOf(
+    inbound({
       providerMessageId: faults.messageId(id),
       providerMediaId: null,
-      downloadUrl: addressOf(told.url, faults),
+      downloadUrl: addressOf(told.get('url'), faults),
       kind,
-      mimeType: told.contentType ?? told['content-type'],
-      filename: told.name,
-      caption: told.caption,
+      mimeType: told.get('contentType') ?? told.get('content-type'),
+      filename: told.get('name'),
+      caption: told.get('caption'),
       createdAt,
-      availableUntil: dateOfUnixTime(told.urlExpiry) ?? whatsappKeepsUntil(createdAt, now),
+      availableUntil: dateOfUnixTime(told.get('urlExpiry')) ?? whatsappKeepsUntil(createdAt, now),
+      voice: voiceOfMessageType(type),
+      contact: whatsappContact(message.get('source')) ?? whatsappContact(phone),
     }),
   );
 }
 
-function parseVersion3(body: unknown, faults: WebhookFaults, now: Date): WebhookParsing {
-  const told = readMetaBody(body, faults);
-  const events: WebhookEvent[] = [];
-  for (const { messageId, kind, createdAt, media } of told.messages) {
-    const downloadUrl = faults.collect(told.faults, () => addressOf(media.url, faults));
-    if (downloadUrl === undefined) continue;
-    const announced = announcedMedia({
-      providerMessageId: messageId,
-      providerMediaId: media.id,
-      downloadUrl,
-      kind,
-      mimeType: media.mime_type,
-      sha256: media.sha256,
-      filename: media.filename,
-      caption: media.caption,
-      createdAt,
-      availableUntil: whatsappKeepsUntil(createdAt, now),
-    });
-    events.push(...announcement(announced).events);
-  }
-  return { events, faults: told.faults };
-}
-
-function parseLegacy(messageobj: unknown, faults: WebhookFaults, now: Date): WebhookParsing {
-  const message = typeof messageobj === 'string' ? parseJson(messageobj, faults) : messageobj;
-  const kind = kindOfMessageType(readShape(message, messageType, faults).type);
-  if (kind === null) return NOTHING;
-  const told = readShape(message, legacyMessage, faults);
-  const createdAt = dateOfUnixTime(told.timestamp);
-  return announcement(
-    announcedMedia({
-      providerMessageId: faults.messageId(told.id),
-      providerMediaId: told.mediaId ?? null,
-      downloadUrl: addressOf(told.url, faults),
-      kind,
-      mimeType: told.contentType,
-      filename: told.name,
-      caption: told.caption,
-      createdAt,
-      availableUntil: whatsappKeepsUntil(createdAt, now),
-    }),
-  );
-}
-
-function addressOf(url: unknown, faults: WebhookFaults): string {
+// Version 3: the id is Meta's, the address Gupshup's; without an address there is no way to the bytes.
+const placeOf: MetaPlace = ({ mediaId, url, told }) => {
   const address = webUrlOf(url);
-  if (address === null) throw faults.protocol('a media without an http or https address');
-  return address.href;
+  if (address === null && !told.fault) return NO_ADDRESS_FAULT;
+  return { providerMediaId: mediaId, downloadUrl: address?.href ?? null };
+};
+
+function parseLegacy(messageobj: JsonPart, faults: WebhookFaults, now: Date): WebhookTold {
+  const part = typeof messageobj === 'string' ? parseJson(Buffer.from(messageobj), faults).value : messageobj;
+  const message = objectOf(part, 'messageobj', faults).pick(LEGACY);
+  const type = stringOf(message.get('type'), 'messageobj.type', faults);
+  const kind = kindOfMessageType(type);
+  if (kind === null) return null;
+  const id = stringOf(message.get('id'), 'messageobj.id', faults);
+  const mediaId = message.get('mediaId') ?? null;
+  if (mediaId !== null && (typeof mediaId !== 'string' || !isMediaId(mediaId)))
+    throw faults.protocol(shapeAt('messageobj.mediaId'));
+  const createdAt = dateOfUnixTime(message.get('timestamp'));
+  return announcementOf(
+    inbound({
+      providerMessageId: faults.messageId(id),
+      providerMediaId: mediaId,
+      downloadUrl: addressOf(message.get('url'), faults),
+      kind,
+      mimeType: message.get('contentType'),
+      filename: message.get('name'),
+      caption: message.get('caption'),
+      createdAt,
+      availableUntil: whatsappKeepsUntil(createdAt, now),
+      voice: voiceOfMessageType(type),
+      contact: whatsappContact(message.get('from')),
+    }),
+  );
 }
 
-function announcement(media: ProviderMedia): WebhookParsing {
-  const { providerMessageId } = media;
-  return { events: [{ type: 'mediaAnnounced', providerMessageId, media: [media] }], faults: [] };
+/** Versions 1 and 2 call what customers send a `message`; what the business sends is a `message-event`. */
+function inbound(told: Parameters<typeof announcedMedia>[0]): ProviderMedia {
+  return announcedMedia({ ...told, direction: 'INBOUND' });
+}
+
+function addressOf(url: JsonPart | undefined, faults: WebhookFaults): string {
+  const address = webUrlOf(url);
+  if (address === null) throw faults.protocol(NO_ADDRESS);
+  return address.href;
 }

@@ -24,6 +24,40 @@ export function quotaWaitMs(response: BufferedResponse, nowMs: number): number {
 /** `{"mediaId":"1852559851913765","status":"success"}` (partner-docs.gupshup.io, post_partner-app-appid-media). */
 export const gupshupUpload = z.object({ mediaId: z.string().refine(isMediaId) });
 
+export interface UploadAdvice {
+  readonly code: 'PROVIDER_REJECTED' | 'PROVIDER_UNAVAILABLE';
+  readonly retryable: boolean;
+  readonly message: string;
+}
+
+/**
+ * What its documented refusals of an upload mean to an operator, in our words, by theirs (partner-docs.gupshup.io,
+ * post_partner-app-appid-media).
+ */
+const ADVICE: ReadonlyArray<UploadAdvice & { readonly theirs: string }> = [
+  {
+    theirs: 'only capi apps allowed',
+    code: 'PROVIDER_REJECTED',
+    retryable: false,
+    message:
+      "the provider makes media ids for apps on WhatsApp's Cloud API (CAPI) alone, and this channel's app is on another: have Gupshup move the app to the Cloud API, or send its media by their URL",
+  },
+  {
+    theirs: 'unable to upload requested media',
+    code: 'PROVIDER_UNAVAILABLE',
+    retryable: true,
+    message:
+      'the provider could not fetch the media from this server, or could not hand it to WhatsApp: make sure that delivery URLs can be reached from the internet, and upload again',
+  },
+];
+const MAX_MESSAGE_BYTES = 2_000;
+
+/** What to do about a refused upload; null where the refusal is none that is documented. */
+export function uploadAdvice({ body }: Pick<BufferedResponse, 'body'>): UploadAdvice | null {
+  const told = body.subarray(0, MAX_MESSAGE_BYTES).toString('utf8').toLowerCase();
+  return ADVICE.find(({ theirs }) => told.includes(theirs)) ?? null;
+}
+
 /**
  * What an answer to a deletion means: `gone` also for a media that was never there, which is the documented "Failed to
  * delete media" with 400, there being no 404; `blocked` for 429, and for 400 with "temporarily blocked … due to previous

@@ -12,6 +12,8 @@ import type { KirimChannel } from './settings.js';
 import { type KirimMessage, kirimMessage, readKirimFault } from './wire.js';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** Its 404 may mean that the media is in flight still; how long, it does not say. */
+const IN_FLIGHT = { kind: 'later', retryAfterMs: 1_000 } as const;
 
 /**
  * Kirim Chat. A WhatsApp message has one media at most, and one resource answers for it: `GET …/messages/{id}/media`
@@ -29,7 +31,7 @@ export class KirimAdapter implements ProviderAdapter {
     private readonly context: AdapterContext,
   ) {
     this.#http = context.createHttpClient({ authorization: `Bearer ${channel.credentials.token}` });
-    this.#faults = new ProviderFaults(channel, readKirimFault);
+    this.#faults = new ProviderFaults(channel, readKirimFault, context.onRefusal);
     const { phoneNumberId } = channel.options;
     this.#root = phoneNumberId === undefined ? ['messages'] : [phoneNumberId, 'messages'];
   }
@@ -106,8 +108,11 @@ export class KirimAdapter implements ProviderAdapter {
 
   async #mustLocate(ref: MediaRef, asked: string, options: CallOptions): Promise<string> {
     const location = await this.#locate(this.#messageIdOf(ref, asked), asked, options);
-    if (location === null) throw this.#faults.notFound(asked);
-    return location;
+    if (location !== null) return location;
+    // Kirim calls media that is still on its way to it pending, which may take an hour; a job waits for it.
+    if (options.job)
+      throw this.#faults.error('MEDIA_NOT_READY', 'the provider does not have this media yet', { retryable: true });
+    throw this.#faults.absent(IN_FLIGHT);
   }
 
   // Private: nothing here has another name than its message's.

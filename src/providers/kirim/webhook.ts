@@ -1,11 +1,19 @@
-import { z } from 'zod';
 import type { Channel } from '../../model/channel.js';
 import type { ProviderMedia } from '../../model/media.js';
-import type { WebhookEvent, WebhookParsing, WebhookReceiver } from '../provider-adapter.js';
-import { anything, readJson, readShape } from '../webhook-body.js';
-import { WebhookFaults } from '../webhook-faults.js';
-import { announcedMedia, dateOfTime, kindOfMessageType, webUrlOf } from '../webhook-media.js';
-import { readMetaBody } from '../webhook-meta-body.js';
+import type { WebhookReceiver, WebhookTold } from '../provider-adapter.js';
+import { objectOf, readJson, stringOf } from '../webhook-body.js';
+import { toldOf, WebhookFaults } from '../webhook-faults.js';
+import { JsonObject, type JsonPart } from '../webhook-json.js';
+import {
+  announcedMedia,
+  dateOfTime,
+  directionOf,
+  kindOfMessageType,
+  voiceOfMessageType,
+  webUrlOf,
+  whatsappContact,
+} from '../webhook-media.js';
+import { announced, announcementOf, type MetaMedia, type MetaTold, readMetaBody } from '../webhook-meta-body.js';
 import { deliveryIdOf, signatureOf } from '../webhook-request.js';
 import { hmac, isHexOf } from '../webhook-signature.js';
 
@@ -21,31 +29,14 @@ export interface KirimWebhookOptions {
 }
 
 /** Which of the documented shapes a body is. */
-const anyBody = z.object({
-  entry: anything,
-  kirim: anything,
-  event: z.string().optional(),
-  type: z.string().optional(),
-  data: anything,
-});
+const BODY = ['entry', 'kirim', 'event', 'type', 'data'];
 /** The plugin's enrichment (kirimdev-hermes, adapter.py): `media_status` is `pending`, `ready`, or whatever else. */
-const enrichment = z.object({ media_url: anything, media_status: anything }).catch({
-  media_url: undefined,
-  media_status: undefined,
-});
+const ENRICHMENT = ['media_url', 'media_status'];
 /** developers.kirim.chat, sending/receive-messages. */
-const envelopeData = z.object({
-  message: z.object({
-    id: z.string(),
-    type: anything,
-    media_url: anything,
-    mime_type: anything,
-    filename: anything,
-    caption: anything,
-    timestamp: anything,
-    created_at: anything,
-  }),
-});
+const MESSAGE = [
+  ...['id', 'type', 'media_url', 'mime_type', 'filename', 'caption', 'timestamp', 'created_at'],
+  ...['direction', 'from', 'to', 'voice'],
+];
 
 /**
  * Kirim Chat: `t=<unix seconds>,v1=<hex>` over `<t>.<raw body>`, several `v1` while a secret is being replaced, at most
@@ -67,13 +58,16 @@ export function createKirimWebhook(options: KirimWebhookOptions): WebhookReceive
         throw faults.rejected(`${signatureHeader} to sign the body with the channel's secret`, 'another signature');
     },
     deliveryId: (request) => deliveryIdOf(request, 'X-Kirim-Delivery-Id'),
-    parse(rawBody, contentType) {
-      const json = readJson(rawBody, contentType, faults);
-      const body = readShape(json, anyBody, faults);
-      if (body.entry !== undefined) return parseMetaShape(json, body.kirim, options, faults);
-      const event = body.event ?? body.type;
+    parse(rawBody, contentType, now) {
+      const { value, isTooDeep } = readJson(rawBody, contentType, faults);
+      const body = objectOf(value, '(root)', faults).pick(BODY);
+      if (body.has('entry')) {
+        const told = readMetaBody(value, faults, { phoneNumberId: options.phoneNumberId, now });
+        return toldOf(enriched(told, body.get('kirim')), isTooDeep);
+      }
+      const event = body.get('event') ?? body.get('type');
       if (event === undefined) throw faults.protocol('JSON that is none of the documented shapes');
-      return event === 'message.received' ? parseEnvelope(body.data, faults) : { events: [], faults: [] };
+      return toldOf(event === 'message.received' ? [envelopeOf(body.get('data'), faults)] : [], isTooDeep);
     },
   };
 }
@@ -93,55 +87,59 @@ function readSignature(header: string): { time: string; digests: string[] } | nu
 }
 
 // The message alone names the media: the id inside is Meta's, and no key of Kirim's opens it. An address belongs to a
-// message only where the body has one message; without an address, REST is asked.
-function parseMetaShape(
-  body: unknown,
-  kirim: unknown,
-  { phoneNumberId }: KirimWebhookOptions,
-  faults: WebhookFaults,
-): WebhookParsing {
-  const told = readMetaBody(body, faults, phoneNumberId);
-  const { media_status: mediaStatus, media_url: mediaUrl } = enrichment.parse(kirim);
-  const status: ProviderMedia['status'] = mediaStatus === 'pending' ? 'PENDING' : 'READY';
-  const isTold = mediaStatus === 'ready' && told.messages.length === 1;
-  const downloadUrl = isTold ? (webUrlOf(mediaUrl)?.href ?? null) : null;
-  const events = told.messages.map(({ messageId, kind, createdAt, media }) =>
-    announcement(
-      announcedMedia({
-        providerMessageId: messageId,
-        providerMediaId: null,
-        downloadUrl,
-        status,
-        kind,
-        mimeType: media.mime_type,
-        sha256: media.sha256,
-        filename: media.filename,
-        caption: media.caption,
-        createdAt,
-      }),
-    ),
-  );
-  return { events, faults: told.faults };
+// message only where the body has one message with media; without an address, REST is asked.
+function* enriched(all: Iterable<MetaTold>, kirim: JsonPart | undefined): Iterable<WebhookTold> {
+  const told = kirim instanceof JsonObject ? kirim.pick(ENRICHMENT) : null;
+  const isReady = told?.get('media_status') === 'ready';
+  const status: ProviderMedia['status'] = told?.get('media_status') === 'pending' ? 'PENDING' : 'READY';
+  const address = isReady ? (webUrlOf(told.get('media_url'))?.href ?? null) : null;
+  for (const { one, isSole } of withSole(all)) {
+    const media: MetaTold =
+      one?.type === 'metaMedia' ? { ...one, told: { ...one.told, status, availableUntil: null } } : one;
+    yield* announced([media], () => ({ providerMediaId: null, downloadUrl: isSole ? address : null }));
+  }
 }
 
-function parseEnvelope(data: unknown, faults: WebhookFaults): WebhookParsing {
-  const { message } = readShape(data, envelopeData, faults);
-  const kind = kindOfMessageType(message.type);
-  const downloadUrl = webUrlOf(message.media_url)?.href ?? null;
-  if (kind === null && downloadUrl === null) return { events: [], faults: [] };
+/** Each with whether it is the only media of all; the first waits until that is known. */
+function* withSole(all: Iterable<MetaTold>): Iterable<{ readonly one: MetaTold; readonly isSole: boolean }> {
+  let first: MetaMedia | null = null;
+  let isSole = true;
+  for (const one of all) {
+    if (one?.type === 'metaMedia' && isSole && first === null) {
+      first = one;
+      continue;
+    }
+    if (one?.type === 'metaMedia' && first !== null) {
+      yield { one: first, isSole: false };
+      first = null;
+      isSole = false;
+    }
+    yield { one, isSole: false };
+  }
+  if (first !== null) yield { one: first, isSole: true };
+}
+
+function envelopeOf(data: JsonPart | undefined, faults: WebhookFaults): WebhookTold {
+  const envelope = objectOf(data, 'data', faults).pick(['message']);
+  const message = objectOf(envelope.get('message'), 'data.message', faults).pick(MESSAGE);
+  const id = stringOf(message.get('id'), 'data.message.id', faults);
+  const type = message.get('type');
+  const kind = kindOfMessageType(type);
+  const downloadUrl = webUrlOf(message.get('media_url'))?.href ?? null;
+  if (kind === null && downloadUrl === null) return null;
+  const direction = directionOf(message.get('direction')) ?? 'INBOUND';
   const media = announcedMedia({
-    providerMessageId: faults.messageId(message.id),
+    providerMessageId: faults.messageId(id),
     providerMediaId: null,
     downloadUrl,
     kind,
-    mimeType: message.mime_type,
-    filename: message.filename,
-    caption: message.caption,
-    createdAt: dateOfTime(message.timestamp ?? message.created_at),
+    mimeType: message.get('mime_type'),
+    filename: message.get('filename'),
+    caption: message.get('caption'),
+    createdAt: dateOfTime(message.get('timestamp') ?? message.get('created_at')),
+    voice: voiceOfMessageType(type) ?? message.get('voice'),
+    contact: whatsappContact(message.get(direction === 'INBOUND' ? 'from' : 'to')),
+    direction,
   });
-  return { events: [announcement(media)], faults: [] };
-}
-
-function announcement(media: ProviderMedia): WebhookEvent {
-  return { type: 'mediaAnnounced', providerMessageId: media.providerMessageId, media: [media] };
+  return announcementOf(media);
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { BufferedResponse } from '../../net/buffered-response.js';
-import { harmlessToken, type UpstreamFault } from '../provider-call.js';
+import { harmlessToken } from '../harmless-token.js';
+import type { UpstreamFault } from '../provider-call.js';
 
 /**
  * `GET …/messages/{id}`: the fields of a media message (developers.kirim.chat, sending/receive-messages). Everything is

@@ -1,21 +1,44 @@
 import type { ByteRange } from '../../model/byte-range.js';
 import { MediagraphError } from '../../model/errors.js';
-import type { MediaRef, ProviderMedia } from '../../model/media.js';
+import {
+  type MediaDetails,
+  type MediaFault,
+  type MediaRef,
+  type ProviderMedia,
+  UNKNOWN_DETAILS,
+} from '../../model/media.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
 import type { StreamedResponse } from '../../net/streamed-response.js';
 import type { AdapterContext } from '../adapter-context.js';
+import { readRefusal } from '../bytes-answer.js';
 import { bytesHeaders, isAboutBytes, openMediaUrl, toByteStream } from '../media-url.js';
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
-import { lamlListedMedia } from './mapping.js';
+import { lamlDetails, lamlListedMedia } from './mapping.js';
+import { MediaPath } from './media-path.js';
 import { PropagationWait } from './propagation.js';
 import type { LamlChannel } from './settings.js';
-import { type LamlMedia, type LamlMediaPage, lamlMediaPage, MESSAGE_IN_PROGRESS, readLamlFault } from './wire.js';
+import {
+  type LamlMedia,
+  type LamlMediaPage,
+  lamlMediaDetails,
+  lamlMediaPage,
+  MESSAGE_IN_PROGRESS,
+  readLamlFault,
+} from './wire.js';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** A message has ten media at most; a provider that names more pages than this has lost count. */
 const MAX_PAGES = 50;
+/** What "Retrieve Message Media" tells, besides dates. */
+const DESCRIBED: ReadonlySet<keyof MediaDetails> = new Set(['kind', 'mimeType']);
+const METADATA_ALONE: MediaFault = {
+  code: 'PROVIDER_PROTOCOL',
+  message:
+    "the provider lists this media and gives metadata in place of its bytes: they can be had by a webhook's MediaUrl alone",
+  retryable: false,
+};
 
 /**
  * SignalWire's Compatibility API and Twilio's Programmable Messaging API: one interface at two base URLs. Sources:
@@ -24,6 +47,7 @@ const MAX_PAGES = 50;
 export class LamlAdapter implements ProviderAdapter {
   readonly provider: LamlChannel['provider'];
   readonly mediaPerMessage = 'several';
+  readonly describes = DESCRIBED;
   readonly #http: ProviderHttpClient;
   readonly #faults: ProviderFaults;
   /** Where a media's own address may be asked with credentials. */
@@ -31,6 +55,8 @@ export class LamlAdapter implements ProviderAdapter {
   /** `…/Accounts/{AccountSid}/Messages` */
   readonly #messagesPath: string;
   readonly #propagation: PropagationWait;
+  /** null: Twilio's documentation says that it answers with the bytes. */
+  readonly #mediaPath: MediaPath | null;
 
   constructor(
     channel: LamlChannel,
@@ -43,13 +69,19 @@ export class LamlAdapter implements ProviderAdapter {
     this.#http = context.createHttpClient(credentials);
     const { mediaOrigins = [] } = channel.options;
     this.#trusted = [this.#http, ...mediaOrigins.map((origin) => context.createHttpClient(credentials, origin))];
-    this.#faults = new ProviderFaults(channel, readLamlFault);
+    this.#faults = new ProviderFaults(channel, readLamlFault, context.onRefusal);
     this.#messagesPath = this.#http.pathOf('Accounts', accountSid, 'Messages');
     this.#propagation = new PropagationWait(context.timeoutMs);
+    const { facts } = context;
+    this.#mediaPath = channel.provider === 'signalwire' ? new MediaPath({ channelId: channel.id, facts }) : null;
   }
 
-  listMedia(messageIds: readonly string[], options: CallOptions): Promise<Array<readonly ProviderMedia[] | Error>> {
+  async listMedia(
+    messageIds: readonly string[],
+    options: CallOptions,
+  ): Promise<Array<readonly ProviderMedia[] | Error>> {
     const asked = 'the media of a message';
+    const fault = await this.faultOfListed();
     return settleEach(
       messageIds,
       async (messageId) => {
@@ -58,8 +90,23 @@ export class LamlAdapter implements ProviderAdapter {
           () => this.#list(messageId, asked, options),
           options.signal,
         );
-        return (listed ?? []).map((media) => lamlListedMedia(messageId, media));
+        const media = (listed ?? []).map((one) => lamlListedMedia(messageId, one));
+        return fault === null ? media : media.map((one) => ({ ...one, status: 'FAILED' as const, fault }));
       },
+      (thrown) => this.#faults.ofThrown(thrown, asked),
+    );
+  }
+
+  async faultOfListed(): Promise<MediaFault | null> {
+    return (await this.#mediaPath?.givesMetadata()) ? METADATA_ALONE : null;
+  }
+
+  /** For media of which a webhook or a listing told no type. An address that names no media of the API has no more to tell. */
+  describeMedia(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
+    const asked = 'the details of a media';
+    return settleEach(
+      refs,
+      (ref) => this.#describe(ref, asked, options),
       (thrown) => this.#faults.ofThrown(thrown, asked),
     );
   }
@@ -71,7 +118,7 @@ export class LamlAdapter implements ProviderAdapter {
       if (downloadUrl !== null) return await this.#openTold(downloadUrl, asked, options);
       if (providerMessageId === null || providerMediaId === null) throw this.#faults.notFound(asked);
       const path = this.#mediaPathOf(providerMessageId, providerMediaId);
-      const stream = await this.#propagation.settle(path, () => this.#open(path, asked, options), options.signal);
+      const stream = await this.#propagation.settle(path, () => this.#openOwn(path, asked, options), options.signal);
       if (stream === null) throw this.#faults.notFound(asked);
       return stream;
     } catch (thrown) {
@@ -93,6 +140,36 @@ export class LamlAdapter implements ProviderAdapter {
         await this.#deleteOnly(providerMessageId, asked, options);
     } catch (thrown) {
       throw this.#faults.ofDeletion(thrown, asked);
+    }
+  }
+
+  async #describe(ref: MediaRef, asked: string, { signal }: CallOptions): Promise<MediaDetails> {
+    const { providerMessageId, providerMediaId, downloadUrl } = ref;
+    if (providerMessageId === null || providerMediaId === null) throw this.#faults.notFound(asked);
+    const path = `${this.#mediaPathOf(providerMessageId, providerMediaId)}.json`;
+    const ask = async () => {
+      const response = await this.#http.request({ method: 'GET', path, signal });
+      if (response.statusCode === 404 && !isHtml(response)) return null;
+      if (response.statusCode !== 200) throw this.#faults.ofStatus(response, asked);
+      return this.#faults.parse(response, lamlMediaDetails, asked);
+    };
+    if (downloadUrl !== null) return lamlDetails(await ask()) ?? UNKNOWN_DETAILS;
+    const details = lamlDetails(await this.#propagation.settle(path, ask, signal));
+    if (details === null) throw this.#faults.notFound(asked);
+    return details;
+  }
+
+  // By the path of the API, and what that tells of the channel is remembered.
+  async #openOwn(path: string, asked: string, options: OpenMediaOptions): Promise<ByteStream | null> {
+    try {
+      const stream = await this.#open(path, asked, options);
+      // Not waited for: the bytes are on their way already.
+      if (stream) void this.#mediaPath?.note('bytes');
+      return stream;
+    } catch (thrown) {
+      if (!(thrown instanceof MetadataInPlace)) throw thrown;
+      await this.#mediaPath?.note('metadata');
+      throw thrown.fault;
     }
   }
 
@@ -186,8 +263,12 @@ export class LamlAdapter implements ProviderAdapter {
   // Private: the MediaUrl of a webhook. Credentials only where the configuration says so: SignalWire's are public unless
   // the project protects them (SignalWire docs, "Protect Message Media URLs").
   async #openTold(url: string, asked: string, options: OpenMediaOptions): Promise<ByteStream> {
+    const ask = (client: ProviderHttpClient, path: string) =>
+      this.#open(path, asked, options, client).catch((thrown: unknown) => {
+        throw thrown instanceof MetadataInPlace ? this.#faults.protocol(asked, 'JSON') : thrown;
+      });
     const settled = (client: ProviderHttpClient, path: string) =>
-      this.#propagation.settle(url, () => this.#open(path, asked, options, client), options.signal);
+      this.#propagation.settle(url, () => ask(client, path), options.signal);
     for (const client of this.#trusted) {
       const path = client.pathWithin(url, '');
       if (path === null) continue;
@@ -209,10 +290,11 @@ export class LamlAdapter implements ProviderAdapter {
       signal: options.signal,
     });
     const { statusCode, headers, body } = response;
-    if (isAboutBytes(response, options.range)) return this.#inlineBytes(response, asked, options.range);
+    if (isAboutBytes(response, options.range)) return this.#inlineBytes(response, options.range);
+    if (statusCode !== 404 && !REDIRECTS.has(statusCode))
+      throw this.#faults.ofStatus(await readRefusal(response, options.signal), asked);
     body.destroy();
     if (statusCode === 404) return null;
-    if (!REDIRECTS.has(statusCode)) throw this.#faults.ofStatus({ statusCode, headers, body: Buffer.alloc(0) }, asked);
     const { location } = headers;
     if (typeof location !== 'string' || location === '')
       throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: statusCode });
@@ -225,11 +307,23 @@ export class LamlAdapter implements ProviderAdapter {
   }
 
   // Private: SignalWire's reference answers this path with the media's metadata; that is not the media.
-  #inlineBytes(response: StreamedResponse, asked: string, range: ByteRange | undefined): ByteStream {
+  #inlineBytes(response: StreamedResponse, range: ByteRange | undefined): ByteStream {
     const stream = toByteStream(response, this.#faults, range);
     if (!/[/+]json\b/.test(stream.declaredMimeType ?? '')) return stream;
     stream.body.destroy();
-    throw this.#faults.protocol(asked, 'JSON', { upstreamStatus: response.statusCode });
+    throw new MetadataInPlace(
+      this.#faults.error(METADATA_ALONE.code, METADATA_ALONE.message, {
+        upstreamStatus: response.statusCode,
+        retryable: METADATA_ALONE.retryable,
+      }),
+    );
+  }
+}
+
+/** JSON where bytes were asked for. Never leaves the adapter. */
+class MetadataInPlace extends Error {
+  constructor(readonly fault: MediagraphError) {
+    super(fault.message);
   }
 }
 

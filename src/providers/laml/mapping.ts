@@ -1,7 +1,7 @@
-import type { ProviderMedia } from '../../model/media.js';
+import { type MediaDetails, type ProviderMedia, UNKNOWN_DETAILS } from '../../model/media.js';
 import { kindOfMimeType, normalizeMimeType } from '../../model/mime-type.js';
 import { parseDate } from '../media-headers.js';
-import type { LamlMedia } from './wire.js';
+import type { LamlMedia, LamlMediaDetails } from './wire.js';
 
 /** LaML knows type and date; size, name and hash are never told. */
 export function lamlListedMedia(providerMessageId: string, wire: LamlMedia): ProviderMedia {
@@ -20,4 +20,11 @@ export function lamlListedMedia(providerMessageId: string, wire: LamlMedia): Pro
     createdAt: parseDate(wire.date_created),
     availableUntil: null,
   };
+}
+
+/** What "Retrieve Message Media" tells; null for a media that is not there. */
+export function lamlDetails(wire: LamlMediaDetails | null): MediaDetails | null {
+  if (wire === null) return null;
+  const mimeType = normalizeMimeType(wire.content_type);
+  return { ...UNKNOWN_DETAILS, kind: kindOfMimeType(mimeType), mimeType };
 }

@@ -1,6 +1,13 @@
 import type { WebhookRequest } from '../provider-adapter.js';
 import { isForm, isJson } from '../webhook-body.js';
+import { FormBody } from '../webhook-form.js';
 import { hmac, isBase64Of, isHexOf, sha256 } from '../webhook-signature.js';
+import { addressSpellings } from './webhook-address.js';
+
+/** Of one request, over all spellings of its address: bodies are hashed before anything is known of their sender. */
+const MAX_HASHED_BYTES = 64_000_000;
+/** The address as it is, with the ports that it may have. */
+const MIN_SPELLINGS = 3;
 
 export interface LamlSignatureOptions {
   readonly secret: string;
@@ -17,18 +24,20 @@ export interface LamlSignatureOptions {
  * - a URL with `bodySHA256`: Base64, over the URL alone, and the hash must be the body's
  * - SignalWire's JSON: hex, over the URL and the raw body (SignalWire::Security::WebhookValidator)
  *
- * The backends do not agree on whether the default port is a part of the URL: each spelling is tried (SignalWire's and
- * Twilio's own libraries do the same).
+ * The URL counts byte for byte as it was called, and in the few spellings of the same address that proxies make of it.
+ * The backends do not agree on whether the default port is a part of it (SignalWire's and Twilio's own libraries try both).
  */
 export function isSignedLamlRequest(
   request: WebhookRequest,
   signature: string,
   { secret, configuredUrl, signsRawBody }: LamlSignatureOptions,
 ): boolean {
-  const { url, rawBody, headers } = request;
+  const { url, address, rawBody, headers } = request;
   const contentType = headers['content-type'] ?? '';
   const hash = url.searchParams.get('bodySHA256');
-  const urls = spellingsOf(signedUrl(url, configuredUrl, hash));
+  const called = configuredUrl === undefined ? address : configuredAddress(configuredUrl, hash);
+  const affordable = Math.max(MIN_SPELLINGS, Math.floor(MAX_HASHED_BYTES / (rawBody.length + 1)));
+  const urls = addressSpellings(called).slice(0, affordable);
   const isSigned = (text: string | Buffer) =>
     urls.some((spelling) => isBase64Of(hmac('sha1', secret, spelling, text), signature));
 
@@ -38,30 +47,15 @@ export function isSignedLamlRequest(
   return urls.some((spelling) => isHexOf(hmac('sha1', secret, spelling, rawBody), signature));
 }
 
-function signedUrl(url: URL, configuredUrl: string | undefined, hash: string | null): string {
-  if (configuredUrl === undefined) return url.href;
+function configuredAddress(configuredUrl: string, hash: string | null): string {
   if (hash === null || configuredUrl.includes('bodySHA256=')) return configuredUrl;
   return `${configuredUrl}${configuredUrl.includes('?') ? '&' : '?'}bodySHA256=${hash}`;
 }
 
-/** The text as it is, without a port, and with its scheme's own. */
-function spellingsOf(url: string): string[] {
-  const [, scheme, host, rest] = /^(https?):\/\/([^/?#]*?)(?::\d+)?([/?#].*)?$/is.exec(url) ?? [];
-  if (scheme === undefined || host === undefined) return [url];
-  const port = scheme.toLowerCase() === 'https' ? 443 : 80;
-  return [...new Set([url, `${scheme}://${host}${rest ?? ''}`, `${scheme}://${host}:${port}${rest ?? ''}`])];
-}
-
 /** A field that came several times: every value in its order (SignalWire), or each value once, sorted (Twilio's libraries). */
-function fieldSpellingsOf(rawBody: Buffer): string[] {
-  const fields = new Map<string, string[]>();
-  for (const [name, value] of new URLSearchParams(rawBody.toString('utf8'))) {
-    const values = fields.get(name);
-    if (values) values.push(value);
-    else fields.set(name, [value]);
-  }
-  const sorted = [...fields].sort(([a], [b]) => (a < b ? -1 : 1));
-  const spell = (order: (values: string[]) => string[]) =>
+function fieldSpellingsOf(rawBody: Buffer): Buffer[] {
+  const sorted = new FormBody(rawBody).sorted();
+  const spell = (order: (values: readonly string[]) => readonly string[]) =>
     sorted
       .map(([name, values]) =>
         order(values)
@@ -69,5 +63,6 @@ function fieldSpellingsOf(rawBody: Buffer): string[] {
           .join(''),
       )
       .join('');
-  return [...new Set([spell((values) => values), spell((values) => [...new Set(values)].sort())])];
+  const spellings = [spell((values) => values), spell((values) => [...new Set(values)].sort())];
+  return [...new Set(spellings)].map((text) => Buffer.from(text, 'latin1'));
 }

@@ -1,11 +1,11 @@
-import { z } from 'zod';
 import type { Channel } from '../../model/channel.js';
-import type { MediagraphError } from '../../model/errors.js';
-import type { ProviderMedia } from '../../model/media.js';
-import type { WebhookEvent, WebhookParsing, WebhookReceiver } from '../provider-adapter.js';
-import { anything, isForm, isJson, readJson, readShape, WebhookForm } from '../webhook-body.js';
-import { WebhookFaults } from '../webhook-faults.js';
-import { announcedMedia, dateOfTime } from '../webhook-media.js';
+import { MediagraphError } from '../../model/errors.js';
+import type { MediaDirection, ProviderMedia } from '../../model/media.js';
+import type { WebhookEvent, WebhookReceiver, WebhookTold } from '../provider-adapter.js';
+import { isForm, isJson, objectOf, readJson, shapeAt, stringOf, WebhookForm } from '../webhook-body.js';
+import { toldOf, WebhookFaults } from '../webhook-faults.js';
+import { JsonList, type JsonPart } from '../webhook-json.js';
+import { announcedMedia, contactText, dateOfTime, directionOf } from '../webhook-media.js';
 import { deliveryIdOf, headerOf } from '../webhook-request.js';
 import { lamlMediaRef } from './webhook-media.js';
 import { isSignedLamlRequest } from './webhook-signature.js';
@@ -30,24 +30,23 @@ export interface LamlWebhookOptions {
 }
 
 /** SIDs become parts of paths. SignalWire's are UUIDs but for its own examples. */
-const messageSid = z.string().regex(/^[A-Za-z0-9-]{1,70}$/);
-const swmlBody = z.object({ message: anything });
+const MESSAGE_SID = /^[A-Za-z0-9-]{1,70}$/;
 /** signalwire-rest OpenAPI, `inboundMessageWebhook`: what a number sends that is answered with SWML. */
-const swmlMessage = z.object({
-  message_id: messageSid,
-  project_id: z.string(),
-  timestamp: anything,
-  media: z
-    .array(z.object({ url: z.string(), content_type: anything, size: anything }))
-    .max(MAX_MEDIA)
-    .nullish(),
-});
+const SWML_MESSAGE = ['message_id', 'project_id', 'timestamp', 'media', 'direction', 'from', 'to'];
+const SWML_MEDIA = ['url', 'content_type', 'size'];
 
 /** A media as a webhook tells of it, before anything about it is believed. */
 interface ToldLamlMedia {
   readonly url: string;
   readonly mimeType: unknown;
   readonly sizeBytes?: unknown;
+}
+
+/** What a webhook tells of a message beside its media. */
+interface ToldLamlMessage {
+  readonly createdAt: Date | null;
+  readonly direction: MediaDirection;
+  readonly contact: string | null;
 }
 
 /**
@@ -74,10 +73,10 @@ export function createLamlWebhook(options: LamlWebhookOptions): WebhookReceiver 
     // Twilio's fallback repeats an event with other fields; the token stays.
     deliveryId: (request) => (isSignalwire ? null : deliveryIdOf(request, 'I-Twilio-Idempotency-Token')),
     parse(rawBody, contentType) {
-      if (isForm(contentType)) return reader.readForm(new WebhookForm(rawBody, faults));
+      if (isForm(contentType)) return [reader.readForm(new WebhookForm(rawBody, faults))];
       if (!isJson(contentType)) throw faults.protocol('a content type that is neither a form nor JSON');
-      const json = readJson(rawBody, contentType, faults);
-      return isSignalwire ? reader.readSwml(json) : { events: [], faults: [] };
+      const { value, isTooDeep } = readJson(rawBody, contentType, faults);
+      return toldOf(isSignalwire ? [reader.readSwml(value)] : [], isTooDeep);
     },
     answer: { contentType: 'text/xml', body: '<Response></Response>' },
   };
@@ -91,46 +90,68 @@ class LamlWebhookReader {
   }
 
   /** Status callbacks have no `NumMedia` and tell nothing about media. */
-  readForm(form: WebhookForm): WebhookParsing {
+  readForm(form: WebhookForm): WebhookTold {
     const accountSid = form.get('AccountSid');
     if (accountSid === null) throw this.#faults.protocol('a form without AccountSid');
     return this.#one(() => {
       this.#assertOwn(accountSid);
       const count = this.#mediaCount(form);
       if (count === 0) return null;
-      const messageId = readShape(form.get('MessageSid'), messageSid, this.#faults);
+      const messageId = this.#messageSid(form.get('MessageSid'), 'MessageSid');
       const told = Array.from({ length: count }, (_, at) => this.#mediaOfForm(form, at));
-      return this.#announcement(messageId, told, null);
+      const direction = directionOfForm(form);
+      const contact = lamlContact(form.get(direction === 'INBOUND' ? 'From' : 'To'));
+      return this.#announcement(messageId, told, { createdAt: null, direction, contact });
     });
   }
 
-  readSwml(json: unknown): WebhookParsing {
-    const { message } = readShape(json, swmlBody, this.#faults);
-    if (message === undefined) return { events: [], faults: [] };
+  readSwml(json: JsonPart): WebhookTold {
+    const part = objectOf(json, '(root)', this.#faults).pick(['message']).get('message');
+    if (part === undefined) return null;
     return this.#one(() => {
-      const wire = readShape(message, swmlMessage, this.#faults);
-      this.#assertOwn(wire.project_id);
-      const told = (wire.media ?? []).map(({ url, content_type: mimeType, size: sizeBytes }) => ({
-        url,
-        mimeType,
-        sizeBytes,
-      }));
-      return told.length === 0 ? null : this.#announcement(wire.message_id, told, dateOfTime(wire.timestamp));
+      const message = objectOf(part, 'message', this.#faults).pick(SWML_MESSAGE);
+      const messageId = this.#messageSid(message.get('message_id'), 'message.message_id');
+      this.#assertOwn(stringOf(message.get('project_id'), 'message.project_id', this.#faults));
+      const told = this.#mediaOfSwml(message.get('media') ?? null);
+      const direction = directionOf(message.get('direction')) ?? 'INBOUND';
+      const contact = lamlContact(message.get(direction === 'INBOUND' ? 'from' : 'to'));
+      const createdAt = dateOfTime(message.get('timestamp'));
+      return told.length === 0 ? null : this.#announcement(messageId, told, { createdAt, direction, contact });
     });
   }
 
-  // Private: a body is one event; what is wrong with it is that event's fault.
-  #one(read: () => WebhookEvent | null): WebhookParsing {
-    const faults: MediagraphError[] = [];
-    const event = this.#faults.collect(faults, read);
-    return { events: event ? [event] : [], faults };
+  // A body is one event; what is wrong with it is that event's fault.
+  #one(read: () => WebhookEvent | null): WebhookTold {
+    try {
+      return read();
+    } catch (thrown) {
+      if (!(thrown instanceof MediagraphError)) throw thrown;
+      return { type: 'fault', code: 'PROVIDER_PROTOCOL', message: thrown.message };
+    }
+  }
+
+  #messageSid(part: JsonPart | undefined, place: string): string {
+    const sid = stringOf(part, place, this.#faults);
+    if (!MESSAGE_SID.test(sid)) throw this.#faults.protocol(shapeAt(place));
+    return sid;
+  }
+
+  #mediaOfSwml(media: JsonPart): ToldLamlMedia[] {
+    if (media === null) return [];
+    const parts = media instanceof JsonList ? media.first(MAX_MEDIA + 1) : [];
+    if (!(media instanceof JsonList) || parts.length > MAX_MEDIA) throw this.#faults.protocol(shapeAt('message.media'));
+    return parts.map((part) => {
+      const fields = objectOf(part, 'message.media', this.#faults).pick(SWML_MEDIA);
+      const url = stringOf(fields.get('url'), 'message.media.url', this.#faults);
+      return { url, mimeType: fields.get('content_type'), sizeBytes: fields.get('size') };
+    });
   }
 
   #assertOwn(accountSid: string): void {
     if (accountSid !== this.options.accountSid) throw this.#faults.protocol('an event of another account');
   }
 
-  // Private: a text, "0" to "10"; the fields are looped over by it, not until one is missing.
+  // A text, "0" to "10"; the fields are looped over by it, not until one is missing.
   #mediaCount(form: WebhookForm): number {
     const text = form.get('NumMedia');
     if (text === null && form.get('MediaUrl0') !== null) throw this.#faults.protocol('a MediaUrl0 without NumMedia');
@@ -146,7 +167,7 @@ class LamlWebhookReader {
     return { url, mimeType: form.get(`MediaContentType${at}`) };
   }
 
-  #announcement(providerMessageId: string, told: readonly ToldLamlMedia[], createdAt: Date | null): WebhookEvent {
+  #announcement(providerMessageId: string, told: readonly ToldLamlMedia[], message: ToldLamlMessage): WebhookEvent {
     const { accountSid, baseUrl, channel } = this.options;
     const media = new Map<string | null, ProviderMedia>();
     for (const { url, mimeType, sizeBytes } of told) {
@@ -155,8 +176,29 @@ class LamlWebhookReader {
       const known = media.get(ref.providerMediaId);
       if (known && known.downloadUrl !== ref.downloadUrl)
         throw this.#faults.protocol('two media addresses that end in one name');
-      if (!known) media.set(ref.providerMediaId, announcedMedia({ ...ref, mimeType, sizeBytes, createdAt }));
+      if (!known) media.set(ref.providerMediaId, announcedMedia({ ...ref, mimeType, sizeBytes, ...message }));
     }
     return { type: 'mediaAnnounced', providerMessageId, media: [...media.values()] };
   }
+}
+
+const SENT_STATES: ReadonlySet<string | null> = new Set([
+  'queued',
+  'sending',
+  'sent',
+  'delivered',
+  'undelivered',
+  'failed',
+]);
+
+// Twilio: `Direction` of the message resource, else the state of what is on its way out; what comes in is `received`.
+function directionOfForm(form: WebhookForm): MediaDirection {
+  const told = directionOf(form.get('Direction'));
+  const state = form.get('SmsStatus') ?? form.get('MessageStatus');
+  return told ?? (SENT_STATES.has(state) ? 'OUTBOUND' : 'INBOUND');
+}
+
+// Twilio: `whatsapp:+14155238886` is an address of another channel than SMS. Short codes are no numbers of E.164.
+function lamlContact(value: unknown): string | null {
+  return contactText(typeof value === 'string' && value.startsWith('whatsapp:') ? value.slice(9) : value);
 }

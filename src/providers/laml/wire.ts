@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { MAX_PROVIDER_MEDIA_ID_BYTES } from '../../model/ids.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
-import { harmlessToken, type UpstreamFault } from '../provider-call.js';
+import { harmlessToken } from '../harmless-token.js';
+import type { UpstreamFault } from '../provider-call.js';
 
 /**
  * A media of `media_list`. SIDs are not held to be UUIDs: SignalWire's own example is none. They become a part of paths
@@ -17,6 +18,9 @@ const lamlMedia = z.object({
   date_created: z.string().nullish().catch(null),
 });
 
+/** "Retrieve Message Media": what it names is known, and what it tells besides may be missing. */
+export const lamlMediaDetails = lamlMedia.pick({ content_type: true });
+
 /** `GET …/Messages/{M}/Media.json`: one page. Twilio adds `start` and `end`. */
 export const lamlMediaPage = z.object({
   media_list: z.array(lamlMedia),
@@ -25,6 +29,7 @@ export const lamlMediaPage = z.object({
 });
 
 export type LamlMedia = z.infer<typeof lamlMedia>;
+export type LamlMediaDetails = z.infer<typeof lamlMediaDetails>;
 export type LamlMediaPage = z.infer<typeof lamlMediaPage>;
 
 /** "Media deletion while the message is in progress": queued or initiated. Comes with 400 or 422. */

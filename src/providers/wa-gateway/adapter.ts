@@ -1,17 +1,30 @@
 import type { ByteRange } from '../../model/byte-range.js';
-import type { MediaDetails, MediaRef } from '../../model/media.js';
+import { type MediaDetails, type MediaRef, UNKNOWN_DETAILS } from '../../model/media.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
 import type { StreamedResponse } from '../../net/streamed-response.js';
+import { Absences } from '../absences.js';
 import type { AdapterContext } from '../adapter-context.js';
 import { isEnvelopeOrPage, readRefusal } from '../bytes-answer.js';
 import { bytesHeaders, isAboutBytes, toByteStream } from '../media-url.js';
-import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
+import {
+  type ByteStream,
+  type CallOptions,
+  type OpenMediaOptions,
+  type ProviderAdapter,
+  RangeNotSatisfiable,
+} from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
-import { Absences, type AbsenceVerdict } from './absences.js';
 import { senderFilename, waGatewayDetails } from './mapping.js';
 import type { WaGatewayChannel } from './settings.js';
 import { faultOfMediaPath, readWaGatewayFault } from './wire.js';
+
+/**
+ * The documentation asks to retry a 404 "for eventual consistency", and a webhook may be faster than the file that it
+ * announces: a "no" that lasts for a minute is believed (WA Gateway, "Errors").
+ */
+const ABSENCES = { pausesMs: [2_000], believedAfterMs: 60_000 } as const;
+const FIRST_BYTE = { start: 0, end: 0 };
 
 /**
  * wa-server, also called WA Gateway: media are announced by webhooks and fetched by path, `GET /media?path=…`; there is
@@ -31,20 +44,19 @@ export class WaGatewayAdapter implements ProviderAdapter {
     now: () => number = Date.now,
   ) {
     this.#http = context.createHttpClient({ authorization: `Bearer ${channel.credentials.token}` });
-    this.#faults = new ProviderFaults(channel, readWaGatewayFault);
-    this.#absences = new Absences(now);
+    this.#faults = new ProviderFaults(channel, readWaGatewayFault, context.onRefusal);
+    this.#absences = new Absences(ABSENCES, now);
   }
 
-  /** From the headers of the bytes, since nothing else tells: the body is ended unread (HEAD is not documented). */
+  /**
+   * From the headers of the bytes, since nothing else tells, and HEAD is not documented. One byte is asked for; a gateway that
+   * ignores ranges is ended after its headers.
+   */
   describeMedia(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
     const asked = 'the details of a media';
     return settleEach(
       refs,
-      async (ref) => {
-        const { body, ...told } = await this.#open(ref, Number.MAX_SAFE_INTEGER, asked, options);
-        body.destroy();
-        return waGatewayDetails(told);
-      },
+      (ref) => this.#describe(ref, asked, options),
       (thrown) => this.#faults.ofThrown(thrown, asked),
     );
   }
@@ -59,11 +71,24 @@ export class WaGatewayAdapter implements ProviderAdapter {
     }
   }
 
+  async #describe(ref: MediaRef, asked: string, options: CallOptions): Promise<MediaDetails> {
+    try {
+      const firstByte = { ...options, range: FIRST_BYTE };
+      const { body, ...told } = await this.#open(ref, Number.MAX_SAFE_INTEGER, asked, firstByte);
+      body.destroy();
+      return waGatewayDetails(told);
+    } catch (thrown) {
+      // An empty file has no first byte.
+      if (thrown instanceof RangeNotSatisfiable) return { ...UNKNOWN_DETAILS, sizeBytes: thrown.sizeBytes };
+      throw thrown;
+    }
+  }
+
   async #open(ref: MediaRef, maxBytes: number, asked: string, options: OpenMediaOptions): Promise<ByteStream> {
-    const { range, signal } = options;
+    const { range, signal, job = false } = options;
     const mediaPath = this.#mediaPathOf(ref, asked);
-    const known = this.#absences.recall(mediaPath);
-    if (known) throw this.#absent(known);
+    const known = job ? null : this.#absences.recall(mediaPath);
+    if (known) throw this.#faults.absent(known);
     const path = `${this.#http.pathOf('media')}?path=${encodeURIComponent(mediaPath)}`;
     const response = await this.#http.open({ method: 'GET', path, headers: bytesHeaders(range), maxBytes, signal });
     if (!isAboutBytes(response, range)) throw this.#refusal(await readRefusal(response, signal), mediaPath, asked);
@@ -91,17 +116,7 @@ export class WaGatewayAdapter implements ProviderAdapter {
   // Private: the gateway's own 404 is JSON; a page says that something else answered in its place, not that media is gone.
   #refusal(response: BufferedResponse, mediaPath: string, asked: string): Error {
     const isPage = (response.headers['content-type'] ?? '').startsWith('text/html');
-    if (response.statusCode === 404 && !isPage) return this.#absent(this.#absences.note(mediaPath));
-    return this.#faults.ofStatus(response, asked);
-  }
-
-  #absent(verdict: AbsenceVerdict): Error {
-    if (verdict.kind === 'gone') {
-      const message = 'the provider no longer has the bytes of this media';
-      return this.#faults.error('MEDIA_NOT_FOUND', message, { upstreamStatus: 404, retryable: false });
-    }
-    const { retryAfterMs } = verdict;
-    const message = 'the provider does not have the bytes of this media (yet)';
-    return this.#faults.error('MEDIA_NOT_FOUND', message, { upstreamStatus: 404, retryable: true, retryAfterMs });
+    if (response.statusCode !== 404 || isPage) return this.#faults.ofStatus(response, asked);
+    return this.#faults.absent(this.#absences.note(mediaPath), this.#faults.detailsOf(response));
   }
 }

@@ -1,9 +1,19 @@
-import { z } from 'zod';
 import type { Channel } from '../../model/channel.js';
-import type { WebhookEvent, WebhookParsing, WebhookReceiver } from '../provider-adapter.js';
-import { anything, readJson, readShape } from '../webhook-body.js';
-import { WebhookFaults } from '../webhook-faults.js';
-import { announcedMedia, dateOfTime, kindOfMessageType } from '../webhook-media.js';
+import type { MediaFault, ProviderMedia } from '../../model/media.js';
+import type { WebhookReceiver, WebhookTold } from '../provider-adapter.js';
+import { objectOf, readJson, shapeAt, stringOf } from '../webhook-body.js';
+import { toldOf, WebhookFaults } from '../webhook-faults.js';
+import { JsonObject, type JsonPart } from '../webhook-json.js';
+import {
+  announcedMedia,
+  contactText,
+  dateOfTime,
+  directionOf,
+  kindOfMessageType,
+  voiceOfMessageType,
+  whatsappContact,
+} from '../webhook-media.js';
+import { announcementOf } from '../webhook-meta-body.js';
 import { deliveryIdOf, signatureOf } from '../webhook-request.js';
 import { hmac, isHexOf } from '../webhook-signature.js';
 
@@ -16,27 +26,29 @@ export interface WaGatewayWebhookOptions {
   readonly signatureHeader: string;
 }
 
-/** Both are parts of the paths of media: no slash, no dot, nothing that is encoded. */
-const pathName = z.string().regex(/^[A-Za-z0-9_-]{1,100}$/);
-const anyEvent = z.object({ event: z.string() });
-const deviceEvent = z.object({ app_id: pathName, device_id: pathName });
-const messageEvent = deviceEvent.extend({
-  timestamp: anything,
-  payload: z.object({
-    message_id: z.string(),
-    media_path: z.string(),
-    type: anything,
-    mime_type: anything,
-    mimetype: anything,
-    file_name: anything,
-    filename: anything,
-    file_size: anything,
-    size: anything,
-    caption: anything,
-  }),
-});
-/** Media above the gateway's size limit is told of without a path: nobody can fetch it. */
-const pathless = z.object({ payload: z.object({ media_path: z.literal('').nullish() }) });
+type Fields = ReadonlyMap<string, JsonPart>;
+
+const BODY = ['event', 'app_id', 'device_id', 'timestamp', 'payload'];
+const PAYLOAD = [
+  ...['message_id', 'media_path', 'type', 'mime_type', 'mimetype', 'file_name', 'filename', 'file_size', 'size'],
+  ...['caption', 'direction', 'from', 'to', 'ptt'],
+];
+
+/** App and device are parts of the paths of media: no slash, no dot, nothing that is encoded. */
+const PATH_NAME = /^[A-Za-z0-9_-]{1,100}$/;
+/**
+ * `media/{app_id}/{device_id}-{message_id}.{ext}` (the gateway's media page). Devices are UUIDs; of another name nothing
+ * but its last hyphen tells where it ends, since WhatsApp's ids have none.
+ */
+const MEDIA_PATH =
+  /^media\/([A-Za-z0-9_-]{1,100})\/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[A-Za-z0-9_-]{1,100})-([A-Za-z0-9_]{1,100})(?:\.[A-Za-z0-9]{1,16})?$/;
+
+/** The gateway's media page: what is above `MEDIA_MAX_BYTES` is told of without a path. */
+const TOO_LARGE: MediaFault = {
+  code: 'MEDIA_TOO_LARGE',
+  message: 'expected the path of a media, got none: the gateway does not store what is above its own limit',
+  retryable: false,
+};
 
 /**
  * wa-server, "WA Gateway": an envelope `{event, device_id, app_id, payload, timestamp, request_id}`; `message` is sent
@@ -53,51 +65,106 @@ export function createWaGatewayWebhook(options: WaGatewayWebhookOptions): Webhoo
         throw faults.rejected(`${signatureHeader} to sign the body with the channel's secret`, 'another signature');
     },
     deliveryId: (request) => deliveryIdOf(request, 'X-WA-Request-ID'),
-    parse: (rawBody, contentType) => parseEnvelope(readJson(rawBody, contentType, faults), faults),
+    parse(rawBody, contentType) {
+      const { value, isTooDeep } = readJson(rawBody, contentType, faults);
+      return toldOf([parseEnvelope(objectOf(value, '(root)', faults).pick(BODY), faults)], isTooDeep);
+    },
   };
 }
 
-function parseEnvelope(body: unknown, faults: WebhookFaults): WebhookParsing {
-  switch (readShape(body, anyEvent, faults).event) {
-    case 'message': {
-      const event = messageOf(body, faults);
-      return { events: event === null ? [] : [event], faults: [] };
-    }
+function parseEnvelope(body: Fields, faults: WebhookFaults): WebhookTold {
+  const event = body.get('event') ?? bareEventOf(body.get('payload'));
+  switch (stringOf(event, 'event', faults)) {
+    case 'message':
+      return messageOf(body, objectOf(body.get('payload'), 'payload', faults).pick(PAYLOAD), faults);
     case 'device_destroyed': {
-      const providerMediaIdPrefix = mediaPathPrefix(readShape(body, deviceEvent, faults));
-      return { events: [{ type: 'deviceDestroyed', providerMediaIdPrefix }], faults: [] };
+      const { app, device } = deviceOf(body, faults);
+      return { type: 'deviceDestroyed', providerMediaIdPrefix: mediaPathPrefix(app, device) };
     }
     default:
-      return { events: [], faults: [] };
+      return null;
   }
 }
 
-function messageOf(body: unknown, faults: WebhookFaults): WebhookEvent | null {
-  if (pathless.safeParse(body).success) return null;
-  const wire = readShape(body, messageEvent, faults);
-  const { payload, timestamp } = wire;
-  const providerMessageId = faults.messageId(payload.message_id);
-  if (!isOwnMediaPath(payload.media_path, mediaPathPrefix(wire)))
-    throw faults.protocol("a media_path that is not of the event's app and device");
-  const media = announcedMedia({
-    providerMessageId,
-    providerMediaId: payload.media_path,
-    kind: kindOfMessageType(payload.type),
-    mimeType: payload.mime_type ?? payload.mimetype,
-    sizeBytes: payload.file_size ?? payload.size,
-    filename: payload.file_name ?? payload.filename,
-    caption: payload.caption,
-    createdAt: dateOfTime(timestamp),
-  });
-  return { type: 'mediaAnnounced', providerMessageId, media: [media] };
+// The example of the media page has nothing but `payload.media_path`.
+function bareEventOf(payload: JsonPart | undefined): 'message' | undefined {
+  const path = payload instanceof JsonObject ? payload.pick(['media_path']).get('media_path') : undefined;
+  return typeof path === 'string' ? 'message' : undefined;
 }
 
-// `media/{app_id}/{device_id}-{message_id}.{ext}`: the gateway's media page.
-function mediaPathPrefix({ app_id: app, device_id: device }: z.infer<typeof deviceEvent>): string {
+function messageOf(body: Fields, payload: Fields, faults: WebhookFaults): WebhookTold {
+  const path = payload.get('media_path') ?? '';
+  if (typeof path !== 'string') throw faults.protocol(shapeAt('payload.media_path'));
+  if (path === '') return saysMedia(payload) ? announcementOf(mediaOf(body, payload, null, faults)) : null;
+  const parts = partsOfPath(path);
+  const isBare = !body.has('app_id') && !body.has('device_id') && parts !== null;
+  const { app, device } = isBare ? parts : deviceOf(body, faults);
+  if (!isOwnMediaPath(path, mediaPathPrefix(app, device)))
+    throw faults.protocol("a media_path that is not of the event's app and device");
+  return announcementOf(mediaOf(body, payload, path, faults));
+}
+
+function mediaOf(body: Fields, payload: Fields, path: string | null, faults: WebhookFaults): ProviderMedia {
+  const told = payload.get('message_id') ?? (path === null ? undefined : partsOfPath(path)?.messageId);
+  const type = payload.get('type');
+  const direction = directionOf(payload.get('direction'));
+  return announcedMedia({
+    providerMessageId: faults.messageId(stringOf(told, 'payload.message_id', faults)),
+    providerMediaId: path,
+    fault: path === null ? TOO_LARGE : null,
+    kind: kindOfMessageType(type),
+    mimeType: payload.get('mime_type') ?? payload.get('mimetype'),
+    sizeBytes: payload.get('file_size') ?? payload.get('size'),
+    filename: payload.get('file_name') ?? payload.get('filename'),
+    caption: payload.get('caption'),
+    createdAt: dateOfTime(body.get('timestamp')),
+    voice: voiceOfMessageType(type) ?? payload.get('ptt'),
+    direction,
+    contact: direction === null ? null : gatewayContact(payload.get(direction === 'INBOUND' ? 'from' : 'to')),
+  });
+}
+
+/** Whether a message without a path tells of a media all the same: by its type, or where there is none by what it says of a file. */
+function saysMedia(payload: Fields): boolean {
+  const type = payload.get('type');
+  if (typeof type === 'string') return kindOfMessageType(type) !== null;
+  return FILE_NAMES.some((name) => typeof payload.get(name) === 'string' && payload.get(name) !== '');
+}
+
+const FILE_NAMES = ['mime_type', 'mimetype', 'file_name', 'filename'];
+
+// JIDs of whatsmeow: `user[:device]@server`. Of other servers (`@lid`, `@g.us`) the user is no telephone number.
+function gatewayContact(value: JsonPart | undefined): string | null {
+  const text = contactText(value);
+  if (text === null) return null;
+  const [, digits] = /^(\d{1,15})(?::\d{1,4})?@s\.whatsapp\.net$/.exec(text) ?? [];
+  return whatsappContact(digits ?? text);
+}
+
+interface Device {
+  readonly app: string;
+  readonly device: string;
+}
+
+function deviceOf(body: Fields, faults: WebhookFaults): Device {
+  const app = stringOf(body.get('app_id'), 'app_id', faults);
+  const device = stringOf(body.get('device_id'), 'device_id', faults);
+  if (!PATH_NAME.test(app)) throw faults.protocol(shapeAt('app_id'));
+  if (!PATH_NAME.test(device)) throw faults.protocol(shapeAt('device_id'));
+  return { app, device };
+}
+
+function partsOfPath(path: string): (Device & { readonly messageId: string }) | null {
+  if (path.length > MAX_MEDIA_PATH_BYTES) return null;
+  const [, app, device, messageId] = MEDIA_PATH.exec(path) ?? [];
+  return app === undefined || device === undefined || messageId === undefined ? null : { app, device, messageId };
+}
+
+function mediaPathPrefix(app: string, device: string): string {
   return `media/${app}/${device}-`;
 }
 
-// The path goes back to the gateway with the channel's token, exactly as it came: an alphabet without `%` and `\` leaves
+// The path goes back to the gateway with the channel's token, exactly as it came: an alphabet without `%` and `\\` leaves
 // no way to encode a dot segment.
 function isOwnMediaPath(path: string, prefix: string): boolean {
   return (

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { BufferedResponse } from '../../net/buffered-response.js';
-import { harmlessToken, type UpstreamFault } from '../provider-call.js';
+import { harmlessToken } from '../harmless-token.js';
+import type { UpstreamFault } from '../provider-call.js';
 
 /** UTF-8 bytes. A documented path has 117: two UUIDs, a WhatsApp message id and an extension. */
 const MAX_MEDIA_PATH_BYTES = 512;

@@ -1,33 +1,49 @@
 import { LRUCache } from 'lru-cache';
-import type { ByteRange } from '../../model/byte-range.js';
-import type { MediaDetails, MediaRef } from '../../model/media.js';
+import { MediagraphError } from '../../model/errors.js';
+import { type MediaDetails, type MediaRef, UNKNOWN_DETAILS } from '../../model/media.js';
 import { essenceOf } from '../../model/mime-type.js';
+import type { BufferedResponse } from '../../net/buffered-response.js';
 import { multipartBody } from '../../net/multipart.js';
-import type { ProviderHttpClient } from '../../net/provider-http-client.js';
+import { NetError } from '../../net/net-error.js';
+import type { ProviderHttpClient, ProviderRequest } from '../../net/provider-http-client.js';
 import type { StreamedResponse } from '../../net/streamed-response.js';
 import type { AdapterContext } from '../adapter-context.js';
+import { readRefusal } from '../bytes-answer.js';
+import { readGraphError } from '../graph-error.js';
+import { LookupBudget, type LookupVerdict } from '../lookup-budget.js';
 import { bytesHeaders, isAboutBytes, rangeHeaders, toByteStream } from '../media-url.js';
 import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../meta-media.js';
-import type {
-  ByteStream,
-  CallOptions,
-  OpenMediaOptions,
-  ProviderAdapter,
-  UploadedMedia,
-  UploadSource,
+import {
+  type ByteStream,
+  type CallOptions,
+  type OpenMediaOptions,
+  type ProviderAdapter,
+  RangeNotSatisfiable,
+  type UploadedMedia,
+  type UploadSource,
 } from '../provider-adapter.js';
 import { ProviderFaults, settleEach } from '../provider-call.js';
 import { contradictsMetadata, whatsappDetails } from './mapping.js';
-import { graphRefusal, isGone, uploadRefusal } from './refusal.js';
+import { graphRefusal, isGone, refusesNumber, uploadRefusal } from './refusal.js';
 import type { WhatsAppChannel } from './settings.js';
 import { type Twin, twinOf, type UploadEndpoint } from './twins.js';
 import { cloudDeletion, readGraphFault, type WhatsAppMetadata, whatsappMetadata } from './wire.js';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** What an address answers once its five minutes are over. */
-const STALE = new Set([401, 403, 404, 410]);
-const REMEMBERED_ABSENCES = 50_000;
-const REMEMBERED_FOR_MS = 60 * 60 * 1000;
+const STALE: ReadonlySet<number | undefined> = new Set([401, 403, 404, 410]);
+const REMEMBERED_DELETIONS = 50_000;
+const HOUR_MS = 60 * 60 * 1000;
+/**
+ * "Does not exist, cannot be loaded due to missing permissions, or does not support this operation" is one answer for all
+ * three, so it is never believed; each time costs one of few failures.
+ */
+const ABSENCES = {
+  pausesMs: [2_000, 8_000, 30_000, 120_000, 600_000, 1_800_000, HOUR_MS],
+  believedAfterMs: null,
+} as const;
+/** Codes that another way to the bytes changes nothing about. */
+const ABOUT_THE_MEDIA: ReadonlySet<string> = new Set(['MEDIA_TOO_LARGE', 'PROVIDER_RATE_LIMITED']);
 
 /** A place that may see the channel's credentials. */
 interface TrustedOrigin {
@@ -35,10 +51,9 @@ interface TrustedOrigin {
   readonly client: ProviderHttpClient;
 }
 
-/** What stood at the address that the metadata named. */
-interface OpenedMedia {
+/** What stood at an address. */
+interface Opened {
   readonly response: StreamedResponse;
-  readonly details: MediaDetails;
   /** Whether the credentials were shown, so that a refusal is about them. */
   readonly trusted: boolean;
 }
@@ -61,17 +76,28 @@ export class WhatsAppAdapter implements ProviderAdapter {
   readonly #faults: ProviderFaults;
   readonly #twin: Twin;
   readonly #trusted: readonly TrustedOrigin[];
-  /** Ids that are gone for good: asked again, they count as failures, and twenty in an hour lock an account out. */
-  readonly #gone = new LRUCache<string, true>({ max: REMEMBERED_ABSENCES, ttl: REMEMBERED_FOR_MS });
+  /** Ids that were deleted: a deletion that is repeated is none. */
+  readonly #deleted = new LRUCache<string, true>({ max: REMEMBERED_DELETIONS, ttl: HOUR_MS });
+  readonly #lookups: LookupBudget;
+  #withoutNumberUntil = Number.NEGATIVE_INFINITY;
 
+  /** @param now milliseconds since the epoch */
   constructor(
     channel: WhatsAppChannel,
     private readonly context: AdapterContext,
+    private readonly now: () => number = Date.now,
   ) {
     this.provider = channel.provider;
     const credentials = { authorization: `Bearer ${channel.credentials.token}` };
     this.#own = { origin: new URL(channel.baseUrl).origin, client: context.createHttpClient(credentials) };
-    this.#faults = new ProviderFaults(channel, readGraphFault);
+    this.#faults = new ProviderFaults(channel, readGraphFault, context.onRefusal);
+    this.#lookups = new LookupBudget({
+      name: `${channel.provider}-lookups:${channel.id}`,
+      quota: context.quota,
+      absences: ABSENCES,
+      timeoutMs: context.timeoutMs,
+      now,
+    });
     this.#twin = twinOf(channel, this.#own.client, this.#faults);
     const { uploads, deletionPath } = this.#twin;
     if (uploads) {
@@ -90,7 +116,10 @@ export class WhatsAppAdapter implements ProviderAdapter {
     const asked = 'the details of a media';
     return settleEach(
       refs,
-      async (ref) => whatsappDetails(await this.#metadata(this.#mediaIdOf(ref), asked, options)),
+      async (ref) => {
+        const mediaId = this.#mediaIdOf(ref);
+        return whatsappDetails(await this.#inTurn(mediaId, options, () => this.#metadata(mediaId, asked, options)));
+      },
       (thrown) => this.#faults.ofThrown(thrown, asked),
     );
   }
@@ -98,13 +127,7 @@ export class WhatsAppAdapter implements ProviderAdapter {
   async openMedia(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream> {
     const asked = 'the bytes of a media';
     try {
-      const mediaId = this.#mediaIdOf(ref);
-      let opened = await this.#open(mediaId, asked, options);
-      if (STALE.has(opened.response.statusCode)) {
-        opened.response.body.destroy();
-        opened = await this.#open(mediaId, asked, options);
-      }
-      return this.#bytes(opened, asked, options.range);
+      return await this.#open(this.#mediaIdOf(ref), asked, options);
     } catch (thrown) {
       throw this.#faults.ofDownload(thrown, asked);
     }
@@ -134,10 +157,9 @@ export class WhatsAppAdapter implements ProviderAdapter {
     { signal }: CallOptions,
   ): Promise<void> {
     const asked = 'the deletion of a media';
-    if (providerMediaId === null || !isMediaId(providerMediaId) || this.#gone.has(providerMediaId)) return;
+    if (providerMediaId === null || !isMediaId(providerMediaId) || this.#deleted.has(providerMediaId)) return;
     try {
-      const path = pathOf(providerMediaId);
-      const response = await this.#own.client.request({ method: 'DELETE', path, signal });
+      const response = await this.#ask({ method: 'DELETE', path: pathOf(providerMediaId), signal });
       if (response.statusCode === 200) {
         if (!this.#faults.parse(response, cloudDeletion, asked).success)
           throw this.#faults.error('PROVIDER_REJECTED', `the provider refused ${asked}`, { upstreamStatus: 200 });
@@ -145,53 +167,133 @@ export class WhatsAppAdapter implements ProviderAdapter {
         const refusal = graphRefusal(response, asked, this.#faults);
         if (!isGone(refusal, response)) throw refusal;
       }
-      this.#gone.set(providerMediaId, true);
+      this.#deleted.set(providerMediaId, true);
     } catch (thrown) {
       throw this.#faults.ofDeletion(thrown, asked);
     }
   }
 
-  // Private: an id that the provider cannot have issued is answered like one that it does not know.
+  // An id that the provider cannot have issued, or that was deleted through us, is answered like one that it does not know, for good.
   #mediaIdOf({ providerMediaId }: MediaRef): string {
-    if (providerMediaId !== null && isMediaId(providerMediaId) && !this.#gone.has(providerMediaId))
-      return providerMediaId;
-    throw this.#faults.error('MEDIA_NOT_FOUND', 'the provider does not have this media (any more)');
+    const isOurs = providerMediaId !== null && isMediaId(providerMediaId) && !this.#deleted.has(providerMediaId);
+    if (isOurs) return providerMediaId;
+    throw this.#faults.absent({ kind: 'gone' });
+  }
+
+  // One look-up, which fails once at most: failures are counted, and a look-up that would be one too many is not made.
+  async #inTurn<Found>(mediaId: string, options: CallOptions, look: () => Promise<Found>): Promise<Found> {
+    const turn = await this.#lookups.enter(mediaId, options);
+    if (turn.kind === 'absent') throw this.#faults.absent(turn.verdict);
+    if (turn.kind === 'wait') throw this.#faults.lookupsLimited(turn.retryAfterMs);
+    let found: Found;
+    try {
+      found = await look();
+    } catch (thrown) {
+      const absence = await turn.settle(verdictOf(thrown));
+      if (!(thrown instanceof MediagraphError)) throw thrown;
+      if (!absence) throw thrown;
+      const { retryable, retryAfterMs } = this.#faults.absent(absence).details;
+      throw this.#faults.error(thrown.code, thrown.message, { ...thrown.details, retryable, retryAfterMs }, thrown);
+    }
+    // Not waited for: bytes may be on their way already.
+    void turn.settle('found');
+    return found;
   }
 
   async #metadata(mediaId: string, asked: string, { signal }: CallOptions): Promise<WhatsAppMetadata> {
     const path = this.#twin.metadataPath(mediaId);
     const headers = { accept: 'application/json' };
-    const response = await this.#own.client
-      .request({ method: 'GET', path, headers, signal })
-      .catch((thrown: unknown) => {
-        // Translated here: an answer that is too large is no media that is too large.
-        throw this.#faults.ofThrown(thrown, asked);
-      });
-    if (response.statusCode === 200) return this.#faults.parse(response, whatsappMetadata, asked);
-    const refusal = graphRefusal(response, asked, this.#faults);
-    if (refusal.code === 'MEDIA_NOT_FOUND') this.#gone.set(mediaId, true);
-    throw refusal;
+    const response = await this.#ask({ method: 'GET', path, headers, signal }).catch((thrown: unknown) => {
+      // Translated here: an answer that is too large is no media that is too large.
+      throw this.#faults.ofThrown(thrown, asked);
+    });
+    // An error may come with any status.
+    if (response.statusCode === 200 && readGraphError(response)?.code === undefined)
+      return this.#faults.parse(response, whatsappMetadata, asked);
+    throw graphRefusal(response, asked, this.#faults);
   }
 
-  async #open(mediaId: string, asked: string, options: OpenMediaOptions): Promise<OpenedMedia> {
-    const metadata = await this.#metadata(mediaId, asked, options);
+  // With the number, so that Meta answers for its media alone; where Meta refuses the number itself, which it does for media
+  // that came in on some accounts, once more without it, and for an hour so from the start.
+  async #ask(request: ProviderRequest): Promise<BufferedResponse> {
+    const { client } = this.#own;
+    const { phoneNumberId } = this.#twin;
+    if (phoneNumberId === undefined || this.now() < this.#withoutNumberUntil) return client.request(request);
+    const response = await client.request({ ...request, path: `${request.path}?phone_number_id=${phoneNumberId}` });
+    if (!refusesNumber(response, phoneNumberId)) return response;
+    const again = await client.request(request);
+    if (again.statusCode === 200) this.#withoutNumberUntil = this.now() + HOUR_MS;
+    return again;
+  }
+
+  async #open(mediaId: string, asked: string, options: OpenMediaOptions): Promise<ByteStream> {
+    const progress = { named: false };
+    const named = () =>
+      this.#inTurn(mediaId, options, async () => {
+        progress.named = false;
+        const metadata = await this.#metadata(mediaId, asked, options);
+        progress.named = true;
+        return this.#openNamed(metadata, mediaId, asked, options);
+      });
+    try {
+      return await named().catch((thrown: unknown) => {
+        if (progress.named && isStale(thrown)) return named();
+        throw thrown;
+      });
+    } catch (thrown) {
+      options.signal?.throwIfAborted();
+      return this.#openInOneStep(mediaId, asked, options, { thrown, ...progress });
+    }
+  }
+
+  // Where the address fails that the metadata named, or the metadata is not what it should be; of two ways that failed, the
+  // first one says more.
+  #openInOneStep(
+    mediaId: string,
+    asked: string,
+    options: OpenMediaOptions,
+    { thrown, named }: { readonly thrown: unknown; readonly named: boolean },
+  ): Promise<ByteStream> {
+    const path = this.#twin.bytesPath?.(mediaId);
+    const mayHelp = named || (thrown instanceof MediagraphError && thrown.code === 'PROVIDER_PROTOCOL');
+    if (path === undefined || !mayHelp || isAboutMedia(thrown)) throw thrown;
+    return this.#inTurn(mediaId, options, async () => {
+      const opened = await this.#openTrusted(this.#own, path, asked, options);
+      return this.#bytes(opened, UNKNOWN_DETAILS, asked, options);
+    }).catch(() => {
+      options.signal?.throwIfAborted();
+      throw thrown;
+    });
+  }
+
+  async #openNamed(
+    metadata: WhatsAppMetadata,
+    mediaId: string,
+    asked: string,
+    options: OpenMediaOptions,
+  ): Promise<ByteStream> {
     const details = whatsappDetails(metadata);
+    return this.#bytes(await this.#openAddress(metadata.url, mediaId, asked, options), details, asked, options);
+  }
+
+  async #openAddress(url: string, mediaId: string, asked: string, options: OpenMediaOptions): Promise<Opened> {
     for (const trusted of this.#trusted) {
-      const path = trusted.client.pathWithin(metadata.url, '');
-      if (path !== null) return { details, ...(await this.#openTrusted(trusted, path, asked, options)) };
+      const path = trusted.client.pathWithin(url, '');
+      if (path !== null) return this.#openTrusted(trusted, path, asked, options);
     }
     const oneStep = this.#twin.bytesPath?.(mediaId);
-    if (oneStep !== undefined) return { details, ...(await this.#openTrusted(this.#own, oneStep, asked, options)) };
-    return { details, ...(await this.#openForeign(metadata.url, options)) };
+    return oneStep === undefined
+      ? this.#openForeign(url, options)
+      : this.#openTrusted(this.#own, oneStep, asked, options);
   }
 
-  // Private: a redirect is opened like any address that a provider names, without the credentials.
+  // A redirect is opened like any address that a provider names, without the credentials.
   async #openTrusted(
     { origin, client }: TrustedOrigin,
     path: string,
     asked: string,
     options: OpenMediaOptions,
-  ): Promise<Omit<OpenedMedia, 'details'>> {
+  ): Promise<Opened> {
     const response = await client.open({
       method: 'GET',
       path,
@@ -207,25 +309,54 @@ export class WhatsAppAdapter implements ProviderAdapter {
     return this.#openForeign(this.context.judgeRedirect(location, origin + path).href, options);
   }
 
-  async #openForeign(url: string, { range, signal }: OpenMediaOptions): Promise<Omit<OpenedMedia, 'details'>> {
+  async #openForeign(url: string, { range, signal }: OpenMediaOptions): Promise<Opened> {
     const { safeFetch, maxDownloadBytes: maxBytes } = this.context;
     return { response: await safeFetch.open(url, { headers: rangeHeaders(range), signal, maxBytes }), trusted: false };
   }
 
-  #bytes({ response, details, trusted }: OpenedMedia, asked: string, range: ByteRange | undefined): ByteStream {
-    const { statusCode, headers, body } = response;
-    if (!isAboutBytes(response, range)) {
-      body.destroy();
-      if (!trusted || statusCode === 404 || statusCode === 410)
-        throw this.#faults.ofMediaUrlStatus(statusCode, headers);
-      throw this.#faults.ofStatus({ statusCode, headers, body: Buffer.alloc(0) }, asked);
-    }
+  async #bytes(
+    { response, trusted }: Opened,
+    details: MediaDetails,
+    asked: string,
+    { range, signal }: OpenMediaOptions,
+  ): Promise<ByteStream> {
+    if (!isAboutBytes(response, range)) throw this.#bytesRefusal(await readRefusal(response, signal), trusted, asked);
     const stream = toByteStream(response, this.#faults, range);
     if (contradictsMetadata(stream.declaredMimeType, details.mimeType)) {
       stream.body.destroy();
-      throw this.#faults.protocol(asked, 'a page or JSON', { upstreamStatus: statusCode });
+      throw this.#faults.protocol(asked, 'a page or JSON', { upstreamStatus: response.statusCode });
     }
     // Its Content-Disposition names everything whatsapp.png, or the like.
     return { ...stream, filename: null, declaredMimeType: stream.declaredMimeType ?? details.mimeType };
   }
+
+  // The metadata says that the media is there, so that a place without its bytes is no proof of the contrary.
+  #bytesRefusal(response: BufferedResponse, trusted: boolean, asked: string): Error {
+    const { statusCode, headers } = response;
+    if (trusted && statusCode !== 404 && statusCode !== 410) return this.#faults.ofStatus(response, asked);
+    if (trusted) this.#faults.heard(response, asked);
+    const refusal = this.#faults.ofMediaUrlStatus(statusCode, headers);
+    if (refusal.code !== 'MEDIA_NOT_FOUND') return refusal;
+    return this.#faults.error(refusal.code, refusal.message, { ...refusal.details, retryable: true });
+  }
+}
+
+// What a look-up's failure is to the provider: it counts refusals, not its own trouble, nor what never reached it. A place
+// without the bytes (`retryable`) counts, but says nothing against the media.
+function verdictOf(thrown: unknown): LookupVerdict {
+  if (!(thrown instanceof MediagraphError)) return 'none';
+  const { code, details } = thrown;
+  const { upstreamStatus = 0, retryable } = details;
+  if (code === 'MEDIA_NOT_FOUND') return retryable ? 'refused' : 'absent';
+  return (code === 'PROVIDER_REJECTED' || code === 'PROVIDER_PROTOCOL') && upstreamStatus >= 400 ? 'refused' : 'none';
+}
+
+function isStale(thrown: unknown): boolean {
+  return thrown instanceof MediagraphError && STALE.has(thrown.details.upstreamStatus);
+}
+
+function isAboutMedia(thrown: unknown): boolean {
+  if (thrown instanceof RangeNotSatisfiable) return true;
+  if (thrown instanceof MediagraphError) return ABOUT_THE_MEDIA.has(thrown.code);
+  return thrown instanceof NetError && thrown.code === 'RESPONSE_TOO_LARGE';
 }

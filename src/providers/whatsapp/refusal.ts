@@ -1,47 +1,30 @@
 import type { MediagraphError } from '../../model/errors.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
-import { retryAfterMs } from '../../net/retry-after.js';
+import { graphVerdict, readGraphError } from '../graph-error.js';
 import { isFileTypeRefusal } from '../meta-media.js';
 import type { ProviderFaults } from '../provider-call.js';
-import { readGraphFault } from './wire.js';
-
-const INVALID_TOKEN = '190';
-/** Of the app, of the business account, of the number. */
-const THROTTLES: ReadonlySet<string | undefined> = new Set(['4', '80007', '130429']);
 
 /**
- * What the Graph API refused, by its own code first: its statuses say less, and a media that is gone or was never there
- * is a 400 (GraphMethodException, code 100, subcode 33), not a 404. Source: recorded answers, Graph API v19 and v20;
- * Meta's list of error codes.
+ * What the Graph API refused, by its own code first: its statuses say less, and a media that is gone, was never there, or is
+ * not permitted is a 400 (GraphMethodException, code 100, subcode 33), not a 404. Whether that is the end is not said here.
+ * Source: recorded answers, Graph API v19 and v20; Meta's list of error codes.
  */
 export function graphRefusal(response: BufferedResponse, asked: string, faults: ProviderFaults): MediagraphError {
-  const byStatus = faults.ofStatus(response, asked);
-  const { details } = byStatus;
-  const { code, subcode } = readGraphFault(response);
-  if (code === '100' && subcode === '33' && response.statusCode < 500) return gone(faults, details);
-  if (code === INVALID_TOKEN)
-    return faults.error('PROVIDER_CREDENTIALS', `the provider refused the channel's credentials for ${asked}`, details);
-  if (THROTTLES.has(code)) {
-    const waitMs = retryAfterMs(response.headers['retry-after'], Date.now());
-    const wait = waitMs === null ? {} : { retryAfterMs: waitMs };
-    return faults.error('PROVIDER_RATE_LIMITED', `the provider's rate limit was reached for ${asked}`, {
-      ...details,
-      ...wait,
-      retryable: true,
-    });
-  }
-  return response.statusCode === 404 && !isHtml(response) ? gone(faults, details) : byStatus;
+  const refusal = faults.ofStatus(response, asked);
+  const verdict = graphVerdict(response);
+  const isPlain404 = verdict === null && response.statusCode === 404 && !isHtml(response);
+  if (response.statusCode >= 500 || (verdict !== 'absent' && !isPlain404)) return refusal;
+  return faults.error('MEDIA_NOT_FOUND', 'the provider does not have this media (any more)', refusal.details);
 }
 
 /** Like {@link graphRefusal}, for an upload: what is unknown then is the number that was posted to. */
 export function uploadRefusal(response: BufferedResponse, asked: string, faults: ProviderFaults): MediagraphError {
-  const byStatus = faults.ofStatus(response, asked);
+  const refusal = faults.ofStatus(response, asked);
   if (response.statusCode === 413)
-    return faults.error('MEDIA_TOO_LARGE', 'the media is larger than the provider takes', byStatus.details);
+    return faults.error('MEDIA_TOO_LARGE', 'the media is larger than the provider takes', refusal.details);
   if (isFileTypeRefusal(response))
-    return faults.error('CONTENT_TYPE_NOT_ALLOWED', 'the provider does not take media of this type', byStatus.details);
-  const refusal = graphRefusal(response, asked, faults);
-  return refusal.code === 'MEDIA_NOT_FOUND' ? byStatus : refusal;
+    return faults.error('CONTENT_TYPE_NOT_ALLOWED', 'the provider does not take media of this type', refusal.details);
+  return refusal;
 }
 
 /**
@@ -49,15 +32,23 @@ export function uploadRefusal(response: BufferedResponse, asked: string, faults:
  * 100 and "Invalid post_id parameter" (recorded, Graph API v20). Other parameters may be invalid, too: then it is there.
  */
 export function isGone(refusal: MediagraphError, response: BufferedResponse): boolean {
-  const { code, message = '' } = readGraphFault(response);
-  return refusal.code === 'MEDIA_NOT_FOUND' || (code === '100' && /invalid post_id/i.test(message));
+  const { code, message = '' } = readGraphError(response) ?? {};
+  return refusal.code === 'MEDIA_NOT_FOUND' || (code === '100' && message.toLowerCase().includes('invalid post_id'));
 }
 
-function gone(faults: ProviderFaults, details: MediagraphError['details']): MediagraphError {
-  return faults.error('MEDIA_NOT_FOUND', 'the provider does not have this media (any more)', details);
+/**
+ * Whether a call was refused because of the number that went with it: "(#100) Param phone_number_id is not a valid whatsapp
+ * business phone number id ID" (github.com/chatwoot/chatwoot/pull/13319), or an object by that number's id. A media that is
+ * another number's is refused in other words, and stays refused.
+ */
+export function refusesNumber(response: BufferedResponse, phoneNumberId: string): boolean {
+  const verdict = graphVerdict(response);
+  if (verdict !== null && verdict !== 'absent') return false;
+  const told = (readGraphError(response)?.message ?? '').toLowerCase();
+  return [`'${phoneNumberId}'`, 'phone_number_id', 'phone number id'].some((words) => told.includes(words));
 }
 
-// Private: a page says that no API answered, so its 404 is about the path and not about the media.
+// A page says that no API answered, so its 404 is about the path and not about the media.
 function isHtml(response: BufferedResponse): boolean {
   return (response.headers['content-type'] ?? '').startsWith('text/html');
 }

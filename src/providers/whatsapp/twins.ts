@@ -9,10 +9,14 @@ import { chakraUpload, cloudUpload, publicMediaUrl } from './wire.js';
 export interface Twin {
   /** Origins besides the channel's own that get its credentials, unless the configuration names others. */
   readonly mediaOrigins: readonly string[];
+  /** The number that goes with calls about a media, so that Meta answers for its media alone; absent: none does. */
+  readonly phoneNumberId?: string;
+  /** Of a media, to be asked for its metadata; without the number. */
   metadataPath(mediaId: string): string;
-  /** Opens a media in one step, for when the address in its metadata wants credentials that this channel does not have. */
+  /** Opens a media in one step, for when the address in its metadata fails, or wants credentials that this channel lacks. */
   bytesPath?(mediaId: string): string;
   readonly uploads?: UploadEndpoint;
+  /** Without the number. */
   deletionPath?(mediaId: string): string;
 }
 
@@ -27,8 +31,9 @@ export interface UploadEndpoint {
 export function twinOf({ provider, options }: WhatsAppChannel, http: ProviderHttpClient, faults: ProviderFaults): Twin {
   if (provider === 'whatsapp-cloud') {
     const { apiVersion, phoneNumberId } = options;
-    const mediaPath = (mediaId: string) => `${http.pathOf(apiVersion, mediaId)}?phone_number_id=${phoneNumberId}`;
+    const mediaPath = (mediaId: string) => http.pathOf(apiVersion, mediaId);
     return {
+      phoneNumberId,
       mediaOrigins: ['https://lookaside.fbsbx.com'],
       metadataPath: mediaPath,
       deletionPath: mediaPath,

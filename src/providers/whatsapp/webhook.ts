@@ -1,9 +1,9 @@
 import type { Channel } from '../../model/channel.js';
-import type { WebhookEvent, WebhookParsing, WebhookReceiver } from '../provider-adapter.js';
+import type { WebhookReceiver, WebhookTold } from '../provider-adapter.js';
 import { readJson } from '../webhook-body.js';
-import { WebhookFaults } from '../webhook-faults.js';
-import { announcedMedia, whatsappKeepsUntil } from '../webhook-media.js';
-import { readMetaBody } from '../webhook-meta-body.js';
+import { toldOf, WebhookFaults } from '../webhook-faults.js';
+import type { JsonBody } from '../webhook-json.js';
+import { announced, readMetaBody } from '../webhook-meta-body.js';
 import { signatureOf } from '../webhook-request.js';
 import { hmac, isHexOf, isSameSecret } from '../webhook-signature.js';
 
@@ -27,7 +27,7 @@ export function createWhatsappWebhook(options: WhatsappWebhookOptions): WebhookR
   return {
     verify(request) {
       const header = signatureOf(request, 'X-Hub-Signature-256', faults);
-      const hex = /^sha256=(.*)$/.exec(header)?.[1];
+      const hex = /^sha256=(.*)$/i.exec(header)?.[1];
       if (hex === undefined || !isHexOf(hmac('sha256', secret, request.rawBody), hex))
         throw faults.rejected('X-Hub-Signature-256 to sign the body with the app secret', 'another signature');
     },
@@ -64,32 +64,16 @@ export function createChakraWebhook(options: WhatsappWebhookOptions): WebhookRec
 // The `url` that Meta's body may have is left out: it needs Meta's token, which Chakra's customers have not, and ends
 // within minutes. The id is good for seven days.
 function parseMeta(
-  body: unknown,
+  { value, isTooDeep }: JsonBody,
   { phoneNumberId }: WhatsappWebhookOptions,
   faults: WebhookFaults,
   now: Date,
-): WebhookParsing {
-  const told = readMetaBody(body, faults, phoneNumberId);
-  const events = told.messages.map(
-    ({ messageId, kind, createdAt, media }): WebhookEvent => ({
-      type: 'mediaAnnounced',
-      providerMessageId: messageId,
-      media: [
-        announcedMedia({
-          providerMessageId: messageId,
-          providerMediaId: media.id,
-          kind,
-          mimeType: media.mime_type,
-          sha256: media.sha256,
-          filename: media.filename,
-          caption: media.caption,
-          createdAt,
-          availableUntil: whatsappKeepsUntil(createdAt, now),
-        }),
-      ],
-    }),
+): Iterable<WebhookTold> {
+  const told = readMetaBody(value, faults, { phoneNumberId, now });
+  return toldOf(
+    announced(told, ({ mediaId }) => ({ providerMediaId: mediaId })),
+    isTooDeep,
   );
-  return { events, faults: told.faults };
 }
 
 // developers.facebook.com, graph-api/webhooks/getting-started: "Verification Requests". The challenge is a number there;

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import { MAX_URL_LENGTH } from '../../net/url-policy.js';
+import { readGraphError } from '../graph-error.js';
+import { harmlessToken } from '../harmless-token.js';
 import { isMediaId } from '../meta-media.js';
-import { harmlessToken, type UpstreamFault } from '../provider-call.js';
+import type { UpstreamFault } from '../provider-call.js';
 import { webUrlOf } from '../webhook-media.js';
 
 /** Documented as a string, a number on the wire. */
@@ -60,31 +62,8 @@ export const chakraUpload = z.object({
 /** What a send call takes as a link: an http or https URL, as Chakra wrote it. */
 export const publicMediaUrl = z.string().refine((url) => webUrlOf(url) !== null);
 
-/** `{"error":{"message","type","code","error_subcode"?,"error_data"?,"fbtrace_id"}}` */
-const errorEnvelope = z.object({
-  error: z
-    .object({ code: z.unknown(), error_subcode: z.unknown(), fbtrace_id: z.unknown(), message: z.unknown() })
-    .partial(),
-});
-
-export interface GraphFault extends UpstreamFault {
-  readonly subcode?: string;
-  /** In the provider's words, to be recognised and not to be handed on. */
-  readonly message?: string;
-}
-
 /** The header X-Fb-Request-Id equals `fbtrace_id` (seen in recorded answers), and comes with errors of any body. */
-export function readGraphFault(response: BufferedResponse): GraphFault {
-  const requestIdHeader = harmlessToken(response.headers['x-fb-request-id']);
-  try {
-    const { error } = errorEnvelope.parse(JSON.parse(response.body.toString('utf8')));
-    return {
-      code: harmlessToken(error.code),
-      subcode: harmlessToken(error.error_subcode),
-      requestId: harmlessToken(error.fbtrace_id) ?? requestIdHeader,
-      ...(typeof error.message === 'string' && { message: error.message }),
-    };
-  } catch {
-    return { requestId: requestIdHeader };
-  }
+export function readGraphFault(response: BufferedResponse): UpstreamFault {
+  const { code, requestId } = readGraphError(response) ?? {};
+  return { code, requestId: requestId ?? harmlessToken(response.headers['x-fb-request-id']) };
 }

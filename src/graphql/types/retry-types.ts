@@ -1,0 +1,15 @@
+import { Field, ID, InputType, ObjectType } from 'type-graphql';
+import type { Media } from '../../model/media.js';
+import { MediaType } from './media-type.js';
+
+@InputType('RetryMediaInput')
+export class RetryMediaInput {
+  @Field(() => ID)
+  id!: string;
+}
+
+@ObjectType('RetryMediaPayload', { simpleResolvers: true })
+export class RetryMediaPayload {
+  @Field(() => MediaType, { description: 'PENDING while it is fetched; unchanged where it was not FAILED.' })
+  media!: Media;
+}

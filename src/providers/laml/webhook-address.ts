@@ -1,0 +1,138 @@
+/** Each is compared with a signature, over a form of up to 256 KiB. */
+const MAX_SPELLINGS = 48;
+/** Of so many characters every combination is tried, of more only those in which like is treated alike. */
+const MAX_COMBINED = 5;
+
+/** What RFC 3986 lets stand as it is, and what proxies and clients escape nevertheless, or the other way round. */
+const AMBIGUOUS = /%([0-9a-f]{2})|[!'()*"<>`{}|^\\[\]~]/gi;
+const IS_AMBIGUOUS = /^[!'()*"<>`{}|^\\[\]~]$/;
+
+/** A character that may stand as it is or escaped. */
+interface Occurrence {
+  readonly start: number;
+  readonly end: number;
+  readonly raw: string;
+  readonly escaped: string;
+}
+
+/**
+ * The address as it is, then as a proxy may have found it before it rewrote it: one that the provider signed is among
+ * them whichever of both spelled it otherwise. All of them name the same resource (RFC 3986 section 6.2.2).
+ */
+export function addressSpellings(address: string): string[] {
+  const origin = /^[a-z]+:\/\/[^/?#]*/i.exec(address)?.[0] ?? '';
+  const target = address.slice(origin.length);
+  const found = new Set([target]);
+  for (const spelling of [...combinations(target), ...restyled(target)]) found.add(spelling);
+  for (const spelling of [...found]) {
+    found.add(inCase(spelling, (triplet) => triplet.toUpperCase()));
+    found.add(inCase(spelling, (triplet) => triplet.toLowerCase()));
+  }
+  const spellings = [...found]
+    .slice(0, MAX_SPELLINGS)
+    .flatMap((spelling) => portsOf(origin).map((at) => at + spelling));
+  return [...new Set([address, ...spellings])];
+}
+
+/** The origin as it is, without a port, and with its scheme's own: the backends do not agree on it. */
+function portsOf(origin: string): string[] {
+  const [, scheme, host] = /^(https?):\/\/(.*?)(?::\d{1,5})?$/i.exec(origin) ?? [];
+  if (scheme === undefined || host === undefined) return [origin];
+  const port = scheme.toLowerCase() === 'https' ? 443 : 80;
+  return [origin, `${scheme}://${host}`, `${scheme}://${host}:${port}`];
+}
+
+function combinations(target: string): string[] {
+  const occurrences = occurrencesIn(target);
+  if (occurrences.length === 0) return [];
+  if (occurrences.length <= MAX_COMBINED) {
+    return Array.from({ length: 2 ** occurrences.length }, (_, mask) =>
+      spelled(target, occurrences, (_raw, index) => (mask & (1 << index)) === 0),
+    );
+  }
+  const kinds = [...new Set(occurrences.map(({ raw }) => raw))];
+  const rules: Array<(raw: string) => boolean | null> = [
+    () => true,
+    () => false,
+    // encodeURIComponent, and the URL standard's query of a special scheme.
+    (raw) => "!'()*~".includes(raw),
+    (raw) => !`'"<>`.includes(raw),
+    ...kinds.flatMap((kind) => [true, false].map((isRaw) => (raw: string) => (raw === kind ? isRaw : null))),
+  ];
+  return rules.map((rule) => spelled(target, occurrences, rule));
+}
+
+function occurrencesIn(target: string): Occurrence[] {
+  const found: Occurrence[] = [];
+  for (const { 0: text, 1: hex, index } of target.matchAll(AMBIGUOUS)) {
+    const raw = hex === undefined ? text : String.fromCharCode(Number.parseInt(hex, 16));
+    if (!IS_AMBIGUOUS.test(raw)) continue;
+    const escaped = `%${raw.charCodeAt(0).toString(16).toUpperCase()}`;
+    found.push({ start: index, end: index + text.length, raw, escaped });
+  }
+  return found;
+}
+
+/** @param isRaw null: as it stands */
+function spelled(
+  target: string,
+  occurrences: readonly Occurrence[],
+  isRaw: (raw: string, index: number) => boolean | null,
+): string {
+  let text = '';
+  let at = 0;
+  occurrences.forEach(({ start, end, raw, escaped }, index) => {
+    const kept = isRaw(raw, index);
+    text += target.slice(at, start) + (kept === null ? target.slice(start, end) : kept ? raw : escaped);
+    at = end;
+  });
+  return text + target.slice(at);
+}
+
+/** As it reads when its query was taken apart and put together again, or when characters beyond ASCII were (not) escaped. */
+function restyled(target: string): string[] {
+  const question = target.indexOf('?');
+  const path = question === -1 ? target : target.slice(0, question);
+  const query = question === -1 ? null : target.slice(question + 1);
+  const readable = target.replace(/(%[89a-f][0-9a-f])+/gi, (run) => decodedOr(run, run));
+  const ascii = target.replace(/[^\x20-\x7e]+/g, (run) => encodeURI(run.toWellFormed()));
+  const styles = [readable, ascii];
+  if (query === null) return styles;
+  const decoded = (part: string) => decodedOr(part.replaceAll('+', ' '), part).toWellFormed();
+  const component = (part: string) => encodeURIComponent(decoded(part));
+  const plain = (part: string) => encodeURI(decoded(part)).replace(/[&=+#]/g, escapedAscii);
+  const parts = query.split('&').map((pair) => pair.split('='));
+  const joined = (style: (part: string) => string) =>
+    `${path}?${parts.map((pair) => pair.map(style).join('=')).join('&')}`;
+  const strict = (part: string) => component(part).replace(/[!'()*]/g, escapedAscii);
+  return [
+    ...styles,
+    joined(plain),
+    joined(component),
+    joined(strict),
+    joined((part) => component(part).replaceAll('%20', '+')),
+    joined((part) =>
+      component(part)
+        .replace(/[!'()~]/g, escapedAscii)
+        .replaceAll('%20', '+'),
+    ),
+    target.replaceAll('%20', '+'),
+    `${path}?${query.replaceAll('+', '%20')}`,
+  ];
+}
+
+function escapedAscii(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
+}
+
+function decodedOr(text: string, otherwise: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return otherwise;
+  }
+}
+
+function inCase(text: string, change: (triplet: string) => string): string {
+  return text.replace(/%[0-9a-f]{2}/gi, change);
+}
