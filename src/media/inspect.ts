@@ -58,7 +58,7 @@ export class MediaInspector {
     try {
       const looking = this.#look(file, soon.signal);
       const previewing = typeToShow(file.mimeType, looking)
-        .then((mimeType) => this.#preview({ ...file, mimeType }, late.signal, soon.signal))
+        .then((mimeType) => this.#preview({ ...file, mimeType }, late.signal))
         .finally(late.clear);
       const [look, shown, pageCount] = await Promise.all([
         looking,
@@ -82,15 +82,14 @@ export class MediaInspector {
   }
 
   // Private: false: no still can be made of these bytes; null: that is not known.
-  async #preview(file: StoredFile, signal: AbortSignal, soon: AbortSignal): Promise<Preview | false | null> {
+  async #preview(file: StoredFile, signal: AbortSignal): Promise<Preview | false | null> {
     const { blobs, renderer } = this.options;
     const { key, mimeType } = file;
     if (!renderer.stillTypes.has(essenceOf(mimeType))) return null;
     const source = { mimeType, open: (until: AbortSignal) => blobs.open(key, { signal: until }) };
     try {
       const preview = await renderer.preview(source, { signal });
-      // Later than that, the media may be gone, and nothing would take it away.
-      if (preview.base !== null && !soon.aborted) await this.#orNull(this.#keepBase(file, preview.base, soon), key);
+      if (preview.base !== null) await this.#orNull(this.#keepBase(file, preview.base, signal), key);
       return preview;
     } catch (err) {
       this.options.logger.debug({ err, key }, 'no still could be made of stored bytes');
@@ -98,8 +97,12 @@ export class MediaInspector {
     }
   }
 
+  // A removal takes the original first, and then what lies beside it: what came too late for that is taken away here.
   async #keepBase(original: StoredFile, { bytes }: Still, signal: AbortSignal): Promise<void> {
-    await this.options.blobs.put(baseKeyOf(original), Readable.from([bytes], { objectMode: false }), { signal });
+    const { blobs } = this.options;
+    const key = baseKeyOf(original);
+    await blobs.put(key, Readable.from([bytes], { objectMode: false }), { signal });
+    if ((await blobs.stat(original.key)) === null) await blobs.delete(key);
   }
 
   async #pageCount({ key, mimeType }: StoredFile, signal: AbortSignal): Promise<number | null> {

@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import type { MediaSample } from '../../src/emulators/media-samples.js';
+import { eventually } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
+import { pdfOf } from '../support/pictures.js';
 import { receive, samples } from '../support/sample-messages.js';
 import { errorOf, type GetOptions, headerOf, nth, sole, type TestBed, useBeds } from '../support/test-bed.js';
 
@@ -156,12 +158,85 @@ it('bytes that are no picture under the name of one have no still', async () => 
     ...samples.photo,
     bytes: Buffer.concat([samples.photo.bytes.subarray(0, 20), Buffer.alloc(2_000)]),
   };
-  const { thumbnailUrl } = await show(await receiveStored(broken));
+  // Handed out while nothing but the declared type is known.
+  const { thumbnailUrl } = await show(receive(bed, 'signalwire', 1, broken));
+  expect(thumbnailUrl).not.toBeNull();
+  expect((await show(await receiveStored(broken))).thumbnailUrl).toBeNull();
   for (const attempt of [1, 2]) {
     const got = await bed.get(thumbnailUrl ?? '');
     expect([attempt, got.status, errorOf(got).code]).toEqual([attempt, 415, 'CONTENT_TYPE_NOT_ALLOWED']);
     expect(headerOf(got, 'cache-control')).toBe('no-store');
   }
+});
+
+/** A program in front of the installed one of its name that counts its runs and then does as `script` says. */
+async function counted(name: string, script: string): Promise<{ path: string; runs: () => Promise<number> }> {
+  const path = await mkdtemp(join(tmpdir(), 'mediagraph-counted-'));
+  folders.push(path);
+  const log = join(path, 'runs');
+  await writeFile(log, '');
+  const asked = 'case "$1" in -version|-v|--version) exit 0;; esac';
+  await writeFile(join(path, name), `#!/bin/sh\n${asked}\necho run >>${log}\n${script}\n`, { mode: 0o755 });
+  return { path, runs: async () => (await readFile(log, 'utf8')).split('\n').length - 1 };
+}
+
+const folders: string[] = [];
+
+afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
+
+const STILLS = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media {
+  small: thumbnailUrl(width: 64) large: thumbnailUrl(width: 1280, height: 640) whole: thumbnailUrl(width: 640, fit: CONTAIN) } } }`;
+
+async function stillsOf(of: TestBed, message: string): Promise<string[]> {
+  type Stills = { readonly media: ReadonlyArray<Record<'small' | 'large' | 'whole', string | null>> };
+  const answer = await of.query<{ messagesWithMedia: readonly Stills[] }>(STILLS, { ids: [message] });
+  const { small, large, whole } = sole(sole(answer.data?.messagesWithMedia).media);
+  return [small, large, whole].flatMap((url) => url ?? []);
+}
+
+it('bytes that cannot be rendered are tried once, whatever is asked for at once, and have no still afterwards', async () => {
+  const { path, runs } = await counted('pdftoppm', '/bin/sleep 0.2; exit 1');
+  const own = await beds.own({ env: { PATH: path } });
+  const sample = { filename: 'x.pdf', mimeType: 'application/pdf', bytes: pdfOf(200, 100) };
+  const message = receive(own, 'signalwire', 1, sample);
+  // Handed out while nothing but the declared type is known.
+  const urls = await stillsOf(own, message);
+  expect(urls).toHaveLength(3);
+  const accepted = ['image/webp', 'image/jpeg', '*/*'].flatMap((accept) => urls.map((url) => ({ url, accept })));
+  const got = await Promise.all(accepted.map(({ url, accept }) => own.get(url, { headers: { accept } })));
+  expect(got.map(({ status }) => status)).toEqual(Array<number>(9).fill(415));
+  await own.app.settled();
+  for (const { url, accept } of accepted) expect((await own.get(url, { headers: { accept } })).status).toBe(415);
+  // Once for the look at what was stored, and once for all readers.
+  expect(await runs()).toBeLessThanOrEqual(2);
+  expect(await stillsOf(own, message)).toEqual([]);
+});
+
+withFfmpeg('what takes a program to decode', () => {
+  it('is decoded once for all sizes, formats and readers, and what came of it goes with it', async () => {
+    const real = spawnSync('/bin/sh', ['-c', 'command -v ffmpeg']).stdout.toString().trim();
+    const { path, runs } = await counted('ffmpeg', `PATH=/usr/bin:/bin exec ${real} "$@"`);
+    const own = await beds.own({ env: { PATH: path }, config: { rendering: { placeholders: true } } });
+    const message = receive(own, 'signalwire', 1, samples.video);
+    expect((await own.get(await own.urlOf(message))).status).toBe(200);
+    await own.app.settled();
+    const kept = async () => (await filesBelow(own.blobs)).map((file) => basename(file).replace(/^.*?\./, ''));
+    const bases = async () => (await kept()).filter((name) => /^base-[0-9a-f]+\.webp$/.test(name));
+    expect(await eventually(bases, (names) => names.length === 1)).toHaveLength(1);
+    const urls = await stillsOf(own, message);
+    for (const accept of ['image/webp', 'image/avif', '*/*'])
+      for (const { status } of await Promise.all(urls.map((url) => own.get(url, { headers: { accept } }))))
+        expect(status).toBe(200);
+    expect(await runs()).toBe(1);
+    expect(await bases()).toHaveLength(1);
+    const id = await own.query<{ messagesWithMedia: ReadonlyArray<{ media: ReadonlyArray<{ id: string }> }> }>(
+      'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id } } }',
+      { ids: [message] },
+    );
+    const deletion = 'mutation($id: ID!) { deleteMedia(input: { id: $id }) { scope } }';
+    await own.query(deletion, { id: sole(sole(id.data?.messagesWithMedia).media).id });
+    expect((await kept()).filter((name) => /^(base|still|original)/.test(name))).toEqual([]);
+  });
 });
 
 it('nothing is rendered of what is kept nowhere', async () => {

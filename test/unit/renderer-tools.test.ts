@@ -188,7 +188,9 @@ describeWith('ffmpeg', tools.ffmpeg !== null, 'a still of a video', () => {
   });
 });
 
-describeWith('ffmpeg with libaom', tools.ffmpeg !== null && (await encodersOfFfmpeg()).has('libaom-av1'), 'a still of a sequence', () => {
+const canEncodeAv1 = tools.ffmpeg !== null && (await encodersOfFfmpeg()).has('libaom-av1');
+
+describeWith('ffmpeg with libaom', canEncodeAv1, 'a still of a sequence', () => {
   it('of AVIF is its first picture', async () => {
     const input = ['-f', 'lavfi', '-i', 'color=red:size=60x40:rate=5:duration=0.6', '-c:v', 'libaom-av1'];
     const sequence = await recorded('sequence.avif', ...input, '-cpu-used', '8');
