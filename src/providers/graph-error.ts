@@ -18,7 +18,7 @@ export interface GraphFault {
  * `throttled`: a limit was reached; `temporary`: the provider's own trouble; `operator`: the operator's to mend; `absent`:
  * gone, or not permitted, which Meta does not tell apart.
  */
-export type GraphVerdict = 'throttled' | 'temporary' | 'operator' | 'absent';
+export type RefusalVerdict = 'throttled' | 'temporary' | 'operator' | 'absent';
 
 /** Error envelopes have a few hundred bytes; what is longer is none. */
 const MAX_ENVELOPE_BYTES = 16_384;
@@ -71,7 +71,7 @@ export function readGraphError({ body }: Pick<BufferedResponse, 'body'>): GraphF
  * only the text, "(#130429) Rate limit hit", the code is read from that. Sources: Graph API, "Handle errors" and "Rate
  * limits"; Cloud API, "Error codes".
  */
-export function graphVerdict(response: Pick<BufferedResponse, 'body'>): GraphVerdict | null {
+export function graphVerdict(response: Pick<BufferedResponse, 'body'>): RefusalVerdict | null {
   const fault = readGraphError(response);
   const code = Number(codeOf(fault) ?? codeInText(response.body) ?? Number.NaN);
   if (THROTTLES.has(code) || (code >= 80_000 && code <= 80_014)) return 'throttled';

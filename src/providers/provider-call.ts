@@ -6,13 +6,15 @@ import type { BufferedResponse } from '../net/buffered-response.js';
 import { NetError } from '../net/net-error.js';
 import { retryAfterMs } from '../net/retry-after.js';
 import type { AbsenceVerdict } from './absences.js';
-import { type GraphVerdict, graphVerdict, regainAccessMs } from './graph-error.js';
+import { graphVerdict, type RefusalVerdict, regainAccessMs } from './graph-error.js';
 import type { HeardRefusal } from './refusal-log.js';
 
 /** What a provider's error body told, in its own words; adapters read it from their envelope. */
 export interface UpstreamFault {
   readonly code?: string;
   readonly requestId?: string;
+  /** What its own words mean, where they say more than the status. */
+  readonly verdict?: RefusalVerdict;
 }
 
 type FaultReader = (response: BufferedResponse) => UpstreamFault;
@@ -38,9 +40,8 @@ export class ProviderFaults {
   ofStatus(response: BufferedResponse, asked: string): MediagraphError {
     this.heard(response, asked);
     const details = this.detailsOf(response);
-    return (
-      this.#ofVerdict(graphVerdict(response), response, asked, details) ?? this.#byStatus(response, asked, details)
-    );
+    const verdict = graphVerdict(response) ?? this.readFault(response).verdict ?? null;
+    return this.#ofVerdict(verdict, response, asked, details) ?? this.#byStatus(response, asked, details);
   }
 
   /** A refusal that the adapter has a better word for: the operator's log gets the provider's own. */
@@ -59,7 +60,7 @@ export class ProviderFaults {
   }
 
   #ofVerdict(
-    verdict: GraphVerdict | null,
+    verdict: RefusalVerdict | null,
     response: BufferedResponse,
     asked: string,
     details: ErrorDetails,

@@ -419,6 +419,24 @@ describe('listing at providers with their quirks', () => {
     expect(second.data?.messagesWithMedia.map((message) => message?.media?.length)).toEqual([0, 1, 0]);
   });
 
+  it('asks Kirim again within seconds for a photo that is there after two, and not for what came', async () => {
+    bed = await beds.own();
+    bed.kirim.addMessage({ id: kirimMessageId(2), media: samples.photo, arrivesAfterMs: 2_000 });
+    const ids = [messageId('kirim', 2)];
+    const seen = async () => sole((await bed.query(URLS, { ids })).data?.messagesWithMedia)?.media?.length;
+    expect(await seen()).toBe(0);
+    // Thirty seconds were the pause once; the deadline is far from both.
+    for (const until = Date.now() + 20_000; (await seen()) === 0; ) {
+      if (Date.now() > until) throw new Error('expected the photo within twenty seconds');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    // At once, after one second, and after two more; a loaded machine may make it fewer.
+    const listings = () => bed.kirim.requests.filter(({ path }) => path.endsWith('/media')).length;
+    expect(listings()).toBeLessThanOrEqual(3);
+    await seen();
+    expect(listings()).toBeLessThanOrEqual(3);
+  });
+
   it("reads Kirim's error code and request id from an envelope without message", async () => {
     bed = await beds.own({ config: { providers: { kirim: { retries: 0 } } } });
     bed.kirim.omitsErrorMessage = true;

@@ -178,6 +178,44 @@ it('errors of Meta that a partner hands on as a text, or in its own envelope, ar
   });
 });
 
+it('the own words of the others decide as well, whatever the status', async () => {
+  const cdn = await started(new CdnEmulator());
+  const kirim = await started(new KirimEmulator({ token: TOKEN, cdn }));
+  const gateway = await started(new WaGatewayEmulator({ appId: APP, token: TOKEN, webhookSecret: 'a secret' }));
+  const ofKirim = (type: string) => JSON.stringify({ error: { type, code: 'a_code', request_id: 'req_1' } });
+  const ofGateway = (code: string) => JSON.stringify({ error: { code } });
+  const kirimLine = connect({ channel: { provider: 'kirim', baseUrl: kirim.baseUrl } }).adapter;
+  const gatewayLine = connect({ channel: { provider: 'wa-gateway', baseUrl: gateway.baseUrl } }).adapter;
+  const message = { providerMessageId: kirimMessageId(1) };
+  const media = { providerMediaId: `media/${APP}/1.bin` };
+  const throttled = { code: 'PROVIDER_RATE_LIMITED', details: { retryable: true } };
+  const failed = { code: 'PROVIDER_UNAVAILABLE', details: { retryable: true } };
+  const refused = { code: 'PROVIDER_CREDENTIALS' };
+  for (const status of [400, 404]) {
+    for (const [body, expected] of [
+      [ofKirim('rate_limit_error'), throttled],
+      [ofKirim('api_error'), failed],
+      [ofKirim('permission_error'), refused],
+    ] as const) {
+      kirim.fault = { kind: 'status', status, body };
+      expect(await outcomeOf(kirimLine, message)).toMatchObject(expected);
+    }
+    for (const [body, expected] of [
+      [ofGateway('rate_limit_exceeded'), throttled],
+      [ofGateway('internal_error'), failed],
+      [ofGateway('forbidden'), refused],
+    ] as const) {
+      gateway.fault = { kind: 'status', status, body };
+      expect(await outcomeOf(gatewayLine, media)).toMatchObject(expected);
+    }
+  }
+  gateway.fault = { kind: 'status', status: 409, body: ofGateway('device_not_connected') };
+  expect(await outcomeOf(gatewayLine, media)).toMatchObject({
+    code: 'PROVIDER_REJECTED',
+    details: { retryable: true },
+  });
+});
+
 describe('phone_number_id', () => {
   it('that Meta refuses is left out once, and from then on for an hour', async () => {
     const { api, channel } = await meta();

@@ -102,7 +102,7 @@ export class KirimAdapter implements ProviderAdapter {
     const path = this.#http.pathOf(...this.#root, messageId, 'media');
     const response = await this.#http.request({ method: 'GET', path, signal });
     if (REDIRECTS.has(response.statusCode)) return this.#location(response, path, asked);
-    if (response.statusCode === 404 && !isHtml(response)) return null;
+    if (response.statusCode === 404 && !isHtml(response) && !readKirimFault(response).verdict) return null;
     throw this.#faults.ofStatus(response, asked);
   }
 

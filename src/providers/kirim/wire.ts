@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { BufferedResponse } from '../../net/buffered-response.js';
+import type { RefusalVerdict } from '../graph-error.js';
 import { harmlessToken } from '../harmless-token.js';
 import type { UpstreamFault } from '../provider-call.js';
 
@@ -17,14 +18,32 @@ export const kirimMessage = z.object({
 export type KirimMessage = z.infer<typeof kirimMessage>;
 
 /** The published example of the error envelope lacks `message`, which its schema requires: nothing is required here. */
-const errorEnvelope = z.object({ error: z.object({ code: z.unknown(), request_id: z.unknown() }).partial() });
+const errorEnvelope = z.object({
+  error: z.object({ type: z.unknown(), code: z.unknown(), request_id: z.unknown() }).partial(),
+});
+
+/**
+ * Types that say more than a status may (developers.kirim.chat, concepts/errors). The published example of every status has
+ * the same `invalid_request_error`, so that the others are no word on it.
+ */
+const VERDICTS: ReadonlyMap<unknown, RefusalVerdict> = new Map([
+  ['rate_limit_error', 'throttled'],
+  ['api_error', 'temporary'],
+  ['authentication_error', 'operator'],
+  ['permission_error', 'operator'],
+]);
 
 /** `error.code` is what the documentation tells to branch on; `request_id` equals the header X-Request-Id. */
 export function readKirimFault(response: BufferedResponse): UpstreamFault {
   const requestIdHeader = harmlessToken(response.headers['x-request-id']);
   try {
     const { error } = errorEnvelope.parse(JSON.parse(response.body.toString('utf8')));
-    return { code: harmlessToken(error.code), requestId: harmlessToken(error.request_id) ?? requestIdHeader };
+    const verdict = VERDICTS.get(error.type);
+    return {
+      code: harmlessToken(error.code),
+      requestId: harmlessToken(error.request_id) ?? requestIdHeader,
+      ...(verdict && { verdict }),
+    };
   } catch {
     return { requestId: requestIdHeader };
   }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { MAX_PROVIDER_MEDIA_ID_BYTES } from '../../model/ids.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
+import type { RefusalVerdict } from '../graph-error.js';
 import { harmlessToken } from '../harmless-token.js';
 import type { UpstreamFault } from '../provider-call.js';
 
@@ -35,13 +36,21 @@ export type LamlMediaPage = z.infer<typeof lamlMediaPage>;
 /** "Media deletion while the message is in progress": queued or initiated. Comes with 400 or 422. */
 export const MESSAGE_IN_PROGRESS = '20009';
 
+/** "Too many requests", and "Permission denied", whatever the status (Twilio's and SignalWire's lists of error codes). */
+const VERDICTS: ReadonlyMap<string | undefined, RefusalVerdict> = new Map([
+  ['20429', 'throttled'],
+  ['20003', 'operator'],
+]);
+
 /** `{"code":20404,"message":…,"more_info":…,"status":404}` */
 const errorBody = z.object({ code: z.unknown() });
 
 export function readLamlFault(response: BufferedResponse): UpstreamFault {
   const requestId = harmlessToken(response.headers['twilio-request-id'] ?? response.headers['x-request-id']);
   try {
-    return { code: harmlessToken(errorBody.parse(JSON.parse(response.body.toString('utf8'))).code), requestId };
+    const code = harmlessToken(errorBody.parse(JSON.parse(response.body.toString('utf8'))).code);
+    const verdict = VERDICTS.get(code);
+    return { code, requestId, ...(verdict && { verdict }) };
   } catch {
     return { requestId };
   }

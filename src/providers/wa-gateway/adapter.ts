@@ -17,7 +17,7 @@ import {
 import { ProviderFaults, settleEach } from '../provider-call.js';
 import { senderFilename, waGatewayDetails } from './mapping.js';
 import type { WaGatewayChannel } from './settings.js';
-import { faultOfMediaPath, readWaGatewayFault } from './wire.js';
+import { DEVICE_AWAY, faultOfMediaPath, readWaGatewayFault } from './wire.js';
 
 /**
  * The documentation asks to retry a 404 "for eventual consistency", and a webhook may be faster than the file that it
@@ -113,10 +113,17 @@ export class WaGatewayAdapter implements ProviderAdapter {
     throw this.#faults.protocol(asked, 'JSON or a page', { upstreamStatus: response.statusCode });
   }
 
-  // Private: the gateway's own 404 is JSON; a page says that something else answered in its place, not that media is gone.
+  #unexpected(response: BufferedResponse, asked: string): Error {
+    const { code, message, details } = this.#faults.ofStatus(response, asked);
+    const mayPass = details.upstreamCode === DEVICE_AWAY ? { retryable: true } : {};
+    return this.#faults.error(code, message, { ...details, ...mayPass });
+  }
+
+  // The gateway's own 404 is JSON; a page says that something else answered in its place, not that media is gone.
   #refusal(response: BufferedResponse, mediaPath: string, asked: string): Error {
     const isPage = (response.headers['content-type'] ?? '').startsWith('text/html');
-    if (response.statusCode !== 404 || isPage) return this.#faults.ofStatus(response, asked);
+    const { verdict } = readWaGatewayFault(response);
+    if (response.statusCode !== 404 || isPage || verdict) return this.#unexpected(response, asked);
     return this.#faults.absent(this.#absences.note(mediaPath), this.#faults.detailsOf(response));
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { BufferedResponse } from '../../net/buffered-response.js';
+import type { RefusalVerdict } from '../graph-error.js';
 import { harmlessToken } from '../harmless-token.js';
 import type { UpstreamFault } from '../provider-call.js';
 
@@ -46,12 +47,25 @@ const errorBody = z
   .object({ code: z.unknown(), error: z.union([z.string(), z.object({ code: z.unknown() }).partial()]).catch('') })
   .partial();
 
+const VERDICTS: ReadonlyMap<string | undefined, RefusalVerdict> = new Map([
+  ['rate_limit_exceeded', 'throttled'],
+  ['internal_error', 'temporary'],
+  ['invalid_api_key', 'operator'],
+  ['unauthorized', 'operator'],
+  ['forbidden', 'operator'],
+]);
+
+/** A device that is not connected may be connected again. */
+export const DEVICE_AWAY = 'device_not_connected';
+
 export function readWaGatewayFault(response: BufferedResponse): UpstreamFault {
   const requestId = harmlessToken(response.headers['x-wa-request-id'] ?? response.headers['x-request-id']);
   try {
     const { code, error } = errorBody.parse(JSON.parse(response.body.toString('utf8')));
     const nested = typeof error === 'string' ? error : error?.code;
-    return { code: harmlessToken(nested) ?? harmlessToken(code), requestId };
+    const named = harmlessToken(nested) ?? harmlessToken(code);
+    const verdict = VERDICTS.get(named);
+    return { code: named, requestId, ...(verdict && { verdict }) };
   } catch {
     return { requestId };
   }
