@@ -149,12 +149,12 @@ export function createJobs({ config, channels, stores, urls, source, bytes, logg
         }
         return jobs;
       },
-      renewLeases: (jobs) =>
-        renewed(
-          jobs,
-          ({ media }) => media,
-          (media) => uploads.renewLeases(owner, media, dateOf(clock), LEASE_MS),
-        ),
+      renewLeases: async (jobs) => {
+        const media = jobs.map((job) => job.media);
+        await uploads.renewLeases(owner, media, dateOf(clock), LEASE_MS);
+        // One that was lost goes on nevertheless: it takes back what it has handed to the provider.
+        return new Set(jobs);
+      },
       setAlone: ({ media }, isAlone) => uploads.setAlone(owner, media, isAlone),
       release: () => uploads.release(owner),
       condemn: (job) => upload.condemn(job),

@@ -123,23 +123,25 @@ export class MediaDelivery {
     media: CataloguedMedia | null,
     request: DeliveryRequest,
   ): Promise<Described> {
-    if (media) assertServable(media);
+    // Neither known here nor listed by its provider: no link of it can have been given out.
+    if (!media) throw notFound();
+    assertServable(media);
     if (rendition.kind !== 'original') return this.#describeRendition(channel, media, parts, rendition, request);
-    if (media && isStored(media)) return Promise.resolve(this.#stored(channel, media, request));
+    if (isStored(media)) return Promise.resolve(this.#stored(channel, media, request));
     return this.#notStored(channel, media, parts, request);
   }
 
   async #notStored(
     channel: ConnectedChannel,
-    media: CataloguedMedia | null,
+    media: CataloguedMedia,
     parts: DecodedMediaId,
     request: DeliveryRequest,
   ): Promise<Described> {
-    if (media && (await this.options.lazyMirror?.finished(media))) {
+    if (await this.options.lazyMirror?.finished(media)) {
       const now = await this.#find(channel, media.id, parts, request);
       if (now && isStored(now)) return this.#stored(channel, now, request);
     }
-    return asLinkFault(this.#atProvider(channel, media, parts, request));
+    return asLinkFault(this.#atProvider(channel, media, request));
   }
 
   #stored(channel: ConnectedChannel, media: Stored, request: DeliveryRequest): Described {
@@ -215,14 +217,10 @@ export class MediaDelivery {
 
   async #atProvider(
     channel: ConnectedChannel,
-    media: CataloguedMedia | null,
-    parts: DecodedMediaId,
+    media: CataloguedMedia,
     request: DeliveryRequest,
   ): Promise<Described> {
-    if ('uploadId' in parts) throw notFound();
-    const provided = media
-      ? await this.#openProvided(channel, media, request)
-      : await openAtProvider(channel, { ...parts, downloadUrl: null }, request);
+    const provided = await this.#openProvided(channel, media, request);
     const { mimeType, sizeBytes, filename, lastModified } = provided;
     return {
       mimeType,
@@ -245,12 +243,12 @@ export class MediaDelivery {
 
   async #describeRendition(
     channel: ConnectedChannel,
-    media: CataloguedMedia | null,
+    media: CataloguedMedia,
     parts: DecodedMediaId,
     rendition: Derived,
     request: DeliveryRequest,
   ): Promise<Described> {
-    const stored = media && (isStored(media) ? media : await asLinkFault(this.#keep(channel, media, parts, request)));
+    const stored = isStored(media) ? media : await asLinkFault(this.#keep(channel, media, parts, request));
     if (!stored) throw notFound();
     const made = await asLinkFault(this.#made(stored, rendition, request));
     return {

@@ -36,7 +36,7 @@ export class Mirror {
       await this.#store(job.media, owner, signal);
     } catch (thrown) {
       if (signal.aborted) {
-        this.options.logger.info({ media: job.media.id }, 'a copy was given up: its lease, or its media, has ended');
+        this.options.logger.warn({ media: job.media.id }, 'a copy was given up: its lease, or its media, has ended');
         return;
       }
       await this.#giveUpOrRetry(job, owner, thrown);
@@ -73,7 +73,7 @@ export class Mirror {
     if (kept.isNamed) return;
     await removeAttempt(blobs, stored);
     if (kept.media && !kept.media.stored && differsFrom(kept.media, stored)) throw otherHash();
-    logger.info({ media: id }, 'a copy was given up: its lease, or its media, has ended');
+    logger.warn({ media: id }, 'a copy was given up: its lease, or its media, has ended');
   }
 
   async #giveUpOrRetry(job: MirrorJob, owner: string, thrown: unknown): Promise<void> {

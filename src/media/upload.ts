@@ -87,6 +87,8 @@ export class MediaUpload {
   /** Callers that wait, by the upload that they wait for. */
   readonly #waiting = new Map<string, Set<(outcome: Outcome) => void>>();
   readonly #waitedFor = new Map<string, CataloguedMedia>();
+  /** Jobs under way in this process. */
+  readonly #carriedOut = new Set<string>();
   #polling: Promise<void> | null = null;
   #stopped = false;
 
@@ -130,8 +132,14 @@ export class MediaUpload {
 
   /** The work of a claimed job. The signal aborts when the job is handed back, or another process has it. */
   async carryOut(job: UploadJob, signal: AbortSignal): Promise<void> {
-    const outcome = await this.#perform(job, signal);
-    if (outcome) this.#tell(nameOf(job.media), outcome);
+    const name = nameOf(job.media);
+    this.#carriedOut.add(name);
+    try {
+      const outcome = await this.#perform(job, signal);
+      if (outcome) this.#tell(name, outcome);
+    } finally {
+      this.#carriedOut.delete(name);
+    }
   }
 
   /** The end of a job during which processes died. */
@@ -228,7 +236,9 @@ export class MediaUpload {
     try {
       const found = await this.options.catalogue.findByIds(tenant, ids);
       for (const media of found.values()) {
-        if (media.status !== 'PENDING') this.#tell(nameOf(media), outcomeOf(media));
+        // What this process carries out, it tells itself, and knows more of.
+        const isOthers = media.status !== 'PENDING' && !this.#carriedOut.has(nameOf(media));
+        if (isOthers) this.#tell(nameOf(media), outcomeOf(media));
       }
     } catch (err) {
       this.options.logger.warn({ err }, 'uploads that are waited for cannot be looked at');
@@ -338,6 +348,7 @@ export class MediaUpload {
     const hasEnded = !found || found.status === 'DELETED' || found.status === 'EXPIRED';
     if (!hasEnded) return outcomeOf(found);
     await removeBytes(this.options.blobs, media);
+    this.options.logger.warn({ media: media.id, code: 'MEDIA_GONE' }, 'an upload failed');
     return { failure: new MediagraphError('MEDIA_GONE', 'this media came to its end while it was uploaded') };
   }
 
@@ -446,7 +457,8 @@ function storedBefore({ stored, mimeType, kind, filename }: CataloguedMedia): Up
 function outcomeOf(media: CataloguedMedia): Outcome {
   if (media.status !== 'FAILED') return { media };
   const { code, message, retryable } = media.failure ?? failureOf(null, media.updatedAt);
-  return { failure: new MediagraphError(code, message, { retryable }) };
+  const { provider, channelId } = media;
+  return { failure: new MediagraphError(code, message, { retryable, provider, channelId }) };
 }
 
 function asFault(thrown: unknown): MediagraphError {

@@ -93,7 +93,13 @@ describe.each(EXECUTORS)('fields, %s', (_name, options) => {
 
   it('count the values of lists that hold no objects', async () => {
     const channels = [
-      { id: 'ch', provider: 'chakra', baseUrl: 'https://api.example.com', credentials: { token: 'chakra-token' } },
+      {
+        id: 'ch',
+        provider: 'chakra',
+        baseUrl: 'https://api.example.com',
+        credentials: { token: 'chakra-token' },
+        options: { pluginId: 'plugin-1' },
+      },
     ];
     const short = await beds.own({ config: { limits: { maxNodes: 20 }, channels } });
     const query = '{ mediaChannels { capabilities { uploadMimeTypes } } }';

@@ -19,6 +19,7 @@ const MIGRATIONS = [
   '0003-delivery',
   '0004-media-changes',
   '0005-fenced-work',
+  '0006-channel-facts',
 ];
 
 const NOW = new Date('2026-11-21T10:00:00.123Z');

@@ -22,6 +22,7 @@ import { samples } from '../support/sample-messages.js';
 import { ACCOUNTS } from '../support/test-bed.js';
 import { WebhookBed } from '../support/webhook-bed.js';
 
+const METRICS_TOKEN = 'a-token-of-the-metrics-0123456789';
 const MEDIA_KEY = 'an-api-key-of-the-pages-0123456789';
 const PLUGIN_ID = 'a-plugin';
 
@@ -102,7 +103,7 @@ export class World {
     cdn.put('offer.pdf', document);
 
     const bed = await WebhookBed.start({
-      config: { auth: { mode: 'apiKey', apiKeys: [allScopes(MEDIA_KEY)] } },
+      config: { auth: { mode: 'apiKey', apiKeys: [allScopes(MEDIA_KEY)] }, metrics: { token: METRICS_TOKEN } },
       channels: [
         {
           id: 'support',
@@ -207,7 +208,7 @@ export class World {
     });
     body.on('error', () => {});
     await until('a subscription, or why there is none', async () => {
-      const { bytes } = await this.bed.send('GET', '/metrics');
+      const { bytes } = await this.bed.send('GET', '/metrics', { authorization: `Bearer ${METRICS_TOKEN}` });
       return told !== '' || /^mediagraph_subscriptions [1-9]/m.test(bytes.toString());
     });
     body.destroy();

@@ -50,6 +50,7 @@ const SCOPED_MUTATIONS: Readonly<Record<string, string>> = {
   uploadMediaFromUrl:
     'mutation { uploadMediaFromUrl(input: { channelId: "wa", url: "https://example.com/a.png" }) { replayed } }',
   deleteMedia: 'mutation { deleteMedia(input: { id: "x" }) { scope } }',
+  retryMedia: 'mutation { retryMedia(input: { id: "x" }) { media { id } } }',
 };
 
 /** Type, field and scope of every `@requiresScopes`. */

@@ -107,6 +107,8 @@ describe('one query over three providers', () => {
   it('answers HEAD with the headers of GET and no body', async () => {
     for (const id of ids) {
       for (const url of await bed.urlsOf(id)) {
+        // The first answer has no hash yet.
+        await bed.get(url);
         const [got, head] = [await bed.get(url), await bed.get(url, { method: 'HEAD' })];
         expect(head.status).toBe(200);
         expect(head.bytes).toHaveLength(0);
@@ -446,7 +448,7 @@ describe('listing at providers with their quirks', () => {
       path: ['messagesWithMedia', 0, 'media'],
       extensions: {
         code: 'PROVIDER_CREDENTIALS',
-        provider: 'kirim',
+        provider: 'KIRIM',
         channelId: 'wa',
         upstreamStatus: 403,
         upstreamCode: 'permission_denied',

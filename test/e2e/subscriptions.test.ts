@@ -68,9 +68,12 @@ const statuses = ({ results }: Subscriber<Updated>) => results.map(({ data }) =>
 const codes = ({ results }: Subscriber<Updated>) => results.at(-1)?.errors?.map(({ extensions }) => extensions.code);
 
 /** So many, over whichever connections: from then on nothing is missed. */
+/** A server that asks for credentials asks for this one where its metrics are read. */
+const METRICS_TOKEN = 'metrics-token-0123456789';
+
 async function isSubscribed({ client }: OwnServer, count = 1): Promise<void> {
   await until(`${count} subscriptions to be open`, async () => {
-    const { bytes } = await client.get('/metrics');
+    const { bytes } = await client.get('/metrics', { headers: { authorization: `Bearer ${METRICS_TOKEN}` } });
     return new RegExp(`^mediagraph_subscriptions ${count}$`, 'm').test(bytes.toString());
   });
 }
@@ -144,7 +147,7 @@ describe('subscriptions', () => {
     const limits = { subscriptionsPerConnection: 2 };
     [server, guarded] = await Promise.all([
       OwnServer.start({ config: { channels: [metaChannel(meta)], limits }, database }),
-      OwnServer.start({ config: { channels, auth }, database }),
+      OwnServer.start({ config: { channels, auth, metrics: { token: METRICS_TOKEN } }, database }),
     ]);
   });
   afterAll(async () => {
