@@ -215,11 +215,7 @@ export class MediaDelivery {
     throw new LinkFault(notFound());
   }
 
-  async #atProvider(
-    channel: ConnectedChannel,
-    media: CataloguedMedia,
-    request: DeliveryRequest,
-  ): Promise<Described> {
+  async #atProvider(channel: ConnectedChannel, media: CataloguedMedia, request: DeliveryRequest): Promise<Described> {
     const provided = await this.#openProvided(channel, media, request);
     const { mimeType, sizeBytes, filename, lastModified } = provided;
     return {

@@ -81,7 +81,12 @@ async function expectAlone(
   expect(answer.data?.messagesWithMedia).toHaveLength(PROVIDERS.length);
   expect(sole(answer.errors)).toMatchObject({
     path: ['messagesWithMedia', at, 'media'],
-    extensions: { provider: enumValueOf(provider), channelId: CHANNELS[provider], requestId: answer.headers['x-request-id'], ...extensions },
+    extensions: {
+      provider: enumValueOf(provider),
+      channelId: CHANNELS[provider],
+      requestId: answer.headers['x-request-id'],
+      ...extensions,
+    },
   });
   expect(leaksIn(answer.text, bed)).toEqual([]);
   return answer;

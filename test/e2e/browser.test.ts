@@ -6,6 +6,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import sharp from 'sharp';
 import type { MediaSample } from '../../src/emulators/media-samples.js';
 import { kirimMessageId } from '../../src/emulators/sample-ids.js';
+import { isMarkupName } from '../../src/media/media-name.js';
 import { findBrowser, Pages, startBrowser } from '../support/browser.js';
 import { describeWith } from '../support/daemon.js';
 import { until } from '../support/eventually.js';
@@ -518,7 +519,14 @@ describeWith('Chromium', chromium !== null, 'a browser', () => {
               return media ? behaviourOf(await bed.get(media.url)) : code;
             }),
           );
-          const expected = inbound.map((got) => (got.status === 200 ? behaviourOf(got) : 'CONTENT_TYPE_NOT_ALLOWED'));
+          // A name that says markup, which messages have not told, keeps a text from being shown.
+          const asNamed = (
+            filename: string | undefined,
+            [status, disposition, ...rest]: ReturnType<typeof behaviourOf>,
+          ) => (isMarkupName(filename ?? '') ? [status, 'attachment', ...rest] : [status, disposition, ...rest]);
+          const expected = inbound.map((got, index) =>
+            got.status === 200 ? asNamed(files[index]?.filename, behaviourOf(got)) : 'CONTENT_TYPE_NOT_ALLOWED',
+          );
           expect(uploads).toEqual(expected);
         } finally {
           await source.close();

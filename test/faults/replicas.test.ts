@@ -126,7 +126,8 @@ describeServer('two replicas in one process', (server) => {
           );
           // By then both are under way, and the other replica has found no row.
           await sleep(2_000);
-          expect((await blocker.query('select 1 from media')).rows).toEqual([]);
+          const row = 'select 1 from media where provider_message_id = $1';
+          expect((await blocker.query(row, [kirimMessageId(1)])).rows).toEqual([]);
           await blocker.query('rollback');
           expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([200, 200]);
         } finally {
