@@ -2,7 +2,7 @@ import type { MeasuredSource } from './measure-window.js';
 
 const CHUNK_BYTES = 1024 * 1024;
 /** As many bytes are looked at one after the other, at most: above the limit of uploads, below what a thread may read. */
-export const MAX_WALK_BYTES = 128 * 2 ** 20;
+const MAX_WALK_BYTES = 128 * 2 ** 20;
 
 /** Far more than the pages or frames of any real media; what is made of tiny ones ends here. */
 const MAX_STEPS = 1_000_000;

@@ -12,6 +12,7 @@ import {
   stemOf,
 } from '../storage/blob-store.js';
 import type { MediaInspector } from './inspect.js';
+import { baseKeyOf } from './renditions.js';
 
 /** Where a media's bytes are, and what is made from them. */
 type Owner = Pick<Media, 'tenant' | 'id'>;
@@ -88,13 +89,22 @@ export async function writeBytes(
 }
 
 /** Bytes that no row names. What cannot be removed now, the sweep finds. */
-export async function removeAttempt(blobs: BlobStore, stored: Pick<StoredBytes, 'key'>): Promise<void> {
-  await blobs.delete(keyOfStored(stored)).catch(() => {});
+export async function removeAttempt(
+  blobs: BlobStore,
+  stored: Pick<StoredBytes, 'key'> & Partial<Pick<StoredBytes, 'sha256'>>,
+): Promise<void> {
+  const key = keyOfStored(stored);
+  const { sha256 } = stored;
+  // What the inspection made from it; of the same bytes under another key it is made anew when it is asked for.
+  const keys = [key, ...(sha256 === undefined ? [] : [baseKeyOf({ key, sha256 })])];
+  for (const one of keys) await blobs.delete(one).catch(() => {});
 }
 
 /** All bytes of a media that has ended: of every attempt, and whatever was derived from them. */
 export async function removeBytes(blobs: BlobStore, { tenant, id }: Owner): Promise<void> {
-  for await (const { key } of blobs.keys(stemOf(attemptBlobKey(tenant, id)))) await blobs.delete(key);
+  const stem = stemOf(attemptBlobKey(tenant, id));
+  // Twice: what was being derived meanwhile may have come behind the listing. Later than that, it finds its original gone.
+  for (const _pass of [1, 2]) for await (const { key } of blobs.keys(stem)) await blobs.delete(key);
 }
 
 /** Whether stored bytes are not those whose hash was told. A told size is advice; their own framing was checked. */
