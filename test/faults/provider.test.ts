@@ -109,7 +109,8 @@ describeEngines('a provider that fails', (engine) => {
       await dueWithAttempts(engine, 20);
       await until('another refusal', () => meta.lookaside.requestCount > 1);
       await until('the attempt to be over', async () => (await leasesOf(engine)) === 0);
-      expect(await server.client.statuses(photo.id)).toEqual(['PENDING']);
+      // After five attempts it is FAILED, and asked for again nevertheless.
+      expect(await server.client.statuses(photo.id)).toEqual(['FAILED']);
       meta.lookaside.faults.length = 0;
       await dueWithAttempts(engine, 20);
       await server.client.becomes('READY', photo.id);
