@@ -14,7 +14,7 @@ import type { GraphQLFault } from '../support/test-bed.js';
 const START_MS = 120_000;
 const TEST_MS = 300_000;
 /** The process has one thread for its requests; far below is what it does on a machine that is not busy. */
-const LATEST_ANSWER_MS = 15_000;
+const LATEST_ANSWER_MS = 20_000;
 const KNOWN = 50;
 const TRACED = { 'apollo-federation-include-trace': 'ftv1' };
 
@@ -43,7 +43,11 @@ describe('a heap of a gigabyte', () => {
       });
     const channel = { id: 'sms', provider: 'signalwire', baseUrl: provider.baseUrl, credentials: account };
     folder = await ServerFolder.make({
-      config: { channels: [channel], providers: { signalwire: { retries: 0, timeout: '20s' } } },
+      config: {
+        channels: [channel],
+        providers: { signalwire: { retries: 0, timeout: '20s' } },
+        limits: { bodyBytes: '16MB' },
+      },
     });
     server = await folder.serve({ env: { NODE_OPTIONS: '--max-old-space-size=1024' } });
     const ids = many(KNOWN, (index) => `sms:${signalwireMessageSid(index)}`);
@@ -125,7 +129,7 @@ describe('a heap of a gigabyte', () => {
     [
       'a representation that is deep',
       entities('__typename'),
-      () => ({ r: [JSON.parse(`${'['.repeat(5_000)}${']'.repeat(5_000)}`)] }),
+      () => ({ r: [JSON.parse(`${'['.repeat(1_000)}${']'.repeat(1_000)}`)] }),
       ['BAD_USER_INPUT'],
     ],
     [
