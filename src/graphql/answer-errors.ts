@@ -48,6 +48,7 @@ export async function toldResult(
   format: FormatError,
 ): Promise<FormattedExecutionResult> {
   const { budget, requestId } = context;
+  budget.end();
   // Many errors need not be worded where one takes their place.
   const formatted = errors && !budget.refusal ? await formatErrors(errors, format, requestId) : undefined;
   const told = { ...(data !== undefined && { data }), ...(formatted && { errors: formatted }) };

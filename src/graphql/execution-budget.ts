@@ -18,7 +18,29 @@ const NODES_PER_TURN = 4_000;
 /** So that many large operations at once do not add up to a long turn. */
 const LEAST_NODES_PER_TURN = 250;
 /** What stands in an error beside its message, at least. */
-const BYTES_PER_ERROR = 120;
+const BYTES_PER_ERROR = 160;
+
+/** Of the errors of one operation; executors make one of their own for each. */
+const ERRORS_WITH_STACK = 1_000;
+
+/** While an operation fails by the thousand, errors are made without stacks: these would fill the memory. */
+class Stacks {
+  #leftOutBy = 0;
+  #limit = Error.stackTraceLimit;
+
+  leaveOut(): void {
+    if (this.#leftOutBy === 0) this.#limit = Error.stackTraceLimit;
+    this.#leftOutBy += 1;
+    Error.stackTraceLimit = 0;
+  }
+
+  take(): void {
+    this.#leftOutBy -= 1;
+    if (this.#leftOutBy === 0) Error.stackTraceLimit = this.#limit;
+  }
+}
+
+const stacks = new Stacks();
 
 /** Operations of the process that wait for a turn. */
 let waitingOperations = 0;
@@ -35,7 +57,8 @@ interface Waiting {
  */
 export class ExecutionBudget implements ProviderCallAllowance {
   #nodes = 0;
-  #errorBytes = 0;
+  #bytes = 0;
+  #errors = 0;
   #calls = 0;
   #inTurn = 0;
   readonly #waiting: Waiting[] = [];
@@ -54,6 +77,11 @@ export class ExecutionBudget implements ProviderCallAllowance {
     return this.limits.maxAnswerBytes;
   }
 
+  /** Counted so far. */
+  get nodes(): number {
+    return this.#nodes;
+  }
+
   get maxNodes(): number {
     return this.limits.maxNodes;
   }
@@ -68,9 +96,22 @@ export class ExecutionBudget implements ProviderCallAllowance {
 
   /** Each error is a part of the answer, too. @returns what was thrown, to be thrown on */
   failed<Thrown>(thrown: Thrown): Thrown {
-    this.#errorBytes += BYTES_PER_ERROR + (thrown instanceof Error ? thrown.message.length : 0);
-    if (this.#errorBytes > this.limits.maxAnswerBytes) this.tooLong();
+    this.#errors += 1;
+    if (this.#errors === ERRORS_WITH_STACK) stacks.leaveOut();
+    this.#add(BYTES_PER_ERROR + (thrown instanceof Error ? thrown.message.length : 0));
     return thrown;
+  }
+
+  /** The operation is executed. */
+  end(): void {
+    if (this.#errors >= ERRORS_WITH_STACK) stacks.take();
+    this.#errors = 0;
+  }
+
+  /** A text that was made for the answer alone, as links are. @returns the same */
+  made(text: string): string {
+    this.#add(text.length);
+    return text;
   }
 
   /** The answer is longer than one may be. */
@@ -167,6 +208,12 @@ export class ExecutionBudget implements ProviderCallAllowance {
       waitingOperations -= 1;
     }
   };
+
+  // So that an answer ends long before its end, when that is bound to be too far away.
+  #add(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes > this.limits.maxAnswerBytes) this.tooLong();
+  }
 
   #refuse(message: string, path?: Path): void {
     this.#refusal ??= new GraphQLError(message, {

@@ -75,7 +75,7 @@ export async function createGraphQLServers(options: GraphQLServerOptions): Promi
     plugins: [
       ...shared.plugins,
       ApolloServerPluginLandingPageDisabled(),
-      ApolloServerPluginInlineTrace(),
+      boundedTrace(),
       finishedAnswers(tracedSchema, formatError),
     ],
   });
@@ -154,6 +154,7 @@ async function handedToApollo(
   formatError: FormatError,
 ): Promise<ExecutionResult> {
   const budget: ExecutionBudget = context.budget;
+  budget.end();
   // What takes its place is put there when the answer is finished.
   if (budget.refusal) return { data: null };
   if (!errors) return { data };
@@ -186,6 +187,35 @@ function finishedAnswers(schema: GraphQLSchema, formatError: FormatError): Apoll
           if (body.kind === 'single') await finish(body.singleResult, contextValue, formatError);
           const isWhole = body.kind === 'single' && !body.singleResult.errors && operation?.operation === 'query';
           http.headers.set('cache-control', isWhole ? contextValue.cache.header() : 'no-store');
+        },
+      };
+    },
+  };
+}
+
+/** A trace holds a node for each field, and is encoded at once: of larger answers there is none. */
+const MAX_TRACED_FIELDS = 50_000;
+
+function boundedTrace(): ApolloServerPlugin<GraphQLContext> {
+  const trace: ApolloServerPlugin<GraphQLContext> = ApolloServerPluginInlineTrace();
+  return {
+    ...trace,
+    async requestDidStart(request) {
+      const listener = await trace.requestDidStart?.(request);
+      if (!listener) return;
+      const { budget } = request.contextValue;
+      const isLarge = () => budget.nodes > MAX_TRACED_FIELDS;
+      return {
+        ...listener,
+        async executionDidStart(executed) {
+          const fields = await listener.executionDidStart?.(executed);
+          return {
+            ...fields,
+            willResolveField: (resolved) => (isLarge() ? undefined : fields?.willResolveField?.(resolved)),
+          };
+        },
+        async willSendResponse(answered) {
+          if (!isLarge()) await listener.willSendResponse?.(answered);
         },
       };
     },

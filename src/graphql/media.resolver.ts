@@ -214,8 +214,9 @@ interface Link {
   readonly expiresAt: Date;
 }
 
-function sign({ media, ...granted }: Link, { urls, bindsToOrigins }: GraphQLContext): string {
-  return urls.sign({ mediaId: media.id, filename: nameInUrl(media), boundToOrigins: bindsToOrigins, ...granted });
+function sign({ media, ...granted }: Link, { urls, bindsToOrigins, budget }: GraphQLContext): string {
+  const filename = nameInUrl(media);
+  return budget.made(urls.sign({ mediaId: media.id, filename, boundToOrigins: bindsToOrigins, ...granted }));
 }
 
 // Whether a rendition can be made depends on the type, which a provider may have to be asked for.

@@ -46,6 +46,21 @@ export interface ErrorDetails {
 }
 
 /**
+ * What callers do wrong, a hundred thousand times in one request if they like. A stack
+ * tells nothing of them, and is most of what an error costs.
+ */
+const CALLERS_FAULTS: ReadonlySet<ErrorCode> = new Set([
+  'BAD_USER_INPUT',
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'CHANNEL_NOT_FOUND',
+  'MESSAGE_NOT_FOUND',
+  'QUERY_TOO_COMPLEX',
+  'SIGNATURE_INVALID',
+  'URL_EXPIRED',
+]);
+
+/**
  * The one error that crosses rooms on purpose. `message` is written for callers: it says what was expected and what
  * came, and holds no host name, address, credential or provider body; those stay in `cause`, which is never sent.
  */
@@ -58,7 +73,10 @@ export class MediagraphError extends Error {
     readonly details: ErrorDetails = {},
     options?: { cause?: unknown },
   ) {
+    const limit = Error.stackTraceLimit;
+    if (CALLERS_FAULTS.has(code)) Error.stackTraceLimit = 0;
     super(message, options);
+    Error.stackTraceLimit = limit;
   }
 }
 

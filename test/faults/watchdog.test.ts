@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { RunningCommand } from '../support/command.js';
 import { MAIN_VARIABLE } from '../support/made-once.js';
 import { ServerFolder } from '../support/server-folder.js';
 
@@ -123,9 +122,7 @@ describe('the watchdog', () => {
     async () => {
       const folder = await ServerFolder.make({ config: { channels: [] } });
       const hang = `data:text/javascript,process.on('SIGUSR2',()=>{${HANG}})`;
-      const config = join(dirname(folder.blobs), 'config.json');
-      const command = new RunningCommand(['serve', '--config', config], { NODE_OPTIONS: `--import=${hang}` });
-      await command.printed(/listens at/);
+      const { command } = await folder.serve({ env: { NODE_OPTIONS: `--import=${hang}` } });
       command.kill('SIGUSR2');
       expect(await command.ended).toBe('SIGKILL');
       expect(command.stdout).toContain('the event loop stands still');

@@ -7,6 +7,8 @@ import { MAIN_VARIABLE } from './made-once.js';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 export interface CommandOptions {
+  /** The whole environment of the process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** No file grows beyond it (setrlimit(2), RLIMIT_FSIZE): a write there is short, and the next one fails. Kibibytes. */
   readonly fileSizeKib?: number;
   /** By how much the process's clock is off. */

@@ -59,7 +59,7 @@ export class ServerFolder {
 
   /** A command over this folder's configuration, e.g. `serve`. */
   run(args: readonly string[], options: CommandOptions = {}): RunningCommand {
-    const command = new RunningCommand([...args, '--config', this.#config], {}, options);
+    const command = new RunningCommand([...args, '--config', this.#config], options.env ?? {}, options);
     this.#commands.push(command);
     return command;
   }
