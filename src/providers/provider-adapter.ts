@@ -189,7 +189,7 @@ export interface WebhookReceiver {
   deliveryId(request: WebhookRequest): string | null;
   /**
    * What a verified body tells, element by element, read while it is walked: a body has up to a million elements, and
-   * whoever walks it gives way to other work in between. To be walked once. A fault of one element leaves the others.
+   * a walk gives way to other work in between. To be walked once. A fault of one element leaves the others.
    * @throws MediagraphError PROVIDER_PROTOCOL for a body that is not what the provider documents; the walk throws nothing
    */
   parse(rawBody: Buffer, contentType: string, now: Date): Iterable<WebhookTold>;

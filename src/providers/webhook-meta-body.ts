@@ -38,7 +38,7 @@ const EDITED = [...META_TYPES, 'text', 'caption'];
 /** The fields of a webhook that messages come in; others tell of templates, accounts, calls … */
 const MESSAGE_FIELDS: ReadonlySet<string> = new Set(['messages', 'smb_message_echoes', 'message_echoes', 'history']);
 
-/** What Meta's body tells of one media, whoever passed it through. */
+/** What Meta's body tells of one media, whatever passed it through. */
 export interface MetaMedia {
   readonly type: 'metaMedia';
   readonly messageId: string;

@@ -36,10 +36,14 @@ export function addressSpellings(address: string): string[] {
 
 /** The origin as it is, without a port, and with its scheme's own: the backends do not agree on it. */
 function portsOf(origin: string): string[] {
-  const [, scheme, host] = /^(https?):\/\/(.*?)(?::\d{1,5})?$/i.exec(origin) ?? [];
-  if (scheme === undefined || host === undefined) return [origin];
-  const port = scheme.toLowerCase() === 'https' ? 443 : 80;
-  return [origin, `${scheme}://${host}`, `${scheme}://${host}:${port}`];
+  const lower = origin.toLowerCase();
+  const standard = lower.startsWith('https://') ? ':443' : lower.startsWith('http://') ? ':80' : null;
+  if (standard === null) return [origin];
+  // The last colon of an address of IPv6 may be within its brackets.
+  const colon = origin.lastIndexOf(':');
+  const hasPort = colon > lower.indexOf('//') && /^\d+$/.test(origin.slice(colon + 1));
+  const bare = hasPort ? origin.slice(0, colon) : origin;
+  return [origin, bare, bare + standard];
 }
 
 function combinations(target: string): string[] {

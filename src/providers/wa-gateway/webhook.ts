@@ -36,12 +36,8 @@ const PAYLOAD = [
 
 /** App and device are parts of the paths of media: no slash, no dot, nothing that is encoded. */
 const PATH_NAME = /^[A-Za-z0-9_-]{1,100}$/;
-/**
- * `media/{app_id}/{device_id}-{message_id}.{ext}` (the gateway's media page). Devices are UUIDs; of another name nothing
- * but its last hyphen tells where it ends, since WhatsApp's ids have none.
- */
-const MEDIA_PATH =
-  /^media\/([A-Za-z0-9_-]{1,100})\/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[A-Za-z0-9_-]{1,100})-([A-Za-z0-9_]{1,100})(?:\.[A-Za-z0-9]{1,16})?$/;
+/** The id of a message, as whatsmeow writes it. */
+const MESSAGE_NAME = /^[A-Za-z0-9_]{1,100}$/;
 
 /** The gateway's media page: what is above `MEDIA_MAX_BYTES` is told of without a path. */
 const TOO_LARGE: MediaFault = {
@@ -154,10 +150,20 @@ function deviceOf(body: Fields, faults: WebhookFaults): Device {
   return { app, device };
 }
 
+/**
+ * `media/{app_id}/{device_id}-{message_id}.{ext}` (the gateway's media page). Devices have hyphens, being UUIDs; WhatsApp's
+ * ids have none, so that the last one separates them.
+ */
 function partsOfPath(path: string): (Device & { readonly messageId: string }) | null {
   if (path.length > MAX_MEDIA_PATH_BYTES) return null;
-  const [, app, device, messageId] = MEDIA_PATH.exec(path) ?? [];
-  return app === undefined || device === undefined || messageId === undefined ? null : { app, device, messageId };
+  const [folder, app = '', file = '', ...others] = path.split('/');
+  if (folder !== 'media' || others.length > 0) return null;
+  const [name = ''] = file.split('.', 1);
+  const hyphen = name.lastIndexOf('-');
+  const device = name.slice(0, Math.max(hyphen, 0));
+  const messageId = name.slice(hyphen + 1);
+  const isSound = PATH_NAME.test(app) && PATH_NAME.test(device) && MESSAGE_NAME.test(messageId);
+  return isSound ? { app, device, messageId } : null;
 }
 
 function mediaPathPrefix(app: string, device: string): string {
