@@ -13,7 +13,13 @@ import { ensureSigningKey } from '../../src/catalogue/signing-keys.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { describeEngines, describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
 
-const MIGRATIONS = ['0001-catalogue', '0002-uploads-and-deletions', '0003-delivery', '0004-media-changes'];
+const MIGRATIONS = [
+  '0001-catalogue',
+  '0002-uploads-and-deletions',
+  '0003-delivery',
+  '0004-media-changes',
+  '0006-channel-facts',
+];
 
 const NOW = new Date('2026-11-21T10:00:00.123Z');
 

@@ -356,7 +356,7 @@ describe('"missing permissions"', () => {
     expect(await outcomeOf(adapter, { providerMediaId: '1' })).toMatchObject({ details: { retryable: true } });
     expect(api.requestCount).toBe(1);
     expect(await outcomeOf(adapter, { providerMediaId: '1' }, { job: true })).toMatchObject({
-      details: { retryable: true, retryAfterMs: 8_000 },
+      details: { retryable: true, retryAfterMs: 6_000 },
     });
     expect(await outcomeOf(adapter, { providerMediaId: '1' }, { job: true })).toBe('OK');
     expect(await outcomeOf(adapter, { providerMediaId: '1' })).toBe('OK');
