@@ -9,7 +9,7 @@ import { SqlQuotas } from './catalogue/quotas.js';
 import { SqlUploads, type Uploads } from './catalogue/uploads.js';
 import { SqlWebhookInbox, type WebhookInbox } from './catalogue/webhook-inbox.js';
 import type { Config } from './config.js';
-import { asCatalogueFault } from './media/catalogue-fault.js';
+import { asCatalogueFault, inTime } from './media/catalogue-fault.js';
 import type { ChannelFacts } from './providers/channel-facts.js';
 import type { Quota } from './providers/quota.js';
 import type { BlobStore } from './storage/blob-store.js';
@@ -80,7 +80,7 @@ function quotaOver(quotas: SqlQuotas, budgets: SqlErrorBudgets, logger: Logger):
   return {
     take: (...counted) => quotas.take(...counted).catch(asFault),
     hold: async (name, limits) => {
-      const held = await budgets.hold(name, limits).catch(asFault);
+      const held = await inTime(budgets.hold(name, limits)).catch(asFault);
       if (typeof held !== 'string') return { kind: 'full', ...held };
       return {
         kind: 'held',
@@ -90,6 +90,14 @@ function quotaOver(quotas: SqlQuotas, budgets: SqlErrorBudgets, logger: Logger):
             .catch((err: unknown) => logger.warn({ err }, 'how a look-up ended could not be counted')),
       };
     },
+  };
+}
+
+/** Listings and look-ups go on without it where the database does not answer. */
+function factsOver(facts: SqlChannelFacts): ChannelFacts {
+  return {
+    recall: (...asked) => inTime(facts.recall(...asked)),
+    note: (...told) => inTime(facts.note(...told)),
   };
 }
 

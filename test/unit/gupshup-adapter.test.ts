@@ -259,18 +259,18 @@ describe('a media that is gone', () => {
       });
       expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject(later);
       expect(files.requestCount).toBe(1);
-      for (const pauseMs of [2_000, 8_000, 30_000]) {
+      for (const pauseMs of [2_000, 6_000, 8_000, 10_000]) {
         clock.now += pauseMs;
         expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: true } });
       }
       clock.now += 120_000;
       expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
-      expect(files.requestCount).toBe(5);
+      expect(files.requestCount).toBe(6);
       clock.now += HOUR_MS - 1;
       expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
       const [described] = await adapter.describeMedia([ref(url)], {});
       expect(described).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
-      expect(files.requestCount).toBe(5);
+      expect(files.requestCount).toBe(6);
     },
   );
 

@@ -298,7 +298,7 @@ describe('a lock-out after twenty failures in an hour', () => {
       expect(new Set(good)).toEqual(new Set(['OK']));
     });
 
-    it('is not used up by one media that is gone, whoever asks for it', async () => {
+    it('is not used up by one media that is gone, by whatever way it is asked for', async () => {
       const { api, channel } = await start();
       api.lockOut.isOn = true;
       const quota = new MemoryQuota();
@@ -324,7 +324,7 @@ describe('a lock-out after twenty failures in an hour', () => {
     expect(api.lockOut.failures).toBe(15);
   });
 
-  it('costs nobody who came while another asked for the same media', async () => {
+  it('costs nothing more for those that came while another asked for the same media', async () => {
     const { api, channel } = await meta();
     const { adapter } = connect({ channel });
     const outcomes = await Promise.all(Array.from({ length: 50 }, () => outcomeOf(adapter, gone(1))));
@@ -356,7 +356,7 @@ describe('"missing permissions"', () => {
     expect(await outcomeOf(adapter, { providerMediaId: '1' })).toMatchObject({ details: { retryable: true } });
     expect(api.requestCount).toBe(1);
     expect(await outcomeOf(adapter, { providerMediaId: '1' }, { job: true })).toMatchObject({
-      details: { retryable: true, retryAfterMs: 8_000 },
+      details: { retryable: true, retryAfterMs: 6_000 },
     });
     expect(await outcomeOf(adapter, { providerMediaId: '1' }, { job: true })).toBe('OK');
     expect(await outcomeOf(adapter, { providerMediaId: '1' })).toBe('OK');

@@ -32,7 +32,10 @@ const UPLOAD_LIMITS: ReadonlyMap<string, number> = new Map([...WHATSAPP_UPLOAD_L
 const DELETIONS = { limit: 10, windowMs: 60 * 60 * 1000 };
 const REMEMBERED_DELETIONS = 50_000;
 /** "Invalid Media Id" is all that it says, of an unknown media and of one whose days are over; each costs one of few failures. */
-const ABSENCES = { pausesMs: [2_000, 8_000, 30_000, 120_000, 600_000, 1_800_000], believedAfterMs: 60_000 } as const;
+const ABSENCES = {
+  pausesMs: [2_000, 6_000, 8_000, 10_000, 120_000, 600_000, 1_800_000],
+  believedAfterMs: 60_000,
+} as const;
 /** How many times longer than for an answer the provider may be silent while it fetches our URL and passes it to Meta. */
 const FETCHES_LONGER = 12;
 

@@ -36,10 +36,10 @@ const REMEMBERED_DELETIONS = 50_000;
 const HOUR_MS = 60 * 60 * 1000;
 /**
  * "Does not exist, cannot be loaded due to missing permissions, or does not support this operation" is one answer for all
- * three, so it is never believed; each time costs one of few failures.
+ * three, so it is never believed; each time costs one of few failures. Five times within half a minute, then seldom.
  */
 const ABSENCES = {
-  pausesMs: [2_000, 8_000, 30_000, 120_000, 600_000, 1_800_000, HOUR_MS],
+  pausesMs: [2_000, 6_000, 8_000, 10_000, 300_000, 600_000, 1_800_000, HOUR_MS],
   believedAfterMs: null,
 } as const;
 /** Codes that another way to the bytes changes nothing about. */
@@ -189,7 +189,7 @@ export class WhatsAppAdapter implements ProviderAdapter {
     try {
       found = await look();
     } catch (thrown) {
-      const absence = await turn.settle(verdictOf(thrown));
+      const absence = await turn.settle(this.#verdictOf(thrown));
       if (!(thrown instanceof MediagraphError)) throw thrown;
       if (!absence) throw thrown;
       const { retryable, retryAfterMs } = this.#faults.absent(absence).details;
@@ -198,6 +198,17 @@ export class WhatsAppAdapter implements ProviderAdapter {
     // Not waited for: bytes may be on their way already.
     void turn.settle('found');
     return found;
+  }
+
+  // What a look-up's failure is to the provider: it counts refusals, not its own trouble, nor what never reached it. A place
+  // without the bytes (`retryable`) says nothing against the media; it is the API's own at Chakra alone.
+  #verdictOf(thrown: unknown): LookupVerdict {
+    if (!(thrown instanceof MediagraphError)) return 'none';
+    const { code, details } = thrown;
+    const { upstreamStatus = 0, retryable } = details;
+    if (code === 'MEDIA_NOT_FOUND' && !retryable) return 'absent';
+    if (code === 'MEDIA_NOT_FOUND') return this.#twin.bytesPath ? 'refused' : 'none';
+    return (code === 'PROVIDER_REJECTED' || code === 'PROVIDER_PROTOCOL') && upstreamStatus >= 400 ? 'refused' : 'none';
   }
 
   async #metadata(mediaId: string, asked: string, { signal }: CallOptions): Promise<WhatsAppMetadata> {
@@ -334,21 +345,10 @@ export class WhatsAppAdapter implements ProviderAdapter {
   #bytesRefusal(response: BufferedResponse, trusted: boolean, asked: string): Error {
     const { statusCode, headers } = response;
     if (trusted && statusCode !== 404 && statusCode !== 410) return this.#faults.ofStatus(response, asked);
-    if (trusted) this.#faults.heard(response, asked);
     const refusal = this.#faults.ofMediaUrlStatus(statusCode, headers);
     if (refusal.code !== 'MEDIA_NOT_FOUND') return refusal;
     return this.#faults.error(refusal.code, refusal.message, { ...refusal.details, retryable: true });
   }
-}
-
-// What a look-up's failure is to the provider: it counts refusals, not its own trouble, nor what never reached it. A place
-// without the bytes (`retryable`) counts, but says nothing against the media.
-function verdictOf(thrown: unknown): LookupVerdict {
-  if (!(thrown instanceof MediagraphError)) return 'none';
-  const { code, details } = thrown;
-  const { upstreamStatus = 0, retryable } = details;
-  if (code === 'MEDIA_NOT_FOUND') return retryable ? 'refused' : 'absent';
-  return (code === 'PROVIDER_REJECTED' || code === 'PROVIDER_PROTOCOL') && upstreamStatus >= 400 ? 'refused' : 'none';
 }
 
 function isStale(thrown: unknown): boolean {
