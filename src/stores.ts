@@ -57,7 +57,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       uploads: new SqlUploads(database),
       deletions: new SqlDeletions(database),
       quota: quotaOver(new SqlQuotas(database, now), new SqlErrorBudgets(database), logger),
-      facts: factsOver(new SqlChannelFacts(database), logger),
+      facts: factsOver(new SqlChannelFacts(database)),
       blobs,
       ping: async () => {
         await Promise.all([database.ping(), blobs.ping()]);
