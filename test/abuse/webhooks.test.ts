@@ -631,6 +631,7 @@ describe('two tenants whose providers call a message alike', () => {
     const [cloud] = channels().filter(({ id }) => id === 'cloud');
     const own = await WebhookBed.start({
       config: {
+        mirror: { mode: 'off' },
         auth: { mode: 'apiKey', apiKeys: Object.entries(TENANTS).map(([tenant, key]) => apiKey(tenant, key)) },
       },
       channels: Object.keys(TENANTS).map((tenant) => ({ ...cloud, id: `line-${tenant}`, tenant })),
