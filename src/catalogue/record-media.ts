@@ -158,8 +158,9 @@ const newer = (column: string) => `coalesce(excluded.${column}, media.${column})
 const measured = (column: string) =>
   `case when media.stored_at is null then ${newer(column)} else coalesce(media.${column}, excluded.${column}) end`;
 
-/** Told as FAILED; bytes that are here, or are being copied, know better. */
-const FAILS = `(excluded.status = 'FAILED' and media.stored_at is null and media.mirror_state is distinct from 'due')`;
+/** Told as FAILED; bytes that are here, are being copied, or can be asked for by a name that is known, tell better. */
+const FAILS = `(excluded.status = 'FAILED' and media.stored_at is null and media.mirror_state is distinct from 'due'
+  and (excluded.provider_media_id is not null or media.provider_media_id is null or not excluded.announced))`;
 /** FAILED, and told again as something that can be fetched: by a webhook, or by the listing that had called it FAILED. */
 const REVIVES = `(media.status = 'FAILED' and excluded.status <> 'FAILED' and media.stored_at is null
   and (excluded.announced or media.mirror_state is null))`;

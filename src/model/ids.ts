@@ -4,14 +4,12 @@ import { CHANNEL_ID_PATTERN, type ChannelId } from './channel.js';
 import { MediagraphError } from './errors.js';
 import type { MediaId, MessageKey } from './media.js';
 
-/** UTF-8 bytes. WhatsApp's longest ids are near 100; this leaves a media id below {@link MAX_MEDIA_ID_LENGTH}. */
+/** UTF-8 bytes. WhatsApp's longest ids are near 100; this leaves a media id below {@link MAX_ID_LENGTH}. */
 export const MAX_PROVIDER_MESSAGE_ID_BYTES = 240;
 /** UTF-8 bytes of a provider's own media id, as far as it is a part of ours. */
 export const MAX_PROVIDER_MEDIA_ID_BYTES = 70;
 /** Characters, of every id that a caller names. */
 export const MAX_ID_LENGTH = 512;
-/** Characters. */
-export const MAX_MEDIA_ID_LENGTH = MAX_ID_LENGTH;
 
 /**
  * A message id as a caller wrote it: `qualified` is `channelId:providerMessageId`, the first colon separates;
@@ -143,7 +141,7 @@ function encodeUploadId({ channelId, uploadId }: UploadIdParts): MediaId {
  * nothing else passes.
  */
 export function decodeMediaId(id: string): DecodedMediaId | null {
-  if (id.length > MAX_MEDIA_ID_LENGTH || !/^[A-Za-z0-9_-]+$/.test(id)) return null;
+  if (id.length > MAX_ID_LENGTH || !/^[A-Za-z0-9_-]+$/.test(id)) return null;
   const bytes = Buffer.from(id, 'base64url');
   const end = bytes.length - CHECKSUM_BYTES;
   if (end < 5 || bytes.readUInt32BE(end) !== crc32(bytes.subarray(0, end))) return null;

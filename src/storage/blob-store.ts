@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { ByteSpan } from '../model/byte-range.js';
 import { MAX_TENANT_BYTES, type TenantId } from '../model/channel.js';
-import { MAX_MEDIA_ID_LENGTH } from '../model/ids.js';
+import { MAX_ID_LENGTH } from '../model/ids.js';
 import type { MediaId } from '../model/media.js';
 
 declare const blobKeyBrand: unique symbol;
@@ -187,8 +187,8 @@ function faultOf(tenant: TenantId, id: MediaId): string | null {
   if (tenant === '' || !tenant.isWellFormed()) return 'expected a tenant of well-formed text';
   const bytes = Buffer.byteLength(tenant);
   if (bytes > MAX_TENANT_BYTES) return `expected a tenant of at most ${MAX_TENANT_BYTES} bytes, got ${bytes}`;
-  if (id.length <= MAX_MEDIA_ID_LENGTH && /^[A-Za-z0-9_-]+$/.test(id)) return null;
-  return `expected a media id of 1 to ${MAX_MEDIA_ID_LENGTH} characters of base64url`;
+  if (id.length <= MAX_ID_LENGTH && /^[A-Za-z0-9_-]+$/.test(id)) return null;
+  return `expected a media id of 1 to ${MAX_ID_LENGTH} characters of base64url`;
 }
 
 function formatMediaBlobKey(tenant: TenantId, id: MediaId): string {

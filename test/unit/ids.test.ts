@@ -4,7 +4,7 @@ import {
   decodeMediaId,
   encodeMediaId,
   formatMessageId,
-  MAX_MEDIA_ID_LENGTH,
+  MAX_ID_LENGTH,
   MAX_PROVIDER_MEDIA_ID_BYTES,
   MAX_PROVIDER_MESSAGE_ID_BYTES,
   type MediaIdParts,
@@ -99,7 +99,7 @@ describe('media ids', () => {
     ],
   ])('lead back to what they were made of: %s', (_what, made) => {
     const id = encodeMediaId(made);
-    expect(id.length).toBeLessThanOrEqual(MAX_MEDIA_ID_LENGTH);
+    expect(id.length).toBeLessThanOrEqual(MAX_ID_LENGTH);
     expect(id).toMatch(/^[A-Za-z0-9_-]+$/);
     expect(decodeMediaId(id)).toEqual(made);
   });

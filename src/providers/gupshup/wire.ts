@@ -14,11 +14,23 @@ const LONGEST_WAIT_MS = 24 * LOCK_OUT_MS;
  * an hour. The unit of the epoch is not documented: ten digits are seconds, thirteen milliseconds.
  */
 export function quotaWaitMs(response: BufferedResponse, nowMs: number): number {
-  const [, digits = ''] =
-    /quota will be available on\D{0,8}(\d{13}|\d{10})(?!\d)/i.exec(response.body.toString('utf8')) ?? [];
-  const epochMs = Number(digits) * (digits.length === 10 ? 1000 : 1);
+  const epochMs = epochMsTold(response.body.subarray(0, MAX_MESSAGE_BYTES).toString('utf8'));
   const waitMs = epochMs > nowMs ? epochMs - nowMs : retryAfterMs(response.headers['retry-after'], nowMs);
   return waitMs !== null && waitMs <= LONGEST_WAIT_MS ? waitMs : LOCK_OUT_MS;
+}
+
+const BEFORE_EPOCH = 'quota will be available on';
+/** Between these words and the number: a blank, a colon, a quotation mark. */
+const MAX_BETWEEN = 8;
+
+/** 0 where no time is told. */
+function epochMsTold(text: string): number {
+  const at = text.toLowerCase().indexOf(BEFORE_EPOCH);
+  const rest = at < 0 ? '' : text.slice(at + BEFORE_EPOCH.length);
+  const start = rest.search(/\d/);
+  if (start < 0 || start > MAX_BETWEEN) return 0;
+  const [digits = ''] = rest.slice(start).split(/\D/, 1);
+  return digits.length === 10 ? Number(digits) * 1000 : digits.length === 13 ? Number(digits) : 0;
 }
 
 /** `{"mediaId":"1852559851913765","status":"success"}` (partner-docs.gupshup.io, post_partner-app-appid-media). */
