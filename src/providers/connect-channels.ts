@@ -31,7 +31,7 @@ export interface SharedByChannels {
   /** Absent: found out anew by every process. */
   readonly facts?: ChannelFacts;
   /** Hears what providers say when they refuse; absent: nothing does. */
-  readonly logger?: Pick<Logger, 'warn'>;
+  readonly logger?: Pick<Logger, 'info'>;
   readonly metrics?: Pick<Metrics, 'ofProvider'>;
 }
 

@@ -13,7 +13,7 @@ export interface RefusalLogOptions {
   readonly channel: Channel;
   /** Whatever may not stand in a log, as it is sent. */
   readonly secrets: readonly string[];
-  readonly logger: Pick<Logger, 'warn'>;
+  readonly logger: Pick<Logger, 'info'>;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
 }
@@ -67,7 +67,8 @@ export class RefusalLog {
     const untold = this.#untold === 0 ? {} : { untold: this.#untold };
     this.#untold = 0;
     const upstream = { httpStatus: response.statusCode, ...this.#words(response.body) };
-    this.options.logger.warn({ provider, channelId, asked, upstream, ...untold }, 'a provider refused a call');
+    // What follows from it for a job or a caller is told on its own, and louder.
+    this.options.logger.info({ provider, channelId, asked, upstream, ...untold }, 'a provider refused a call');
   };
 
   #hasRoom(): boolean {

@@ -437,6 +437,7 @@ describe('listing at providers with their quirks', () => {
     const asked = listings();
     // The second query may come before the first answer is recorded.
     expect(asked).toBeLessThanOrEqual(4);
+    await bed.app.settled();
     await seen();
     expect(listings()).toBe(asked);
   });

@@ -152,7 +152,7 @@ describeEngines('a provider that fails', (engine) => {
   );
 
   it(
-    'for good leaves media FAILED, without a link and without a blob',
+    'time and again leaves media FAILED, without a link and without a blob',
     async () => {
       const server = await start();
       const [hash, gone, stale] = [receivePhoto(meta, 1), receivePhoto(meta, 2), receivePhoto(meta, 3)];
@@ -170,18 +170,19 @@ describeEngines('a provider that fails', (engine) => {
       for (const { delivery } of [hash, gone, stale]) await send(server, META, delivery);
       for (const delivery of [size, refused]) await send(server, 'gateway', delivery);
 
-      const ids = [hash.id, gone.id, stale.id, 'gateway:SHORTER', 'gateway:REFUSED'];
+      const ids = [hash.id, gone.id, stale.id, 'gateway:REFUSED'];
       for (const id of ids) expect(await server.client.becomes('FAILED', id)).toMatchObject({ url: null });
-      expect(await filesBelow(server.blobs)).toEqual([]);
+      // What a webhook says of the size is advice.
+      await server.client.becomes('READY', 'gateway:SHORTER');
+      expect(await filesBelow(server.blobs)).toHaveLength(1);
       const times = (requests: ReadonlyArray<{ readonly path: string }>, text: string) =>
         requests.filter(({ path }) => path.includes(text)).length;
-      // What may be a mistake on the way is looked at three times, each time by a new address and its one renewal.
-      expect(times(meta.lookaside.requests, hash.mediaId)).toBe(3);
-      expect(times(meta.lookaside.requests, stale.mediaId)).toBe(6);
-      expect(times(gateway.requests, 'SHORTER')).toBe(3);
-      // A refusal is none; and Meta counts questions for what is gone.
-      expect(times(gateway.requests, 'REFUSED')).toBe(1);
-      expect(times(meta.requests, gone.mediaId)).toBe(1);
+      // FAILED is said after several looks, and is not the end: all of them may be asked for again by now.
+      expect(times(meta.lookaside.requests, hash.mediaId)).toBeGreaterThanOrEqual(3);
+      expect(times(meta.lookaside.requests, stale.mediaId)).toBeGreaterThanOrEqual(3);
+      expect(times(gateway.requests, 'REFUSED')).toBeGreaterThanOrEqual(5);
+      expect(times(meta.requests, gone.mediaId)).toBeGreaterThanOrEqual(3);
+      expect(times(gateway.requests, 'SHORTER')).toBe(1);
     },
     PATIENCE_MS,
   );

@@ -51,7 +51,7 @@ function connect({ channel, quota = new MemoryQuota() }: Line): { adapter: Provi
   );
   const pools = new OriginPools();
   const lines: string[] = [];
-  const logger = { warn: (...told: unknown[]) => void lines.push(JSON.stringify(told)) };
+  const logger = { info: (...told: unknown[]) => void lines.push(JSON.stringify(told)) };
   const { directory, close } = connectChannels(config, { pools, quota, logger });
   ended.push(close, () => pools.close());
   return { adapter: directory.get('default', 'line').adapter, lines };
@@ -491,7 +491,7 @@ describe("the operator's log", () => {
     const log = new RefusalLog({
       channel: { id: 'line', tenant: 'default', provider: 'kirim' },
       secrets: [TOKEN],
-      logger: { warn: (told: object) => void lines.push(told) },
+      logger: { info: (told: object) => void lines.push(told) },
       now: () => now,
     });
     const hear = (body: string | Buffer) =>
