@@ -87,7 +87,7 @@ export function describeAdapterContract(start: () => Promise<AdapterSubject>): v
       },
       {},
     );
-    const logger = { warn: (...line: unknown[]) => log(JSON.stringify(line)) };
+    const logger = { info: (...line: unknown[]) => log(JSON.stringify(line)) };
     const { directory, close } = connectChannels(config, { pools, quota: new MemoryQuota(), logger });
     ended.push(close);
     return directory.get('default', CHANNEL_ID).adapter;
