@@ -1,7 +1,7 @@
 import { type App, startApp } from '../app.js';
 import { ConfigError, loadConfig } from '../config.js';
-import { startWatchdog } from '../server/watchdog.js';
 import { createLogger, type Logger } from '../telemetry/logger.js';
+import { startWatchdog } from '../telemetry/watchdog.js';
 import { EXIT_BAD_CONFIG, formatFaults } from './check-config.js';
 
 export interface ServeOptions {

@@ -1,6 +1,5 @@
 import { GraphQLDateTimeISO, GraphQLSafeInt } from 'graphql-scalars';
 import { Arg, Ctx, Directive, FieldResolver, Float, ID, Int, Query, Resolver, Root } from 'type-graphql';
-import type { CataloguedMedia } from '../catalogue/media-catalogue.js';
 import { nameInUrl } from '../media/media-name.js';
 import { MAX_STILL_SIZE, ORIGINAL, PLAYABLE, type Rendition, type Still, stillOf } from '../media/rendition.js';
 import type { Derived } from '../media/renditions.js';
@@ -158,26 +157,26 @@ export class MediaResolver {
     nullable: true,
     description: 'When the catalogue last learned something of it; null = only a listing has told of it.',
   })
-  updatedAt(@Root() media: Media | CataloguedMedia): Date | null {
-    return 'updatedAt' in media ? media.updatedAt : null;
+  updatedAt(@Root() media: Media): Date | null {
+    return media.updatedAt ?? null;
   }
 
   @FieldResolver(() => GraphQLDateTimeISO, {
     nullable: true,
     description: 'When the customer withdrew the message (WhatsApp).',
   })
-  revokedAt(@Root() media: Media | CataloguedMedia): Date | null {
-    return 'revokedAt' in media ? media.revokedAt : null;
+  revokedAt(@Root() media: Media): Date | null {
+    return media.revokedAt ?? null;
   }
 
   @FieldResolver(() => MediaFailureType, {
     nullable: true,
     description: 'Why the status is FAILED; null for every other status.',
   })
-  failure(@Root() media: Media | CataloguedMedia, @Ctx() context: GraphQLContext): MediaFailure | null {
+  failure(@Root() media: Media, @Ctx() context: GraphQLContext): MediaFailure | null {
     if (media.status !== 'FAILED') return null;
-    if ('failure' in media) return media.failure ?? { ...UNKNOWN_FAULT, at: media.updatedAt };
-    return { ...(media.fault ?? UNKNOWN_FAULT), at: new Date(context.now) };
+    if (media.failure) return media.failure;
+    return { ...(media.fault ?? UNKNOWN_FAULT), at: media.updatedAt ?? new Date(context.now) };
   }
 
   @FieldResolver(() => GraphQLDateTimeISO, {

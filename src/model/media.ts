@@ -117,8 +117,12 @@ export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId
   readonly expiresAt: Date | null;
   /** null: no bytes were here to be looked at. */
   readonly measures: MediaMeasures | null;
-  /** Why it is FAILED. */
+  /** Why it is FAILED, as a listing told it. */
   readonly fault?: MediaFault | null;
+  /** What the catalogue knows besides; absent: only a listing has told of it. */
+  readonly failure?: MediaFailure | null;
+  readonly updatedAt?: Date;
+  readonly revokedAt?: Date | null;
 }
 
 /** What a provider listed, or a webhook announced, as an attachment of a message. */

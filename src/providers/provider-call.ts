@@ -69,11 +69,15 @@ export class ProviderFaults {
       case 'throttled':
         return this.#throttled(response, asked, details);
       case 'temporary':
-        return this.error('PROVIDER_UNAVAILABLE', `the provider failed for a while for ${asked}`, {
-          ...details,
-          ...waitTold(response),
-          retryable: true,
-        });
+        return this.error(
+          'PROVIDER_UNAVAILABLE',
+          `the provider failed for a while, with status ${response.statusCode}, for ${asked}`,
+          {
+            ...details,
+            ...waitTold(response),
+            retryable: true,
+          },
+        );
       case 'operator':
         return this.#credentials(asked, details);
       default:

@@ -82,6 +82,7 @@ async function start(upload: Readonly<Record<string, string>>): Promise<void> {
   const { directory } = providers;
   const bytes = await openMediaBytes(config, stores, logger);
   jobs = createJobs({ config, channels: directory, stores, urls, source: { fetch, policy }, bytes, logger });
+  await jobs.start();
   closings.push(async () => {
     await jobs.stop();
     await Promise.all([fetch.close(), providers.close(), pools.close(), bytes.close()]);

@@ -133,7 +133,7 @@ describe('mediagraph sweep', () => {
       await withDatabase(async () => {});
       const temporary = join(folder, 'blobs', 'tmp');
       await mkdir(temporary, { recursive: true });
-      const dead = spawn('true');
+      const dead = spawn(process.execPath, ['--eval', '']);
       await once(dead, 'close');
       const token = 'abcdef012345';
       const leave = async (name: string) => {

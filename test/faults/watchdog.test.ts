@@ -18,7 +18,7 @@ class Child {
 
   constructor(script: string, args: readonly string[] = []) {
     const main = process.env[MAIN_VARIABLE] ?? '';
-    const watchdog = pathToFileURL(join(dirname(main), 'server', 'watchdog.js')).href;
+    const watchdog = pathToFileURL(join(dirname(main), 'telemetry', 'watchdog.js')).href;
     const source = `import { startWatchdog } from ${JSON.stringify(watchdog)};
       const end = startWatchdog({ stallMs: ${STALL_MS} }); ${script}`;
     this.process = spawn(process.execPath, [...args, '--input-type=module', '-e', source], {

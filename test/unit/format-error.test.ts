@@ -26,7 +26,7 @@ describe('a message in production', () => {
   ])('%j is %j', (message, said) => expect(shown(message)).toBe(said));
 
   it('is made in no time, however often its caller asks', () => {
-    expect(shown('Did you mean '.repeat(300_000)).length).toBe(3_900_000);
+    expect(shown('Did you mean '.repeat(300_000)).length).toBe(2_000);
     expect(shown(`${'Did you mean '.repeat(300_000)}?`)).toBe('');
   });
 });
