@@ -184,7 +184,7 @@ export function createJobs({ config, channels, stores, urls, source, bytes, logg
   const sweeper = new Sweeper(
     config.retention.sweepIntervalMs,
     async (signal) => {
-      const how = { inspector, clock, graceMs: ORPHAN_GRACE_MS, dryRun: false, signal };
+      const how = { inspector, clock, graceMs: ORPHAN_GRACE_MS, dryRun: false, logger, signal };
       const report = await sweep({ ...stores, deletion, ...how });
       await database.maintain();
       logger.debug({ ...report }, 'swept');
@@ -272,7 +272,7 @@ export async function sweepOnce({ config, stores, logger, ...how }: SweepOnceOpt
     const forget = async () => {};
     const { clock } = stores.database;
     const deletion = new MediaDeletion({ channels: providers.directory, ...stores, forget, purge, clock, logger });
-    return await sweep({ ...stores, deletion, inspector: null, clock, ...how });
+    return await sweep({ ...stores, deletion, inspector: null, clock, logger, ...how });
   } finally {
     await Promise.all([providers.close(), pools.close(), cdn?.close()]);
   }

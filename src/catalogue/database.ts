@@ -27,7 +27,10 @@ export interface Database {
   startClock(): Promise<void>;
   /** Rejects when the database does not answer. */
   ping(): Promise<void>;
-  /** What a server does by itself and the embedded engine does not: removes dead rows and counts the living. */
+  /**
+   * What a server does by itself and the embedded engine does not: removes dead rows and counts the living. Does nothing
+   * within a minute of the last time.
+   */
   maintain(): Promise<void>;
   /**
    * Hears what is notified on a channel from now on, in order, until the database is closed (PostgreSQL docs, "LISTEN").
@@ -143,6 +146,7 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
   readonly clock = MACHINE_CLOCK;
   // By channel; the engine's one session hears what it notifies itself.
   readonly #notified = new EventEmitter().setMaxListeners(0);
+  #maintainedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly embedded: EmbeddedEngine,
@@ -169,6 +173,9 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
   }
 
   async maintain(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#maintainedAt < MAINTAINED_EVERY_MS) return;
+    this.#maintainedAt = now;
     await sql`vacuum (analyze)`.execute(this.kysely);
   }
 
@@ -177,6 +184,9 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
     await this.embedded.close();
   }
 }
+
+/** A vacuum holds the engine's one session. */
+const MAINTAINED_EVERY_MS = 60_000;
 
 /** A look, or a claim (`with picked as …`), which changes leases alone and comes once a second when nothing happens. */
 const CHANGES_NO_ANSWER = /^\s*(select|with picked as)\b/i;

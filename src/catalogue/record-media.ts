@@ -7,8 +7,12 @@ import { storable } from './media-rows.js';
 
 interface Positioned {
   readonly media: MessageMedia;
+  /** Among the media of its message, or {@link UNKNOWN_POSITION}. */
   readonly position: number;
 }
+
+/** Of what was announced alone: other announcements may have told of others. */
+const UNKNOWN_POSITION = -1;
 
 /**
  * One statement for all listings: the messages with the time of their listing, and their media. A media that is not in
@@ -43,13 +47,15 @@ export function announcementStatement(
   media: readonly MessageMedia[],
   { mirror, now, retainedUntil }: Recording & { readonly mirror: boolean },
 ): RawBuilder<unknown> {
-  const seen = new Map<string, number>();
-  const positioned = media.map((one) => {
-    const message = formatMessageId(one);
-    const position = seen.get(message) ?? 0;
-    seen.set(message, position + 1);
-    return { media: one, position };
-  });
+  const byMessage = new Map<string, MessageMedia[]>();
+  for (const one of media) {
+    const others = byMessage.get(formatMessageId(one));
+    if (others) others.push(one);
+    else byMessage.set(formatMessageId(one), [one]);
+  }
+  const positioned = [...byMessage.values()].flatMap((ofMessage) =>
+    ofMessage.map((one, index) => ({ media: one, position: ofMessage.length > 1 ? index : UNKNOWN_POSITION })),
+  );
   return upsert(tenant, positioned, { announced: true, mirror, now, retainedUntil });
 }
 
@@ -174,8 +180,13 @@ const failsWith = (column: string) =>
 
 /** What a repeated recording makes of each column. A row in which nothing changes is not written. */
 const RULES: ReadonlyArray<readonly [column: string, value: string]> = [
-  // The listing knows the order; an announcement only its own media.
-  ['position', 'case when excluded.announced then media.position else excluded.position end'],
+  // A message that was announced whole keeps the order in which it was sent; lists may have the newest first (Twilio).
+  [
+    'position',
+    `case when excluded.position = ${UNKNOWN_POSITION} then media.position
+      when media.announced and media.position <> ${UNKNOWN_POSITION} and not excluded.announced then media.position
+      else excluded.position end`,
+  ],
   ['provider_media_id', newer('provider_media_id')],
   ['download_url', newer('download_url')],
   ['kind', measured('kind')],

@@ -9,7 +9,15 @@ import type { Logger } from '../telemetry/logger.js';
 import { openPart, type ProviderBytes } from './provider-bytes.js';
 import { openSniffed, type SniffedStream } from './sniffed-stream.js';
 import { Spool } from './spool.js';
-import { type ByteKeeping, differsFrom, inspected, removeAttempt, writeBytes } from './stored-bytes.js';
+import {
+  type ByteKeeping,
+  differsFrom,
+  inspected,
+  recordInspected,
+  recordLate,
+  removeAttempt,
+  writeBytes,
+} from './stored-bytes.js';
 
 export interface LazyMirrorOptions extends ByteKeeping {
   readonly catalogue: MediaCatalogue;
@@ -226,13 +234,10 @@ export class LazyMirror {
     this.#copies.add(looking);
   }
 
-  async #look({ tenant, id }: CataloguedMedia, { key, ...stored }: StoredBytes, sniffed: string): Promise<void> {
-    const { catalogue, clock } = this.options;
-    const found = await inspected(this.options, { key, ...stored }, sniffed, this.#stopping.signal);
-    const { measures } = found.stored;
-    if (measures === null) return;
-    const { mimeType, kind } = found;
-    await catalogue.recordMeasures(tenant, id, { key, measures, mimeType, ...(kind && { kind }) }, dateOf(clock));
+  async #look(media: CataloguedMedia, stored: StoredBytes, sniffed: string): Promise<void> {
+    const found = await inspected(this.options, stored, sniffed, this.#stopping.signal);
+    await recordInspected(this.options, media, found);
+    await recordLate(this.options, media, found);
   }
 }
 

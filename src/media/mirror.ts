@@ -5,7 +5,7 @@ import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, failureOf, inFlightPauseMs } from './backoff.js';
 import { openSniffed } from './sniffed-stream.js';
-import { type ByteKeeping, differsFrom, removeAttempt, storeBytes } from './stored-bytes.js';
+import { type ByteKeeping, differsFrom, recordLate, removeAttempt, storeBytes } from './stored-bytes.js';
 
 export interface MirrorOptions extends ByteKeeping {
   readonly channels: ChannelDirectory;
@@ -56,21 +56,21 @@ export class Mirror {
     const { tenant, id } = media;
     const channel = channels.get(tenant, media.channelId);
     const { body, mimeType, filename } = await openSniffed(channel, media, { signal, job: true });
-    const {
-      stored,
-      kind,
-      mimeType: found,
-    } = await storeBytes(this.options, media, { body, mimeType }, { signal, maxBytes });
+    const inspected = await storeBytes(this.options, media, { body, mimeType }, { signal, maxBytes });
+    const { stored, kind } = inspected;
     if (media.sizeBytes !== null && media.sizeBytes !== stored.sizeBytes)
       logger.info({ media: id, told: media.sizeBytes, came: stored.sizeBytes }, 'a media has another size than told');
     if (signal.aborted || differsFrom(media, stored)) {
       await removeAttempt(blobs, stored);
       throw signal.aborted ? signal.reason : otherHash();
     }
-    const details = { mimeType: found, kind, filename: media.filename ?? filename };
+    const details = { mimeType: inspected.mimeType, kind, filename: media.filename ?? filename };
     // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
     const kept = await catalogue.finishMirror(tenant, id, owner, { stored, details }, dateOf(clock));
-    if (kept.isNamed) return;
+    if (kept.isNamed) {
+      void recordLate(this.options, media, inspected);
+      return;
+    }
     await removeAttempt(blobs, stored);
     if (kept.media && !kept.media.stored && differsFrom(kept.media, stored)) throw otherHash();
     logger.warn({ media: id }, 'a copy was given up: its lease, or its media, has ended');

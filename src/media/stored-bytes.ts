@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { StoredBytes } from '../catalogue/media-catalogue.js';
+import type { MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { Media, MediaKind } from '../model/media.js';
@@ -11,7 +11,8 @@ import {
   type PutOptions,
   stemOf,
 } from '../storage/blob-store.js';
-import type { MediaInspector } from './inspect.js';
+import type { Logger } from '../telemetry/logger.js';
+import type { Inspection, MediaInspector } from './inspect.js';
 import { baseKeyOf } from './renditions.js';
 
 /** Where a media's bytes are, and what is made from them. */
@@ -31,7 +32,7 @@ interface SniffedBytes {
 }
 
 /** Stored bytes, and what they turned out to be. */
-export interface InspectedBytes {
+export interface InspectedBytes extends Pick<Inspection, 'late'> {
   readonly stored: StoredBytes;
   readonly mimeType: string;
   /** null: the bytes do not tell. */
@@ -70,7 +71,42 @@ export async function inspected(
   const { sizeBytes, sha256 } = stored;
   const found = await inspector.inspect({ key: keyOfStored(stored), sha256, mimeType: sniffed, sizeBytes }, signal);
   const mimeType = found.mimeType ?? sniffed;
-  return { stored: { ...stored, mimeType, measures: found.measures }, mimeType, kind: found.kind };
+  const { measures, kind, late } = found;
+  return { stored: { ...stored, mimeType, measures }, mimeType, kind, late };
+}
+
+export interface MeasuresKeeping {
+  readonly catalogue: Pick<MediaCatalogue, 'recordMeasures'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Gives a row that names these bytes what an inspection found in them; see {@link recordLate} for the rest. */
+export async function recordInspected(
+  keeping: MeasuresKeeping,
+  owner: Owner,
+  { stored, mimeType, kind }: InspectedBytes,
+): Promise<void> {
+  const { key, measures } = stored;
+  if (measures === null) return;
+  const found = { key, measures, mimeType, ...(kind && { kind }) };
+  await keeping.catalogue.recordMeasures(owner.tenant, owner.id, found, dateOf(keeping.clock));
+}
+
+/**
+ * The same with what took longer to see than media waits for it, once the row names the bytes. Never rejects: what is lost
+ * here is a placeholder.
+ */
+export async function recordLate(keeping: MeasuresKeeping, owner: Owner, inspected: InspectedBytes): Promise<void> {
+  const { stored, late } = inspected;
+  try {
+    const facts = await late;
+    if (!facts || stored.measures === null) return;
+    const measures = { ...stored.measures, ...facts };
+    await recordInspected(keeping, owner, { ...inspected, stored: { ...stored, measures } });
+  } catch (err) {
+    keeping.logger.warn({ err, media: owner.id }, 'what a media shows was seen late, and could not be noted');
+  }
 }
 
 /** The same, without a look at the bytes. */

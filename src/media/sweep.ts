@@ -7,9 +7,10 @@ import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import type { MediaId } from '../model/media.js';
 import { type BlobKey, type BlobStore, isOriginal, parseMediaBlobKey } from '../storage/blob-store.js';
+import type { Logger } from '../telemetry/logger.js';
 import type { MediaDeletion } from './delete.js';
 import type { MediaInspector } from './inspect.js';
-import { inspected, removeBytes } from './stored-bytes.js';
+import { inspected, recordInspected, recordLate, removeBytes } from './stored-bytes.js';
 
 export interface SweepOptions {
   readonly catalogue: MediaCatalogue;
@@ -26,6 +27,7 @@ export interface SweepOptions {
   readonly graceMs: number;
   /** Counts what there is to do, and does nothing. */
   readonly dryRun: boolean;
+  readonly logger: Logger;
   readonly signal?: AbortSignal;
 }
 
@@ -91,17 +93,17 @@ export async function sweep(options: SweepOptions, now = dateOf(options.clock)):
   return { ...report, tombstones, forgottenEvents, deadLetters, leftovers };
 }
 
-async function inspectLeft({ catalogue, inspector, signal }: SweepOptions, now: Date): Promise<void> {
+async function inspectLeft(options: SweepOptions, now: Date): Promise<void> {
+  const { catalogue, inspector, signal } = options;
   if (!inspector) return;
   for (let batch = 0; batch < MAX_INSPECTION_BATCHES; batch++) {
     const left = await catalogue.findUninspected(ago(now, UNINSPECTED_MS), INSPECTION_BATCH);
-    for (const { tenant, id, stored } of left) {
+    for (const media of left) {
+      const { stored } = media;
       if (!stored) continue;
       const found = await inspected({ inspector }, stored, stored.mimeType ?? 'application/octet-stream', signal);
-      const { mimeType, kind } = found;
-      const measures = found.stored.measures;
-      if (measures)
-        await catalogue.recordMeasures(tenant, id, { key: stored.key, measures, mimeType, ...(kind && { kind }) }, now);
+      await recordInspected(options, media, found);
+      await recordLate(options, media, found);
     }
     signal?.throwIfAborted();
     if (left.length < INSPECTION_BATCH) return;

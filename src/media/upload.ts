@@ -23,7 +23,15 @@ import { endOfRetention } from './retention.js';
 import type { UrlSigner } from './signed-url.js';
 import { bytesToSniff, UPLOAD_SNIFF_BYTES } from './sniff.js';
 import { contradicts } from './sniffed-stream.js';
-import { type ByteKeeping, keyOfStored, removeAttempt, removeBytes, storeBytes } from './stored-bytes.js';
+import {
+  type ByteKeeping,
+  type InspectedBytes,
+  keyOfStored,
+  recordLate,
+  removeAttempt,
+  removeBytes,
+  storeBytes,
+} from './stored-bytes.js';
 import { openSource, sourceFault } from './upload-source.js';
 
 /** What a caller wants uploaded; texts as the caller wrote them. */
@@ -269,7 +277,7 @@ export class MediaUpload {
     const { uploads, owner, blobs, clock, maxBytes, timeoutMs } = this.options;
     const { tenant, id } = job.media;
     const source = await openSource(this.options.source, { url: job.sourceUrl, maxBytes, timeoutMs, signal });
-    let bytes: UploadedBytes;
+    let bytes: UploadedBytes & InspectedBytes;
     try {
       const { head, body } = await peek(source.body, (head) => bytesToSniff(head, UPLOAD_SNIFF_BYTES));
       if (head.length === 0) throw new MediagraphError('SOURCE_FAILED', 'expected bytes from the source, got none');
@@ -294,7 +302,10 @@ export class MediaUpload {
       throw sourceFault(thrown);
     }
     // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
-    if (await uploads.markStored(tenant, id, owner, bytes, dateOf(clock))) return bytes;
+    if (await uploads.markStored(tenant, id, owner, bytes, dateOf(clock))) {
+      void recordLate(this.options, job.media, bytes);
+      return bytes;
+    }
     await removeAttempt(blobs, bytes.stored);
     return null;
   }

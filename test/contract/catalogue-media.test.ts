@@ -109,6 +109,28 @@ describeEngines('the catalogue', (bed) => {
       expect(await record(M1)).toMatchObject({ listedAt: plus(9), firstSeenAt: NOW });
     });
 
+    test('a message that was announced whole has the order in which it was sent, whatever lists have', async () => {
+      const sent = ['c', 'a', 'b'].map((name) => picture(name));
+      const order = async () => (await record(M1))?.media.map(({ providerMediaId }) => providerMediaId);
+      await list([...sent].reverse());
+      expect(await order()).toEqual(['b', 'a', 'c']);
+      await announce(sent);
+      expect(await order()).toEqual(['c', 'a', 'b']);
+      await list([...sent].reverse(), plus(5));
+      expect(await order()).toEqual(['c', 'a', 'b']);
+    });
+
+    test('media that were announced one by one have the order of the list', async () => {
+      const sent = ['c', 'a', 'b'].map((name) => picture(name));
+      const order = async () => (await record(M1))?.media.map(({ providerMediaId }) => providerMediaId);
+      for (const [index, media] of sent.entries()) await announce([media], false, plus(index));
+      expect(await order()).toEqual(['c', 'a', 'b']);
+      await list([...sent].reverse(), plus(5));
+      expect(await order()).toEqual(['b', 'a', 'c']);
+      for (const media of sent) await announce([media], false, plus(9));
+      expect(await order()).toEqual(['b', 'a', 'c']);
+    });
+
     test('a message that was only announced was never listed', async () => {
       await announce([picture('a')]);
       expect(await record(M1)).toMatchObject({ listedAt: null, firstSeenAt: NOW, announced: true });

@@ -108,9 +108,10 @@ describeEngines('a database of the previous version', (bed) => {
       deletions: new SqlDeletions(database),
       blobs,
       clock: Date,
+      logger,
     };
     const alone = { channels: new ChannelDirectory([]), forget: async () => {}, purge: null };
-    return { ...all, deletion: new MediaDeletion({ ...alone, ...all, logger }) };
+    return { ...all, deletion: new MediaDeletion({ ...alone, ...all }) };
   };
   const swept = () => sweep({ ...stores(), inspector: null, graceMs: -1_000, dryRun: false });
   const textOf = async (tenant: string, id: string): Promise<string> => {

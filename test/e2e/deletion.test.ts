@@ -540,7 +540,7 @@ async function sweepIn(ms: number, { blobs: root }: OwnServer): Promise<SweepRep
   const alone = { channels: new ChannelDirectory([]), forget: async () => {}, purge: null };
   const deletion = new MediaDeletion({ ...alone, ...stores, clock: Date, logger });
   try {
-    const options = { ...stores, deletion, inspector: null, clock: Date, graceMs: 0, dryRun: false };
+    const options = { ...stores, deletion, inspector: null, clock: Date, logger, graceMs: 0, dryRun: false };
     return await sweep(options, new Date(Date.now() + ms));
   } finally {
     await blobs.close();

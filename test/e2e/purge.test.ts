@@ -108,7 +108,7 @@ async function sweepIn(ms: number, { server }: Started, purgeUrl = cdn.url + PAT
   };
   const deletion = new MediaDeletion({ ...alone, ...stores, clock: Date, logger });
   try {
-    const options = { ...stores, deletion, inspector: null, clock: Date, graceMs: 0, dryRun: false };
+    const options = { ...stores, deletion, inspector: null, clock: Date, logger, graceMs: 0, dryRun: false };
     return await sweep(options, new Date(Date.now() + ms));
   } finally {
     await Promise.all([blobs.close(), purge.close()]);

@@ -27,6 +27,7 @@ describe('a message in production', () => {
 
   it('is made in no time, however often its caller asks', () => {
     expect(shown('Did you mean '.repeat(300_000)).length).toBe(2_000);
-    expect(shown(`${'Did you mean '.repeat(300_000)}?`)).toBe('');
+    expect(shown(`${'Did you mean '.repeat(150)}?`)).toBe('');
+    expect(shown(`${'Did you mean '.repeat(300_000)}?`).length).toBe(2_000);
   });
 });
