@@ -34,12 +34,11 @@ import {
   type MediaRow,
   measuresColumns,
   patchColumns,
-  storable,
   storedColumns,
   toCataloguedMedia,
   withoutBytes,
 } from './media-rows.js';
-import { announcementStatement, descriptionsStatement, listingsStatement } from './record-media.js';
+import { announcementStatement, changesStatement, descriptionsStatement, listingsStatement } from './record-media.js';
 import { type Claim, historyOf, type Queue, UNLEASED, UNSUSPECTED, WorkQueue } from './work-queue.js';
 
 export type * from './catalogued-media.js';
@@ -98,8 +97,11 @@ export interface MediaCatalogue {
     patch: MediaPatch,
     now: Date,
   ): Promise<CataloguedMedia | null>;
-  /** An edited caption, or a withdrawal, for all media of the message. Repeating it changes nothing. @returns how many it has */
-  applyMessageChange(tenant: TenantId, change: MessageChange, now: Date): Promise<number>;
+  /**
+   * Edited captions, and withdrawals, for all media of their messages. Repeating them changes nothing.
+   * @returns of how many of these messages there is media
+   */
+  applyMessageChanges(tenant: TenantId, changes: readonly MessageChange[], now: Date): Promise<number>;
   /**
    * Bytes that one attempt stored while they were delivered: READY, and off the queue. They are not named where the row is
    * gone, has ended, names others already (but for `replacing`, which the store has lost), or knows another hash.
@@ -303,18 +305,10 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     return row ? toCataloguedMedia(row) : null;
   }
 
-  async applyMessageChange(tenant: TenantId, change: MessageChange, now: Date): Promise<number> {
-    const { key } = change;
-    const [column, value] =
-      change.type === 'captionEdited'
-        ? [sql.ref('caption'), sql`${storable(change.caption)}::text`]
-        : [sql.ref('revoked_at'), sql`coalesce(revoked_at, ${change.revokedAt}::timestamptz)`];
-    const { numAffectedRows = 0n } = await sql`
-      update media
-      set ${column} = ${value}, updated_at = case when ${column} is distinct from ${value} then ${now} else updated_at end
-      where tenant = ${tenant} and channel_id = ${key.channelId} and provider_message_id = ${key.providerMessageId}
-        and status <> 'DELETED'`.execute(this.#db);
-    return Number(numAffectedRows);
+  async applyMessageChanges(tenant: TenantId, changes: readonly MessageChange[], now: Date): Promise<number> {
+    if (changes.length === 0) return 0;
+    const { rows } = await changesStatement(tenant, changes, now).execute(this.#db);
+    return rows[0]?.known ?? 0;
   }
 
   async markStored(

@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
-import type { MediaDetails, MessageMedia } from '../model/media.js';
-import type { Description, Listing, Recording } from './catalogued-media.js';
+import type { MediaDetails, MessageKey, MessageMedia } from '../model/media.js';
+import type { Description, Listing, MessageChange, Recording } from './catalogued-media.js';
 import { storable } from './media-rows.js';
 
 interface Positioned {
@@ -85,6 +85,71 @@ export function descriptionsStatement(
     update media set described = true, updated_at = ${now}, ${sql.raw(DESCRIBED)}
     from told join locked using (id)
     where media.tenant = ${tenant} and media.id = told.id`;
+}
+
+/** One statement for all changes; of several edits of a message the last counts. Tells how many messages have media. */
+export function changesStatement(
+  tenant: TenantId,
+  changes: readonly MessageChange[],
+  now: Date,
+): RawBuilder<{ readonly known: number }> {
+  const rows = mergedChanges(changes);
+  return sql`
+    with told as (
+      select * from unnest(
+        ${rows.map(({ key }) => key.channelId)}::text[],
+        ${rows.map(({ key }) => key.providerMessageId)}::text[],
+        ${rows.map(({ caption }) => caption !== undefined)}::boolean[],
+        ${rows.map(({ caption }) => storable(caption ?? null))}::text[],
+        ${rows.map(({ revokedAt }) => revokedAt)}::timestamptz[]
+      ) with ordinality as told (channel_id, provider_message_id, is_edited, caption, revoked_at, place)
+    ), found as (
+      select media.id, told.place, told.is_edited, told.caption, told.revoked_at
+      from told join lateral (
+        select id from media
+        where tenant = ${tenant} and provider_message_id = told.provider_message_id and channel_id = told.channel_id
+          and status <> 'DELETED'
+        offset 0
+      ) as media on true
+    ), locked as (
+      select media.id from media join found using (id) where media.tenant = ${tenant} order by media.id for update of media
+    ), changed as (
+      update media
+      set (caption, revoked_at, updated_at) = (
+        select after.caption, after.revoked_at, case
+          when (media.caption, media.revoked_at) is distinct from (after.caption, after.revoked_at) then ${now}::timestamptz
+          else media.updated_at end
+        from (
+          select case when found.is_edited then found.caption else media.caption end as caption,
+            coalesce(media.revoked_at, found.revoked_at) as revoked_at
+        ) as after
+      )
+      from found join locked using (id)
+      where media.tenant = ${tenant} and media.id = found.id and media.status <> 'DELETED'
+      returning found.place
+    )
+    select count(distinct place)::integer as known from changed`;
+}
+
+interface MergedChange {
+  readonly key: MessageKey;
+  /** undefined: it was not edited. */
+  readonly caption?: string | null;
+  readonly revokedAt: Date | null;
+}
+
+function mergedChanges(changes: readonly MessageChange[]): MergedChange[] {
+  const merged = new Map<string, MergedChange>();
+  for (const change of changes) {
+    const name = formatMessageId(change.key);
+    const before = merged.get(name) ?? { key: change.key, revokedAt: null };
+    const after =
+      change.type === 'captionEdited'
+        ? { ...before, caption: change.caption }
+        : { ...before, revokedAt: before.revokedAt ?? change.revokedAt };
+    merged.set(name, after);
+  }
+  return [...merged.values()];
 }
 
 interface UpsertOptions extends Recording {

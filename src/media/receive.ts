@@ -124,13 +124,9 @@ export class WebhookReception {
       if (mirror) onAnnounced();
     }
     // A message comes before its edits, also within one body.
-    let areKnown = true;
-    for (const event of events) {
-      if (event.type !== 'captionEdited' && event.type !== 'messageRevoked') continue;
-      const known = await catalogue.applyMessageChange(channel.tenant, changeOf(channel.id, event, now), now);
-      areKnown &&= known > 0;
-    }
-    return areKnown;
+    const changes = events.filter(isChange).map((event) => changeOf(channel.id, event, now));
+    const known = await catalogue.applyMessageChanges(channel.tenant, changes, now);
+    return known === new Set(changes.map(({ key }) => key.providerMessageId)).size;
   }
 
   /** Rejects what is not acknowledged, and worth repeating. */
@@ -151,6 +147,10 @@ export class WebhookReception {
 }
 
 type ChangeEvent = Extract<WebhookEvent, { readonly type: 'captionEdited' | 'messageRevoked' }>;
+
+function isChange(event: WebhookEvent): event is ChangeEvent {
+  return event.type === 'captionEdited' || event.type === 'messageRevoked';
+}
 
 function changeOf(channelId: ChannelId, event: ChangeEvent, now: Date): MessageChange {
   const key = { channelId, providerMessageId: event.providerMessageId };

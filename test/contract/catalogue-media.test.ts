@@ -357,6 +357,52 @@ describeEngines('the catalogue', (bed) => {
     });
   });
 
+  describe('edits and withdrawals', () => {
+    const edited = (key: MessageKey, caption: string | null) => ({ type: 'captionEdited', key, caption }) as const;
+    const revoked = (key: MessageKey, revokedAt: Date) => ({ type: 'messageRevoked', key, revokedAt }) as const;
+
+    test('are for all media of their messages, the last edit and the first withdrawal of each', async () => {
+      const [one, two] = [picture('1', { caption: 'old' }), picture('2')];
+      const other = picture('3', { ...M2, caption: 'other' });
+      const third = picture('4', { providerMessageId: 'm3', caption: 'third' });
+      await announce([one, two, other, third]);
+      const changes = [
+        edited(M1, 'first'),
+        revoked(M2, plus(1)),
+        edited({ channelId: 'support', providerMessageId: 'unknown' }, 'x'),
+        edited(M1, 'second\u0000'),
+        revoked(M2, plus(2)),
+        revoked({ channelId: 'sales', providerMessageId: 'm1' }, plus(3)),
+      ];
+      expect(await catalogue().applyMessageChanges(TENANT, changes, plus(5))).toBe(2);
+      for (const { id } of [one, two])
+        expect(await found(id)).toMatchObject({ caption: 'second', revokedAt: null, updatedAt: plus(5) });
+      expect(await found(other.id)).toMatchObject({ caption: 'other', revokedAt: plus(1), updatedAt: plus(5) });
+      expect(await found(third.id)).toMatchObject({ caption: 'third', revokedAt: null, updatedAt: NOW });
+      // Repeated, they change nothing; an edit that takes the caption away is one.
+      expect(await catalogue().applyMessageChanges(TENANT, [...changes, edited(M2, null)], plus(9))).toBe(2);
+      expect(await found(one.id)).toMatchObject({ updatedAt: plus(5) });
+      expect(await found(other.id)).toMatchObject({ caption: null, revokedAt: plus(1), updatedAt: plus(9) });
+      expect(await catalogue().applyMessageChanges(TENANT, [], NOW)).toBe(0);
+      expect(await catalogue().applyMessageChanges('another', changes, NOW)).toBe(0);
+    });
+
+    test('of thousands at once, from two processes in two orders', async () => {
+      const keys = Array.from({ length: 2_000 }, (_, nth) => ({
+        channelId: 'support',
+        providerMessageId: `many-${nth}`,
+      }));
+      await announce(keys.map((key) => reportedMedia(key)));
+      const changes = keys.map((key) => revoked(key, plus(1)));
+      const other = new SqlMediaCatalogue(bed.replica());
+      const counts = await Promise.all([
+        catalogue().applyMessageChanges(TENANT, changes, plus(2)),
+        other.applyMessageChanges(TENANT, [...changes].reverse(), plus(2)),
+      ]);
+      expect(counts).toEqual([2_000, 2_000]);
+    });
+  });
+
   describe('a transition', () => {
     test('happens from the named statuses only, once', async () => {
       const media = picture('a');
