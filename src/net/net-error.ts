@@ -123,6 +123,13 @@ function netErrorCodeOf(error: Error): TranslatedCode | null {
   return isError(first) && first !== error ? netErrorCodeOf(first) : null;
 }
 
+const LOST_CONNECTIONS: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
+
+/** Whether a connection that had been made was closed by its other side, as a kept one may be in the moment of its use. */
+export function isLostConnection(thrown: unknown): boolean {
+  return isError(thrown) && 'code' in thrown && LOST_CONNECTIONS.has(thrown.code);
+}
+
 function findMediagraphError(error: Error): MediagraphError | null {
   let current: unknown = error;
   for (let depth = 0; depth < MAX_CAUSES && isError(current); depth++) {

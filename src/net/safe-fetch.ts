@@ -7,7 +7,7 @@ import { CallClock } from './call-clock.js';
 import { withoutCodings } from './content-coding.js';
 import { createGuardedAgent } from './guarded-agent.js';
 import { discard, limitBody } from './limited-body.js';
-import { NetError } from './net-error.js';
+import { isLostConnection, NetError } from './net-error.js';
 import type { AddressPolicy } from './public-address.js';
 import { announcesMore } from './streamed-response.js';
 import { judgeRedirect, judgeUrl } from './url-policy.js';
@@ -114,7 +114,22 @@ export class SafeFetch {
     return { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': this.options.userAgent, ...given };
   }
 
-  #send(
+  // Private: a server may close a kept connection while it is used again; a client asks once more (RFC 9112 section 9.3.1).
+  async #send(
+    target: URL,
+    method: 'GET' | 'HEAD',
+    headers: Record<string, string>,
+    call: CallClock,
+  ): Promise<Dispatcher.ResponseData> {
+    try {
+      return await this.#sendOnce(target, method, headers, call);
+    } catch (thrown) {
+      if (!isLostConnection(thrown)) throw thrown;
+      return await this.#sendOnce(target, method, headers, call);
+    }
+  }
+
+  #sendOnce(
     target: URL,
     method: 'GET' | 'HEAD',
     headers: Record<string, string>,

@@ -615,6 +615,39 @@ describe('broken responses', () => {
     expect(thrown.code).toBe(code);
   });
 
+  test.each([
+    ['is closed', (socket: Socket) => socket.end()],
+    ['is reset', (socket: Socket) => socket.resetAndDestroy()],
+  ] satisfies Array<[string, (socket: Socket) => void]>)(
+    'a kept connection that %s when it is used again is no failure: the question is asked once more',
+    async (_case, end) => {
+      const served = new WeakSet<Socket>();
+      let ended = 0;
+      const server = await serve((request, response) => {
+        if (served.has(request.socket)) {
+          ended += 1;
+          return void end(request.socket);
+        }
+        served.add(request.socket);
+        response.end('bytes');
+      });
+      const fetch = newFetch();
+      // A connection is there to be used again a moment after its body was read.
+      for (let call = 0; call < 100 && ended === 0; call++) {
+        const { body } = await fetch.open(server.origin, { maxBytes: 1_000 });
+        expect(await text(body)).toBe('bytes');
+        await sleep(5);
+      }
+      expect(ended).toBe(1);
+    },
+  );
+
+  test('a server that ends every connection is asked twice', async () => {
+    const server = await serveRaw((socket) => socket.resetAndDestroy());
+    expect(await codeOf(newFetch().open(server.origin, { maxBytes: 10 }))).toBe('CONNECTION');
+    expect(server.connections).toBe(2);
+  });
+
   test('a refused connection', async () => {
     const server = await serve((_request, response) => response.end());
     await server.close();

@@ -28,7 +28,7 @@ afterEach(async () => {
 
 type Flavour = 'signalwire' | 'twilio';
 
-async function bed(flavour: Flavour, timeoutMs = UNDOUBTED) {
+async function bed(flavour: Flavour, timeoutMs = 2_000) {
   const isTwilio = flavour === 'twilio';
   const accountSid = isTwilio ? twilioAccountSid(1) : signalwireProjectId(1);
   const messageSid = isTwilio ? twilioMessageSid(1) : signalwireMessageSid(1);
@@ -74,14 +74,14 @@ describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) =
   });
 
   test('is success once more, and without the doubts of a media that may not be there yet', async () => {
-    const { laml, adapter, ref } = await bed(flavour, 5_000);
+    const { laml, adapter, ref } = await bed(flavour);
     await deletion(adapter, ref);
     await deletion(adapter, ref);
     expect(laml.requestCount).toBe(2);
   });
 
   test('of what the provider never had, or has no name for, is success', async () => {
-    const { laml, adapter, ref, otherSid } = await bed(flavour);
+    const { laml, adapter, ref, otherSid } = await bed(flavour, UNDOUBTED);
     await deletion(adapter, { ...ref, providerMediaId: otherSid });
     expect(laml.requestCount).toBe(1);
     await deletion(adapter, { ...ref, providerMessageId: null });
@@ -90,7 +90,7 @@ describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) =
   });
 
   test('waits for a media that was announced and is not there yet', async () => {
-    const { laml, adapter, messageSid, sid, ref } = await bed(flavour, 5_000);
+    const { laml, adapter, messageSid, sid, ref } = await bed(flavour);
     laml.addMessage({ sid: messageSid, media: [{ ...photo, sid, notFoundFirst: 1 }] });
     await deletion(adapter, ref);
     expect(laml.requestCount).toBe(2);
