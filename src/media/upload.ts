@@ -7,7 +7,7 @@ import { dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import { createUploadId, parseMessageId } from '../model/ids.js';
 import type { MediaId } from '../model/media.js';
-import { essenceOf, kindOfMimeType, normalizeMimeType } from '../model/mime-type.js';
+import { essenceOf, generalTypeOf, kindOfMimeType, normalizeMimeType } from '../model/mime-type.js';
 import type { AddressPolicy } from '../net/public-address.js';
 import type { SafeFetch } from '../net/safe-fetch.js';
 import { judgeUrl } from '../net/url-policy.js';
@@ -282,8 +282,8 @@ export class MediaUpload {
       const { head, body } = await peek(source.body, (head) => bytesToSniff(head, UPLOAD_SNIFF_BYTES));
       if (head.length === 0) throw new MediagraphError('SOURCE_FAILED', 'expected bytes from the source, got none');
       const claim = job.mimeType ?? source.declaredMimeType;
-      const mimeType = await inspectionThreads.sniff(head, claim);
-      assertAgreement(job.mimeType, source.declaredMimeType, mimeType);
+      const found = await inspectionThreads.sniff(head, claim);
+      const mimeType = agreedType(job.mimeType ?? typeTaken(channel, found), source.declaredMimeType, found);
       const limit = limitOf(channel, mimeType, maxBytes);
       if (source.sizeBytes !== null && source.sizeBytes > limit.bytes) throw tooLarge(limit);
       const inspected = await storeBytes(
@@ -451,9 +451,19 @@ function isTooLarge(thrown: unknown): boolean {
 }
 
 /** The bytes decide; the caller's word must agree with them, and a page under a picture's name is no picture. */
-function assertAgreement(given: string | null, declared: string | null, found: string): void {
-  if (given !== null && essenceOf(given) !== essenceOf(found)) throw notAllowed(`expected ${given}, got ${found}`);
+/** What the bytes are, or the caller's name for it. @throws MediagraphError CONTENT_TYPE_NOT_ALLOWED where they are another */
+function agreedType(given: string | null, declared: string | null, found: string): string {
   if (contradicts(declared, found)) throw notAllowed(`expected ${declared}, as the source declares, got ${found}`);
+  if (given === null || essenceOf(given) === essenceOf(found)) return found;
+  if (essenceOf(given) === generalTypeOf(found)) return given;
+  throw notAllowed(`expected ${given}, got ${found}`);
+}
+
+/** The name under which a provider takes files of this type that it does not list; null: it lists it, or takes none. */
+function typeTaken({ adapter: { uploadLimits } }: ConnectedChannel, found: string): string | null {
+  const general = generalTypeOf(found);
+  if (!uploadLimits || general === null || uploadLimits.has(essenceOf(found))) return null;
+  return uploadLimits.has(general) ? general : null;
 }
 
 function notAllowed(message: string): MediagraphError {

@@ -93,6 +93,17 @@ function endOfParameter(mimeType: string, start: number): number {
   return mimeType.length;
 }
 
+/** Types whose files are also files of another type: whoever takes that takes them. */
+const SPECIAL_CASES: ReadonlyMap<string, string> = new Map([
+  ['image/apng', 'image/png'],
+  ['video/x-m4v', 'video/mp4'],
+]);
+
+/** The type that files of this one are of, too; null: no other. */
+export function generalTypeOf(mimeType: string): string | null {
+  return SPECIAL_CASES.get(essenceOf(mimeType)) ?? null;
+}
+
 /** The charset that a type names, as it stands there; null for none. */
 export function charsetOf(mimeType: string): string | null {
   const parameter = parametersOf(mimeType)?.find((given) => given.toLowerCase().startsWith('charset='));

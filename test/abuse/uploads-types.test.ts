@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
 import { parseDisposition } from '../support/disposition.js';
 import { amrFile, compoundFile, isoFile, officeFile, oggFile, padded, zipFile } from '../support/media-files.js';
+import { inflating, pngHeader, pngOf } from '../support/pictures.js';
 import { rawAnswer } from '../support/raw-answer.js';
 import { RawServer } from '../support/raw-server.js';
 import { samples } from '../support/sample-messages.js';
@@ -11,6 +12,7 @@ import { attempt, type UploadedData, uploadedBy, watchUploads } from '../support
 const TEST_MS = 30_000;
 const OFFICE = 'application/vnd.openxmlformats-officedocument';
 const photo = samples.photo.bytes;
+const animatedPng = pngOf(pngHeader(1, 1), ['acTL', Buffer.from([0, 0, 0, 1, 0, 0, 0, 0])], ['IDAT', inflating(5)]);
 
 const beds = useBeds();
 let bed: TestBed;
@@ -192,6 +194,14 @@ describe('the type of an upload', () => {
     expect((await uploadedBy(bed, { url: urlOf('/file.bin') })).mimeType).toBe(type);
   });
 
+  it.each<[string, Buffer, string]>([
+    ['an animated PNG', animatedPng, 'image/png'],
+    ['an M4V', isoFile('M4V '), 'video/mp4'],
+  ])('is what the caller calls it where %s is that, too', async (_what, bytes, mimeType) => {
+    serve(bytes);
+    expect((await uploadedBy(bed, { url: urlOf('/file'), mimeType })).mimeType).toBe(mimeType);
+  });
+
   it.each<[string, Buffer | string, string]>([
     ['a photo', photo, 'image/png'],
     ['a Word document', officeFile('docx'), 'application/pdf'],
@@ -366,6 +376,15 @@ describe('the limits of a provider that takes uploads', () => {
     channelId: 'cloud',
     url: urlOf('/file.bin'),
     ...keys,
+  });
+
+  it.each<[string, Buffer, string]>([
+    ['an animated PNG', animatedPng, 'image/png'],
+    ['an M4V', isoFile('M4V '), 'video/mp4'],
+  ])('are those of the type that %s is, too', async (_what, bytes, mimeType) => {
+    await start();
+    serve(bytes);
+    expect((await uploadedBy(bed, input())).mimeType).toBe(mimeType);
   });
 
   /** The message of a refusal before which the provider saw nothing, and after which nothing is here. */
