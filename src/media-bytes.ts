@@ -3,7 +3,6 @@ import type { CataloguedMedia } from './catalogue/media-catalogue.js';
 import type { Config } from './config.js';
 import { HotBytes } from './media/hot-bytes.js';
 import { MediaInspector } from './media/inspect.js';
-import { inspectionThreads } from './media/inspection-threads.js';
 import { Renditions } from './media/renditions.js';
 import { FORGOTTEN_MS, REMEMBERED_ALONE_MS, StoredRows } from './media/stored-rows.js';
 import type { MediaId } from './model/media.js';
@@ -52,7 +51,7 @@ export async function openMediaBytes(config: Config, stores: Stores, logger: Log
     },
     purge: purge && ((tag) => purge.purge(tag)),
     close: async () => {
-      await Promise.all([renderer.close(), purge?.close(), inspectionThreads.close()]);
+      await Promise.all([renderer.close(), purge?.close()]);
     },
   };
 }

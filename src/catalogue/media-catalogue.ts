@@ -12,6 +12,7 @@ import type {
   MessageKey,
   MessageMedia,
 } from '../model/media.js';
+import { upTo } from '../model/remembered.js';
 import type {
   CatalogueCounts,
   CataloguedMedia,
@@ -180,7 +181,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
 
   readonly #writeCount: Database['writeCount'];
   /** By tenant and message, as of a count of writes; null: nobody told of it. Used where this process alone writes. */
-  readonly #remembered = new LRUCache<string, { readonly record: MessageRecord | null }>({ max: REMEMBERED_MESSAGES });
+  readonly #remembered = new LRUCache<string, { readonly record: MessageRecord | null }>(upTo(REMEMBERED_MESSAGES));
   #rememberedAsOf = -1;
 
   constructor({ kysely, writeCount = null }: Pick<Database, 'kysely'> & Partial<Pick<Database, 'writeCount'>>) {

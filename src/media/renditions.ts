@@ -5,6 +5,7 @@ import Negotiator from 'negotiator';
 import type { ByteSpan } from '../model/byte-range.js';
 import { MediagraphError } from '../model/errors.js';
 import { essenceOf } from '../model/mime-type.js';
+import { upTo } from '../model/remembered.js';
 import {
   BASE_MIME_TYPE,
   type Renderer,
@@ -61,11 +62,11 @@ const UNRENDERABLE_MS = 10 * 60 * 1000;
 
 /** Stills and playable sound: made once, when they are first asked for, and kept beside the original. */
 export class Renditions {
-  readonly #facts = new LRUCache<BlobKey, StoredBlob>({ max: MAX_FACTS });
+  readonly #facts = new LRUCache<BlobKey, StoredBlob>(upTo(MAX_FACTS));
   readonly #making = new Map<BlobKey, Promise<StoredBlob>>();
   // Per original and kind of rendition, whatever size and format was asked for.
-  readonly #unrenderable = new LRUCache<string, string>({ max: MAX_FACTS, ttl: UNRENDERABLE_MS });
-  readonly #renderable = new LRUCache<string, true>({ max: MAX_FACTS });
+  readonly #unrenderable = new LRUCache<string, string>({ ...upTo(MAX_FACTS), ttl: UNRENDERABLE_MS });
+  readonly #renderable = new LRUCache<string, true>(upTo(MAX_FACTS));
   readonly #first = new Map<string, Promise<unknown>>();
 
   constructor(private readonly options: RenditionsOptions) {}

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { TenantId } from '../model/channel.js';
 import type { MediaId } from '../model/media.js';
+import { upTo } from '../model/remembered.js';
 import { asCatalogueFault, inTime } from './catalogue-fault.js';
 
 export interface StoredRowsOptions {
@@ -29,7 +30,7 @@ interface Remembered {
 
 /** Rows of media that is READY and stored, so that a blob that is asked for often costs no statement each time. */
 export class StoredRows {
-  readonly #rows = new LRUCache<string, Remembered>({ max: MAX_ROWS });
+  readonly #rows = new LRUCache<string, Remembered>(upTo(MAX_ROWS));
 
   constructor(private readonly options: StoredRowsOptions) {}
 

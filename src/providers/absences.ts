@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../model/remembered.js';
 
 export interface AbsencePolicy {
   /** From one "no" to the next question, one after the other; the last repeats itself. */
@@ -29,7 +30,7 @@ const BELIEVED_TIMES = 3;
  * are answered without a call; jobs, which come back by themselves, always ask.
  */
 export class Absences {
-  readonly #seen = new LRUCache<string, Absence>({ max: REMEMBERED_MEDIA });
+  readonly #seen = new LRUCache<string, Absence>(upTo(REMEMBERED_MEDIA));
 
   /** @param now milliseconds since the epoch */
   constructor(

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../model/remembered.js';
 import { AbortFanOut } from '../net/abort-fan-out.js';
 import { type AbsencePolicy, Absences, type AbsenceVerdict } from './absences.js';
 import type { CallOptions } from './provider-adapter.js';
@@ -62,8 +63,8 @@ const aborts = new AbortFanOut();
  */
 export class LookupBudget {
   readonly #absences: Absences;
-  readonly #proven = new LRUCache<string, true>({ max: REMEMBERED_MEDIA });
-  readonly #failed = new LRUCache<string, true>({ max: REMEMBERED_MEDIA });
+  readonly #proven = new LRUCache<string, true>(upTo(REMEMBERED_MEDIA));
+  readonly #failed = new LRUCache<string, true>(upTo(REMEMBERED_MEDIA));
   /** When this process's failures of the window were, oldest first. */
   readonly #strikes: number[] = [];
   /** In the order of their coming; not empty only while look-ups are under way. */

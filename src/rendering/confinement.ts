@@ -19,13 +19,20 @@ const FOLDERS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 const OTHER_USER = 65_533;
 const ANSWER_WITHIN_MS = 5_000;
 
+let found: Promise<Confinement> | undefined;
+
+/** What this machine allows, tried out once for the process. */
+export function findConfinement(): Promise<Confinement> {
+  found ??= tryOut();
+  return found;
+}
+
 /**
- * What this machine allows, tried out once: no new privileges (prctl(2), PR_SET_NO_NEW_PRIVS), and a user namespace of
- * its own, from which /proc/PID/environ of a process outside cannot be read even by the same user (ptrace(2), "Ptrace
+ * No new privileges (prctl(2), PR_SET_NO_NEW_PRIVS), and a user namespace of its own, from which /proc/PID/environ of a process outside cannot be read even by the same user (ptrace(2), "Ptrace
  * access mode checking": without a capability in the target's namespace), without a network where that can be had. Where
  * namespaces are forbidden and this is root, another user. Neither: as before, a process of the same user.
  */
-export async function findConfinement(): Promise<Confinement> {
+async function tryOut(): Promise<Confinement> {
   const [setpriv, unshare] = await Promise.all([programAt('setpriv'), programAt('unshare')]);
   const noPrivileges = setpriv === null ? [] : [setpriv, '--no-new-privs'];
   const inner = (await works({ prefix: noPrivileges, user: null })) ? noPrivileges : [];

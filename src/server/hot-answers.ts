@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import type { Delivery } from '../media/deliver.js';
 import type { Clock } from '../model/clock.js';
+import { upTo } from '../model/remembered.js';
 import { selectRange } from './byte-ranges.js';
 
 /** An answer that can be given again: what stands in it whatever part is asked for, and where its bytes are. */
@@ -31,7 +32,7 @@ const CONDITIONS = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodi
  * else is left to the route.
  */
 export class HotAnswers {
-  readonly #answers = new LRUCache<string, HotAnswer>({ max: MAX_ANSWERS });
+  readonly #answers = new LRUCache<string, HotAnswer>(upTo(MAX_ANSWERS));
 
   constructor(private readonly options: HotAnswersOptions) {}
 

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { ByteRange } from '../../model/byte-range.js';
 import type { MediaDetails, MediaRef } from '../../model/media.js';
 import { essenceOf } from '../../model/mime-type.js';
+import { upTo } from '../../model/remembered.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import { multipartBody } from '../../net/multipart.js';
 import type { ProviderHttpClient } from '../../net/provider-http-client.js';
@@ -53,7 +54,7 @@ export class GupshupAdapter implements ProviderAdapter {
   readonly #http: ProviderHttpClient;
   readonly #mediaPath: string;
   /** Ids that are gone for good: to delete one again would cost one of few calls. */
-  readonly #deleted = new LRUCache<string, true>({ max: REMEMBERED_DELETIONS });
+  readonly #deleted = new LRUCache<string, true>(upTo(REMEMBERED_DELETIONS));
   readonly #faults: ProviderFaults;
   readonly #lookups: LookupBudget;
 

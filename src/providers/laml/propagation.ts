@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../model/remembered.js';
 
 const DELAYS_MS = [1_000, 2_000];
 const REMEMBERED_ABSENCES = 50_000;
@@ -11,7 +12,7 @@ const REMEMBERED_FOR_MS = 60 * 60 * 1000;
  * and believed at once from then on, since a deleted message must not cost every query these seconds.
  */
 export class PropagationWait {
-  readonly #absent = new LRUCache<string, true>({ max: REMEMBERED_ABSENCES, ttl: REMEMBERED_FOR_MS });
+  readonly #absent = new LRUCache<string, true>({ ...upTo(REMEMBERED_ABSENCES), ttl: REMEMBERED_FOR_MS });
   readonly #delaysMs: readonly number[];
 
   /** @param budgetMs the waits together stay below it */

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { MediagraphError } from '../../model/errors.js';
 import { type MediaDetails, type MediaRef, UNKNOWN_DETAILS } from '../../model/media.js';
 import { essenceOf } from '../../model/mime-type.js';
+import { upTo } from '../../model/remembered.js';
 import type { BufferedResponse } from '../../net/buffered-response.js';
 import { multipartBody } from '../../net/multipart.js';
 import { NetError } from '../../net/net-error.js';
@@ -77,7 +78,7 @@ export class WhatsAppAdapter implements ProviderAdapter {
   readonly #twin: Twin;
   readonly #trusted: readonly TrustedOrigin[];
   /** Ids that were deleted: a deletion that is repeated is none. */
-  readonly #deleted = new LRUCache<string, true>({ max: REMEMBERED_DELETIONS, ttl: HOUR_MS });
+  readonly #deleted = new LRUCache<string, true>({ ...upTo(REMEMBERED_DELETIONS), ttl: HOUR_MS });
   readonly #lookups: LookupBudget;
   #withoutNumberUntil = Number.NEGATIVE_INFINITY;
 
