@@ -54,10 +54,8 @@ export class InspectionThread {
   #ended = false;
 
   constructor(worker: URL) {
-    // It prints nothing: what a library says about bytes goes nowhere.
+    // Nobody reads what it prints, which is nothing; reading would keep the process alive, whatever `unref` says.
     this.#worker = new Worker(worker, { resourceLimits: RESOURCE_LIMITS, stdout: true, stderr: true });
-    this.#worker.stdout.resume();
-    this.#worker.stderr.resume();
     this.#worker.unref();
     this.#worker.on('error', () => this.#end());
     this.#worker.on('exit', () => this.#end());

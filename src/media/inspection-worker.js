@@ -21,6 +21,10 @@ import { sniffMimeType } from './sniff.js';
 const port = parentPort;
 if (port === null) throw new Error('expected to run in a worker thread');
 
+// What a library says about bytes goes nowhere.
+process.stdout.write = () => true;
+process.stderr.write = () => true;
+
 /** @type {(message: FromThread) => void} */
 const tell = (message) => port.postMessage(message);
 
