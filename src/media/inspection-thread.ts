@@ -56,13 +56,14 @@ export class InspectionThread {
   constructor(worker: URL) {
     // Nobody reads what it prints, which is nothing; reading would keep the process alive, whatever `unref` says.
     this.#worker = new Worker(worker, { resourceLimits: RESOURCE_LIMITS, stdout: true, stderr: true });
-    this.#worker.unref();
     this.#worker.on('error', () => this.#end());
     this.#worker.on('exit', () => this.#end());
+    this.#worker.on('message', (message: FromThread) => this.#hear(message));
     this.#ready = this.#start();
     // Told to the task that waits for it; there may be none any more.
     this.#ready.catch(() => {});
-    this.#worker.on('message', (message: FromThread) => this.#hear(message));
+    // Behind the listeners, each of which would keep the process alive.
+    this.#worker.unref();
   }
 
   /** Takes no more tasks. */
@@ -75,10 +76,11 @@ export class InspectionThread {
    * @throws Stopped; another Error when the task failed
    */
   async perform(task: Task, read: Read, timeoutMs: number): Promise<Done> {
-    await this.#ready;
-    if (this.#ended) throw new Stopped('expected the inspection thread to answer, got its end');
+    // Keeps the process alive until there is an answer, too.
     const tick = setInterval(() => this.#tick(), TICK_MS);
     try {
+      await this.#ready;
+      if (this.#ended) throw new Stopped('expected the inspection thread to answer, got its end');
       return await new Promise<Done>((resolve, reject) => {
         const ticksLeft = Math.ceil(timeoutMs / TICK_MS);
         this.#performing = { read, resolve, reject, reading: 0, ticksLeft, soFar: null };

@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { loadMediaSamples } from '../../src/emulators/media-samples.js';
 import { InspectionThreads } from '../../src/media/inspection-threads.js';
 import { sniffMimeType } from '../../src/media/sniff.js';
 import { eventually } from '../support/eventually.js';
+import { INSPECTION_WORKER } from '../support/inspection-worker-file.js';
 
 const OCTETS = 'application/octet-stream';
 const STUCK = new URL('../support/stuck-worker.js', import.meta.url);
@@ -49,6 +52,13 @@ describe('sniffing in a thread', () => {
       expect(await sniffers.sniff(Buffer.from('after'), null)).toBe('x/after');
     },
   );
+
+  it('keeps its process alive until it has answered, and no longer', async () => {
+    const source = `import { inspectionThreads } from ${JSON.stringify(new URL('inspection-threads.js', INSPECTION_WORKER).href)};
+      process.stdout.write(await inspectionThreads.sniff(Buffer.from('text'), null));`;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', source]);
+    expect(stdout).toBe('text/plain; charset=utf-8');
+  });
 
   it('is not ended by many that make no end at once', async () => {
     const sniffers = threads({ worker: STUCK, timeoutMs: 250, most: 2 });
