@@ -253,17 +253,17 @@ withFfmpeg('what takes longer to decode than media waits for it', () => {
   afterAll(() => meta.close());
 
   /** A format whose headers tell no size. */
-  function transportStream(): Buffer {
+  function transportStream(ffmpeg: string): Buffer {
     const pattern = ['-f', 'lavfi', '-i', 'testsrc=size=64x48:rate=5:duration=1'];
-    return spawnSync('ffmpeg', [...pattern, '-c:v', 'mpeg2video', '-f', 'mpegts', 'pipe:1']).stdout;
+    return spawnSync(ffmpeg, [...pattern, '-c:v', 'mpeg2video', '-f', 'mpegts', 'pipe:1']).stdout;
   }
 
   it(
     'is READY without a placeholder and without what decoding tells, and has both once it is decoded',
     async () => {
-      const media = { id: '1852559851913765', mimeType: 'video/mp2t', bytes: transportStream() };
-      meta.addMedia(media);
       const real = spawnSync('/bin/sh', ['-c', 'command -v ffmpeg']).stdout.toString().trim();
+      const media = { id: '1852559851913765', mimeType: 'video/mp2t', bytes: transportStream(real) };
+      meta.addMedia(media);
       const folder = await mkdtemp(join(tmpdir(), 'mediagraph-gate-'));
       folders.push(folder);
       const gate = join(folder, 'open');
