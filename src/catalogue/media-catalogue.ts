@@ -75,7 +75,8 @@ export interface MediaCatalogue {
 
   /**
    * What providers listed. Repeating it changes nothing but the time of the listing. A known value is never overwritten
-   * by null, nor a measured one by a claim. A status stays, but for a PENDING that nobody copies and that is now READY.
+   * by null, nor a measured one by a claim. A status stays, but for a PENDING that is now READY at its provider: whoever was
+   * told of that has a link.
    */
   recordListings(tenant: TenantId, listings: readonly Listing[], recording: Recording): Promise<void>;
   /**

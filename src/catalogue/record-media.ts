@@ -41,7 +41,10 @@ export function listingsStatement(
     ${upsert(tenant, media, { announced: false, mirror: false, now, retainedUntil })}`;
 }
 
-/** `mirror`: what is announced waits as PENDING until its bytes are here; what a listing called READY stays READY. */
+/**
+ * `mirror`: what is announced waits as PENDING until its bytes are here; what a listing called READY stays READY, also where
+ * that listing is recorded afterwards: its answer gave a link.
+ */
 export function announcementStatement(
   tenant: TenantId,
   media: readonly MessageMedia[],
@@ -272,7 +275,7 @@ const RULES: ReadonlyArray<readonly [column: string, value: string]> = [
     'status',
     `case when ${FAILS} then 'FAILED'
       when ${REVIVES} then excluded.status
-      when media.status = 'PENDING' and media.mirror_state is null and excluded.status = 'READY' then 'READY'
+      when media.status = 'PENDING' and excluded.status = 'READY' and (media.mirror_state is null or not excluded.announced) then 'READY'
       else media.status end`,
   ],
   ['was_ready', "media.was_ready or media.status = 'READY' or excluded.was_ready"],

@@ -28,7 +28,10 @@ export function inFlightPauseMs(attempts: number): number {
 export function failureOf(thrown: unknown, at: Date): MediaFailure {
   if (thrown instanceof MediagraphError)
     return { code: thrown.code, message: thrown.message, retryable: thrown.details.retryable ?? false, at };
-  const message = thrown instanceof BlobStoreError ? 'the bytes cannot be stored at the moment' : 'an internal error';
+  const message =
+    thrown instanceof BlobStoreError
+      ? 'expected to store the bytes, got a failure of the store'
+      : 'expected to keep the bytes, got an internal error';
   return { code: 'INTERNAL_SERVER_ERROR', message, retryable: true, at };
 }
 

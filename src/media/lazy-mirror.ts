@@ -4,10 +4,9 @@ import type { CataloguedMedia, MediaCatalogue, StoredBytes } from '../catalogue/
 import { dateOf } from '../model/clock.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
-import { ProviderFaults } from '../providers/provider-call.js';
 import type { Logger } from '../telemetry/logger.js';
 import { openPart, type ProviderBytes } from './provider-bytes.js';
-import { openSniffed, type SniffedStream } from './sniffed-stream.js';
+import { ofProvider, openSniffed, type SniffedStream } from './sniffed-stream.js';
 import { Spool } from './spool.js';
 import {
   type ByteKeeping,
@@ -253,11 +252,4 @@ async function orAfter(ms: number, work: Promise<void>): Promise<void> {
   const over = new AbortController();
   await Promise.race([work, sleep(ms, undefined, { signal: over.signal }).catch(() => {})]);
   over.abort();
-}
-
-/** A download's failure, in our words. */
-function ofProvider<Result>(channel: ConnectedChannel, download: Promise<Result>): Promise<Result> {
-  return download.catch((thrown: unknown) => {
-    throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
-  });
 }

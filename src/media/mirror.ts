@@ -4,7 +4,7 @@ import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, failureOf, inFlightPauseMs } from './backoff.js';
-import { openSniffed } from './sniffed-stream.js';
+import { ofProvider, openSniffed } from './sniffed-stream.js';
 import { type ByteKeeping, differsFrom, recordLate, removeAttempt, storeBytes } from './stored-bytes.js';
 
 export interface MirrorOptions extends ByteKeeping {
@@ -56,7 +56,10 @@ export class Mirror {
     const { tenant, id } = media;
     const channel = channels.get(tenant, media.channelId);
     const { body, mimeType, filename } = await openSniffed(channel, media, { signal, job: true });
-    const inspected = await storeBytes(this.options, media, { body, mimeType }, { signal, maxBytes });
+    const inspected = await ofProvider(
+      channel,
+      storeBytes(this.options, media, { body, mimeType }, { signal, maxBytes }),
+    );
     const { stored, kind } = inspected;
     if (media.sizeBytes !== null && media.sizeBytes !== stored.sizeBytes)
       logger.info({ media: id, told: media.sizeBytes, came: stored.sizeBytes }, 'a media has another size than told');

@@ -8,7 +8,10 @@ import { inspectionThreads } from './inspection-threads.js';
 import { peek } from './peek.js';
 import { bytesToSniff, isVerdictFinal } from './sniff.js';
 
-/** All of a provider's bytes, whose first were looked at and are still in `body`. The caller drains or destroys `body`. */
+/**
+ * All of a provider's bytes, whose first were looked at and are still in `body`. The caller drains or destroys `body`; what
+ * goes wrong in it meanwhile goes through {@link ofProvider}.
+ */
 export interface SniffedStream extends Omit<ByteStream, 'declaredMimeType' | 'range'> {
   /** Decided by the bytes. */
   readonly mimeType: string;
@@ -25,10 +28,9 @@ export async function openSniffed(
 ): Promise<SniffedStream> {
   if (!channel.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
   const stream = await channel.adapter.openMedia(ref, options);
-  const { head, body } = await peek(stream.body, (head) => bytesToSniff(head), isVerdictFinal).catch(
-    (thrown: unknown) => {
-      throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
-    },
+  const { head, body } = await ofProvider(
+    channel,
+    peek(stream.body, (head) => bytesToSniff(head), isVerdictFinal),
   );
   if (head.length === 0) {
     body.destroy();
@@ -52,6 +54,13 @@ export async function openSniffed(
   }
   const { sizeBytes, filename, lastModified } = stream;
   return { body, mimeType, sizeBytes, filename, lastModified };
+}
+
+/** What reads a provider's bytes; a failure of theirs rejects in our words, any other as it is. */
+export function ofProvider<Result>(channel: ConnectedChannel, reading: Promise<Result>): Promise<Result> {
+  return reading.catch((thrown: unknown) => {
+    throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
+  });
 }
 
 /** A log-in or error page under a picture's name is no media at all. */

@@ -484,7 +484,10 @@ function outcomeOf(media: CataloguedMedia): Outcome {
 
 function asFault(thrown: unknown): MediagraphError {
   if (thrown instanceof MediagraphError) return thrown;
-  const message = thrown instanceof BlobStoreError ? 'the bytes cannot be stored at the moment' : 'the upload failed';
+  const message =
+    thrown instanceof BlobStoreError
+      ? 'expected to store the bytes, got a failure of the store'
+      : 'expected to upload the bytes, got an internal error';
   return new MediagraphError('INTERNAL_SERVER_ERROR', message, { retryable: true }, { cause: thrown });
 }
 

@@ -19,6 +19,7 @@ export interface UpstreamFault {
 
 type FaultReader = (response: BufferedResponse) => UpstreamFault;
 
+const NO_MORE_BYTES = 'expected the bytes of this media, got word of the provider that it no longer has them';
 /** A time beyond this is a mistake, and would silence a media for as long. */
 const LONGEST_WAIT_MS = 24 * 60 * 60 * 1000;
 /** "Request Timeout", "Too Early" (RFC 9110 section 15.5.9, RFC 8470 section 5.2): asked again, they may pass. */
@@ -71,7 +72,7 @@ export class ProviderFaults {
       case 'temporary':
         return this.error(
           'PROVIDER_UNAVAILABLE',
-          `the provider failed for a while, with status ${response.statusCode}, for ${asked}`,
+          `expected ${asked}, got a status ${response.statusCode} from the provider, for a while`,
           {
             ...details,
             ...waitTold(response),
@@ -90,24 +91,32 @@ export class ProviderFaults {
     if (statusCode === 401 || statusCode === 403) return this.#credentials(asked, details);
     if (statusCode === 429) return this.#throttled(response, asked, details);
     if (statusCode >= 500 || PASSING.has(statusCode)) {
-      return this.error('PROVIDER_UNAVAILABLE', `the provider failed with status ${statusCode} for ${asked}`, {
+      return this.error('PROVIDER_UNAVAILABLE', `expected ${asked}, got a status ${statusCode} from the provider`, {
         ...details,
         ...waitTold(response),
         retryable: true,
       });
     }
     if (statusCode >= 400) {
-      return this.error('PROVIDER_REJECTED', `the provider refused ${asked} with status ${statusCode}`, details);
+      return this.error(
+        'PROVIDER_REJECTED',
+        `expected ${asked}, got a refusal of the provider with status ${statusCode}`,
+        details,
+      );
     }
     return this.protocol(asked, `an unexpected status ${statusCode}`, details);
   }
 
   #credentials(asked: string, details: ErrorDetails): MediagraphError {
-    return this.error('PROVIDER_CREDENTIALS', `the provider refused the channel's credentials for ${asked}`, details);
+    return this.error(
+      'PROVIDER_CREDENTIALS',
+      `expected ${asked}, got the provider's refusal of the channel's credentials`,
+      details,
+    );
   }
 
   #throttled(response: BufferedResponse, asked: string, details: ErrorDetails): MediagraphError {
-    return this.error('PROVIDER_RATE_LIMITED', `the provider's rate limit was reached for ${asked}`, {
+    return this.error('PROVIDER_RATE_LIMITED', `expected ${asked}, got to the provider's rate limit`, {
       ...details,
       ...waitTold(response),
       retryable: true,
@@ -127,36 +136,38 @@ export class ProviderFaults {
   /** A status of the place that the bytes were to come from; its words are not the provider's API's. */
   ofMediaUrlStatus(statusCode: number, headers: IncomingHttpHeaders): MediagraphError {
     const details = { upstreamStatus: statusCode };
-    if (statusCode === 404 || statusCode === 410)
-      return this.error('MEDIA_NOT_FOUND', 'the provider no longer has the bytes of this media', details);
+    if (statusCode === 404 || statusCode === 410) return this.error('MEDIA_NOT_FOUND', NO_MORE_BYTES, details);
     if (statusCode < 500 && statusCode !== 429 && !PASSING.has(statusCode))
       return this.protocol('the bytes of a media', `a status ${statusCode}`, details);
-    return this.error('PROVIDER_UNAVAILABLE', `the provider's media origin failed with status ${statusCode}`, {
-      ...details,
-      ...waitTold({ headers }),
-      retryable: true,
-    });
+    return this.error(
+      'PROVIDER_UNAVAILABLE',
+      `expected the bytes of a media, got a status ${statusCode} from the provider's media origin`,
+      {
+        ...details,
+        ...waitTold({ headers }),
+        retryable: true,
+      },
+    );
   }
 
   /** A media that the provider does not have: doubted, or said plainly and repeatedly. */
   absent(verdict: AbsenceVerdict, details: ErrorDetails = {}): MediagraphError {
     if (verdict.kind === 'gone') {
-      const message = 'the provider no longer has the bytes of this media';
-      return this.error('MEDIA_NOT_FOUND', message, { ...details, retryable: false });
+      return this.error('MEDIA_NOT_FOUND', NO_MORE_BYTES, { ...details, retryable: false });
     }
     const { retryAfterMs } = verdict;
-    const message = 'the provider does not have the bytes of this media (yet)';
+    const message = 'expected the bytes of this media, got word of the provider that it does not have them (yet)';
     return this.error('MEDIA_NOT_FOUND', message, { ...details, retryable: true, retryAfterMs });
   }
 
   /** No call was made: one more failure could lock the account out. */
   lookupsLimited(waitMs: number, details: ErrorDetails = {}): MediagraphError {
-    const message = "the provider's limit of failed media look-ups leaves no room for this one";
+    const message = "expected to look this media up, got to the provider's limit of failed media look-ups";
     return this.error('PROVIDER_RATE_LIMITED', message, { ...details, retryable: true, retryAfterMs: waitMs });
   }
 
   notFound(asked: string): MediagraphError {
-    return this.error('MEDIA_NOT_FOUND', `expected ${asked}, but the provider says that there is none`);
+    return this.error('MEDIA_NOT_FOUND', `expected ${asked}, got word of the provider that there is none`);
   }
 
   /** Whatever a call threw, as an Error of ours; what is ours already gains the channel's names. */
@@ -172,21 +183,21 @@ export class ProviderFaults {
       case 'TIMEOUT':
         return this.error(
           'PROVIDER_UNAVAILABLE',
-          `the provider did not answer in time for ${asked}`,
+          `expected ${asked}, got no answer of the provider in time`,
           { retryable: true },
           thrown,
         );
       case 'CONNECTION':
         return this.error(
           'PROVIDER_UNAVAILABLE',
-          `the connection to the provider failed for ${asked}`,
+          `expected ${asked}, got no connection to the provider, or lost it`,
           { retryable: true },
           thrown,
         );
       case 'CIRCUIT_OPEN':
         return this.error(
           'PROVIDER_UNAVAILABLE',
-          `the provider failed repeatedly and is not asked for ${asked} for the moment`,
+          `expected ${asked}, got repeated failures of the provider, which is not asked for the moment`,
           { retryable: true },
           thrown,
         );
@@ -213,7 +224,12 @@ export class ProviderFaults {
   /** Like `ofThrown`, for bytes: too many of them are the media's fault, not the protocol's. */
   ofDownload(thrown: unknown, asked: string): Error {
     if (!(thrown instanceof NetError) || thrown.code !== 'RESPONSE_TOO_LARGE') return this.ofThrown(thrown, asked);
-    return this.error('MEDIA_TOO_LARGE', 'the media is larger than this server hands on', {}, thrown);
+    return this.error(
+      'MEDIA_TOO_LARGE',
+      'expected a media of the size that this server hands on, got a larger one',
+      {},
+      thrown,
+    );
   }
 
   /** The body as JSON that fits the wire schema. */

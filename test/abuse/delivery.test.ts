@@ -39,6 +39,11 @@ async function startRaw(handler?: Parameters<typeof RawServer.start>[0]): Promis
   return raw;
 }
 
+interface Links {
+  readonly url: string;
+  readonly thumbnailUrl: string;
+}
+
 /** A refusal as the contract has it; returns its code. */
 function expectRefusal(got: Got, status: number, inBed = bed): string {
   const text = got.bytes.toString();
@@ -289,6 +294,30 @@ describe('media that cannot be delivered', () => {
       expect(performance.now() - start).toBeLessThan(DEFAULT_DEADLINE_MS);
     }
   });
+
+  it.each(['kirim', 'signalwire', 'twilio'] as const)(
+    'is told as the fault of %s that has listed it and answers 404 for its bytes',
+    async (provider) => {
+      const message = receive(bed, provider);
+      const links = await bed.query<{ messagesWithMedia: ReadonlyArray<{ media: readonly Links[] }> }>(
+        'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { url thumbnailUrl } } }',
+        { ids: [message] },
+      );
+      const { url, thumbnailUrl } = nth(nth(links.data?.messagesWithMedia, 0).media, 0);
+      await bed.app.settled();
+      bed[provider].fault = { kind: 'status', status: 404 };
+      bed.cdn.fault = { kind: 'status', status: 404 };
+      for (const link of [url, thumbnailUrl])
+        for (const method of ['GET', 'HEAD'] as const) {
+          const got = await bed.get(link, { method });
+          expect([link, method, got.status]).toEqual([link, method, 502]);
+          if (method === 'GET') expect(expectRefusal(got, 502)).toBe('MEDIA_NOT_FOUND');
+        }
+      bed[provider].fault = null;
+      bed.cdn.fault = null;
+      expect((await bed.get(url)).bytes.equals(samples.photo.bytes)).toBe(true);
+    },
+  );
 
   it('is told as a fault of the CDN that is cut within the first bytes', async () => {
     const path = await bed.pathOf(receive(bed, 'kirim'));

@@ -267,11 +267,16 @@ describeEngines('the catalogue', (bed) => {
       expect(await found(picture('a').id)).toMatchObject({ caption: 'ab', filename: '' });
     });
 
-    test('a listing says READY of what was PENDING, unless it is to be copied', async () => {
+    test('a listing says READY of what was PENDING, and what is to be copied still is', async () => {
       await announce([picture('a', { status: 'PENDING' })]);
       await announce([picture('b')], true);
       await list([picture('a'), picture('b')]);
-      expect((await record(M1))?.media.map(({ status }) => status)).toEqual(['READY', 'PENDING']);
+      const media = (await record(M1))?.media ?? [];
+      expect(media.map(({ status, mirrored }) => [status, mirrored])).toEqual([
+        ['READY', false],
+        ['READY', true],
+      ]);
+      expect(await catalogue().counts()).toMatchObject({ mirrorsDue: 1 });
       await list([picture('a', { status: 'PENDING' })]);
       expect(await found(picture('a').id)).toMatchObject({ status: 'READY' });
     });

@@ -1,9 +1,15 @@
 import { sql } from 'kysely';
 import type { Database } from '../../src/catalogue/database.js';
-import { signedDelivery, type WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
+import type { Fault } from '../../src/emulators/faults.js';
+import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
+import { twilioMediaSid, twilioMessageSid } from '../../src/emulators/sample-ids.js';
+import { failedMessage, signedDelivery, type WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
 import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
+import { endOf, type MediaEnd, retried } from '../support/failures.js';
 import { filesBelow } from '../support/files-below.js';
+import { BODY_MARKER } from '../support/leaks.js';
 import {
   APP_SECRET,
   META,
@@ -14,11 +20,10 @@ import {
   withoutDigest,
 } from '../support/meta.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
-import { sole } from '../support/test-bed.js';
+import { samples } from '../support/sample-messages.js';
+import { ACCOUNTS, SECRETS, sole } from '../support/test-bed.js';
 
 const TEST_MS = 120_000;
-const FAILURE = 'query($id: ID!) { media(id: $id) { status failure { code retryable } } }';
-
 const meta = metaEmulator();
 let database: Database;
 let server: OwnServer;
@@ -63,9 +68,22 @@ async function untilFetched(photo: MetaPhoto, times: number): Promise<void> {
   });
 }
 
-async function failureOf(photo: MetaPhoto): Promise<unknown> {
-  const { id } = sole(sole(await server.client.media([photo.id])));
-  return (await server.client.query<{ readonly media: unknown }>(FAILURE, { id })).data?.media;
+/** The same, until a message's one media is FAILED; returns the media's id. */
+async function untilFailed(messageId: string): Promise<string> {
+  await until(`${messageId} to be FAILED`, async () => {
+    await sql`update media set mirror_due_at = now() where mirror_state = 'due' and lease_owner is null`.execute(
+      database.kysely,
+    );
+    return `${await server.client.statuses(messageId)}` === 'FAILED';
+  });
+  return sole(sole(await server.client.media([messageId]))).id;
+}
+
+const SECRETS_OF_META = ['meta-token', APP_SECRET, BODY_MARKER, 'lookaside', 'attachments'];
+
+async function failureOf({ id }: Pick<MetaPhoto, 'id'>): Promise<MediaEnd> {
+  const media = sole(sole(await server.client.media([id])));
+  return endOf(server.client, media.id, [...SECRETS_OF_META, `${new URL(meta.url).port}`]);
 }
 
 describe('a copy', () => {
@@ -131,11 +149,17 @@ describe('a copy', () => {
     TEST_MS,
   );
 
-  it(
-    'that is larger than upload.maxBytes is FAILED at once, and not retryable',
-    async () => {
-      await start({ upload: { maxBytes: 1_000 } });
+  it.each<[string, boolean]>([
+    ['says so', false],
+    ['does not say so', true],
+  ])(
+    'that is larger than upload.maxBytes is FAILED at once, and not retryable, where its provider %s',
+    async (_what, chunked) => {
+      await start({ upload: { maxBytes: 50_000 } });
       const photo = receive();
+      const headers = { 'content-type': 'image/gif' };
+      const body = `GIF89a${'a'.repeat(200_000)}`;
+      meta.lookaside.faults.push({ match: /./, fault: { kind: 'status', status: 200, headers, body, chunked } });
       await announce(photo.delivery);
       await server.client.becomes('FAILED', photo.id);
       expect(await failureOf(photo)).toEqual({
@@ -143,7 +167,124 @@ describe('a copy', () => {
         failure: { code: 'MEDIA_TOO_LARGE', retryable: false },
       });
       expect(fetches(photo)).toBe(1);
+      expect(await filesBelow(server.blobs)).toEqual([]);
     },
     TEST_MS,
   );
+});
+
+describe('media that FAILED', () => {
+  /** Of messages without a photo. */
+  const failed = (title: string, code: number): WebhookDelivery => {
+    photos += 1;
+    return signedDelivery(
+      failedMessage({ id: `wamid.PHOTO${photos}` }, { code, title }, '106540352242922'),
+      APP_SECRET,
+    );
+  };
+
+  it.each<[string, (photo: MetaPhoto) => void, MediaEnd['failure']]>([
+    [
+      'the place of its bytes refuses them',
+      () => atLookaside({ kind: 'status', status: 403, body: BODY_MARKER }),
+      { code: 'PROVIDER_CREDENTIALS', retryable: true },
+    ],
+    [
+      'the place of its bytes has them no more',
+      () => atLookaside({ kind: 'status', status: 404, body: BODY_MARKER }),
+      { code: 'MEDIA_NOT_FOUND', retryable: true },
+    ],
+    [
+      'its provider knows it no more, or permits it no more',
+      ({ mediaId }) => meta.expire(mediaId),
+      { code: 'MEDIA_NOT_FOUND', retryable: true },
+    ],
+    [
+      'a page came in place of its bytes',
+      () => atLookaside({ kind: 'body', body: `<html>${BODY_MARKER}</html>`, contentType: 'text/html' }),
+      { code: 'PROVIDER_PROTOCOL', retryable: true },
+    ],
+    [
+      'its bytes break off',
+      () => atLookaside({ kind: 'cut', afterBytes: 1_000 }),
+      { code: 'PROVIDER_UNAVAILABLE', retryable: true },
+    ],
+    [
+      'its provider takes no connection',
+      () => atLookaside({ kind: 'reset' }),
+      { code: 'PROVIDER_UNAVAILABLE', retryable: true },
+    ],
+  ])(
+    'tells why, and nothing of it once a retry has brought it back: %s',
+    async (_why, fail, failure) => {
+      await start();
+      const photo = receive();
+      fail(photo);
+      await announce(photo.delivery);
+      const id = await untilFailed(photo.id);
+      expect(await failureOf(photo)).toEqual({ status: 'FAILED', failure });
+      meta.lookaside.faults.length = 0;
+      meta.addMedia({ id: photo.mediaId, bytes: photo.bytes, mimeType: samples.photo.mimeType });
+      expect(await retried(server.client, id)).toEqual({ status: 'PENDING', failure: null });
+      await server.client.becomes('READY', photo.id);
+      expect(await failureOf(photo)).toEqual({ status: 'READY', failure: null });
+    },
+    TEST_MS,
+  );
+
+  it.each<[string, number, string]>([
+    ['The media file is too large. The maximum file size currently accepted is 100 MB.', 131_052, 'MEDIA_TOO_LARGE'],
+    ['Message type unknown', 131_051, 'CONTENT_TYPE_NOT_ALLOWED'],
+    ['Media download error', 131_052, 'PROVIDER_REJECTED'],
+    ['Media upload error', 131_053, 'PROVIDER_REJECTED'],
+  ])(
+    'tells why where its message says "%s" (%d), and is not to be had by a retry',
+    async (title, code, told) => {
+      await start();
+      await announce(failed(title, code));
+      const messageId = `${META}:wamid.PHOTO${photos}`;
+      const { id } = await server.client.becomes('FAILED', messageId);
+      const end = { status: 'FAILED', failure: { code: told, retryable: false } };
+      expect(await failureOf({ id: messageId })).toEqual(end);
+      expect(await retried(server.client, id)).toBe('MEDIA_GONE');
+      expect(await failureOf({ id: messageId })).toEqual(end);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'tells that its provider says plainly that there is none, which is the end',
+    async () => {
+      const url = 'https://media.example.com/webhooks/mms';
+      const cdn = new CdnEmulator();
+      const account = { accountSid: ACCOUNTS.twilio, username: ACCOUNTS.twilio, password: SECRETS.twilioPassword };
+      const twilio = await new LamlEmulator({ flavour: 'twilio', ...account, cdn }).start();
+      try {
+        const webhook = { secret: SECRETS.twilioPassword, url };
+        const channel = { id: 'mms', provider: 'twilio', baseUrl: twilio.baseUrl, credentials: account, webhook };
+        await start({ channels: [channel] });
+        const sid = twilioMessageSid(1);
+        twilio.addMessage({ sid, media: [{ ...samples.photo, sid: twilioMediaSid(1), notFoundFirst: 1_000 }] });
+        const delivery = twilio.webhookOf(sid, url);
+        expect((await server.client.deliver('mms', delivery)).status).toBe(200);
+        const id = await untilFailed(`mms:${sid}`);
+        const end = { status: 'FAILED', failure: { code: 'MEDIA_NOT_FOUND', retryable: false } };
+        expect(await endOf(server.client, id, [`${new URL(twilio.url).port}`])).toEqual(end);
+        expect(await retried(server.client, id)).toBe('MEDIA_GONE');
+        expect(await endOf(server.client, id)).toEqual(end);
+        twilio.addMessage({ sid, media: [{ ...samples.photo, sid: twilioMediaSid(1) }] });
+        await cdn.start();
+        expect(await retried(server.client, id)).toEqual({ status: 'PENDING', failure: null });
+        await server.client.becomes('READY', `mms:${sid}`);
+        expect(await endOf(server.client, id)).toEqual({ status: 'READY', failure: null });
+      } finally {
+        await Promise.all([twilio.close(), cdn.close()]);
+      }
+    },
+    TEST_MS,
+  );
+
+  const atLookaside = (fault: Fault): void => {
+    meta.lookaside.faults.push({ match: /./, fault });
+  };
 });

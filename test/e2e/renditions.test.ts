@@ -7,9 +7,13 @@ import sharp from 'sharp';
 import type { MediaSample } from '../../src/emulators/media-samples.js';
 import { eventually } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
+import { META, metaChannel, metaEmulator } from '../support/meta.js';
 import { pdfOf } from '../support/pictures.js';
 import { receive, samples } from '../support/sample-messages.js';
 import { errorOf, type GetOptions, headerOf, nth, sole, type TestBed, useBeds } from '../support/test-bed.js';
+
+/** More than the seconds for which media waits for its still, on a busy machine. */
+const PATIENCE_MS = 60_000;
 
 const has = (program: string) => spawnSync(program, ['-version'], { stdio: 'ignore' }).error === undefined;
 const withFfmpeg = has('ffmpeg') ? describe : describe.skip;
@@ -24,6 +28,7 @@ beforeEach(async () => {
 
 interface Shown {
   readonly id: string;
+  readonly status: string;
   readonly width: number | null;
   readonly height: number | null;
   readonly durationSeconds: number | null;
@@ -33,15 +38,18 @@ interface Shown {
   readonly thumbnailUrl: string | null;
 }
 
-async function show(messageId: string, how = ''): Promise<Shown> {
+/** What a message has, so far. */
+async function showAll(messageId: string, how = ''): Promise<readonly Shown[]> {
   const answer = await bed.query<{ messagesWithMedia: ReadonlyArray<{ media: readonly Shown[] }> }>(
     `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media {
-      id width height durationSeconds thumbHash url playable: url(prefer: PLAYABLE) thumbnailUrl${how} } } }`,
+      id status width height durationSeconds thumbHash url playable: url(prefer: PLAYABLE) thumbnailUrl${how} } } }`,
     { ids: [messageId] },
   );
   expect(answer.errors).toEqual([]);
-  return sole(sole(answer.data?.messagesWithMedia).media);
+  return sole(answer.data?.messagesWithMedia).media;
 }
+
+const show = async (messageId: string, how = ''): Promise<Shown> => sole(await showAll(messageId, how));
 
 /** A message whose media is here. */
 async function receiveStored(sample: MediaSample): Promise<string> {
@@ -237,6 +245,50 @@ withFfmpeg('what takes a program to decode', () => {
     await own.query(deletion, { id: sole(sole(id.data?.messagesWithMedia).media).id });
     expect((await kept()).filter((name) => /^(base|still|original)/.test(name))).toEqual([]);
   });
+});
+
+withFfmpeg('what takes longer to decode than media waits for it', () => {
+  const meta = metaEmulator();
+  beforeAll(() => meta.start());
+  afterAll(() => meta.close());
+
+  /** A format whose headers tell no size. */
+  function transportStream(ffmpeg: string): Buffer {
+    const pattern = ['-f', 'lavfi', '-i', 'testsrc=size=64x48:rate=5:duration=1'];
+    return spawnSync(ffmpeg, [...pattern, '-c:v', 'mpeg2video', '-f', 'mpegts', 'pipe:1']).stdout;
+  }
+
+  it(
+    'is READY without a placeholder and without what decoding tells, and has both once it is decoded',
+    async () => {
+      const real = spawnSync('/bin/sh', ['-c', 'command -v ffmpeg']).stdout.toString().trim();
+      const media = { id: '1852559851913765', mimeType: 'video/mp2t', bytes: transportStream(real) };
+      meta.addMedia(media);
+      const folder = await mkdtemp(join(tmpdir(), 'mediagraph-gate-'));
+      folders.push(folder);
+      const gate = join(folder, 'open');
+      const waiting = `while [ -d ${folder} ] && [ ! -e ${gate} ]; do /bin/sleep 0.1; done`;
+      const { path, runs } = await counted('ffmpeg', `${waiting}; PATH=/usr/bin:/bin exec ${real} "$@"`);
+      bed = await beds.own({
+        env: { PATH: path },
+        config: { rendering: { placeholders: true }, channels: [metaChannel(meta)] },
+      });
+      const { body, headers } = meta.webhookOf(media.id, { id: 'wamid.SLOW' });
+      const sent = await bed.get(`/webhooks/${META}`, { method: 'POST', headers, body: body.toString() });
+      expect(sent.status).toBe(200);
+      const announced = () => showAll(`${META}:wamid.SLOW`);
+      const [ready] = await eventually(announced, ([one]) => one?.status === 'READY');
+      expect(ready).toMatchObject({ durationSeconds: 1, width: null, height: null, thumbHash: null });
+      expect((await bed.get(ready?.url ?? '')).bytes.equals(media.bytes)).toBe(true);
+      await writeFile(gate, '');
+      const [seen] = await eventually(announced, ([one]) => (one?.thumbHash ?? null) !== null);
+      expect(seen).toMatchObject({ status: 'READY', durationSeconds: 1, width: 64, height: 48, url: ready?.url });
+      const { picture } = await still(seen?.thumbnailUrl ?? null);
+      expect([picture.width, picture.height]).toEqual([64, 48]);
+      expect(await runs()).toBe(1);
+    },
+    PATIENCE_MS,
+  );
 });
 
 it('nothing is rendered of what is kept nowhere', async () => {

@@ -267,3 +267,42 @@ describe('media that retention.default keeps for a second', () => {
     PATIENCE_MS,
   );
 });
+
+describe('a running server', () => {
+  let bed: WebhookBed;
+
+  afterEach(() => bed.close());
+
+  it(
+    'removes what puts of dead processes left half written an hour ago, time and again, and only that',
+    async () => {
+      bed = await WebhookBed.start({ config: { retention: { sweepInterval: '1s' } }, channels: [] });
+      const temporary = join(bed.blobs, 'tmp');
+      const dead = spawn(process.execPath, ['--eval', '']);
+      await once(dead, 'close');
+      const leave = async (name: string, age: number) => {
+        await writeFile(join(temporary, name), 'half a');
+        const then = new Date(Date.now() - age);
+        await utimes(join(temporary, name), then, then);
+        return name;
+      };
+      const token = 'abcdef012345';
+      const kept = [
+        await leave(`${dead.pid}.${token}-young`, 0),
+        // Whoever started this process lives as long as it.
+        await leave(`${process.ppid}.${token}-alive`, 2 * HOUR_MS),
+        await leave('not-ours', 2 * HOUR_MS),
+      ].sort();
+      for (const name of ['first', 'second']) {
+        await leave(`${dead.pid}.${token}-${name}`, 2 * HOUR_MS);
+        expect(
+          await eventually(
+            async () => (await readdir(temporary)).sort(),
+            (names) => names.length === kept.length,
+          ),
+        ).toEqual(kept);
+      }
+    },
+    PATIENCE_MS,
+  );
+});

@@ -6,13 +6,14 @@ import type { MediaName } from '../../src/catalogue/catalogued-media.js';
 import type { Database } from '../../src/catalogue/database.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
-import type { Fault } from '../../src/emulators/faults.js';
+import type { Fault, FaultRule } from '../../src/emulators/faults.js';
 import type { MediaSample } from '../../src/emulators/media-samples.js';
 import { LEASE_MS } from '../../src/media/leased-worker.js';
 import { createUploadId } from '../../src/model/ids.js';
 import { OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
+import { endOf, retried } from '../support/failures.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
 import { META, metaChannel } from '../support/meta.js';
@@ -294,6 +295,14 @@ function graphRefusal(message: string): Fault {
   return { kind: 'status', status: 400, body: JSON.stringify({ error: { message, code: 100 }, message }) };
 }
 
+/** What no failure may name. */
+const OF_OTHERS = [SOURCE_PATH, TYPE_REFUSAL, 'token'];
+const UNAVAILABLE: FaultRule = { match: /media/, fault: { kind: 'status', status: 503 } };
+
+function gone(): void {
+  answer = (response) => response.writeHead(404).end();
+}
+
 describe('an upload that its provider answers with a refusal', () => {
   it.each(refusals)('%s: %s leaves FAILED and nothing else', async (channelId, _what, fault, code, retryable) => {
     // What is not to fail by the clock has time.
@@ -311,6 +320,8 @@ describe('an upload that its provider answers with a refusal', () => {
       url: null,
       providerMediaId: null,
     });
+    const { id } = await mediaOfMessage(server, messageId);
+    expect(await endOf(server.client, id, OF_OTHERS)).toEqual({ status: 'FAILED', failure: { code, retryable } });
     expect([await filesBelow(server.blobs), heldBy(channelId)]).toEqual([[], []]);
     // Bytes are sent once: a provider may have taken what it does not acknowledge.
     expect(requestsOf(emulatorOf(channelId), 'POST')).toHaveLength(1);
@@ -320,6 +331,27 @@ describe('an upload that its provider answers with a refusal', () => {
     expect(data?.uploadMediaFromUrl).toMatchObject({ replayed: false, media: { status: 'READY' } });
     expect(data?.uploadMediaFromUrl?.media.providerMediaId).toBe(sole(heldBy(channelId)).name);
   });
+
+  it.each<[string, string, boolean, () => void]>([
+    ['its source', 'SOURCE_FAILED', false, () => gone()],
+    ['its provider', 'PROVIDER_UNAVAILABLE', true, () => emulatorOf(META).faults.push(UNAVAILABLE)],
+  ])(
+    'is brought back by a retry once %s is well, and tells of no failure any more',
+    async (_what, code, retryable, fail) => {
+      const { server, user } = await start();
+      fail();
+      const messageId = newMessage(META);
+      expect(codesOf(await user.upload(from(META, { messageId })))).toEqual([code]);
+      const { id } = await mediaOfMessage(server, messageId);
+      expect(await endOf(server.client, id, OF_OTHERS)).toEqual({ status: 'FAILED', failure: { code, retryable } });
+      gives(samples.photo);
+      emulatorOf(META).faults.length = 0;
+      expect(await retried(server.client, id)).toEqual({ status: 'PENDING', failure: null });
+      const { url } = await server.client.becomes('READY', messageId);
+      expect((await server.client.get(url)).bytes.equals(samples.photo.bytes)).toBe(true);
+      expect(await endOf(server.client, id)).toEqual({ status: 'READY', failure: null });
+    },
+  );
 
   it.each([META, CHAKRA, GUPSHUP])('%s is not asked for what it is known not to take', async (channelId) => {
     const { server, user } = await start();

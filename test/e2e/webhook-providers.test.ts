@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
+import type { FaultRule } from '../../src/emulators/faults.js';
 import type { MediaSample } from '../../src/emulators/media-samples.js';
 import {
   signalwireMediaSid,
@@ -32,7 +33,8 @@ import {
   PHONE_NUMBER_ID,
   WEBHOOK_SECRETS,
 } from '../support/emulated-providers.js';
-import { eventually } from '../support/eventually.js';
+import { eventually, until } from '../support/eventually.js';
+import { padded } from '../support/media-files.js';
 import { samples } from '../support/sample-messages.js';
 import { ACCOUNTS, sole } from '../support/test-bed.js';
 import { type ToldMedia, WebhookBed } from '../support/webhook-bed.js';
@@ -217,7 +219,7 @@ function formOf(flavour: Laml, signer: Parameters<typeof formDelivery>[1]): () =
     }));
 }
 
-function swmlBody(sid: string, url: string): object {
+function swmlBody(sid: string, url: string, toldBytes = samples.photo.bytes.length): object {
   return {
     message: {
       message_id: sid,
@@ -225,7 +227,7 @@ function swmlBody(sid: string, url: string): object {
       direction: 'inbound',
       type: 'mms',
       body: null,
-      media: [{ url, content_type: 'image/jpeg', size: samples.photo.bytes.length }],
+      media: [{ url, content_type: 'image/jpeg', size: toldBytes }],
       timestamp: '2026-11-20T09:00:00Z',
     },
     params: {},
@@ -361,6 +363,24 @@ const whatsappCases: Array<[string, () => Case]> = [
   ],
 ];
 
+const SHORTER = size - 7;
+const LONGER = 2 ** 40;
+
+/** What is told of the size is wrong; its provider's headers and bytes agree. */
+const missized: Array<[string, () => Case]> = [
+  ['the gateway, shorter', () => ofGateway({ type: 'image', file_size: SHORTER }, { sizeBytes: SHORTER })],
+  ['the gateway, longer than anything', () => ofGateway({ type: 'image', file_size: LONGER }, { sizeBytes: LONGER })],
+  ...[SHORTER, LONGER].map((sizeBytes): [string, () => Case] => [
+    `SignalWire, ${sizeBytes} bytes`,
+    () => {
+      const one = ofLaml('signalwire', ({ sid, url }) => ({
+        delivery: swmlDelivery(swmlBody(sid, url, sizeBytes), SIGNALWIRE),
+      }));
+      return { ...one, told: { ...one.told, sizeBytes } };
+    },
+  ]),
+];
+
 const CASES = [...kirimCases, ...lamlCases, ...whatsappCases];
 
 async function send({ channel, delivery, query }: Pick<Case, 'channel' | 'delivery' | 'query'>, answer = '') {
@@ -371,6 +391,28 @@ async function send({ channel, delivery, query }: Pick<Case, 'channel' | 'delive
 async function expectOpens(media: ToldMedia, { bytes }: MediaSample): Promise<void> {
   const got = await bed.send('GET', media.url ?? '');
   expect([got.status, got.bytes.equals(bytes)]).toEqual([200, true]);
+}
+
+/** Media that was listed and described while its file was another. */
+async function described(): Promise<Case> {
+  const { bytes } = samples.photo;
+  kirimMessage({ ...samples.photo, bytes: padded(bytes, bytes.length + 100) });
+  const id = `wa:${wamid()}`;
+  const sizeBytes = bytes.length + 100;
+  expect(sole(await bed.media(id))).toMatchObject({ status: 'READY', sizeBytes });
+  await bed.app.settled();
+  kirimMessage(samples.photo);
+  expect(sole(await bed.media(id)).sizeBytes).toBe(sizeBytes);
+  return ofKirim(samples.photo, metaBody(samples.photo), { sizeBytes });
+}
+
+/** Stored, and told as it is. */
+async function expectRealSize({ channel, messageId, sample: { bytes } }: Case): Promise<void> {
+  await bed.settled();
+  expect(sole(await bed.stored(channel, messageId)).stored_sha256).toBe(sha256(bytes));
+  const media = sole(await bed.media(`${channel}:${messageId}`));
+  expect(media).toMatchObject({ status: 'READY', sizeBytes: bytes.length, sha256: sha256(bytes) });
+  await expectOpens(media, { ...samples.photo, bytes });
 }
 
 /** No dead letter, nothing left to do. */
@@ -417,6 +459,25 @@ describe('announced media that nobody has copied yet', () => {
     await expectOpens(listed, one.sample);
   });
 
+  it.each(missized)(
+    'has the size that its bytes have once they were opened, whatever was told: %s',
+    async (_what, make) => {
+      const one = make();
+      await send(one, one.answer);
+      await expectWorkedOff();
+      const told = sole(await bed.media(`${one.channel}:${one.messageId}`));
+      expect(told).toMatchObject({ status: 'READY', ...one.told });
+      await expectOpens(told, one.sample);
+      await expectRealSize(one);
+    },
+  );
+
+  it('has the size that its bytes have once they were opened, whatever Kirim told of it before', async () => {
+    const one = await described();
+    await expectOpens(sole(await bed.media(`${one.channel}:${one.messageId}`)), one.sample);
+    await expectRealSize(one);
+  });
+
   it.each<[string, Laml]>([
     ['SignalWire', 'signalwire'],
     ['Twilio', 'twilio'],
@@ -444,7 +505,8 @@ describe('announced media that nobody has copied yet', () => {
     await send({ channel, delivery: formDelivery(formFields(flavour, other.sid, told), signer) }, TWIML);
     await expectWorkedOff();
     const after = (await bed.media(`${channel}:${other.sid}`)).map(({ providerMediaId }) => providerMediaId);
-    expect(after).toEqual(listed);
+    // What was announced whole is in the order in which it was sent; a list may have the newest first.
+    expect(after).toEqual(other.mediaSids);
   });
 
   it('that Kirim calls pending is PENDING until it is told as ready, and one throughout', async () => {
@@ -646,6 +708,20 @@ describe('announced media that is copied at once', () => {
     expect(providers.requestCount).toBe(calls);
   });
 
+  it.each(missized)('has the size that its bytes have, whatever was told: %s', async (_what, make) => {
+    const one = make();
+    await send(one, one.answer);
+    await expectWorkedOff();
+    await expectRealSize(one);
+  });
+
+  it('has the size that its bytes have, whatever Kirim told of it before', async () => {
+    const one = await described();
+    await send(one);
+    await expectWorkedOff();
+    await expectRealSize(one);
+  });
+
   it('comes without a call to an API where an address was told', async () => {
     const [, make] = nthCase(kirimCases, 1);
     const one = make();
@@ -654,6 +730,102 @@ describe('announced media that is copied at once', () => {
     await expectWorkedOff();
     expect(providers.kirim.requests.map(({ path }) => path)).toEqual([]);
     expect(sole(await bed.media(`wa:${one.messageId}`)).status).toBe('READY');
+  });
+});
+
+describe('media that a listing gave a link of before it is announced, and copied', () => {
+  beforeAll(async () => {
+    const ofCopies = { kirim: { retries: 0 }, signalwire: { retries: 0 }, twilio: { retries: 0 } };
+    bed = await WebhookBed.start({ config: { providers: ofCopies }, channels: providers.channels() });
+  });
+  afterEach(() => {
+    for (const { faults } of [providers.cdn, providers.kirim]) faults.length = 0;
+  });
+  afterAll(() => bed.close());
+
+  const LISTED: ReadonlyArray<[string, () => Case]> = [
+    nthCase(kirimCases, 0),
+    nthCase(kirimCases, 1),
+    nthCase(kirimCases, 4),
+    nthCase(lamlCases, 0),
+    nthCase(lamlCases, 4),
+    ["Twilio's form", formOf('twilio', TWILIO)],
+    [
+      'Kirim, which calls it pending',
+      () => {
+        kirimMessage(samples.photo);
+        const body = { ...metaBody(samples.photo), kirim: { media_status: 'pending' } };
+        return ofKirim(samples.photo, body, PHOTO_OF_META);
+      },
+    ],
+  ];
+
+  /** As the listing has it. */
+  async function listed({ channel, messageId }: Case): Promise<ToldMedia> {
+    const media = sole(await bed.media(`${channel}:${messageId}`));
+    expect(media).toMatchObject({ status: 'READY', url: expect.any(String) });
+    await bed.app.settled();
+    return media;
+  }
+
+  async function expectStillReady({ channel, messageId }: Case, { id }: ToldMedia): Promise<void> {
+    expect(sole(await bed.media(`${channel}:${messageId}`))).toMatchObject({ id, status: 'READY' });
+  }
+
+  it.each(LISTED)('stays READY, and its link opens, while the copy is to be tried again: %s', async (_what, make) => {
+    const one = make();
+    const media = await listed(one);
+    providers.cdn.faults.push({ match: /./, fault: { kind: 'status', status: 503 } });
+    await send(one, one.answer);
+    await eventually(
+      () => bed.stored(one.channel, one.messageId),
+      (rows) => rows.some((row) => row.mirror_attempts > 0 && row.lease_owner === null),
+    );
+    await expectStillReady(one, media);
+    // What its provider does is told as such.
+    expect((await bed.send('GET', media.url ?? '')).status).toBe(503);
+    await expectStillReady(one, media);
+    providers.cdn.faults.length = 0;
+    await expectOpens(media, one.sample);
+    await expectWorkedOff();
+    await expectStillReady(one, media);
+    await expectOpens(media, one.sample);
+  });
+
+  it.each(LISTED)('stays READY, and its link opens, while the copy waits for its provider: %s', async (_what, make) => {
+    const one = make();
+    const media = await listed(one);
+    const hang: FaultRule = { match: /./, fault: { kind: 'hang' }, times: 1 };
+    providers.cdn.faults.push(hang);
+    await send(one, one.answer);
+    await until('the copy to be under way', () => hang.times === 0);
+    await expectStillReady(one, media);
+    await expectOpens(media, one.sample);
+    await expectWorkedOff();
+    await expectStillReady(one, media);
+    await expectOpens(media, one.sample);
+  });
+
+  it('stays READY where it is announced before the listing has answered, and opens while the copy waits', async () => {
+    const [, make] = nthCase(kirimCases, 1);
+    const one = make();
+    const listing: FaultRule = { match: /messages/, fault: { kind: 'delay', ms: 2_000 }, times: 1 };
+    providers.kirim.faults.push(listing);
+    providers.cdn.faults.push({ match: /./, fault: { kind: 'status', status: 503 } });
+    const asked = listed(one);
+    await until('the listing to be under way', () => listing.times === 0);
+    await send(one);
+    await eventually(
+      () => bed.stored(one.channel, one.messageId),
+      (rows) => rows.length === 1,
+    );
+    const media = await asked;
+    await expectStillReady(one, media);
+    expect((await bed.send('GET', media.url ?? '')).status).toBe(503);
+    providers.cdn.faults.length = 0;
+    await expectOpens(media, one.sample);
+    await expectWorkedOff();
+    await expectStillReady(one, media);
   });
 });
 

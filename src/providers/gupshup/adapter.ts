@@ -156,9 +156,17 @@ export class GupshupAdapter implements ProviderAdapter {
       return this.#faults.error(code, message, { ...details, retryable });
     }
     if (response.statusCode === 413)
-      return this.#faults.error('MEDIA_TOO_LARGE', 'the media is larger than the provider takes', details);
+      return this.#faults.error(
+        'MEDIA_TOO_LARGE',
+        'expected a media of a size that the provider takes, got a larger one',
+        details,
+      );
     if (isFileTypeRefusal(response))
-      return this.#faults.error('CONTENT_TYPE_NOT_ALLOWED', 'the provider does not take media of this type', details);
+      return this.#faults.error(
+        'CONTENT_TYPE_NOT_ALLOWED',
+        'expected a media of a type that the provider takes, got another',
+        details,
+      );
     return this.#faults.ofStatus(response, asked);
   }
 

@@ -111,7 +111,11 @@ export class KirimAdapter implements ProviderAdapter {
     if (location !== null) return location;
     // Kirim calls media that is still on its way to it pending, which may take an hour; a job waits for it.
     if (options.job)
-      throw this.#faults.error('MEDIA_NOT_READY', 'the provider does not have this media yet', { retryable: true });
+      throw this.#faults.error(
+        'MEDIA_NOT_READY',
+        'expected this media, got word of the provider that it does not have it yet',
+        { retryable: true },
+      );
     throw this.#faults.absent(IN_FLIGHT);
   }
 

@@ -36,7 +36,7 @@ const DESCRIBED: ReadonlySet<keyof MediaDetails> = new Set(['kind', 'mimeType'])
 const METADATA_ALONE: MediaFault = {
   code: 'PROVIDER_PROTOCOL',
   message:
-    "the provider lists this media and gives metadata in place of its bytes: they can be had by a webhook's MediaUrl alone",
+    "expected the bytes of this media, got metadata in their place: they can be had by a webhook's MediaUrl alone",
   retryable: false,
 };
 

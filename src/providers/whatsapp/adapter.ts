@@ -163,7 +163,9 @@ export class WhatsAppAdapter implements ProviderAdapter {
       const response = await this.#ask({ method: 'DELETE', path: pathOf(providerMediaId), signal });
       if (response.statusCode === 200) {
         if (!this.#faults.parse(response, cloudDeletion, asked).success)
-          throw this.#faults.error('PROVIDER_REJECTED', `the provider refused ${asked}`, { upstreamStatus: 200 });
+          throw this.#faults.error('PROVIDER_REJECTED', `expected ${asked}, got a refusal of the provider`, {
+            upstreamStatus: 200,
+          });
       } else {
         const refusal = graphRefusal(response, asked, this.#faults);
         if (!isGone(refusal, response)) throw refusal;

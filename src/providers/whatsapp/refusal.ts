@@ -14,16 +14,30 @@ export function graphRefusal(response: BufferedResponse, asked: string, faults: 
   const verdict = graphVerdict(response);
   const isPlain404 = verdict === null && response.statusCode === 404 && !isHtml(response);
   if (response.statusCode >= 500 || (verdict !== 'absent' && !isPlain404)) return refusal;
-  return faults.error('MEDIA_NOT_FOUND', 'the provider does not have this media (any more)', refusal.details);
+  return faults.error(
+    'MEDIA_NOT_FOUND',
+    'expected this media, got word of the provider that it does not have it (any more)',
+    refusal.details,
+  );
 }
 
 /** Like {@link graphRefusal}, for an upload: what is unknown then is the number that was posted to. */
 export function uploadRefusal(response: BufferedResponse, asked: string, faults: ProviderFaults): MediagraphError {
   const refusal = faults.ofStatus(response, asked);
+  // What is too large, or of such a type, stays so, whatever else the body says.
+  const final = { ...refusal.details, retryable: false };
   if (response.statusCode === 413)
-    return faults.error('MEDIA_TOO_LARGE', 'the media is larger than the provider takes', refusal.details);
+    return faults.error(
+      'MEDIA_TOO_LARGE',
+      'expected a media of a size that the provider takes, got a larger one',
+      final,
+    );
   if (isFileTypeRefusal(response))
-    return faults.error('CONTENT_TYPE_NOT_ALLOWED', 'the provider does not take media of this type', refusal.details);
+    return faults.error(
+      'CONTENT_TYPE_NOT_ALLOWED',
+      'expected a media of a type that the provider takes, got another',
+      final,
+    );
   return refusal;
 }
 

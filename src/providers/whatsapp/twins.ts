@@ -63,7 +63,9 @@ export function twinOf({ provider, options }: WhatsAppChannel, http: ProviderHtt
 function publicUrlOf(response: BufferedResponse, asked: string, faults: ProviderFaults): string {
   const { _data: data, _errors: errors } = faults.parse(response, chakraUpload, asked);
   if (errors && errors.length > 0)
-    throw faults.error('PROVIDER_REJECTED', `the provider refused ${asked}`, { upstreamStatus: response.statusCode });
+    throw faults.error('PROVIDER_REJECTED', `expected ${asked}, got a refusal of the provider`, {
+      upstreamStatus: response.statusCode,
+    });
   const url = publicMediaUrl.safeParse(data?.publicMediaUrl);
   if (!url.success) throw faults.protocol(asked, 'no http or https URL of the media', { upstreamStatus: 200 });
   return url.data;
