@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { loadMediaSamples } from '../../src/emulators/media-samples.js';
 import { InspectionThreads } from '../../src/media/inspection-threads.js';
@@ -56,8 +59,14 @@ describe('sniffing in a thread', () => {
   it('keeps its process alive until it has answered, and no longer', async () => {
     const source = `import { inspectionThreads } from ${JSON.stringify(new URL('inspection-threads.js', INSPECTION_WORKER).href)};
       process.stdout.write(await inspectionThreads.sniff(Buffer.from('text'), null));`;
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', source]);
-    expect(stdout).toBe('text/plain; charset=utf-8');
+    const folder = await mkdtemp(join(tmpdir(), 'mediagraph-threads-'));
+    try {
+      await writeFile(join(folder, 'sniff.mjs'), source);
+      const { stdout } = await promisify(execFile)(process.execPath, [join(folder, 'sniff.mjs')]);
+      expect(stdout).toBe('text/plain; charset=utf-8');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('is not ended by many that make no end at once', async () => {
