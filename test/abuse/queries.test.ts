@@ -5,6 +5,8 @@ import { decodeMediaId, encodeMediaId, type MediaIdParts } from '../../src/model
 import { leaksIn } from '../support/leaks.js';
 import { receive, receiveEverywhere } from '../support/sample-messages.js';
 import {
+  type GetOptions,
+  headerOf,
   kirimChannel,
   type MediaData,
   type MessageData,
@@ -17,6 +19,10 @@ import {
 const MEDIA = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media { id } } }';
 const ENTITIES = `query($representations: [_Any!]!) { _entities(representations: $representations) { __typename
   ... on Message { id media { id } } ... on Media { url } ... on MediaChannel { provider } } }`;
+
+const TYPENAME = JSON.stringify({ query: '{ __typename }' });
+const PREFLIGHTED = { 'apollo-require-preflight': '1' };
+const NO_JSON = { 'content-type': 'application/json', accept: 'text/plain' };
 
 interface EntitiesData {
   _entities: Array<(MessageData & MediaData) | null>;
@@ -310,16 +316,38 @@ describe('documents that are traps', () => {
     ['no body', ''],
     ['a prototype', '{"query":"{ __typename }","__proto__":{"polluted":true}}'],
   ])('are refused as GraphQL responses: %s', async (_name, body) => {
-    const { status, data, errors, text } = await bed.post(body);
+    const answer = await bed.post(body);
+    const { status, data, errors, text } = answer;
     expect([status, data]).toEqual([400, undefined]);
     expect(errors.length).toBeGreaterThan(0);
     for (const error of errors)
       expect(error).toMatchObject({
         message: expect.any(String),
-        extensions: { code: expect.stringMatching(/^[A-Z_]+$/) },
+        extensions: { code: expect.stringMatching(/^[A-Z_]+$/), requestId: headerOf(answer, 'x-request-id') },
       });
+    expect(headerOf(answer, 'cache-control')).toBe('no-store');
     expect(leaksIn(text, bed)).toEqual([]);
   });
+
+  it.each<[string, number, string, GetOptions]>([
+    ['a page of another site', 400, '/graphql?query={__typename}', {}],
+    ['a mutation by GET', 405, '/graphql?query=mutation{a:__typename}', { headers: PREFLIGHTED }],
+    ['a GET with a body of another type', 415, '/graphql?query={__typename}', { headers: { 'content-type': 'x/y' } }],
+    ['variables that are no JSON', 400, '/graphql?query={__typename}&variables={', { headers: PREFLIGHTED }],
+    ['an answer of another type', 406, '/graphql', { method: 'POST', headers: NO_JSON, body: TYPENAME }],
+  ])(
+    'have a request id and are not kept where Apollo Server refuses them: %s',
+    async (_name, status, target, options) => {
+      const got = await bed.get(target, options);
+      const { errors }: { errors: unknown } = JSON.parse(got.bytes.toString());
+      expect([got.status, headerOf(got, 'cache-control')]).toEqual([status, 'no-store']);
+      expect(errors).toEqual([
+        expect.objectContaining({
+          extensions: { code: 'BAD_REQUEST', requestId: headerOf(got, 'x-request-id') },
+        }),
+      ]);
+    },
+  );
 
   it('may be JSON of a hundred thousand levels', async () => {
     const depth = 100_000;
