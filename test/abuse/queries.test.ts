@@ -349,6 +349,15 @@ describe('documents that are traps', () => {
     },
   );
 
+  it('do nothing where the answer would be refused', async () => {
+    const { data } = await bed.query(MEDIA, { ids: [receive(bed, 'kirim')] });
+    const id = sole(sole(data?.messagesWithMedia)?.media).id;
+    const deletion = 'mutation($id: ID!) { deleteMedia(input: { id: $id }) { scope } }';
+    const { status } = await bed.query(deletion, { id }, { headers: NO_JSON });
+    const still = await bed.query<{ media: MediaData }>('query($id: ID!) { media(id: $id) { status } }', { id });
+    expect([status, still.data?.media.status]).toEqual([406, 'READY']);
+  });
+
   it('may be JSON of a hundred thousand levels', async () => {
     const depth = 100_000;
     const nested = '['.repeat(depth) + ']'.repeat(depth);
