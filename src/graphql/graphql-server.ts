@@ -22,6 +22,7 @@ import { stringifyAnswer } from './answer-size.js';
 import { CompiledExecutor } from './compiled-executor.js';
 import type { GraphQLContext } from './context.js';
 import { countOperation } from './counted-operation.js';
+import { faultOfValidation } from './document-faults.js';
 import { DocumentStore } from './document-store.js';
 import type { ExecutionBudget } from './execution-budget.js';
 import { exampleOperations } from './explorer-examples.js';
@@ -178,6 +179,11 @@ function asGraphQLError(error: GraphQLError): GraphQLError {
  */
 function finishedAnswers(schema: GraphQLSchema, formatError: FormatError): ApolloServerPlugin<GraphQLContext> {
   return {
+    async unexpectedErrorProcessingRequest({ requestContext: { operation }, error }) {
+      // Only before there is an operation can it be a fault of the document. What is thrown here, Apollo Server answers.
+      const fault = operation ? null : faultOfValidation(error);
+      if (fault) throw fault;
+    },
     async requestDidStart() {
       return {
         async didResolveOperation({ document, operation, request, contextValue: { budget } }) {

@@ -6,6 +6,7 @@ import { leaksIn } from '../support/leaks.js';
 import { receive, receiveEverywhere } from '../support/sample-messages.js';
 import {
   type GetOptions,
+  type GraphQLFault,
   headerOf,
   kirimChannel,
   type MediaData,
@@ -356,6 +357,41 @@ describe('documents that are traps', () => {
     const { status } = await bed.query(deletion, { id }, { headers: NO_JSON });
     const still = await bed.query<{ media: MediaData }>('query($id: ID!) { media(id: $id) { status } }', { id });
     expect([status, still.data?.media.status]).toEqual([406, 'READY']);
+  });
+
+  /** The codes of a document's errors, as one answer and as events. */
+  async function codesOf(inBed: TestBed, query: string): Promise<string[]> {
+    const { status, errors } = await inBed.query(query);
+    const body = JSON.stringify({ query });
+    const headers = { 'content-type': 'application/json', accept: 'text/event-stream' };
+    const { bytes } = await inBed.get('/graphql', { method: 'POST', headers, body });
+    const [, told = ''] = /^data: (.*)$/m.exec(bytes.toString()) ?? [];
+    const event: { errors: GraphQLFault[] } = JSON.parse(told);
+    expect(status).toBe(400);
+    return [...errors, ...event.errors].map(({ extensions }) => extensions.code);
+  }
+
+  it.each([
+    'subscription($a: Boolean!) { mediaUpdated(messageIds: []) @include(if: $a) { id } }',
+    'subscription($a: Boolean!) { ... @skip(if: $a) { mediaUpdated(messageIds: []) { id } } }',
+    'subscription { mediaUpdated(messageIds: []) @skip { id } }',
+    'subscription { mediaUpdated(messageIds: []) @include(if: 1) { id } }',
+  ])('are GRAPHQL_VALIDATION_FAILED where the root of a subscription has a condition: %s', async (query) => {
+    expect(new Set(await codesOf(bed, query))).toEqual(new Set(['GRAPHQL_VALIDATION_FAILED']));
+  });
+
+  it.each([20, 1_000, 2_000, 5_000, 20_000])('are refused where they are nested %d times', async (levels) => {
+    const patient = await beds.own({ config: { limits: { maxTokens: 1_000_000 } } });
+    const nested = (open: string, close: string) => open.repeat(levels) + close.repeat(levels);
+    for (const query of [
+      `{ messagesWithMedia(ids: []) ${nested('{ media { message ', '} }')} }`.replace('message }', 'message { id } }'),
+      `{ ${nested('... { ', '} ')} }`.replace('{ }', '{ a }'),
+      `{ a(b: ${nested('[', ']')}) }`,
+      `{ _entities(representations: [${nested('{ a: [', '] }')}]) { a } }`,
+      `query($a: ${nested('[', ']').replace('[]', '[ID]')}) { a(b: $a) }`,
+    ])
+      for (const code of await codesOf(patient, query))
+        expect(['QUERY_TOO_COMPLEX', 'GRAPHQL_VALIDATION_FAILED']).toContain(code);
   });
 
   it('may be JSON of a hundred thousand levels', async () => {
