@@ -479,6 +479,20 @@ describe('forged media ids', () => {
     expect(bed.providerCalls).toBe(0);
   });
 
+  it.each(['', '\0', 'a\0b', 'sms:x', '\ud800', '😀'])(
+    'are MEDIA_NOT_FOUND for whoever changes something: %j',
+    async (id) => {
+      for (const field of ['deleteMedia', 'retryMedia']) {
+        const { data, errors } = await bed.query<null>(
+          `mutation($id: ID!) { ${field}(input: { id: $id }) { __typename } }`,
+          { id },
+        );
+        expect([data, sole(errors).extensions.code]).toEqual([null, 'MEDIA_NOT_FOUND']);
+      }
+      expect(bed.providerCalls).toBe(0);
+    },
+  );
+
   /** An id with a valid checksum over whatever a forger likes. */
   function withChecksum(...parts: Array<number | string | Buffer>): string {
     const bytes = Buffer.concat(
