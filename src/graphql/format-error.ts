@@ -1,6 +1,7 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { ERROR_CODES, type ErrorDetails, MediagraphError } from '../model/errors.js';
+import { isTooDeep, TOO_DEEP } from './document-faults.js';
 import { providerInGraphQL } from './types/enums.js';
 
 /** Apollo's own codes for faults of the protocol, not of a field; they stay as they are. */
@@ -29,6 +30,11 @@ export interface ErrorFormat {
 export function createFormatError({ production, onUnexpected, onError }: ErrorFormat) {
   return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
     const original = rootCause(error);
+    // Apollo Server takes whatever ends the parser for an error of syntax.
+    if (formatted.extensions?.code === 'GRAPHQL_PARSE_FAILED' && isTooDeep(original)) {
+      onError?.(TOO_DEEP.code);
+      return { message: TOO_DEEP.message, extensions: { code: TOO_DEEP.code } };
+    }
     if (original instanceof MediagraphError) {
       onError?.(original.code);
       const { code, details } = original;

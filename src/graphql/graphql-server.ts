@@ -14,6 +14,7 @@ import {
   type GraphQLFormattedError,
   type GraphQLSchema,
 } from 'graphql';
+import Negotiator from 'negotiator';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { type FormatError, formatErrors, refusalOf } from './answer-errors.js';
@@ -21,6 +22,7 @@ import { stringifyAnswer } from './answer-size.js';
 import { CompiledExecutor } from './compiled-executor.js';
 import type { GraphQLContext } from './context.js';
 import { countOperation } from './counted-operation.js';
+import { faultOfValidation } from './document-faults.js';
 import { DocumentStore } from './document-store.js';
 import type { ExecutionBudget } from './execution-budget.js';
 import { exampleOperations } from './explorer-examples.js';
@@ -177,10 +179,17 @@ function asGraphQLError(error: GraphQLError): GraphQLError {
  */
 function finishedAnswers(schema: GraphQLSchema, formatError: FormatError): ApolloServerPlugin<GraphQLContext> {
   return {
+    async unexpectedErrorProcessingRequest({ requestContext: { operation }, error }) {
+      // Only before there is an operation can it be a fault of the document. What is thrown here, Apollo Server answers.
+      const fault = operation ? null : faultOfValidation(error);
+      if (fault) throw fault;
+    },
     async requestDidStart() {
       return {
-        async didResolveOperation({ document, operation, request: { variables = {} }, contextValue: { budget } }) {
+        async didResolveOperation({ document, operation, request, contextValue: { budget } }) {
+          const { variables = {}, http } = request;
           if (operation?.operation === 'subscription') throw noSubscription();
+          if (http && !takesAnswers(http.headers.get('accept'))) throw notAcceptable();
           if (operation) countOperation({ schema, document, operation, variables }, budget);
         },
         async willSendResponse({ response: { body, http }, operation, contextValue }) {
@@ -242,6 +251,23 @@ function noSubscription(): GraphQLError {
   return new GraphQLError(
     'expected a subscription over a WebSocket (graphql-transport-ws) or with "Accept: text/event-stream"',
     { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } },
+  );
+}
+
+/** As Apollo Server has them. */
+const ANSWER_TYPES = ['application/json; charset=utf-8', 'application/graphql-response+json; charset=utf-8'];
+
+/** Apollo Server asks when the answer is there: a mutation would be done, and its caller told that it was refused. */
+function takesAnswers(accept: string | undefined): boolean {
+  return !accept || new Negotiator({ headers: { accept } }).mediaTypes(ANSWER_TYPES).length > 0;
+}
+
+function notAcceptable(): GraphQLError {
+  return new GraphQLError(
+    'expected an Accept header that allows application/json or application/graphql-response+json',
+    {
+      extensions: { code: 'BAD_REQUEST', http: { status: 406 } },
+    },
   );
 }
 

@@ -22,6 +22,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { type FormatError, toldResult } from './answer-errors.js';
 import type { GraphQLContext } from './context.js';
 import { countOperation } from './counted-operation.js';
+import { faultOfValidation, isTooDeep, tooDeep } from './document-faults.js';
 import { parseLimits, type QueryLimits, queryLimitsRule } from './query-limits.js';
 
 export interface StreamedOperationsOptions {
@@ -97,7 +98,7 @@ export class StreamedOperations {
   prepare(request: StreamedRequest, requestId: string): PreparedOperation {
     try {
       const document = this.#parse(request.query);
-      const invalid = validate(this.options.schema, document, this.#rules);
+      const invalid = this.#validate(document);
       if (invalid.length > 0)
         return {
           errors: invalid.map((error) => this.#format(withCode('GRAPHQL_VALIDATION_FAILED', error), requestId)),
@@ -174,7 +175,18 @@ export class StreamedOperations {
     try {
       return parse(query, this.#parseOptions);
     } catch (thrown) {
+      if (isTooDeep(thrown)) throw tooDeep();
       throw thrown instanceof GraphQLError ? withCode('GRAPHQL_PARSE_FAILED', thrown) : thrown;
+    }
+  }
+
+  #validate(document: DocumentNode): readonly GraphQLError[] {
+    try {
+      return validate(this.options.schema, document, this.#rules);
+    } catch (thrown) {
+      const fault = faultOfValidation(thrown);
+      if (!fault) throw thrown;
+      return [fault];
     }
   }
 

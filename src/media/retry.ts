@@ -2,6 +2,7 @@ import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalog
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
+import { decodeMediaId } from '../model/ids.js';
 import type { MediaId } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
@@ -32,7 +33,8 @@ export class MediaRetry {
    */
   async retry(tenant: TenantId, id: MediaId, options: CallOptions): Promise<CataloguedMedia> {
     const { catalogue, mirrors, upload, clock, onDue } = this.options;
-    const media = await this.#find(tenant, id);
+    // What cannot be an id may be text that no database takes, and is not asked for.
+    const media = decodeMediaId(id) && (await this.#find(tenant, id));
     if (!media)
       throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you may see, got another');
     if (media.status !== 'FAILED') return media;

@@ -5,6 +5,8 @@ import type { AddressPolicy } from './public-address.js';
 
 /** Signed URLs of object stores reach 2 to 4 kB; request lines beyond 8 kB are refused by common servers. */
 export const MAX_URL_LENGTH = 8_192;
+/** Without a dot at the end: RFC 1035 section 2.3.4. A resolver does not take a longer one for a name that is not there. */
+const MAX_NAME_LENGTH = 253;
 
 /**
  * The URL that this text says, if it may be asked for. The text is judged before it is parsed, because the parser (WHATWG
@@ -106,6 +108,8 @@ function assertAllowedTarget(url: URL, policy: AddressPolicy): void {
     if (refusal !== null) throw refused(`expected a public address on an allowed port, got ${refusal}`);
     return;
   }
+  if (url.hostname.replace(/\.$/, '').length > MAX_NAME_LENGTH)
+    throw refused(`expected a host name of at most ${MAX_NAME_LENGTH} characters`);
   // With private networks open, a name on any port may lead into one of them: the connector decides, which also holds
   // public addresses to the allowed ports.
   if (policy.opensPrivate) return;

@@ -1,7 +1,7 @@
 import type { ApolloServer } from '@apollo/server';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RequestPayload } from 'fastify';
-import { GraphQLError } from 'graphql';
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { Caller } from '../model/caller.js';
 import { MediagraphError, toError } from '../model/errors.js';
 import { clientGone } from './client-gone.js';
@@ -59,6 +59,10 @@ export function registerGraphQLRoute<Context extends object>(
       } catch (thrown) {
         next(toError(thrown));
       }
+    });
+    scope.addHook('onSend', (request, reply, payload: unknown, next) => {
+      const isFinished = reply.statusCode < 400 || typeof payload !== 'string' || reply.hasHeader('cache-control');
+      next(null, isFinished ? payload : finishedRefusal(payload, request, reply));
     });
     scope.route({
       method: 'OPTIONS',
@@ -145,6 +149,15 @@ function admitOrRefuse<Context extends object>(
       extensions: { code: thrown.code, requestId: request.id, http: { status } },
     });
   }
+}
+
+// Private: what Apollo Server refuses before there is an operation, none of its plugins sees.
+function finishedRefusal(payload: string, { id: requestId }: FastifyRequest, reply: FastifyReply): string {
+  reply.header('cache-control', 'no-store');
+  const { errors }: { readonly errors: readonly GraphQLFormattedError[] } = JSON.parse(payload);
+  return JSON.stringify({
+    errors: errors.map((error) => ({ ...error, extensions: { ...error.extensions, requestId } })),
+  });
 }
 
 // Private: a request that never became an operation: no JSON, too long, of a type nobody reads.

@@ -42,6 +42,8 @@ export function decodedBody(payload: Readable, codings: readonly string[], maxBy
     if (decoder) steps.push(decoder, new Counted(maxBytes));
   }
   const body = steps.at(-1) ?? received;
+  // Fastify reads nothing of a body that it refuses by its headers, and stops listening to one that it refuses midway.
+  body.on('error', () => {});
   // By hand: `pipeline` would destroy the request, and with it the connection that is to carry the refusal.
   const end = (fault: Error) => {
     payload.unpipe(received);

@@ -5,6 +5,9 @@ import { decodeMediaId, encodeMediaId, type MediaIdParts } from '../../src/model
 import { leaksIn } from '../support/leaks.js';
 import { receive, receiveEverywhere } from '../support/sample-messages.js';
 import {
+  type GetOptions,
+  type GraphQLFault,
+  headerOf,
   kirimChannel,
   type MediaData,
   type MessageData,
@@ -17,6 +20,10 @@ import {
 const MEDIA = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media { id } } }';
 const ENTITIES = `query($representations: [_Any!]!) { _entities(representations: $representations) { __typename
   ... on Message { id media { id } } ... on Media { url } ... on MediaChannel { provider } } }`;
+
+const TYPENAME = JSON.stringify({ query: '{ __typename }' });
+const PREFLIGHTED = { 'apollo-require-preflight': '1' };
+const NO_JSON = { 'content-type': 'application/json', accept: 'text/plain' };
 
 interface EntitiesData {
   _entities: Array<(MessageData & MediaData) | null>;
@@ -310,15 +317,81 @@ describe('documents that are traps', () => {
     ['no body', ''],
     ['a prototype', '{"query":"{ __typename }","__proto__":{"polluted":true}}'],
   ])('are refused as GraphQL responses: %s', async (_name, body) => {
-    const { status, data, errors, text } = await bed.post(body);
+    const answer = await bed.post(body);
+    const { status, data, errors, text } = answer;
     expect([status, data]).toEqual([400, undefined]);
     expect(errors.length).toBeGreaterThan(0);
     for (const error of errors)
       expect(error).toMatchObject({
         message: expect.any(String),
-        extensions: { code: expect.stringMatching(/^[A-Z_]+$/) },
+        extensions: { code: expect.stringMatching(/^[A-Z_]+$/), requestId: headerOf(answer, 'x-request-id') },
       });
+    expect(headerOf(answer, 'cache-control')).toBe('no-store');
     expect(leaksIn(text, bed)).toEqual([]);
+  });
+
+  it.each<[string, number, string, GetOptions]>([
+    ['a page of another site', 400, '/graphql?query={__typename}', {}],
+    ['a mutation by GET', 405, '/graphql?query=mutation{a:__typename}', { headers: PREFLIGHTED }],
+    ['a GET with a body of another type', 415, '/graphql?query={__typename}', { headers: { 'content-type': 'x/y' } }],
+    ['variables that are no JSON', 400, '/graphql?query={__typename}&variables={', { headers: PREFLIGHTED }],
+    ['an answer of another type', 406, '/graphql', { method: 'POST', headers: NO_JSON, body: TYPENAME }],
+  ])(
+    'have a request id and are not kept where Apollo Server refuses them: %s',
+    async (_name, status, target, options) => {
+      const got = await bed.get(target, options);
+      const { errors }: { errors: unknown } = JSON.parse(got.bytes.toString());
+      expect([got.status, headerOf(got, 'cache-control')]).toEqual([status, 'no-store']);
+      expect(errors).toEqual([
+        expect.objectContaining({
+          extensions: { code: 'BAD_REQUEST', requestId: headerOf(got, 'x-request-id') },
+        }),
+      ]);
+    },
+  );
+
+  it('do nothing where the answer would be refused', async () => {
+    const { data } = await bed.query(MEDIA, { ids: [receive(bed, 'kirim')] });
+    const id = sole(sole(data?.messagesWithMedia)?.media).id;
+    const deletion = 'mutation($id: ID!) { deleteMedia(input: { id: $id }) { scope } }';
+    const { status } = await bed.query(deletion, { id }, { headers: NO_JSON });
+    const still = await bed.query<{ media: MediaData }>('query($id: ID!) { media(id: $id) { status } }', { id });
+    expect([status, still.data?.media.status]).toEqual([406, 'READY']);
+  });
+
+  /** The codes of a document's errors, as one answer and as events. */
+  async function codesOf(inBed: TestBed, query: string): Promise<string[]> {
+    const { status, errors } = await inBed.query(query);
+    const body = JSON.stringify({ query });
+    const headers = { 'content-type': 'application/json', accept: 'text/event-stream' };
+    const { bytes } = await inBed.get('/graphql', { method: 'POST', headers, body });
+    const [, told = ''] = /^data: (.*)$/m.exec(bytes.toString()) ?? [];
+    const event: { errors: GraphQLFault[] } = JSON.parse(told);
+    expect(status).toBe(400);
+    return [...errors, ...event.errors].map(({ extensions }) => extensions.code);
+  }
+
+  it.each([
+    'subscription($a: Boolean!) { mediaUpdated(messageIds: []) @include(if: $a) { id } }',
+    'subscription($a: Boolean!) { ... @skip(if: $a) { mediaUpdated(messageIds: []) { id } } }',
+    'subscription { mediaUpdated(messageIds: []) @skip { id } }',
+    'subscription { mediaUpdated(messageIds: []) @include(if: 1) { id } }',
+  ])('are GRAPHQL_VALIDATION_FAILED where the root of a subscription has a condition: %s', async (query) => {
+    expect(new Set(await codesOf(bed, query))).toEqual(new Set(['GRAPHQL_VALIDATION_FAILED']));
+  });
+
+  it.each([20, 1_000, 2_000, 5_000, 20_000])('are refused where they are nested %d times', async (levels) => {
+    const patient = await beds.own({ config: { limits: { maxTokens: 1_000_000 } } });
+    const nested = (open: string, close: string) => open.repeat(levels) + close.repeat(levels);
+    for (const query of [
+      `{ messagesWithMedia(ids: []) ${nested('{ media { message ', '} }')} }`.replace('message }', 'message { id } }'),
+      `{ ${nested('... { ', '} ')} }`.replace('{ }', '{ a }'),
+      `{ a(b: ${nested('[', ']')}) }`,
+      `{ _entities(representations: [${nested('{ a: [', '] }')}]) { a } }`,
+      `query($a: ${nested('[', ']').replace('[]', '[ID]')}) { a(b: $a) }`,
+    ])
+      for (const code of await codesOf(patient, query))
+        expect(['QUERY_TOO_COMPLEX', 'GRAPHQL_VALIDATION_FAILED']).toContain(code);
   });
 
   it('may be JSON of a hundred thousand levels', async () => {
@@ -405,6 +478,20 @@ describe('forged media ids', () => {
     }
     expect(bed.providerCalls).toBe(0);
   });
+
+  it.each(['', '\0', 'a\0b', 'sms:x', '\ud800', '😀'])(
+    'are MEDIA_NOT_FOUND for whoever changes something: %j',
+    async (id) => {
+      for (const field of ['deleteMedia', 'retryMedia']) {
+        const { data, errors } = await bed.query<null>(
+          `mutation($id: ID!) { ${field}(input: { id: $id }) { __typename } }`,
+          { id },
+        );
+        expect([data, sole(errors).extensions.code]).toEqual([null, 'MEDIA_NOT_FOUND']);
+      }
+      expect(bed.providerCalls).toBe(0);
+    },
+  );
 
   /** An id with a valid checksum over whatever a forger likes. */
   function withChecksum(...parts: Array<number | string | Buffer>): string {

@@ -17,12 +17,14 @@ import {
   type TestBed,
   useBeds,
 } from '../support/test-bed.js';
+import { watchUnhandled } from '../support/unhandled.js';
 
 const KEY = 'a-key-of-these-tests-0123456789';
 const sha256 = createHash('sha256').update(KEY).digest('hex');
 const auth = { mode: 'apiKey', apiKeys: [{ sha256, tenant: 'default', scopes: ['media:read', 'media:write'] }] };
 const authorization = `Bearer ${KEY}`;
 const JSON_TYPE = { 'content-type': 'application/json' };
+const JSON_LINE = 'Content-Type: application/json';
 const TYPENAME = JSON.stringify({ query: '{ __typename }' });
 
 /** A connection of which each byte is chosen. */
@@ -197,6 +199,27 @@ describe('compressed bodies', () => {
     const { errors }: { errors: Array<{ extensions: { code: string } }> } = JSON.parse(bytes.toString());
     expect([status, errors.length]).toEqual([expected, 1]);
     expect((await bed.post(TYPENAME)).status).toBe(200);
+  });
+
+  // Fastify does not listen to a body that it refuses by its headers.
+  it.each<[string, readonly string[], string]>([
+    ['a coding that is none', ['Content-Type: x/y', 'Content-Encoding: gzip', 'Content-Length: 9'], 'not coded'],
+    ['one that is too long', [JSON_LINE, 'Content-Encoding: gzip', 'Content-Length: 9999999999'], 'not coded'],
+    ['one that ends early', ['Content-Type: x/y', 'Transfer-Encoding: chunked'], '5\r\nearly\r\n'],
+    ['one that ends early, in a coding', ['Content-Type: x/y', 'Content-Encoding: br', 'Content-Length: 9'], ''],
+  ])('end nothing but their request where nobody reads them: %s', async (_name, headers, body) => {
+    const bed = await beds.shared();
+    const unhandled = watchUnhandled();
+    const client = await RawClient.open(bed.app.url);
+    client.send(['POST /graphql HTTP/1.1', 'Host: localhost', ...headers, '', body].join('\r\n'));
+    await until('an answer', async () => client.status > 0);
+    client.socket.destroy();
+    await client.closed();
+    expect([413, 415]).toContain(client.status);
+    expect((await bed.post(TYPENAME)).status).toBe(200);
+    await sleep(50);
+    unhandled.stop();
+    expect(unhandled.seen).toEqual([]);
   });
 
   it('count as long as they are decoded', async () => {

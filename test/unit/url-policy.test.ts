@@ -39,10 +39,15 @@ const ALLOWED = [
   ['https://1.2.3.4.example/', 'https://1.2.3.4.example/'],
   ['https://metadata/', 'https://metadata/'],
   ['https://localhost.example.com/', 'https://localhost.example.com/'],
+  [`https://${'a.'.repeat(127)}/`, `https://${'a.'.repeat(127)}/`],
   ['https://notlocalhost/', 'https://notlocalhost/'],
 ];
 
 const REFUSED = {
+  'a host name that no resolver takes': [
+    `https://${'a.'.repeat(126)}ab/`,
+    `https://${'a'.repeat(63)}.${'a.'.repeat(100)}/`,
+  ],
   'another scheme': [
     'ftp://example.com/',
     'file:///etc/passwd',
