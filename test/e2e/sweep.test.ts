@@ -143,7 +143,7 @@ describe('mediagraph sweep', () => {
       // Files that were there before the process that has their number now.
       const older = await leave('before');
       await sleep(1_200);
-      const living = spawn('sleep', ['600']);
+      const living = spawn(process.execPath, ['--eval', 'setTimeout(() => {}, 600_000)']);
       try {
         await rename(join(temporary, older), join(temporary, `${living.pid}.${token}-reborn`));
         await sleep(300);

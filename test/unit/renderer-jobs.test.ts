@@ -226,7 +226,7 @@ describe('jobs', () => {
 
 describe('the picture process', () => {
   it('starts with the first picture, is one, has no environment, and goes when there is nothing to do', async () => {
-    const renderer = await start({ idleMs: 300 });
+    const renderer = await start({ idleMs: 3_000 });
     expect(await children()).toEqual([]);
     await Promise.all(Array.from({ length: 6 }, () => renderer.renderStill(picture, SPEC, {})));
     const environment = await readFile(`/proc/${await onlyChild()}/environ`, 'utf8');
