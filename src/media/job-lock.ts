@@ -13,6 +13,7 @@ interface Waiting {
 export class JobLock {
   #running = 0;
   #aloneRunning = false;
+  #wasReserved = false;
   readonly #waiting: Waiting[] = [];
   readonly #onFree = new Set<() => void>();
 
@@ -98,7 +99,10 @@ export class JobLock {
       this.#waiting.shift();
       next.start();
     }
-    if (!this.isReserved) for (const listener of this.#onFree) listener();
+    const { isReserved } = this;
+    const hasBecomeFree = this.#wasReserved && !isReserved;
+    this.#wasReserved = isReserved;
+    if (hasBecomeFree) for (const listener of this.#onFree) listener();
   }
 
   #hasRoomFor({ isAlone }: Waiting): boolean {
