@@ -11,7 +11,7 @@ interface Positioned {
   readonly position: number;
 }
 
-/** Of what was announced alone: other announcements may have told of others. */
+/** The position of a media that a webhook announced alone: later webhooks may announce others of its message. */
 const UNKNOWN_POSITION = -1;
 
 /**

@@ -54,7 +54,7 @@ export class InspectionThread {
   #ended = false;
 
   constructor(worker: URL) {
-    // Nobody reads what it prints, which is nothing; reading would keep the process alive, whatever `unref` says.
+    // Reading the worker's output would keep the process alive in spite of `unref`; the worker writes none.
     this.#worker = new Worker(worker, { resourceLimits: RESOURCE_LIMITS, stdout: true, stderr: true });
     this.#worker.on('error', () => this.#end());
     this.#worker.on('exit', () => this.#end());

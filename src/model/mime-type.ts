@@ -93,7 +93,7 @@ function endOfParameter(mimeType: string, start: number): number {
   return mimeType.length;
 }
 
-/** Types whose files are also files of another type: whoever takes that takes them. */
+/** Types that are special cases of another type: what reads image/png also reads image/apng. */
 const SPECIAL_CASES: ReadonlyMap<string, string> = new Map([
   ['image/apng', 'image/png'],
   ['video/x-m4v', 'video/mp4'],

@@ -151,7 +151,7 @@ function admitOrRefuse<Context extends object>(
   }
 }
 
-// Private: what Apollo Server refuses before there is an operation, none of its plugins sees.
+// Private: Apollo Server refuses some requests before there is an operation; its plugins do not see these refusals.
 function finishedRefusal(payload: string, { id: requestId }: FastifyRequest, reply: FastifyReply): string {
   reply.header('cache-control', 'no-store');
   const { errors }: { readonly errors: readonly GraphQLFormattedError[] } = JSON.parse(payload);
