@@ -12,6 +12,7 @@ import type { Config } from './config.js';
 import { asCatalogueFault, inTime } from './media/catalogue-fault.js';
 import type { ChannelFacts } from './providers/channel-facts.js';
 import type { Quota } from './providers/quota.js';
+import { ReusedHolds } from './providers/reused-holds.js';
 import type { BlobStore } from './storage/blob-store.js';
 import { openBlobStore } from './storage/open-blob-store.js';
 import type { Logger } from './telemetry/logger.js';
@@ -48,6 +49,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
     await database.startClock();
     const blobs = await openBlobStore(blobOptions(config));
     const now = () => database.clock.now();
+    const budgets = new ReusedHolds({ hold: holdsOver(new SqlErrorBudgets(database), logger) });
     return {
       database,
       catalogue: new SqlMediaCatalogue(database),
@@ -56,7 +58,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
       deletions: new SqlDeletions(database),
-      quota: quotaOver(new SqlQuotas(database, now), new SqlErrorBudgets(database), logger),
+      quota: quotaOver(new SqlQuotas(database, now), budgets),
       facts: factsOver(new SqlChannelFacts(database)),
       blobs,
       ping: async () => {
@@ -64,6 +66,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       },
       close: async () => {
         await blobs.close();
+        await budgets.close();
         await closeDatabase();
       },
     };
@@ -73,24 +76,29 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
   }
 }
 
-function quotaOver(quotas: SqlQuotas, budgets: SqlErrorBudgets, logger: Logger): Quota {
-  const asFault = (thrown: unknown) => {
-    throw asCatalogueFault(thrown);
-  };
+function quotaOver(quotas: SqlQuotas, budgets: Pick<Quota, 'hold'>): Quota {
   return {
     take: (...counted) => quotas.take(...counted).catch(asFault),
-    hold: async (name, limits) => {
-      const held = await inTime(budgets.hold(name, limits)).catch(asFault);
-      if (typeof held !== 'string') return { kind: 'full', ...held };
-      return {
-        kind: 'held',
-        settle: (failed) =>
-          budgets
-            .settle(name, held, failed)
-            .catch((err: unknown) => logger.warn({ err }, 'how a look-up ended could not be counted')),
-      };
-    },
+    hold: (...asked) => budgets.hold(...asked),
   };
+}
+
+function holdsOver(budgets: SqlErrorBudgets, logger: Logger): Quota['hold'] {
+  return async (name, limits) => {
+    const held = await inTime(budgets.hold(name, limits)).catch(asFault);
+    if (typeof held !== 'string') return { kind: 'full', ...held };
+    return {
+      kind: 'held',
+      settle: (failed) =>
+        budgets
+          .settle(name, held, failed)
+          .catch((err: unknown) => logger.warn({ err }, 'how a look-up ended could not be counted')),
+    };
+  };
+}
+
+function asFault(thrown: unknown): never {
+  throw asCatalogueFault(thrown);
 }
 
 /** Listings and look-ups go on without it where the database does not answer. */

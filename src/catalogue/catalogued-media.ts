@@ -69,13 +69,14 @@ export type MirrorRetry = {
   readonly isFailed: boolean;
 };
 
-/** What came of the bytes that one attempt stored. */
-export interface Kept {
-  /** The row as it is now; null: it is gone, or its end has come. */
-  readonly media: CataloguedMedia | null;
-  /** Whether the row names these bytes; else they are nobody's, and the caller removes them. */
-  readonly isNamed: boolean;
-}
+/** Whether the row names the bytes that one attempt stored. If it does not, the caller removes them. */
+export type Kept =
+  | { readonly isNamed: true }
+  | {
+      readonly isNamed: false;
+      /** The row as it is now. null = it is gone, or its end has come. */
+      readonly media: CataloguedMedia | null;
+    };
 
 /** What is known of one message. */
 export interface MessageRecord {

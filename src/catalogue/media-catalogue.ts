@@ -323,7 +323,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     }: { readonly stored: StoredBytes; readonly details: FoundDetails; readonly replacing: string | null },
     now: Date,
   ): Promise<Kept> {
-    const row = await this.#naming(stored, details, now)
+    const { numUpdatedRows } = await this.#naming(stored, details, now)
       .where('tenant', '=', tenant)
       .where('id', '=', id)
       .where('status', 'in', ['PENDING', 'READY', 'FAILED'])
@@ -331,9 +331,8 @@ export class SqlMediaCatalogue implements MediaCatalogue {
       .where(sql<boolean>`(stored_at is null or blob_key = ${replacing})`)
       // Of bytes that were lost, the hash was measured; what is fetched in their place may differ.
       .where(sql<boolean>`(sha256 is null or sha256 = ${stored.sha256} or blob_key = ${replacing})`)
-      .returningAll()
       .executeTakeFirst();
-    if (row) return { media: toCataloguedMedia(row), isNamed: true };
+    if (numUpdatedRows > 0n) return { isNamed: true };
     return { media: await this.#live(tenant, id), isNamed: false };
   }
 
@@ -437,16 +436,15 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     { stored, details }: { readonly stored: StoredBytes; readonly details: FoundDetails },
     now: Date,
   ): Promise<Kept> {
-    const row = await this.#naming(stored, details, now)
+    const { numUpdatedRows } = await this.#naming(stored, details, now)
       .where('tenant', '=', tenant)
       .where('id', '=', id)
       .where('lease_owner', '=', owner)
       .where('mirror_state', '=', 'due')
       .where('stored_at', 'is', null)
       .where(sql<boolean>`(sha256 is null or sha256 = ${stored.sha256})`)
-      .returningAll()
       .executeTakeFirst();
-    if (row) return { media: toCataloguedMedia(row), isNamed: true };
+    if (numUpdatedRows > 0n) return { isNamed: true };
     return { media: await this.#live(tenant, id), isNamed: false };
   }
 

@@ -11,8 +11,8 @@ export interface LaneOptions {
   readonly idleMs: number;
 }
 
-/** A task waits so long for a thread that is at work before another is started. */
-const PATIENCE_MS = 50;
+/** Another thread is started where tasks wait and every thread has been at its task for so long: most take milliseconds. */
+const PATIENCE_MS = 100;
 
 interface Waiting {
   take(thread: InspectionThread): void;
@@ -80,7 +80,9 @@ export class InspectionLane {
   #helpOut(): void {
     this.#grow = undefined;
     if (this.#waiting.length === 0 || this.#threads.size >= this.#options.most) return;
-    this.#waiting.shift()?.take(this.#started());
+    const asOf = performance.now() - PATIENCE_MS;
+    if ([...this.#threads].every((thread) => thread.isEnded || thread.busySince <= asOf))
+      this.#waiting.shift()?.take(this.#started());
     if (this.#waiting.length > 0) this.#grow = setTimeout(() => this.#helpOut(), PATIENCE_MS);
   }
 

@@ -52,6 +52,7 @@ export class InspectionThread {
   readonly #ready: Promise<void>;
   #performing: Performing | null = null;
   #ended = false;
+  #busySince = Number.POSITIVE_INFINITY;
 
   constructor(worker: URL) {
     // Reading the worker's output would keep the process alive in spite of `unref`; the worker writes none.
@@ -64,6 +65,11 @@ export class InspectionThread {
     this.#ready.catch(() => {});
     // Behind the listeners, each of which would keep the process alive.
     this.#worker.unref();
+  }
+
+  /** When it was given the task that it is at, by `performance.now()`. Infinity = it is at none, or is starting. */
+  get busySince(): number {
+    return this.#busySince;
   }
 
   /** Takes no more tasks. */
@@ -84,10 +90,12 @@ export class InspectionThread {
       return await new Promise<Done>((resolve, reject) => {
         const ticksLeft = Math.ceil(timeoutMs / TICK_MS);
         this.#performing = { read, resolve, reject, reading: 0, ticksLeft, soFar: null };
+        this.#busySince = performance.now();
         this.#worker.postMessage({ task });
       });
     } finally {
       this.#performing = null;
+      this.#busySince = Number.POSITIVE_INFINITY;
       clearInterval(tick);
     }
   }

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SqlChannelFacts } from '../../src/catalogue/channel-facts.js';
 import { SqlErrorBudgets } from '../../src/catalogue/error-budgets.js';
+import type { QuotaHold } from '../../src/providers/quota.js';
+import { ReusedHolds } from '../../src/providers/reused-holds.js';
 import { describeEngines } from '../support/databases.js';
+import { eventually } from '../support/eventually.js';
 
 const NAME = 'whatsapp-cloud-lookups:line';
 const HOUR_MS = 3_600_000;
@@ -92,6 +95,65 @@ describeEngines('the failures that a provider counts', (bed) => {
     await held(limits);
     expect(await budgets().hold(NAME, limits)).toEqual({ retryAfterMs: 0 });
     await sleep(250);
+    await held(limits, replica());
+  });
+
+  /** As a process holds: what did not fail is used again. */
+  function reusing(sql: SqlErrorBudgets): { holds: ReusedHolds; statements: () => number } {
+    let count = 0;
+    const holds = new ReusedHolds({
+      hold: async (...asked) => {
+        count += 1;
+        const answer = await sql.hold(...asked);
+        if (typeof answer !== 'string') return { kind: 'full', ...answer };
+        return { kind: 'held', settle: (failed) => sql.settle(NAME, answer, failed) };
+      },
+    });
+    return { holds, statements: () => count };
+  }
+
+  async function heldBy(holds: ReusedHolds, limits = LIMITS): Promise<QuotaHold> {
+    const answer = await holds.hold(NAME, limits);
+    if (answer.kind === 'held') return answer;
+    throw new Error('expected room', { cause: answer });
+  }
+
+  test('a call that did not fail leaves its hold to the next, and a failure takes them all back', async () => {
+    const { holds, statements } = reusing(budgets());
+    for (let call = 0; call < 50; call++) await (await heldBy(holds)).settle(false);
+    expect(statements()).toBe(1);
+    for (let call = 0; call < 15; call++) await (await heldBy(holds)).settle(true);
+    expect(statements()).toBe(15);
+    expect(await holds.hold(NAME, LIMITS)).toMatchObject({ kind: 'full' });
+    await holds.close();
+    expect(await replica().hold(NAME, LIMITS)).toMatchObject({ retryAfterMs: expect.any(Number) });
+  });
+
+  test('a hold that is spare counts, for its own limit, until it is idle for a moment', async () => {
+    const { holds, statements } = reusing(budgets());
+    const limits = { ...LIMITS, limit: 6 };
+    const all = await Promise.all(Array.from({ length: 6 }, () => heldBy(holds, limits)));
+    await Promise.all(all.map((hold) => hold.settle(false)));
+    // Four are kept.
+    await Promise.all([held(limits), held(limits, replica())]);
+    expect(await replica().hold(NAME, limits)).toEqual({ retryAfterMs: 0 });
+    await (await heldBy(holds, LIMITS)).settle(false);
+    expect(statements()).toBe(7);
+    await eventually(
+      () => replica().hold(NAME, { ...limits, limit: 3 }),
+      (answer) => typeof answer === 'string',
+    );
+    await holds.close();
+  });
+
+  test('a hold is not used when half its time is over, nor after the end of its process', async () => {
+    const { holds, statements } = reusing(budgets());
+    const limits = { ...LIMITS, limit: 1, holdMs: 300 };
+    await (await heldBy(holds, limits)).settle(false);
+    await sleep(160);
+    await (await heldBy(holds, limits).catch(() => heldBy(holds, limits))).settle(false);
+    expect(statements()).toBeGreaterThan(1);
+    await holds.close();
     await held(limits, replica());
   });
 });

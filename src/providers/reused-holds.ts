@@ -1,0 +1,85 @@
+import type { HoldLimits, Quota, QuotaFull, QuotaHold } from './quota.js';
+
+/** More would keep other replicas waiting. */
+const MOST_SPARE = 4;
+const IDLE_MS = 250;
+
+interface Spare {
+  readonly hold: QuotaHold;
+  /** By `performance.now()`: afterwards too little of the hold's time is left for another call. */
+  readonly usableUntil: number;
+  readonly idle: NodeJS.Timeout;
+}
+
+/**
+ * Keeps a hold whose call did not fail for the next call of the same name and limit. Otherwise every look-up of a busy channel
+ * costs the database two statements. A failure gives all spare holds of its name back, so that the next call is counted
+ * against what is left.
+ */
+export class ReusedHolds implements Pick<Quota, 'hold'> {
+  /** By name, then by limit. */
+  readonly #spare = new Map<string, Map<number, Spare[]>>();
+
+  constructor(private readonly quota: Pick<Quota, 'hold'>) {}
+
+  async hold(name: string, limits: HoldLimits): Promise<QuotaHold | QuotaFull> {
+    const usableUntil = performance.now() + limits.holdMs / 2;
+    const spare = this.#take(name, limits.limit);
+    if (spare) return this.#reusable(name, limits.limit, spare.hold, spare.usableUntil);
+    const held = await this.quota.hold(name, limits);
+    return held.kind === 'full' ? held : this.#reusable(name, limits.limit, held, usableUntil);
+  }
+
+  /** Gives back what is spare. Never rejects. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#spare.keys()].map((name) => this.#giveBack(name)));
+  }
+
+  #reusable(name: string, limit: number, hold: QuotaHold, usableUntil: number): QuotaHold {
+    return {
+      kind: 'held',
+      settle: async (failed) => {
+        if (failed) await Promise.all([hold.settle(true), this.#giveBack(name)]);
+        else if (performance.now() >= usableUntil || !this.#keep(name, limit, hold, usableUntil))
+          await hold.settle(false);
+      },
+    };
+  }
+
+  #keep(name: string, limit: number, hold: QuotaHold, usableUntil: number): boolean {
+    const byLimit = this.#spare.get(name) ?? new Map<number, Spare[]>();
+    if ([...byLimit.values()].flat().length >= MOST_SPARE) return false;
+    const idle = setTimeout(() => {
+      this.#remove(name, limit, spare);
+      void hold.settle(false);
+    }, IDLE_MS).unref();
+    const spare = { hold, usableUntil, idle };
+    this.#spare.set(name, byLimit.set(limit, [...(byLimit.get(limit) ?? []), spare]));
+    return true;
+  }
+
+  /** The one that was kept last: the others become idle. */
+  #take(name: string, limit: number): Spare | undefined {
+    const spare = this.#spare.get(name)?.get(limit)?.at(-1);
+    if (spare) this.#remove(name, limit, spare);
+    if (!spare || performance.now() < spare.usableUntil) return spare;
+    void spare.hold.settle(false);
+    return undefined;
+  }
+
+  #remove(name: string, limit: number, spare: Spare): void {
+    clearTimeout(spare.idle);
+    const byLimit = this.#spare.get(name);
+    const left = (byLimit?.get(limit) ?? []).filter((one) => one !== spare);
+    if (left.length > 0) byLimit?.set(limit, left);
+    else byLimit?.delete(limit);
+    if (byLimit?.size === 0) this.#spare.delete(name);
+  }
+
+  async #giveBack(name: string): Promise<void> {
+    const spare = [...(this.#spare.get(name)?.values() ?? [])].flat();
+    this.#spare.delete(name);
+    for (const { idle } of spare) clearTimeout(idle);
+    await Promise.all(spare.map(({ hold }) => hold.settle(false)));
+  }
+}
