@@ -4,39 +4,41 @@ import { fileURLToPath } from 'node:url';
 import { transformSync } from '@swc/core';
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url));
+const DEMO = fileURLToPath(new URL('../demo/src/', import.meta.url));
 
 /**
- * The rooms and whom each may import from, besides itself: ARCHITECTURE.md, "Rooms". `config` is the configuration,
- * which knows what each provider's channels look like; `root` is what composes them: main.ts, app.ts, stores.ts, jobs.ts.
+ * The rooms from the lowest to the highest: ARCHITECTURE.md, "Rooms". A room imports from itself and from rooms of the lines
+ * above its own; rooms of one line never import one another. `main` is main.ts.
  */
-const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  model: [],
-  telemetry: ['model'],
-  net: ['model', 'telemetry'],
-  providers: ['net', 'telemetry', 'model'],
-  storage: ['net', 'telemetry', 'model'],
-  catalogue: ['net', 'telemetry', 'model'],
-  rendering: ['net', 'telemetry', 'model'],
-  media: ['providers', 'storage', 'catalogue', 'rendering', 'net', 'telemetry', 'model'],
-  graphql: ['media', 'providers', 'net', 'telemetry', 'model'],
-  server: ['media', 'providers', 'net', 'telemetry', 'model'],
-  emulators: ['model'],
+const LEVELS: readonly (readonly string[])[] = [
+  ['model'],
+  ['streams', 'telemetry'],
+  ['net'],
+  ['http'],
+  ['database'],
+  ['jobs', 'storage', 'rendering', 'providers'],
+  ['catalogue'],
+  ['renditions'],
+  ['inspection', 'links'],
+  ['media'],
+  ['delivery'],
+  ['graphql', 'server'],
+  ['config'],
+  ['app'],
+  ['cli'],
+  ['main'],
+];
+
+/** Rooms that know less than their level would allow. */
+const ONLY: Readonly<Record<string, readonly string[]>> = {
+  database: ['telemetry', 'model'],
+  jobs: ['database', 'telemetry', 'model'],
+  catalogue: ['jobs', 'database', 'telemetry', 'model'],
+  providers: ['net', 'streams', 'telemetry', 'model'],
+  storage: ['streams', 'telemetry', 'model'],
+  rendering: ['streams', 'telemetry', 'model'],
+  links: ['model'],
   config: ['providers', 'model'],
-  cli: ['root', 'config', 'telemetry', 'model', 'emulators', 'graphql', 'media'],
-  root: [
-    'cli',
-    'config',
-    'graphql',
-    'server',
-    'media',
-    'providers',
-    'storage',
-    'catalogue',
-    'rendering',
-    'net',
-    'telemetry',
-    'model',
-  ],
 };
 
 interface Import {
@@ -44,59 +46,62 @@ interface Import {
   readonly to: string;
 }
 
-function sourceFiles(): string[] {
-  return readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+function sourceFiles(folder = SRC): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
 }
 
 function roomOf(file: string): string {
-  if (file === 'config.ts') return 'config';
-  return file.includes(sep) ? (file.split(sep)[0] ?? '') : 'root';
+  return file.includes(sep) ? (file.split(sep)[0] ?? '') : 'main';
+}
+
+function levelOf(room: string): number {
+  return LEVELS.findIndex((rooms) => rooms.includes(room));
+}
+
+function mayImport(room: string, other: string): boolean {
+  return room === other || (levelOf(other) < levelOf(room) && (ONLY[room]?.includes(other) ?? true));
 }
 
 /** Type imports count too: a room that names another's types knows it. */
-function importsOf(file: string): Import[] {
-  const text = readFileSync(join(SRC, file), 'utf8');
+function importsOf(file: string, folder = SRC): Import[] {
+  const text = readFileSync(join(folder, file), 'utf8');
   const specifiers = [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.{1,2}\/[^']+)'/g)].map(
     ([, specifier]) => specifier ?? '',
   );
   return specifiers.map((specifier) => ({
     from: file,
-    to: relative(SRC, resolve(dirname(join(SRC, file)), specifier)).replace(/\.js$/, '.ts'),
+    to: relative(folder, resolve(dirname(join(folder, file)), specifier)).replace(/\.js$/, '.ts'),
   }));
 }
 
 describe('the rooms', () => {
-  const imports = sourceFiles().flatMap(importsOf);
+  const imports = sourceFiles().flatMap((file) => importsOf(file));
 
   it('are all known', () => {
     expect(
       sourceFiles()
         .map(roomOf)
-        .filter((room) => !(room in MAY_IMPORT)),
+        .filter((room) => levelOf(room) < 0),
     ).toEqual([]);
   });
 
   it('import from themselves and from rooms below only', () => {
-    const forbidden = imports.filter(
-      ({ from, to }) => roomOf(from) !== roomOf(to) && !MAY_IMPORT[roomOf(from)]?.includes(roomOf(to)),
-    );
-    expect(forbidden).toEqual([]);
+    expect(imports.filter(({ from, to }) => !mayImport(roomOf(from), roomOf(to)))).toEqual([]);
   });
 
   it('import nothing in circles', () => {
     expect(circles(imports)).toEqual([]);
   });
 
-  it('are entered by the demo alone where the emulators are', () => {
-    const users = imports
-      .filter(({ from, to }) => roomOf(to) === 'emulators' && roomOf(from) !== 'emulators')
-      .map(({ from }) => from);
-    expect(users.every((file) => /^cli[/\\]demo/.test(file))).toBe(true);
+  it('know nothing of the demo, nor the demo of them', () => {
+    const leaving = (folder: string) =>
+      sourceFiles(folder).flatMap((file) => importsOf(file, folder).filter(({ to }) => to.startsWith('..')));
+    expect([...leaving(SRC), ...leaving(DEMO)]).toEqual([]);
   });
 
   it('leave the environment to the configuration', () => {
     const readers = sourceFiles().filter((file) => /process\.env\b/.test(withoutTypesAndComments(file)));
-    expect(readers).toEqual(['config.ts']);
+    expect(readers).toEqual([join('config', 'config.ts')]);
   });
 
   it('never call the global fetch', () => {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import { type Database, openDatabase } from '../../src/catalogue/database.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
-import { migrate } from '../../src/catalogue/migrations/migrate.js';
+import { type Database, openDatabase } from '../../src/database/database.js';
+import { migrate } from '../../src/database/migrations/migrate.js';
 import type { MessageKey } from '../../src/model/media.js';
 import { type Engine, makeDatabase } from '../support/scratch-database.js';
 import { median, quantile } from '../support/statistics.js';

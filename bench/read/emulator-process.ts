@@ -3,11 +3,11 @@
  * there is always one that nobody asked for before. `argv[2]`: how long an answer waits, milliseconds. Prints its
  * {@link Provider} when it listens; `GET {url}/__count` answers how many API requests there were.
  */
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import type { Answer, EmulatorRequest } from '../../src/emulators/faults.js';
-import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
-import { loadMediaSamples } from '../../src/emulators/media-samples.js';
-import { signalwireMediaSid, signalwireMessageSid, signalwireProjectId } from '../../src/emulators/sample-ids.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import type { Answer, EmulatorRequest } from '../../demo/src/emulators/faults.js';
+import { LamlEmulator } from '../../demo/src/emulators/laml/laml-emulator.js';
+import { loadMediaSamples } from '../../demo/src/emulators/media-samples.js';
+import { signalwireMediaSid, signalwireMessageSid, signalwireProjectId } from '../../demo/src/emulators/sample-ids.js';
 import type { Provider } from './provider.js';
 
 const MODEL = { message: signalwireMessageSid(0), media: signalwireMediaSid(0) };

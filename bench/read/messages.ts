@@ -1,4 +1,4 @@
-import { signalwireMessageSid } from '../../src/emulators/sample-ids.js';
+import { signalwireMessageSid } from '../../demo/src/emulators/sample-ids.js';
 import { CHANNEL_ID } from './servers/settings.js';
 
 /** Ids of messages, as this product's callers write them, that nobody asked for before. */

@@ -1,8 +1,8 @@
 import { createHash, createHmac } from 'node:crypto';
 import { z } from 'zod';
-import { kirimMessageId } from '../../src/emulators/sample-ids.js';
-import { WaGatewayEmulator, type WaGatewayMedia } from '../../src/emulators/wa-gateway-emulator.js';
-import { inboundMessage, signedDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import { kirimMessageId } from '../../demo/src/emulators/sample-ids.js';
+import { WaGatewayEmulator, type WaGatewayMedia } from '../../demo/src/emulators/wa-gateway/wa-gateway-emulator.js';
+import { inboundMessage, signedDelivery } from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
 
 /*
  * What the process that sends webhooks and the one that has their media agree on: media number i, from 0, is of the line

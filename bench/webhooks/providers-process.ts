@@ -2,10 +2,10 @@
  * The three providers with their media, in a process of its own. `argv[2]`: how many media there are. Prints where it
  * listens ({@link Providers}) when all do.
  */
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import { KirimEmulator } from '../../src/emulators/kirim-emulator.js';
-import { WaGatewayEmulator } from '../../src/emulators/wa-gateway-emulator.js';
-import { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import { KirimEmulator } from '../../demo/src/emulators/kirim/kirim-emulator.js';
+import { WaGatewayEmulator } from '../../demo/src/emulators/wa-gateway/wa-gateway-emulator.js';
+import { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
 import {
   GATEWAY_APP_ID,
   gatewayMedia,

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import type { DemoLine } from '../../src/cli/demo/line.js';
-import { startDemoProviders } from '../../src/cli/demo/providers.js';
-import { type Config, parseConfig } from '../../src/config.js';
+import type { DemoLine } from '../../demo/src/line.js';
+import { startDemoProviders } from '../../demo/src/providers.js';
+import { type Config, parseConfig } from '../../src/config/config.js';
 import { MediagraphError } from '../../src/model/errors.js';
 import type { MediaRef } from '../../src/model/media.js';
-import { OriginPools } from '../../src/net/origin-pools.js';
+import { OriginPools } from '../../src/net/client/origin-pools.js';
 import { capabilitiesOf } from '../../src/providers/capabilities.js';
 import type { ConnectedChannel } from '../../src/providers/channel-directory.js';
 import { connectChannels } from '../../src/providers/connect-channels.js';

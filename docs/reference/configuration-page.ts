@@ -1,4 +1,4 @@
-import { withoutEffectYet } from '../../src/config.js';
+import { withoutEffectYet } from '../../src/config/config.js';
 import { GENERATED, linkTo, page, table } from './markdown.js';
 import { readSettings, type Setting, type SettingGroup } from './setting.js';
 

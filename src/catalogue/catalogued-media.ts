@@ -1,3 +1,4 @@
+import type { WorkHistory } from '../jobs/work-queue.js';
 import type { TenantId } from '../model/channel.js';
 import type {
   DeletionScope,
@@ -10,7 +11,6 @@ import type {
   MessageKey,
   MessageMedia,
 } from '../model/media.js';
-import type { WorkHistory } from './work-queue.js';
 
 /** Bytes that are here, as they were measured while they were written. */
 export interface StoredBytes {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
+import type { Database } from '../database/database.js';
 import type { ChannelId } from '../model/channel.js';
-import type { Database } from './database.js';
 
 /** What was found out about channels; see the port in `providers/channel-facts.ts`. Times are the database's. */
 export class SqlChannelFacts {

@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
+import type { Database } from '../database/database.js';
+import { later } from '../database/later.js';
 import type { TenantId } from '../model/channel.js';
 import type { DeletionScope, MediaId } from '../model/media.js';
 import type { CataloguedMedia } from './catalogued-media.js';
-import type { Database } from './database.js';
-import { later } from './later.js';
 import { type MediaRow, toCataloguedMedia, withoutBytes } from './media-rows.js';
 
 /** How a deletion ended. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
-import type { Database } from './database.js';
+import type { Database } from '../database/database.js';
 
 interface Limits {
   readonly limit: number;

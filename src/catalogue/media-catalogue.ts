@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import { LRUCache } from 'lru-cache';
+import type { Database } from '../database/database.js';
+import { type Claim, historyOf, type Queue, UNLEASED, UNSUSPECTED, WorkQueue } from '../jobs/work-queue.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
 import type {
@@ -28,7 +30,6 @@ import type {
   Recording,
   StoredBytes,
 } from './catalogued-media.js';
-import type { Database } from './database.js';
 import {
   type CataloguedRow,
   failureColumns,
@@ -40,7 +41,6 @@ import {
   withoutBytes,
 } from './media-rows.js';
 import { announcementStatement, changesStatement, descriptionsStatement, listingsStatement } from './record-media.js';
-import { type Claim, historyOf, type Queue, UNLEASED, UNSUSPECTED, WorkQueue } from './work-queue.js';
 
 export type * from './catalogued-media.js';
 

@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
+import type { Database } from '../database/database.js';
 import type { TenantId } from '../model/channel.js';
 import { MEDIA_STATUSES, type MediaId, type MediaStatus, type MessageKey } from '../model/media.js';
 import type { Logger } from '../telemetry/logger.js';
-import type { Database } from './database.js';
 
 /** A media of a message became known, or its status changed. */
 export interface MediaChange extends MessageKey {

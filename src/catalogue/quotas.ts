@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Database } from './database.js';
+import type { Database } from '../database/database.js';
 
 /** Counts of what may happen a few times in a while, the same for all replicas; see the port in `providers/quota.ts`. */
 export class SqlQuotas {

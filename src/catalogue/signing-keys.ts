@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Database } from './database.js';
+import type { Database } from '../database/database.js';
 
 /** Travels in delivery URLs as `kid`. */
 const ID = 'generated';

@@ -1,12 +1,12 @@
 import { type Selectable, sql } from 'kysely';
+import type { Database } from '../database/database.js';
+import { later } from '../database/later.js';
+import type { QueueColumns, Tables } from '../database/tables.js';
+import { type Claim, historyOf, type Queue, type WorkHistory, WorkQueue } from '../jobs/work-queue.js';
 import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
 import type { MediaFailure, MediaId, MediaKind } from '../model/media.js';
 import type { CataloguedMedia, MediaName, StoredBytes } from './catalogued-media.js';
-import type { Database } from './database.js';
-import { later } from './later.js';
 import { type MediaRow, storable, storedColumns, toCataloguedMedia, withoutBytes } from './media-rows.js';
-import type { QueueColumns, Tables } from './tables.js';
-import { type Claim, historyOf, type Queue, type WorkHistory, WorkQueue } from './work-queue.js';
 
 /** What a caller asked for. */
 export interface UploadReservation {

@@ -1,9 +1,9 @@
 import { type Selectable, sql } from 'kysely';
+import type { Database } from '../database/database.js';
+import type { Tables } from '../database/tables.js';
+import { type Claim, historyOf, type Queue, UNLEASED, type WorkHistory, WorkQueue } from '../jobs/work-queue.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
-import type { Database } from './database.js';
 import { storable } from './media-rows.js';
-import type { Tables } from './tables.js';
-import { type Claim, historyOf, type Queue, UNLEASED, type WorkHistory, WorkQueue } from './work-queue.js';
 
 /** A delivery as it came, verified and not yet understood. */
 export interface ReceivedEvent {

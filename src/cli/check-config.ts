@@ -1,4 +1,4 @@
-import { type Config, ConfigError, type ConfigSource, loadConfig } from '../config.js';
+import { type Config, ConfigError, type ConfigSource, loadConfig } from '../config/config.js';
 
 /** The exit status of a process that was given an unusable configuration. */
 export const EXIT_BAD_CONFIG = 2;

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { readEnvironment } from '../config/config.js';
 import { parseDuration } from '../config/units.js';
-import { readEnvironment } from '../config.js';
-import { MESSAGE_IDS } from '../graphql/message-source.js';
+import { MESSAGE_IDS } from '../graphql/resolvers/message-source.js';
 import { checkConfig } from './check-config.js';
 import type { PrintSchemaOptions } from './print-schema.js';
 
@@ -28,7 +28,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .command('demo')
     .description('start stand-ins for the providers and a server over them, and show what it answers')
     .action(async () => {
-      const { demo } = await import('./demo/demo.js');
+      const { demo } = await import('./demo.js');
       status = await demo(io);
     });
   program

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { breakingChanges } from '../graphql/breaking-changes.js';
-import type { MessageIds } from '../graphql/message-source.js';
-import { printSubgraphSdl } from '../graphql/schema.js';
+import { printSubgraphSdl } from '../graphql/build-schema.js';
+import type { MessageIds } from '../graphql/resolvers/message-source.js';
 
 const HEADER =
   '# Emitted from the code by `npm run schema` (`mediagraph schema`); changes by hand are overwritten.\n\n';

@@ -1,5 +1,5 @@
-import { type App, startApp } from '../app.js';
-import { ConfigError, loadConfig } from '../config.js';
+import { type App, startApp } from '../app/app.js';
+import { ConfigError, loadConfig } from '../config/config.js';
 import { createLogger, type Logger } from '../telemetry/logger.js';
 import { startWatchdog } from '../telemetry/watchdog.js';
 import { EXIT_BAD_CONFIG, formatFaults } from './check-config.js';

@@ -1,4 +1,4 @@
-import { sweepOnce } from '../jobs.js';
+import { sweepOnce } from '../app/background.js';
 import { type StoresCommand, withStores } from './with-stores.js';
 
 export interface SweepCommand extends StoresCommand {

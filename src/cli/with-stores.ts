@@ -1,5 +1,5 @@
-import { type Config, ConfigError, type ConfigSource, loadConfig } from '../config.js';
-import { openStores, type Stores } from '../stores.js';
+import { openStores, type Stores } from '../app/stores.js';
+import { type Config, ConfigError, type ConfigSource, loadConfig } from '../config/config.js';
 import { createLogger, type Logger } from '../telemetry/logger.js';
 import { EXIT_BAD_CONFIG, formatFaults } from './check-config.js';
 

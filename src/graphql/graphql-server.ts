@@ -17,18 +17,18 @@ import {
 import Negotiator from 'negotiator';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { type FormatError, formatErrors, refusalOf } from './answer-errors.js';
-import { stringifyAnswer } from './answer-size.js';
-import { CompiledExecutor } from './compiled-executor.js';
-import type { GraphQLContext } from './context.js';
-import { countOperation } from './counted-operation.js';
-import { faultOfValidation } from './document-faults.js';
-import { DocumentStore } from './document-store.js';
-import type { ExecutionBudget } from './execution-budget.js';
-import { exampleOperations } from './explorer-examples.js';
-import { createFormatError } from './format-error.js';
-import { parseLimits, type QueryLimits, queryLimitsRule } from './query-limits.js';
-import { StreamedOperations } from './streamed-operations.js';
+import { type FormatError, formatErrors, refusalOf } from './execution/answer-errors.js';
+import { stringifyAnswer } from './execution/answer-size.js';
+import { CompiledExecutor } from './execution/compiled-executor.js';
+import { countOperation } from './execution/counted-operation.js';
+import { faultOfValidation } from './execution/document-faults.js';
+import { DocumentStore } from './execution/document-store.js';
+import type { ExecutionBudget } from './execution/execution-budget.js';
+import { createFormatError } from './execution/format-error.js';
+import { parseLimits, type QueryLimits, queryLimitsRule } from './execution/query-limits.js';
+import type { GraphQLContext } from './resolvers/context.js';
+import { exampleOperations } from './transport/explorer-examples.js';
+import { StreamedOperations } from './transport/streamed-operations.js';
 
 export type Explorer = 'sandbox' | 'graphiql' | 'off';
 

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { asCatalogueFault } from '../catalogue/catalogue-fault.js';
 import type { Deletions } from '../catalogue/deletions.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
+import { removeBytes } from '../inspection/stored-bytes.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
@@ -10,9 +12,7 @@ import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-di
 import type { CallOptions } from '../providers/provider-adapter.js';
 import type { BlobStore } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
-import { asCatalogueFault } from './catalogue-fault.js';
-import type { MediaLookup } from './lookup.js';
-import { removeBytes } from './stored-bytes.js';
+import type { MediaLookup } from './lookup/lookup.js';
 
 export interface MediaDeletionOptions {
   readonly channels: ChannelDirectory;

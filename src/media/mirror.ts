@@ -1,11 +1,11 @@
 import type { CataloguedMedia, MediaCatalogue, MirrorJob } from '../catalogue/media-catalogue.js';
+import { type ByteKeeping, differsFrom, recordLate, removeAttempt, storeBytes } from '../inspection/stored-bytes.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, failureOf, inFlightPauseMs } from './backoff.js';
 import { ofProvider, openSniffed } from './sniffed-stream.js';
-import { type ByteKeeping, differsFrom, recordLate, removeAttempt, storeBytes } from './stored-bytes.js';
 
 export interface MirrorOptions extends ByteKeeping {
   readonly channels: ChannelDirectory;

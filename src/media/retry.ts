@@ -1,3 +1,4 @@
+import { asCatalogueFault } from '../catalogue/catalogue-fault.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
@@ -7,9 +8,8 @@ import type { MediaId } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
 import type { Logger } from '../telemetry/logger.js';
-import { asCatalogueFault } from './catalogue-fault.js';
 import { openSniffed } from './sniffed-stream.js';
-import type { MediaUpload } from './upload.js';
+import type { MediaUpload } from './upload/upload.js';
 
 export interface MediaRetryOptions {
   readonly channels: ChannelDirectory;

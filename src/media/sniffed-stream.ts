@@ -1,12 +1,12 @@
+import { bytesToSniff, isVerdictFinal } from '../inspection/sniff/sniff.js';
+import { inspectionThreads } from '../inspection/threads/inspection-threads.js';
 import { MediagraphError } from '../model/errors.js';
 import type { MediaRef } from '../model/media.js';
 import { essenceOf } from '../model/mime-type.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { ByteStream, CallOptions } from '../providers/provider-adapter.js';
-import { ProviderFaults } from '../providers/provider-call.js';
-import { inspectionThreads } from './inspection-threads.js';
-import { peek } from './peek.js';
-import { bytesToSniff, isVerdictFinal } from './sniff.js';
+import { ProviderFaults } from '../providers/toolkit/provider-call.js';
+import { peek } from '../streams/peek.js';
 
 /**
  * All of a provider's bytes, whose first were looked at and are still in `body`. The caller drains or destroys `body`; what

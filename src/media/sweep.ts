@@ -3,14 +3,14 @@ import type { Deletions } from '../catalogue/deletions.js';
 import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { Uploads } from '../catalogue/uploads.js';
 import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
+import type { MediaInspector } from '../inspection/inspect.js';
+import { inspected, recordInspected, recordLate, removeBytes } from '../inspection/stored-bytes.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import type { MediaId } from '../model/media.js';
 import { type BlobKey, type BlobStore, isOriginal, parseMediaBlobKey } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { MediaDeletion } from './delete.js';
-import type { MediaInspector } from './inspect.js';
-import { inspected, recordInspected, recordLate, removeBytes } from './stored-bytes.js';
 
 export interface SweepOptions {
   readonly catalogue: MediaCatalogue;

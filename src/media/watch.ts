@@ -1,3 +1,4 @@
+import { asCatalogueFault, inTime } from '../catalogue/catalogue-fault.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { MediaChange, MediaChangeListener, MediaChanges } from '../catalogue/media-changes.js';
 import type { TenantId } from '../model/channel.js';
@@ -5,7 +6,6 @@ import { type Clock, dateOf } from '../model/clock.js';
 import { formatMessageId } from '../model/ids.js';
 import type { Media, MediaId, MediaStatus, MessageKey } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
-import { asCatalogueFault, inTime } from './catalogue-fault.js';
 import { asOf } from './retention.js';
 
 type Catalogue = Pick<MediaCatalogue, 'findByIds' | 'findByMessages'>;

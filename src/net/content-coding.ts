@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { pipeline, Readable, Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
-import { byteLimit } from './byte-limit.js';
-import { NetError } from './net-error.js';
+import { byteLimit } from '../streams/byte-limit.js';
+import { NetError } from '../streams/net-error.js';
 
 interface Coded {
   readonly statusCode: number;

@@ -1,8 +1,8 @@
-import type { ProviderHttpClient } from '../net/provider-http-client.js';
-import type { SafeFetch } from '../net/safe-fetch.js';
+import type { ProviderHttpClient } from '../net/client/provider-http-client.js';
+import type { SafeFetch } from '../net/guarded/safe-fetch.js';
 import type { ChannelFacts } from './channel-facts.js';
 import type { Quota } from './quota.js';
-import type { HeardRefusal } from './refusal-log.js';
+import type { HeardRefusal } from './toolkit/refusal-log.js';
 
 /** What every adapter is given besides its channel's settings. */
 export interface AdapterContext {

@@ -1,9 +1,9 @@
 import type { ProviderName } from '../model/channel.js';
-import type { OriginPools } from '../net/origin-pools.js';
-import { type CallPolicy, ProviderHttpClient } from '../net/provider-http-client.js';
-import { AddressPolicy } from '../net/public-address.js';
-import { SafeFetch } from '../net/safe-fetch.js';
-import { judgeRedirect } from '../net/url-policy.js';
+import type { OriginPools } from '../net/client/origin-pools.js';
+import { type CallPolicy, ProviderHttpClient } from '../net/client/provider-http-client.js';
+import { AddressPolicy } from '../net/guarded/public-address.js';
+import { SafeFetch } from '../net/guarded/safe-fetch.js';
+import { judgeRedirect } from '../net/guarded/url-policy.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { ProviderTrace } from '../telemetry/tracing.js';
@@ -13,8 +13,8 @@ import { ChannelDirectory } from './channel-directory.js';
 import { type ChannelFacts, NO_FACTS } from './channel-facts.js';
 import type { ChannelSettings } from './channel-schema.js';
 import type { Quota } from './quota.js';
-import { RefusalLog } from './refusal-log.js';
 import { createAdapter, createWebhook } from './registry.js';
+import { RefusalLog } from './toolkit/refusal-log.js';
 
 export interface ConnectOptions {
   readonly channels: readonly ChannelSettings[];

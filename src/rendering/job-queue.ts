@@ -1,4 +1,4 @@
-import { Slots } from '../net/slots.js';
+import { Slots } from '../streams/slots.js';
 import { RendererOverloaded } from './renderer.js';
 
 /** So many jobs at once, so many that wait behind them in the order in which they came, and no more. */

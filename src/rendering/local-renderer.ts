@@ -1,12 +1,8 @@
 import type { Readable } from 'node:stream';
 import { essenceOf } from '../model/mime-type.js';
-import { orAborted, within } from './deadline.js';
-import { type DecodablePicture, decodablePicture } from './decodable-picture.js';
-import { inJobFolder, saveSource } from './job-folder.js';
 import type { JobQueue } from './job-queue.js';
 import { DOCUMENT } from './media-formats.js';
-import { pagesOf } from './page-count.js';
-import { playableSound } from './playable-sound.js';
+import { type DecodablePicture, decodablePicture } from './pictures/decodable-picture.js';
 import {
   BASE_MIME_TYPE,
   MAX_STILL_SIDE,
@@ -18,8 +14,12 @@ import {
   type Still,
   type StillSpec,
 } from './renderer.js';
-import { baseTypesWith, playableTypesWith, stillTypesWith } from './tools.js';
-import type { Job, Workshop } from './workshop.js';
+import { orAborted, within } from './tools/deadline.js';
+import { inJobFolder, saveSource } from './tools/job-folder.js';
+import { pagesOf } from './tools/page-count.js';
+import { playableSound } from './tools/playable-sound.js';
+import { baseTypesWith, playableTypesWith, stillTypesWith } from './tools/tools.js';
+import type { Job, Workshop } from './tools/workshop.js';
 
 /** ThumbHash's own limit. */
 const THUMB_HASH_SIDE = 100;

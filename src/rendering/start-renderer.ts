@@ -1,11 +1,11 @@
 import type { Logger } from '../telemetry/logger.js';
-import { findConfinement } from './confinement.js';
-import { removeLeftBehind } from './job-folder.js';
 import { JobQueue } from './job-queue.js';
 import { LocalRenderer } from './local-renderer.js';
-import { Pictures } from './pictures.js';
+import { Pictures } from './pictures/pictures.js';
 import type { Renderer } from './renderer.js';
-import { findTools, logMissing } from './tools.js';
+import { findConfinement } from './tools/confinement.js';
+import { removeLeftBehind } from './tools/job-folder.js';
+import { findTools, logMissing } from './tools/tools.js';
 
 export interface RendererOptions {
   /** How many jobs at once. */

@@ -1,14 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Admit, Authenticate } from '../http/admission.js';
 import { type Caller, SCOPES, type Scope } from '../model/caller.js';
 import type { TenantId } from '../model/channel.js';
 import { MediagraphError } from '../model/errors.js';
-
-/** @throws MediagraphError UNAUTHENTICATED */
-export type Authenticate = (authorization: string | undefined) => Caller;
-
-/** Who asks, by all that a request has to show. @throws MediagraphError UNAUTHENTICATED */
-export type Admit = (headers: IncomingHttpHeaders) => Caller;
 
 /** @param routerSecret `server.routerSecret` */
 export function admission(authenticate: Authenticate, routerSecret: string | null): Admit {

@@ -8,14 +8,15 @@ import fastify, {
   type FastifyReply,
   LogController,
 } from 'fastify';
+import { HotAnswers } from '../delivery/http/hot-answers.js';
+import { sendError } from '../http/error-response.js';
+import { fromFastify } from '../http/from-fastify.js';
+import { isForKnownHost, type KnownHosts } from '../http/known-host.js';
 import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { traceRequest } from '../telemetry/tracing.js';
-import { sendError } from './error-response.js';
-import { HotAnswers } from './hot-answers.js';
-import { isForKnownHost, type KnownHosts } from './known-host.js';
 import { StalledReaders } from './stalled-readers.js';
 
 export interface HttpServerOptions {
@@ -210,25 +211,4 @@ function closeUnused(http: FastifyInstance): void {
 function requestIdOf(request: IncomingMessage): string {
   const given = request.headers['x-request-id'];
   return typeof given === 'string' && /^[A-Za-z0-9_.:-]{1,128}$/.test(given) ? given : randomUUID();
-}
-
-/** Fastify's own refusals (a body that is no JSON, too long, of a type nobody reads) are the caller's faults. */
-export function fromFastify(error: FastifyError): unknown {
-  const status = error.statusCode ?? 500;
-  if (status < 400 || status >= 500 || error instanceof MediagraphError) return error;
-  return new MediagraphError('BAD_USER_INPUT', refusalText(error.code, status), {}, { cause: error });
-}
-
-function refusalText(code: string, status: number): string {
-  switch (code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return 'expected a smaller body';
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return 'expected another content type';
-    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
-    case 'FST_ERR_CTP_INVALID_JSON_BODY':
-      return 'expected a JSON body';
-    default:
-      return status === 404 ? 'there is nothing at this address' : 'expected a well-formed request';
-  }
 }

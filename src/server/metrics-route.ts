@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
+import { sendError } from '../http/error-response.js';
 import { toError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { requireToken } from './authenticate.js';
-import { sendError } from './error-response.js';
 import { createHttpServer } from './http-server.js';
 
 type Scraped = Pick<Metrics, 'contentType' | 'text'>;

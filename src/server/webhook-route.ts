@@ -1,12 +1,12 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { WebhookReception } from '../media/receive.js';
+import { sendError } from '../http/error-response.js';
+import { fromFastify } from '../http/from-fastify.js';
+import type { WebhookReception } from '../media/receive/receive.js';
 import { MediagraphError } from '../model/errors.js';
 import type { WebhookRequest } from '../providers/provider-adapter.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { sendError } from './error-response.js';
-import { fromFastify } from './http-server.js';
 
 export interface WebhookRouteOptions {
   readonly reception: WebhookReception;

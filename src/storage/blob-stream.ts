@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { toError } from '../model/errors.js';
-import { isError } from '../net/net-error.js';
+import { isError } from '../streams/net-error.js';
 
 /** As much as is read ahead of a slow consumer; measured best for delivery, see "Decisions" in ARCHITECTURE.md. */
 export const READ_AHEAD_BYTES = 256 * 1024;

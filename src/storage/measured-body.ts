@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { MediagraphError } from '../model/errors.js';
-import { assertByteCount } from '../net/byte-limit.js';
+import { assertByteCount } from '../streams/byte-limit.js';
 import type { PutOptions, StoredBlob } from './blob-store.js';
 
 /**

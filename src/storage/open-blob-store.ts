@@ -1,6 +1,6 @@
 import type { BlobStore } from './blob-store.js';
-import { FsBlobStore } from './fs-blob-store.js';
-import type { S3BlobStoreOptions } from './s3-blob-store.js';
+import { FsBlobStore } from './fs/fs-blob-store.js';
+import type { S3BlobStoreOptions } from './s3/s3-blob-store.js';
 
 /** `storage` of the configuration; for `s3` what stands under its `s3` key. */
 export type BlobStoreOptions =
@@ -11,6 +11,6 @@ export type BlobStoreOptions =
 export async function openBlobStore(options: BlobStoreOptions): Promise<BlobStore> {
   if (options.driver === 'fs') return FsBlobStore.open(options);
   // The SDK takes a quarter of a second to load: only where it is used.
-  const { S3BlobStore } = await import('./s3-blob-store.js');
+  const { S3BlobStore } = await import('./s3/s3-blob-store.js');
   return new S3BlobStore(options);
 }

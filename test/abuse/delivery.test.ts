@@ -1,14 +1,14 @@
 import { once } from 'node:events';
 import { gzipSync } from 'node:zlib';
 import { request } from 'undici';
-import type { Fault } from '../../src/emulators/faults.js';
+import type { Fault } from '../../demo/src/emulators/faults.js';
 import {
   kirimMessageId,
   signalwireMessageSid,
   twilioMediaSid,
   twilioMessageSid,
-} from '../../src/emulators/sample-ids.js';
-import { UrlSigner } from '../../src/media/signed-url.js';
+} from '../../demo/src/emulators/sample-ids.js';
+import { UrlSigner } from '../../src/links/signed-url.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { BODY_MARKER, leaksIn } from '../support/leaks.js';
 import { RawServer } from '../support/raw-server.js';

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { request } from 'undici';
-import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
-import type { Fault } from '../../src/emulators/faults.js';
-import { signalwireMediaSid, signalwireMessageSid } from '../../src/emulators/sample-ids.js';
+import type { EmulatorServer } from '../../demo/src/emulators/emulator-server.js';
+import type { Fault } from '../../demo/src/emulators/faults.js';
+import { signalwireMediaSid, signalwireMessageSid } from '../../demo/src/emulators/sample-ids.js';
 import { eventually } from '../support/eventually.js';
 import { BODY_MARKER, leaksIn } from '../support/leaks.js';
 import { RawServer } from '../support/raw-server.js';

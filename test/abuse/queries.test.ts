@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { getIntrospectionQuery } from 'graphql';
-import { kirimMessageId, signalwireMediaSid, signalwireMessageSid } from '../../src/emulators/sample-ids.js';
+import { kirimMessageId, signalwireMediaSid, signalwireMessageSid } from '../../demo/src/emulators/sample-ids.js';
 import { decodeMediaId, encodeMediaId, type MediaIdParts } from '../../src/model/ids.js';
 import { leaksIn } from '../support/leaks.js';
 import { receive, receiveEverywhere } from '../support/sample-messages.js';

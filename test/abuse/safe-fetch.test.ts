@@ -8,11 +8,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import { errors } from 'undici';
 import { MediagraphError } from '../../src/model/errors.js';
-import { byteLimit, silenceLimit } from '../../src/net/byte-limit.js';
-import { createGuardedAgent } from '../../src/net/guarded-agent.js';
-import { NetError, toNetError } from '../../src/net/net-error.js';
-import { AddressPolicy, type AddressRefusal } from '../../src/net/public-address.js';
-import { SafeFetch, type SafeFetchOptions, type SafeFetchResponse } from '../../src/net/safe-fetch.js';
+import { createGuardedAgent } from '../../src/net/guarded/guarded-agent.js';
+import { AddressPolicy, type AddressRefusal } from '../../src/net/guarded/public-address.js';
+import { SafeFetch, type SafeFetchOptions, type SafeFetchResponse } from '../../src/net/guarded/safe-fetch.js';
+import { byteLimit, silenceLimit } from '../../src/streams/byte-limit.js';
+import { NetError, toNetError } from '../../src/streams/net-error.js';
 
 // 127.0.0.1 is "public" in most tests; everything else on loopback, where the canary listens too, is inside.
 const loopback = new AddressPolicy({ allowPrivate: ['127.0.0.1/32'], allowedPorts: [80, 443] });

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
+import { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
 import { parseDisposition } from '../support/disposition.js';
 import { amrFile, compoundFile, isoFile, officeFile, oggFile, padded, zipFile } from '../support/media-files.js';
 import { inflating, pngHeader, pngOf } from '../support/pictures.js';

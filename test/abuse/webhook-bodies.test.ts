@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
-import { signedDelivery, type WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import { signedDelivery, type WebhookDelivery } from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
 import { RunningCommand } from '../support/command.js';
 import { copyTemplate } from '../support/copy-template.js';
 import { LAML_URLS, PHONE_NUMBER_ID, WEBHOOK_SECRETS, webhookChannels } from '../support/emulated-providers.js';

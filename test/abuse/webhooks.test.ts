@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { signalwireMessageSid, twilioMediaSid, twilioMessageSid } from '../../src/emulators/sample-ids.js';
-import { signedDelivery, type WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import { signalwireMessageSid, twilioMediaSid, twilioMessageSid } from '../../demo/src/emulators/sample-ids.js';
+import { signedDelivery, type WebhookDelivery } from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
 import {
   APP_ID,
   DEVICE_ID,

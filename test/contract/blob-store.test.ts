@@ -17,9 +17,9 @@ import {
   mediaBlobKey,
   parseMediaBlobKey,
 } from '../../src/storage/blob-store.js';
-import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
+import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
 import { openBlobStore } from '../../src/storage/open-blob-store.js';
-import { S3BlobStore } from '../../src/storage/s3-blob-store.js';
+import { S3BlobStore } from '../../src/storage/s3/s3-blob-store.js';
 import { compiledProject } from '../support/command.js';
 import { RawServer } from '../support/raw-server.js';
 import { S3TestServer } from '../support/s3.js';

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { type BlobKey, type BlobStore, mediaBlobKey, type PresignOptions } from '../../src/storage/blob-store.js';
 import { openBlobStore } from '../../src/storage/open-blob-store.js';
-import { S3BlobStore } from '../../src/storage/s3-blob-store.js';
+import { S3BlobStore } from '../../src/storage/s3/s3-blob-store.js';
 import { Client } from '../support/client.js';
 import { until } from '../support/eventually.js';
 import { S3TestServer } from '../support/s3.js';

@@ -1,10 +1,9 @@
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import { ChakraEmulator } from '../../src/emulators/chakra-emulator.js';
-import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
-import { GupshupFilemanagerEmulator } from '../../src/emulators/gupshup-emulator.js';
-import { GupshupPartnerEmulator } from '../../src/emulators/gupshup-partner-emulator.js';
-import { KirimEmulator } from '../../src/emulators/kirim-emulator.js';
-import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import type { EmulatorServer } from '../../demo/src/emulators/emulator-server.js';
+import { GupshupFilemanagerEmulator } from '../../demo/src/emulators/gupshup/gupshup-emulator.js';
+import { GupshupPartnerEmulator } from '../../demo/src/emulators/gupshup/gupshup-partner-emulator.js';
+import { KirimEmulator } from '../../demo/src/emulators/kirim/kirim-emulator.js';
+import { LamlEmulator } from '../../demo/src/emulators/laml/laml-emulator.js';
 import {
   kirimMessageId,
   signalwireMediaSid,
@@ -14,9 +13,10 @@ import {
   waGatewayMessageId,
   whatsappMediaId,
   whatsappMessageId,
-} from '../../src/emulators/sample-ids.js';
-import { WaGatewayEmulator } from '../../src/emulators/wa-gateway-emulator.js';
-import { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
+} from '../../demo/src/emulators/sample-ids.js';
+import { WaGatewayEmulator } from '../../demo/src/emulators/wa-gateway/wa-gateway-emulator.js';
+import { ChakraEmulator } from '../../demo/src/emulators/whatsapp/chakra-emulator.js';
+import { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
 import { PROVIDER_NAMES, type ProviderName } from '../../src/model/channel.js';
 import type { MediaRef } from '../../src/model/media.js';
 import { type AdapterSubject, describeAdapterContract } from '../support/adapter-contract.js';

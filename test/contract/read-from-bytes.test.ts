@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
-import type { Tables } from '../../src/catalogue/tables.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
+import type { Tables } from '../../src/database/tables.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';
 import { begun, OWNER, uploadedBytes } from '../support/uploads.js';
 

@@ -1,7 +1,7 @@
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
-import type { WorkHistory } from '../../src/catalogue/work-queue.js';
+import type { WorkHistory } from '../../src/jobs/work-queue.js';
 import { describeEngines, type EngineBed, reportedMedia } from '../support/databases.js';
 import { reservation } from '../support/uploads.js';
 

@@ -11,8 +11,8 @@ import {
   validate,
 } from 'graphql';
 import { parse as parseYaml } from 'yaml';
-import { parseConfig } from '../../src/config.js';
-import { printSubgraphSdl } from '../../src/graphql/schema.js';
+import { parseConfig } from '../../src/config/config.js';
+import { printSubgraphSdl } from '../../src/graphql/build-schema.js';
 import { isInstalled } from '../support/installed-tools.js';
 import { type Fence, fencesOf, placeOf, prints } from './fences.js';
 import { compiled, runModule, runShell } from './programs.js';

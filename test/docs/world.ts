@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import { request } from 'undici';
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import { ChakraEmulator } from '../../src/emulators/chakra-emulator.js';
-import { GupshupPartnerEmulator } from '../../src/emulators/gupshup-partner-emulator.js';
-import { KirimEmulator } from '../../src/emulators/kirim-emulator.js';
-import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import { GupshupPartnerEmulator } from '../../demo/src/emulators/gupshup/gupshup-partner-emulator.js';
+import { KirimEmulator } from '../../demo/src/emulators/kirim/kirim-emulator.js';
+import { LamlEmulator } from '../../demo/src/emulators/laml/laml-emulator.js';
 import {
   kirimMessageId,
   signalwireMediaSid,
@@ -13,9 +12,10 @@ import {
   twilioMessageSid,
   waGatewayMessageId,
   whatsappMediaId,
-} from '../../src/emulators/sample-ids.js';
-import { WaGatewayEmulator } from '../../src/emulators/wa-gateway-emulator.js';
-import { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
+} from '../../demo/src/emulators/sample-ids.js';
+import { WaGatewayEmulator } from '../../demo/src/emulators/wa-gateway/wa-gateway-emulator.js';
+import { ChakraEmulator } from '../../demo/src/emulators/whatsapp/chakra-emulator.js';
+import { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
 import { APP_ID, DEVICE_ID, PHONE_NUMBER_ID } from '../support/emulated-providers.js';
 import { until } from '../support/eventually.js';
 import { samples } from '../support/sample-messages.js';

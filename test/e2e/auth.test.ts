@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type DocumentNode, getIntrospectionQuery, Kind, parse, print } from 'graphql';
-import { parseConfig } from '../../src/config.js';
-import { kirimMessageId } from '../../src/emulators/sample-ids.js';
-import { printSubgraphSdl } from '../../src/graphql/schema.js';
+import { kirimMessageId } from '../../demo/src/emulators/sample-ids.js';
+import { parseConfig } from '../../src/config/config.js';
+import { printSubgraphSdl } from '../../src/graphql/build-schema.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { leaksIn } from '../support/leaks.js';
 import { messageId, receive } from '../support/sample-messages.js';

@@ -4,9 +4,9 @@
  */
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import sharp from 'sharp';
-import type { MediaSample } from '../../src/emulators/media-samples.js';
-import { kirimMessageId } from '../../src/emulators/sample-ids.js';
-import { isMarkupName } from '../../src/media/media-name.js';
+import type { MediaSample } from '../../demo/src/emulators/media-samples.js';
+import { kirimMessageId } from '../../demo/src/emulators/sample-ids.js';
+import { isMarkupName } from '../../src/links/media-name.js';
 import { findBrowser, Pages, startBrowser } from '../support/browser.js';
 import { describeWith } from '../support/daemon.js';
 import { until } from '../support/eventually.js';

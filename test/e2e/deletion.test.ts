@@ -3,25 +3,25 @@ import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
-import type { Database } from '../../src/catalogue/database.js';
-import { SqlDeletions } from '../../src/catalogue/deletions.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
-import { SqlUploads } from '../../src/catalogue/uploads.js';
-import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
-import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
-import type { Fault } from '../../src/emulators/faults.js';
+import type { EmulatorServer } from '../../demo/src/emulators/emulator-server.js';
+import type { Fault } from '../../demo/src/emulators/faults.js';
 import {
   kirimMessageId,
   signalwireMediaSid,
   signalwireMessageSid,
   twilioMediaSid,
   twilioMessageSid,
-} from '../../src/emulators/sample-ids.js';
+} from '../../demo/src/emulators/sample-ids.js';
+import { SqlDeletions } from '../../src/catalogue/deletions.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { SqlUploads } from '../../src/catalogue/uploads.js';
+import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
+import type { Database } from '../../src/database/database.js';
 import { MediaDeletion } from '../../src/media/delete.js';
 import { type SweepReport, sweep } from '../../src/media/sweep.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { ChannelDirectory } from '../../src/providers/channel-directory.js';
-import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
+import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.js';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { UrlSigner } from '../../src/media/signed-url.js';
+import { UrlSigner } from '../../src/links/signed-url.js';
 import { eventually } from '../support/eventually.js';
 import { RawServer } from '../support/raw-server.js';
 import { receive, samples } from '../support/sample-messages.js';

@@ -1,5 +1,5 @@
-import { kirimDelivery } from '../../src/emulators/kirim-webhook.js';
-import { kirimMessageId } from '../../src/emulators/sample-ids.js';
+import { kirimDelivery } from '../../demo/src/emulators/kirim/kirim-webhook.js';
+import { kirimMessageId } from '../../demo/src/emulators/sample-ids.js';
 import { parseDisposition } from '../support/disposition.js';
 import { eventually, until } from '../support/eventually.js';
 import { HOSTILE_NAMES, type HostileName } from '../support/hostile-names.js';

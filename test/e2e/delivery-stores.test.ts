@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Database } from '../../src/catalogue/database.js';
-import { signalwireMediaSid, signalwireMessageSid } from '../../src/emulators/sample-ids.js';
+import { signalwireMediaSid, signalwireMessageSid } from '../../demo/src/emulators/sample-ids.js';
+import type { Database } from '../../src/database/database.js';
 import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { EmulatedProviders } from '../support/emulated-providers.js';

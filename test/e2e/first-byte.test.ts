@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, request } from 'undici';
-import { WaGatewayEmulator } from '../../src/emulators/wa-gateway-emulator.js';
+import { WaGatewayEmulator } from '../../demo/src/emulators/wa-gateway/wa-gateway-emulator.js';
 import { describeEngines } from '../support/databases.js';
 import { eventually, until } from '../support/eventually.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';

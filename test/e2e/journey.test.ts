@@ -6,7 +6,7 @@ import {
   signalwireMessageSid,
   twilioMediaSid,
   twilioMessageSid,
-} from '../../src/emulators/sample-ids.js';
+} from '../../demo/src/emulators/sample-ids.js';
 import { messageId, receive, receiveEverywhere, samples } from '../support/sample-messages.js';
 import { headerOf, type MediaData, type MessageData, nth, sole, type TestBed, useBeds } from '../support/test-bed.js';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { context, propagation, SpanKind, trace } from '@opentelemetry/api';
 import { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
-import { parseConfig } from '../../src/config.js';
+import { parseConfig } from '../../src/config/config.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { credentials, leaksIn } from '../support/leaks.js';
 import { messageId, receiveEverywhere } from '../support/sample-messages.js';

@@ -1,5 +1,5 @@
-import { ChakraEmulator } from '../../src/emulators/chakra-emulator.js';
-import { kirimMessageId } from '../../src/emulators/sample-ids.js';
+import { kirimMessageId } from '../../demo/src/emulators/sample-ids.js';
+import { ChakraEmulator } from '../../demo/src/emulators/whatsapp/chakra-emulator.js';
 import { until } from '../support/eventually.js';
 import { messageId, samples } from '../support/sample-messages.js';
 import { type MediaData, sole, type TestBed, useBeds } from '../support/test-bed.js';

@@ -1,10 +1,14 @@
 import { sql } from 'kysely';
-import type { Database } from '../../src/catalogue/database.js';
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import type { Fault } from '../../src/emulators/faults.js';
-import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
-import { twilioMediaSid, twilioMessageSid } from '../../src/emulators/sample-ids.js';
-import { failedMessage, signedDelivery, type WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import type { Fault } from '../../demo/src/emulators/faults.js';
+import { LamlEmulator } from '../../demo/src/emulators/laml/laml-emulator.js';
+import { twilioMediaSid, twilioMessageSid } from '../../demo/src/emulators/sample-ids.js';
+import {
+  failedMessage,
+  signedDelivery,
+  type WebhookDelivery,
+} from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
+import type { Database } from '../../src/database/database.js';
 import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
 import { endOf, type MediaEnd, retried } from '../support/failures.js';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readdir, rm } from 'node:fs/promises';
 import { request } from 'undici';
-import { UrlSigner } from '../../src/media/signed-url.js';
+import { UrlSigner } from '../../src/links/signed-url.js';
 import { EmulatedProviders } from '../support/emulated-providers.js';
 import { eventually } from '../support/eventually.js';
 import { RawServer } from '../support/raw-server.js';

@@ -1,15 +1,15 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
-import type { Database } from '../../src/catalogue/database.js';
+import { signalwireMediaSid, signalwireMessageSid } from '../../demo/src/emulators/sample-ids.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
-import { signalwireMediaSid, signalwireMessageSid } from '../../src/emulators/sample-ids.js';
+import type { Database } from '../../src/database/database.js';
 import { MediaDeletion } from '../../src/media/delete.js';
 import { type SweepReport, sweep } from '../../src/media/sweep.js';
 import { CdnPurge } from '../../src/net/cdn-purge.js';
 import { ChannelDirectory } from '../../src/providers/channel-directory.js';
-import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
+import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.js';

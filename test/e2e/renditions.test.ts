@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import sharp from 'sharp';
-import type { MediaSample } from '../../src/emulators/media-samples.js';
+import type { MediaSample } from '../../demo/src/emulators/media-samples.js';
 import { eventually } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { META, metaChannel, metaEmulator } from '../support/meta.js';

@@ -13,18 +13,18 @@ import type {
   UnknownRow,
 } from 'kysely';
 import { parse as parseYaml } from 'yaml';
-import type { Database } from '../../src/catalogue/database.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import { KirimEmulator } from '../../src/emulators/kirim-emulator.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import { KirimEmulator } from '../../demo/src/emulators/kirim/kirim-emulator.js';
 import {
   kirimMessageId,
   signalwireMediaSid,
   signalwireMessageSid,
   twilioMessageSid,
-} from '../../src/emulators/sample-ids.js';
-import type { MessageIds } from '../../src/graphql/message-source.js';
-import { printSubgraphSdl } from '../../src/graphql/schema.js';
+} from '../../demo/src/emulators/sample-ids.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import type { Database } from '../../src/database/database.js';
+import { printSubgraphSdl } from '../../src/graphql/build-schema.js';
+import type { MessageIds } from '../../src/graphql/resolvers/message-source.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import type { MessageKey } from '../../src/model/media.js';
 import { reportedMedia } from '../support/databases.js';

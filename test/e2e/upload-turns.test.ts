@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import type { Database } from '../../src/catalogue/database.js';
+import type { Database } from '../../src/database/database.js';
 import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';

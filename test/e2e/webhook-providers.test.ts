@@ -3,14 +3,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
-import type { FaultRule } from '../../src/emulators/faults.js';
-import type { MediaSample } from '../../src/emulators/media-samples.js';
+import type { FaultRule } from '../../demo/src/emulators/faults.js';
+import type { MediaSample } from '../../demo/src/emulators/media-samples.js';
 import {
   signalwireMediaSid,
   signalwireMessageSid,
   twilioMediaSid,
   twilioMessageSid,
-} from '../../src/emulators/sample-ids.js';
+} from '../../demo/src/emulators/sample-ids.js';
 import {
   echoedMessage,
   editedMessage,
@@ -22,7 +22,7 @@ import {
   signedDelivery,
   type WebhookDelivery,
   type WhatsAppMessage,
-} from '../../src/emulators/whatsapp-webhook.js';
+} from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
 import { RunningCommand } from '../support/command.js';
 import { copyTemplate } from '../support/copy-template.js';
 import {

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import type { WebhookDelivery } from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
 import { DEVICE_ID, EmulatedProviders, WEBHOOK_SECRETS } from '../support/emulated-providers.js';
 import { samples } from '../support/sample-messages.js';
 import { errorOf, type Got, type MediaData, sole, type TestBed, useBeds } from '../support/test-bed.js';

@@ -1,7 +1,7 @@
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import { KirimEmulator } from '../../src/emulators/kirim-emulator.js';
-import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
-import { kirimMessageId, twilioMediaSid, twilioMessageSid } from '../../src/emulators/sample-ids.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import { KirimEmulator } from '../../demo/src/emulators/kirim/kirim-emulator.js';
+import { LamlEmulator } from '../../demo/src/emulators/laml/laml-emulator.js';
+import { kirimMessageId, twilioMediaSid, twilioMessageSid } from '../../demo/src/emulators/sample-ids.js';
 import { describeServer } from '../support/databases.js';
 import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';

@@ -4,9 +4,9 @@
  * elsewhere.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
-import { signalwireMediaSid, signalwireMessageSid, signalwireProjectId } from '../../src/emulators/sample-ids.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import { LamlEmulator } from '../../demo/src/emulators/laml/laml-emulator.js';
+import { signalwireMediaSid, signalwireMessageSid, signalwireProjectId } from '../../demo/src/emulators/sample-ids.js';
 import { samples } from '../support/sample-messages.js';
 import { ServerFolder, type ServerProcess } from '../support/server-folder.js';
 import type { GraphQLFault } from '../support/test-bed.js';

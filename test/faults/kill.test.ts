@@ -5,13 +5,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openDatabase } from '../../src/catalogue/database.js';
+import type { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
-import type { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
+import { openDatabase } from '../../src/database/database.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { mediaBlobKey } from '../../src/storage/blob-store.js';
-import { FsBlobStore } from '../../src/storage/fs-blob-store.js';
+import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
 import type { Client } from '../support/client.js';
 import { describeServer, EMBEDDED_TOO } from '../support/databases.js';
 import { until } from '../support/eventually.js';

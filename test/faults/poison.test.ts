@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import type { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
+import type { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
 import type { Client } from '../support/client.js';
 import { describeServer } from '../support/databases.js';
 import { until } from '../support/eventually.js';

@@ -1,7 +1,7 @@
-import type { FaultRule } from '../../src/emulators/faults.js';
-import { GupshupFilemanagerEmulator } from '../../src/emulators/gupshup-emulator.js';
-import { WaGatewayEmulator } from '../../src/emulators/wa-gateway-emulator.js';
-import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import type { FaultRule } from '../../demo/src/emulators/faults.js';
+import { GupshupFilemanagerEmulator } from '../../demo/src/emulators/gupshup/gupshup-emulator.js';
+import { WaGatewayEmulator } from '../../demo/src/emulators/wa-gateway/wa-gateway-emulator.js';
+import type { WebhookDelivery } from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
 import { describeEngines, type EngineBed } from '../support/databases.js';
 import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';

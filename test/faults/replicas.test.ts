@@ -1,10 +1,10 @@
 /** Replicas that share a database and a folder of blobs, and that get in each other's way. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import { KirimEmulator } from '../../src/emulators/kirim-emulator.js';
-import { kirimMessageId } from '../../src/emulators/sample-ids.js';
-import type { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import { KirimEmulator } from '../../demo/src/emulators/kirim/kirim-emulator.js';
+import { kirimMessageId } from '../../demo/src/emulators/sample-ids.js';
+import type { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
 import type { Client } from '../support/client.js';
 import { describeServer } from '../support/databases.js';
 import { until } from '../support/eventually.js';

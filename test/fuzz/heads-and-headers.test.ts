@@ -5,14 +5,14 @@
  */
 
 import { Readable } from 'node:stream';
-import { safeFilename, withExtension } from '../../src/media/media-name.js';
-import { peek } from '../../src/media/peek.js';
-import { bytesToSniff, isVerdictFinal, sniffMimeType } from '../../src/media/sniff.js';
+import { bytesToSniff, isVerdictFinal, sniffMimeType } from '../../src/inspection/sniff/sniff.js';
+import { safeFilename, withExtension } from '../../src/links/media-name.js';
 import { MediagraphError } from '../../src/model/errors.js';
 import { essenceOf, extensionOf, isInlineSafe, normalizeMimeType } from '../../src/model/mime-type.js';
-import { AddressPolicy } from '../../src/net/public-address.js';
-import { judgeRedirect } from '../../src/net/url-policy.js';
-import { dispositionName } from '../../src/providers/disposition-name.js';
+import { AddressPolicy } from '../../src/net/guarded/public-address.js';
+import { judgeRedirect } from '../../src/net/guarded/url-policy.js';
+import { dispositionName } from '../../src/providers/toolkit/disposition-name.js';
+import { peek } from '../../src/streams/peek.js';
 import { Chance } from '../support/chance.js';
 
 const IS_LONG = process.env.TEST_LONG === '1';

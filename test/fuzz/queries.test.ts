@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { Agent, type Dispatcher, request } from 'undici';
-import { createSubgraphSchema } from '../../src/graphql/schema.js';
+import { createSubgraphSchema } from '../../src/graphql/build-schema.js';
 import { ERROR_CODES } from '../../src/model/errors.js';
 import { Chance } from '../support/chance.js';
 import { credentials } from '../support/leaks.js';

@@ -1,12 +1,12 @@
-import { OriginPools } from '../../src/net/origin-pools.js';
-import { ProviderHttpClient } from '../../src/net/provider-http-client.js';
-import { AddressPolicy } from '../../src/net/public-address.js';
-import { SafeFetch } from '../../src/net/safe-fetch.js';
-import { judgeRedirect } from '../../src/net/url-policy.js';
+import { OriginPools } from '../../src/net/client/origin-pools.js';
+import { ProviderHttpClient } from '../../src/net/client/provider-http-client.js';
+import { AddressPolicy } from '../../src/net/guarded/public-address.js';
+import { SafeFetch } from '../../src/net/guarded/safe-fetch.js';
+import { judgeRedirect } from '../../src/net/guarded/url-policy.js';
 import type { AdapterContext } from '../../src/providers/adapter-context.js';
 import { type ChannelFacts, NO_FACTS } from '../../src/providers/channel-facts.js';
 import type { HoldLimits, Quota, QuotaFull, QuotaHold } from '../../src/providers/quota.js';
-import type { HeardRefusal } from '../../src/providers/refusal-log.js';
+import type { HeardRefusal } from '../../src/providers/toolkit/refusal-log.js';
 
 export interface ContextOptions {
   readonly baseUrl: string;

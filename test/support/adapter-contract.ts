@@ -1,12 +1,12 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { parseConfig } from '../../src/config.js';
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
-import type { Fault } from '../../src/emulators/faults.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import type { EmulatorServer } from '../../demo/src/emulators/emulator-server.js';
+import type { Fault } from '../../demo/src/emulators/faults.js';
+import { parseConfig } from '../../src/config/config.js';
 import { MediagraphError } from '../../src/model/errors.js';
 import type { MediaRef } from '../../src/model/media.js';
-import { OriginPools } from '../../src/net/origin-pools.js';
+import { OriginPools } from '../../src/net/client/origin-pools.js';
 import { connectChannels } from '../../src/providers/connect-channels.js';
 import { type ProviderAdapter, RangeNotSatisfiable, type UploadSource } from '../../src/providers/provider-adapter.js';
 import { MemoryQuota } from './adapter-context.js';

@@ -1,5 +1,5 @@
 import { Agent, request } from 'undici';
-import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import type { WebhookDelivery } from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
 import { until } from './eventually.js';
 import { type GetOptions, type Got, type GraphQLAnswer, type MediaData, type MessagesData, sole } from './test-bed.js';
 

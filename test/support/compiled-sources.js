@@ -16,10 +16,17 @@ export async function compileSources() {
   const folder = await mkdtemp(join(tmpdir(), 'mediagraph-compiled-'));
   await Promise.all(['node_modules', 'assets', 'schema'].map((name) => symlink(join(ROOT, name), join(folder, name))));
   await cp(join(ROOT, 'package.json'), join(folder, 'package.json'));
-  const entries = await readdir(join(ROOT, 'src'), { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
-  await Promise.all(files.map((file) => compile(file, join(folder, relative(ROOT, file)))));
+  await cp(join(ROOT, 'demo/package.json'), join(folder, 'demo/package.json'));
+  await Promise.all([compileFolder('src', join(folder, 'src')), compileFolder('demo/src', join(folder, 'demo/dist'))]);
   return folder;
+}
+
+/** @type {(name: string, target: string) => Promise<void>} */
+async function compileFolder(name, target) {
+  const source = join(ROOT, name);
+  const entries = await readdir(source, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+  await Promise.all(files.map((file) => compile(file, join(target, relative(source, file)))));
 }
 
 /** @type {(file: string, target: string) => Promise<void>} */

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import type { Database } from '../../src/catalogue/database.js';
-import { openDatabase } from '../../src/catalogue/database.js';
 import type { StoredBytes } from '../../src/catalogue/media-catalogue.js';
-import { migrate } from '../../src/catalogue/migrations/migrate.js';
+import type { Database } from '../../src/database/database.js';
+import { openDatabase } from '../../src/database/database.js';
+import { migrate } from '../../src/database/migrations/migrate.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { attemptBlobKey } from '../../src/storage/blob-store.js';

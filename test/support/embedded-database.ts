@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Database, openDatabase } from '../../src/catalogue/database.js';
+import { type Database, openDatabase } from '../../src/database/database.js';
 import { copyTemplate } from './copy-template.js';
 
 /** An embedded database of its own, empty and up to date, from files that were made before; closing it removes them. */

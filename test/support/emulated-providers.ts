@@ -1,10 +1,10 @@
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import { ChakraEmulator } from '../../src/emulators/chakra-emulator.js';
-import { GupshupFilemanagerEmulator } from '../../src/emulators/gupshup-emulator.js';
-import { KirimEmulator } from '../../src/emulators/kirim-emulator.js';
-import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
-import { WaGatewayEmulator } from '../../src/emulators/wa-gateway-emulator.js';
-import { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import { GupshupFilemanagerEmulator } from '../../demo/src/emulators/gupshup/gupshup-emulator.js';
+import { KirimEmulator } from '../../demo/src/emulators/kirim/kirim-emulator.js';
+import { LamlEmulator } from '../../demo/src/emulators/laml/laml-emulator.js';
+import { WaGatewayEmulator } from '../../demo/src/emulators/wa-gateway/wa-gateway-emulator.js';
+import { ChakraEmulator } from '../../demo/src/emulators/whatsapp/chakra-emulator.js';
+import { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
 import { ACCOUNTS, CHANNELS, kirimChannel, SECRETS } from './test-bed.js';
 
 export const APP_ID = 'b8e1f2c4-6a7d-4f3e-9c10-3a5b7d9e1f20';

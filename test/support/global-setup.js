@@ -40,7 +40,7 @@ async function hasRoom(folder) {
 
 /** @type {(folder: string, compiled: string) => Promise<void>} */
 async function makeTemplate(folder, compiled) {
-  const sources = pathToFileURL(join(compiled, 'src', 'catalogue/'));
+  const sources = pathToFileURL(join(compiled, 'src', 'database/'));
   const { openDatabase } = await import(new URL('database.js', sources).href);
   const { migrate } = await import(new URL('migrations/migrate.js', sources).href);
   const database = await openDatabase({ url: `pglite:${folder}` });

@@ -6,4 +6,4 @@ const main = process.env[MAIN_VARIABLE];
 if (main === undefined) throw new Error(`expected ${MAIN_VARIABLE}, which jest's global setup sets`);
 
 /** In place of the module of this name: a thread has none of jest's loaders, and the compiled sources need none. */
-export const INSPECTION_WORKER = pathToFileURL(join(main, '..', 'media', 'inspection-worker.js'));
+export const INSPECTION_WORKER = pathToFileURL(join(main, '..', 'inspection', 'threads', 'worker.js'));

@@ -1,4 +1,4 @@
-import { type Look, look } from '../../src/media/look.js';
+import { type Look, look } from '../../src/inspection/look.js';
 
 const MAX_READ_BYTES = 160 * 2 ** 20;
 

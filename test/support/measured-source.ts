@@ -1,4 +1,4 @@
-import { type Measures, measure } from '../../src/media/measure.js';
+import { type Measures, measure } from '../../src/inspection/measure/measure.js';
 
 const MAX_READS = 64;
 const MAX_READ_BYTES = 1024 * 1024;

@@ -1,5 +1,9 @@
-import { WhatsAppEmulator } from '../../src/emulators/whatsapp-emulator.js';
-import { signedDelivery, type WebhookDelivery, type WhatsAppMessage } from '../../src/emulators/whatsapp-webhook.js';
+import { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
+import {
+  signedDelivery,
+  type WebhookDelivery,
+  type WhatsAppMessage,
+} from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
 import { samples } from './sample-messages.js';
 
 /** A channel of Meta's Cloud API, whose media only a webhook announces. */

@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type App, startApp } from '../../src/app.js';
-import type { Database } from '../../src/catalogue/database.js';
-import { parseConfig } from '../../src/config.js';
+import { type App, startApp } from '../../src/app/app.js';
+import { parseConfig } from '../../src/config/config.js';
+import type { Database } from '../../src/database/database.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { Client } from './client.js';
 import { SECRETS, WITHOUT_PLACEHOLDERS } from './test-bed.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DeleteObjectsCommand, ListMultipartUploadsCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
-import type { S3BlobStoreOptions } from '../../src/storage/s3-blob-store.js';
+import type { S3BlobStoreOptions } from '../../src/storage/s3/s3-blob-store.js';
 
 const STAND_IN = fileURLToPath(new URL('./s3-stand-in.js', import.meta.url));
 

@@ -1,11 +1,11 @@
-import { loadMediaSamples, type MediaSample } from '../../src/emulators/media-samples.js';
+import { loadMediaSamples, type MediaSample } from '../../demo/src/emulators/media-samples.js';
 import {
   kirimMessageId,
   signalwireMediaSid,
   signalwireMessageSid,
   twilioMediaSid,
   twilioMessageSid,
-} from '../../src/emulators/sample-ids.js';
+} from '../../demo/src/emulators/sample-ids.js';
 import { CHANNELS, type ProviderOfBed, type TestBed } from './test-bed.js';
 
 export const samples = loadMediaSamples();

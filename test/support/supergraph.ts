@@ -13,7 +13,7 @@ import { startStandaloneServer } from '@apollo/server/standalone';
 import { createGatewayRuntime } from '@graphql-hive/gateway-runtime';
 import { composeServices as composeWithGuild } from '@theguild/federation-composition';
 import { type DocumentNode, parse } from 'graphql';
-import type { MessageIds } from '../../src/graphql/message-source.js';
+import type { MessageIds } from '../../src/graphql/resolvers/message-source.js';
 import { Client } from './client.js';
 import type { GraphQLAnswer, GraphQLFault } from './test-bed.js';
 

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { UrlSigner } from '../../src/media/signed-url.js';
+import { UrlSigner } from '../../src/links/signed-url.js';
 import { type MediaData, SECRETS, type TestBed } from './test-bed.js';
 
 const UPLOAD = `mutation($input: UploadMediaFromUrlInput!) { uploadMediaFromUrl(input: $input) { media {

@@ -1,10 +1,10 @@
-import { CdnEmulator } from '../../src/emulators/cdn-emulator.js';
-import { ChakraEmulator } from '../../src/emulators/chakra-emulator.js';
-import type { EmulatorServer } from '../../src/emulators/emulator-server.js';
-import { GupshupPartnerEmulator } from '../../src/emulators/gupshup-partner-emulator.js';
-import { KirimEmulator } from '../../src/emulators/kirim-emulator.js';
-import { LamlEmulator } from '../../src/emulators/laml-emulator.js';
-import { WaGatewayEmulator } from '../../src/emulators/wa-gateway-emulator.js';
+import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
+import type { EmulatorServer } from '../../demo/src/emulators/emulator-server.js';
+import { GupshupPartnerEmulator } from '../../demo/src/emulators/gupshup/gupshup-partner-emulator.js';
+import { KirimEmulator } from '../../demo/src/emulators/kirim/kirim-emulator.js';
+import { LamlEmulator } from '../../demo/src/emulators/laml/laml-emulator.js';
+import { WaGatewayEmulator } from '../../demo/src/emulators/wa-gateway/wa-gateway-emulator.js';
+import { ChakraEmulator } from '../../demo/src/emulators/whatsapp/chakra-emulator.js';
 import { metaChannel, metaEmulator } from './meta.js';
 import { ACCOUNTS, CHANNELS, kirimChannel, SECRETS } from './test-bed.js';
 

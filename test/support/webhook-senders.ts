@@ -1,5 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
-import type { WebhookDelivery } from '../../src/emulators/whatsapp-webhook.js';
+import type { WebhookDelivery } from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
 
 /** A body as it is sent: bytes and texts as they are, anything else as JSON. */
 export type SentBody = Buffer | string | object;

@@ -1,6 +1,6 @@
 /** What the two peers share with ours: the words on the wire and the link, so that only the stacks differ. */
-import { nameInUrl } from '../../../src/media/media-name.js';
-import { UrlSigner } from '../../../src/media/signed-url.js';
+import { nameInUrl } from '../../../src/links/media-name.js';
+import { UrlSigner } from '../../../src/links/signed-url.js';
 import { encodeMediaId, parseMessageId } from '../../../src/model/ids.js';
 import type { Media } from '../../../src/model/media.js';
 import { lamlListedMedia } from '../../../src/providers/laml/mapping.js';

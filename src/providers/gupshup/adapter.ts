@@ -3,16 +3,11 @@ import type { ByteRange } from '../../model/byte-range.js';
 import type { MediaDetails, MediaRef } from '../../model/media.js';
 import { essenceOf } from '../../model/mime-type.js';
 import { upTo } from '../../model/remembered.js';
-import type { BufferedResponse } from '../../net/buffered-response.js';
-import { multipartBody } from '../../net/multipart.js';
-import type { ProviderHttpClient } from '../../net/provider-http-client.js';
-import type { SafeFetchResponse } from '../../net/safe-fetch.js';
-import type { AbsenceVerdict } from '../absences.js';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import { multipartBody } from '../../net/client/multipart.js';
+import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
+import type { SafeFetchResponse } from '../../net/guarded/safe-fetch.js';
 import type { AdapterContext } from '../adapter-context.js';
-import { isEnvelopeOrPage, readRefusal } from '../bytes-answer.js';
-import { LookupBudget, type LookupVerdict } from '../lookup-budget.js';
-import { isAboutBytes, rangeHeaders, toByteStream } from '../media-url.js';
-import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../meta-media.js';
 import {
   type ByteStream,
   type CallOptions,
@@ -22,7 +17,12 @@ import {
   type UploadedMedia,
   type UploadLink,
 } from '../provider-adapter.js';
-import { ProviderFaults, settleEach } from '../provider-call.js';
+import type { AbsenceVerdict } from '../toolkit/absences.js';
+import { isEnvelopeOrPage, readRefusal } from '../toolkit/bytes-answer.js';
+import { LookupBudget, type LookupVerdict } from '../toolkit/lookup-budget.js';
+import { isAboutBytes, rangeHeaders, toByteStream } from '../toolkit/media-url.js';
+import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../toolkit/meta-media.js';
+import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
 import { gupshupDetails } from './mapping.js';
 import type { GupshupChannel } from './settings.js';
 import { deletionVerdict, gupshupUpload, quotaWaitMs, uploadAdvice } from './wire.js';

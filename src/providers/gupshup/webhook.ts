@@ -1,10 +1,7 @@
 import type { Channel } from '../../model/channel.js';
 import type { ProviderMedia } from '../../model/media.js';
-import { isMediaId } from '../meta-media.js';
 import type { WebhookReceiver, WebhookTold } from '../provider-adapter.js';
-import { isForm, objectOf, parseJson, readJson, shapeAt, stringOf, WebhookForm } from '../webhook-body.js';
-import { partFault, toldOf, WebhookFaults } from '../webhook-faults.js';
-import { JsonObject, type JsonPart } from '../webhook-json.js';
+import { isMediaId } from '../toolkit/meta-media.js';
 import {
   announcedMedia,
   dateOfUnixTime,
@@ -13,10 +10,13 @@ import {
   webUrlOf,
   whatsappContact,
   whatsappKeepsUntil,
-} from '../webhook-media.js';
-import { announced, announcementOf, type MetaPlace, readMetaBody } from '../webhook-meta-body.js';
-import { signatureOf } from '../webhook-request.js';
-import { isSameSecret } from '../webhook-signature.js';
+} from '../webhooks/announced-media.js';
+import { isForm, objectOf, parseJson, readJson, shapeAt, stringOf, WebhookForm } from '../webhooks/body.js';
+import { partFault, toldOf, WebhookFaults } from '../webhooks/faults.js';
+import { JsonObject, type JsonPart } from '../webhooks/json-walk.js';
+import { announced, announcementOf, type MetaPlace, readMetaBody } from '../webhooks/meta-body.js';
+import { signatureOf } from '../webhooks/request.js';
+import { isSameSecret } from '../webhooks/signature.js';
 
 export interface GupshupWebhookOptions {
   readonly channel: Pick<Channel, 'id' | 'provider'>;

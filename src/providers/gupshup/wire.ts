@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { BufferedResponse } from '../../net/buffered-response.js';
-import { retryAfterMs } from '../../net/retry-after.js';
-import { isMediaId } from '../meta-media.js';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import { retryAfterMs } from '../../net/client/retry-after.js';
+import { isMediaId } from '../toolkit/meta-media.js';
 
 /** "Cooldown 1 hour" (partner-docs.gupshup.io, media-management). */
 const LOCK_OUT_MS = 60 * 60 * 1000;

@@ -1,12 +1,12 @@
 import { MediagraphError } from '../../model/errors.js';
 import type { MediaDetails, MediaRef, ProviderMedia } from '../../model/media.js';
-import type { BufferedResponse } from '../../net/buffered-response.js';
-import type { ProviderHttpClient } from '../../net/provider-http-client.js';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
 import type { AdapterContext } from '../adapter-context.js';
-import type { MediaHeaders } from '../media-headers.js';
-import { openMediaUrl, probeMediaUrl } from '../media-url.js';
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
-import { ProviderFaults, settleEach } from '../provider-call.js';
+import type { MediaHeaders } from '../toolkit/media-headers.js';
+import { openMediaUrl, probeMediaUrl } from '../toolkit/media-url.js';
+import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
 import { kirimDetails, kirimListedMedia } from './mapping.js';
 import type { KirimChannel } from './settings.js';
 import { type KirimMessage, kirimMessage, readKirimFault } from './wire.js';

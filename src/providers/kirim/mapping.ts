@@ -1,7 +1,7 @@
 import type { MediaDetails, ProviderMedia } from '../../model/media.js';
 import { kindOfMimeType, normalizeMimeType } from '../../model/mime-type.js';
-import type { MediaHeaders } from '../media-headers.js';
-import { kindOfMessageType } from '../webhook-media.js';
+import type { MediaHeaders } from '../toolkit/media-headers.js';
+import { kindOfMessageType } from '../webhooks/announced-media.js';
 import type { KirimMessage } from './wire.js';
 
 /** A redirect is all that a listing tells: that there is one media, and where its bytes are for now. */

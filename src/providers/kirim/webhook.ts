@@ -1,9 +1,6 @@
 import type { Channel } from '../../model/channel.js';
 import type { ProviderMedia } from '../../model/media.js';
 import type { WebhookReceiver, WebhookTold } from '../provider-adapter.js';
-import { objectOf, readJson, stringOf } from '../webhook-body.js';
-import { toldOf, WebhookFaults } from '../webhook-faults.js';
-import { JsonObject, type JsonPart } from '../webhook-json.js';
 import {
   announcedMedia,
   dateOfTime,
@@ -12,10 +9,13 @@ import {
   voiceOfMessageType,
   webUrlOf,
   whatsappContact,
-} from '../webhook-media.js';
-import { announced, announcementOf, type MetaMedia, type MetaTold, readMetaBody } from '../webhook-meta-body.js';
-import { deliveryIdOf, signatureOf } from '../webhook-request.js';
-import { hmac, isHexOf } from '../webhook-signature.js';
+} from '../webhooks/announced-media.js';
+import { objectOf, readJson, stringOf } from '../webhooks/body.js';
+import { toldOf, WebhookFaults } from '../webhooks/faults.js';
+import { JsonObject, type JsonPart } from '../webhooks/json-walk.js';
+import { announced, announcementOf, type MetaMedia, type MetaTold, readMetaBody } from '../webhooks/meta-body.js';
+import { deliveryIdOf, signatureOf } from '../webhooks/request.js';
+import { hmac, isHexOf } from '../webhooks/signature.js';
 
 const TOLERANCE_MS = 300_000;
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { BufferedResponse } from '../../net/buffered-response.js';
-import type { RefusalVerdict } from '../graph-error.js';
-import { harmlessToken } from '../harmless-token.js';
-import type { UpstreamFault } from '../provider-call.js';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import type { RefusalVerdict } from '../toolkit/graph-error.js';
+import { harmlessToken } from '../toolkit/harmless-token.js';
+import type { UpstreamFault } from '../toolkit/provider-call.js';
 
 /**
  * `GET …/messages/{id}`: the fields of a media message (developers.kirim.chat, sending/receive-messages). Everything is

@@ -7,14 +7,14 @@ import {
   type ProviderMedia,
   UNKNOWN_DETAILS,
 } from '../../model/media.js';
-import type { BufferedResponse } from '../../net/buffered-response.js';
-import type { ProviderHttpClient } from '../../net/provider-http-client.js';
-import type { StreamedResponse } from '../../net/streamed-response.js';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
+import type { StreamedResponse } from '../../net/client/streamed-response.js';
 import type { AdapterContext } from '../adapter-context.js';
-import { readRefusal } from '../bytes-answer.js';
-import { bytesHeaders, isAboutBytes, openMediaUrl, toByteStream } from '../media-url.js';
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
-import { ProviderFaults, settleEach } from '../provider-call.js';
+import { readRefusal } from '../toolkit/bytes-answer.js';
+import { bytesHeaders, isAboutBytes, openMediaUrl, toByteStream } from '../toolkit/media-url.js';
+import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
 import { lamlDetails, lamlListedMedia } from './mapping.js';
 import { MediaPath } from './media-path.js';
 import { PropagationWait } from './propagation.js';

@@ -1,6 +1,6 @@
 import { type MediaDetails, type ProviderMedia, UNKNOWN_DETAILS } from '../../model/media.js';
 import { kindOfMimeType, normalizeMimeType } from '../../model/mime-type.js';
-import { parseDate } from '../media-headers.js';
+import { parseDate } from '../toolkit/media-headers.js';
 import type { LamlMedia, LamlMediaDetails } from './wire.js';
 
 /** LaML knows type and date; size, name and hash are never told. */

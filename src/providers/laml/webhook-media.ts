@@ -1,7 +1,7 @@
 import { MAX_PROVIDER_MEDIA_ID_BYTES } from '../../model/ids.js';
 import type { MediaRef, MessageKey } from '../../model/media.js';
-import type { WebhookFaults } from '../webhook-faults.js';
-import { webUrlOf } from '../webhook-media.js';
+import { webUrlOf } from '../webhooks/announced-media.js';
+import type { WebhookFaults } from '../webhooks/faults.js';
 
 export interface LamlMediaPlaceOptions {
   readonly provider: 'signalwire' | 'twilio';

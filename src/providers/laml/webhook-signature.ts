@@ -1,7 +1,7 @@
 import type { WebhookRequest } from '../provider-adapter.js';
-import { isForm, isJson } from '../webhook-body.js';
-import { FormBody } from '../webhook-form.js';
-import { hmac, isBase64Of, isHexOf, sha256 } from '../webhook-signature.js';
+import { isForm, isJson } from '../webhooks/body.js';
+import { FormBody } from '../webhooks/form.js';
+import { hmac, isBase64Of, isHexOf, sha256 } from '../webhooks/signature.js';
 import { addressSpellings } from './webhook-address.js';
 
 /** Of one request, over all spellings of its address: bodies are hashed before anything is known of their sender. */

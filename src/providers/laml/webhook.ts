@@ -2,11 +2,11 @@ import type { Channel } from '../../model/channel.js';
 import { MediagraphError } from '../../model/errors.js';
 import type { MediaDirection, ProviderMedia } from '../../model/media.js';
 import type { WebhookEvent, WebhookReceiver, WebhookTold } from '../provider-adapter.js';
-import { isForm, isJson, objectOf, readJson, shapeAt, stringOf, WebhookForm } from '../webhook-body.js';
-import { toldOf, WebhookFaults } from '../webhook-faults.js';
-import { JsonList, type JsonPart } from '../webhook-json.js';
-import { announcedMedia, contactText, dateOfTime, directionOf } from '../webhook-media.js';
-import { deliveryIdOf, headerOf } from '../webhook-request.js';
+import { announcedMedia, contactText, dateOfTime, directionOf } from '../webhooks/announced-media.js';
+import { isForm, isJson, objectOf, readJson, shapeAt, stringOf, WebhookForm } from '../webhooks/body.js';
+import { toldOf, WebhookFaults } from '../webhooks/faults.js';
+import { JsonList, type JsonPart } from '../webhooks/json-walk.js';
+import { deliveryIdOf, headerOf } from '../webhooks/request.js';
 import { lamlMediaRef } from './webhook-media.js';
 import { isSignedLamlRequest } from './webhook-signature.js';
 

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { MAX_PROVIDER_MEDIA_ID_BYTES } from '../../model/ids.js';
-import type { BufferedResponse } from '../../net/buffered-response.js';
-import type { RefusalVerdict } from '../graph-error.js';
-import { harmlessToken } from '../harmless-token.js';
-import type { UpstreamFault } from '../provider-call.js';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import type { RefusalVerdict } from '../toolkit/graph-error.js';
+import { harmlessToken } from '../toolkit/harmless-token.js';
+import type { UpstreamFault } from '../toolkit/provider-call.js';
 
 /**
  * A media of `media_list`. SIDs are not held to be UUIDs: SignalWire's own example is none. They become a part of paths

@@ -1,12 +1,9 @@
 import type { ByteRange } from '../../model/byte-range.js';
 import { type MediaDetails, type MediaRef, UNKNOWN_DETAILS } from '../../model/media.js';
-import type { BufferedResponse } from '../../net/buffered-response.js';
-import type { ProviderHttpClient } from '../../net/provider-http-client.js';
-import type { StreamedResponse } from '../../net/streamed-response.js';
-import { Absences } from '../absences.js';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
+import type { StreamedResponse } from '../../net/client/streamed-response.js';
 import type { AdapterContext } from '../adapter-context.js';
-import { isEnvelopeOrPage, readRefusal } from '../bytes-answer.js';
-import { bytesHeaders, isAboutBytes, toByteStream } from '../media-url.js';
 import {
   type ByteStream,
   type CallOptions,
@@ -14,7 +11,10 @@ import {
   type ProviderAdapter,
   RangeNotSatisfiable,
 } from '../provider-adapter.js';
-import { ProviderFaults, settleEach } from '../provider-call.js';
+import { Absences } from '../toolkit/absences.js';
+import { isEnvelopeOrPage, readRefusal } from '../toolkit/bytes-answer.js';
+import { bytesHeaders, isAboutBytes, toByteStream } from '../toolkit/media-url.js';
+import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
 import { senderFilename, waGatewayDetails } from './mapping.js';
 import type { WaGatewayChannel } from './settings.js';
 import { DEVICE_AWAY, faultOfMediaPath, readWaGatewayFault } from './wire.js';

@@ -1,9 +1,6 @@
 import type { Channel } from '../../model/channel.js';
 import type { MediaFault, ProviderMedia } from '../../model/media.js';
 import type { WebhookReceiver, WebhookTold } from '../provider-adapter.js';
-import { objectOf, readJson, shapeAt, stringOf } from '../webhook-body.js';
-import { toldOf, WebhookFaults } from '../webhook-faults.js';
-import { JsonObject, type JsonPart } from '../webhook-json.js';
 import {
   announcedMedia,
   contactText,
@@ -12,10 +9,13 @@ import {
   kindOfMessageType,
   voiceOfMessageType,
   whatsappContact,
-} from '../webhook-media.js';
-import { announcementOf } from '../webhook-meta-body.js';
-import { deliveryIdOf, signatureOf } from '../webhook-request.js';
-import { hmac, isHexOf } from '../webhook-signature.js';
+} from '../webhooks/announced-media.js';
+import { objectOf, readJson, shapeAt, stringOf } from '../webhooks/body.js';
+import { toldOf, WebhookFaults } from '../webhooks/faults.js';
+import { JsonObject, type JsonPart } from '../webhooks/json-walk.js';
+import { announcementOf } from '../webhooks/meta-body.js';
+import { deliveryIdOf, signatureOf } from '../webhooks/request.js';
+import { hmac, isHexOf } from '../webhooks/signature.js';
 
 const MAX_MEDIA_PATH_BYTES = 400;
 

@@ -3,17 +3,12 @@ import { MediagraphError } from '../../model/errors.js';
 import { type MediaDetails, type MediaRef, UNKNOWN_DETAILS } from '../../model/media.js';
 import { essenceOf } from '../../model/mime-type.js';
 import { upTo } from '../../model/remembered.js';
-import type { BufferedResponse } from '../../net/buffered-response.js';
-import { multipartBody } from '../../net/multipart.js';
-import { NetError } from '../../net/net-error.js';
-import type { ProviderHttpClient, ProviderRequest } from '../../net/provider-http-client.js';
-import type { StreamedResponse } from '../../net/streamed-response.js';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import { multipartBody } from '../../net/client/multipart.js';
+import type { ProviderHttpClient, ProviderRequest } from '../../net/client/provider-http-client.js';
+import type { StreamedResponse } from '../../net/client/streamed-response.js';
+import { NetError } from '../../streams/net-error.js';
 import type { AdapterContext } from '../adapter-context.js';
-import { readRefusal } from '../bytes-answer.js';
-import { readGraphError } from '../graph-error.js';
-import { LookupBudget, type LookupVerdict } from '../lookup-budget.js';
-import { bytesHeaders, isAboutBytes, rangeHeaders, toByteStream } from '../media-url.js';
-import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../meta-media.js';
 import {
   type ByteStream,
   type CallOptions,
@@ -23,7 +18,12 @@ import {
   type UploadedMedia,
   type UploadSource,
 } from '../provider-adapter.js';
-import { ProviderFaults, settleEach } from '../provider-call.js';
+import { readRefusal } from '../toolkit/bytes-answer.js';
+import { readGraphError } from '../toolkit/graph-error.js';
+import { LookupBudget, type LookupVerdict } from '../toolkit/lookup-budget.js';
+import { bytesHeaders, isAboutBytes, rangeHeaders, toByteStream } from '../toolkit/media-url.js';
+import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../toolkit/meta-media.js';
+import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
 import { contradictsMetadata, whatsappDetails } from './mapping.js';
 import { graphRefusal, isGone, refusesNumber, uploadRefusal } from './refusal.js';
 import type { WhatsAppChannel } from './settings.js';

@@ -1,8 +1,8 @@
 import type { MediagraphError } from '../../model/errors.js';
-import type { BufferedResponse } from '../../net/buffered-response.js';
-import { graphVerdict, readGraphError } from '../graph-error.js';
-import { isFileTypeRefusal } from '../meta-media.js';
-import type { ProviderFaults } from '../provider-call.js';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import { graphVerdict, readGraphError } from '../toolkit/graph-error.js';
+import { isFileTypeRefusal } from '../toolkit/meta-media.js';
+import type { ProviderFaults } from '../toolkit/provider-call.js';
 
 /**
  * What the Graph API refused, by its own code first: its statuses say less, and a media that is gone, was never there, or is

@@ -1,7 +1,7 @@
-import type { BufferedResponse } from '../../net/buffered-response.js';
-import type { MultipartFile } from '../../net/multipart.js';
-import type { ProviderHttpClient } from '../../net/provider-http-client.js';
-import type { ProviderFaults } from '../provider-call.js';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import type { MultipartFile } from '../../net/client/multipart.js';
+import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
+import type { ProviderFaults } from '../toolkit/provider-call.js';
 import type { WhatsAppChannel } from './settings.js';
 import { chakraUpload, cloudUpload, publicMediaUrl } from './wire.js';
 

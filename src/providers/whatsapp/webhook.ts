@@ -1,11 +1,11 @@
 import type { Channel } from '../../model/channel.js';
 import type { WebhookReceiver, WebhookTold } from '../provider-adapter.js';
-import { readJson } from '../webhook-body.js';
-import { toldOf, WebhookFaults } from '../webhook-faults.js';
-import type { JsonBody } from '../webhook-json.js';
-import { announced, readMetaBody } from '../webhook-meta-body.js';
-import { signatureOf } from '../webhook-request.js';
-import { hmac, isHexOf, isSameSecret } from '../webhook-signature.js';
+import { readJson } from '../webhooks/body.js';
+import { toldOf, WebhookFaults } from '../webhooks/faults.js';
+import type { JsonBody } from '../webhooks/json-walk.js';
+import { announced, readMetaBody } from '../webhooks/meta-body.js';
+import { signatureOf } from '../webhooks/request.js';
+import { hmac, isHexOf, isSameSecret } from '../webhooks/signature.js';
 
 export interface WhatsappWebhookOptions {
   readonly channel: Pick<Channel, 'id' | 'provider'>;

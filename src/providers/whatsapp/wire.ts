@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import type { BufferedResponse } from '../../net/buffered-response.js';
-import { MAX_URL_LENGTH } from '../../net/url-policy.js';
-import { readGraphError } from '../graph-error.js';
-import { harmlessToken } from '../harmless-token.js';
-import { isMediaId } from '../meta-media.js';
-import type { UpstreamFault } from '../provider-call.js';
-import { webUrlOf } from '../webhook-media.js';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import { MAX_URL_LENGTH } from '../../net/guarded/url-policy.js';
+import { readGraphError } from '../toolkit/graph-error.js';
+import { harmlessToken } from '../toolkit/harmless-token.js';
+import { isMediaId } from '../toolkit/meta-media.js';
+import type { UpstreamFault } from '../toolkit/provider-call.js';
+import { webUrlOf } from '../webhooks/announced-media.js';
 
 /** Documented as a string, a number on the wire. */
 const fileSize = z

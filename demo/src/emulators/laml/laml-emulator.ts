@@ -1,0 +1,274 @@
+import { Arrival } from '../arrival.js';
+import type { CdnEmulator, CdnFile } from '../cdn-emulator.js';
+import { EmulatorServer, splitPath } from '../emulator-server.js';
+import type { Answer, EmulatorRequest } from '../faults.js';
+import type { WebhookDelivery } from '../whatsapp/whatsapp-webhook.js';
+import { type Page, type PageQuery, pageOf, pageQuery, parsePageQuery } from './laml-media-page.js';
+import { lamlDelivery } from './laml-webhook.js';
+import { json, type LamlFlavour, lamlError, mediaJson } from './laml-wire.js';
+
+export interface LamlEmulatorOptions {
+  readonly flavour: LamlFlavour;
+  /** In every path: a project id (SignalWire) or an `AC…` SID (Twilio). */
+  readonly accountSid: string;
+  /** Basic credentials: project id and API token; account SID and auth token, or key SID and secret. */
+  readonly username: string;
+  readonly password: string;
+  /** Signs the webhooks; the password unless given, as Twilio signs with the auth token. */
+  readonly signingKey?: string;
+  /** Where the redirects lead. */
+  readonly cdn: CdnEmulator;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+}
+
+export interface LamlMedia extends CdnFile {
+  readonly sid: string;
+  /** Twilio's CDN gives the original name in Content-Disposition; SignalWire's is not known to. */
+  readonly filename?: string;
+  /** One second apart unless given, the last of a message being now. */
+  readonly createdAt?: Date;
+  /** What the CDN says about the file, where that is not the media's own type; null = nothing. */
+  readonly contentType?: string | null;
+  /** This media's own paths answer 404 so many times first (providers: Twilio, support 44750147594523). */
+  readonly notFoundFirst?: number;
+}
+
+export interface LamlMessage {
+  readonly sid: string;
+  readonly media: readonly LamlMedia[];
+  /** Everything of this message, the list too, answers 404 so many times first. */
+  readonly notFoundFirst?: number;
+  /** Everything of this message answers 404 for so long from now. */
+  readonly notFoundForMs?: number;
+  /** `queued` or `initiated`: its media cannot be deleted yet. */
+  readonly inProgress?: boolean;
+}
+
+/** What a list's `next_page_uri` says instead of the truth. */
+export type PageFault =
+  | { readonly kind: 'other-origin'; readonly origin: string }
+  | { readonly kind: 'other-account'; readonly accountSid: string }
+  /** The page names itself as the next, for ever. */
+  | { readonly kind: 'endless' };
+
+interface StoredMedia {
+  readonly sid: string;
+  readonly contentType: string;
+  readonly bytes: Buffer;
+  readonly cdnKey: string;
+  readonly createdAt: Date;
+  readonly arrival: Arrival;
+  deleted: boolean;
+}
+
+interface StoredMessage {
+  readonly sid: string;
+  /** Newest first; deleted ones stay, so that page tokens keep their meaning. */
+  readonly media: readonly StoredMedia[];
+  readonly arrival: Arrival;
+  inProgress: boolean;
+  /** List answers by query, so that a list costs little; emptied by every change. */
+  readonly pages: Map<string, Answer>;
+}
+
+/** Twilio's redirect targets live four hours (providers: Twilio, support 223183748). */
+const REDIRECT_LIFETIME_MS = 4 * 60 * 60 * 1000;
+const PAGES_KEPT_PER_MESSAGE = 16;
+
+/** Below a base path, which depends on the flavour. */
+const MEDIA_PATH =
+  /^\/Accounts\/(?<account>[^/]+)\/Messages\/(?<message>[^/]+)\/Media(?:\/(?<media>[^/.]+))?(?<json>\.json)?$/;
+
+/**
+ * The media of messages as SignalWire's Compatibility API and Twilio have it (providers: SignalWire, Message Media list,
+ * retrieve and delete; Twilio, api v2010 specification and messaging/api/media-resource). `.json` is optional wherever
+ * a path may bear it, since SignalWire's SDK writes it and its pages do not.
+ */
+export class LamlEmulator extends EmulatorServer {
+  /** The largest page, whatever `PageSize` says. */
+  maxPageSize = 1000;
+  pageFault: PageFault | null = null;
+  /** 302 in recordings of 2026, 307 in older ones (providers: Twilio). */
+  redirectStatus: 302 | 307 = 302;
+  /**
+   * What `GET …/Media/{Sid}` without `.json` answers: Twilio redirects to the bytes; SignalWire's page shows the
+   * metadata; `inline` gives the bytes themselves.
+   */
+  bytesWithoutExtension: 'redirect' | 'json' | 'inline' = 'redirect';
+  /** What the list of an unknown message is; SignalWire's page names no 404 for it. */
+  unknownMessage: 'not-found' | 'empty' = 'not-found';
+
+  private readonly messages = new Map<string, StoredMessage>();
+  private readonly basePath: string;
+  private readonly authorization: string;
+  private readonly now: () => number;
+
+  constructor(private readonly options: LamlEmulatorOptions) {
+    super();
+    this.now = options.now ?? Date.now;
+    this.basePath = options.flavour === 'signalwire' ? '/api/laml/2010-04-01' : '/2010-04-01';
+    this.authorization = `Basic ${Buffer.from(`${options.username}:${options.password}`).toString('base64')}`;
+  }
+
+  /** What a channel has as its `baseUrl`. */
+  get baseUrl(): string {
+    return this.url + this.basePath;
+  }
+
+  /** Receives a message; replaces one with the same SID. Media are given oldest first. */
+  addMessage(message: LamlMessage): void {
+    const { sid, notFoundFirst: afterRequests, notFoundForMs: afterMs } = message;
+    const media = message.media.map((one, index) => this.store(sid, one, message.media.length - 1 - index));
+    this.messages.set(sid, {
+      sid,
+      media: media.reverse().sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime()),
+      arrival: new Arrival({ afterRequests, afterMs }, this.now),
+      inProgress: message.inProgress ?? false,
+      pages: new Map(),
+    });
+  }
+
+  /** Says whether a message is still being sent, which keeps its media from deletion. */
+  setInProgress(messageSid: string, inProgress: boolean): void {
+    this.stored(messageSid).inProgress = inProgress;
+  }
+
+  /** The address of a media as webhooks name it: without extension. */
+  mediaUrl(messageSid: string, mediaSid: string): string {
+    return `${this.url}${this.listPath(messageSid)}/${mediaSid}`;
+  }
+
+  /**
+   * The signed webhook of a message that was added.
+   * @param url what the provider was told to call, to the letter
+   */
+  webhookOf(messageSid: string, url: string): WebhookDelivery {
+    const { flavour, accountSid, password, signingKey = password } = this.options;
+    const present = this.stored(messageSid).media.filter(({ deleted }) => !deleted);
+    const media = present.map(({ sid, contentType }) => ({ url: this.mediaUrl(messageSid, sid), contentType }));
+    return lamlDelivery({ flavour, accountSid, messageSid, media: media.reverse(), url, signingKey });
+  }
+
+  protected answer(request: EmulatorRequest): Answer {
+    if (request.headers.authorization !== this.authorization) return this.errorAnswer(401);
+    const { pathname, query } = splitPath(request.path);
+    const path = pathname.startsWith(this.basePath)
+      ? MEDIA_PATH.exec(pathname.slice(this.basePath.length))?.groups
+      : undefined;
+    if (!path || path.account !== this.options.accountSid) return this.errorAnswer(404);
+    const message = this.messages.get(path.message ?? '');
+    if (message && !message.arrival.request()) return this.errorAnswer(404);
+    if (path.media === undefined) return this.listOrError(request.method, message, path.message ?? '', query);
+    const media = message?.media.find((one) => one.sid === path.media);
+    if (!message || !media?.arrival.request() || media.deleted) return this.errorAnswer(404);
+    return this.oneMedia(request.method, message, media, path.json !== undefined);
+  }
+
+  protected errorAnswer(status: number): Answer {
+    return this.error(status);
+  }
+
+  private store(messageSid: string, media: LamlMedia, ageSeconds: number): StoredMedia {
+    const cdnKey = `${this.options.accountSid}/${messageSid}/${media.sid}`;
+    const name = this.options.flavour === 'twilio' ? media.filename : undefined;
+    this.options.cdn.put(cdnKey, media, {
+      contentType: media.contentType,
+      private: true,
+      ...(name === undefined ? {} : { contentDisposition: `inline; filename="${name}"` }),
+    });
+    return {
+      sid: media.sid,
+      contentType: media.mimeType,
+      bytes: media.bytes,
+      cdnKey,
+      createdAt: media.createdAt ?? new Date(this.now() - ageSeconds * 1000),
+      arrival: new Arrival({ afterRequests: media.notFoundFirst }, this.now),
+      deleted: false,
+    };
+  }
+
+  private stored(messageSid: string): StoredMessage {
+    const message = this.messages.get(messageSid);
+    if (!message) throw new Error(`expected a message that was added, got ${messageSid}`);
+    return message;
+  }
+
+  private listOrError(method: string, message: StoredMessage | undefined, sid: string, query: string): Answer {
+    if (method !== 'GET') return this.errorAnswer(405);
+    if (!message && this.unknownMessage === 'not-found') return this.errorAnswer(404);
+    const key = JSON.stringify([query, this.maxPageSize, this.pageFault]);
+    const kept = message?.pages.get(key);
+    if (kept) return kept;
+    const answer = this.list(message?.media ?? [], sid, query);
+    if (message && message.pages.size < PAGES_KEPT_PER_MESSAGE) message.pages.set(key, answer);
+    return answer;
+  }
+
+  private list(media: readonly StoredMedia[], messageSid: string, query: string): Answer {
+    const wanted = parsePageQuery(query, this.maxPageSize);
+    if (!wanted) return this.error(400, 20001, 'Page or PageSize is out of bounds');
+    const page = pageOf(wanted, media);
+    return page ? json(200, this.pageBody(page, wanted, messageSid)) : this.error(400, 21481, 'Invalid page token');
+  }
+
+  private pageBody(page: Page<StoredMedia>, wanted: PageQuery, messageSid: string): object {
+    const isTwilio = this.options.flavour === 'twilio';
+    const path = this.listPath(messageSid) + (isTwilio ? '.json' : '');
+    const uri = `${path}?${pageQuery(wanted.page, wanted.pageSize, wanted.pageToken ?? undefined)}`;
+    const next = page.next === null ? null : `${path}?${page.next}`;
+    return {
+      uri,
+      first_page_uri: `${path}?${pageQuery(0, wanted.pageSize)}`,
+      next_page_uri: this.pageFault ? this.faultyNext(this.pageFault, uri) : next,
+      previous_page_uri: page.previous === null ? null : `${path}?${page.previous}`,
+      page: wanted.page,
+      page_size: wanted.pageSize,
+      ...(isTwilio ? { start: page.start, end: Math.max(page.start, page.start + page.items.length - 1) } : {}),
+      media_list: page.items.map((media) => this.metadata(messageSid, media)),
+    };
+  }
+
+  private faultyNext(fault: PageFault, uri: string): string {
+    if (fault.kind === 'endless') return uri;
+    if (fault.kind === 'other-origin') return fault.origin + uri;
+    return uri.replace(`/Accounts/${this.options.accountSid}/`, `/Accounts/${fault.accountSid}/`);
+  }
+
+  private oneMedia(method: string, message: StoredMessage, media: StoredMedia, asJson: boolean): Answer {
+    if (method === 'DELETE') return this.deleteMedia(message, media);
+    if (method !== 'GET' && method !== 'HEAD') return this.errorAnswer(405);
+    if (asJson || this.bytesWithoutExtension === 'json') return json(200, this.metadata(message.sid, media));
+    if (this.bytesWithoutExtension === 'inline') {
+      return { status: 200, headers: { 'content-type': media.contentType }, body: media.bytes, isFile: true };
+    }
+    const location = this.options.cdn.signedUrl(media.cdnKey, REDIRECT_LIFETIME_MS);
+    return { status: this.redirectStatus, headers: { location } };
+  }
+
+  /** 204, then 404; refused while the message is in progress (providers: SignalWire, error 20009). */
+  private deleteMedia(message: StoredMessage, media: StoredMedia): Answer {
+    if (message.inProgress) return this.error(400, 20009, 'Cannot delete media while its message is in progress');
+    media.deleted = true;
+    message.pages.clear();
+    this.options.cdn.remove(media.cdnKey);
+    return { status: 204 };
+  }
+
+  private metadata(messageSid: string, media: StoredMedia): object {
+    return mediaJson({
+      ...media,
+      accountSid: this.options.accountSid,
+      messageSid,
+      listPath: this.listPath(messageSid),
+    });
+  }
+
+  private listPath(messageSid: string): string {
+    return `${this.basePath}/Accounts/${this.options.accountSid}/Messages/${messageSid}/Media`;
+  }
+
+  private error(status: number, code?: number, message?: string): Answer {
+    return lamlError({ flavour: this.options.flavour, status, code, message });
+  }
+}

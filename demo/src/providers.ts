@@ -1,0 +1,48 @@
+import { CdnEmulator } from './emulators/cdn-emulator.js';
+import { loadMediaSamples } from './emulators/media-samples.js';
+import type { DemoLine } from './line.js';
+import { messageIdOf } from './message-id.js';
+import { startMms, startSales, startSms, startSupport } from './tour/asked-lines.js';
+import { startChakra, startCloud, startGateway, startGupshup } from './tour/told-lines.js';
+
+/** Providers' APIs on this machine, and messages that customers sent through them. */
+export interface DemoProviders {
+  readonly lines: readonly DemoLine[];
+  /** A picture on a website of nobody's. */
+  readonly pictureUrl: string;
+  /** How many requests they were sent so far, all together. */
+  requestCount(): number;
+  close(): Promise<void>;
+}
+
+const PICTURE = 'website/team-photo.jpg';
+
+/** All seven providers, and a second line at Kirim that is down. */
+export async function startDemoProviders(): Promise<DemoProviders> {
+  const cdn = await new CdnEmulator().start();
+  const lines = await Promise.all([
+    startSupport(cdn),
+    startSms(cdn),
+    startMms(cdn),
+    startChakra(),
+    startCloud(),
+    startGateway(),
+    startGupshup(),
+    startSales(cdn),
+  ]);
+  cdn.put(PICTURE, loadMediaSamples().photo);
+  const servers = [cdn, ...lines.flatMap((line) => line.servers)];
+  return {
+    lines,
+    pictureUrl: cdn.publicUrl(PICTURE),
+    requestCount: () => servers.reduce((sum, { requestCount }) => sum + requestCount, 0),
+    close: async () => {
+      await Promise.all(servers.map((server) => server.close()));
+    },
+  };
+}
+
+/** What the query calls them; the same in every run, and in schema/operations too. */
+export function messageIdsOf({ channel, messages }: DemoLine): string[] {
+  return messages.map((providerMessageId) => messageIdOf(channel.id, providerMessageId));
+}

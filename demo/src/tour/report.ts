@@ -1,0 +1,282 @@
+import type { DemoLine, DemoWebhook } from '../line.js';
+import type { MessagesWithMediaQuery, UploadMediaFromUrlMutation } from '../operations.generated.js';
+import type { GraphQLFault, OpenedLink, ProviderWord, WebhookReceipt } from './client.js';
+import { channelCells, formatLine, formatSize, formatTable, type Paint, type Style, widthsOf } from './table.js';
+
+type Message = NonNullable<MessagesWithMediaQuery['messagesWithMedia'][number]>;
+export type Media = NonNullable<Message['media']>[number];
+
+export interface DemoResult {
+  readonly messages: ReadonlyArray<Message | null>;
+  readonly faults: readonly GraphQLFault[];
+}
+
+/** By URL; null = no answer. */
+export type OpenedLinks = ReadonlyMap<string, OpenedLink | null>;
+
+export interface ReportOptions {
+  readonly lines: readonly DemoLine[];
+  readonly paint: Paint;
+}
+
+/** A media, or what there is to say in its place; below it whole lines of their own. */
+interface Row {
+  readonly cells: readonly string[];
+  readonly below: readonly string[];
+  readonly style?: Style;
+}
+
+const MEDIA_COLUMNS = ['CHANNEL', 'PROVIDER', 'KIND', 'TYPE', 'SIZE', 'NAME', 'STATUS'];
+const WEBHOOK_COLUMNS = ['CHANNEL', 'PROVIDER', 'THE CUSTOMER SENT', 'PROVEN BY', 'ANSWER'];
+const WORD_COLUMNS = ['CHANNEL', 'PROVIDER', 'BEFORE', 'NOW', 'IN ITS OWN WORDS'];
+const REOPENED_COLUMNS = ['CHANNEL', 'PROVIDER', 'KIND', 'AT THE PROVIDER', 'THE LINK'];
+/** Characters; with the columns before it below 100. */
+const MAX_WORDS = 60;
+
+export const INTRODUCTION = `Seven providers, which emulators on this machine play, and one server over them.
+No account, no Internet, an embedded database in memory. Starting …
+`;
+
+/** @param startMs milliseconds that the start took */
+export function formatReady(url: string, startMs: number): string {
+  return `The server listens at ${url} after ${(startMs / 1000).toFixed(1)} s.\n`;
+}
+
+export function formatHeading(heading: string, explanation: string, paint: Paint): string {
+  return `\n${paint(['bold', 'cyan'], heading)}\n${explanation}\n\n`;
+}
+
+/** A line that provider and server have in common, and the webhook that it sends. */
+export type AnnouncedLine = DemoLine & { readonly webhook: DemoWebhook };
+
+/** The table of the webhooks, row by row, since each is shown when it was answered. */
+export class WebhookReport {
+  readonly #widths: readonly number[];
+
+  constructor(
+    lines: readonly AnnouncedLine[],
+    private readonly paint: Paint,
+  ) {
+    this.#widths = widthsOf(
+      WEBHOOK_COLUMNS,
+      lines.map((line) => [...webhookCells(line), '']),
+    );
+  }
+
+  head(): string {
+    return `${this.paint('bold', formatLine(WEBHOOK_COLUMNS, this.#widths))}\n`;
+  }
+
+  row(line: AnnouncedLine, receipt: WebhookReceipt | null): string {
+    const isTaken = receipt !== null && receipt.status >= 200 && receipt.status < 300;
+    const answer = receipt ? `${receipt.status} in ${Math.ceil(receipt.tookMs)} ms` : 'no answer';
+    const cells = [...webhookCells(line), this.paint(isTaken ? 'green' : 'red', answer)];
+    return `${formatLine(cells, this.#widths)}\n`;
+  }
+}
+
+function webhookCells({ channel, webhook }: AnnouncedLine): string[] {
+  return [...channelCells(channel), webhook.sent, webhook.provenBy];
+}
+
+/** The answer as a table: one row a media, below it its URL, whole, and what came when it was opened. */
+export function formatResult(result: DemoResult, opened: OpenedLinks, { lines, paint }: ReportOptions): string {
+  const rows = result.messages.flatMap((message, index) => rowsOf(message, { index, result, opened, lines, paint }));
+  const widths = widthsOf(
+    MEDIA_COLUMNS,
+    rows.map(({ cells }) => cells),
+  );
+  const printed = rows.flatMap(({ cells, below, style }) => {
+    const line = formatLine(cells, widths);
+    return [style ? paint(style, line) : line, ...below, ''];
+  });
+  const head = paint('bold', formatLine(MEDIA_COLUMNS, widths));
+  return `${[head, ...printed, ...waitingLines(result), summaryOf(result, opened)].join('\n')}\n`;
+}
+
+/** One provider, asked twice for the same media. */
+export interface AskedTwice {
+  readonly line: DemoLine;
+  readonly before: ProviderWord;
+  readonly now: ProviderWord;
+}
+
+export function formatForgotten(asked: readonly AskedTwice[], paint: Paint): string {
+  const rows = asked.map(({ line, before, now }) => [
+    ...channelCells(line.channel),
+    String(before.status),
+    String(now.status),
+    wordsOf(now.text),
+  ]);
+  return formatTable(WORD_COLUMNS, rows, paint);
+}
+
+/** The message of a provider's error, whatever is around it. */
+function wordsOf(text: string): string {
+  const [, quoted] = /"message":("(?:[^"\\]|\\.)*")/.exec(text) ?? [];
+  const words = quoted === undefined ? text : String(JSON.parse(quoted));
+  return words.length > MAX_WORDS ? `${words.slice(0, MAX_WORDS - 1)}…` : words;
+}
+
+export interface Reopening {
+  readonly result: DemoResult;
+  readonly opened: OpenedLinks;
+  /** Requests that providers were sent meanwhile. */
+  readonly providerRequests: number;
+}
+
+/** The same links once more: one row a link. */
+export function formatReopened(reopening: Reopening, { lines, paint }: ReportOptions): string {
+  const { result, opened, providerRequests } = reopening;
+  const links = linksOf(result, lines);
+  const rows = links.map(({ line, media, url }) => [
+    ...channelCells(line.channel),
+    media.kind,
+    line.expiry ? 'gone' : 'still there',
+    describeOpened(opened.get(url) ?? null, paint),
+  ]);
+  const open = links.filter(({ url }) => isOpen(opened.get(url)));
+  const orphans = open.filter(({ line }) => line.expiry).length;
+  const asked = providerRequests === 0 ? 'nobody asked a provider' : `providers were asked ${providerRequests} times`;
+  const summary = `${open.length} of ${links.length} links open, ${orphans} of them without the provider's copy; ${asked}.`;
+  return `${formatTable(REOPENED_COLUMNS, rows, paint)}\n${summary}\n`;
+}
+
+/** A media from its upload to its end. */
+export type DemoLifetime = { readonly pictureUrl: string; readonly faults: readonly GraphQLFault[] } & (
+  | { readonly uploaded: null }
+  | {
+      readonly uploaded: UploadedMedia;
+      readonly before: OpenedLink;
+      readonly scope: string | null;
+      readonly after: OpenedLink;
+    }
+);
+
+type UploadedMedia = UploadMediaFromUrlMutation['uploadMediaFromUrl']['media'];
+
+export function formatLifetime(lifetime: DemoLifetime, paint: Paint): string {
+  const { pictureUrl, faults } = lifetime;
+  const lines = [`uploaded from ${pictureUrl}`];
+  if (lifetime.uploaded) {
+    const { uploaded, before, scope, after } = lifetime;
+    const { kind, mimeType, filename, providerMediaId } = uploaded;
+    lines.push(
+      `${kind} ${mimeType ?? '-'}, ${filename ?? '-'}; the provider calls it ${providerMediaId ?? 'nothing'}`,
+      paint('cyan', uploaded.url ?? '-'),
+      `opened: ${describeOpened(before, paint)}`,
+      `deleted, scope ${scope ?? '-'}`,
+      // Gone is what it is to be.
+      `opened: ${paint(after.status === 410 ? 'green' : 'red', `${after.status} ${after.status === 410 ? 'gone' : ''}`.trimEnd())}`,
+    );
+  }
+  for (const { extensions, message } of faults) lines.push(paint('red', `${extensions?.code}: ${message}`));
+  return `${lines.join('\n')}\n`;
+}
+
+/** Where the inbox is, or why it is nowhere. */
+export type InboxNews = { readonly url: string } | { readonly url: null; readonly reason: string };
+
+export function formatInbox(news: InboxNews): string {
+  if (news.url === null) return `The inbox of examples/inbox is left out: ${news.reason}.\n\n`;
+  return `The inbox of examples/inbox, over a supergraph of this server and two neighbours:\n${news.url}\n\n`;
+}
+
+export interface WhatNext {
+  /** The server's. */
+  readonly url: string;
+  /** The message that the command for the shell asks for. */
+  readonly messageId: string;
+  /** For an upload of one's own. */
+  readonly pictureUrl: string;
+}
+
+/** Where to go from here: the explorer, operations to paste into it, a command for the shell. */
+export function formatWhatNext({ url, messageId, pictureUrl }: WhatNext): string {
+  const endpoint = `${url}/graphql`;
+  const query = `{ messagesWithMedia(ids: [${JSON.stringify(messageId)}]) { id media { kind mimeType sizeBytes url } } }`;
+  return `In a browser (GraphiQL, which works offline):
+${endpoint}
+where the operations of schema/operations are ready in tabs: they ask for these messages.
+A URL to upload from:
+${pictureUrl}
+
+From a shell:
+curl -s ${endpoint} -H 'content-type: application/json' -d ${quoteForShell(JSON.stringify({ query }))}
+
+Ctrl-C ends it.
+`;
+}
+
+/** Every media that has a link, with the line that it came through. */
+export function linksOf(
+  { messages }: DemoResult,
+  lines: readonly DemoLine[],
+): Array<{ readonly line: DemoLine; readonly media: Media; readonly url: string }> {
+  return messages.flatMap((message) => {
+    const line = lines.find(({ channel }) => channel.id === message?.channelId);
+    if (!message?.media || !line) return [];
+    return message.media.flatMap((media) => (media.url === null ? [] : [{ line, media, url: media.url }]));
+  });
+}
+
+interface RowContext extends ReportOptions {
+  readonly index: number;
+  readonly result: DemoResult;
+  readonly opened: OpenedLinks;
+}
+
+function rowsOf(message: Message | null, { index, result, opened, lines, paint }: RowContext): Row[] {
+  const line = lines.find(({ channel }) => channel.id === message?.channelId);
+  const first = line ? channelCells(line.channel) : [message?.channelId ?? '-', '-'];
+  const media = message?.media?.map((one) => ({
+    cells: [...first, ...mediaCells(one)],
+    below:
+      one.url === null ? [] : [paint('cyan', one.url), `opened: ${describeOpened(opened.get(one.url) ?? null, paint)}`],
+  }));
+  const faults = faultsOf(result, index).map(
+    (fault): Row => ({
+      cells: [...first, `error ${fault.extensions?.code} at ${fault.path?.join('.')}`],
+      below: [fault.message],
+      style: 'red',
+    }),
+  );
+  const rows = [...(media ?? []), ...faults];
+  return rows.length > 0 ? rows : [{ cells: [...first, 'no media'], below: [] }];
+}
+
+function mediaCells({ kind, mimeType, sizeBytes, filename, status }: Media): string[] {
+  return [kind, mimeType ?? '-', sizeBytes === null ? '-' : formatSize(sizeBytes), filename ?? '-', status];
+}
+
+function describeOpened(opened: OpenedLink | null, paint: Paint): string {
+  if (!opened) return paint('red', 'no answer');
+  const { status, contentType, sizeBytes } = opened;
+  return paint(isOpen(opened) ? 'green' : 'red', `${status} ${contentType ?? '-'} ${formatSize(sizeBytes)}`);
+}
+
+function isOpen(opened: OpenedLink | null | undefined): boolean {
+  return opened?.status === 200;
+}
+
+function faultsOf({ faults }: DemoResult, index: number): GraphQLFault[] {
+  return faults.filter(({ path }) => path?.[0] === 'messagesWithMedia' && path[1] === index);
+}
+
+function waitingLines({ messages }: DemoResult): string[] {
+  const waiting = messages
+    .flatMap((message) => message?.media ?? [])
+    .filter(({ status }) => status === 'PENDING').length;
+  return waiting === 0 ? [] : [`${waiting} media are not copied yet, which took too long to wait for: ask again.`];
+}
+
+function summaryOf(result: DemoResult, opened: OpenedLinks): string {
+  const { messages } = result;
+  const open = [...opened.values()].filter(isOpen).length;
+  const failed = messages.filter((_, index) => faultsOf(result, index).length > 0).length;
+  return `One query for ${messages.length} messages: ${open} of ${opened.size} links open; ${failed} failed, and spoiled no other.`;
+}
+
+function quoteForShell(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,117 @@
+import { asCatalogueFault, inTime } from '../catalogue/catalogue-fault.js';
+import { SqlChannelFacts } from '../catalogue/channel-facts.js';
+import { type Deletions, SqlDeletions } from '../catalogue/deletions.js';
+import { SqlErrorBudgets } from '../catalogue/error-budgets.js';
+import { type MediaCatalogue, SqlMediaCatalogue } from '../catalogue/media-catalogue.js';
+import { type MediaChanges, SqlMediaChanges } from '../catalogue/media-changes.js';
+import { SqlQuotas } from '../catalogue/quotas.js';
+import { SqlUploads, type Uploads } from '../catalogue/uploads.js';
+import { SqlWebhookInbox, type WebhookInbox } from '../catalogue/webhook-inbox.js';
+import type { Config } from '../config/config.js';
+import { type Database, openDatabase } from '../database/database.js';
+import { migrate } from '../database/migrations/migrate.js';
+import type { ChannelFacts } from '../providers/channel-facts.js';
+import type { Quota } from '../providers/quota.js';
+import { ReusedHolds } from '../providers/reused-holds.js';
+import type { BlobStore } from '../storage/blob-store.js';
+import { openBlobStore } from '../storage/open-blob-store.js';
+import type { Logger } from '../telemetry/logger.js';
+
+/** Everything that outlives the process. */
+export interface Stores {
+  readonly database: Database;
+  readonly catalogue: MediaCatalogue;
+  /** The same for jobs, which let others go first. */
+  readonly jobsCatalogue: MediaCatalogue;
+  readonly changes: MediaChanges;
+  readonly inbox: WebhookInbox;
+  readonly uploads: Uploads;
+  readonly deletions: Deletions;
+  readonly quota: Quota;
+  readonly facts: ChannelFacts;
+  readonly blobs: BlobStore;
+  /** Resolves while all of them answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the database, brings its schema up to date, and opens the blob store. Rejects with what an operator can mend.
+ * @param given an open database to use in place of the configuration's; its owner closes it
+ */
+export async function openStores(config: Config, logger: Logger, given?: Database): Promise<Stores> {
+  const database = given ?? (await openDatabase({ url: config.database.url, logger }));
+  const closeDatabase = async () => {
+    if (!given) await database.close();
+  };
+  try {
+    await migrate(database);
+    await database.startClock();
+    const blobs = await openBlobStore(blobOptions(config));
+    const now = () => database.clock.now();
+    const budgets = new ReusedHolds({ hold: holdsOver(new SqlErrorBudgets(database), logger) });
+    return {
+      database,
+      catalogue: new SqlMediaCatalogue(database),
+      jobsCatalogue: new SqlMediaCatalogue({ kysely: database.background }),
+      changes: new SqlMediaChanges(database, logger),
+      inbox: new SqlWebhookInbox(database),
+      uploads: new SqlUploads(database),
+      deletions: new SqlDeletions(database),
+      quota: quotaOver(new SqlQuotas(database, now), budgets),
+      facts: factsOver(new SqlChannelFacts(database)),
+      blobs,
+      ping: async () => {
+        await Promise.all([database.ping(), blobs.ping()]);
+      },
+      close: async () => {
+        await blobs.close();
+        await budgets.close();
+        await closeDatabase();
+      },
+    };
+  } catch (thrown) {
+    await closeDatabase();
+    throw thrown;
+  }
+}
+
+function quotaOver(quotas: SqlQuotas, budgets: Pick<Quota, 'hold'>): Quota {
+  return {
+    take: (...counted) => quotas.take(...counted).catch(asFault),
+    hold: (...asked) => budgets.hold(...asked),
+  };
+}
+
+function holdsOver(budgets: SqlErrorBudgets, logger: Logger): Quota['hold'] {
+  return async (name, limits) => {
+    const held = await inTime(budgets.hold(name, limits)).catch(asFault);
+    if (typeof held !== 'string') return { kind: 'full', ...held };
+    return {
+      kind: 'held',
+      settle: (failed) =>
+        budgets
+          .settle(name, held, failed)
+          .catch((err: unknown) => logger.warn({ err }, 'how a look-up ended could not be counted')),
+    };
+  };
+}
+
+function asFault(thrown: unknown): never {
+  throw asCatalogueFault(thrown);
+}
+
+/** Listings and look-ups go on without it where the database does not answer. */
+function factsOver(facts: SqlChannelFacts): ChannelFacts {
+  return {
+    recall: (...asked) => inTime(facts.recall(...asked)),
+    note: (...told) => inTime(facts.note(...told)),
+  };
+}
+
+function blobOptions({ storage }: Config): Parameters<typeof openBlobStore>[0] {
+  const { driver, root, s3 } = storage;
+  if (driver === 'fs' || s3 === null) return { driver: 'fs', root };
+  const { bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey } = s3;
+  return { driver, bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey };
+}

@@ -1,0 +1,51 @@
+import { startApp } from '../app/app.js';
+import { parseConfig } from '../config/config.js';
+import { createLogger } from '../telemetry/logger.js';
+import { untilSignal } from './serve.js';
+
+export interface DemoOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean };
+  readonly stderr: { write(text: string): void };
+}
+
+/** The workspace `demo/`, by the name that package.json gives it under `imports`. Builds of the server do not contain it. */
+const DEMO = '#demo';
+
+/** `DemoHost` in `demo/src/host.ts`. */
+function demoHost({ env, stdout, stderr }: DemoOptions) {
+  return {
+    env,
+    stdout,
+    stderr,
+    untilSignal,
+    startServer: (given: object, { log, exampleVariables }: DemoServerOptions) =>
+      startApp({
+        config: parseConfig(given, { PATH: env.PATH }, 'the demo'),
+        logger: createLogger({ level: 'warn', destination: log }),
+        exampleVariables,
+      }),
+  };
+}
+
+interface DemoServerOptions {
+  readonly log: { write(line: string): void };
+  readonly exampleVariables: Readonly<Record<string, unknown>>;
+}
+
+/** `mediagraph demo`: needs no account and no Internet. Runs until SIGINT or SIGTERM; resolves to the exit status. */
+export async function demo(options: DemoOptions): Promise<number> {
+  const run = await loadDemo().catch((thrown: unknown) => {
+    if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'ERR_MODULE_NOT_FOUND')) throw thrown;
+    options.stderr.write(
+      'this installation has no demo: it is part of the npm package, and not of the container image\n',
+    );
+    return null;
+  });
+  return run ? await run(demoHost(options)) : 1;
+}
+
+async function loadDemo(): Promise<(host: ReturnType<typeof demoHost>) => Promise<number>> {
+  const module: { demo: (host: ReturnType<typeof demoHost>) => Promise<number> } = await import(DEMO);
+  return module.demo;
+}

@@ -1,0 +1,247 @@
+import { EventEmitter } from 'node:events';
+import { resolve } from 'node:path';
+import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely';
+import type pg from 'pg';
+import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
+import type { Logger } from '../telemetry/logger.js';
+import { DatabaseClock } from './database-clock.js';
+import { EmbeddedEngine } from './embedded/engine.js';
+import { listenTo, NotificationListener } from './notification-listener.js';
+import { embeddedPool, patientServerPool, serverPool } from './postgres-pool.js';
+import type { Tables } from './tables.js';
+import { type Place, Turns } from './turns.js';
+
+export interface Database {
+  readonly kysely: Kysely<Tables>;
+  /** For jobs: whoever waits for an answer goes first, and has half of a server's connections for himself. */
+  readonly background: Kysely<Tables>;
+  /** `embedded` knows that it is alone: no other process works on the same rows. */
+  readonly engine: 'embedded' | 'postgres';
+  /** Grows with every statement that may change more than a lease; null where others change rows, too. */
+  readonly writeCount: (() => number) | null;
+  /** For what takes longer than the work of every day, which a server is given 10 s for: migrations. */
+  unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result>;
+  /** By which processes compare times: the server's; the embedded engine has this machine's. */
+  readonly clock: Clock;
+  /** Measures {@link clock}, and again every ten seconds. Rejects when the database does not answer. */
+  startClock(): Promise<void>;
+  /** Rejects when the database does not answer. */
+  ping(): Promise<void>;
+  /**
+   * What a server does by itself and the embedded engine does not: removes dead rows and counts the living. Does nothing
+   * within a minute of the last time.
+   */
+  maintain(): Promise<void>;
+  /**
+   * Hears what is notified on a channel from now on, in order, until the database is closed (PostgreSQL docs, "LISTEN").
+   * @param onGap the connection was lost and is there again; what was notified in between is lost
+   * @throws Error when the server cannot be reached
+   */
+  listen(channel: string, onNotified: (payload: string) => void, onGap: () => void): Promise<void>;
+  /** Lets every query finish that was asked before. Harmless when repeated. */
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** `postgres://…` (or `postgresql://…`), `pglite:<folder>`, or `pglite:memory` for what may be forgotten. */
+  readonly url: string;
+  /** Connections to a server at most. */
+  readonly maxConnections?: number;
+  readonly logger?: Logger;
+}
+
+const EMBEDDED = 'pglite:';
+const MEMORY = 'memory';
+const SERVER = /^postgres(ql)?:\/\//;
+
+/**
+ * A server is not asked before the first query; the embedded engine is opened, which takes seconds the first time.
+ * @throws Error for a URL of another kind, or a folder that another process has open
+ */
+export async function openDatabase({ url, maxConnections = 10, logger }: DatabaseOptions): Promise<Database> {
+  if (SERVER.test(url)) return new ServerDatabase(url, maxConnections, logger ?? null);
+  if (!url.startsWith(EMBEDDED) || url === EMBEDDED)
+    throw new Error('expected a database URL such as postgres://… or pglite:<folder>');
+  const place = url.slice(EMBEDDED.length);
+  const engine = await EmbeddedEngine.open(place === MEMORY ? null : resolve(place));
+  if (place !== MEMORY)
+    logger?.info('the embedded database keeps what it confirmed when its process dies, but not when the machine does');
+  return new EmbeddedDatabase(engine, logger ?? null);
+}
+
+class PooledDatabase {
+  protected writes = 0;
+  readonly kysely: Kysely<Tables>;
+  readonly background: Kysely<Tables>;
+  readonly #pool: ClosablePool;
+
+  constructor(pool: pg.Pool, turns: Turns) {
+    this.#pool = new ClosablePool(pool, turns);
+    const onWrite = () => {
+      this.writes += 1;
+    };
+    this.kysely = over(this.#pool, 'first', onWrite);
+    this.background = over(this.#pool, 'later', onWrite);
+  }
+
+  async ping(): Promise<void> {
+    await sql`select 1`.execute(this.kysely);
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+}
+
+class ServerDatabase extends PooledDatabase implements Database {
+  readonly engine = 'postgres';
+  readonly writeCount = null;
+  readonly clock = new DatabaseClock(() => this.#time());
+  readonly #listeners: NotificationListener[] = [];
+
+  constructor(
+    private readonly url: string,
+    maxConnections: number,
+    private readonly logger: Logger | null,
+  ) {
+    super(serverPool(url, maxConnections, logger), new Turns(maxConnections, Math.ceil(maxConnections / 2)));
+  }
+
+  async listen(channel: string, onNotified: (payload: string) => void, onGap: () => void): Promise<void> {
+    const { url, logger } = this;
+    this.#listeners.push(await NotificationListener.open({ url, channel, onNotified, onGap, logger }));
+  }
+
+  startClock(): Promise<void> {
+    return this.clock.start();
+  }
+
+  async #time(): Promise<number> {
+    const { rows } = await sql<{ ms: number }>`
+      select (extract(epoch from clock_timestamp()) * 1000)::double precision as ms`.execute(this.kysely);
+    return rows[0]?.ms ?? Date.now();
+  }
+
+  async unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
+    const patient = new PooledDatabase(patientServerPool(this.url, 1, this.logger), new Turns(1, 1));
+    try {
+      return await work(patient.kysely);
+    } finally {
+      await patient.close();
+    }
+  }
+
+  async maintain(): Promise<void> {}
+
+  override async close(): Promise<void> {
+    this.clock.stop();
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    await super.close();
+  }
+}
+
+class EmbeddedDatabase extends PooledDatabase implements Database {
+  readonly engine = 'embedded';
+  readonly writeCount = () => this.writes;
+  readonly clock = MACHINE_CLOCK;
+  // By channel; the engine's one session hears what it notifies itself.
+  readonly #notified = new EventEmitter().setMaxListeners(0);
+  #maintainedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly embedded: EmbeddedEngine,
+    logger: Logger | null,
+  ) {
+    const pool = embeddedPool(embedded, logger);
+    super(pool, new Turns(1, 1));
+    pool.on('connect', (client) => {
+      client.on('notification', ({ channel, payload = '' }) => this.#notified.emit(channel, payload));
+      // Before anything else that this session is asked.
+      for (const channel of this.#notified.eventNames()) void client.query(listenTo(String(channel)));
+    });
+  }
+
+  async startClock(): Promise<void> {}
+
+  async listen(channel: string, onNotified: (payload: string) => void): Promise<void> {
+    this.#notified.on(channel, onNotified);
+    await sql.raw(listenTo(channel)).execute(this.kysely);
+  }
+
+  unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
+    return work(this.kysely);
+  }
+
+  async maintain(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#maintainedAt < MAINTAINED_EVERY_MS) return;
+    this.#maintainedAt = now;
+    await sql`vacuum (analyze)`.execute(this.kysely);
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    await this.embedded.close();
+  }
+}
+
+/** A vacuum holds the engine's one session. */
+const MAINTAINED_EVERY_MS = 60_000;
+
+/** A look, or a claim (`with picked as …`), which changes leases alone and comes once a second when nothing happens. */
+const CHANGES_NO_ANSWER = /^\s*(select|with picked as)\b/i;
+
+function over(pool: ClosablePool, place: Place, onWrite: () => void): Kysely<Tables> {
+  const inPlace: PostgresPool = { connect: () => pool.connect(place), end: () => pool.end() };
+  return new Kysely({
+    dialect: new PostgresDialect({ pool: inPlace }),
+    // Called when a statement has ended, however it did, and before its caller learns of it.
+    log: ({ query }) => {
+      if (!CHANGES_NO_ANSWER.test(query.sql)) onWrite();
+    },
+  });
+}
+
+/** A pg.Pool that is ended forgets who waits for a client; this one serves them first. */
+class ClosablePool {
+  readonly #connecting = new Set<Promise<unknown>>();
+  #ended: Promise<void> | null = null;
+
+  constructor(
+    private readonly pool: pg.Pool,
+    private readonly turns: Turns,
+  ) {}
+
+  async connect(place: Place): Promise<PostgresPoolClient> {
+    if (this.#ended) throw new Error('the database is closed');
+    const client = this.#inTurn(place);
+    this.#connecting.add(client);
+    try {
+      return await client;
+    } finally {
+      this.#connecting.delete(client);
+    }
+  }
+
+  async #inTurn(place: Place): Promise<pg.PoolClient> {
+    await this.turns.take(place);
+    try {
+      const client = await this.pool.connect();
+      const { release } = client;
+      // The pool gives every borrower a release of its own.
+      client.release = (error) => {
+        release(error);
+        this.turns.giveBack(place);
+      };
+      return client;
+    } catch (thrown) {
+      this.turns.giveBack(place);
+      throw thrown;
+    }
+  }
+
+  end(): Promise<void> {
+    this.#ended ??= Promise.allSettled([...this.#connecting]).then(() => this.pool.end());
+    return this.#ended;
+  }
+}

@@ -1,0 +1,81 @@
+import { Duplex } from 'node:stream';
+import { toError } from '../../model/errors.js';
+import type { EmbeddedEngine } from './engine.js';
+
+type Done = (error?: Error | null) => void;
+
+/** `AuthenticationOk`, then `ReadyForQuery` with no transaction open: PostgreSQL docs, section 55.7 "Message Formats". */
+const WELCOME = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49]);
+const TERMINATE = 0x58;
+
+/** What a client before this one may have left: the engine has one session for all of them. */
+const CLEAN_SESSION = [query('rollback'), query('discard all')];
+
+/**
+ * Where node-postgres expects its socket: bytes of the wire protocol go to the embedded engine instead of a network, so
+ * that both engines have one driver, one set of type parsers and one kind of error.
+ */
+export class EmbeddedSocket extends Duplex {
+  #welcomed = false;
+
+  constructor(private readonly engine: EmbeddedEngine) {
+    super();
+  }
+
+  connect(): this {
+    process.nextTick(() => this.emit('connect'));
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+
+  override _read(): void {}
+
+  // Private: node-postgres writes whole messages, and corks those of one query.
+  override _writev(chunks: ReadonlyArray<{ readonly chunk: Buffer }>, done: Done): void {
+    this.#exchange(Buffer.concat(chunks.map(({ chunk }) => chunk))).then(
+      (answer) => {
+        if (answer.length > 0) this.push(answer);
+        done();
+      },
+      (thrown: unknown) => done(toError(thrown)),
+    );
+  }
+
+  override _final(done: Done): void {
+    this.push(null);
+    done();
+  }
+
+  // Private: the first bytes are the startup message, which the engine, having no users, need not see.
+  async #exchange(messages: Buffer): Promise<Uint8Array> {
+    if (!this.#welcomed) {
+      this.#welcomed = true;
+      for (const message of CLEAN_SESSION) await this.engine.exchange(message);
+      return WELCOME;
+    }
+    return messages[0] === TERMINATE ? Buffer.alloc(0) : this.engine.exchange(messages);
+  }
+}
+
+function query(text: string): Buffer {
+  const message = Buffer.alloc(text.length + 6);
+  message.write('Q', 0);
+  message.writeInt32BE(text.length + 5, 1);
+  message.write(text, 5);
+  return message;
+}

@@ -1,0 +1,270 @@
+import { GraphQLDateTimeISO, GraphQLSafeInt } from 'graphql-scalars';
+import { Arg, Ctx, Directive, FieldResolver, Float, ID, Int, Query, Resolver, Root } from 'type-graphql';
+import { nameInUrl } from '../../links/media-name.js';
+import type { Disposition } from '../../links/signed-url.js';
+import { MediagraphError } from '../../model/errors.js';
+import type { MediaKind as Kind, Media, MediaDetails, MediaFailure, MediaFault } from '../../model/media.js';
+import { kindOfMimeType } from '../../model/mime-type.js';
+import { MAX_STILL_SIZE, ORIGINAL, PLAYABLE, type Rendition, type Still, stillOf } from '../../model/rendition.js';
+import type { ConnectedChannel } from '../../providers/channel-directory.js';
+import type { Derived } from '../../renditions/renditions.js';
+import { MediaChannelType } from '../schema/channel-type.js';
+import { MediaDisposition, MediaKind, MediaPreference, MediaThumbnailFit } from '../schema/enums.js';
+import { MediaFailureType } from '../schema/failure-type.js';
+import { MediaType } from '../schema/media-type.js';
+import { MessageType } from '../schema/message-type.js';
+import { UrlScalar } from '../schema/url-scalar.js';
+import { type GraphQLContext, requireScope } from './context.js';
+import { MessageSource } from './message-source.js';
+
+const MIN_EXPIRES_IN_S = 60;
+const MAX_EXPIRES_IN_S = 604_800;
+
+const DISPOSITIONS = { INLINE: 'inline', ATTACHMENT: 'attachment' } as const satisfies Record<string, Disposition>;
+
+const FITS = { COVER: 'cover', CONTAIN: 'contain' } as const satisfies Record<string, Still['fit']>;
+
+type Eventually<Value> = Value | Promise<Value>;
+
+@Resolver(() => MediaType)
+export class MediaResolver {
+  @Directive('@requiresScopes(scopes: [["media:read"]])')
+  @Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')
+  @Query(() => MediaType, { nullable: true, description: 'null when there is none that the caller may see.' })
+  media(@Arg('id', () => ID) id: string, @Ctx() context: GraphQLContext): Promise<Media | null> {
+    requireScope(context, 'media:read');
+    return context.loaders.mediaById.load(id);
+  }
+
+  @FieldResolver(() => MediaKind)
+  kind(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<Kind> {
+    return kindOf(media, context);
+  }
+
+  @FieldResolver(() => String, { nullable: true, description: 'Essence and parameters; null = not known yet.' })
+  mimeType(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<string | null> {
+    return detail('mimeType', media, context);
+  }
+
+  @FieldResolver(() => GraphQLSafeInt, { nullable: true })
+  sizeBytes(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<number | null> {
+    return detail('sizeBytes', media, context);
+  }
+
+  @FieldResolver(() => String, { nullable: true, description: 'Lower-case hex.' })
+  sha256(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<string | null> {
+    return detail('sha256', media, context);
+  }
+
+  @FieldResolver(() => String, { nullable: true })
+  filename(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<string | null> {
+    return detail('filename', media, context);
+  }
+
+  @FieldResolver(() => String, { nullable: true })
+  caption(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<string | null> {
+    return detail('caption', media, context);
+  }
+
+  @FieldResolver(() => UrlScalar, {
+    nullable: true,
+    description:
+      'Signed CDN URL that a browser opens without credentials; null unless status is READY. expiresIn: seconds, 60 to 604800; never beyond expiresAt.',
+  })
+  url(
+    @Arg('disposition', () => MediaDisposition, { defaultValue: MediaDisposition.INLINE })
+    disposition: keyof typeof MediaDisposition,
+    @Arg('expiresIn', () => Int, { nullable: true }) expiresIn: number | null,
+    @Arg('prefer', () => MediaPreference, {
+      defaultValue: MediaPreference.ORIGINAL,
+      description: 'PLAYABLE: sound that every browser plays, where the original is none.',
+    })
+    prefer: keyof typeof MediaPreference,
+    @Root() media: Media,
+    @Ctx() context: GraphQLContext,
+  ): Eventually<string | null> {
+    if (media.status !== 'READY') return null;
+    const expiresAt = context.urls.expiry(context.now, ttlMs(expiresIn), media.expiresAt);
+    const link = { media, disposition: DISPOSITIONS[disposition], expiresAt };
+    if (prefer === 'ORIGINAL') return sign({ ...link, rendition: ORIGINAL }, context);
+    return rendered(PLAYABLE, media, context, (canBe) =>
+      sign({ ...link, rendition: canBe ? PLAYABLE : ORIGINAL }, context),
+    );
+  }
+
+  @FieldResolver(() => UrlScalar, {
+    nullable: true,
+    description:
+      'Signed URL of a scaled still: the picture, or the first frame or page; null where none can be made. width and height are 1 to 2048 and rendered at the next of 64, 160, 320, 640, 1280, 2048.',
+  })
+  thumbnailUrl(
+    @Arg('width', () => Int, { defaultValue: 320 }) width: number,
+    @Arg('height', () => Int, { nullable: true }) height: number | null | undefined,
+    @Arg('fit', () => MediaThumbnailFit, { defaultValue: MediaThumbnailFit.COVER })
+    fit: keyof typeof MediaThumbnailFit,
+    @Root() media: Media,
+    @Ctx() context: GraphQLContext,
+  ): Eventually<string | null> {
+    const atMost = height === null || height === undefined ? null : stillSize('height', height);
+    const still = stillOf(stillSize('width', width), atMost, FITS[fit]);
+    if (media.status !== 'READY') return null;
+    const expiresAt = context.urls.expiry(context.now, undefined, media.expiresAt);
+    return rendered(still, media, context, (canBe) =>
+      canBe ? sign({ media, disposition: 'inline', rendition: still, expiresAt }, context) : null,
+    );
+  }
+
+  @FieldResolver(() => Int, { nullable: true, description: 'Pixels, as shown; null = not known (yet).' })
+  width(@Root() media: Media): number | null {
+    return media.measures?.width ?? null;
+  }
+
+  @FieldResolver(() => Int, { nullable: true, description: 'Pixels, as shown; null = not known (yet).' })
+  height(@Root() media: Media): number | null {
+    return media.measures?.height ?? null;
+  }
+
+  @FieldResolver(() => Float, { nullable: true, description: 'Of sound and video; null = not known (yet).' })
+  durationSeconds(@Root() media: Media): number | null {
+    return media.measures?.durationSeconds ?? null;
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'Base64 ThumbHash: a placeholder while the picture loads.',
+  })
+  thumbHash(@Root() media: Media): string | null {
+    return media.measures?.thumbHash ?? null;
+  }
+
+  @FieldResolver(() => Int, {
+    nullable: true,
+    description: 'Pages of a PDF; null for everything else, and where it cannot be read.',
+  })
+  pageCount(@Root() media: Media): number | null {
+    return media.measures?.pageCount ?? null;
+  }
+
+  @FieldResolver(() => Boolean, {
+    nullable: true,
+    description: 'A voice note, as the provider says it; null = not told.',
+  })
+  voice(@Root() media: Media): boolean | null {
+    return media.voice ?? null;
+  }
+
+  @FieldResolver(() => GraphQLDateTimeISO, {
+    nullable: true,
+    description: 'When the catalogue last learned something of it; null = only a listing has told of it.',
+  })
+  updatedAt(@Root() media: Media): Date | null {
+    return media.updatedAt ?? null;
+  }
+
+  @FieldResolver(() => GraphQLDateTimeISO, {
+    nullable: true,
+    description: 'When the customer withdrew the message (WhatsApp).',
+  })
+  revokedAt(@Root() media: Media): Date | null {
+    return media.revokedAt ?? null;
+  }
+
+  @FieldResolver(() => MediaFailureType, {
+    nullable: true,
+    description: 'Why the status is FAILED; null for every other status.',
+  })
+  failure(@Root() media: Media, @Ctx() context: GraphQLContext): MediaFailure | null {
+    if (media.status !== 'FAILED') return null;
+    if (media.failure) return media.failure;
+    return { ...(media.fault ?? UNKNOWN_FAULT), at: media.updatedAt ?? new Date(context.now) };
+  }
+
+  @FieldResolver(() => GraphQLDateTimeISO, {
+    nullable: true,
+    description: 'When the link that url returns with default arguments stops working.',
+  })
+  urlExpiresAt(@Root() media: Media, @Ctx() context: GraphQLContext): Date | null {
+    return media.status === 'READY' ? context.urls.expiry(context.now, undefined, media.expiresAt) : null;
+  }
+
+  @FieldResolver(() => MediaChannelType)
+  channel(@Root() media: Media, @Ctx() context: GraphQLContext): ConnectedChannel {
+    return context.channels.get(context.caller.tenant, media.channelId);
+  }
+
+  @FieldResolver(() => MessageType, { nullable: true })
+  message(@Root() { channelId, providerMessageId }: Media, @Ctx() context: GraphQLContext): MessageSource | null {
+    if (providerMessageId === null) return null;
+    return MessageSource.fromKey({ channelId, providerMessageId }, context.messageIds);
+  }
+}
+
+/** As earlier versions left it. */
+const UNKNOWN_FAULT = {
+  code: 'INTERNAL_SERVER_ERROR',
+  message: 'this media could not be fetched',
+  retryable: true,
+} as const satisfies MediaFault;
+
+interface Link {
+  readonly media: Media;
+  readonly rendition: Rendition;
+  readonly disposition: Disposition;
+  readonly expiresAt: Date;
+}
+
+function sign({ media, ...granted }: Link, { urls, bindsToOrigins, budget }: GraphQLContext): string {
+  const filename = nameInUrl(media);
+  return budget.made(urls.sign({ mediaId: media.id, filename, boundToOrigins: bindsToOrigins, ...granted }));
+}
+
+// Whether a rendition can be made depends on the type, which a provider may have to be asked for.
+function rendered<Result>(
+  rendition: Derived,
+  media: Media,
+  context: GraphQLContext,
+  answer: (canBe: boolean) => Result,
+): Eventually<Result> {
+  const { renditions } = context;
+  // Of bytes that were looked at, it is known; of others, their type decides.
+  if (rendition.kind === 'still' && media.measures?.still === false) return answer(false);
+  const isHere = 'stored' in media && media.stored !== null;
+  if (!isHere && !renditions.fromProvider) return answer(false);
+  const mimeType = detail('mimeType', media, context);
+  if (mimeType instanceof Promise) return mimeType.then((told) => answer(renditions.makes(rendition, told)));
+  return answer(renditions.makes(rendition, mimeType));
+}
+
+function stillSize(name: string, size: number): number {
+  if (size >= 1 && size <= MAX_STILL_SIZE) return size;
+  throw new MediagraphError('BAD_USER_INPUT', `expected ${name} between 1 and ${MAX_STILL_SIZE} pixels, got ${size}`);
+}
+
+/** By message type where the provider told one, else by MIME type; OTHER when nobody knows. */
+export function kindOf(media: Media, context: GraphQLContext): Eventually<Kind> {
+  if (media.kind !== null) return media.kind;
+  const byMimeType = kindOfMimeType(media.mimeType) ?? 'OTHER';
+  if (!context.loaders.canDescribe(media, 'kind')) return byMimeType;
+  return context.loaders.mediaDetails.load(media).then(({ kind }) => kind ?? byMimeType);
+}
+
+// Private: what listing told, else what the provider tells when asked for details; that only if it can.
+function detail<Name extends keyof MediaDetails>(
+  name: Name,
+  media: Media,
+  context: GraphQLContext,
+): Eventually<MediaDetails[Name]> {
+  if (media[name] !== null || !context.loaders.canDescribe(media, name)) return media[name];
+  return context.loaders.mediaDetails.load(media).then((details) => details[name]);
+}
+
+function ttlMs(expiresIn: number | null | undefined): number | undefined {
+  if (expiresIn === null || expiresIn === undefined) return undefined;
+  if (expiresIn < MIN_EXPIRES_IN_S || expiresIn > MAX_EXPIRES_IN_S) {
+    throw new MediagraphError(
+      'BAD_USER_INPUT',
+      `expected expiresIn between ${MIN_EXPIRES_IN_S} and ${MAX_EXPIRES_IN_S} seconds, got ${expiresIn}`,
+    );
+  }
+  return expiresIn * 1000;
+}

@@ -1,0 +1,66 @@
+import { Arg, Ctx, Directive, Mutation, Resolver } from 'type-graphql';
+import type { DeletionOutcome } from '../../media/delete.js';
+import type { UploadOutcome } from '../../media/upload/upload.js';
+import { DeleteMediaInput, DeleteMediaPayload } from '../schema/deletion-types.js';
+import { RetryMediaInput, RetryMediaPayload } from '../schema/retry-types.js';
+import { UploadMediaFromUrlInput, UploadMediaFromUrlPayload } from '../schema/upload-types.js';
+import { type GraphQLContext, requireScope } from './context.js';
+
+@Resolver()
+export class MutationResolver {
+  @Directive('@tag(name: "media-write")')
+  @Directive('@requiresScopes(scopes: [["media:write"]])')
+  @Mutation(() => UploadMediaFromUrlPayload, {
+    description:
+      'Fetches a file, keeps it, and hands it to the provider where that takes uploads. Answers when the media is READY, or after upload.respondWithin with status PENDING while the upload goes on.',
+  })
+  async uploadMediaFromUrl(
+    @Arg('input', () => UploadMediaFromUrlInput) input: UploadMediaFromUrlInput,
+    @Ctx() context: GraphQLContext,
+  ): Promise<UploadOutcome> {
+    requireScope(context, 'media:write');
+    const { channelId, url, filename = null, mimeType = null, messageId = null, idempotencyKey = null } = input;
+    const request = { channelId, url, filename, mimeType, messageId, idempotencyKey };
+    const outcome = await context.mutations.upload(request);
+    forgetLoaded(context);
+    return outcome;
+  }
+
+  @Directive('@tag(name: "media-delete")')
+  @Directive('@requiresScopes(scopes: [["media:delete"]])')
+  @Mutation(() => DeleteMediaPayload, {
+    description:
+      'Deletes at the provider where that is possible, and here. From the answer on, links are 410 and nothing lists it. Deleting twice is the same as once; an error leaves everything as it was.',
+  })
+  async deleteMedia(
+    @Arg('input', () => DeleteMediaInput) { id }: DeleteMediaInput,
+    @Ctx() context: GraphQLContext,
+  ): Promise<DeletionOutcome> {
+    requireScope(context, 'media:delete');
+    const outcome = await context.mutations.delete(id);
+    forgetLoaded(context);
+    return outcome;
+  }
+
+  @Directive('@tag(name: "media-write")')
+  @Directive('@requiresScopes(scopes: [["media:write"]])')
+  @Mutation(() => RetryMediaPayload, {
+    description:
+      'Fetches FAILED media again, from the start. Of media that is not FAILED nothing changes. Gone at the provider for good: MEDIA_GONE, and the media stays FAILED.',
+  })
+  async retryMedia(
+    @Arg('input', () => RetryMediaInput) { id }: RetryMediaInput,
+    @Ctx() context: GraphQLContext,
+  ): Promise<RetryMediaPayload> {
+    requireScope(context, 'media:write');
+    const media = await context.mutations.retry(id);
+    forgetLoaded(context);
+    return { media };
+  }
+}
+
+// What was loaded before a mutation is not what is there after it.
+function forgetLoaded({ loaders }: GraphQLContext): void {
+  loaders.mediaByMessage.clearAll();
+  loaders.mediaById.clearAll();
+}

@@ -1,0 +1,48 @@
+import { Arg, Ctx, Directive, ID, Resolver, Root, Subscription } from 'type-graphql';
+import { z } from 'zod';
+import { MediagraphError } from '../../model/errors.js';
+import { parseMessageId } from '../../model/ids.js';
+import type { Media, MessageKey } from '../../model/media.js';
+import { MediaType } from '../schema/media-type.js';
+import { type GraphQLContext, requireScope } from './context.js';
+import { MAX_IDS } from './message.resolver.js';
+
+@Resolver()
+export class SubscriptionResolver {
+  @Directive('@requiresScopes(scopes: [["media:read"]])')
+  @Subscription(() => MediaType, {
+    subscribe: watchMessages,
+    description: `Every change of status of the media of these messages, at most ${MAX_IDS}, from now on: media that becomes known, PENDING to READY above all. What was before is not repeated: subscribe first, then query.`,
+  })
+  mediaUpdated(
+    @Arg('messageIds', () => [ID]) _messageIds: string[],
+    @Root() media: Media,
+    @Ctx() context: GraphQLContext,
+  ): Media {
+    // Anew for each, since a connection may outlive what its credentials were good for.
+    requireScope(context, 'media:read');
+    return media;
+  }
+}
+
+interface Subscribing {
+  readonly args: Readonly<Record<string, unknown>>;
+  readonly context: GraphQLContext;
+}
+
+async function watchMessages({ args, context }: Subscribing): Promise<AsyncIterable<Media>> {
+  requireScope(context, 'media:read');
+  const messageIds = z.array(z.string()).parse(args.messageIds);
+  if (messageIds.length === 0 || messageIds.length > MAX_IDS)
+    throw new MediagraphError('BAD_USER_INPUT', `expected 1 to ${MAX_IDS} message ids, got ${messageIds.length}`);
+  return context.watch(messageIds.map(qualifiedKey));
+}
+
+function qualifiedKey(id: string): MessageKey {
+  const parsed = parseMessageId(id);
+  if (parsed.form === 'qualified') return parsed;
+  throw new MediagraphError(
+    'BAD_USER_INPUT',
+    'expected a message id such as "<channelId>:<providerMessageId>", got one without a channel',
+  );
+}

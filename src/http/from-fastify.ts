@@ -1,0 +1,23 @@
+import type { FastifyError } from 'fastify';
+import { MediagraphError } from '../model/errors.js';
+
+/** Fastify's own refusals (a body that is no JSON, too long, of a type nobody reads) are the caller's faults. */
+export function fromFastify(error: FastifyError): unknown {
+  const status = error.statusCode ?? 500;
+  if (status < 400 || status >= 500 || error instanceof MediagraphError) return error;
+  return new MediagraphError('BAD_USER_INPUT', refusalText(error.code, status), {}, { cause: error });
+}
+
+function refusalText(code: string, status: number): string {
+  switch (code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return 'expected a smaller body';
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return 'expected another content type';
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return 'expected a JSON body';
+    default:
+      return status === 404 ? 'there is nothing at this address' : 'expected a well-formed request';
+  }
+}

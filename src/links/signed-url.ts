@@ -1,0 +1,132 @@
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { MediagraphError } from '../model/errors.js';
+import type { MediaId } from '../model/media.js';
+import { formatRendition, ORIGINAL, parseRendition, type Rendition } from '../model/rendition.js';
+
+export interface SigningKey {
+  /** Travels in the URL as `kid`. */
+  readonly id: string;
+  readonly secret: string;
+}
+
+export type Disposition = 'inline' | 'attachment';
+
+/** What a signed URL lets its holder do. */
+export interface MediaGrant {
+  readonly mediaId: MediaId;
+  readonly filename: string;
+  readonly disposition: Disposition;
+  /** Absent: the original. */
+  readonly rendition?: Rendition;
+  /** Whether only pages of the tenant's allowed origins may use it. Absent: no. */
+  readonly boundToOrigins?: boolean;
+  readonly expiresAt: Date;
+}
+
+export interface UrlSignerOptions {
+  /** The first signs, all verify. */
+  readonly keys: readonly SigningKey[];
+  /** Where browsers reach the delivery route, without a trailing slash. */
+  readonly baseUrl: () => string;
+  readonly ttlMs: number;
+}
+
+/** Keeps signatures of this purpose and version apart from any other use of the same secret. */
+const DOMAIN = 'mediagraph/delivery/1\n';
+const ROUTE = '/media/';
+const QUERY = /^d=(inline|attachment)(?:&r=([a-z0-9-]{1,40}))?(&o=bound)?&exp=(\d{1,12})&kid=([A-Za-z0-9_-]{1,32})$/;
+
+/**
+ * Writes and reads delivery URLs: `/media/{mediaId}/{filename}?d=…[&r=…][&o=bound]&exp=…&kid=…&sig=…`, `sig` being
+ * HMAC-SHA256 in base64url over everything before it, byte for byte. Pure computation.
+ */
+export class UrlSigner {
+  readonly #keys: ReadonlyMap<string, KeyObject>;
+  readonly #current: { readonly id: string; readonly key: KeyObject };
+
+  constructor(private readonly options: UrlSignerOptions) {
+    const [first] = options.keys;
+    if (!first) throw new TypeError('expected at least one signing key, got none');
+    this.#keys = new Map(options.keys.map(({ id, secret }) => [id, createSecretKey(Buffer.from(secret))]));
+    this.#current = { id: first.id, key: createSecretKey(Buffer.from(first.secret)) };
+  }
+
+  /** Until when a link made now works: see {@link sign}. */
+  expiry(now: number, ttlMs: number = this.options.ttlMs, notAfter: Date | null = null): Date {
+    // Rounded up to a quarter of the lifetime, so that the same media gives the same URL for a while and caches can hit.
+    const windowMs = ttlMs / 4;
+    const rounded = Math.ceil((now + ttlMs) / windowMs) * windowMs;
+    const seconds = Math.floor(Math.min(rounded, notAfter?.getTime() ?? Number.POSITIVE_INFINITY) / 1000);
+    return new Date(seconds * 1000);
+  }
+
+  sign(grant: MediaGrant): string {
+    const exp = grant.expiresAt.getTime() / 1000;
+    const name = encodePathSegment(grant.filename);
+    const what = `d=${grant.disposition}${renditionParameter(grant)}${grant.boundToOrigins ? '&o=bound' : ''}`;
+    const signed = `${ROUTE}${grant.mediaId}/${name}?${what}&exp=${exp}&kid=${this.#current.id}`;
+    return `${this.options.baseUrl()}${signed}&sig=${signatureOf(this.#current.key, signed)}`;
+  }
+
+  /**
+   * @param target path and query as they came in the request line
+   * @throws MediagraphError SIGNATURE_INVALID for anything but an untouched URL of ours, then URL_EXPIRED
+   */
+  verify(target: string, now: number): Required<MediaGrant> {
+    const at = target.lastIndexOf('&sig=');
+    const signed = target.slice(0, Math.max(at, 0));
+    const [path = '', query = ''] = signed.split('?', 2);
+    const [, disposition, rendition, bound, exp, kid = ''] = QUERY.exec(query) ?? [];
+    const key = this.#keys.get(kid);
+    if (!key || !sameText(target.slice(at + 5), signatureOf(key, signed))) throw invalidSignature();
+    const grant = {
+      ...readPath(path),
+      disposition: disposition === 'attachment' ? 'attachment' : 'inline',
+      rendition: readRendition(rendition),
+      boundToOrigins: bound !== undefined,
+      expiresAt: new Date(Number(exp) * 1000),
+    } as const;
+    if (grant.expiresAt.getTime() <= now) {
+      throw new MediagraphError('URL_EXPIRED', 'this link has expired; ask for a new one');
+    }
+    return grant;
+  }
+}
+
+function readPath(path: string): Pick<MediaGrant, 'mediaId' | 'filename'> {
+  const [mediaId, name, ...rest] = path.slice(ROUTE.length).split('/');
+  if (!path.startsWith(ROUTE) || !mediaId || !name || rest.length > 0) throw invalidSignature();
+  return { mediaId, filename: decodeURIComponent(name) };
+}
+
+function renditionParameter({ rendition = ORIGINAL }: MediaGrant): string {
+  return rendition.kind === 'original' ? '' : `&r=${formatRendition(rendition)}`;
+}
+
+function readRendition(text: string | undefined): Rendition {
+  const rendition = text === undefined ? ORIGINAL : parseRendition(text);
+  // Signed by this key, and yet unknown: of another version.
+  if (!rendition) throw invalidSignature();
+  return rendition;
+}
+
+function signatureOf(key: KeyObject, signed: string): string {
+  return createHmac('sha256', key)
+    .update(DOMAIN + signed)
+    .digest('base64url');
+}
+
+// Private: as texts, since the last character of base64url has spare bits that decoding would forgive.
+function sameText(given: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+/** RFC 3986 section 2.3: everything but the unreserved, so that no proxy finds something to re-encode. */
+function encodePathSegment(text: string): string {
+  return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+function invalidSignature(): MediagraphError {
+  return new MediagraphError('SIGNATURE_INVALID', 'expected a link as it was given out, got a changed or made-up one');
+}

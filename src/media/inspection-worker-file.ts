@@ -1,2 +1,0 @@
-/** The file that an inspection thread runs: beside this one, whether that is a source or was built. */
-export const INSPECTION_WORKER = new URL('./inspection-worker.js', import.meta.url);

@@ -1,0 +1,168 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { LookupFunction } from 'node:net';
+import { Readable } from 'node:stream';
+import type { Agent, Dispatcher } from 'undici';
+import { assertByteCount, tooLarge } from '../../streams/byte-limit.js';
+import { CallClock } from '../../streams/call-clock.js';
+import { discard, limitBody } from '../../streams/limited-body.js';
+import { isLostConnection, NetError } from '../../streams/net-error.js';
+import { announcesMore } from '../client/streamed-response.js';
+import { withoutCodings } from '../content-coding.js';
+import { createGuardedAgent } from './guarded-agent.js';
+import type { AddressPolicy } from './public-address.js';
+import { judgeRedirect, judgeUrl } from './url-policy.js';
+
+export interface SafeFetchOptions {
+  readonly policy: AddressPolicy;
+  /** From the call until the headers of the final response: name resolution, connections and redirects together. */
+  readonly headersTimeoutMs: number;
+  /** The longest pause within a body, while somebody reads it. */
+  readonly silenceTimeoutMs: number;
+  /** Redirects that are followed; the next one fails the call. Default 5. */
+  readonly maxRedirects?: number;
+  readonly userAgent: string;
+  /** Resolves host names; the shape of `dns.lookup`, which is the default. */
+  readonly lookup?: LookupFunction;
+}
+
+/** What may be said to a stranger's server: nothing that names us, our user, or a credential. */
+const SENDABLE_HEADERS = [
+  'accept',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'range',
+] as const;
+
+export type SendableHeaders = Readonly<Partial<Record<(typeof SENDABLE_HEADERS)[number], string>>>;
+
+export interface SafeFetchRequest {
+  readonly method?: 'GET' | 'HEAD';
+  readonly headers?: SendableHeaders;
+  readonly signal?: AbortSignal;
+  /** For the whole call, body included, in milliseconds. Default: none beyond the two timeouts. */
+  readonly deadlineMs?: number;
+  readonly maxBytes: number;
+}
+
+export interface SafeFetchResponse {
+  readonly statusCode: number;
+  readonly headers: IncomingHttpHeaders;
+  /**
+   * Without the codings that it came in, see {@link withoutCodings}. Fails with a NetError or the abort's
+   * reason rather than end early. The caller drains or destroys it; until then it holds a connection.
+   */
+  readonly body: Readable;
+  /** Where the response came from, after redirects. */
+  readonly url: URL;
+}
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const DEFAULT_MAX_REDIRECTS = 5;
+
+/**
+ * Fetches URLs that a stranger, or a provider's answer, names. Anonymous: no credentials, no cookies. Every hop is judged
+ * by the policy, as text and as address. One instance per policy, because its connections were judged by that policy.
+ */
+export class SafeFetch {
+  readonly #agent: Agent;
+
+  constructor(private readonly options: SafeFetchOptions) {
+    const { policy, headersTimeoutMs, lookup } = options;
+    this.#agent = createGuardedAgent({ policy, connectTimeoutMs: headersTimeoutMs, lookup });
+  }
+
+  /**
+   * Resolves at the headers of the first response that is no redirect, whatever its status.
+   * @throws MediagraphError URL_NOT_ALLOWED for the URL, a `Location`, or an address that either leads to;
+   *   NetError (every code but CIRCUIT_OPEN); the signal's reason; TypeError for a header that may not be sent; RangeError for `maxBytes`.
+   */
+  async open(url: string | URL, request: SafeFetchRequest): Promise<SafeFetchResponse> {
+    const { policy, headersTimeoutMs, maxRedirects = DEFAULT_MAX_REDIRECTS } = this.options;
+    const headers = this.#requestHeaders(request.headers ?? {});
+    assertByteCount(request.maxBytes);
+    const call = new CallClock(request.signal, headersTimeoutMs, request.deadlineMs);
+    try {
+      let target = judgeUrl(typeof url === 'string' ? url : url.href, policy);
+      for (let followed = 0; ; followed++) {
+        const response = await this.#send(target, request.method ?? 'GET', headers, call);
+        if (!REDIRECTS.has(response.statusCode)) return this.#answer(response, request, target, call);
+        discard(response.body);
+        if (followed >= maxRedirects) {
+          throw new NetError('TOO_MANY_REDIRECTS', `expected at most ${maxRedirects} redirects, got more`);
+        }
+        target = judgeRedirect(locationOf(response.headers), target, policy);
+      }
+    } catch (thrown) {
+      call.end();
+      throw call.reasonOr(thrown);
+    }
+  }
+
+  /** Ends every connection, also those with a body under way. */
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  #requestHeaders(given: SendableHeaders): Record<string, string> {
+    // Checked at run time too: a spread object may carry more than its type says.
+    const sendable: readonly string[] = SENDABLE_HEADERS;
+    const refused = Object.keys(given).find((name) => !sendable.includes(name));
+    if (refused !== undefined) throw new TypeError(`expected only ${sendable.join(', ')} as headers, got "${refused}"`);
+    return { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': this.options.userAgent, ...given };
+  }
+
+  // Private: a server may close a kept connection while it is used again; a client asks once more (RFC 9112 section 9.3.1).
+  async #send(
+    target: URL,
+    method: 'GET' | 'HEAD',
+    headers: Record<string, string>,
+    call: CallClock,
+  ): Promise<Dispatcher.ResponseData> {
+    try {
+      return await this.#sendOnce(target, method, headers, call);
+    } catch (thrown) {
+      if (!isLostConnection(thrown)) throw thrown;
+      return await this.#sendOnce(target, method, headers, call);
+    }
+  }
+
+  #sendOnce(
+    target: URL,
+    method: 'GET' | 'HEAD',
+    headers: Record<string, string>,
+    call: CallClock,
+  ): Promise<Dispatcher.ResponseData> {
+    call.throwIfAborted();
+    const path = target.pathname + target.search;
+    const sent = this.#agent.request({ origin: target.origin, path, method, headers, signal: call.signal });
+    // undici notices an abort only once connected; a host that answers no SYN or a slow resolver must not hold the call.
+    return call.orAbort(sent, (late) => discard(late.body));
+  }
+
+  #answer(response: Dispatcher.ResponseData, request: SafeFetchRequest, url: URL, call: CallClock): SafeFetchResponse {
+    call.headersArrived();
+    const { statusCode, headers } = response;
+    if (request.method === 'HEAD') {
+      discard(response.body);
+      call.end();
+      return { statusCode, headers, body: Readable.from([], { objectMode: false }), url };
+    }
+    if (announcesMore(request.maxBytes, statusCode, headers)) {
+      discard(response.body);
+      throw tooLarge(request.maxBytes);
+    }
+    const { silenceTimeoutMs } = this.options;
+    const body = limitBody(response.body, { maxBytes: request.maxBytes, silenceTimeoutMs }, call);
+    return withoutCodings({ statusCode, headers, body, url }, request.maxBytes);
+  }
+}
+
+function locationOf(headers: IncomingHttpHeaders): string {
+  // Two Locations come as an array, against its type: which of them is meant is anybody's guess.
+  const location: unknown = headers.location;
+  if (typeof location === 'string' && location !== '') return location;
+  throw new NetError('BAD_REDIRECT', 'expected a redirect to have one Location');
+}

@@ -1,0 +1,114 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { z } from 'zod';
+import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import { harmlessToken } from './harmless-token.js';
+
+/** Meta's envelope, as Meta sends it and as its partners hand it on. */
+export interface GraphFault {
+  readonly code?: string;
+  readonly subcode?: string;
+  readonly requestId?: string;
+  /** In the provider's words, to be recognised and never handed on; at most {@link MAX_WORDS} characters. */
+  readonly message?: string;
+  /** "Indicates whether the error is transient" (Graph API, "Handle errors"). */
+  readonly isTransient: boolean;
+}
+
+/**
+ * `throttled`: a limit was reached; `temporary`: the provider's own trouble; `operator`: the operator's to mend; `absent`:
+ * gone, or not permitted, which Meta does not tell apart.
+ */
+export type RefusalVerdict = 'throttled' | 'temporary' | 'operator' | 'absent';
+
+/** Error envelopes have a few hundred bytes; what is longer is none. */
+const MAX_ENVELOPE_BYTES = 16_384;
+const MAX_WORDS = 1_000;
+
+/**
+ * Of the app (4), the user (17), a page (32), the application in all (341), an action that is blocked for a while (368), a
+ * custom limit (613), a number's throughput (130429). Business use cases have 80000 to 80014 (Graph API, "Rate limits").
+ */
+const THROTTLES: ReadonlySet<number> = new Set([4, 17, 32, 341, 368, 613, 130429]);
+/** "Unknown error", "Service temporarily unavailable"; the Cloud API's "Something went wrong", "Service unavailable", "maintenance mode". */
+const TEMPORARY: ReadonlySet<number> = new Set([1, 2, 131000, 131016, 131057]);
+/** No session (0, 102, 190), no capability (3), no permission (10, 131005), a locked account (131031). 200 to 299 are permissions. */
+const OPERATORS: ReadonlySet<number> = new Set([0, 3, 10, 102, 190, 131005, 131031]);
+
+const envelope = z.object({
+  error: z
+    .object({
+      code: z.unknown(),
+      error_subcode: z.unknown(),
+      fbtrace_id: z.unknown(),
+      message: z.unknown(),
+      is_transient: z.unknown(),
+      error_data: z.object({ details: z.unknown() }).partial().nullish().catch(null),
+      error_user_msg: z.unknown(),
+    })
+    .partial(),
+});
+
+/** What a body says, if it is Meta's envelope; null for any other. */
+export function readGraphError({ body }: Pick<BufferedResponse, 'body'>): GraphFault | null {
+  if (body.length === 0 || body.length > MAX_ENVELOPE_BYTES) return null;
+  try {
+    const { error } = envelope.parse(JSON.parse(body.toString('utf8')));
+    const said = [error.message, error.error_user_msg, error.error_data?.details].filter(isText);
+    return {
+      code: harmlessToken(error.code),
+      subcode: harmlessToken(error.error_subcode),
+      requestId: harmlessToken(error.fbtrace_id),
+      isTransient: error.is_transient === true,
+      ...(said.length > 0 && { message: said.join(' ').slice(0, MAX_WORDS) }),
+    };
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * What a refusal means by its own words, whatever its HTTP status; null where they do not say. Where a partner hands on
+ * only the text, "(#130429) Rate limit hit", the code is read from that. Sources: Graph API, "Handle errors" and "Rate
+ * limits"; Cloud API, "Error codes".
+ */
+export function graphVerdict(response: Pick<BufferedResponse, 'body'>): RefusalVerdict | null {
+  const fault = readGraphError(response);
+  const code = Number(codeOf(fault) ?? codeInText(response.body) ?? Number.NaN);
+  if (THROTTLES.has(code) || (code >= 80_000 && code <= 80_014)) return 'throttled';
+  if (TEMPORARY.has(code) || fault?.isTransient) return 'temporary';
+  if (OPERATORS.has(code) || (code >= 200 && code <= 299)) return 'operator';
+  return code === 100 && fault?.subcode === '33' ? 'absent' : null;
+}
+
+/** Numbers alone are Meta's: its partners name their own errors in words. */
+function codeOf(fault: GraphFault | null): string | null {
+  return fault?.code !== undefined && /^\d{1,9}$/.test(fault.code) ? fault.code : null;
+}
+
+function codeInText(body: Buffer): string | null {
+  const text = body.subarray(0, MAX_WORDS).toString('utf8').trimStart();
+  // A page says that something else answered in the provider's place.
+  return text.startsWith('<') ? null : (/\(#(\d{1,9})\)/.exec(text)?.[1] ?? null);
+}
+
+const usages = z.record(z.string(), z.array(z.object({ estimated_time_to_regain_access: z.number() }).partial()));
+const MAX_USAGE_CHARACTERS = 8_192;
+
+/** `X-Business-Use-Case-Usage` tells by minutes when calls are let through again ("Rate limits"); null = it does not. */
+export function regainAccessMs(headers: IncomingHttpHeaders): number | null {
+  const header = headers['x-business-use-case-usage'];
+  if (typeof header !== 'string' || header.length > MAX_USAGE_CHARACTERS) return null;
+  try {
+    const minutes = Object.values(usages.parse(JSON.parse(header))).flatMap((cases) =>
+      cases.map((one) => one.estimated_time_to_regain_access ?? 0),
+    );
+    const longest = Math.max(0, ...minutes);
+    return longest > 0 ? longest * 60_000 : null;
+  } catch {
+    return null;
+  }
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}

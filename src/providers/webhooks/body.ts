@@ -1,0 +1,60 @@
+import { essenceOf } from '../../model/mime-type.js';
+import type { WebhookFaults } from './faults.js';
+import { FormBody } from './form.js';
+import { type JsonBody, JsonObject, type JsonPart, openJson } from './json-walk.js';
+
+export function isJson(contentType: string): boolean {
+  return /^(application\/json|text\/json|[a-z0-9.-]+\/[a-z0-9.-]+\+json)$/.test(essenceOf(contentType));
+}
+
+export function isForm(contentType: string): boolean {
+  return essenceOf(contentType) === 'application/x-www-form-urlencoded';
+}
+
+/** @throws MediagraphError PROVIDER_PROTOCOL for another content type, and for what is not JSON in UTF-8 */
+export function readJson(rawBody: Buffer, contentType: string, faults: WebhookFaults): JsonBody {
+  if (!isJson(contentType)) throw faults.protocol('a content type other than application/json');
+  return parseJson(rawBody, faults);
+}
+
+/** @throws MediagraphError PROVIDER_PROTOCOL */
+export function parseJson(bytes: Buffer, faults: WebhookFaults): JsonBody {
+  const body = openJson(bytes);
+  if (body === null) throw faults.protocol('a body that is not JSON in UTF-8');
+  return body;
+}
+
+/** @throws MediagraphError PROVIDER_PROTOCOL, which names the place that does not fit, not what stands there */
+export function objectOf(part: JsonPart | undefined, place: string, faults: WebhookFaults): JsonObject {
+  if (part instanceof JsonObject) return part;
+  throw faults.protocol(shapeAt(place));
+}
+
+/** @throws MediagraphError PROVIDER_PROTOCOL, as `objectOf` */
+export function stringOf(part: JsonPart | undefined, place: string, faults: WebhookFaults): string {
+  if (typeof part === 'string') return part;
+  throw faults.protocol(shapeAt(place));
+}
+
+export function shapeAt(place: string): string {
+  return `JSON of another shape at ${place}`;
+}
+
+/** A form of which every field counts once. Empty for an empty body. */
+export class WebhookForm {
+  readonly #body: FormBody;
+
+  constructor(
+    rawBody: Buffer,
+    private readonly faults: WebhookFaults,
+  ) {
+    this.#body = new FormBody(rawBody);
+  }
+
+  /** null = not there. @throws MediagraphError PROVIDER_PROTOCOL for a field that came several times: which one is meant, nothing tells */
+  get(name: string): string | null {
+    const [first, ...others] = this.#body.values(name);
+    if (others.length > 0) throw this.faults.protocol(`the field ${name} several times`);
+    return first === undefined ? null : Buffer.from(first, 'latin1').toString('utf8');
+  }
+}

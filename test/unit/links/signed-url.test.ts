@@ -1,0 +1,126 @@
+import { type MediaGrant, type SigningKey, UrlSigner } from '../../../src/links/signed-url.js';
+import { MediagraphError } from '../../../src/model/errors.js';
+import { ORIGINAL } from '../../../src/model/rendition.js';
+
+const BASE = 'https://cdn.example.com';
+const NOW = Date.UTC(2026, 10, 21, 12, 0, 1);
+const HOUR = 3_600_000;
+const K1: SigningKey = { id: 'k1', secret: 'first secret of these tests' };
+const K2: SigningKey = { id: 'k2', secret: 'second secret of these tests' };
+
+function signer(keys: readonly SigningKey[] = [K1], ttlMs = HOUR): UrlSigner {
+  return new UrlSigner({ keys, baseUrl: () => BASE, ttlMs });
+}
+
+function grant(overrides: Partial<MediaGrant> = {}): MediaGrant {
+  return {
+    mediaId: 'AQNzbXM',
+    filename: 'photo.jpg',
+    disposition: 'inline',
+    rendition: ORIGINAL,
+    boundToOrigins: false,
+    expiresAt: signer().expiry(NOW),
+    ...overrides,
+  };
+}
+
+function target(url: string): string {
+  return url.slice(BASE.length);
+}
+
+function refusal(of: UrlSigner, url: string, now = NOW): string {
+  try {
+    of.verify(url, now);
+  } catch (thrown) {
+    return thrown instanceof MediagraphError ? thrown.code : String(thrown);
+  }
+  return 'accepted';
+}
+
+describe('a signed URL', () => {
+  it.each(['photo.jpg', 'Ünïcode 漢字 🙂.pdf', "it's (1)!*.png", 'a%2Fb?c#d&sig=x', '‮gpj.exe'])(
+    'carries the name %j through and back',
+    (filename) => {
+      const made = grant({ filename, disposition: 'attachment' });
+      expect(signer().verify(target(signer().sign(made)), NOW)).toEqual(made);
+    },
+  );
+
+  it('has nothing in its path that a proxy would re-encode', () => {
+    const { pathname } = new URL(signer().sign(grant({ filename: "a b'(c)!*~é.jpg" })));
+    expect(pathname).toMatch(/^\/media\/[\w-]+\/[A-Za-z0-9._~%-]+$/);
+  });
+
+  it('is the same for a quarter of its lifetime, and never shorter-lived than promised', () => {
+    const windows = new Set<number>();
+    for (let later = 0; later < HOUR; later += 60_000) {
+      const expiry = signer()
+        .expiry(NOW + later)
+        .getTime();
+      expect(expiry).toBeGreaterThanOrEqual(NOW + later + HOUR);
+      expect(expiry).toBeLessThanOrEqual(NOW + later + HOUR * 1.25);
+      windows.add(expiry);
+    }
+    expect(windows.size).toBeLessThanOrEqual(5);
+  });
+
+  it('never outlives the media', () => {
+    const end = new Date(NOW + 90_500);
+    expect(signer().expiry(NOW, undefined, end)).toEqual(new Date(Math.floor(end.getTime() / 1000) * 1000));
+  });
+
+  it('is refused after any change, whatever it changes', () => {
+    const url = target(signer().sign(grant({ filename: 'Photo.jpg' })));
+    const changed = [
+      ...[...url].flatMap((char, at) =>
+        ['A', 'b', '0', '_']
+          .filter((other) => other !== char)
+          .map((other) => url.slice(0, at) + other + url.slice(at + 1)),
+      ),
+      ...[...url].map((_, at) => url.slice(0, at) + url.slice(at + 1)),
+      `${url}=`,
+      `${url}&x=1`,
+      `${url}#x`,
+      url.replace('?', '?x=1&'),
+      url.replace('d=inline', 'd=attachment'),
+      url.replace('d=inline', 'd=inline&d=attachment'),
+      url.replace('&kid=k1', '').replace('&exp=', '&kid=k1&exp='),
+      url.replace('/media/', '//media/'),
+      url.replace('/media/', '/MEDIA/'),
+      url.replace('/Photo', '/x/../Photo'),
+      url.replace('Photo', '%50hoto'),
+      url.toUpperCase(),
+      url.split('&sig=')[0] ?? '',
+      '',
+      '&sig=',
+      '?&sig=',
+    ];
+    expect(changed.filter((one) => one !== url && refusal(signer(), one) !== 'SIGNATURE_INVALID')).toEqual([]);
+  });
+
+  it('is refused as changed, not as expired, when it is both', () => {
+    const url = target(signer().sign(grant()));
+    const late = NOW + 10 * HOUR;
+    expect(refusal(signer(), url, late)).toBe('URL_EXPIRED');
+    expect(refusal(signer(), url.replace('photo', 'other'), late)).toBe('SIGNATURE_INVALID');
+  });
+
+  it('expires at the second it says', () => {
+    const made = grant();
+    const url = target(signer().sign(made));
+    expect(refusal(signer(), url, made.expiresAt.getTime() - 1)).toBe('accepted');
+    expect(refusal(signer(), url, made.expiresAt.getTime())).toBe('URL_EXPIRED');
+  });
+
+  it('outlives a rotation of keys while its key is still known', () => {
+    const old = target(signer([K1]).sign(grant()));
+    expect(refusal(signer([K2, K1]), old)).toBe('accepted');
+    expect(signer([K2, K1]).sign(grant())).toContain('kid=k2');
+    expect(refusal(signer([K2]), old)).toBe('SIGNATURE_INVALID');
+  });
+
+  it('of another secret under the same key id is refused', () => {
+    const forged = target(signer([{ ...K1, secret: 'not the secret of these tests' }]).sign(grant()));
+    expect(refusal(signer(), forged)).toBe('SIGNATURE_INVALID');
+  });
+});

@@ -1,0 +1,192 @@
+import { buffer } from 'node:stream/consumers';
+import { CdnEmulator } from '../../../demo/src/emulators/cdn-emulator.js';
+import { LamlEmulator } from '../../../demo/src/emulators/laml/laml-emulator.js';
+import { loadMediaSamples } from '../../../demo/src/emulators/media-samples.js';
+import {
+  signalwireMediaSid,
+  signalwireMessageSid,
+  signalwireProjectId,
+  twilioAccountSid,
+  twilioMediaSid,
+  twilioMessageSid,
+} from '../../../demo/src/emulators/sample-ids.js';
+import type { MediaRef } from '../../../src/model/media.js';
+import type { ChannelFact, ChannelFacts } from '../../../src/providers/channel-facts.js';
+import { channelSettings } from '../../../src/providers/channel-schema.js';
+import { MediaPath } from '../../../src/providers/laml/media-path.js';
+import type { ProviderAdapter } from '../../../src/providers/provider-adapter.js';
+import { createAdapter } from '../../../src/providers/registry.js';
+import { adapterContext } from '../../support/adapter-context.js';
+
+const { photo } = loadMediaSamples();
+const DAY_MS = 24 * 60 * 60 * 1000;
+const started: Array<{ close(): Promise<void> }> = [];
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((one) => one.close()));
+});
+
+/** What the catalogue keeps, by a test's clock. */
+class MemoryFacts implements ChannelFacts {
+  readonly #facts = new Map<string, { value: string; until: number }>();
+  isAway = false;
+
+  constructor(private readonly now: () => number = Date.now) {}
+
+  async recall(channelId: string, fact: string): Promise<ChannelFact | null> {
+    if (this.isAway) throw new Error('the catalogue is away');
+    const kept = this.#facts.get(`${channelId} ${fact}`);
+    const leftMs = kept ? kept.until - this.now() : 0;
+    return kept && leftMs > 0 ? { value: kept.value, leftMs } : null;
+  }
+
+  async note(channelId: string, fact: string, value: string, forMs: number): Promise<void> {
+    if (this.isAway) throw new Error('the catalogue is away');
+    this.#facts.set(`${channelId} ${fact}`, { value, until: this.now() + forMs });
+  }
+}
+
+async function bed(flavour: 'signalwire' | 'twilio' = 'signalwire') {
+  const isTwilio = flavour === 'twilio';
+  const accountSid = isTwilio ? twilioAccountSid(1) : signalwireProjectId(1);
+  const messageSid = isTwilio ? twilioMessageSid : signalwireMessageSid;
+  const mediaSid = isTwilio ? twilioMediaSid : signalwireMediaSid;
+  const cdn = await new CdnEmulator().start();
+  const laml = new LamlEmulator({ flavour, accountSid, username: accountSid, password: 'secret', cdn });
+  for (const index of [1, 2]) laml.addMessage({ sid: messageSid(index), media: [{ ...photo, sid: mediaSid(index) }] });
+  await laml.start();
+  started.push(cdn, laml);
+  const credentials = { accountSid, username: accountSid, password: 'secret' };
+  const channel = channelSettings.parse({ id: 'sms', provider: flavour, baseUrl: laml.baseUrl, credentials });
+  const facts = new MemoryFacts();
+  /** One more process. */
+  const replica = (): ProviderAdapter => {
+    const { context, close } = adapterContext({ baseUrl: laml.baseUrl, timeoutMs: 900, facts });
+    started.push({ close });
+    return createAdapter(channel, context);
+  };
+  const ref = (index: number, downloadUrl: string | null = null): MediaRef => ({
+    providerMessageId: messageSid(index),
+    providerMediaId: mediaSid(index),
+    downloadUrl,
+  });
+  const told = (index: number) => laml.mediaUrl(messageSid(index), mediaSid(index));
+  return { laml, cdn, facts, replica, ref, told, messageSid };
+}
+
+async function listed(adapter: ProviderAdapter, messageSid: string): Promise<unknown> {
+  const [answer] = (await adapter.listMedia?.([messageSid], {})) ?? [];
+  return answer;
+}
+
+const FAULT = { code: 'PROVIDER_PROTOCOL', retryable: false };
+
+describe('a SignalWire project that answers metadata in place of bytes', () => {
+  test('shows it at the first media that is opened; from then on what is listed is FAILED, for every replica', async () => {
+    const { laml, replica, ref, messageSid } = await bed();
+    laml.bytesWithoutExtension = 'json';
+    const [first, second] = [replica(), replica()];
+    expect(await first.faultOfListed?.()).toBeNull();
+    await expect(first.openMedia?.(ref(1), {})).rejects.toMatchObject({
+      code: FAULT.code,
+      details: { retryable: false },
+    });
+    for (const adapter of [first, second]) {
+      expect(await listed(adapter, messageSid(2))).toMatchObject([{ status: 'FAILED', fault: FAULT }]);
+      expect(await adapter.faultOfListed?.()).toMatchObject(FAULT);
+    }
+  });
+
+  test('still gives what a webhook told an address of', async () => {
+    const { laml, cdn, replica, ref } = await bed();
+    laml.bytesWithoutExtension = 'json';
+    const adapter = replica();
+    await expect(adapter.openMedia?.(ref(1), {})).rejects.toMatchObject({ code: 'PROVIDER_PROTOCOL' });
+    cdn.put('told', photo);
+    const stream = await adapter.openMedia?.(ref(2, cdn.publicUrl('told')), {});
+    expect(stream && (await buffer(stream.body))).toEqual(photo.bytes);
+  });
+
+  test('is believed to give bytes again where it does', async () => {
+    const { laml, replica, ref, messageSid } = await bed();
+    laml.bytesWithoutExtension = 'json';
+    const adapter = replica();
+    await expect(adapter.openMedia?.(ref(1), {})).rejects.toMatchObject({ code: 'PROVIDER_PROTOCOL' });
+    laml.bytesWithoutExtension = 'redirect';
+    (await adapter.openMedia?.(ref(1), { job: true }))?.body.destroy();
+    expect(await listed(adapter, messageSid(2))).toMatchObject([{ status: 'READY' }]);
+    expect(await listed(replica(), messageSid(2))).toMatchObject([{ status: 'READY' }]);
+  });
+
+  test('is known to its process while the catalogue is away', async () => {
+    const { laml, facts, replica, ref, messageSid } = await bed();
+    facts.isAway = true;
+    laml.bytesWithoutExtension = 'json';
+    const adapter = replica();
+    await expect(adapter.openMedia?.(ref(1), {})).rejects.toMatchObject({ code: 'PROVIDER_PROTOCOL' });
+    expect(await listed(adapter, messageSid(2))).toMatchObject([{ status: 'FAILED' }]);
+  });
+
+  test.each(['redirect', 'inline'] as const)(
+    'is none that answers with bytes (%s), and costs it no call',
+    async (way) => {
+      const { laml, replica, ref, messageSid } = await bed();
+      laml.bytesWithoutExtension = way;
+      const adapter = replica();
+      expect(await listed(adapter, messageSid(1))).toMatchObject([{ status: 'READY' }]);
+      expect(laml.requestCount).toBe(1);
+      (await adapter.openMedia?.(ref(1), {}))?.body.destroy();
+      expect(await adapter.faultOfListed?.()).toBeNull();
+    },
+  );
+
+  test('is tried again after a day', async () => {
+    let now = 0;
+    const facts = new MemoryFacts(() => now);
+    const path = () => new MediaPath({ channelId: 'sms', facts, now: () => now });
+    const first = path();
+    await first.note('metadata');
+    now = DAY_MS - 1;
+    expect([await first.givesMetadata(), await path().givesMetadata()]).toEqual([true, true]);
+    now = DAY_MS;
+    expect([await first.givesMetadata(), await path().givesMetadata()]).toEqual([false, false]);
+  });
+});
+
+test('JSON of Twilio says nothing about other media', async () => {
+  const { laml, replica, ref, messageSid } = await bed('twilio');
+  laml.bytesWithoutExtension = 'json';
+  const adapter = replica();
+  await expect(adapter.openMedia?.(ref(1), {})).rejects.toMatchObject({ code: 'PROVIDER_PROTOCOL' });
+  expect(await listed(adapter, messageSid(2))).toMatchObject([{ status: 'READY' }]);
+});
+
+describe.each(['signalwire', 'twilio'] as const)('details of a media of %s', (flavour) => {
+  test('come from "Retrieve Message Media"', async () => {
+    const { laml, replica, ref, told } = await bed(flavour);
+    const details = { kind: 'IMAGE', mimeType: 'image/jpeg', sizeBytes: null, sha256: null, filename: null };
+    expect(await replica().describeMedia?.([ref(1), ref(2, told(2))], {})).toMatchObject([details, details]);
+    expect(laml.requests.map(({ path }) => path)).toEqual([
+      expect.stringMatching(/\/Media\/[^/]+\.json$/),
+      expect.stringMatching(/\/Media\/[^/]+\.json$/),
+    ]);
+  });
+
+  test('are missing where the API knows nothing of the address that a webhook told, and that is no fault', async () => {
+    const { replica, ref } = await bed(flavour);
+    const elsewhere = { ...ref(1, 'https://x.test/1'), providerMediaId: 'no-sid' };
+    const gone = { ...ref(1), providerMediaId: 'no-sid' };
+    expect(await replica().describeMedia?.([elsewhere, gone], {})).toMatchObject([
+      { kind: null, mimeType: null },
+      { code: 'MEDIA_NOT_FOUND' },
+    ]);
+  });
+
+  test('are what is known of it where the answer is of another kind', async () => {
+    const { laml, replica, ref } = await bed(flavour);
+    laml.fault = { kind: 'body', body: '{"content_type":17}' };
+    expect(await replica().describeMedia?.([ref(1)], {})).toMatchObject([{ kind: null, mimeType: null }]);
+    laml.fault = { kind: 'body', body: 'null' };
+    expect(await replica().describeMedia?.([ref(1)], {})).toMatchObject([{ code: 'PROVIDER_PROTOCOL' }]);
+  });
+});

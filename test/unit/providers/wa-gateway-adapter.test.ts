@@ -1,0 +1,443 @@
+import { createHmac } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
+import { request } from 'undici';
+import type { Fault } from '../../../demo/src/emulators/faults.js';
+import { loadMediaSamples } from '../../../demo/src/emulators/media-samples.js';
+import { WaGatewayEmulator, type WaGatewayMedia } from '../../../demo/src/emulators/wa-gateway/wa-gateway-emulator.js';
+import { MediagraphError } from '../../../src/model/errors.js';
+import type { MediaRef } from '../../../src/model/media.js';
+import { channelSettings } from '../../../src/providers/channel-schema.js';
+import { WaGatewayAdapter } from '../../../src/providers/wa-gateway/adapter.js';
+import { waGatewayChannel } from '../../../src/providers/wa-gateway/settings.js';
+import { adapterContext, type ContextOptions } from '../../support/adapter-context.js';
+import { RawServer } from '../../support/raw-server.js';
+
+const APP = 'b1580b43-f254-4a5e-bad3-6b16f49517d9';
+const DEVICE = '367ec376-2c93-45bc-ad97-bbbb42507021';
+const MESSAGE = 'AC4A3F9F8767CFB3DC015AA3A4805AC9';
+const PATH = `media/${APP}/${DEVICE}-${MESSAGE}.bin`;
+const TOKEN = 'wa-token-0123456789';
+const HOUR_MS = 3_600_000;
+
+const samples = loadMediaSamples();
+const started: Array<{ close(): Promise<void> }> = [];
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((one) => one.close()));
+});
+
+async function bed(options: Partial<ContextOptions> & { maxBytes?: number } = {}) {
+  const clock = { now: Date.UTC(2026, 10, 21) };
+  const now = () => clock.now;
+  const { maxBytes } = options;
+  const webhookSecret = 'webhook-secret';
+  const gateway = await new WaGatewayEmulator({ appId: APP, token: TOKEN, webhookSecret, maxBytes, now }).start();
+  const { context, close } = adapterContext({ baseUrl: gateway.baseUrl, ...options });
+  const channel = waGatewayChannel.parse({
+    id: 'wa',
+    provider: 'wa-gateway',
+    baseUrl: gateway.baseUrl,
+    credentials: { token: TOKEN },
+  });
+  started.push(gateway, { close });
+  const add = (media: Partial<WaGatewayMedia> = {}) =>
+    gateway.addMedia({ ...samples.photo, deviceId: DEVICE, messageId: MESSAGE, ...media });
+  return { gateway, clock, add, adapter: new WaGatewayAdapter(channel, context, now) };
+}
+
+function ref(providerMediaId: string | null = PATH): MediaRef {
+  return { providerMessageId: MESSAGE, providerMediaId, downloadUrl: null };
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<MediagraphError> {
+  const thrown = await promise.then(
+    () => null,
+    (error: unknown) => error,
+  );
+  if (thrown instanceof MediagraphError) return thrown;
+  throw new Error('expected a MediagraphError', { cause: thrown });
+}
+
+describe('the bytes', () => {
+  test('of a .bin come with what the headers say; the path is sent encoded, with the token', async () => {
+    const { gateway, add, adapter } = await bed();
+    expect(add()).toBe(PATH);
+    const stream = await adapter.openMedia(ref(), {});
+    expect(stream).toMatchObject({ declaredMimeType: 'image/jpeg', sizeBytes: samples.photo.bytes.length });
+    expect(await buffer(stream.body)).toEqual(samples.photo.bytes);
+    expect(gateway.requests).toMatchObject([
+      { method: 'GET', path: `/media?path=${encodeURIComponent(PATH)}`, headers: { authorization: `Bearer ${TOKEN}` } },
+    ]);
+  });
+
+  test('keep their path below a base URL with a path', async () => {
+    const server = await RawServer.start((_request, response) => void response.end('x'));
+    const { context, close } = adapterContext({ baseUrl: `${server.url}/wa` });
+    started.push(server, { close });
+    const channel = { id: 'wa', provider: 'wa-gateway', baseUrl: `${server.url}/wa`, credentials: { token: TOKEN } };
+    const adapter = new WaGatewayAdapter(waGatewayChannel.parse(channel), context);
+    await buffer((await adapter.openMedia(ref(), {})).body);
+    expect(server.requests).toEqual([`GET /wa/media?path=${encodeURIComponent(PATH)}`]);
+  });
+
+  test.each([
+    ['a type that the gateway does not name', null, { mimeType: 'video/3gpp' }],
+    ['a type that it names', 'application/pdf', { ...samples.document }],
+    ['a type with parameters', 'audio/ogg', { ...samples.voiceNote }],
+    ['octet-stream whatever the extension says', null, { contentType: 'application/octet-stream', extension: 'jpg' }],
+    ['a claim that is none', null, { contentType: 'jpeg!' }],
+  ])('of %s are declared as %p', async (_name, declared, media) => {
+    const { add, adapter } = await bed();
+    const path = add(media);
+    const stream = await adapter.openMedia(ref(path), {});
+    stream.body.destroy();
+    expect(stream.declaredMimeType).toBe(declared);
+  });
+
+  test("bear the sender's name for the file, never the gateway's own", async () => {
+    const { gateway, add, adapter } = await bed();
+    add();
+    const own = await adapter.openMedia(ref(), {});
+    own.body.destroy();
+    expect(own.filename).toBeNull();
+    const headers = { 'content-type': 'application/pdf', 'content-disposition': 'attachment; filename="offer.pdf"' };
+    gateway.fault = { kind: 'status', status: 200, headers, body: '%PDF-1.7' };
+    const named = await adapter.openMedia(ref(), {});
+    named.body.destroy();
+    expect(named.filename).toBe('offer.pdf');
+  });
+
+  test('that are cut off fail, and never look complete', async () => {
+    const { gateway, add, adapter } = await bed();
+    add();
+    gateway.fault = { kind: 'cut', afterBytes: 1000 };
+    const stream = await adapter.openMedia(ref(), {});
+    await expect(buffer(stream.body)).rejects.toThrow();
+  });
+
+  test('that stop coming fail', async () => {
+    const { gateway, add, adapter } = await bed({ timeoutMs: 300 });
+    add();
+    gateway.fault = { kind: 'hang-in-body', afterBytes: 1000 };
+    const stream = await adapter.openMedia(ref(), {});
+    await expect(buffer(stream.body)).rejects.toMatchObject({ code: 'TIMEOUT' });
+  });
+
+  test('that are more than wanted are MEDIA_TOO_LARGE', async () => {
+    const { add, adapter } = await bed({ maxDownloadBytes: 1000 });
+    add();
+    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+  });
+
+  test.each<[string, Fault]>([
+    ['10 MB of JSON', { kind: 'body', body: `["${'x'.repeat(10_000_000)}"]` }],
+    ['JSON of a problem', { kind: 'body', body: '{}', contentType: 'application/problem+json; charset=utf-8' }],
+    ['a page', { kind: 'body', body: '<!doctype html>', contentType: 'text/html; charset=utf-8' }],
+    ['a status of no use', { kind: 'status', status: 204, body: '' }],
+    [
+      'a body that nobody unpacks',
+      { kind: 'status', status: 200, headers: { 'content-encoding': 'compress' }, body: 'x' },
+    ],
+  ])('are not %s: PROVIDER_PROTOCOL', async (_name, fault) => {
+    const { gateway, add, adapter } = await bed();
+    add();
+    gateway.fault = fault;
+    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({
+      code: 'PROVIDER_PROTOCOL',
+      details: { provider: 'wa-gateway', channelId: 'wa' },
+    });
+  });
+
+  test('are not looked for where a redirect leads, and the token stays', async () => {
+    const elsewhere = await RawServer.start();
+    started.push(elsewhere);
+    const { gateway, add, adapter } = await bed();
+    add();
+    gateway.fault = { kind: 'redirect', status: 302, location: `${elsewhere.url}/media` };
+    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({ code: 'PROVIDER_PROTOCOL' });
+    expect(elsewhere.connectionCount).toBe(0);
+  });
+
+  test('end with the caller, for its reason', async () => {
+    const { gateway, add, adapter } = await bed();
+    add();
+    gateway.fault = { kind: 'hang' };
+    const caller = new AbortController();
+    const opened = adapter.openMedia(ref(), { signal: caller.signal });
+    caller.abort(new Error('the caller left'));
+    await expect(opened).rejects.toThrow('the caller left');
+  });
+});
+
+describe('a refusal', () => {
+  test.each([
+    [400, 'PROVIDER_REJECTED', 'validation_error'],
+    [401, 'PROVIDER_CREDENTIALS', 'invalid_api_key'],
+    [403, 'PROVIDER_CREDENTIALS', 'forbidden'],
+    [409, 'PROVIDER_REJECTED', 'device_not_connected'],
+    [413, 'PROVIDER_REJECTED', 'request_too_large'],
+    [429, 'PROVIDER_RATE_LIMITED', 'rate_limit_exceeded'],
+    [500, 'PROVIDER_UNAVAILABLE', 'internal_error'],
+    [503, 'PROVIDER_UNAVAILABLE', 'internal_error'],
+  ])('with %i is %s, with the code of the body however it is wrapped', async (status, code, upstreamCode) => {
+    const { gateway, adapter } = await bed();
+    gateway.fault = { kind: 'status', status, headers: { 'x-wa-request-id': 'req-1', 'retry-after': '7' } };
+    for (const shape of ['flat', 'nested', 'text'] as const) {
+      gateway.errorShape = shape;
+      const { details, ...error } = await errorOf(adapter.openMedia(ref(), {}));
+      expect(error).toMatchObject({ code });
+      expect(details).toMatchObject({ upstreamStatus: status, upstreamCode, upstreamRequestId: 'req-1' });
+      expect(details.retryAfterMs).toBe(status === 429 || status >= 500 ? 7000 : undefined);
+    }
+  });
+
+  test.each([
+    ['a sentence', '{"error":"Forbidden: ask <admin@example.com>"}'],
+    ['a page', '<html>'],
+    ['10 MB of JSON', JSON.stringify({ code: 'forbidden', fill: 'x'.repeat(10_000_000) })],
+    ['JSON of another shape', '[1]'],
+    ['nothing', ''],
+  ])('whose body is %s has no code, and says nothing of it', async (_name, body) => {
+    const { gateway, adapter } = await bed();
+    gateway.fault = { kind: 'status', status: 403, body };
+    const error = await errorOf(adapter.openMedia(ref(), {}));
+    expect(error).toMatchObject({ code: 'PROVIDER_CREDENTIALS', details: { upstreamStatus: 403 } });
+    expect(error.details.upstreamCode).toBeUndefined();
+    expect(error.message).not.toContain('example.com');
+  });
+
+  test("of a real kind: another app's media, and a wrong token", async () => {
+    const { gateway, add, adapter } = await bed();
+    const other = `media/00000000-0000-4000-8000-000000000000/${DEVICE}-${MESSAGE}.bin`;
+    expect(await errorOf(adapter.openMedia(ref(other), {}))).toMatchObject({
+      code: 'PROVIDER_CREDENTIALS',
+      details: { upstreamStatus: 403, upstreamCode: 'forbidden' },
+    });
+    add();
+    const { context, close } = adapterContext({ baseUrl: gateway.baseUrl });
+    started.push({ close });
+    const channel = { id: 'wa', provider: 'wa-gateway', baseUrl: gateway.baseUrl, credentials: { token: 'wrong' } };
+    const stranger = new WaGatewayAdapter(waGatewayChannel.parse(channel), context);
+    expect(await errorOf(stranger.openMedia(ref(), {}))).toMatchObject({
+      code: 'PROVIDER_CREDENTIALS',
+      details: { upstreamStatus: 401, upstreamCode: 'invalid_api_key' },
+    });
+  });
+
+  test.each<[string, Fault]>([
+    ['silence', { kind: 'hang' }],
+    ['a lost connection', { kind: 'reset' }],
+  ])('by %s is PROVIDER_UNAVAILABLE', async (_name, fault) => {
+    const { gateway, add, adapter } = await bed({ timeoutMs: 300 });
+    add();
+    gateway.fault = fault;
+    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({
+      code: 'PROVIDER_UNAVAILABLE',
+      details: { retryable: true },
+    });
+  });
+});
+
+describe('a 404', () => {
+  const later = { code: 'MEDIA_NOT_FOUND', details: { retryable: true, retryAfterMs: 2000, upstreamStatus: 404 } };
+  const gone = { code: 'MEDIA_NOT_FOUND', details: { retryable: false } };
+
+  test('is doubted first: callers are told when to come back, and then find what has arrived', async () => {
+    const { gateway, clock, add, adapter } = await bed();
+    add({ arrivesAfterRequests: 1 });
+    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject(later);
+    clock.now += 500;
+    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({ details: { retryAfterMs: 1500 } });
+    expect(gateway.requestCount).toBe(1);
+    clock.now += 1500;
+    expect(await buffer((await adapter.openMedia(ref(), {})).body)).toEqual(samples.photo.bytes);
+  });
+
+  test('that lasts a minute is believed for an hour, without another call', async () => {
+    const { gateway, clock, adapter } = await bed();
+    for (let second = 0; second < 60; second += 10) {
+      expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject(later);
+      clock.now += 10_000;
+    }
+    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject(gone);
+    expect(gateway.requestCount).toBe(7);
+    clock.now += HOUR_MS - 1;
+    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject(gone);
+    const [described] = await adapter.describeMedia([ref()], {});
+    expect(described).toMatchObject(gone);
+    expect(gateway.requestCount).toBe(7);
+    clock.now += 1;
+    await errorOf(adapter.openMedia(ref(), {}));
+    expect(gateway.requestCount).toBe(8);
+  });
+
+  test('ends the media of a destroyed device, and of one that expired', async () => {
+    const { gateway, add, adapter } = await bed();
+    const first = add();
+    const second = add({ messageId: '3EB0', deviceId: '00000000-0000-4000-8000-000000000001' });
+    gateway.destroyDevice(DEVICE);
+    expect(await errorOf(adapter.openMedia(ref(first), {}))).toMatchObject(later);
+    (await adapter.openMedia(ref(second), {})).body.destroy();
+    gateway.expireMedia('3EB0');
+    expect(await errorOf(adapter.openMedia(ref(second), {}))).toMatchObject(later);
+  });
+
+  test('with a page says nothing about the media, and is not remembered', async () => {
+    const { gateway, add, adapter } = await bed();
+    add();
+    const headers = { 'content-type': 'text/html' };
+    gateway.faults.push({ match: /./, times: 1, fault: { kind: 'status', status: 404, headers, body: '<html>' } });
+    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({ code: 'PROVIDER_REJECTED' });
+    (await adapter.openMedia(ref(), {})).body.destroy();
+  });
+});
+
+test.each([
+  '',
+  'media',
+  'media/',
+  '/media/a/b.bin',
+  'Media/a/b.bin',
+  'medias/a.bin',
+  'https://example.com/media/a.bin',
+  'media//a.bin',
+  `media/${APP}/../other/a.bin`,
+  `media/${APP}/./a.bin`,
+  `media/${APP}/..`,
+  `media/${APP}/%2e%2e/a.bin`,
+  `media/${APP}/%2E./a.bin`,
+  `media/${APP}/..%2fa.bin`,
+  `media/${APP}/%252e%252e%252fa.bin`,
+  `media/${APP}/%25252e%25252e/a.bin`,
+  `media/${APP}/..\\a.bin`,
+  `media/${APP}\\..\\a.bin`,
+  `media/${APP}/..%5ca.bin`,
+  `media/${APP}/a.bin\0.jpg`,
+  `media/${APP}/a%00.bin`,
+  `media/${APP}/a\r\nX-Injected: 1`,
+  `media/${APP}/a%0d%0aX-Injected: 1`,
+  `media/${APP}/a\u2028.bin`,
+  `media/${APP}/\ud800.bin`,
+  `media/${APP}/${'a'.repeat(512)}`,
+])('the media path %j is refused without a call', async (path) => {
+  const { gateway, adapter } = await bed();
+  expect(await errorOf(adapter.openMedia(ref(path), {}))).toMatchObject({ code: 'BAD_USER_INPUT' });
+  const [described] = await adapter.describeMedia([ref(path)], {});
+  expect(described).toMatchObject({ code: 'BAD_USER_INPUT' });
+  expect(gateway.requestCount).toBe(0);
+});
+
+test.each([`media/${APP}/a b+c&path=x#y?z.bin`, `media/${APP}/100%.bin`, `media/${APP}/ü…..bin`, `media/a/b/c..d`])(
+  'the media path %j arrives as it is',
+  async (path) => {
+    const { gateway, adapter } = await bed();
+    await errorOf(adapter.openMedia(ref(path), {}));
+    const [got] = gateway.requests;
+    expect(new URL(got?.path ?? '', gateway.url).searchParams.getAll('path')).toEqual([path]);
+  },
+);
+
+test('a message that named no path has no bytes here, and nobody is asked', async () => {
+  const { gateway, add, adapter } = await bed({ maxBytes: 1000 });
+  expect(add()).toBeNull();
+  expect(JSON.parse(gateway.messageEvent(MESSAGE).body.toString()).payload).not.toHaveProperty('media_path');
+  expect(await errorOf(adapter.openMedia(ref(null), {}))).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
+  expect(gateway.requestCount).toBe(0);
+});
+
+test('details are what the headers say, and one that fails leaves the others alone', async () => {
+  const { gateway, add, adapter } = await bed();
+  add();
+  const video = add({ ...samples.video, messageId: 'V1', extension: 'mp4' });
+  const unknown = add({ ...samples.voiceNote, mimeType: 'audio/mp4', messageId: 'A1' });
+  const answers = await adapter.describeMedia(
+    [ref(), ref(`media/${APP}/none.bin`), ref(video), ref('..'), ref(unknown)],
+    {},
+  );
+  const details = { sha256: null, filename: null, caption: null };
+  expect(answers).toMatchObject([
+    { ...details, kind: 'IMAGE', mimeType: 'image/jpeg', sizeBytes: samples.photo.bytes.length },
+    { code: 'MEDIA_NOT_FOUND' },
+    { ...details, kind: 'VIDEO', mimeType: 'video/mp4', sizeBytes: samples.video.bytes.length },
+    { code: 'BAD_USER_INPUT' },
+    { ...details, kind: null, mimeType: null, sizeBytes: samples.voiceNote.bytes.length },
+  ]);
+  expect(gateway.requests.every(({ method }) => method === 'GET')).toBe(true);
+});
+
+test('there is no listing, no upload and no deletion', async () => {
+  const { adapter } = await bed();
+  for (const method of ['listMedia', 'uploadMedia', 'uploadMediaFromUrl', 'deleteMedia'])
+    expect(method in adapter).toBe(false);
+});
+
+describe('settings', () => {
+  const given = { id: 'wa', provider: 'wa-gateway', baseUrl: 'https://wa.example.com/', credentials: { token: 't' } };
+
+  test('as in the contract', () => {
+    expect(channelSettings.parse({ ...given, webhook: { secret: 's' } })).toEqual({
+      ...given,
+      baseUrl: 'https://wa.example.com',
+      tenant: 'default',
+      options: { allowPrivate: [] },
+      webhook: { secret: 's', signatureHeader: 'X-WA-Signature' },
+    });
+  });
+
+  test.each([
+    { credentials: {} },
+    { credentials: { token: 'line\nbreak' } },
+    { webhook: {} },
+    { webhook: { secret: 's', signatureHeader: 'a b' } },
+    { options: { appId: 'x' } },
+  ])('%j is refused', (wrong) => {
+    expect(channelSettings.safeParse({ ...given, ...wrong }).success).toBe(false);
+  });
+});
+
+describe('the emulator', () => {
+  async function status(gateway: WaGatewayEmulator, query: string, authorization = `Bearer ${TOKEN}`) {
+    const response = await request(`${gateway.url}/media${query}`, { headers: { authorization }, reset: true });
+    await response.body.dump();
+    return response.statusCode;
+  }
+
+  test('validates paths like the real one', async () => {
+    const { gateway, add } = await bed();
+    add();
+    expect(await status(gateway, `?path=${PATH}`)).toBe(200);
+    expect(await status(gateway, `?path=${encodeURIComponent(PATH)}`)).toBe(200);
+    expect(await status(gateway, `?path=${PATH}`, 'Bearer other')).toBe(401);
+    expect(await status(gateway, '')).toBe(400);
+    expect(await status(gateway, `?path=media/${APP}/../${APP}/x.bin`)).toBe(400);
+    expect(await status(gateway, `?path=media/${APP}/%252e%252e/x.bin`)).toBe(400);
+    expect(await status(gateway, '?path=media/other/x.bin')).toBe(403);
+    expect(await status(gateway, '?path=%2fetc%2fpasswd')).toBe(403);
+    expect(await status(gateway, `?path=media/${APP}/x.bin`)).toBe(404);
+  });
+
+  test('signs what it sends, and names each delivery', async () => {
+    const { gateway, add } = await bed();
+    add({ caption: 'hello' });
+    const { body, headers } = gateway.messageEvent(MESSAGE);
+    expect(headers['x-wa-signature']).toBe(createHmac('sha256', 'webhook-secret').update(body).digest('hex'));
+    const envelope = JSON.parse(body.toString());
+    expect(envelope).toMatchObject({ event: 'message', device_id: DEVICE, app_id: APP });
+    expect(envelope.request_id).toBe(headers['x-wa-request-id']);
+    expect(envelope.payload).toMatchObject({
+      message_id: MESSAGE,
+      media_path: PATH,
+      direction: 'inbound',
+      mime_type: 'image/jpeg',
+      file_size: samples.photo.bytes.length,
+      caption: 'hello',
+    });
+    const others = JSON.parse(gateway.messageEvent(MESSAGE, { otherNames: true }).body.toString());
+    expect(others.payload).toMatchObject({ mimetype: 'image/jpeg', filename: 'photo.jpg' });
+    expect(JSON.parse(gateway.destroyDevice(DEVICE).body.toString())).toMatchObject({
+      event: 'device_destroyed',
+      device_id: DEVICE,
+    });
+    expect(JSON.parse(gateway.receiptEvent(DEVICE, MESSAGE).body.toString())).toMatchObject({ event: 'receipt' });
+  });
+});
