@@ -723,7 +723,7 @@ describe('SignalWire and Twilio', () => {
 
 describe('the standalone emulator', () => {
   it('serves messages whose sids follow from their index, counts requests and ends with its parent', async () => {
-    const child = spawn(process.execPath, ['src/emulators/standalone.js', '{"messages":3}'], {
+    const child = spawn(process.execPath, ['demo/dist/emulators/standalone.js', '{"messages":3}'], {
       cwd: compiledProject(),
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { PATH: process.env.PATH },
