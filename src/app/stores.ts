@@ -1,15 +1,21 @@
+import { randomUUID } from 'node:crypto';
 import { asCatalogueFault, inTime } from '../catalogue/catalogue-fault.js';
 import { SqlChannelFacts } from '../catalogue/channel-facts.js';
+import { type Copies, SqlCopies } from '../catalogue/copies.js';
 import { type Deletions, SqlDeletions } from '../catalogue/deletions.js';
 import { SqlErrorBudgets } from '../catalogue/error-budgets.js';
-import { type MediaCatalogue, SqlMediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
 import { type MediaChanges, SqlMediaChanges } from '../catalogue/media-changes.js';
+import { adoptPreviousWork } from '../catalogue/previous-work.js';
 import { SqlQuotas } from '../catalogue/quotas.js';
+import { SqlMediaCatalogue } from '../catalogue/sql-media-catalogue.js';
 import { SqlUploads, type Uploads } from '../catalogue/uploads.js';
 import { SqlWebhookInbox, type WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { Config } from '../config/config.js';
 import { type Database, openDatabase } from '../database/database.js';
 import { migrate } from '../database/migrations/migrate.js';
+import { type JobStore, SqlJobStore } from '../jobs/job-store.js';
+import { dateOf } from '../model/clock.js';
 import type { ChannelFacts } from '../providers/channel-facts.js';
 import type { Quota } from '../providers/quota.js';
 import { ReusedHolds } from '../providers/reused-holds.js';
@@ -26,7 +32,9 @@ export interface Stores {
   readonly changes: MediaChanges;
   readonly inbox: WebhookInbox;
   readonly uploads: Uploads;
+  readonly copies: Copies;
   readonly deletions: Deletions;
+  readonly jobs: JobStore;
   readonly quota: Quota;
   readonly facts: ChannelFacts;
   readonly blobs: BlobStore;
@@ -47,17 +55,21 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
   try {
     await migrate(database);
     await database.startClock();
+    const jobs = new SqlJobStore(database, { owner: randomUUID(), clock: database.clock });
+    await takeOverWork(database, jobs);
     const blobs = await openBlobStore(blobOptions(config));
     const now = () => database.clock.now();
     const budgets = new ReusedHolds({ hold: holdsOver(new SqlErrorBudgets(database), logger) });
     return {
       database,
       catalogue: new SqlMediaCatalogue(database),
-      jobsCatalogue: new SqlMediaCatalogue({ kysely: database.background }),
+      jobsCatalogue: new SqlMediaCatalogue({ kysely: database.background, reads: database.backgroundReads }),
       changes: new SqlMediaChanges(database, logger),
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
+      copies: new SqlCopies(database),
       deletions: new SqlDeletions(database),
+      jobs,
       quota: quotaOver(new SqlQuotas(database, now), budgets),
       facts: factsOver(new SqlChannelFacts(database)),
       blobs,
@@ -75,6 +87,16 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
     throw thrown;
   }
 }
+
+/** Alone on its database, a process knows that every other owner of a lease is dead. */
+async function takeOverWork(database: Database, jobs: JobStore): Promise<void> {
+  const isAlone = database.engine === 'embedded';
+  const now = dateOf(database.clock);
+  await adoptPreviousWork(database, { now, leasesBefore: isAlone ? END_OF_TIME : now });
+  if (isAlone) await jobs.abandonLeases();
+}
+
+const END_OF_TIME = new Date('9999-12-31T00:00:00Z');
 
 function quotaOver(quotas: SqlQuotas, budgets: Pick<Quota, 'hold'>): Quota {
   return {

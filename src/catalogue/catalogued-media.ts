@@ -1,4 +1,3 @@
-import type { WorkHistory } from '../jobs/work-queue.js';
 import type { TenantId } from '../model/channel.js';
 import type {
   DeletionScope,
@@ -6,6 +5,7 @@ import type {
   MediaDetails,
   MediaFailure,
   MediaId,
+  MediaKind,
   MediaMeasures,
   MediaStatus,
   MessageKey,
@@ -38,8 +38,6 @@ export interface CataloguedMedia extends Omit<Media, 'fault'> {
   readonly uploaded: boolean;
   /** Why it is FAILED, or why its last copying failed; null where nothing failed. */
   readonly failure: MediaFailure | null;
-  /** Deleted, and its bytes are still to be removed. */
-  readonly hasBytesLeft: boolean;
   /** When its row last changed. */
   readonly updatedAt: Date;
   /** Links of it may have been given out. */
@@ -52,22 +50,26 @@ export interface CataloguedMedia extends Omit<Media, 'fault'> {
   readonly mirrored: boolean;
 }
 
-/** A media whose copying is the claimer's. */
-export interface MirrorJob extends WorkHistory {
-  readonly media: CataloguedMedia;
-  /** How often its copying was begun, this time included. */
-  readonly attempts: number;
-  /** Since when it is to be copied; a new announcement begins anew. */
-  readonly since: Date;
+/** What the bytes, and the headers before them, tell. What is null stays as it was. */
+export type FoundDetails = Partial<Pick<MediaDetails, 'mimeType' | 'filename' | 'kind'>>;
+
+/** What stored bytes turned out to be. */
+export interface FoundInBytes {
+  /** The bytes that were looked at. */
+  readonly key: string;
+  readonly measures: MediaMeasures;
+  /** Present where they are not what their first bytes showed. */
+  readonly mimeType?: string;
+  readonly kind?: MediaKind;
 }
 
 /** How the copying of a media goes on. */
-export type MirrorRetry = {
+export interface CopyRetry {
   readonly dueAt: Date;
   readonly failure: MediaFailure;
   /** Whether the media is FAILED meanwhile; else its status stays. */
   readonly isFailed: boolean;
-};
+}
 
 /** Whether the row names the bytes that one attempt stored. If it does not, the caller removes them. */
 export type Kept =

@@ -1,26 +1,14 @@
 import { type RawBuilder, type Selectable, sql } from 'kysely';
-import type { MediaTable, QueueColumns } from '../database/tables.js';
+import type { MediaTable } from '../database/tables.js';
 import { ERROR_CODES } from '../model/errors.js';
 import { earliest, type MediaFailure, type MediaMeasures, type MediaStatus } from '../model/media.js';
+import { storable } from '../model/storable.js';
 import type { CataloguedMedia, MediaPatch, StoredBytes } from './catalogued-media.js';
 
 export type MediaRow = Selectable<MediaTable>;
 
 /** What {@link toCataloguedMedia} reads: every column that is sent and parsed has its price. */
-export type CataloguedRow = Omit<
-  MediaRow,
-  | 'position'
-  | 'recorded_at'
-  | 'mirror_due_at'
-  | 'mirror_attempts'
-  | 'mirror_since'
-  | keyof QueueColumns
-  | 'deletion_owner'
-  | 'deletion_until'
-  | 'buried'
-  | 'purge_due'
-  | 'inspection_due'
->;
+export type CataloguedRow = Omit<MediaRow, 'position' | 'recorded_at' | 'buried'>;
 
 export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
   const stored = toStored(row);
@@ -52,7 +40,6 @@ export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
     uploaded: row.uploaded,
     failure: toFailure(row),
     deletionScope: row.deletion_scope,
-    hasBytesLeft: row.stored_at !== null && hasEnded(row.status),
     mirrored: row.mirror_state !== null,
     updatedAt: row.updated_at,
     revokedAt: row.revoked_at,
@@ -60,7 +47,7 @@ export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
   };
 }
 
-/** Of what has ended, nothing is stored any more, although bytes may be left that are still to be removed. */
+/** The row of a media that has ended names no bytes. */
 function hasEnded(status: MediaStatus): boolean {
   return status === 'DELETED' || status === 'EXPIRED';
 }
@@ -114,13 +101,15 @@ const READ_FROM_BYTES = {
   page_count: null,
   thumb_hash: null,
   has_still: null,
-  inspection_due: false,
 } as const satisfies Partial<MediaRow>;
 
-/** For the set list of an update that ends a media. `keeping` names what the caller still needs. */
-export function withoutBytes(keeping: ReadonlyArray<keyof typeof READ_FROM_BYTES> = []): RawBuilder<unknown> {
-  const columns = Object.entries(READ_FROM_BYTES).filter(([column]) => !keeping.some((kept) => kept === column));
-  return sql.raw(columns.map(([column, value]) => `${column} = ${value}`).join(', '));
+/** For the set list of an update that ends a media. */
+export function withoutBytes(): RawBuilder<unknown> {
+  return sql.raw(
+    Object.entries(READ_FROM_BYTES)
+      .map(([column, value]) => `${column} = ${value}`)
+      .join(', '),
+  );
 }
 
 export function storedColumns({ key, at, sizeBytes, sha256, mimeType, measures }: StoredBytes): Partial<MediaRow> {
@@ -132,7 +121,6 @@ export function storedColumns({ key, at, sizeBytes, sha256, mimeType, measures }
     stored_mime_type: mimeType,
     size_bytes: sizeBytes,
     sha256,
-    inspection_due: measures === null,
     ...measuresColumns(measures),
   };
 }
@@ -168,9 +156,4 @@ export function patchColumns(patch: MediaPatch): Partial<MediaRow> {
     expires_at: patch.expiresAt,
     ...(patch.failure === undefined ? {} : failureColumns(patch.failure)),
   };
-}
-
-/** PostgreSQL's texts cannot hold U+0000, which a JSON payload can: a caption must not be able to fail its event. */
-export function storable<Text extends string | null | undefined>(text: Text): Text | string {
-  return typeof text === 'string' ? text.replaceAll('\0', '') : text;
 }

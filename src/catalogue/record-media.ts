@@ -1,9 +1,10 @@
 import { type RawBuilder, sql } from 'kysely';
+import { addedJobs } from '../jobs/job-statements.js';
 import type { TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
 import type { MediaDetails, MessageKey, MessageMedia } from '../model/media.js';
+import { storable } from '../model/storable.js';
 import type { Description, Listing, MessageChange, Recording } from './catalogued-media.js';
-import { storable } from './media-rows.js';
 
 interface Positioned {
   readonly media: MessageMedia;
@@ -59,7 +60,26 @@ export function announcementStatement(
   const positioned = [...byMessage.values()].flatMap((ofMessage) =>
     ofMessage.map((one, index) => ({ media: one, position: ofMessage.length > 1 ? index : UNKNOWN_POSITION })),
   );
-  return upsert(tenant, positioned, { announced: true, mirror, now, retainedUntil });
+  const recorded = upsert(tenant, positioned, { announced: true, mirror, now, retainedUntil });
+  return mirror ? withCopies(recorded, media, now) : recorded;
+}
+
+/** The bytes of a media that is announced as PENDING reach the provider in a second at the earliest. */
+const IN_FLIGHT_MS = 1_000;
+
+/** Adds a job for each recorded media that was announced to be copied and whose bytes are not here. */
+function withCopies(recorded: RawBuilder<unknown>, media: readonly MessageMedia[], now: Date): RawBuilder<unknown> {
+  const toCopy = [...new Map(media.filter(({ status }) => status !== 'FAILED').map((one) => [one.id, one])).values()];
+  const dueAt = ({ status }: MessageMedia) => new Date(now.getTime() + (status === 'PENDING' ? IN_FLIGHT_MS : 0));
+  const rows = sql`
+    select recorded.tenant, recorded.id, recorded.channel_id, recorded.available_until, announced.due_at, null::jsonb
+    from recorded join unnest(${toCopy.map(({ id }) => id)}::text[], ${toCopy.map(dueAt)}::timestamptz[])
+      as announced (id, due_at) using (id)
+    where recorded.mirror_state = 'open'
+    order by recorded.id`;
+  return sql`
+    with recorded as (${recorded} returning tenant, id, channel_id, available_until, mirror_state)
+    ${addedJobs({ kind: 'copy', now, rows })}`;
 }
 
 /** Fills what is unknown; bytes that were measured know better anyway, so that their columns are never null. */
@@ -176,8 +196,8 @@ function upsert(
     insert into media (
       tenant, id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
       size_bytes, sha256, filename, caption, voice, contact, direction, created_at, available_until, expires_at,
-      recorded_at, updated_at, announced, status, was_ready, mirror_state, mirror_due_at, mirror_since, failure_code, failure_reason,
-      failure_retryable, failed_at
+      recorded_at, updated_at, announced, status, was_ready, mirror_state, failure_code, failure_reason, failure_retryable,
+      failed_at
     )
     select
       ${tenant}, id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
@@ -185,10 +205,7 @@ function upsert(
       ${retainedUntil}::timestamptz, ${now}::timestamptz, ${now}::timestamptz, ${announced}::boolean,
       case when ${due} then 'PENDING' else told.status end,
       told.status = 'READY' and not ${due},
-      case when ${due} then 'due' end,
-      -- Bytes that are on their way to the provider are there in a second at the earliest.
-      case when ${due} then ${now}::timestamptz + case when told.status = 'PENDING' then interval '1 second' else '0' end end,
-      case when ${due} then ${now}::timestamptz end,
+      case when ${due} then 'open' end,
       failure_code, failure_reason, failure_retryable, case when ${failed} then ${now}::timestamptz end
     from unnest(
       ${texts((media) => media.id)},
@@ -219,8 +236,11 @@ function upsert(
       created_at, available_until, status
     )
     on conflict (tenant, id) do update
-    set (${COLUMNS}, updated_at) = row (${VALUES}, excluded.updated_at)
-    where media.status not in ('DELETED', 'EXPIRED') and (${COLUMNS_OF_ROW}) is distinct from (${VALUES})`;
+    set (${COLUMNS}, updated_at) = row (
+      ${VALUES}, case when (${COLUMNS_OF_ROW}) is distinct from (${VALUES}) then excluded.updated_at else media.updated_at end)
+    where media.status not in ('DELETED', 'EXPIRED')
+      -- The row of a copy is returned, changed or not, so that its job begins anew.
+      and (excluded.mirror_state = 'open' or (${COLUMNS_OF_ROW}) is distinct from (${VALUES}))`;
 }
 
 const DESCRIBED = ['kind', 'mime_type', 'size_bytes', 'sha256', 'filename', 'caption']
@@ -233,16 +253,11 @@ const measured = (column: string) =>
   `case when media.stored_at is null then ${newer(column)} else coalesce(media.${column}, excluded.${column}) end`;
 
 /** Told as FAILED; bytes that are here, are being copied, or can be asked for by a name that is known, tell better. */
-const FAILS = `(excluded.status = 'FAILED' and media.stored_at is null and media.mirror_state is distinct from 'due'
+const FAILS = `(excluded.status = 'FAILED' and media.stored_at is null and media.mirror_state is distinct from 'open'
   and (excluded.provider_media_id is not null or media.provider_media_id is null or not excluded.announced))`;
 /** FAILED, and told again as something that can be fetched: by a webhook, or by the listing that had called it FAILED. */
 const REVIVES = `(media.status = 'FAILED' and excluded.status <> 'FAILED' and media.stored_at is null
   and (excluded.announced or media.mirror_state is null))`;
-/** To be copied, and nothing is here; what is under way goes on. */
-const STARTS = `(excluded.mirror_state = 'due' and media.stored_at is null
-  and (media.mirror_state is distinct from 'due' or (media.mirror_attempts > 0 and media.lease_owner is null)))`;
-const startsWith = (column: string, value: string) =>
-  [column, `case when ${STARTS} then ${value} else media.${column} end`] as const;
 const failsWith = (column: string) =>
   [column, `case when ${FAILS} then excluded.${column} when ${REVIVES} then null else media.${column} end`] as const;
 
@@ -287,20 +302,10 @@ const RULES: ReadonlyArray<readonly [column: string, value: string]> = [
     `case when ${FAILS} then case when media.status = 'FAILED' then media.failed_at else excluded.failed_at end
       when ${REVIVES} then null else media.failed_at end`,
   ],
-  startsWith('mirror_state', "'due'"),
   [
-    'mirror_due_at',
-    `case when ${STARTS} then excluded.mirror_due_at
-      when excluded.mirror_state = 'due' and media.mirror_state = 'due' then least(media.mirror_due_at, excluded.mirror_due_at)
-      else media.mirror_due_at end`,
+    'mirror_state',
+    `case when excluded.mirror_state = 'open' and media.stored_at is null then 'open' else media.mirror_state end`,
   ],
-  startsWith('mirror_since', 'excluded.mirror_since'),
-  startsWith('mirror_attempts', '0'),
-  startsWith('suspect', 'false'),
-  startsWith('deaths', '0'),
-  startsWith('interruptions', '0'),
-  startsWith('lease_owner', 'null'),
-  startsWith('lease_until', 'null'),
 ];
 
 const COLUMNS = sql.raw(RULES.map(([column]) => column).join(', '));

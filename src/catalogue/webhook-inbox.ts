@@ -1,11 +1,12 @@
 import { type Selectable, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { Tables } from '../database/tables.js';
-import { type Claim, historyOf, type Queue, UNLEASED, type WorkHistory, WorkQueue } from '../jobs/work-queue.js';
+import type { ClaimedJob, JobLease } from '../jobs/job.js';
+import { addedJobs, buriedJob, endedJob } from '../jobs/job-statements.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
-import { storable } from './media-rows.js';
+import { storable } from '../model/storable.js';
 
-/** A delivery as it came, verified and not yet understood. */
+/** A verified delivery as it came. Its meaning is not known yet. */
 export interface ReceivedEvent {
   readonly tenant: TenantId;
   readonly channelId: ChannelId;
@@ -16,16 +17,14 @@ export interface ReceivedEvent {
   readonly now: Date;
 }
 
-/** An event whose work is the caller's, under a lease. */
-export interface InboxEvent extends WorkHistory {
+/** The event that a job of kind `webhook` is about. */
+export interface InboxEvent {
   readonly id: number;
   readonly tenant: TenantId;
   readonly channelId: ChannelId;
   readonly contentType: string;
   readonly rawBody: Buffer;
   readonly receivedAt: Date;
-  /** How often it was claimed, this time included. */
-  readonly attempts: number;
 }
 
 export interface InboxCounts {
@@ -38,131 +37,104 @@ export interface InboxCounts {
 }
 
 /**
- * Webhook events, durable before they are acknowledged, and the queue of the work that they mean. Every method is one
+ * Webhook events, which are durable before they are acknowledged. Each gets a job of kind `webhook`. Every method is one
  * statement, so all or nothing, and may be called from any number of processes at once; each rejects when the database
  * does not answer.
  */
 export interface WebhookInbox {
-  /** Durable when it resolves. `repeated`: it is here already, done or not, and nothing changed. */
+  /** Durable when it resolves. `repeated`: the event is here already, done or not, and nothing changed. */
   receive(event: ReceivedEvent): Promise<'recorded' | 'repeated'>;
-  /** Leases due events, the oldest first. No two claims get the same. */
-  claim(claim: Claim): Promise<InboxEvent[]>;
-  /** @returns those whose leases are the owner's still, also where their time was over */
-  renewLeases<Named extends { readonly id: number }>(
-    owner: string,
-    events: readonly Named[],
-    now: Date,
-    leaseMs: number,
-  ): Promise<ReadonlySet<Named>>;
-  /** @returns whether the lease is the owner's still; see `WorkQueue.setAlone` */
-  setAlone(owner: string, event: { readonly id: number }, isAlone: boolean): Promise<boolean>;
-  /** Hands back all that the owner holds, due at once, its attempt not counted. */
-  release(owner: string): Promise<void>;
-  /** Its body is not kept, its key is, until it is forgotten. Without effect when the lease is another's, as the next two. */
-  done(id: number, owner: string): Promise<void>;
-  retry(id: number, owner: string, next: { readonly runAfter: Date; readonly error: string }): Promise<void>;
-  /** To the dead letters: kept as it came, worked on no more. */
-  bury(id: number, owner: string, error: string): Promise<void>;
-  /** Ends every lease. Only for a process that knows that it is alone, before its first claim. @returns how many */
-  abandonLeases(): Promise<number>;
-  /** Done events that came before this time: a delivery repeated after it is a new event. @returns how many */
+  /** The events of these jobs. A job whose event is done, or was removed, is absent. */
+  findEvents(jobs: readonly ClaimedJob[]): Promise<ReadonlyMap<ClaimedJob, InboxEvent>>;
+  /**
+   * Ends the event and its job. The body is removed; the key stays until it is forgotten, so that a repetition is known.
+   * Without effect where the job's lease is another process's, as {@link bury}.
+   */
+  done(job: JobLease): Promise<void>;
+  /** Moves the event to the dead letters with its body. It is not processed again. */
+  bury(job: JobLease, error: string): Promise<void>;
+  /** Removes done events that came before this time; the same delivery is a new event afterwards. @returns how many */
   forget(receivedBefore: Date): Promise<number>;
-  /** Dead letters that came before this time. @returns how many */
+  /** Removes dead letters that came before this time, with their jobs. @returns how many */
   forgetDead(receivedBefore: Date): Promise<number>;
   counts(): Promise<InboxCounts>;
 }
 
 export class SqlWebhookInbox implements WebhookInbox {
   readonly #answering: Database['kysely'];
-  readonly #db: Database['kysely'];
-  readonly #events: WorkQueue<'webhook_events'>;
+  readonly #db: Database['background'];
+  readonly #reads: Database['backgroundReads'];
 
-  constructor({ kysely, background }: Pick<Database, 'kysely' | 'background'>) {
+  constructor({ kysely, background, backgroundReads }: Pick<Database, 'kysely' | 'background' | 'backgroundReads'>) {
     this.#answering = kysely;
     this.#db = background;
-    this.#events = new WorkQueue(background, EVENTS);
+    this.#reads = backgroundReads;
   }
 
   async receive(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
-    const { numInsertedOrUpdatedRows = 0n } = await this.#answering
-      .insertInto('webhook_events')
-      .values({
-        tenant: event.tenant,
-        channel_id: event.channelId,
-        dedupe_key: storable(event.dedupeKey),
-        content_type: storable(event.contentType),
-        raw_body: event.rawBody,
-        received_at: event.now,
-        run_after: event.now,
-      })
-      .onConflict((conflict) => conflict.columns(['tenant', 'channel_id', 'dedupe_key']).doNothing())
-      .executeTakeFirst();
-    return numInsertedOrUpdatedRows > 0n ? 'recorded' : 'repeated';
+    const { tenant, channelId, rawBody, now } = event;
+    const rows = sql`select tenant, id::text, channel_id, null::timestamptz, ${now}::timestamptz, null::jsonb from event`;
+    const { numAffectedRows = 0n } = await sql`
+      with event as (
+        insert into webhook_events (tenant, channel_id, dedupe_key, content_type, raw_body, received_at)
+        values (${tenant}, ${channelId}, ${storable(event.dedupeKey)}, ${storable(event.contentType)}, ${rawBody}, ${now})
+        on conflict (tenant, channel_id, dedupe_key) do nothing
+        returning id, tenant, channel_id
+      )
+      ${addedJobs({ kind: 'webhook', now, rows })}`.execute(this.#answering);
+    return numAffectedRows > 0n ? 'recorded' : 'repeated';
   }
 
-  async claim(claim: Claim): Promise<InboxEvent[]> {
-    const rows = await this.#events.claim(claim);
-    return rows.sort((a, b) => a.id - b.id).map(toInboxEvent);
-  }
-
-  renewLeases<Named extends { readonly id: number }>(
-    owner: string,
-    events: readonly Named[],
-    now: Date,
-    leaseMs: number,
-  ): Promise<ReadonlySet<Named>> {
-    return this.#events.renew(owner, events, now, leaseMs);
-  }
-
-  setAlone(owner: string, { id }: { readonly id: number }, isAlone: boolean): Promise<boolean> {
-    return this.#events.setAlone(owner, { id }, isAlone);
-  }
-
-  release(owner: string): Promise<void> {
-    return this.#events.release(owner);
-  }
-
-  async done(id: number, owner: string): Promise<void> {
-    await this.#leased(id, owner)
-      .set({ ...UNLEASED, state: 'done', raw_body: Buffer.alloc(0), last_error: null })
+  async findEvents(jobs: readonly ClaimedJob[]): Promise<ReadonlyMap<ClaimedJob, InboxEvent>> {
+    const events = new Map<ClaimedJob, InboxEvent>();
+    if (jobs.length === 0) return events;
+    const rows = await this.#reads
+      .selectFrom('webhook_events')
+      .selectAll()
+      .where(sql<boolean>`id = any(${jobs.map(({ key }) => key)}::bigint[])`)
+      .where('state', '=', 'due')
       .execute();
+    const byId = new Map(rows.map((row) => [String(row.id), row]));
+    for (const job of jobs) {
+      const row = byId.get(job.key);
+      if (row) events.set(job, toInboxEvent(row));
+    }
+    return events;
   }
 
-  async retry(
-    id: number,
-    owner: string,
-    { runAfter, error }: { readonly runAfter: Date; readonly error: string },
-  ): Promise<void> {
-    await this.#leased(id, owner)
-      .set({ ...UNLEASED, run_after: runAfter, last_error: storable(error) })
-      .execute();
+  async done(job: JobLease): Promise<void> {
+    await sql`
+      with ended as (${endedJob(job)})
+      update webhook_events set state = 'done', raw_body = '', last_error = null from ended
+      where webhook_events.id = ended.key::bigint and state = 'due'`.execute(this.#db);
   }
 
-  async bury(id: number, owner: string, error: string): Promise<void> {
-    await this.#leased(id, owner)
-      .set({ ...UNLEASED, state: 'dead', last_error: storable(error) })
-      .execute();
+  async bury(job: JobLease, error: string): Promise<void> {
+    await sql`
+      with buried as (${buriedJob(job, storable(error))})
+      update webhook_events set state = 'dead', last_error = ${storable(error)} from buried
+      where webhook_events.id = buried.key::bigint and state = 'due'`.execute(this.#db);
   }
 
-  abandonLeases(): Promise<number> {
-    return this.#events.abandon();
-  }
-
-  forget(receivedBefore: Date): Promise<number> {
-    return this.#forget('done', receivedBefore);
-  }
-
-  forgetDead(receivedBefore: Date): Promise<number> {
-    return this.#forget('dead', receivedBefore);
-  }
-
-  async #forget(state: 'done' | 'dead', receivedBefore: Date): Promise<number> {
-    const result = await this.#db
+  async forget(receivedBefore: Date): Promise<number> {
+    const { numDeletedRows } = await this.#db
       .deleteFrom('webhook_events')
-      .where('state', '=', state)
+      .where('state', '=', 'done')
       .where('received_at', '<', receivedBefore)
       .executeTakeFirst();
-    return Number(result.numDeletedRows);
+    return Number(numDeletedRows);
+  }
+
+  async forgetDead(receivedBefore: Date): Promise<number> {
+    const { rows } = await sql<{ count: number }>`
+      with forgotten as (
+        delete from webhook_events where state = 'dead' and received_at < ${receivedBefore} returning id, tenant
+      ), jobs_forgotten as (
+        delete from jobs using forgotten
+        where jobs.tenant = forgotten.tenant and jobs.kind = 'webhook' and jobs.key = forgotten.id::text
+      )
+      select count(*)::integer as count from forgotten`.execute(this.#db);
+    return rows[0]?.count ?? 0;
   }
 
   async counts(): Promise<InboxCounts> {
@@ -172,27 +144,11 @@ export class SqlWebhookInbox implements WebhookInbox {
         (select count(*) from webhook_events where state = 'dead') as dead,
         -- Ids are given out in the order of arrival.
         (select received_at from webhook_events where state = 'due' order by id limit 1) as "oldestDueAt"`.execute(
-      this.#db,
+      this.#reads,
     );
     return rows[0] ?? { due: 0, dead: 0, oldestDueAt: null };
   }
-
-  #leased(id: number, owner: string) {
-    return this.#db
-      .updateTable('webhook_events')
-      .where('id', '=', id)
-      .where('lease_owner', '=', owner)
-      .where('state', '=', 'due');
-  }
 }
-
-const EVENTS = {
-  table: 'webhook_events',
-  key: { id: 'bigint' },
-  attempts: 'attempts',
-  isDue: (now: Date) => sql`state = 'due' and run_after <= ${now}`,
-  order: sql`id`,
-} as const satisfies Queue;
 
 function toInboxEvent(row: Selectable<Tables['webhook_events']>): InboxEvent {
   return {
@@ -202,7 +158,5 @@ function toInboxEvent(row: Selectable<Tables['webhook_events']>): InboxEvent {
     contentType: row.content_type,
     rawBody: row.raw_body,
     receivedAt: row.received_at,
-    attempts: row.attempts,
-    ...historyOf(row),
   };
 }

@@ -13,11 +13,16 @@ import { type Place, Turns } from './turns.js';
 
 export interface Database {
   readonly kysely: Kysely<Tables>;
-  /** For jobs: whoever waits for an answer goes first, and has half of a server's connections for himself. */
+  /** For background work: requests go first, and half of the connections to a server serve them alone. */
   readonly background: Kysely<Tables>;
+  /** For statements that change nothing. Only statements of these two leave {@link writeCount} as it is, and of `jobs`. */
+  readonly reads: Kysely<Tables>;
+  readonly backgroundReads: Kysely<Tables>;
+  /** For statements that change the tables of background work alone; their turn is that of `background`. */
+  readonly jobs: Kysely<Tables>;
   /** `embedded` knows that it is alone: no other process works on the same rows. */
   readonly engine: 'embedded' | 'postgres';
-  /** Grows with every statement that may change more than a lease; null where others change rows, too. */
+  /** Grows with every statement that may change what a query answers; null where other processes change rows, too. */
   readonly writeCount: (() => number) | null;
   /** For what takes longer than the work of every day, which a server is given 10 s for: migrations. */
   unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result>;
@@ -73,6 +78,9 @@ class PooledDatabase {
   protected writes = 0;
   readonly kysely: Kysely<Tables>;
   readonly background: Kysely<Tables>;
+  readonly reads: Kysely<Tables>;
+  readonly backgroundReads: Kysely<Tables>;
+  readonly jobs: Kysely<Tables>;
   readonly #pool: ClosablePool;
 
   constructor(pool: pg.Pool, turns: Turns) {
@@ -82,10 +90,13 @@ class PooledDatabase {
     };
     this.kysely = over(this.#pool, 'first', onWrite);
     this.background = over(this.#pool, 'later', onWrite);
+    this.reads = over(this.#pool, 'first');
+    this.backgroundReads = over(this.#pool, 'later');
+    this.jobs = over(this.#pool, 'later');
   }
 
   async ping(): Promise<void> {
-    await sql`select 1`.execute(this.kysely);
+    await sql`select 1`.execute(this.reads);
   }
 
   async close(): Promise<void> {
@@ -118,7 +129,7 @@ class ServerDatabase extends PooledDatabase implements Database {
 
   async #time(): Promise<number> {
     const { rows } = await sql<{ ms: number }>`
-      select (extract(epoch from clock_timestamp()) * 1000)::double precision as ms`.execute(this.kysely);
+      select (extract(epoch from clock_timestamp()) * 1000)::double precision as ms`.execute(this.reads);
     return rows[0]?.ms ?? Date.now();
   }
 
@@ -188,17 +199,12 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
 /** A vacuum holds the engine's one session. */
 const MAINTAINED_EVERY_MS = 60_000;
 
-/** A look, or a claim (`with picked as …`), which changes leases alone and comes once a second when nothing happens. */
-const CHANGES_NO_ANSWER = /^\s*(select|with picked as)\b/i;
-
-function over(pool: ClosablePool, place: Place, onWrite: () => void): Kysely<Tables> {
+function over(pool: ClosablePool, place: Place, onWrite: () => void = () => {}): Kysely<Tables> {
   const inPlace: PostgresPool = { connect: () => pool.connect(place), end: () => pool.end() };
   return new Kysely({
     dialect: new PostgresDialect({ pool: inPlace }),
-    // Called when a statement has ended, however it did, and before its caller learns of it.
-    log: ({ query }) => {
-      if (!CHANGES_NO_ANSWER.test(query.sql)) onWrite();
-    },
+    // Kysely calls this when a statement has ended, with or without an error, before its caller learns of it.
+    log: onWrite,
   });
 }
 

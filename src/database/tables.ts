@@ -1,6 +1,7 @@
 import type { Generated } from 'kysely';
 import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
 import type { ErrorCode } from '../model/errors.js';
+import type { JobKind } from '../model/job-kind.js';
 import type { DeletionScope, MediaDirection, MediaId, MediaKind, MediaStatus } from '../model/media.js';
 
 /** What the tables hold, as both engines answer it. The columns' meanings are in `migrations/`. */
@@ -9,31 +10,16 @@ export interface Tables {
   message_listings: MessageListingsTable;
   webhook_events: WebhookEventsTable;
   signing_keys: SigningKeysTable;
-  uploads: UploadsTable;
   failed_uploads: FailedUploadsTable;
   upload_keys: UploadKeysTable;
   quotas: QuotasTable;
   channel_facts: ChannelFactsTable;
   error_budgets: ErrorBudgetsTable;
+  jobs: JobsTable;
+  paused_jobs: PausedJobsTable;
 }
 
-/** What makes a row a piece of work: `work-queue.ts`. */
-export interface QueueColumns {
-  lease_owner: string | null;
-  lease_until: Date | null;
-  lease_alone: boolean;
-  suspect: boolean;
-  interruptions: number;
-  deaths: number;
-}
-
-type WithDefaults<Columns, Defaulted extends keyof Columns> = Omit<Columns, Defaulted> & {
-  [Column in Defaulted]: Generated<Columns[Column]>;
-};
-
-type QueueTable = WithDefaults<QueueColumns, 'lease_alone' | 'suspect' | 'interruptions' | 'deaths'>;
-
-export interface MediaTable extends QueueTable {
+export interface MediaTable {
   tenant: TenantId;
   id: MediaId;
   channel_id: ChannelId;
@@ -60,15 +46,11 @@ export interface MediaTable extends QueueTable {
   stored_size_bytes: number | null;
   stored_sha256: string | null;
   stored_mime_type: string | null;
-  mirror_state: 'due' | 'done' | 'failed' | null;
-  mirror_due_at: Date | null;
-  mirror_attempts: number;
-  mirror_since: Date | null;
+  /** `open`: a job of kind `copy` is open for it. */
+  mirror_state: 'open' | 'done' | 'failed' | null;
   expires_at: Date | null;
   uploaded: Generated<boolean>;
   failure_code: Generated<ErrorCode | null>;
-  deletion_owner: Generated<string | null>;
-  deletion_until: Generated<Date | null>;
   deletion_scope: Generated<DeletionScope | null>;
   buried: Generated<boolean>;
   width: Generated<number | null>;
@@ -77,8 +59,6 @@ export interface MediaTable extends QueueTable {
   thumb_hash: Generated<string | null>;
   page_count: Generated<number | null>;
   has_still: Generated<boolean | null>;
-  inspection_due: Generated<boolean>;
-  purge_due: Generated<boolean>;
   blob_key: Generated<string | null>;
   voice: Generated<boolean | null>;
   contact: Generated<string | null>;
@@ -98,7 +78,7 @@ interface MessageListingsTable {
   first_seen_at: Date;
 }
 
-interface WebhookEventsTable extends QueueTable {
+interface WebhookEventsTable {
   id: Generated<number>;
   tenant: TenantId;
   channel_id: ChannelId;
@@ -107,8 +87,6 @@ interface WebhookEventsTable extends QueueTable {
   raw_body: Buffer;
   received_at: Date;
   state: Generated<'due' | 'done' | 'dead'>;
-  attempts: Generated<number>;
-  run_after: Date;
   last_error: string | null;
 }
 
@@ -116,16 +94,6 @@ interface SigningKeysTable {
   id: string;
   secret: string;
   created_at: Date;
-}
-
-interface UploadsTable extends QueueTable {
-  tenant: TenantId;
-  media_id: MediaId;
-  source_url: string;
-  filename: string | null;
-  mime_type: string | null;
-  created_at: Date;
-  attempts: number;
 }
 
 interface FailedUploadsTable {
@@ -161,4 +129,32 @@ interface ErrorBudgetsTable {
   name: string;
   errors: Date[];
   holds: Readonly<Record<string, number>>;
+}
+
+export interface JobsTable {
+  id: Generated<number>;
+  kind: JobKind;
+  tenant: TenantId;
+  key: string;
+  channel_id: ChannelId | null;
+  state: Generated<'open' | 'dead'>;
+  /** `infinity` is read as the number. */
+  rank: Generated<Date | number>;
+  due_at: Date;
+  waits: boolean;
+  since: Date;
+  attempts: Generated<number>;
+  payload: unknown;
+  last_error: Generated<string | null>;
+  lease_owner: Generated<string | null>;
+  lease_until: Generated<Date | null>;
+  lease_alone: Generated<boolean>;
+  suspect: Generated<boolean>;
+  interruptions: Generated<number>;
+  deaths: Generated<number>;
+}
+
+interface PausedJobsTable {
+  kind: JobKind;
+  since: Date;
 }

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asCatalogueFault } from '../catalogue/catalogue-fault.js';
-import type { Deletions } from '../catalogue/deletions.js';
+import type { BegunDeletion, Deletions } from '../catalogue/deletions.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import { removeBytes } from '../inspection/stored-bytes.js';
+import type { ClaimedJob, JobLease } from '../jobs/job.js';
+import type { JobStore } from '../jobs/job-store.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
@@ -12,12 +14,14 @@ import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-di
 import type { CallOptions } from '../providers/provider-adapter.js';
 import type { BlobStore } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
+import { backoffMs } from './backoff.js';
 import type { MediaLookup } from './lookup/lookup.js';
 
 export interface MediaDeletionOptions {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
   readonly deletions: Deletions;
+  readonly jobs: Pick<JobStore, 'finish' | 'retry' | 'reschedule'>;
   readonly blobs: BlobStore;
   /** Resolves when no replica remembers the media any more. */
   readonly forget: (media: CataloguedMedia) => Promise<void>;
@@ -33,9 +37,11 @@ export interface DeletionOutcome {
   readonly scope: DeletionScope;
 }
 
-/** What one deletion may take, its provider's answer included; afterwards the sweep takes it for dead. */
+/** How long one deletion may take with its provider's answer; afterwards a worker takes it for interrupted. */
 const LEASE_MS = 60_000;
-/** How often, and how long, a deletion of another caller is waited for. */
+/** Until then, an answer that was under way during a deletion has reached the CDN. */
+const PURGED_AGAIN_MS = 60_000;
+/** How often another caller's deletion is looked at, and for how long. */
 const POLL_MS = 100;
 const PATIENCE_MS = 20_000;
 
@@ -59,9 +65,8 @@ export class MediaDeletion {
       throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you may see, got another');
     const until = performance.now() + PATIENCE_MS;
     for (;;) {
-      const owner = randomUUID();
-      const intended = await this.#intend(media, owner);
-      if (intended) return this.#carryOut(intended, owner, options);
+      const begun = await this.#intend(media);
+      if (begun) return this.#carryOut(begun, options);
       const found = await this.#find(media);
       if (!found) throw asCatalogueFault(new Error('a listed media could not be recorded'));
       if (found.status === 'DELETED') return this.#alreadyDeleted(found);
@@ -70,30 +75,26 @@ export class MediaDeletion {
     }
   }
 
-  /** Goes on with a deletion that a crash interrupted; the caller holds its claim. A refusal withdraws it. */
-  async resume(media: CataloguedMedia, owner: string, options: CallOptions): Promise<void> {
-    const { channelId, id } = media;
+  /** Performs a job of kind `deletion`: finishes what a crash interrupted. A refusal withdraws the deletion. */
+  async resume(job: JobLease, media: CataloguedMedia, options: CallOptions): Promise<void> {
+    const { channelId, id, status } = media;
+    if (status === 'DELETED') return this.options.deletions.withdraw(job);
     try {
-      await this.#carryOut(media, owner, options);
+      await this.#carryOut({ media, job }, options);
     } catch (err) {
       this.options.logger.warn({ err, channelId, media: id }, 'an interrupted deletion could not be finished');
     }
   }
 
   /**
-   * Some time after a deletion, the CDN is told of it (again): an answer that was on its way meanwhile may have reached it
-   * after it was told before. @returns whether that is done
+   * Performs a job of kind `removal`: removes the bytes of a deleted media and tells the CDN. The CDN is told once more some
+   * time after the deletion, since an answer that was on its way may have reached it after it was told before.
    */
-  async purge(media: CataloguedMedia): Promise<boolean> {
-    const isTold = await this.#tellCdn(media);
-    if (isTold) await this.options.deletions.purged(media.tenant, media.id);
-    return isTold;
-  }
-
-  /** Removes the bytes of what is deleted. */
-  async finish(media: CataloguedMedia): Promise<void> {
-    await removeBytes(this.options.blobs, media);
-    await this.options.deletions.bytesRemoved(media.tenant, media.id);
+  async remove(job: ClaimedJob, media: CataloguedMedia): Promise<void> {
+    const { jobs, blobs, clock } = this.options;
+    await removeBytes(blobs, media);
+    if (await this.#tellCdn(media)) await jobs.finish(job);
+    else await jobs.retry(job, new Date(clock.now() + backoffMs(job.attempts, null)), 'the CDN could not be told');
   }
 
   async #tellCdn({ id }: CataloguedMedia): Promise<boolean> {
@@ -102,41 +103,49 @@ export class MediaDeletion {
       await purge?.(id);
       return true;
     } catch (err) {
-      // The media is deleted all the same, and the sweep tells the CDN again.
+      // The media is deleted all the same, and its removal tells the CDN again.
       logger.error({ err, media: id }, 'the CDN could not be told of a deletion');
       return false;
     }
   }
 
-  async #carryOut(media: CataloguedMedia, owner: string, options: CallOptions): Promise<DeletionOutcome> {
+  async #carryOut({ media, job }: BegunDeletion, options: CallOptions): Promise<DeletionOutcome> {
     const { channels, deletions } = this.options;
-    const { tenant, id } = media;
     let scope: DeletionScope;
     try {
-      scope = await deleteAtProvider(channels.get(tenant, media.channelId), media, options);
+      scope = await deleteAtProvider(channels.get(media.tenant, media.channelId), media, options);
     } catch (thrown) {
-      await deletions.withdraw(tenant, id, owner);
+      await deletions.withdraw(job);
       throw asRefusal(thrown);
     }
-    const completion = { scope, purge: this.options.purge !== null, now: dateOf(this.options.clock) };
-    const deleted = await this.#asked(() => deletions.complete(tenant, id, owner, completion));
-    if (!deleted) throw busy();
-    await this.options.forget(deleted);
-    await this.#tellCdn(deleted);
-    await this.finish(deleted);
-    return { media: deleted, scope };
+    const completion = { scope, now: dateOf(this.options.clock) };
+    const completed = await this.#asked(() => deletions.complete(job, completion, LEASE_MS));
+    if (!completed) throw busy();
+    await this.options.forget(completed.media);
+    await this.#tellCdn(completed.media);
+    await removeBytes(this.options.blobs, completed.media);
+    await this.#endRemoval(completed.removal);
+    return { media: completed.media, scope };
   }
 
-  // Private: also what an earlier deletion left, since this one's answer promises that the bytes are gone.
+  /** Leaves the removal for later where a CDN has to be told again. */
+  async #endRemoval(removal: JobLease): Promise<void> {
+    const { jobs, purge, clock } = this.options;
+    if (purge) await jobs.reschedule(removal, new Date(clock.now() + PURGED_AGAIN_MS));
+    else await jobs.finish(removal);
+  }
+
+  /** Also removes what an earlier deletion left, since the answer promises that the bytes are gone. */
   async #alreadyDeleted(media: CataloguedMedia): Promise<DeletionOutcome> {
     await this.options.forget(media);
     await this.#tellCdn(media);
-    if (media.hasBytesLeft) await this.finish(media);
+    await removeBytes(this.options.blobs, media);
     return { media, scope: media.deletionScope ?? 'LOCAL' };
   }
 
-  #intend({ tenant, id }: Media, owner: string): Promise<CataloguedMedia | null> {
-    const claim = { owner, now: dateOf(this.options.clock), leaseMs: LEASE_MS };
+  #intend({ tenant, id }: Media): Promise<BegunDeletion | null> {
+    // Each caller has a lease of its own: two deletions in one process are two owners.
+    const claim = { owner: randomUUID(), now: dateOf(this.options.clock), leaseMs: LEASE_MS };
     return this.#asked(() => this.options.deletions.intend(tenant, id, claim));
   }
 

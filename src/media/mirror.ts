@@ -1,5 +1,7 @@
-import type { CataloguedMedia, MediaCatalogue, MirrorJob } from '../catalogue/media-catalogue.js';
+import type { Copies } from '../catalogue/copies.js';
+import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
 import { type ByteKeeping, differsFrom, recordLate, removeAttempt, storeBytes } from '../inspection/stored-bytes.js';
+import type { ClaimedJob } from '../jobs/job.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
@@ -9,7 +11,8 @@ import { ofProvider, openSniffed } from './sniffed-stream.js';
 
 export interface MirrorOptions extends ByteKeeping {
   readonly channels: ChannelDirectory;
-  readonly catalogue: MediaCatalogue;
+  readonly catalogue: Pick<MediaCatalogue, 'recordMeasures'>;
+  readonly copies: Copies;
   readonly maxBytes: number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -30,31 +33,31 @@ const LONGEST_PAUSE_OF_DOUBT_MS = 6 * 60 * 60 * 1000;
 export class Mirror {
   constructor(private readonly options: MirrorOptions) {}
 
-  /** The job behind a claimed row: it ends as READY, due again, FAILED or EXPIRED. */
-  async copy(job: MirrorJob, owner: string, signal: AbortSignal): Promise<void> {
+  /** Performs a job of kind `copy`: the media ends as READY, FAILED or EXPIRED, or the job is due again. */
+  async copy(job: ClaimedJob, media: CataloguedMedia, signal: AbortSignal): Promise<void> {
     try {
-      await this.#store(job.media, owner, signal);
+      await this.#store(job, media, signal);
     } catch (thrown) {
       if (signal.aborted) {
-        this.options.logger.warn({ media: job.media.id }, 'a copy was given up: its lease, or its media, has ended');
+        this.options.logger.warn({ media: media.id }, 'a copy was given up: its lease, or its media, has ended');
         return;
       }
-      await this.#giveUpOrRetry(job, owner, thrown);
+      await this.#giveUpOrRetry(job, media, thrown);
     }
   }
 
-  /** The end of a job during which processes died; a new announcement or a retry begins anew. */
-  async condemn({ media }: MirrorJob, owner: string): Promise<void> {
-    const { catalogue, clock } = this.options;
+  /** Gives up a copy that has ended its process too often; a new announcement or a retry begins anew. */
+  async condemn(job: ClaimedJob): Promise<void> {
+    const { copies, clock } = this.options;
     const message = 'expected to survive the copying of this media, got the end of the process three times';
     const failure = { code: 'INTERNAL_SERVER_ERROR', message, retryable: true, at: dateOf(clock) } as const;
-    await catalogue.failMirror(media.tenant, media.id, owner, { status: 'FAILED', failure });
+    await copies.fail(job, { status: 'FAILED', failure });
   }
 
-  async #store(media: CataloguedMedia, owner: string, signal: AbortSignal): Promise<void> {
-    const { blobs, channels, catalogue, maxBytes, clock, logger } = this.options;
-    const { tenant, id } = media;
-    const channel = channels.get(tenant, media.channelId);
+  async #store(job: ClaimedJob, media: CataloguedMedia, signal: AbortSignal): Promise<void> {
+    const { blobs, channels, copies, maxBytes, clock, logger } = this.options;
+    const { id } = media;
+    const channel = channels.get(media.tenant, media.channelId);
     const { body, mimeType, filename } = await openSniffed(channel, media, { signal, job: true });
     const inspected = await ofProvider(
       channel,
@@ -69,7 +72,7 @@ export class Mirror {
     }
     const details = { mimeType: inspected.mimeType, kind, filename: media.filename ?? filename };
     // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
-    const kept = await catalogue.finishMirror(tenant, id, owner, { stored, details }, dateOf(clock));
+    const kept = await copies.finish(job, media, { stored, details }, dateOf(clock));
     if (kept.isNamed) {
       void recordLate(this.options, media, inspected);
       return;
@@ -79,21 +82,21 @@ export class Mirror {
     logger.warn({ media: id }, 'a copy was given up: its lease, or its media, has ended');
   }
 
-  async #giveUpOrRetry(job: MirrorJob, owner: string, thrown: unknown): Promise<void> {
-    const { catalogue, clock, logger } = this.options;
-    const { media, attempts } = job;
-    const { tenant, id, channelId } = media;
+  async #giveUpOrRetry(job: ClaimedJob, media: CataloguedMedia, thrown: unknown): Promise<void> {
+    const { copies, clock, logger } = this.options;
+    const { attempts } = job;
+    const { id, channelId } = media;
     const now = dateOf(clock);
-    const next = nextStep(job, thrown, now);
+    const next = nextStep(job, media, thrown, now);
     const failure = { ...failureOf(thrown, now), retryable: next.step !== 'end' };
     if (next.step === 'retry') {
       logger.warn({ err: thrown, channelId, media: id, attempts }, 'a copy is tried again');
       const { dueAt, isFailed } = next;
-      return catalogue.retryMirror(tenant, id, owner, { dueAt, isFailed, failure }, now);
+      return copies.retry(job, { dueAt, isFailed, failure }, now);
     }
     const status = next.step === 'expire' ? 'EXPIRED' : 'FAILED';
     logger.error({ err: thrown, channelId, media: id, attempts, status }, 'a media could not be copied');
-    return catalogue.failMirror(tenant, id, owner, { status, failure });
+    return copies.fail(job, { status, failure });
   }
 }
 
@@ -102,7 +105,7 @@ type Step =
   /** `end`: later attempts find nothing else. `exhaust`: the time is over, and somebody may know better. */
   | { readonly step: 'end' | 'exhaust' | 'expire' };
 
-function nextStep({ media, attempts, since }: MirrorJob, thrown: unknown, now: Date): Step {
+function nextStep({ attempts, since }: ClaimedJob, media: CataloguedMedia, thrown: unknown, now: Date): Step {
   const doubt = doubtOf(thrown);
   if (doubt === 'ours' || (doubt === 'told' && attempts >= ATTEMPTS_BEFORE_BELIEVED)) return { step: 'end' };
   const isInFlight = doubt === 'inFlight' && now.getTime() - since.getTime() < IN_FLIGHT_MS;

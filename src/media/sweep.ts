@@ -1,10 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import type { Deletions } from '../catalogue/deletions.js';
 import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { Uploads } from '../catalogue/uploads.js';
 import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
-import type { MediaInspector } from '../inspection/inspect.js';
-import { inspected, recordInspected, recordLate, removeBytes } from '../inspection/stored-bytes.js';
+import { removeBytes } from '../inspection/stored-bytes.js';
+import type { JobStore } from '../jobs/job-store.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import type { MediaId } from '../model/media.js';
@@ -18,10 +17,9 @@ export interface SweepOptions {
   readonly uploads: Uploads;
   readonly deletions: Deletions;
   readonly blobs: BlobStore;
-  /** Goes on with what a crash interrupted. */
+  readonly jobs: JobStore;
+  /** Finishes deletions that a crash interrupted. */
   readonly deletion: MediaDeletion;
-  /** Looks at stored bytes that a crash kept from being looked at; null: this process does not. */
-  readonly inspector: MediaInspector | null;
   readonly clock: Clock;
   /** Blobs without a row that are younger than this may be about to get one. */
   readonly graceMs: number;
@@ -59,18 +57,10 @@ const TOMBSTONE_MS = 30 * DAY_MS;
 const DEAD_LETTER_MS = 30 * DAY_MS;
 /** What a failed upload was to fetch is kept for one. */
 const REMEMBERED_SOURCES_MS = DAY_MS;
-/** Bytes that were stored so long ago have lost the process that was to look at them. */
-const UNINSPECTED_MS = 60_000;
-const INSPECTION_BATCH = 20;
-const MAX_INSPECTION_BATCHES = 50;
-/** A deletion that was noted so long ago has lost its process between the status and the bytes. */
-const BYTES_LEFT_MS = 60_000;
-const DELETION_LEASE_MS = 60_000;
-
 /** Finishes deletions, expires media, removes blobs that nothing owns, forgets events and tombstones; safe to run anywhere, at any time, twice at once. */
 export async function sweep(options: SweepOptions, now = dateOf(options.clock)): Promise<SweepReport> {
   const { blobs, inbox, uploads, deletions, dryRun, graceMs } = options;
-  const deletionsFinished = await finishDeletions(options, now);
+  const deletionsFinished = await finishDeletions(options);
   const expired = await expireMedia(options, now);
   const orphans = await removeOrphans(options, now);
   const report = {
@@ -83,7 +73,6 @@ export async function sweep(options: SweepOptions, now = dateOf(options.clock)):
     leftovers: 0,
   };
   if (dryRun) return report;
-  await inspectLeft(options, now);
   const forgottenEvents = await inbox.forget(ago(now, REMEMBERED_EVENTS_MS));
   const deadLetters = await inbox.forgetDead(ago(now, DEAD_LETTER_MS));
   const tombstones = await deletions.bury(ago(now, TOMBSTONE_MS));
@@ -93,46 +82,25 @@ export async function sweep(options: SweepOptions, now = dateOf(options.clock)):
   return { ...report, tombstones, forgottenEvents, deadLetters, leftovers };
 }
 
-async function inspectLeft(options: SweepOptions, now: Date): Promise<void> {
-  const { catalogue, inspector, signal } = options;
-  if (!inspector) return;
-  for (let batch = 0; batch < MAX_INSPECTION_BATCHES; batch++) {
-    const left = await catalogue.findUninspected(ago(now, UNINSPECTED_MS), INSPECTION_BATCH);
-    for (const media of left) {
-      const { stored } = media;
-      if (!stored) continue;
-      const found = await inspected({ inspector }, stored, stored.mimeType ?? 'application/octet-stream', signal);
-      await recordInspected(options, media, found);
-      await recordLate(options, media, found);
-    }
-    signal?.throwIfAborted();
-    if (left.length < INSPECTION_BATCH) return;
-  }
-}
-
-async function finishDeletions({ deletions, deletion, dryRun, signal }: SweepOptions, now: Date): Promise<number> {
-  if (dryRun) return deletions.countUnfinished(now, ago(now, BYTES_LEFT_MS));
+/** Performs the deletions and removals that are due here, for a sweep without a server's worker. */
+async function finishDeletions({ deletions, deletion, jobs, dryRun, signal }: SweepOptions): Promise<number> {
+  if (dryRun) return jobs.countDue(['deletion', 'removal']);
   let count = 0;
-  const owner = randomUUID();
   for (;;) {
-    const interrupted = await deletions.claimInterrupted({ owner, now, leaseMs: DELETION_LEASE_MS }, 1);
-    for (const media of interrupted) await deletion.resume(media, owner, { signal });
-    count += interrupted.length;
+    const claimed = await jobs.claim([
+      { kind: 'deletion', limit: 1 },
+      { kind: 'removal', limit: 1 },
+    ]);
+    const media = await deletions.findMedia(claimed);
+    for (const job of claimed) {
+      const one = media.get(job);
+      if (!one) await jobs.finish(job);
+      else if (job.kind === 'deletion') await deletion.resume(job, one, { signal });
+      else await deletion.remove(job, one);
+    }
+    count += claimed.length;
     signal?.throwIfAborted();
-    if (interrupted.length === 0) break;
-  }
-  const unpurged = await deletions.findUnpurged(ago(now, BYTES_LEFT_MS), BATCH);
-  for (const media of unpurged) {
-    // A CDN that does not answer is asked again by the next sweep, not for each media of this one.
-    if (!(await deletion.purge(media))) break;
-    signal?.throwIfAborted();
-  }
-  for (;;) {
-    const left = await deletions.findBytesLeft(ago(now, BYTES_LEFT_MS), BATCH);
-    for (const media of left) await deletion.finish(media);
-    count += left.length;
-    signal?.throwIfAborted();
-    if (left.length < BATCH) return count;
+    if (claimed.length === 0) return count;
   }
 }
 

@@ -1,4 +1,5 @@
-import { type CataloguedMedia, type FoundDetails, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import type { CataloguedMedia, FoundDetails } from '../../src/catalogue/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { formatMessageId } from '../../src/model/ids.js';
 import { type MessageKey, type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';

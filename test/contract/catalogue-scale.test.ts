@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { SqlQuotas } from '../../src/catalogue/quotas.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';

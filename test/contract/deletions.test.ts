@@ -1,5 +1,6 @@
 import { type DeletionClaim, SqlDeletions } from '../../src/catalogue/deletions.js';
-import { type CataloguedMedia, SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import type { CataloguedMedia } from '../../src/catalogue/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { DeletionScope, MediaId, MessageMedia } from '../../src/model/media.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { Tables } from '../../src/database/tables.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type Kysely, Migrator, sql } from 'kysely';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { catalogue as catalogueTables } from '../../src/database/migrations/0001-catalogue.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { type Reserved, SqlUploads, type UploadJob, type UploadReservation } from '../../src/catalogue/uploads.js';
 import type { MediaId } from '../../src/model/media.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';

@@ -1,4 +1,4 @@
-import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import type { WorkHistory } from '../../src/jobs/work-queue.js';

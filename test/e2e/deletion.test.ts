@@ -13,7 +13,7 @@ import {
   twilioMessageSid,
 } from '../../demo/src/emulators/sample-ids.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import type { Database } from '../../src/database/database.js';

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
 import type { MediaCatalogue, MessageChange } from '../../catalogue/media-catalogue.js';
 import type { InboxEvent, ReceivedEvent, WebhookInbox } from '../../catalogue/webhook-inbox.js';
+import type { ClaimedJob } from '../../jobs/job.js';
+import type { JobStore } from '../../jobs/job-store.js';
 import type { ChannelId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
 import { MediagraphError } from '../../model/errors.js';
@@ -16,6 +18,7 @@ import { FaultTally, partsOf } from './parts.js';
 export interface WebhookReceptionOptions {
   readonly channels: ChannelDirectory;
   readonly inbox: WebhookInbox;
+  readonly jobs: Pick<JobStore, 'retry'>;
   readonly catalogue: MediaCatalogue;
   /** Whether media that is announced is copied at once (`mirror.mode` eager). */
   readonly mirrors: boolean;
@@ -66,9 +69,9 @@ export class WebhookReception {
     return receiver.handshake(query);
   }
 
-  /** The job behind the inbox: what the event announces is recorded; it ends as done, due again, or buried. */
-  async process(event: InboxEvent, owner: string): Promise<void> {
-    const { inbox, logger } = this.options;
+  /** Performs a job of kind `webhook`: records what the event announces. It ends as done, due again, or a dead letter. */
+  async process(job: ClaimedJob, event: InboxEvent): Promise<void> {
+    const { inbox, jobs, logger } = this.options;
     const faults = new FaultTally();
     try {
       const { channel, receiver } = this.#receiverOf(event.channelId);
@@ -76,35 +79,32 @@ export class WebhookReception {
       let areKnown = true;
       for await (const part of partsOf(told, faults)) areKnown = (await this.#apply(channel, part)) && areKnown;
       // The event of the message may be worked on at the same time, or still be on its way.
-      if (!areKnown && event.attempts < ATTEMPTS_FOR_MESSAGE) {
-        const runAfter = new Date(this.options.clock.now() + backoffMs(event.attempts, null));
-        return inbox.retry(event.id, owner, { runAfter, error: 'the message that it changes is not known yet' });
-      }
+      if (!areKnown && job.attempts < ATTEMPTS_FOR_MESSAGE)
+        return jobs.retry(job, this.#retryAt(job, null), 'the message that it changes is not known yet');
     } catch (thrown) {
-      if (!isHopeless(thrown) && event.attempts < MAX_ATTEMPTS) {
+      if (!isHopeless(thrown) && job.attempts < MAX_ATTEMPTS) {
         logger.warn({ err: thrown, channelId: event.channelId, event: event.id }, 'a webhook event is tried again');
-        const runAfter = new Date(this.options.clock.now() + backoffMs(event.attempts, thrown));
-        return inbox.retry(event.id, owner, { runAfter, error: reasonOf(thrown) });
+        return jobs.retry(job, this.#retryAt(job, thrown), reasonOf(thrown));
       }
-      return this.#bury(event, owner, reasonOf(thrown));
+      return this.#bury(job, event, reasonOf(thrown));
     }
-    if (faults.text === null) return inbox.done(event.id, owner);
-    return this.#bury(event, owner, faults.text);
+    if (faults.text === null) return inbox.done(job);
+    return this.#bury(job, event, faults.text);
   }
 
-  #bury(event: InboxEvent, owner: string, error: string): Promise<void> {
+  #retryAt({ attempts }: ClaimedJob, thrown: unknown): Date {
+    return new Date(this.options.clock.now() + backoffMs(attempts, thrown));
+  }
+
+  #bury(job: ClaimedJob, event: InboxEvent, error: string): Promise<void> {
     const { inbox, logger } = this.options;
     logger.error({ channelId: event.channelId, event: event.id, error }, 'a webhook event went to the dead letters');
-    return inbox.bury(event.id, owner, error);
+    return inbox.bury(job, error);
   }
 
-  /** The end of an event during which processes died; a replay begins anew. */
-  async condemn(event: InboxEvent, owner: string): Promise<void> {
-    await this.options.inbox.bury(
-      event.id,
-      owner,
-      'expected to survive this event, got the end of the process three times',
-    );
+  /** Gives up an event that has ended its process too often; a replay begins anew. */
+  condemn(job: ClaimedJob): Promise<void> {
+    return this.options.inbox.bury(job, 'expected to survive this event, got the end of the process three times');
   }
 
   /** @returns whether every message that is changed has media here */

@@ -68,8 +68,6 @@ export interface MediaUploadOptions extends ByteKeeping {
   readonly respondWithinMs: number;
   /** `retention.default`; null = until deleted. */
   readonly retentionMs: number | null;
-  /** Holds the leases of this process. */
-  readonly owner: string;
   /** There is a new job. */
   readonly onReserved: () => void;
   readonly logger: Logger;
@@ -154,7 +152,7 @@ export class MediaUpload {
   async condemn(job: UploadJob): Promise<void> {
     const message = 'expected to survive this upload, got the end of the process three times';
     const fault = new MediagraphError('INTERNAL_SERVER_ERROR', message, { retryable: true });
-    this.#tell(nameOf(job.media), { failure: await this.#fail(job.media, fault) });
+    this.#tell(nameOf(job.media), { failure: await this.#fail(job, fault) });
   }
 
   /** Callers wait no more. */
@@ -255,8 +253,8 @@ export class MediaUpload {
 
   /** null where the job is another process's by now, and its end is told there. */
   async #perform(job: UploadJob, signal: AbortSignal): Promise<Outcome | null> {
-    const { tenant, id } = job.media;
-    const { uploads, owner, clock } = this.options;
+    const { tenant } = job.media;
+    const { uploads, clock } = this.options;
     let takeBack: (() => Promise<void>) | undefined;
     try {
       const channel = this.options.channels.get(tenant, job.media.channelId);
@@ -264,18 +262,17 @@ export class MediaUpload {
       if (!bytes) return await this.#afterLoss(channel, job.media, null);
       const providerMediaId = await this.#handOver(channel, job.media, bytes, signal);
       takeBack = () => deleteUpload(channel, providerMediaId);
-      const media = await uploads.finish(tenant, id, owner, providerMediaId, dateOf(clock));
+      const media = await uploads.finish(job.job, providerMediaId, dateOf(clock));
       return media ? { media } : await this.#afterLoss(channel, job.media, providerMediaId);
     } catch (thrown) {
       // Handed back, to be begun again.
       if (signal.aborted) throw thrown;
-      return { failure: await this.#fail(job.media, thrown, takeBack) };
+      return { failure: await this.#fail(job, thrown, takeBack) };
     }
   }
 
   async #store(channel: ConnectedChannel, job: UploadJob, signal: AbortSignal): Promise<UploadedBytes | null> {
-    const { uploads, owner, blobs, clock, maxBytes, timeoutMs } = this.options;
-    const { tenant, id } = job.media;
+    const { uploads, blobs, clock, maxBytes, timeoutMs } = this.options;
     const source = await openSource(this.options.source, { url: job.sourceUrl, maxBytes, timeoutMs, signal });
     let bytes: UploadedBytes & InspectedBytes;
     try {
@@ -302,7 +299,7 @@ export class MediaUpload {
       throw sourceFault(thrown);
     }
     // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
-    if (await uploads.markStored(tenant, id, owner, bytes, dateOf(clock))) {
+    if (await uploads.markStored(job.job, bytes, dateOf(clock))) {
       void recordLate(this.options, job.media, bytes);
       return bytes;
     }
@@ -331,13 +328,13 @@ export class MediaUpload {
     return null;
   }
 
-  async #fail(media: CataloguedMedia, thrown: unknown, takeBack?: () => Promise<void>): Promise<MediagraphError> {
-    const { uploads, blobs, owner, clock, logger } = this.options;
-    const { tenant, id, channelId } = media;
+  async #fail({ job, media }: UploadJob, thrown: unknown, takeBack?: () => Promise<void>): Promise<MediagraphError> {
+    const { uploads, blobs, clock, logger } = this.options;
+    const { id, channelId } = media;
     const fault = asFault(thrown);
     logger.warn({ err: thrown, channelId, media: id, code: fault.code }, 'an upload failed');
     try {
-      const failed = await uploads.fail(tenant, id, owner, failureOf(fault, dateOf(clock)));
+      const failed = await uploads.fail(job, failureOf(fault, dateOf(clock)));
       if (failed?.key) await removeAttempt(blobs, { key: failed.key });
       if (failed) await takeBack?.();
     } catch (err) {

@@ -1,0 +1,118 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/database.js';
+import type { ClaimedJob, JobLease } from '../jobs/job.js';
+import { endedJob, endedWhere, heldJob, postponedJob } from '../jobs/job-statements.js';
+import type { TenantId } from '../model/channel.js';
+import type { MediaFailure, MediaId } from '../model/media.js';
+import type { CataloguedMedia, CopyRetry, FoundDetails, Kept, StoredBytes } from './catalogued-media.js';
+import { failureColumns, type MediaRow, toCataloguedMedia } from './media-rows.js';
+import { assignments, namedBytes } from './stored-columns.js';
+
+/**
+ * The ends of jobs of kind `copy`: a media's row and its job change in one statement. Every method but {@link findMedia} is
+ * without effect where the job's lease is another process's by now.
+ */
+export interface Copies {
+  /** The media of these jobs; a job whose media has no row is absent. */
+  findMedia(jobs: readonly ClaimedJob[]): Promise<ReadonlyMap<ClaimedJob, CataloguedMedia>>;
+  /** READY, and the job ends. The bytes are not named where the row has bytes already, or knows another hash of them. */
+  finish(
+    job: JobLease,
+    media: { readonly tenant: TenantId; readonly id: MediaId },
+    bytes: { readonly stored: StoredBytes; readonly details: FoundDetails },
+    now: Date,
+  ): Promise<Kept>;
+  /** Due again at a time, FAILED meanwhile where that is said. */
+  retry(job: JobLease, next: CopyRetry, now: Date): Promise<void>;
+  /** FAILED or EXPIRED, and the job ends. */
+  fail(job: JobLease, end: { readonly status: 'FAILED' | 'EXPIRED'; readonly failure: MediaFailure }): Promise<void>;
+}
+
+export class SqlCopies implements Copies {
+  readonly #db: Database['background'];
+  readonly #reads: Database['backgroundReads'];
+
+  constructor({ background, backgroundReads }: Pick<Database, 'background' | 'backgroundReads'>) {
+    this.#db = background;
+    this.#reads = backgroundReads;
+  }
+
+  async findMedia(jobs: readonly ClaimedJob[]): Promise<ReadonlyMap<ClaimedJob, CataloguedMedia>> {
+    return findMediaOfJobs(this.#reads, jobs);
+  }
+
+  async finish(
+    job: JobLease,
+    { tenant, id }: { readonly tenant: TenantId; readonly id: MediaId },
+    { stored, details }: { readonly stored: StoredBytes; readonly details: FoundDetails },
+    now: Date,
+  ): Promise<Kept> {
+    const { rows } = await sql`
+      with held as (${heldJob(job)}), named as (
+        update media set ${assignments(namedBytes(stored, details, now))}, mirror_state = 'done'
+        from held
+        where media.tenant = held.tenant and media.id = held.key and media.mirror_state = 'open'
+          and media.stored_at is null and (media.sha256 is null or media.sha256 = ${stored.sha256})
+        returning media.id
+      ), ended as (${endedWhere('held', 'named')})
+      select id from named`.execute(this.#db);
+    if (rows.length > 0) return { isNamed: true };
+    return { isNamed: false, media: await findLive(this.#reads, tenant, id) };
+  }
+
+  async retry(job: JobLease, { dueAt, failure, isFailed }: CopyRetry, now: Date): Promise<void> {
+    const columns = { ...failureColumns(failure), ...(isFailed ? { status: 'FAILED', updated_at: now } : {}) };
+    await sql`
+      with postponed as (${postponedJob(job, dueAt, failure.message)})
+      update media set ${assignments(columns)} from postponed
+      where media.tenant = postponed.tenant and media.id = postponed.key and media.mirror_state = 'open'`.execute(
+      this.#db,
+    );
+  }
+
+  async fail(
+    job: JobLease,
+    { status, failure }: { readonly status: 'FAILED' | 'EXPIRED'; readonly failure: MediaFailure },
+  ): Promise<void> {
+    const columns = { status, updated_at: failure.at, mirror_state: 'failed', ...failureColumns(failure) };
+    await sql`
+      with ended as (${endedJob(job)})
+      update media set ${assignments(columns)} from ended
+      where media.tenant = ended.tenant and media.id = ended.key and media.mirror_state = 'open'`.execute(this.#db);
+  }
+}
+
+/** The media that jobs are about, by the key of the job; jobs whose media has no row are absent. */
+export async function findMediaOfJobs(
+  reads: Database['reads'],
+  jobs: readonly ClaimedJob[],
+): Promise<ReadonlyMap<ClaimedJob, CataloguedMedia>> {
+  const media = new Map<ClaimedJob, CataloguedMedia>();
+  if (jobs.length === 0) return media;
+  const { rows } = await sql<MediaRow & { readonly place: number }>`
+    select job.place, media.*
+    from unnest(${jobs.map(({ tenant }) => tenant)}::text[], ${jobs.map(({ key }) => key)}::text[])
+      with ordinality as job (tenant, id, place)
+    join media on media.tenant = job.tenant and media.id = job.id`.execute(reads);
+  for (const row of rows) {
+    const job = jobs[Number(row.place) - 1];
+    if (job) media.set(job, toCataloguedMedia(row));
+  }
+  return media;
+}
+
+/** A media that has not ended. */
+export async function findLive(
+  reads: Database['reads'],
+  tenant: TenantId,
+  id: MediaId,
+): Promise<CataloguedMedia | null> {
+  const row = await reads
+    .selectFrom('media')
+    .selectAll()
+    .where('tenant', '=', tenant)
+    .where('id', '=', id)
+    .where('status', 'not in', ['DELETED', 'EXPIRED'])
+    .executeTakeFirst();
+  return row ? toCataloguedMedia(row) : null;
+}

@@ -1,0 +1,171 @@
+import { sql } from 'kysely';
+import { LRUCache } from 'lru-cache';
+import type { Database } from '../database/database.js';
+import type { ChannelId, TenantId } from '../model/channel.js';
+import { formatMessageId } from '../model/ids.js';
+import type { MessageKey } from '../model/media.js';
+import { upTo } from '../model/remembered.js';
+import type { MessageRecord } from './catalogued-media.js';
+import { type CataloguedRow, type MediaRow, toCataloguedMedia } from './media-rows.js';
+
+type Records = ReadonlyMap<string, MessageRecord>;
+
+/** A record takes some thousand bytes. */
+const REMEMBERED_MESSAGES = 5_000;
+
+/**
+ * Remembers what is known of messages while nothing is written. For the embedded engine alone: another process's writes
+ * would not be seen.
+ */
+export class MessageMemory {
+  /** By tenant and message; null = nothing is known of the message. */
+  readonly #records = new LRUCache<string, { readonly record: MessageRecord | null }>(upTo(REMEMBERED_MESSAGES));
+  #asOf = -1;
+
+  constructor(private readonly writeCount: () => number) {}
+
+  /** @param select asks the database for the messages that are not remembered */
+  async find(
+    tenant: TenantId,
+    keys: readonly MessageKey[],
+    select: (keys: readonly MessageKey[]) => Promise<Records>,
+  ): Promise<Records> {
+    const asOf = this.writeCount();
+    if (asOf !== this.#asOf) this.#records.clear();
+    this.#asOf = asOf;
+    const records = new Map<string, MessageRecord>();
+    const unknown = keys.filter((key) => {
+      const known = this.#records.get(nameOf(tenant, key));
+      if (known?.record) records.set(formatMessageId(key), known.record);
+      return !known;
+    });
+    const selected = await select(unknown);
+    for (const [message, record] of selected) records.set(message, record);
+    // A read beside a write may have seen the rows as they were before it.
+    if (this.writeCount() !== asOf) return records;
+    for (const key of unknown)
+      this.#records.set(nameOf(tenant, key), { record: selected.get(formatMessageId(key)) ?? null });
+    return records;
+  }
+}
+
+/** One statement for all messages. */
+export async function selectMessageRecords(
+  db: Database['reads'],
+  tenant: TenantId,
+  keys: readonly MessageKey[],
+): Promise<Records> {
+  if (keys.length === 0) return new Map();
+  const { rows } = await sql<MessageRow>`
+      select asked.channel_id, asked.provider_message_id, ${COLUMNS_OF_MESSAGE}, media.recorded_at, listing.listed_at,
+        listing.first_seen_at
+      from unnest(
+        ${keys.map(({ channelId }) => channelId)}::text[],
+        ${keys.map(({ providerMessageId }) => providerMessageId)}::text[]
+      ) as asked (channel_id, provider_message_id)
+      -- One look into an index for each message, whatever the statistics say (offset 0 keeps the planner from joining).
+      left join lateral (
+        select * from message_listings
+        where tenant = ${tenant} and provider_message_id = asked.provider_message_id and channel_id = asked.channel_id
+        offset 0
+      ) as listing on true
+      left join lateral (
+        select * from media
+        where tenant = ${tenant} and provider_message_id = asked.provider_message_id and channel_id = asked.channel_id
+        offset 0
+      ) as media on true
+      where listing.tenant is not null or media.tenant is not null
+      order by media.position, media.recorded_at, media.id`.execute(db);
+  return toRecords(rows);
+}
+
+function nameOf(tenant: TenantId, { channelId, providerMessageId }: MessageKey): string {
+  return `${tenant}\n${channelId}\n${providerMessageId}`;
+}
+
+/** Without media of its message where only a listing is known. */
+type MessageRow = MessageKeyColumns & {
+  readonly listed_at: Date | null;
+  readonly first_seen_at: Date | null;
+} & (RowOfMessage | { readonly id: null });
+
+interface MessageKeyColumns {
+  readonly channel_id: ChannelId;
+  readonly provider_message_id: string;
+}
+
+type RowOfMessage = CataloguedRow & Pick<MediaRow, 'recorded_at'>;
+
+/** The columns of a message's media, without those of the message. A column that is missing here is a type error. */
+const OF_MESSAGE: Readonly<Record<Exclude<keyof RowOfMessage, keyof MessageKeyColumns>, true>> = {
+  tenant: true,
+  id: true,
+  provider: true,
+  provider_media_id: true,
+  download_url: true,
+  described: true,
+  status: true,
+  kind: true,
+  mime_type: true,
+  size_bytes: true,
+  sha256: true,
+  filename: true,
+  caption: true,
+  voice: true,
+  contact: true,
+  direction: true,
+  created_at: true,
+  available_until: true,
+  recorded_at: true,
+  updated_at: true,
+  revoked_at: true,
+  was_ready: true,
+  announced: true,
+  uploaded: true,
+  failure_reason: true,
+  failure_code: true,
+  failure_retryable: true,
+  failed_at: true,
+  deletion_scope: true,
+  stored_at: true,
+  stored_size_bytes: true,
+  stored_sha256: true,
+  stored_mime_type: true,
+  blob_key: true,
+  width: true,
+  height: true,
+  duration_seconds: true,
+  thumb_hash: true,
+  page_count: true,
+  has_still: true,
+  mirror_state: true,
+  expires_at: true,
+};
+const COLUMNS_OF_MESSAGE = sql.raw(
+  Object.keys(OF_MESSAGE)
+    .map((column) => `media.${column}`)
+    .join(', '),
+);
+
+function toRecords(rows: readonly MessageRow[]): Records {
+  const byMessage = new Map<string, MessageRow[]>();
+  for (const row of rows) {
+    const message = formatMessageId({ channelId: row.channel_id, providerMessageId: row.provider_message_id });
+    const others = byMessage.get(message);
+    if (others) others.push(row);
+    else byMessage.set(message, [row]);
+  }
+  const records = new Map<string, MessageRecord>();
+  for (const [message, ofMessage] of byMessage) {
+    const media = ofMessage.flatMap((row) => (row.id === null ? [] : [row]));
+    const [listing] = ofMessage;
+    const seenAt = [listing?.first_seen_at, ...media.map((row) => row.recorded_at)].filter((time) => !!time);
+    records.set(message, {
+      media: media.map(toCataloguedMedia),
+      listedAt: listing?.listed_at ?? null,
+      firstSeenAt: new Date(Math.min(...seenAt.map((time) => time.getTime()))),
+      announced: media.some((row) => row.announced),
+    });
+  }
+  return records;
+}

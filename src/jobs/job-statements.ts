@@ -1,0 +1,78 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { JobKind } from '../model/job-kind.js';
+import type { JobLease } from './job.js';
+
+/**
+ * Parts of statements, for callers that change a job and their own rows in one statement. Each is one `with` query or the
+ * end of a statement; times are the database clock's.
+ */
+
+interface Addition {
+  readonly kind: JobKind;
+  readonly now: Date;
+  /** Selects `tenant, key, channel_id, rank, due_at, payload` of the new jobs. A null rank comes last. */
+  readonly rows: RawBuilder<unknown>;
+}
+
+/**
+ * Adds jobs. Where one of the kind is open for the same subject, that one stays, due at the earlier of both times; an
+ * attempt that failed before no longer counts, nor does a death: something new was heard of the subject.
+ */
+export function addedJobs({ kind, now, rows }: Addition): RawBuilder<unknown> {
+  return sql`
+    insert into jobs (kind, tenant, key, channel_id, rank, due_at, waits, since, payload)
+    select ${kind}, tenant, key, channel_id, coalesce(rank, 'infinity'), due_at, due_at > ${now}::timestamptz,
+      ${now}::timestamptz, payload
+    from (${rows}) as new_job (tenant, key, channel_id, rank, due_at, payload)
+    on conflict (tenant, kind, key) do update set
+      rank = least(jobs.rank, excluded.rank),
+      due_at = case when ${BEGINS_ANEW} then excluded.due_at else least(jobs.due_at, excluded.due_at) end,
+      waits = case when ${BEGINS_ANEW} then excluded.waits else jobs.waits and excluded.waits end,
+      since = case when ${BEGINS_ANEW} then excluded.since else jobs.since end,
+      attempts = case when ${BEGINS_ANEW} then 0 else jobs.attempts end,
+      suspect = jobs.suspect and not ${BEGINS_ANEW},
+      interruptions = case when ${BEGINS_ANEW} then 0 else jobs.interruptions end,
+      deaths = case when ${BEGINS_ANEW} then 0 else jobs.deaths end,
+      state = 'open'`;
+}
+
+/** What is under way goes on, and what was never begun needs no new beginning. */
+const BEGINS_ANEW = sql.raw(`(jobs.lease_owner is null and (jobs.attempts > 0 or jobs.state = 'dead'))`);
+
+/** Locks a job while its lease is the owner's: one row `tenant, key, payload`, or none. */
+export function heldJob({ id, owner }: JobLease): RawBuilder<unknown> {
+  return sql`select id, tenant, key, payload from jobs where id = ${id} and lease_owner = ${owner} for update`;
+}
+
+/** Ends a job whose lease is the owner's: returns one row `tenant, key, channel_id, payload`, or none. */
+export function endedJob({ id, owner }: JobLease): RawBuilder<unknown> {
+  return sql`delete from jobs where id = ${id} and lease_owner = ${owner} returning tenant, key, channel_id, payload`;
+}
+
+/** Ends the job that `held` names, the alias of a query of {@link heldJob}, where `among` has a row. */
+export function endedWhere(held: string, among: string): RawBuilder<unknown> {
+  return sql`delete from jobs using ${sql.table(held)} where jobs.id = ${sql.ref(`${held}.id`)}
+    and exists (select from ${sql.table(among)})`;
+}
+
+/** Ends all jobs of these kinds for the media that the query `among` returns as `tenant, id`, whoever performs them. */
+export function droppedJobs(kinds: readonly JobKind[], among: string): RawBuilder<unknown> {
+  return sql`delete from jobs using ${sql.table(among)} as subject
+    where jobs.tenant = subject.tenant and jobs.key = subject.id and jobs.kind = any(${[...kinds]}::text[])`;
+}
+
+/** Hands a job back until a time, with the reason: returns one row `tenant, key`, or none where the lease is another's. */
+export function postponedJob({ id, owner }: JobLease, dueAt: Date, reason: string | null): RawBuilder<unknown> {
+  return sql`
+    update jobs set due_at = ${dueAt}, waits = true, last_error = ${reason}, ${UNLEASED}
+    where id = ${id} and lease_owner = ${owner} returning tenant, key`;
+}
+
+/** Keeps a job as a dead letter: returns one row `tenant, key`, or none where the lease is another's. */
+export function buriedJob({ id, owner }: JobLease, reason: string): RawBuilder<unknown> {
+  return sql`
+    update jobs set state = 'dead', last_error = ${reason}, ${UNLEASED}
+    where id = ${id} and lease_owner = ${owner} returning tenant, key`;
+}
+
+export const UNLEASED = sql.raw('lease_owner = null, lease_until = null, lease_alone = false');

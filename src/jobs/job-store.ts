@@ -1,0 +1,316 @@
+import { type RawBuilder, type Selectable, sql } from 'kysely';
+import type { Database } from '../database/database.js';
+import type { JobsTable } from '../database/tables.js';
+import type { TenantId } from '../model/channel.js';
+import { type Clock, dateOf } from '../model/clock.js';
+import { JOB_KINDS, type JobKind } from '../model/job-kind.js';
+import { storable } from '../model/storable.js';
+import { type ClaimedJob, type JobCounts, type JobLease, LEASE_MS, type NewJob } from './job.js';
+import { addedJobs, buriedJob, endedJob, postponedJob, UNLEASED } from './job-statements.js';
+
+/** What a process is ready to perform. */
+export interface Demand {
+  readonly kind: JobKind;
+  readonly limit: number;
+  /** Tenants that have all of their turns. */
+  readonly exceptTenants?: readonly TenantId[];
+}
+
+/**
+ * The only place that leases. Every method is one statement, so all or nothing, and may be called from any number of
+ * processes at once; each rejects when the database does not answer. A lease that ran out belonged to a process that died
+ * or was cut off: the job is suspect, and a death is counted where it ran alone. All times are the database clock's.
+ *
+ * Where a job ends together with a change of another row, that row's own room does both in one statement, with
+ * `job-statements.ts`.
+ */
+export interface JobStore {
+  /** Adds a job; see `addedJobs` for one that is open already. */
+  add(job: NewJob): Promise<void>;
+  /** Adds a job unless one of its kind is open for its subject. */
+  addOnce(job: NewJob): Promise<void>;
+  /** Leases due jobs of kinds that are not paused, in the order of rank and age. No two claims get the same job. */
+  claim(demands: readonly Demand[]): Promise<ClaimedJob[]>;
+  /** The next time at which {@link claim} may find more of these kinds: a job becomes due, or another's lease ends. */
+  nextAt(kinds: readonly JobKind[]): Promise<Date | null>;
+  /** Lengthens these leases, also ones that ran out. @returns the jobs whose lease is still this store's */
+  renew(jobs: readonly ClaimedJob[]): Promise<ReadonlySet<ClaimedJob>>;
+  /** Notes whether the owner performs no other job: a death counts only then. @returns whether the lease still holds */
+  setAlone(job: JobLease, isAlone: boolean): Promise<boolean>;
+  /** Hands back all leases of these kinds, due at once, their attempts not counted. */
+  release(kinds: readonly JobKind[]): Promise<void>;
+  /** Ends the job. @returns false where the lease is another's */
+  finish(job: JobLease): Promise<boolean>;
+  /** Hands the job back until a time. Without effect where the lease is another's. */
+  retry(job: JobLease, at: Date, reason: string): Promise<void>;
+  /** As {@link retry}, and counts attempts and the age from that time: the next round of a scheduled job. */
+  reschedule(job: JobLease, at: Date): Promise<void>;
+  /** Keeps the job as a dead letter. Without effect where the lease is another's. */
+  bury(job: JobLease, reason: string): Promise<void>;
+  /** Ends every lease of the dead. Only for a process that knows that it is alone, before its first claim. */
+  abandonLeases(): Promise<void>;
+  /** Removes dead letters from before this time. @returns how many */
+  forgetDead(before: Date): Promise<number>;
+  /** Jobs of this kind are claimed no more, by any process, until {@link resume}; those under way go on. */
+  pause(kind: JobKind): Promise<void>;
+  resume(kind: JobKind): Promise<void>;
+  counts(): Promise<Readonly<Record<JobKind, JobCounts>>>;
+  /** How many jobs of these kinds {@link claim} would find. */
+  countDue(kinds: readonly JobKind[]): Promise<number>;
+}
+
+export interface JobStoreOptions {
+  /** Names this process in its leases. */
+  readonly owner: string;
+  readonly clock: Clock;
+  readonly leaseMs?: number;
+}
+
+export class SqlJobStore implements JobStore {
+  readonly #db: Database['jobs'];
+  readonly #leaseMs: number;
+
+  constructor(
+    { jobs }: Pick<Database, 'jobs'>,
+    private readonly options: JobStoreOptions,
+  ) {
+    this.#db = jobs;
+    this.#leaseMs = options.leaseMs ?? LEASE_MS;
+  }
+
+  async add(job: NewJob): Promise<void> {
+    await addedJobs({ kind: job.kind, now: this.#now(), rows: rowOf(job) }).execute(this.#db);
+  }
+
+  async addOnce(job: NewJob): Promise<void> {
+    const { kind, tenant, key, channelId, dueAt, payload } = job;
+    await this.#db
+      .insertInto('jobs')
+      .values({
+        ...{ kind, tenant, key, channel_id: channelId, due_at: dueAt, since: this.#now() },
+        waits: dueAt > this.#now(),
+        payload: payload === undefined ? null : JSON.stringify(payload),
+      })
+      .onConflict((conflict) => conflict.columns(['tenant', 'kind', 'key']).doNothing())
+      .execute();
+  }
+
+  async claim(demands: readonly Demand[]): Promise<ClaimedJob[]> {
+    if (demands.length === 0) return [];
+    const now = this.#now();
+    const { owner } = this.options;
+    // A process that lives may find a lease of its own that it could not renew in time.
+    const isOrphaned = sql`(jobs.lease_owner is not null and jobs.lease_owner <> ${owner})`;
+    const { rows } = await sql<Selectable<JobsTable>>`
+      with wanted as (
+        select * from unnest(${demands.map(({ kind }) => kind)}::text[], ${demands.map(({ limit }) => limit)}::integer[])
+          as wanted (kind, most)
+        where not exists (select from paused_jobs where paused_jobs.kind = wanted.kind)
+      ), ${candidates('ready', sql`lease_owner is null and not waits`, sql`rank, id`, demands)},
+      ${candidates('waiting', sql`lease_owner is null and waits and due_at <= ${now}`, sql`due_at`, demands)},
+      ${candidates('orphaned', sql`lease_owner is not null and lease_until <= ${now}`, sql`lease_until`, demands)},
+      picked as (
+        select candidate.id
+        from (
+          select *, row_number() over (partition by kind order by rank, id) as place
+          from (select * from ready union all select * from waiting union all select * from orphaned) as found
+        ) as candidate
+        join wanted using (kind)
+        where candidate.place <= wanted.most
+      )
+      update jobs
+      set lease_owner = ${owner}, lease_until = ${this.#leaseEnd(now)}, lease_alone = false, attempts = attempts + 1,
+        interruptions = interruptions + ${isOrphaned}::integer,
+        deaths = deaths + (${isOrphaned} and lease_alone)::integer,
+        suspect = suspect or ${isOrphaned}
+      from picked
+      where jobs.id = picked.id
+      returning jobs.*`.execute(this.#db);
+    return rows.sort(byRank).map((row) => toClaimedJob(row, owner));
+  }
+
+  async nextAt(kinds: readonly JobKind[]): Promise<Date | null> {
+    const { rows } = await sql<{ at: Date | null }>`
+      select least(
+        (select min(due_at) from jobs
+          where state = 'open' and lease_owner is null and waits and kind = any(${[...kinds]}::text[])),
+        (select min(lease_until) from jobs
+          where lease_owner is not null and lease_owner <> ${this.options.owner} and kind = any(${[...kinds]}::text[]))
+      ) as at`.execute(this.#db);
+    return rows[0]?.at ?? null;
+  }
+
+  async renew(jobs: readonly ClaimedJob[]): Promise<ReadonlySet<ClaimedJob>> {
+    if (jobs.length === 0) return new Set();
+    const rows = await this.#db
+      .updateTable('jobs')
+      .set({ lease_until: this.#leaseEnd(this.#now()) })
+      .where(sql<boolean>`id = any(${jobs.map(({ id }) => id)}::bigint[])`)
+      .where('lease_owner', '=', this.options.owner)
+      .returning('id')
+      .execute();
+    const held = new Set(rows.map(({ id }) => Number(id)));
+    return new Set(jobs.filter(({ id }) => held.has(id)));
+  }
+
+  async setAlone({ id, owner }: JobLease, isAlone: boolean): Promise<boolean> {
+    const { numUpdatedRows } = await this.#db
+      .updateTable('jobs')
+      .set({ lease_alone: isAlone })
+      .where('id', '=', id)
+      .where('lease_owner', '=', owner)
+      .executeTakeFirst();
+    return numUpdatedRows > 0n;
+  }
+
+  async release(kinds: readonly JobKind[]): Promise<void> {
+    await sql`
+      update jobs set attempts = greatest(attempts - 1, 0), ${UNLEASED}
+      where lease_owner = ${this.options.owner} and kind = any(${[...kinds]}::text[])`.execute(this.#db);
+  }
+
+  async finish(job: JobLease): Promise<boolean> {
+    const { rows } = await endedJob(job).execute(this.#db);
+    return rows.length > 0;
+  }
+
+  async retry(job: JobLease, at: Date, reason: string): Promise<void> {
+    await postponedJob(job, at, storable(reason)).execute(this.#db);
+  }
+
+  async reschedule({ id, owner }: JobLease, at: Date): Promise<void> {
+    await sql`
+      update jobs set due_at = ${at}, waits = true, since = ${at}, attempts = 0, last_error = null, ${UNLEASED}
+      where id = ${id} and lease_owner = ${owner}`.execute(this.#db);
+  }
+
+  async bury(job: JobLease, reason: string): Promise<void> {
+    await buriedJob(job, storable(reason)).execute(this.#db);
+  }
+
+  async abandonLeases(): Promise<void> {
+    await sql`update jobs set lease_until = 'epoch' where lease_owner is not null`.execute(this.#db);
+  }
+
+  async forgetDead(before: Date): Promise<number> {
+    const { numDeletedRows } = await this.#db
+      .deleteFrom('jobs')
+      .where('state', '=', 'dead')
+      .where('since', '<', before)
+      .executeTakeFirst();
+    return Number(numDeletedRows);
+  }
+
+  async pause(kind: JobKind): Promise<void> {
+    await this.#db
+      .insertInto('paused_jobs')
+      .values({ kind, since: this.#now() })
+      .onConflict((conflict) => conflict.column('kind').doNothing())
+      .execute();
+  }
+
+  async resume(kind: JobKind): Promise<void> {
+    await this.#db.deleteFrom('paused_jobs').where('kind', '=', kind).execute();
+  }
+
+  async counts(): Promise<Readonly<Record<JobKind, JobCounts>>> {
+    const { rows } = await sql<{ kind: string; state: 'open' | 'dead'; count: number; oldest: Date }>`
+      select kind, state, count(*)::integer as count, min(since) as oldest from jobs group by kind, state`.execute(
+      this.#db,
+    );
+    const countsOf = (kind: JobKind): JobCounts => {
+      const open = rows.find((row) => row.kind === kind && row.state === 'open');
+      const dead = rows.find((row) => row.kind === kind && row.state === 'dead');
+      return { open: open?.count ?? 0, dead: dead?.count ?? 0, oldestSince: open?.oldest ?? null };
+    };
+    return {
+      webhook: countsOf('webhook'),
+      copy: countsOf('copy'),
+      upload: countsOf('upload'),
+      deletion: countsOf('deletion'),
+      removal: countsOf('removal'),
+      inspection: countsOf('inspection'),
+      sweep: countsOf('sweep'),
+    };
+  }
+
+  async countDue(kinds: readonly JobKind[]): Promise<number> {
+    const now = this.#now();
+    const { rows } = await sql<{ count: number }>`
+      select count(*)::integer as count from jobs
+      where kind = any(${[...kinds]}::text[]) and state = 'open' and due_at <= ${now}
+        and (lease_until is null or lease_until <= ${now})`.execute(this.#db);
+    return rows[0]?.count ?? 0;
+  }
+
+  #now(): Date {
+    return dateOf(this.options.clock);
+  }
+
+  #leaseEnd(now: Date): Date {
+    return new Date(now.getTime() + this.#leaseMs);
+  }
+}
+
+/** The first jobs of each wanted kind that fulfil a condition, locked; jobs that another claim has locked are skipped. */
+function candidates(
+  name: string,
+  condition: RawBuilder<unknown>,
+  order: RawBuilder<unknown>,
+  demands: readonly Demand[],
+): RawBuilder<unknown> {
+  return sql`${sql.raw(name)} as (
+    select job.* from wanted cross join lateral (
+      select id, kind, rank from jobs
+      where jobs.kind = wanted.kind and state = 'open' and ${condition} and ${hasTurn(demands)}
+      order by ${order}
+      limit wanted.most
+      for update skip locked
+    ) as job
+  )`;
+}
+
+function hasTurn(demands: readonly Demand[]): RawBuilder<unknown> {
+  const busy = demands.flatMap(({ kind, exceptTenants = [] }) => exceptTenants.map((tenant) => ({ kind, tenant })));
+  if (busy.length === 0) return sql`true`;
+  return sql`(kind, tenant) not in (
+    select * from unnest(${busy.map(({ kind }) => kind)}::text[], ${busy.map(({ tenant }) => tenant)}::text[]))`;
+}
+
+function rowOf({ tenant, key, channelId, dueAt, payload }: NewJob): RawBuilder<unknown> {
+  const json = payload === undefined ? null : JSON.stringify(payload);
+  return sql`select ${tenant}::text, ${key}::text, ${channelId}::text, null::timestamptz, ${dueAt}::timestamptz,
+    ${json}::jsonb`;
+}
+
+/** An update returns its rows in no order. */
+function byRank(a: Selectable<JobsTable>, b: Selectable<JobsTable>): number {
+  return rankOf(a) - rankOf(b) || Number(a.id) - Number(b.id);
+}
+
+/** node-postgres reads the timestamp `infinity` as the number. */
+function rankOf({ rank }: Selectable<JobsTable>): number {
+  return rank instanceof Date ? rank.getTime() : Number.MAX_VALUE;
+}
+
+function toClaimedJob(row: Selectable<JobsTable>, owner: string): ClaimedJob {
+  return {
+    id: Number(row.id),
+    owner,
+    kind: row.kind,
+    tenant: row.tenant,
+    key: row.key,
+    channelId: row.channel_id,
+    attempts: row.attempts,
+    since: row.since,
+    payload: row.payload,
+    suspect: row.suspect,
+    interruptions: row.interruptions,
+    deaths: row.deaths,
+  };
+}
+
+/** Narrows what came from the database or the command line. */
+export function isJobKind(text: string): text is JobKind {
+  return JOB_KINDS.some((kind) => kind === text);
+}

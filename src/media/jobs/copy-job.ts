@@ -1,0 +1,24 @@
+import type { Copies } from '../../catalogue/copies.js';
+import type { JobHandler } from '../../jobs/job-handler.js';
+import type { Mirror } from '../mirror.js';
+
+/**
+ * Kind `copy`: key is the id of a media whose bytes its provider has. Its end is in the media's row: READY, FAILED or
+ * EXPIRED; there are no dead letters.
+ */
+export function copyJobs(mirror: Mirror, copies: Copies, concurrency: number): JobHandler {
+  return {
+    kind: 'copy',
+    concurrency,
+    prepare: async (jobs) => {
+      const media = await copies.findMedia(jobs);
+      const toCopy = [...media].filter(([, { mirrored, stored }]) => mirrored && !stored);
+      return new Map(
+        toCopy.map(([job, one]) => [
+          job,
+          { perform: (signal) => mirror.copy(job, one, signal), condemn: () => mirror.condemn(job) },
+        ]),
+      );
+    },
+  };
+}

@@ -1,0 +1,57 @@
+import type { Copies } from '../../catalogue/copies.js';
+import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media-catalogue.js';
+import type { MediaInspector } from '../../inspection/inspect.js';
+import { inspected, recordInspected, recordLate } from '../../inspection/stored-bytes.js';
+import type { ClaimedJob } from '../../jobs/job.js';
+import type { JobHandler } from '../../jobs/job-handler.js';
+import type { JobStore } from '../../jobs/job-store.js';
+import type { Clock } from '../../model/clock.js';
+import type { Logger } from '../../telemetry/logger.js';
+
+/** One at a time: a media waits for nothing but its placeholder and its size in pixels. */
+const CONCURRENCY = 1;
+
+export interface InspectionJobsOptions {
+  readonly copies: Pick<Copies, 'findMedia'>;
+  readonly catalogue: Pick<MediaCatalogue, 'recordMeasures'>;
+  readonly inspector: MediaInspector;
+  readonly jobs: Pick<JobStore, 'finish'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Kind `inspection`: key is the id of a media whose bytes were stored while they were delivered, and whose process died
+ * before it looked at them.
+ */
+export function inspectionJobs(options: InspectionJobsOptions): JobHandler {
+  return {
+    kind: 'inspection',
+    concurrency: CONCURRENCY,
+    prepare: async (jobs) => {
+      const media = await options.copies.findMedia(jobs);
+      const condemn = async (job: ClaimedJob) => void (await options.jobs.finish(job));
+      return new Map(
+        [...media].map(([job, one]) => [
+          job,
+          { perform: (signal) => inspect(options, job, one, signal), condemn: () => condemn(job) },
+        ]),
+      );
+    },
+  };
+}
+
+async function inspect(
+  options: InspectionJobsOptions,
+  job: ClaimedJob,
+  media: CataloguedMedia,
+  signal: AbortSignal,
+): Promise<void> {
+  const { stored } = media;
+  if (stored && stored.measures === null) {
+    const found = await inspected(options, stored, stored.mimeType ?? 'application/octet-stream', signal);
+    await recordInspected(options, media, found);
+    await recordLate(options, media, found);
+  }
+  await options.jobs.finish(job);
+}

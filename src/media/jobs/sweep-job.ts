@@ -1,0 +1,37 @@
+import type { ClaimedJob } from '../../jobs/job.js';
+import type { JobHandler } from '../../jobs/job-handler.js';
+import type { JobStore } from '../../jobs/job-store.js';
+import type { Clock } from '../../model/clock.js';
+import type { Logger } from '../../telemetry/logger.js';
+
+export interface SweepJobsOptions {
+  readonly jobs: Pick<JobStore, 'reschedule'>;
+  /** `retention.sweepInterval`, milliseconds */
+  readonly intervalMs: number;
+  readonly sweep: (signal: AbortSignal) => Promise<void>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The one job of kind `sweep`: of all replicas, one sweeps. */
+export const SWEEP = { kind: 'sweep', tenant: '', key: '', channelId: null } as const;
+
+/** Kind `sweep`: there is one job, which is scheduled again when it ends. */
+export function sweepJobs({ jobs, intervalMs, sweep, clock, logger }: SweepJobsOptions): JobHandler {
+  const perform = async (job: ClaimedJob, signal: AbortSignal): Promise<void> => {
+    try {
+      await sweep(signal);
+    } catch (err) {
+      if (signal.aborted) return;
+      logger.warn({ err }, 'the sweep failed; the next one goes on');
+    }
+    await jobs.reschedule(job, new Date(clock.now() + intervalMs));
+  };
+  return {
+    kind: 'sweep',
+    concurrency: 1,
+    isTrusted: true,
+    prepare: async (claimed) =>
+      new Map(claimed.map((job) => [job, { perform: (signal) => perform(job, signal), condemn: async () => {} }])),
+  };
+}

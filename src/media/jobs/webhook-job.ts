@@ -1,0 +1,23 @@
+import type { WebhookInbox } from '../../catalogue/webhook-inbox.js';
+import type { JobHandler } from '../../jobs/job-handler.js';
+import type { WebhookReception } from '../receive/receive.js';
+
+/** Events are small and wait for nothing but the database. */
+const CONCURRENCY = 16;
+
+/** Kind `webhook`: key is the id of a webhook event. A dead letter is an event that could not be understood or recorded. */
+export function webhookJobs(reception: WebhookReception, inbox: WebhookInbox): JobHandler {
+  return {
+    kind: 'webhook',
+    concurrency: CONCURRENCY,
+    prepare: async (jobs) => {
+      const events = await inbox.findEvents(jobs);
+      return new Map(
+        [...events].map(([job, event]) => [
+          job,
+          { perform: () => reception.process(job, event), condemn: () => reception.condemn(job) },
+        ]),
+      );
+    },
+  };
+}
