@@ -65,7 +65,7 @@ export function createJobs(options: JobsOptions): Jobs {
   const added = (kind: JobKind) => news.announce(kind);
   const verbs = createVerbs(options, added);
   const { reception, upload, deletion, retry, mirror } = verbs;
-  const sweepOptions = { ...stores, deletion, clock, graceMs: ORPHAN_GRACE_MS, dryRun: false, logger };
+  const sweepOptions = { ...stores, deletion: null, clock, graceMs: ORPHAN_GRACE_MS, dryRun: false, logger };
   const worker = new JobWorker({
     store: jobs,
     handlers: [
@@ -95,7 +95,7 @@ export function createJobs(options: JobsOptions): Jobs {
     ...{ reception, upload, deletion, retry },
     start: async () => {
       await news.start();
-      await jobs.addOnce({ ...SWEEP, dueAt: new Date(clock.now() + config.retention.sweepIntervalMs) });
+      await jobs.add({ ...SWEEP, dueAt: new Date(clock.now() + config.retention.sweepIntervalMs) });
       worker.start();
     },
     handBack: () => worker.handBack(),

@@ -105,14 +105,15 @@ export class SqlWebhookInbox implements WebhookInbox {
   async done(job: JobLease): Promise<void> {
     await sql`
       with ended as (${endedJob(job)})
-      update webhook_events set state = 'done', raw_body = '', last_error = null from ended
+      update webhook_events set state = 'done', raw_body = '', last_error = null, attempts = ended.attempts from ended
       where webhook_events.id = ended.key::bigint and state = 'due'`.execute(this.#db);
   }
 
   async bury(job: JobLease, error: string): Promise<void> {
     await sql`
       with buried as (${buriedJob(job, storable(error))})
-      update webhook_events set state = 'dead', last_error = ${storable(error)} from buried
+      update webhook_events set state = 'dead', last_error = ${storable(error)}, attempts = buried.attempts
+      from buried
       where webhook_events.id = buried.key::bigint and state = 'due'`.execute(this.#db);
   }
 

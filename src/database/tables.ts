@@ -87,6 +87,8 @@ interface WebhookEventsTable {
   raw_body: Buffer;
   received_at: Date;
   state: Generated<'due' | 'done' | 'dead'>;
+  /** Written when the event is done or dead; until then its job counts them. */
+  attempts: Generated<number>;
   last_error: string | null;
 }
 

@@ -44,9 +44,9 @@ export function heldJob({ id, owner }: JobLease): RawBuilder<unknown> {
   return sql`select id, tenant, key, payload from jobs where id = ${id} and lease_owner = ${owner} for update`;
 }
 
-/** Ends a job whose lease is the owner's: returns one row `tenant, key, channel_id, payload`, or none. */
+/** Ends a job whose lease is the owner's: returns one row `tenant, key, channel_id, attempts, payload`, or none. */
 export function endedJob({ id, owner }: JobLease): RawBuilder<unknown> {
-  return sql`delete from jobs where id = ${id} and lease_owner = ${owner} returning tenant, key, channel_id, payload`;
+  return sql`delete from jobs where id = ${id} and lease_owner = ${owner} returning tenant, key, channel_id, attempts, payload`;
 }
 
 /** Ends the job that `held` names, the alias of a query of {@link heldJob}, where `among` has a row. */
@@ -68,11 +68,11 @@ export function postponedJob({ id, owner }: JobLease, dueAt: Date, reason: strin
     where id = ${id} and lease_owner = ${owner} returning tenant, key`;
 }
 
-/** Keeps a job as a dead letter: returns one row `tenant, key`, or none where the lease is another's. */
+/** Keeps a job as a dead letter: returns one row `tenant, key, attempts`, or none where the lease is another's. */
 export function buriedJob({ id, owner }: JobLease, reason: string): RawBuilder<unknown> {
   return sql`
     update jobs set state = 'dead', last_error = ${reason}, ${UNLEASED}
-    where id = ${id} and lease_owner = ${owner} returning tenant, key`;
+    where id = ${id} and lease_owner = ${owner} returning tenant, key, attempts`;
 }
 
 export const UNLEASED = sql.raw('lease_owner = null, lease_until = null, lease_alone = false');

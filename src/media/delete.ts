@@ -89,12 +89,15 @@ export class MediaDeletion {
   /**
    * Performs a job of kind `removal`: removes the bytes of a deleted media and tells the CDN. The CDN is told once more some
    * time after the deletion, since an answer that was on its way may have reached it after it was told before.
+   * @returns false where the CDN could not be told, and the job is due again later
    */
-  async remove(job: ClaimedJob, media: CataloguedMedia): Promise<void> {
+  async remove(job: ClaimedJob, media: CataloguedMedia): Promise<boolean> {
     const { jobs, blobs, clock } = this.options;
     await removeBytes(blobs, media);
-    if (await this.#tellCdn(media)) await jobs.finish(job);
+    const isDone = await this.#tellCdn(media);
+    if (isDone) await jobs.finish(job);
     else await jobs.retry(job, new Date(clock.now() + backoffMs(job.attempts, null)), 'the CDN could not be told');
+    return isDone;
   }
 
   async #tellCdn({ id }: CataloguedMedia): Promise<boolean> {

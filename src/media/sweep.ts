@@ -18,8 +18,8 @@ export interface SweepOptions {
   readonly deletions: Deletions;
   readonly blobs: BlobStore;
   readonly jobs: JobStore;
-  /** Finishes deletions that a crash interrupted. */
-  readonly deletion: MediaDeletion;
+  /** Finishes deletions that a crash interrupted; null = a worker of this process does. */
+  readonly deletion: MediaDeletion | null;
   readonly clock: Clock;
   /** Blobs without a row that are younger than this may be about to get one. */
   readonly graceMs: number;
@@ -82,25 +82,40 @@ export async function sweep(options: SweepOptions, now = dateOf(options.clock)):
   return { ...report, tombstones, forgottenEvents, deadLetters, leftovers };
 }
 
-/** Performs the deletions and removals that are due here, for a sweep without a server's worker. */
-async function finishDeletions({ deletions, deletion, jobs, dryRun, signal }: SweepOptions): Promise<number> {
+/** Performs the deletions and removals that are due, where no worker of this process does. */
+async function finishDeletions(options: SweepOptions): Promise<number> {
+  const { deletions, deletion, jobs, dryRun, signal } = options;
   if (dryRun) return jobs.countDue(['deletion', 'removal']);
+  if (!deletion) return 0;
   let count = 0;
   for (;;) {
-    const claimed = await jobs.claim([
-      { kind: 'deletion', limit: 1 },
-      { kind: 'removal', limit: 1 },
-    ]);
+    const claimed = await jobs.claim([{ kind: 'deletion', limit: 1 }]);
     const media = await deletions.findMedia(claimed);
-    for (const job of claimed) {
-      const one = media.get(job);
-      if (!one) await jobs.finish(job);
-      else if (job.kind === 'deletion') await deletion.resume(job, one, { signal });
-      else await deletion.remove(job, one);
-    }
+    for (const [job, subject] of media) await deletion.resume(job, subject, { signal });
+    for (const job of claimed) if (!media.has(job)) await jobs.finish(job);
     count += claimed.length;
     signal?.throwIfAborted();
-    if (claimed.length === 0) return count;
+    if (claimed.length === 0) return count + (await finishRemovals(options, deletion));
+  }
+}
+
+async function finishRemovals({ deletions, jobs, signal }: SweepOptions, deletion: MediaDeletion): Promise<number> {
+  let count = 0;
+  for (;;) {
+    const claimed = await jobs.claim([{ kind: 'removal', limit: BATCH }]);
+    const media = await deletions.findMedia(claimed);
+    for (const job of claimed) {
+      const subject = media.get(job);
+      count += 1;
+      if (!subject) await jobs.finish(job);
+      else if (!(await deletion.remove(job, subject))) {
+        // A CDN that does not answer is asked again by the next sweep, and not for each media of this one.
+        await jobs.release(['removal']);
+        return count;
+      }
+      signal?.throwIfAborted();
+    }
+    if (claimed.length < BATCH) return count;
   }
 }
 

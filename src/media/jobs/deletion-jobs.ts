@@ -31,7 +31,10 @@ export function removalJobs(deletion: MediaDeletion, deletions: Deletions): JobH
     prepare: async (jobs) => {
       const media = await deletions.findMedia(jobs);
       return new Map(
-        [...media].map(([job, one]) => [job, { perform: () => deletion.remove(job, one), condemn: async () => {} }]),
+        [...media].map(([job, one]) => [
+          job,
+          { perform: async () => void (await deletion.remove(job, one)), condemn: async () => {} },
+        ]),
       );
     },
   };

@@ -1,0 +1,78 @@
+import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
+import type { Description, Listing, MediaCatalogue, Recording } from '../../catalogue/media-catalogue.js';
+import type { TenantId } from '../../model/channel.js';
+import { type Clock, dateOf } from '../../model/clock.js';
+import { formatMessageId } from '../../model/ids.js';
+import type { MessageKey } from '../../model/media.js';
+import type { Logger } from '../../telemetry/logger.js';
+
+export interface ListingRecorderOptions {
+  readonly catalogue: Pick<MediaCatalogue, 'recordListings' | 'recordDescriptions'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Records in the background what providers list and describe, so that answers do not wait for it. */
+export class ListingRecorder {
+  readonly #recording = new Set<Promise<void>>();
+  /** By message, while its listing is being recorded. */
+  readonly #recordingOf = new Map<string, Promise<void>>();
+
+  constructor(private readonly options: ListingRecorderOptions) {}
+
+  /** The recording of a message's listing that is under way. */
+  underway(tenant: TenantId, key: MessageKey): Promise<void> | undefined {
+    return this.#recordingOf.get(recordingName(tenant, key));
+  }
+
+  /** Resolves when everything that was listed so far is recorded. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#recording);
+  }
+
+  /**
+   * Records listings in the background, or before it resolves where the caller needs the rows. Where that fails, the next
+   * query asks the provider again.
+   * @throws MediagraphError a retryable INTERNAL_SERVER_ERROR, with `awaitsRecording` only
+   */
+  async record(
+    tenant: TenantId,
+    listings: readonly Listing[],
+    recording: Recording,
+    { awaitsRecording }: { readonly awaitsRecording: boolean },
+  ): Promise<void> {
+    const recorded = this.options.catalogue.recordListings(tenant, listings, recording);
+    const ended = this.#inBackground(recorded);
+    const names = listings.map(({ key }) => recordingName(tenant, key));
+    for (const name of names) this.#recordingOf.set(name, ended);
+    void ended.then(() => {
+      for (const name of names) if (this.#recordingOf.get(name) === ended) this.#recordingOf.delete(name);
+    });
+    if (!awaitsRecording) return;
+    await recorded.catch((thrown: unknown) => {
+      throw asCatalogueFault(thrown);
+    });
+  }
+
+  /** Records descriptions in the background, after the listings that they may be about. */
+  recordDescriptions(tenant: TenantId, descriptions: readonly Description[]): void {
+    if (descriptions.length === 0) return;
+    const { catalogue } = this.options;
+    const listed = Promise.all(this.#recording);
+    void this.#inBackground(
+      listed.then(() => catalogue.recordDescriptions(tenant, descriptions, dateOf(this.options.clock))),
+    );
+  }
+
+  #inBackground(work: Promise<void>): Promise<void> {
+    const recording = work
+      .catch((err: unknown) => this.options.logger.warn({ err }, 'what a provider told could not be recorded'))
+      .finally(() => this.#recording.delete(recording));
+    this.#recording.add(recording);
+    return recording;
+  }
+}
+
+function recordingName(tenant: TenantId, key: MessageKey): string {
+  return `${tenant}\n${formatMessageId(key)}`;
+}
