@@ -129,7 +129,8 @@ async function timesOf(database: Database, rows: number, repetitions: number): P
 
 async function explain({ kysely }: Database, rows: number): Promise<Plan> {
   const explaining = new Explaining();
-  await new SqlMediaCatalogue({ kysely: kysely.withPlugin(explaining) }).findByMessages(TENANT, randomKeys(rows));
+  const explained = kysely.withPlugin(explaining);
+  await new SqlMediaCatalogue({ kysely: explained, reads: explained }).findByMessages(TENANT, randomKeys(rows));
   return explaining.plan;
 }
 

@@ -60,7 +60,7 @@ export interface AppOptions {
   readonly config: Config;
   /** Default: JSON lines on standard output. */
   readonly logger?: Logger;
-  /** Of the explorer's example operations. */
+  /** Variables of the explorer's example operations. */
   readonly exampleVariables?: Readonly<Record<string, unknown>>;
   /** An open database to use in place of the configuration's; its owner closes it. */
   readonly database?: Database;
@@ -280,7 +280,7 @@ function contextCreator(routed: Routed): (start: OperationStart) => GraphQLConte
       budget,
       mutations: {
         upload: (request) => jobs.upload.upload(caller.tenant, request, signal),
-        // Not ended with the caller: half a deletion helps nobody.
+        // A deletion goes on when its caller goes away, so that it is never left half-done.
         delete: (id) => jobs.deletion.delete(caller.tenant, id, lookup, {}),
         retry: (id) => jobs.retry.retry(caller.tenant, id, { signal }),
       },
@@ -341,7 +341,7 @@ function allowedOrigins({ delivery }: Config, channels: ChannelDirectory): (medi
   return (mediaId) => origins[channels.findForSignedLink(decodeMediaId(mediaId)?.channelId ?? '')?.tenant ?? ''] ?? [];
 }
 
-// Private: Array.isArray does not narrow readonly arrays.
+// Array.isArray does not narrow readonly arrays.
 function isList(value: object): value is readonly string[] {
   return Array.isArray(value);
 }

@@ -1,3 +1,4 @@
+import { adoptPreviousWork } from '../catalogue/previous-work.js';
 import type { Config } from '../config/config.js';
 import { JobNews } from '../jobs/job-news.js';
 import { JobWorker } from '../jobs/job-worker.js';
@@ -14,6 +15,7 @@ import { WebhookReception } from '../media/receive/receive.js';
 import { MediaRetry } from '../media/retry.js';
 import { type SweepReport, sweep } from '../media/sweep.js';
 import { MediaUpload } from '../media/upload/upload.js';
+import { dateOf } from '../model/clock.js';
 import type { JobKind } from '../model/job-kind.js';
 import type { MediaId } from '../model/media.js';
 import { OriginPools } from '../net/client/origin-pools.js';
@@ -51,7 +53,7 @@ export interface Jobs {
   readonly deletion: MediaDeletion;
   readonly retry: MediaRetry;
   start(): Promise<void>;
-  /** Begins no more, and hands back what no caller waits for. Before a process that is told to stop can be killed. */
+  /** Hands back jobs that no caller waits for, and takes no more of them. Call it before the process can be killed. */
   handBack(): Promise<void>;
   /** Hands back what is under way. */
   stop(): Promise<void>;
@@ -65,7 +67,8 @@ export function createJobs(options: JobsOptions): Jobs {
   const added = (kind: JobKind) => news.announce(kind);
   const verbs = createVerbs(options, added);
   const { reception, upload, deletion, retry, mirror } = verbs;
-  const sweepOptions = { ...stores, deletion: null, clock, graceMs: ORPHAN_GRACE_MS, dryRun: false, logger };
+  const adopt = () => adoptPreviousWork(database, { now: dateOf(clock), leasesBefore: dateOf(clock) });
+  const sweepOptions = { ...stores, adopt, deletion: null, clock, graceMs: ORPHAN_GRACE_MS, dryRun: false, logger };
   const worker = new JobWorker({
     store: jobs,
     handlers: [
@@ -149,7 +152,7 @@ export async function sweepOnce({ config, stores, logger, ...how }: SweepOnceOpt
   const cdn = openPurge(config);
   try {
     const purge = cdn && ((tag: MediaId) => cdn.purge(tag));
-    // Replicas that still remember a media forget it by themselves; nobody waits here to be told.
+    // Replicas forget a media by themselves within a quarter of a second, and no caller waits for that here.
     const forget = async () => {};
     const { clock } = stores.database;
     const deletion = new MediaDeletion({ channels: providers.directory, ...stores, forget, purge, clock, logger });

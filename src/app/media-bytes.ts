@@ -20,12 +20,12 @@ export interface MediaBytes {
   readonly renditions: Renditions;
   /** Resolves when no replica remembers the media any more. */
   readonly forget: (media: CataloguedMedia) => Promise<void>;
-  /** null: there is no CDN to be told. */
+  /** null: there is no CDN in front of this server. */
   readonly purge: ((tag: MediaId) => Promise<void>) | null;
   close(): Promise<void>;
 }
 
-/** Whoever deletes waits for it. */
+/** A deletion waits for the CDN's answer so long. */
 const PURGE_TIMEOUT_MS = 5_000;
 
 export async function openMediaBytes(config: Config, stores: Stores, logger: Logger): Promise<MediaBytes> {

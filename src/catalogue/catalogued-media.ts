@@ -12,39 +12,39 @@ import type {
   MessageMedia,
 } from '../model/media.js';
 
-/** Bytes that are here, as they were measured while they were written. */
+/** Stored bytes, measured while they were written. */
 export interface StoredBytes {
-  /** Where they are; the name of the attempt that wrote them. */
+  /** Key in the blob store; it names the attempt that wrote the bytes. */
   readonly key: string;
   readonly sizeBytes: number;
   /** Lower-case hex. */
   readonly sha256: string;
-  /** Sniffed; null where the bytes do not tell. */
+  /** From the bytes; null where they do not show it. */
   readonly mimeType: string | null;
   readonly at: Date;
-  /** null: they were not looked at yet. */
+  /** null: the bytes were not inspected yet. */
   readonly measures: MediaMeasures | null;
 }
 
-/** A media as its row has it. Unlike one that an adapter reports, it can have come to an end. */
+/** A media as its row has it. Unlike a media that an adapter reports, it may have ended. */
 export interface CataloguedMedia extends Omit<Media, 'fault'> {
-  /** null: no bytes are here. */
+  /** null: no bytes are stored here. */
   readonly stored: StoredBytes | null;
-  /** By a webhook; else it is known from a listing only. */
+  /** A webhook announced it; otherwise it is known from listings alone. */
   readonly announced: boolean;
-  /** Its provider was asked for what a listing does not tell; what is null still, is not known there either. */
+  /** Its provider was asked for details; those that are still null, it does not know. */
   readonly described: boolean;
-  /** Through us, by a caller: its provider may know it by another name, or not at all. */
+  /** A caller uploaded it through this server: its provider may know it by another name, or not at all. */
   readonly uploaded: boolean;
-  /** Why it is FAILED, or why its last copying failed; null where nothing failed. */
+  /** Why it is FAILED, or why its last copy failed; null where nothing failed. */
   readonly failure: MediaFailure | null;
   /** When its row last changed. */
   readonly updatedAt: Date;
-  /** Links of it may have been given out. */
+  /** Links may have been given out. */
   readonly wasReady: boolean;
   /** When its sender withdrew it. */
   readonly revokedAt: Date | null;
-  /** Of a deleted media. */
+  /** Where a deletion took effect; null where the media is not deleted. */
   readonly deletionScope: DeletionScope | null;
   /** Whether its bytes are, or were, to be copied here by a job. */
   readonly mirrored: boolean;
@@ -97,7 +97,7 @@ export interface Listing {
   readonly media: readonly MessageMedia[];
 }
 
-/** Of one recording. */
+/** When and for how long something is recorded. */
 export interface Recording {
   readonly now: Date;
   /** When media that is new to the catalogue is to be forgotten; null = when it is deleted. */
@@ -111,7 +111,7 @@ export interface MediaPatch
   readonly expiresAt?: Date | null;
 }
 
-/** What a provider told of a media that it had listed. */
+/** Details of a listed media, as its provider describes it. */
 export interface Description {
   readonly id: MediaId;
   readonly details: MediaDetails;
@@ -128,7 +128,7 @@ export interface CatalogueCounts {
   readonly mirrorsDue: number;
 }
 
-/** What a webhook told of a message whose media is known. */
+/** A change of a message whose media are known, as a webhook announces it. */
 export type MessageChange =
   | { readonly type: 'captionEdited'; readonly key: MessageKey; readonly caption: string | null }
   | { readonly type: 'messageRevoked'; readonly key: MessageKey; readonly revokedAt: Date };

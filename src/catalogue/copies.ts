@@ -4,6 +4,7 @@ import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import { endedJob, endedWhere, heldJob, postponedJob } from '../jobs/job-statements.js';
 import type { TenantId } from '../model/channel.js';
 import type { MediaFailure, MediaId } from '../model/media.js';
+import { storable } from '../model/storable.js';
 import type { CataloguedMedia, CopyRetry, FoundDetails, Kept, StoredBytes } from './catalogued-media.js';
 import { failureColumns, type MediaRow, toCataloguedMedia } from './media-rows.js';
 import { assignments, namedBytes } from './stored-columns.js';
@@ -51,7 +52,7 @@ export class SqlCopies implements Copies {
       with held as (${heldJob(job)}), named as (
         update media set ${assignments(namedBytes(stored, details, now))}, mirror_state = 'done'
         from held
-        where media.tenant = held.tenant and media.id = held.key and media.mirror_state = 'open'
+        where media.tenant = held.tenant and media.id = held.key and ${IS_OPEN}
           and media.stored_at is null and (media.sha256 is null or media.sha256 = ${stored.sha256})
         returning media.id
       ), ended as (${endedWhere('held', 'named')})
@@ -63,11 +64,9 @@ export class SqlCopies implements Copies {
   async retry(job: JobLease, { dueAt, failure, isFailed }: CopyRetry, now: Date): Promise<void> {
     const columns = { ...failureColumns(failure), ...(isFailed ? { status: 'FAILED', updated_at: now } : {}) };
     await sql`
-      with postponed as (${postponedJob(job, dueAt, failure.message)})
+      with postponed as (${postponedJob(job, dueAt, storable(failure.message))})
       update media set ${assignments(columns)} from postponed
-      where media.tenant = postponed.tenant and media.id = postponed.key and media.mirror_state = 'open'`.execute(
-      this.#db,
-    );
+      where media.tenant = postponed.tenant and media.id = postponed.key and ${IS_OPEN}`.execute(this.#db);
   }
 
   async fail(
@@ -78,9 +77,12 @@ export class SqlCopies implements Copies {
     await sql`
       with ended as (${endedJob(job)})
       update media set ${assignments(columns)} from ended
-      where media.tenant = ended.tenant and media.id = ended.key and media.mirror_state = 'open'`.execute(this.#db);
+      where media.tenant = ended.tenant and media.id = ended.key and ${IS_OPEN}`.execute(this.#db);
   }
 }
+
+/** A replica of an earlier version that records an announcement again writes 'due'. */
+const IS_OPEN = sql`media.mirror_state in ('open', 'due') and media.status not in ('DELETED', 'EXPIRED')`;
 
 /** The media that jobs are about, by the key of the job; jobs whose media has no row are absent. */
 export async function findMediaOfJobs(

@@ -96,7 +96,7 @@ export class SqlDeletions implements Deletions {
     const { rows } = await sql<MediaRow & { readonly removal_id: number }>`
       with deletion as (${endedJob(job)}), ended as (
         update media set status = 'DELETED', deletion_scope = ${scope}, updated_at = ${now}, ${withoutBytes()},
-          mirror_state = case when mirror_state = 'open' then 'failed' else mirror_state end
+          mirror_state = case when mirror_state in ('open', 'due') then 'failed' else mirror_state end
         from deletion
         where media.tenant = deletion.tenant and media.id = deletion.key and media.status <> 'DELETED'
         returning media.*

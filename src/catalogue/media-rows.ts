@@ -7,7 +7,7 @@ import type { CataloguedMedia, MediaPatch, StoredBytes } from './catalogued-medi
 
 export type MediaRow = Selectable<MediaTable>;
 
-/** What {@link toCataloguedMedia} reads: every column that is sent and parsed has its price. */
+/** The columns that {@link toCataloguedMedia} reads. Every column that is sent and parsed has its price. */
 export type CataloguedRow = Omit<MediaRow, 'position' | 'recorded_at' | 'buried'>;
 
 export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
@@ -84,8 +84,8 @@ function toFailure({ failure_code, failure_reason, failure_retryable, failed_at,
 }
 
 /**
- * The one list of what was read from bytes, and of where they are: a row whose bytes are gone keeps nothing of it. What
- * was told of the bytes is replaced by what was read, and goes with it.
+ * The one list of columns that hold what was read from bytes, and where they are. A row whose bytes are gone keeps nothing
+ * of it. Claims about the bytes are replaced by what was read, and go with it.
  */
 const READ_FROM_BYTES = {
   stored_at: null,

@@ -3,8 +3,8 @@ import type { Database } from '../database/database.js';
 import type { JobKind } from '../model/job-kind.js';
 
 /**
- * Earlier versions kept each kind of work in columns of its own table. These statements turn what nobody works on there into
- * jobs, with attempts, deadlines and deaths as they were. A row whose lease holds belongs to a replica of an earlier version
+ * Earlier versions kept each kind of work in columns of its own table. These statements turn work without a live lease there
+ * into jobs, with attempts, deadlines and deaths as they were. A row whose lease holds belongs to a replica of an earlier version
  * that still runs; it is moved when that lease has ended. Repeating them changes nothing.
  * @param leasesBefore leases that end before this time belong to dead processes
  * @returns how many jobs were made
@@ -56,7 +56,9 @@ function webhooks(now: Date, leasesBefore: Date): RawBuilder<unknown> {
 function copies(now: Date, leasesBefore: Date): RawBuilder<unknown> {
   return sql`
     with found as (
-      select * from media where mirror_state = 'due' and ${isFree(leasesBefore)} for update skip locked
+      select * from media
+      where mirror_state = 'due' and status not in ('DELETED', 'EXPIRED') and ${isFree(leasesBefore)}
+      for update skip locked
     ), open_work as (
       select tenant, id as key, channel_id, coalesce(available_until, 'infinity') as rank, coalesce(mirror_due_at, ${now}) as due_at,
         coalesce(mirror_due_at > ${now}, false) as waits, coalesce(mirror_since, recorded_at) as since, mirror_attempts as attempts,
@@ -78,7 +80,7 @@ function uploads(_now: Date, leasesBefore: Date): RawBuilder<unknown> {
         false as waits, found.created_at as since, found.attempts,
         jsonb_build_object('sourceUrl', source_url, 'filename', found.filename, 'mimeType', found.mime_type) as payload,
         null::text as last_error, ${history('found')}
-      from found join media on media.tenant = found.tenant and media.id = found.media_id
+      from found join media on media.tenant = found.tenant and media.id = found.media_id and media.status = 'PENDING'
     )
     ${adopted('upload', 'open_work')}`;
 }

@@ -248,14 +248,14 @@ const DESCRIBED = ['kind', 'mime_type', 'size_bytes', 'sha256', 'filename', 'cap
   .join(', ');
 
 const newer = (column: string) => `coalesce(excluded.${column}, media.${column})`;
-/** A claim about the bytes counts as long as nobody has measured them. */
+/** A claim about the bytes counts until they are measured. */
 const measured = (column: string) =>
   `case when media.stored_at is null then ${newer(column)} else coalesce(media.${column}, excluded.${column}) end`;
 
-/** Told as FAILED; bytes that are here, are being copied, or can be asked for by a name that is known, tell better. */
+/** A media is announced or listed as FAILED. Stored bytes, an open copy, or a known provider id count for more. */
 const FAILS = `(excluded.status = 'FAILED' and media.stored_at is null and media.mirror_state is distinct from 'open'
   and (excluded.provider_media_id is not null or media.provider_media_id is null or not excluded.announced))`;
-/** FAILED, and told again as something that can be fetched: by a webhook, or by the listing that had called it FAILED. */
+/** A FAILED media is announced or listed again as one that can be fetched. A listing revives only what a listing failed. */
 const REVIVES = `(media.status = 'FAILED' and excluded.status <> 'FAILED' and media.stored_at is null
   and (excluded.announced or media.mirror_state is null))`;
 const failsWith = (column: string) =>

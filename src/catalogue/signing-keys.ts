@@ -11,7 +11,7 @@ export async function ensureSigningKey(
   { kysely }: Pick<Database, 'kysely'>,
   now: Date,
 ): Promise<{ readonly id: string; readonly secret: string }> {
-  // Of several at once one inserts, and all read what it inserted.
+  // When several processes start at once, one inserts, and all read its key.
   await kysely
     .insertInto('signing_keys')
     .values({ id: ID, secret: randomBytes(SECRET_BYTES).toString('base64url'), created_at: now })

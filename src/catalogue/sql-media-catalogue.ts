@@ -35,7 +35,7 @@ import { assignments, namedBytes } from './stored-columns.js';
 
 /** The jobs that end with their media. */
 const JOBS_OF_MEDIA: readonly JobKind[] = ['copy', 'upload', 'inspection'];
-/** Whoever stored the bytes looks at them at once; the job is for the case that a crash prevents it. */
+/** The process that stored the bytes inspects them at once; the job does so if a crash prevents that. */
 const INSPECTED_WITHIN_MS = 60_000;
 
 type Handles = Pick<Database, 'kysely' | 'reads'> & Partial<Pick<Database, 'writeCount'>>;
@@ -289,4 +289,6 @@ const OVER_THERE = (now: Date) => sql`available_until <= ${now} and stored_at is
     where jobs.tenant = media.tenant and jobs.kind = 'copy' and jobs.key = media.id and jobs.lease_until > ${now}
   )`;
 
-const endOfCopy = (end: 'done' | 'failed') => sql`case when mirror_state = 'open' then ${end} else mirror_state end`;
+/** Also ends a copy that a replica of an earlier version has leased in the row ('due'). */
+const endOfCopy = (end: 'done' | 'failed') =>
+  sql`case when mirror_state in ('open', 'due') then ${end} else mirror_state end`;

@@ -14,8 +14,9 @@ export function namedBytes(
     was_ready: true,
     updated_at: now,
     ...failureColumns(null),
-    ...storedColumns(stored),
+    // Measured values take the place of the patch's, which are undefined.
     ...patchColumns({ ...told, kind: kind ?? undefined }),
+    ...storedColumns(stored),
   };
 }
 

@@ -12,7 +12,7 @@ import { findMediaOfJobs } from './copies.js';
 import { failureColumns, type MediaRow, storedColumns, toCataloguedMedia, withoutBytes } from './media-rows.js';
 import { assignments } from './stored-columns.js';
 
-/** What a caller asked for. */
+/** An upload as a caller asks for it. */
 export interface UploadReservation {
   readonly tenant: TenantId;
   readonly id: MediaId;
@@ -20,7 +20,7 @@ export interface UploadReservation {
   readonly provider: ProviderName;
   /** null: it belongs to no message. */
   readonly providerMessageId: string | null;
-  /** As the caller wrote it, like the next two. */
+  /** As the caller wrote it, as are the next two. */
   readonly sourceUrl: string;
   readonly filename: string | null;
   readonly mimeType: string | null;
@@ -62,7 +62,7 @@ export interface UploadedBytes {
 /** An upload that has just failed. */
 export interface FailedUpload {
   readonly media: CataloguedMedia;
-  /** Of the bytes that the row named until now, which the caller removes; null: it named none. */
+  /** Key of the bytes that the row named until now, which the caller removes; null: it named none. */
   readonly key: string | null;
 }
 

@@ -21,7 +21,7 @@ function safeInteger(text: string): number | bigint {
   return Number.isSafeInteger(number) ? number : BigInt(text);
 }
 
-/** A client that nobody gives back for 10 s is cut off, and its statement rejects. */
+/** A client that is not given back within 10 s is cut off, and its statement rejects. */
 export function serverPool(url: string, max: number, logger: Logger | null): pg.Pool {
   return cuttingStuckClients(patientServerPool(url, max, logger));
 }
@@ -58,7 +58,7 @@ function cuttingStuckClients(pool: pg.Pool): pg.Pool {
 }
 
 /**
- * One client, for the engine has one session: whoever has the client has the session, and the others wait in the order
+ * One client, since the engine has one session. Its holder has the session, and the others wait in the order
  * in which they came. So no statement gets into another's transaction.
  */
 export function embeddedPool(engine: EmbeddedEngine, logger: Logger | null): pg.Pool {
@@ -104,7 +104,7 @@ function prepareStatements(client: pg.PoolClient): void {
 }
 
 /**
- * A connection that dies while nobody asks anything is an `error` event, and one without a listener ends the process.
+ * A connection that dies while it is idle is an `error` event, and one without a listener ends the process.
  * The pool listens for idle clients only; one in the middle of a transaction has to be listened to as well. Whoever uses
  * it learns of it by the next statement.
  */

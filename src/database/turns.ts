@@ -1,4 +1,4 @@
-/** `first`: somebody waits for an answer. `later`: a job, which nobody waits for. */
+/** `first`: a request, whose caller waits for the answer. `later`: background work. */
 export type Place = 'first' | 'later';
 
 /**

@@ -16,7 +16,7 @@ interface Addition {
 
 /**
  * Adds jobs. Where one of the kind is open for the same subject, that one stays, due at the earlier of both times; an
- * attempt that failed before no longer counts, nor does a death: something new was heard of the subject.
+ * attempt that failed before no longer counts, nor does a death, since the subject has changed.
  */
 export function addedJobs({ kind, now, rows }: Addition): RawBuilder<unknown> {
   return sql`
@@ -33,6 +33,7 @@ export function addedJobs({ kind, now, rows }: Addition): RawBuilder<unknown> {
       suspect = jobs.suspect and not ${BEGINS_ANEW},
       interruptions = case when ${BEGINS_ANEW} then 0 else jobs.interruptions end,
       deaths = case when ${BEGINS_ANEW} then 0 else jobs.deaths end,
+      last_error = case when ${BEGINS_ANEW} then null else jobs.last_error end,
       state = 'open'`;
 }
 
@@ -55,7 +56,7 @@ export function endedWhere(held: string, among: string): RawBuilder<unknown> {
     and exists (select from ${sql.table(among)})`;
 }
 
-/** Ends all jobs of these kinds for the media that the query `among` returns as `tenant, id`, whoever performs them. */
+/** Ends all jobs of these kinds for the media that the query `among` returns as `tenant, id`, whichever process performs them. */
 export function droppedJobs(kinds: readonly JobKind[], among: string): RawBuilder<unknown> {
   return sql`delete from jobs using ${sql.table(among)} as subject
     where jobs.tenant = subject.tenant and jobs.key = subject.id and jobs.kind = any(${[...kinds]}::text[])`;

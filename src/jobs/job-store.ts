@@ -27,8 +27,6 @@ export interface Demand {
 export interface JobStore {
   /** Adds a job; see `addedJobs` for one that is open already. */
   add(job: NewJob): Promise<void>;
-  /** Adds a job unless one of its kind is open for its subject. */
-  addOnce(job: NewJob): Promise<void>;
   /** Leases due jobs of kinds that are not paused, in the order of rank and age. No two claims get the same job. */
   claim(demands: readonly Demand[]): Promise<ClaimedJob[]>;
   /** The next time at which {@link claim} may find more of these kinds: a job becomes due, or another's lease ends. */
@@ -49,8 +47,6 @@ export interface JobStore {
   bury(job: JobLease, reason: string): Promise<void>;
   /** Ends every lease of the dead. Only for a process that knows that it is alone, before its first claim. */
   abandonLeases(): Promise<void>;
-  /** Removes dead letters from before this time. @returns how many */
-  forgetDead(before: Date): Promise<number>;
   /** Jobs of this kind are claimed no more, by any process, until {@link resume}; those under way go on. */
   pause(kind: JobKind): Promise<void>;
   resume(kind: JobKind): Promise<void>;
@@ -80,19 +76,6 @@ export class SqlJobStore implements JobStore {
 
   async add(job: NewJob): Promise<void> {
     await addedJobs({ kind: job.kind, now: this.#now(), rows: rowOf(job) }).execute(this.#db);
-  }
-
-  async addOnce(job: NewJob): Promise<void> {
-    const { kind, tenant, key, channelId, dueAt, payload } = job;
-    await this.#db
-      .insertInto('jobs')
-      .values({
-        ...{ kind, tenant, key, channel_id: channelId, due_at: dueAt, since: this.#now() },
-        waits: dueAt > this.#now(),
-        payload: payload === undefined ? null : JSON.stringify(payload),
-      })
-      .onConflict((conflict) => conflict.columns(['tenant', 'kind', 'key']).doNothing())
-      .execute();
   }
 
   async claim(demands: readonly Demand[]): Promise<ClaimedJob[]> {
@@ -131,12 +114,14 @@ export class SqlJobStore implements JobStore {
 
   async nextAt(kinds: readonly JobKind[]): Promise<Date | null> {
     const { rows } = await sql<{ at: Date | null }>`
-      select least(
-        (select min(due_at) from jobs
-          where state = 'open' and lease_owner is null and waits and kind = any(${[...kinds]}::text[])),
-        (select min(lease_until) from jobs
-          where lease_owner is not null and lease_owner <> ${this.options.owner} and kind = any(${[...kinds]}::text[]))
-      ) as at`.execute(this.#db);
+      with ${wantedKinds(kinds)}
+      select min(job.at) as at from wanted cross join lateral (
+        (select due_at as at from jobs
+          where jobs.kind = wanted.kind and state = 'open' and lease_owner is null and waits order by due_at limit 1)
+        union all
+        (select lease_until as at from jobs
+          where jobs.kind = wanted.kind and lease_owner <> ${this.options.owner} order by lease_until limit 1)
+      ) as job`.execute(this.#db);
     return rows[0]?.at ?? null;
   }
 
@@ -192,15 +177,6 @@ export class SqlJobStore implements JobStore {
     await sql`update jobs set lease_until = 'epoch' where lease_owner is not null`.execute(this.#db);
   }
 
-  async forgetDead(before: Date): Promise<number> {
-    const { numDeletedRows } = await this.#db
-      .deleteFrom('jobs')
-      .where('state', '=', 'dead')
-      .where('since', '<', before)
-      .executeTakeFirst();
-    return Number(numDeletedRows);
-  }
-
   async pause(kind: JobKind): Promise<void> {
     await this.#db
       .insertInto('paused_jobs')
@@ -237,9 +213,17 @@ export class SqlJobStore implements JobStore {
   async countDue(kinds: readonly JobKind[]): Promise<number> {
     const now = this.#now();
     const { rows } = await sql<{ count: number }>`
-      select count(*)::integer as count from jobs
-      where kind = any(${[...kinds]}::text[]) and state = 'open' and due_at <= ${now}
-        and (lease_until is null or lease_until <= ${now})`.execute(this.#db);
+      with ${wantedKinds(kinds)}
+      select coalesce(sum(job.count), 0)::integer as count from wanted cross join lateral (
+        (select count(*) from jobs
+          where jobs.kind = wanted.kind and state = 'open' and lease_owner is null and not waits)
+        union all
+        (select count(*) from jobs
+          where jobs.kind = wanted.kind and state = 'open' and lease_owner is null and waits and due_at <= ${now})
+        union all
+        (select count(*) from jobs
+          where jobs.kind = wanted.kind and lease_owner is not null and lease_until <= ${now})
+      ) as job`.execute(this.#db);
     return rows[0]?.count ?? 0;
   }
 
@@ -250,6 +234,14 @@ export class SqlJobStore implements JobStore {
   #leaseEnd(now: Date): Date {
     return new Date(now.getTime() + this.#leaseMs);
   }
+}
+
+/** Kinds that are not paused, as the query `wanted`. */
+function wantedKinds(kinds: readonly JobKind[]): RawBuilder<unknown> {
+  return sql`wanted as (
+    select * from unnest(${[...kinds]}::text[]) as wanted (kind)
+    where not exists (select from paused_jobs where paused_jobs.kind = wanted.kind)
+  )`;
 }
 
 /** The first jobs of each wanted kind that fulfil a condition, locked; jobs that another claim has locked are skipped. */

@@ -26,7 +26,7 @@ const STOPPING_MS = 5_000;
 export const PAUSE_MS = 20;
 /** When nothing was found, how long it takes until the next time at which there will be something is looked up. */
 const LOOK_AHEAD_MS = 500;
-/** The longest time between two claims: for a job whose process died before it told anybody. */
+/** The longest time between two claims, for jobs whose process died before it announced them. */
 const LONGEST_IDLE_MS = 10_000;
 
 interface Active {

@@ -131,7 +131,7 @@ export class MediaDeletion {
     return { media: completed.media, scope };
   }
 
-  /** Leaves the removal for later where a CDN has to be told again. */
+  /** Schedules the removal once more where there is a CDN, which is then told again. */
   async #endRemoval(removal: JobLease): Promise<void> {
     const { jobs, purge, clock } = this.options;
     if (purge) await jobs.reschedule(removal, new Date(clock.now() + PURGED_AGAIN_MS));

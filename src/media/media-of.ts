@@ -2,7 +2,7 @@ import { encodeMediaId } from '../model/ids.js';
 import { earliest, type MediaId, type MessageMedia, type ProviderMedia } from '../model/media.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 
-/** Media of providers that put one into a message are named by the message: whoever tells of it, the id is the same. */
+/** Where a provider's messages have one media each, the message names it, so that a webhook and a listing give one id. */
 function mediaIdOf(
   { id: channelId, adapter }: ConnectedChannel,
   { providerMessageId, providerMediaId }: ProviderMedia,
@@ -11,7 +11,7 @@ function mediaIdOf(
   return encodeMediaId({ channelId, providerMessageId, providerMediaId: several ? providerMediaId : null });
 }
 
-/** What an adapter or a webhook told, as media of that channel; `retainedUntil` is when retention would end for it. */
+/** Makes the media of a channel from what an adapter or a webhook reports. @param retainedUntil the end of its retention */
 export function mediaOf(channel: ConnectedChannel, media: ProviderMedia, retainedUntil: Date | null): MessageMedia {
   // Field by field, because spreading an object of this size costs more than all the rest of a look-up.
   return {

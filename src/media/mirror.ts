@@ -20,13 +20,13 @@ export interface MirrorOptions extends ByteKeeping {
 
 /** Attempts after which a media is FAILED; it is tried again nevertheless. */
 const ATTEMPTS_BEFORE_FAILED = 5;
-/** What a provider says so often it means. */
+/** After so many refusals, a provider is believed. */
 const ATTEMPTS_BEFORE_BELIEVED = 3;
-/** How long bytes may be on their way to their provider. */
+/** How long bytes may take to reach their provider. */
 const IN_FLIGHT_MS = 60 * 60 * 1000;
-/** For how long bytes are asked for that their provider keeps for an unknown time. */
+/** How long a copy is attempted where the provider's lifetime of the bytes is unknown. */
 const UNKNOWN_LIFETIME_MS = 3 * 24 * 60 * 60 * 1000;
-/** Of whole downloads that were worth nothing. */
+/** The longest pause after downloads whose bytes were wrong. */
 const LONGEST_PAUSE_OF_DOUBT_MS = 6 * 60 * 60 * 1000;
 
 /** Copies a provider's bytes into the blob store before they expire there. */
@@ -102,7 +102,7 @@ export class Mirror {
 
 type Step =
   | { readonly step: 'retry'; readonly dueAt: Date; readonly isFailed: boolean }
-  /** `end`: later attempts find nothing else. `exhaust`: the time is over, and somebody may know better. */
+  /** `end`: later attempts would find the same. `exhaust`: the time for attempts is over; a retry may still succeed. */
   | { readonly step: 'end' | 'exhaust' | 'expire' };
 
 function nextStep({ attempts, since }: ClaimedJob, media: CataloguedMedia, thrown: unknown, now: Date): Step {
@@ -120,7 +120,7 @@ function nextStep({ attempts, since }: ClaimedJob, media: CataloguedMedia, throw
 }
 
 /**
- * What a failure says of the next attempt. `ours`: the media is not what this server keeps. `told`: the provider says
+ * What a failure says about the next attempt. `ours`: this server does not keep such media. `told`: the provider says
  * plainly that there is nothing to be had. `inFlight`: the bytes are on their way to the provider. `bytes`: they came, and
  * were not what they should be. `other`: everything that passes, or is an operator's to mend.
  */

@@ -18,6 +18,8 @@ export interface SweepOptions {
   readonly deletions: Deletions;
   readonly blobs: BlobStore;
   readonly jobs: JobStore;
+  /** Moves work of a replica of an earlier version that has ended into the queue; absent: there is none. */
+  readonly adopt?: () => Promise<unknown>;
   /** Finishes deletions that a crash interrupted; null = a worker of this process does. */
   readonly deletion: MediaDeletion | null;
   readonly clock: Clock;
@@ -31,7 +33,7 @@ export interface SweepOptions {
 
 /** What was done, or in a dry run what there is to do. */
 export interface SweepReport {
-  /** Media whose time is over. */
+  /** Media whose retention, or whose time at the provider, is over. */
   readonly expired: number;
   /** Deletions that a crash interrupted. */
   readonly deletionsFinished: number;
@@ -39,7 +41,7 @@ export interface SweepReport {
   readonly tombstones: number;
   /** Blobs that no media owns. */
   readonly orphans: number;
-  /** Webhook events that were worked off so long ago that nobody repeats them. */
+  /** Webhook events that were done so long ago that their providers no longer repeat them. */
   readonly forgottenEvents: number;
   /** Dead letters that were older than 30 days. */
   readonly deadLetters: number;
@@ -49,17 +51,21 @@ export interface SweepReport {
 
 const BATCH = 500;
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Meta repeats a delivery for up to seven days; a replay later than this is told to be new. */
+/** Meta repeats a delivery for up to seven days; a repetition after this time is a new event. */
 const REMEMBERED_EVENTS_MS = 8 * DAY_MS;
-/** An idempotency key counts for one. */
+/** An idempotency key counts for one day. */
 const REMEMBERED_KEYS_MS = 2 * DAY_MS;
 const TOMBSTONE_MS = 30 * DAY_MS;
 const DEAD_LETTER_MS = 30 * DAY_MS;
-/** What a failed upload was to fetch is kept for one. */
+/** The source of a failed upload is kept for one day. */
 const REMEMBERED_SOURCES_MS = DAY_MS;
-/** Finishes deletions, expires media, removes blobs that nothing owns, forgets events and tombstones; safe to run anywhere, at any time, twice at once. */
+/**
+ * Finishes deletions, expires media, and removes blobs without an owner, old events and old tombstones. It may run in any
+ * process, at any time, and twice at once.
+ */
 export async function sweep(options: SweepOptions, now = dateOf(options.clock)): Promise<SweepReport> {
   const { blobs, inbox, uploads, deletions, dryRun, graceMs } = options;
+  if (!dryRun) await options.adopt?.();
   const deletionsFinished = await finishDeletions(options);
   const expired = await expireMedia(options, now);
   const orphans = await removeOrphans(options, now);
@@ -169,7 +175,7 @@ async function removeUnowned(
   return orphans.length;
 }
 
-/** Of originals, the row names one. What was made from others carries their hash. */
+/** The row names one original. Renditions carry the hash of the original that they were made from. */
 function isOwned(key: BlobKey, stored: { readonly key: string; readonly sha256: string } | null): boolean {
   if (stored === null) return false;
   return isOriginal(key) ? stored.key === key : key.includes(stored.sha256.slice(0, 8));

@@ -22,7 +22,7 @@ const MOST_WAITING = 500;
 /** Changes that are looked up in one statement. */
 const BATCH = 100;
 
-/** Every change of status of the media of some messages, for as long as somebody reads. Providers are not asked. */
+/** Yields every change of status of the media of some messages, until its reader leaves. It does not ask providers. */
 export class MediaWatch {
   constructor(private readonly options: MediaWatchOptions) {}
 
@@ -49,7 +49,7 @@ export class MediaWatch {
 /** For one reader, which takes one after the other. */
 class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener {
   readonly #messages: ReadonlySet<string>;
-  /** As it was told last, or found at the start: what a gap is compared with. */
+  /** The status that was yielded last, or found at the start; after a gap, rows are compared with it. */
   readonly #known = new Map<MediaId, MediaStatus>();
   readonly #told = new Map<MediaId, MediaStatus>();
   #waiting: MediaChange[] = [];
@@ -138,7 +138,7 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
     }
   }
 
-  // Private: a status follows another; the same one again was looked up early for a change before it.
+  // A repeated status belongs to a change that an earlier look-up has already seen.
   #tell(media: CataloguedMedia): void {
     const { id, status } = media;
     if (this.#told.get(id) === status) return;

@@ -1,8 +1,11 @@
-import type { CataloguedMedia, FoundDetails } from '../../src/catalogue/media-catalogue.js';
+import { SqlCopies } from '../../src/catalogue/copies.js';
+import type { CataloguedMedia, FoundDetails, StoredBytes } from '../../src/catalogue/media-catalogue.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { formatMessageId } from '../../src/model/ids.js';
-import { type MessageKey, type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
+import type { JobKind } from '../../src/model/job-kind.js';
+import { type MediaMeasures, type MessageKey, type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';
+import { claimCopies, claimJobs, jobStoreOf, LEASE_MS, soleJob } from '../support/jobs.js';
 
 const TENANT = 'default';
 const M1: MessageKey = { channelId: 'support', providerMessageId: 'm1' };
@@ -19,6 +22,10 @@ describeEngines('the catalogue', (bed) => {
   const catalogue = () => new SqlMediaCatalogue(bed.shared());
   const keep = (id: string, details: FoundDetails = {}) =>
     catalogue().markStored(TENANT, id, { stored: storedBytes(), details, replacing: null }, NOW);
+  const copyJobs = (now = NOW, owner = 'a') => claimCopies(bed.shared(), { owner, now });
+  /** Jobs that wait or are under way. */
+  const openJobs = async (kind: JobKind) =>
+    (await jobStoreOf(bed.shared(), { owner: 'counts', now: NOW }).counts())[kind].open;
   const found = async (id: string): Promise<CataloguedMedia> => {
     const media = (await catalogue().findByIds(TENANT, [id])).get(id);
     if (!media) throw new Error('expected a row');
@@ -83,7 +90,6 @@ describeEngines('the catalogue', (bed) => {
         uploaded: false,
         failure: null,
         deletionScope: null,
-        hasBytesLeft: false,
         mirrored: false,
         wasReady: true,
         updatedAt: NOW,
@@ -325,12 +331,40 @@ describeEngines('the catalogue', (bed) => {
     test('with copying: PENDING until the bytes are here, due once they are at the provider, or in a second', async () => {
       const media = picture('a', { status: 'PENDING' });
       expect(await announce([media], true)).toMatchObject([{ status: 'PENDING', mirrored: true }]);
-      const claim = (owner: string, now: Date) => catalogue().claimMirrors({ owner, now, limit: 9, leaseMs: 1 });
-      expect(await claim('a', plus(999))).toEqual([]);
+      expect(await copyJobs(plus(999))).toEqual([]);
       expect(await announce([{ ...media, status: 'READY' }], true)).toMatchObject([
         { status: 'PENDING', mirrored: true },
       ]);
-      expect(await claim('b', NOW)).toMatchObject([{ media: { id: media.id } }]);
+      expect(await copyJobs(NOW)).toMatchObject([{ media: { id: media.id } }]);
+    });
+
+    test('with copying: what is announced as PENDING alone is due in a second', async () => {
+      const media = picture('a', { status: 'PENDING', availableUntil: plus(60_000) });
+      await announce([media], true);
+      expect(await copyJobs(plus(999))).toEqual([]);
+      expect(await copyJobs(plus(1_000))).toMatchObject([
+        { job: { kind: 'copy', channelId: 'support', attempts: 1, since: NOW }, media: { id: media.id } },
+      ]);
+    });
+
+    test('with copying: one job for each media whose bytes are not here, however often it is announced', async () => {
+      const [stored, ended, failed, fresh] = [picture('a'), picture('b'), picture('c'), picture('d')];
+      await list([stored, ended]);
+      await keep(stored.id);
+      await catalogue().transition(TENANT, ended.id, ['READY'], 'DELETED', {}, NOW);
+      const media = [stored, ended, { ...failed, status: 'FAILED', fault: BECAUSE } as const, fresh, fresh];
+      await announce(media, true);
+      await announce([...media].reverse(), true, plus(1));
+      expect(await copyJobs(plus(1))).toMatchObject([{ job: { since: NOW }, media: { id: fresh.id } }]);
+      await announce(media, true, plus(2));
+      expect(await copyJobs(plus(2))).toEqual([]);
+      expect(await openJobs('copy')).toBe(1);
+    });
+
+    test('without copying there is no job', async () => {
+      await announce([picture('a')]);
+      await list([picture('b')]);
+      expect(await openJobs('copy')).toBe(0);
     });
 
     test('with copying: what a listing called READY stays READY, and is copied; so does what is stored', async () => {
@@ -441,23 +475,61 @@ describeEngines('the catalogue', (bed) => {
       });
     });
 
-    test('to an end takes the media off the queue', async () => {
+    test('to an end ends the jobs of the media, also under way, and no other', async () => {
+      const [media, other] = [picture('a'), picture('b')];
+      await announce([media, other], true);
+      await copyJobs();
+      await catalogue().transition(TENANT, media.id, ['PENDING'], 'DELETED', {}, NOW);
+      expect(await copyJobs(plus(LEASE_MS), 'b')).toMatchObject([{ media: { id: other.id } }]);
+      expect(await catalogue().counts()).toMatchObject({ mediaByStatus: { DELETED: 1, PENDING: 1 }, mirrorsDue: 1 });
+      // Of another tenant, the same id is another media.
+      expect(await catalogue().transition('another', other.id, ['PENDING'], 'DELETED', {}, NOW)).toBeNull();
+      expect(await openJobs('copy')).toBe(1);
+    });
+
+    test('that is no end leaves the jobs', async () => {
       const media = picture('a');
       await announce([media], true);
-      await catalogue().transition(TENANT, media.id, ['PENDING'], 'DELETED', {}, NOW);
-      expect(await catalogue().claimMirrors({ owner: 'a', now: NOW, limit: 9, leaseMs: 1 })).toEqual([]);
-      expect(await catalogue().counts()).toMatchObject({ mediaByStatus: { DELETED: 1, PENDING: 0 }, mirrorsDue: 0 });
+      await catalogue().transition(TENANT, media.id, ['PENDING'], 'READY', {}, NOW);
+      expect(await copyJobs()).toMatchObject([{ media: { id: media.id, status: 'READY' } }]);
+    });
+
+    test('of FAILED media back to READY ends its copy, which nobody needs', async () => {
+      const media = picture('a');
+      await announce([media], true);
+      const { job } = soleJob(await copyJobs());
+      await new SqlCopies(bed.shared()).retry(job, { dueAt: plus(9), failure: BECAUSE, isFailed: true }, NOW);
+      expect(await catalogue().retryFailed(TENANT, media.id, { copy: false, now: plus(1) })).toMatchObject({
+        status: 'READY',
+        failure: null,
+      });
+      expect(await openJobs('copy')).toBe(0);
+      expect(await catalogue().retryFailed(TENANT, media.id, { copy: true, now: plus(1) })).toBeNull();
     });
   });
 
   describe('bytes that were kept in passing', () => {
-    test('make it READY, and nobody copies them again', async () => {
+    test('make it READY, and it is not copied', async () => {
       const media = picture('a');
       await announce([media], true);
       expect(await keep(media.id, { filename: 'a.png' })).toEqual({ isNamed: true });
       const named = { status: 'READY', stored: storedBytes(), filename: 'a.png', mimeType: 'image/png' };
       expect(await found(media.id)).toMatchObject(named);
-      expect(await catalogue().claimMirrors({ owner: 'a', now: NOW, limit: 9, leaseMs: 1 })).toEqual([]);
+      expect(await copyJobs()).toEqual([]);
+      expect(await catalogue().counts()).toMatchObject({ mirrorsDue: 0 });
+    });
+
+    test('end the copy that is under way, whose bytes are not named', async () => {
+      const media = picture('a');
+      await announce([media], true);
+      const { job } = soleJob(await copyJobs());
+      await keep(media.id);
+      const stored = storedBytes({ key: 'other bytes' });
+      expect(await new SqlCopies(bed.shared()).finish(job, media, { stored, details: {} }, NOW)).toMatchObject({
+        isNamed: false,
+        media: { stored: storedBytes() },
+      });
+      expect(await openJobs('copy')).toBe(0);
     });
 
     test('of media that is deleted, or unknown, belong to nobody', async () => {
@@ -484,6 +556,67 @@ describeEngines('the catalogue', (bed) => {
     });
   });
 
+  describe('bytes that were stored before they were looked at', () => {
+    const MINUTE_MS = 60_000;
+    const NONE = { width: null, height: null, durationSeconds: null, thumbHash: null, pageCount: null, still: null };
+    const measures: MediaMeasures = { ...NONE, width: 3, height: 2, still: true };
+    const keepOf = (id: string, stored: StoredBytes, replacing: string | null = null, now = NOW) =>
+      catalogue().markStored(TENANT, id, { stored, details: {}, replacing }, now);
+    const inspections = (now: Date) => claimJobs(bed.shared(), 'inspection', { owner: 'a', now });
+    const media = picture('a');
+    beforeEach(() => list([media]));
+
+    test('are looked at by a job, where a minute later they still were not', async () => {
+      await keep(media.id);
+      expect(await inspections(plus(MINUTE_MS - 1))).toEqual([]);
+      const jobs = await inspections(plus(MINUTE_MS));
+      expect(jobs).toMatchObject([{ tenant: TENANT, key: media.id, channelId: 'support', attempts: 1 }]);
+      const rows = await new SqlCopies(bed.shared()).findMedia(jobs);
+      expect([...rows.values()]).toMatchObject([{ id: media.id, stored: { measures: null } }]);
+    });
+
+    test('need no job once they were, with what was found', async () => {
+      await keep(media.id);
+      const { key } = storedBytes();
+      const seen = { key, measures, mimeType: 'video/mp4', kind: 'VIDEO' } as const;
+      await catalogue().recordMeasures('another', media.id, seen, NOW);
+      await catalogue().recordMeasures(TENANT, media.id, { ...seen, key: 'other bytes' }, NOW);
+      expect(await openJobs('inspection')).toBe(1);
+      expect(await found(media.id)).toMatchObject({ measures: null, mimeType: 'image/png' });
+      await catalogue().recordMeasures(TENANT, media.id, seen, plus(5));
+      expect(await openJobs('inspection')).toBe(0);
+      expect(await found(media.id)).toMatchObject({
+        measures,
+        mimeType: 'video/mp4',
+        kind: 'VIDEO',
+        stored: { measures, mimeType: 'video/mp4' },
+        updatedAt: plus(5),
+      });
+    });
+
+    test('need no job where they come with what was found, nor where they are not named', async () => {
+      await keepOf(media.id, storedBytes({ measures }));
+      expect(await openJobs('inspection')).toBe(0);
+      expect(await keepOf(media.id, storedBytes({ key: 'other bytes' }))).toMatchObject({ isNamed: false });
+      expect(await openJobs('inspection')).toBe(0);
+    });
+
+    test('that take the place of lost ones are looked at, too', async () => {
+      await keepOf(media.id, storedBytes({ measures }));
+      const stored = storedBytes({ key: 'other bytes', sha256: 'cd'.repeat(32) });
+      expect(await keepOf(media.id, stored, storedBytes().key, plus(5))).toEqual({ isNamed: true });
+      expect(await found(media.id)).toMatchObject({ stored, measures: null, sha256: stored.sha256 });
+      expect(await inspections(plus(MINUTE_MS + 4))).toEqual([]);
+      expect(await inspections(plus(MINUTE_MS + 5))).toHaveLength(1);
+    });
+
+    test('need no job when the media has ended', async () => {
+      await keep(media.id);
+      await catalogue().transition(TENANT, media.id, ['READY'], 'DELETED', {}, NOW);
+      expect(await openJobs('inspection')).toBe(0);
+    });
+  });
+
   describe('ends', () => {
     test('a device takes its media with it, but not what is stored here, and no other device', async () => {
       const of = (path: string, keys: Partial<MessageMedia> = {}) =>
@@ -499,6 +632,8 @@ describeEngines('the catalogue', (bed) => {
       for (const { id } of [stored, ...others]) expect(await found(id)).toMatchObject({ status: 'READY' });
       expect(await catalogue().expireDevice(TENANT, 'support', 'd_1%/', NOW)).toBe(0);
       expect(await catalogue().counts()).toMatchObject({ mirrorsDue: 0 });
+      // The bytes that are here were not looked at yet.
+      expect(await openJobs('inspection')).toBe(1);
     });
 
     test('retention over, or nothing stored and the provider has it no more: EXPIRED, and nothing is stored', async () => {
@@ -537,12 +672,23 @@ describeEngines('the catalogue', (bed) => {
     test('a copy that is under way may still bring the bytes that the provider drops', async () => {
       const media = picture('a', { availableUntil: NOW });
       await announce([media], true);
-      await catalogue().claimMirrors({ owner: 'a', now: NOW, limit: 1, leaseMs: 10 });
-      expect(await catalogue().expireDue(NOW, 9)).toEqual([]);
-      expect(await catalogue().expireDue(plus(10), 9)).toMatchObject([{ id: media.id, status: 'EXPIRED' }]);
+      const { job } = soleJob(await copyJobs());
+      expect(await catalogue().countExpirable(plus(LEASE_MS - 1))).toBe(0);
+      expect(await catalogue().expireDue(plus(LEASE_MS - 1), 9)).toEqual([]);
+      expect(await catalogue().countExpirable(plus(LEASE_MS))).toBe(1);
+      expect(await catalogue().expireDue(plus(LEASE_MS), 9)).toMatchObject([{ id: media.id, status: 'EXPIRED' }]);
       const bytes = { stored: storedBytes(), details: {} };
-      const finished = await catalogue().finishMirror(TENANT, media.id, 'a', bytes, plus(11));
+      const finished = await new SqlCopies(bed.shared()).finish(job, media, bytes, plus(LEASE_MS + 1));
       expect(finished).toEqual({ media: null, isNamed: false });
+      expect(await found(media.id)).toMatchObject({ status: 'EXPIRED', stored: null });
+      expect(await openJobs('copy')).toBe(0);
+    });
+
+    test('a copy that waits ends with its media', async () => {
+      await announce([picture('a', { availableUntil: plus(5) }), picture('b')], true);
+      expect(await catalogue().expireDue(plus(5), 9)).toHaveLength(1);
+      expect(await copyJobs(plus(5))).toMatchObject([{ media: { providerMediaId: 'b' } }]);
+      expect(await openJobs('copy')).toBe(1);
     });
   });
 });

@@ -1,10 +1,10 @@
 import { type Kysely, sql } from 'kysely';
-import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { Tables } from '../../src/database/tables.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';
-import { begun, OWNER, uploadedBytes } from '../support/uploads.js';
+import { begunUpload, deletionBed } from '../support/deletions.js';
+import { uploadedBytes } from '../support/uploads.js';
 
 const TENANT = 'default';
 const NOW = new Date('2026-11-21T10:00:00.000Z');
@@ -19,7 +19,7 @@ const TOLD: ReadonlySet<string> = new Set(
   filename caption created_at available_until recorded_at updated_at announced failure_reason mirror_state mirror_due_at
   mirror_attempts mirror_since lease_owner lease_until lease_alone expires_at uploaded failure_code deletion_owner
   deletion_until deletion_scope buried purge_due voice contact direction revoked_at was_ready failure_retryable failed_at
-  suspect interruptions deaths`.split(/\s+/),
+  suspect interruptions deaths inspection_due`.split(/\s+/),
 );
 
 interface Column {
@@ -51,7 +51,6 @@ async function columnsOfBytes(kysely: Kysely<Tables>): Promise<Column[]> {
 
 describeEngines('a media whose bytes are gone', (bed) => {
   const catalogue = () => new SqlMediaCatalogue(bed.shared());
-  const deletions = () => new SqlDeletions(bed.shared());
 
   /** Everything that can be read from bytes is in the row. */
   async function fill(id: string): Promise<void> {
@@ -88,12 +87,9 @@ describeEngines('a media whose bytes are gone', (bed) => {
     return media.id;
   }
 
-  test('says nothing of them once it is deleted, at once but for where they are', async () => {
+  test('says nothing of them once it is deleted', async () => {
     const id = await stored();
-    await deletions().intend(TENANT, id, { owner: 'a', now: NOW, leaseMs: 1_000 });
-    await deletions().complete(TENANT, id, 'a', { scope: 'LOCAL', purge: false, now: NOW });
-    expect((await left(id)).sort()).toEqual(['blob_key', 'stored_at']);
-    await deletions().bytesRemoved(TENANT, id);
+    expect(await deletionBed(bed.shared(), NOW).remove(id)).toMatchObject({ media: { stored: null, sha256: null } });
     expect(await left(id)).toEqual([]);
   });
 
@@ -105,11 +101,11 @@ describeEngines('a media whose bytes are gone', (bed) => {
 
   test('says nothing of them where its upload has failed', async () => {
     const uploads = new SqlUploads(bed.shared());
-    const { media } = await begun(uploads, { now: NOW });
-    await uploads.markStored(TENANT, media.id, OWNER, uploadedBytes(), NOW);
+    const { job, media } = await begunUpload(bed.shared(), { now: NOW });
+    await uploads.markStored(job, uploadedBytes(), NOW);
     await fill(media.id);
     const failure = { code: 'PROVIDER_REJECTED', message: 'no', retryable: true, at: NOW } as const;
-    expect(await uploads.fail(TENANT, media.id, OWNER, failure)).toMatchObject({ media: { status: 'FAILED' } });
+    expect(await uploads.fail(job, failure)).toMatchObject({ media: { status: 'FAILED' } });
     expect(await left(media.id)).toEqual([]);
   });
 });

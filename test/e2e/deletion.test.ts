@@ -28,6 +28,7 @@ import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.
 import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
+import { jobStore } from '../support/job-store.js';
 import { META, metaChannel, receivePhoto } from '../support/meta.js';
 import { codesOf, Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
@@ -383,8 +384,8 @@ describe('a deletion that a crash interrupted', () => {
       'the sweep to be refused',
       () => started.server.logged('an interrupted deletion could not be finished') > 0,
     );
-    const intents = () => new SqlDeletions(database).countUnfinished(new Date(), new Date());
-    await until('the intent to be withdrawn', async () => (await intents()) === 0);
+    const intents = () => jobStore(database).counts();
+    await until('the intent to be withdrawn', async () => (await intents()).deletion.open === 0);
     expect([deletionsAt(SMS), await mediaOf(started, message)]).toMatchObject([1, [{ status: 'READY' }]]);
     expect((await started.server.client.get(media.url)).status).toBe(200);
   });
@@ -534,13 +535,14 @@ async function sweepIn(ms: number, { blobs: root }: OwnServer): Promise<SweepRep
     inbox: new SqlWebhookInbox(database),
     uploads: new SqlUploads(database),
     deletions: new SqlDeletions(database),
+    jobs: jobStore(database, Date.now() + ms),
     blobs,
   };
   const logger = createLogger({ level: 'warn', destination: { write: () => {} } });
   const alone = { channels: new ChannelDirectory([]), forget: async () => {}, purge: null };
-  const deletion = new MediaDeletion({ ...alone, ...stores, clock: Date, logger });
+  const deletion = new MediaDeletion({ ...alone, ...stores, clock: { now: () => Date.now() + ms }, logger });
   try {
-    const options = { ...stores, deletion, inspector: null, clock: Date, logger, graceMs: 0, dryRun: false };
+    const options = { ...stores, deletion, clock: Date, logger, graceMs: 0, dryRun: false };
     return await sweep(options, new Date(Date.now() + ms));
   } finally {
     await blobs.close();

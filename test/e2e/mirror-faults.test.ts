@@ -65,9 +65,7 @@ const fetches = ({ mediaId }: MetaPhoto) =>
 /** Attempts follow each other at once: their pauses are not waited for. */
 async function untilFetched(photo: MetaPhoto, times: number): Promise<void> {
   await until(`${times} attempts`, async () => {
-    await sql`update media set mirror_due_at = now() where mirror_state = 'due' and lease_owner is null`.execute(
-      database.kysely,
-    );
+    await sql`update jobs set due_at = now() where kind = 'copy' and lease_owner is null`.execute(database.kysely);
     return fetches(photo) >= times;
   });
 }
@@ -75,9 +73,7 @@ async function untilFetched(photo: MetaPhoto, times: number): Promise<void> {
 /** The same, until a message's one media is FAILED; returns the media's id. */
 async function untilFailed(messageId: string): Promise<string> {
   await until(`${messageId} to be FAILED`, async () => {
-    await sql`update media set mirror_due_at = now() where mirror_state = 'due' and lease_owner is null`.execute(
-      database.kysely,
-    );
+    await sql`update jobs set due_at = now() where kind = 'copy' and lease_owner is null`.execute(database.kysely);
     return `${await server.client.statuses(messageId)}` === 'FAILED';
   });
   return sole(sole(await server.client.media([messageId]))).id;

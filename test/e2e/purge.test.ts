@@ -15,6 +15,7 @@ import { OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.js';
 import { EmulatedProviders } from '../support/emulated-providers.js';
 import { until } from '../support/eventually.js';
+import { jobStore } from '../support/job-store.js';
 import { Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
@@ -97,6 +98,7 @@ async function sweepIn(ms: number, { server }: Started, purgeUrl = cdn.url + PAT
     inbox: new SqlWebhookInbox(database),
     uploads: new SqlUploads(database),
     deletions: new SqlDeletions(database),
+    jobs: jobStore(database, Date.now() + ms),
     blobs,
   };
   const purge = new CdnPurge({ url: purgeUrl, headers: {}, timeoutMs: TIMEOUT_MS });
@@ -106,9 +108,9 @@ async function sweepIn(ms: number, { server }: Started, purgeUrl = cdn.url + PAT
     forget: async () => {},
     purge: (tag: string) => purge.purge(tag),
   };
-  const deletion = new MediaDeletion({ ...alone, ...stores, clock: Date, logger });
+  const deletion = new MediaDeletion({ ...alone, ...stores, clock: { now: () => Date.now() + ms }, logger });
   try {
-    const options = { ...stores, deletion, inspector: null, clock: Date, logger, graceMs: 0, dryRun: false };
+    const options = { ...stores, deletion, clock: Date, logger, graceMs: 0, dryRun: false };
     return await sweep(options, new Date(Date.now() + ms));
   } finally {
     await Promise.all([blobs.close(), purge.close()]);

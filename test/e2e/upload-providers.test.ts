@@ -8,7 +8,7 @@ import type { MediaSample } from '../../demo/src/emulators/media-samples.js';
 import type { MediaName } from '../../src/catalogue/catalogued-media.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { Database } from '../../src/database/database.js';
-import { LEASE_MS } from '../../src/jobs/leased-worker.js';
+import { LEASE_MS } from '../../src/jobs/job.js';
 import { createUploadId } from '../../src/model/ids.js';
 import { OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { openEmbeddedDatabase } from '../support/embedded-database.js';
@@ -16,6 +16,7 @@ import { until } from '../support/eventually.js';
 import { endOf, retried } from '../support/failures.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
+import { jobStore } from '../support/job-store.js';
 import { META, metaChannel } from '../support/meta.js';
 import { codesOf, Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
@@ -435,8 +436,11 @@ describe('an upload that three processes died of', () => {
 
   /** A process that dies of it while it does nothing else. */
   const diesAlone = async (owner: string, media: MediaName) => {
-    const job = await new SqlUploads(database).claim({ owner, now: new Date(), leaseMs: 0 }, []);
-    expect(await new SqlUploads(database).setAlone(owner, media, true)).toBe(true);
+    // Its lease ended as soon as it began.
+    const jobs = jobStore(database, Date.now() - LEASE_MS, owner);
+    const job = sole(await jobs.claim([{ kind: 'upload', limit: 1 }]));
+    expect(job.key).toBe(media.id);
+    expect(await jobs.setAlone(job, true)).toBe(true);
     return job;
   };
 

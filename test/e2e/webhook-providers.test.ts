@@ -778,8 +778,8 @@ describe('media that a listing gave a link of before it is announced, and copied
     providers.cdn.faults.push({ match: /./, fault: { kind: 'status', status: 503 } });
     await send(one, one.answer);
     await eventually(
-      () => bed.stored(one.channel, one.messageId),
-      (rows) => rows.some((row) => row.mirror_attempts > 0 && row.lease_owner === null),
+      () => bed.jobs('copy', media.id),
+      (jobs) => jobs.some((job) => job.attempts > 0 && job.lease_owner === null),
     );
     await expectStillReady(one, media);
     // What its provider does is told as such.

@@ -170,9 +170,11 @@ describeServer('a webhook that ends its process', (server) => {
     TEST_MS,
   );
 
-  const events = () => server.query('select * from webhook_events order by id');
+  const events = () =>
+    server.query(`select jobs.*, webhook_events.state from jobs
+      join webhook_events on webhook_events.id::text = jobs.key where kind = 'webhook' order by jobs.id`);
   const isUnderWay = (attempts: number) =>
     until('the event to be under way', async () => sole(await events()).attempts === attempts);
   /** The dead are not waited for. */
-  const leasesEnd = () => server.query(`update webhook_events set lease_until = 'epoch' where lease_owner is not null`);
+  const leasesEnd = () => server.query(`update jobs set lease_until = 'epoch' where lease_owner is not null`);
 });

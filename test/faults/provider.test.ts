@@ -236,17 +236,18 @@ describeEngines('a provider that fails', (engine) => {
 async function dueWithAttempts(engine: EngineBed, attempts: number): Promise<void> {
   await engine
     .shared()
-    .kysely.updateTable('media')
-    .set({ mirror_attempts: attempts, mirror_due_at: new Date() })
-    .where('mirror_state', '=', 'due')
+    .kysely.updateTable('jobs')
+    .set({ attempts, due_at: new Date() })
+    .where('kind', '=', 'copy')
     .execute();
 }
 
 async function leasesOf(engine: EngineBed): Promise<number> {
   const leased = await engine
     .shared()
-    .kysely.selectFrom('media')
+    .kysely.selectFrom('jobs')
     .select('id')
+    .where('kind', '=', 'copy')
     .where('lease_owner', 'is not', null)
     .execute();
   return leased.length;

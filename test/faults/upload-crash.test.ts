@@ -159,7 +159,7 @@ async function within<Found>(
 /** So that what a crash left is old enough to be nobody's. */
 function letAMinutePass(folder: ServerFolder): Promise<unknown> {
   return within(folder, ({ kysely }) =>
-    sql`update media set deletion_until = deletion_until - interval '2 minutes', updated_at = updated_at - interval '2 minutes'`.execute(
+    sql`update jobs set lease_until = lease_until - interval '2 minutes', due_at = due_at - interval '2 minutes'`.execute(
       kysely,
     ),
   );
@@ -191,14 +191,11 @@ function killedAtRandom(databaseUrl: () => string | undefined): void {
 
 async function expectWhole(folder: ServerFolder, { asked }: Callers): Promise<void> {
   const { rows, jobs } = await within(folder, async ({ kysely }) => ({
-    rows: await kysely
-      .selectFrom('media')
-      .select(['id', 'status', 'provider_media_id', 'deletion_owner', 'stored_at'])
-      .execute(),
-    jobs: await kysely.selectFrom('uploads').selectAll().execute(),
+    rows: await kysely.selectFrom('media').select(['id', 'status', 'provider_media_id', 'stored_at']).execute(),
+    jobs: await kysely.selectFrom('jobs').selectAll().where('kind', '<>', 'sweep').execute(),
   }));
   const byId = new Map(rows.map((row) => [row.id, row]));
-  expect([jobs, rows.filter((row) => row.deletion_owner !== null || row.status === 'PENDING')]).toEqual([[], []]);
+  expect([jobs, rows.filter((row) => row.status === 'PENDING')]).toEqual([[], []]);
   const atMeta = new Set(meta.media.map(({ id }) => id));
   for (const { key, id, channelId, deletion } of asked) {
     const row = byId.get(id ?? '');
@@ -268,8 +265,10 @@ describe('a process that is ended by SIGTERM, embedded', () => {
       const id = await beginUpload(first);
       first.command.kill('SIGTERM');
       expect(await first.command.ended).toBe(0);
-      const jobs = await within(folder, ({ kysely }) => kysely.selectFrom('uploads').selectAll().execute());
-      expect(jobs).toMatchObject([{ media_id: id, lease_owner: null, lease_until: null, attempts: 0 }]);
+      const jobs = await within(folder, ({ kysely }) =>
+        kysely.selectFrom('jobs').selectAll().where('kind', '=', 'upload').execute(),
+      );
+      expect(jobs).toMatchObject([{ key: id, lease_owner: null, lease_until: null, attempts: 0 }]);
       expect(await filesBelow(folder.blobs)).toEqual([]);
       await becomesReady(await folder.serve(), id);
       expect(meta.media).toHaveLength(1);

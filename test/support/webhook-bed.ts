@@ -10,6 +10,7 @@ import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { parseConfig } from '../../src/config/config.js';
 import type { Database } from '../../src/database/database.js';
 import type { Tables } from '../../src/database/tables.js';
+import type { JobKind } from '../../src/model/job-kind.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { borrowDatabase, giveBack } from './embedded-database.js';
 import { eventually } from './eventually.js';
@@ -115,6 +116,12 @@ export class WebhookBed {
   /** Everything in the inbox, the oldest first. */
   events(): Promise<InboxRow[]> {
     return this.database.kysely.selectFrom('webhook_events').selectAll().orderBy('id').execute();
+  }
+
+  /** The jobs of a kind for one subject. */
+  jobs(kind: JobKind, key: unknown): Promise<Selectable<Tables['jobs']>[]> {
+    const jobs = this.database.kysely.selectFrom('jobs').selectAll();
+    return jobs.where('kind', '=', kind).where('key', '=', String(key)).execute();
   }
 
   /** Until every event and every copy is worked off, and what was listed or delivered is kept. */

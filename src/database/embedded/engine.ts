@@ -13,7 +13,7 @@ interface Waiting {
 }
 
 /**
- * PostgreSQL compiled to WebAssembly (PGlite), in a thread of its own, over a folder that nobody else has open. It knows
+ * PostgreSQL compiled to WebAssembly (PGlite), in a thread of its own, over a folder that no other process has open. It knows
  * one session only; who may speak is decided by the pool above it, which has one client.
  */
 export class EmbeddedEngine {

@@ -45,7 +45,7 @@ export class EmbeddedSocket extends Duplex {
 
   override _read(): void {}
 
-  // Private: node-postgres writes whole messages, and corks those of one query.
+  // node-postgres writes whole messages, and corks the messages of one query.
   override _writev(chunks: ReadonlyArray<{ readonly chunk: Buffer }>, done: Done): void {
     this.#exchange(Buffer.concat(chunks.map(({ chunk }) => chunk))).then(
       (answer) => {
@@ -61,7 +61,7 @@ export class EmbeddedSocket extends Duplex {
     done();
   }
 
-  // Private: the first bytes are the startup message, which the engine, having no users, need not see.
+  // The first bytes are the startup message, which names a user; the engine has no users and does not read it.
   async #exchange(messages: Buffer): Promise<Uint8Array> {
     if (!this.#welcomed) {
       this.#welcomed = true;

@@ -1,6 +1,6 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 
-/** What the stored bytes show, and deletions that a CDN has not been told of. */
+/** Facts read from stored bytes, and deletions of which the CDN has to be told. */
 export const delivery: Migration = {
   async up(database: Kysely<unknown>): Promise<void> {
     for (const statement of STATEMENTS) await sql.raw(statement).execute(database);

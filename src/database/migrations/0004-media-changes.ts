@@ -1,6 +1,6 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 
-/** Every change of a media's status is told to whoever listens: PostgreSQL docs, "NOTIFY". See `media-changes.ts`. */
+/** Every change of a media's status notifies the sessions that listen (PostgreSQL docs, "NOTIFY"); see `media-changes.ts`. */
 export const mediaChanges: Migration = {
   async up(database: Kysely<unknown>): Promise<void> {
     for (const statement of STATEMENTS) await sql.raw(statement).execute(database);
@@ -15,7 +15,7 @@ const STATEMENTS = [
       json_build_array(new.tenant, new.id, new.channel_id, new.provider_message_id, new.status)::text);
     return null;
   end $$`,
-  // Nobody can ask for changes of an upload that belongs to no message.
+  // Subscriptions name messages, so that an upload without a message has no subscribers.
   `create trigger media_recorded after insert on media
     for each row when (new.provider_message_id is not null)
     execute function notify_media_changed()`,

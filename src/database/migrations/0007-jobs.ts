@@ -48,8 +48,10 @@ const STATEMENTS = [
   // claim: jobs that can begin, that wait for their time, and whose process died
   `create index jobs_ready on jobs (kind, rank, id) where state = 'open' and lease_owner is null and not waits`,
   `create index jobs_waiting on jobs (kind, due_at) where state = 'open' and lease_owner is null and waits`,
-  `create index jobs_leased on jobs (lease_until) where lease_owner is not null`,
-  // counts, forgetDead
+  `create index jobs_leased on jobs (kind, lease_until) where lease_owner is not null`,
+  // release, renew
+  `create index jobs_by_owner on jobs (lease_owner) where lease_owner is not null`,
+  // counts
   `create index jobs_dead on jobs (kind, since) where state = 'dead'`,
 
   // A kind that an operator has paused is not claimed.

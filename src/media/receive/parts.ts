@@ -3,7 +3,7 @@ import type { WebhookEvent, WebhookFault, WebhookTold } from '../../providers/pr
 
 /** Media that are recorded at once, and elements that are read without giving way to other work. */
 const PART = 1_000;
-/** Texts of faults that are told of one body; how many more there are is told too. */
+/** How many faults of one body are reported with their texts; the rest are counted. */
 const MAX_TEXTS = 5;
 
 /** Counts faults by what they say: a body of a million of them leaves a few texts. */

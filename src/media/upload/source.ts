@@ -7,12 +7,12 @@ import { NetError } from '../../streams/net-error.js';
 export interface SourceRequest {
   readonly url: string;
   readonly maxBytes: number;
-  /** Of the fetch, in all. */
+  /** The longest that the whole fetch may take, milliseconds. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
-/** A stranger's bytes on their way. Whoever holds it drains or destroys `body`; its failures go through {@link sourceFault}. */
+/** Bytes that come from a caller's URL. Its holder drains or destroys `body`; its failures go through {@link sourceFault}. */
 export interface UploadSourceStream {
   readonly body: Readable;
   /** What its headers say; null = nothing, or nothing that is a type. */

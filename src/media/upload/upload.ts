@@ -58,8 +58,8 @@ export class MediaUpload {
   }
 
   /**
-   * Resolves when the upload is READY, or `respondWithin` is over and it goes on by itself; a signal ends the waiting
-   * alone.
+   * Resolves when the upload is READY, or when `respondWithin` is over and the upload goes on. The signal ends the waiting,
+   * not the upload.
    * @throws MediagraphError BAD_USER_INPUT, CHANNEL_NOT_FOUND, IDEMPOTENCY_CONFLICT, and why the upload FAILED:
    *   URL_NOT_ALLOWED, SOURCE_FAILED, SOURCE_TIMEOUT, MEDIA_TOO_LARGE, CONTENT_TYPE_NOT_ALLOWED, PROVIDER_…
    */
@@ -78,7 +78,7 @@ export class MediaUpload {
     return { media: await outcome, replayed };
   }
 
-  /** A FAILED upload, from the start. @throws MediagraphError MEDIA_GONE where what it was to fetch is forgotten */
+  /** Begins a FAILED upload anew. @throws MediagraphError MEDIA_GONE where its source is forgotten */
   async retry(media: CataloguedMedia): Promise<CataloguedMedia> {
     const { uploads, clock, onReserved } = this.options;
     const begun = await uploads.retryFailed(media.tenant, media.id, dateOf(clock)).catch((thrown: unknown) => {
@@ -93,7 +93,7 @@ export class MediaUpload {
     throw new MediagraphError('MEDIA_GONE', 'what this upload was to fetch is no longer known; upload it anew');
   }
 
-  /** The work of a claimed job. The signal aborts when the job is handed back, or another process has it. */
+  /** Performs a job of kind `upload`. The signal aborts when the server stops. */
   async carryOut(job: UploadJob, signal: AbortSignal): Promise<void> {
     const ended = this.#waiting.carryOut(job.media);
     try {
@@ -104,7 +104,7 @@ export class MediaUpload {
     }
   }
 
-  /** The end of a job during which processes died. */
+  /** Gives up an upload that has ended its process too often. */
   async condemn(job: UploadJob): Promise<void> {
     const message = 'expected to survive this upload, got the end of the process three times';
     const fault = new MediagraphError('INTERNAL_SERVER_ERROR', message, { retryable: true });
@@ -141,7 +141,7 @@ export class MediaUpload {
     }
   }
 
-  /** null where the job is another process's by now, and its end is told there. */
+  /** Resolves with null where another process has taken the job over and reports its end. */
   async #perform(job: UploadJob, signal: AbortSignal): Promise<UploadEnd | null> {
     const { tenant } = job.media;
     const { uploads, clock } = this.options;
@@ -177,7 +177,7 @@ export class MediaUpload {
     return fault;
   }
 
-  /** The row has ended meanwhile, or another process goes on with it. */
+  /** Reacts to a lost lease: the row has ended, or another process goes on with the upload. */
   async #afterLoss(
     channel: ConnectedChannel,
     media: CataloguedMedia,

@@ -1,11 +1,18 @@
-import { JobLock } from '../../../src/jobs/job-lock.js';
-import { type JobSource, LEASE_MS, LeasedWorker, MAX_DEATHS, PAUSE_MS } from '../../../src/jobs/leased-worker.js';
-import type { WorkHistory } from '../../../src/jobs/work-queue.js';
+import { type ClaimedJob, type JobHistory, type JobLease, LEASE_MS, MAX_DEATHS } from '../../../src/jobs/job.js';
+import type { JobHandler, PreparedJob } from '../../../src/jobs/job-handler.js';
+import type { Demand, JobStore } from '../../../src/jobs/job-store.js';
+import { JobWorker, PAUSE_MS } from '../../../src/jobs/job-worker.js';
+import type { JobKind } from '../../../src/model/job-kind.js';
 import { createLogger } from '../../../src/telemetry/logger.js';
 
 const { jest } = import.meta;
 
-/** Holds up whoever waits for `opened`. */
+/** When nothing is due, after so long the next time is looked up. */
+const LOOK_AHEAD_MS = 500;
+/** So long after a claim that found nothing, the next one comes at the latest. */
+const LONGEST_IDLE_MS = 10_000;
+
+/** Holds up what waits for `opened`. */
 class Gate {
   open: () => void = () => {};
   break: (error: Error) => void = () => {};
@@ -15,26 +22,48 @@ class Gate {
   });
 }
 
+interface WorkOptions extends Partial<JobHistory> {
+  readonly kind?: JobKind;
+  readonly tenant?: string;
+}
+
+let lastId = 0;
+
 /** A job whose work a test ends. */
-class Job implements WorkHistory {
+class Work implements PreparedJob {
+  readonly job: ClaimedJob;
   signal: AbortSignal | null = null;
-  readonly suspect: boolean;
-  readonly interruptions: number;
-  readonly deaths: number;
+  begun = 0;
   readonly #gate = new Gate();
 
   constructor(
     readonly name: string,
-    { suspect = false, interruptions = suspect ? 1 : 0, deaths = 0 }: Partial<WorkHistory> = {},
+    { kind = 'copy', tenant = 'default', suspect = false, ...history }: WorkOptions = {},
   ) {
-    this.suspect = suspect;
-    this.interruptions = interruptions;
-    this.deaths = deaths;
+    const { interruptions = suspect ? 1 : 0, deaths = 0 } = history;
+    lastId += 1;
+    this.job = {
+      ...{ id: lastId, owner: 'this', kind, tenant, key: name, channelId: null, attempts: 1, payload: null },
+      ...{ since: new Date(0), suspect, interruptions, deaths },
+    };
   }
 
-  work(signal: AbortSignal): Promise<void> {
+  async perform(signal: AbortSignal): Promise<void> {
     this.signal = signal;
-    return this.#gate.opened;
+    this.begun += 1;
+    active.add(this);
+    mostActive = Math.max(mostActive, active.size);
+    try {
+      await this.#gate.opened;
+      rows.leased.delete(this);
+    } finally {
+      active.delete(this);
+    }
+  }
+
+  async condemn(): Promise<void> {
+    rows.leased.delete(this);
+    rows.condemned.push(this.name);
   }
 
   end(): void {
@@ -46,115 +75,174 @@ class Job implements WorkHistory {
   }
 }
 
-/** Rows in memory: what was claimed is leased until it is handed back. */
-class Rows implements JobSource<Job> {
-  readonly due: Job[] = [];
-  readonly leased = new Set<Job>();
-  /** The limits of all claims. */
-  readonly claims: number[] = [];
-  /** The names of the jobs of each renewal. */
+const notCalled = async (): Promise<never> => {
+  throw new Error('expected the worker to leave this to its handlers');
+};
+
+/** A queue in memory: what was claimed is leased until it is handed back. */
+class Rows implements JobStore {
+  readonly due: Work[] = [];
+  readonly leased = new Set<Work>();
+  /** Jobs that become due at a time; also the leases of other processes that end then. */
+  readonly later: Array<{ readonly at: number; readonly work: Work }> = [];
+  readonly claims: Array<readonly Demand[]> = [];
+  /** The keys of the jobs of each renewal. */
   readonly renewals: string[][] = [];
+  lookUps = 0;
   /** What another process has claimed since. */
-  readonly taken = new Set<Job>();
+  readonly taken = new Set<Work>();
   readonly condemned: string[] = [];
+  readonly finished: string[] = [];
   /** What was noted of jobs that run alone. */
   readonly notes: string[] = [];
-  releases = 0;
+  readonly releases: Array<readonly JobKind[]> = [];
   fault: Error | null = null;
   /** While there is one, claims wait for it. */
   gate: Gate | null = null;
 
-  async claim(limit: number): Promise<readonly Job[]> {
-    this.claims.push(limit);
+  async claim(demands: readonly Demand[]): Promise<ClaimedJob[]> {
+    this.claims.push(demands);
     if (this.gate) await this.gate.opened;
     if (this.fault) throw this.fault;
-    const jobs = this.due.splice(0, limit);
-    for (const job of jobs) this.leased.add(job);
-    return jobs;
+    for (const item of this.later.filter(({ at }) => at <= Date.now())) {
+      this.later.splice(this.later.indexOf(item), 1);
+      this.due.push(item.work);
+    }
+    const claimed = demands.flatMap(({ kind, limit, exceptTenants = [] }) =>
+      this.due.filter(({ job }) => job.kind === kind && !exceptTenants.includes(job.tenant)).slice(0, limit),
+    );
+    for (const work of claimed) {
+      this.due.splice(this.due.indexOf(work), 1);
+      this.leased.add(work);
+    }
+    return claimed.map(({ job }) => job);
   }
 
-  async renewLeases(jobs: readonly Job[]): Promise<ReadonlySet<Job>> {
-    this.renewals.push(jobs.map(({ name }) => name));
+  async nextAt(kinds: readonly JobKind[]): Promise<Date | null> {
+    this.lookUps += 1;
     if (this.fault) throw this.fault;
-    return new Set(jobs.filter((job) => !this.taken.has(job)));
+    const times = this.later.filter(({ work }) => kinds.includes(work.job.kind)).map(({ at }) => at);
+    return times.length === 0 ? null : new Date(Math.min(...times));
   }
 
-  async setAlone(job: Job, isAlone: boolean): Promise<boolean> {
+  async renew(jobs: readonly ClaimedJob[]): Promise<ReadonlySet<ClaimedJob>> {
+    this.renewals.push(jobs.map(({ key }) => key));
     if (this.fault) throw this.fault;
-    if (this.taken.has(job)) return false;
-    this.notes.push(`${job.name} ${isAlone ? 'alone' : 'among others'}`);
+    const taken = new Set([...this.taken].map(({ job }) => job));
+    return new Set(jobs.filter((job) => !taken.has(job)));
+  }
+
+  async setAlone({ id }: JobLease, isAlone: boolean): Promise<boolean> {
+    if (this.fault) throw this.fault;
+    const work = [...this.leased].find(({ job }) => job.id === id);
+    if (!work || this.taken.has(work)) return false;
+    this.notes.push(`${work.name} ${isAlone ? 'alone' : 'among others'}`);
     return true;
   }
 
-  async condemn(job: Job): Promise<void> {
-    this.leased.delete(job);
-    this.condemned.push(job.name);
-  }
-
-  nameOf({ name }: Job): string {
-    return name;
-  }
-
-  async release(): Promise<void> {
-    this.releases += 1;
+  async release(kinds: readonly JobKind[]): Promise<void> {
+    this.releases.push(kinds);
     if (this.fault) throw this.fault;
-    this.due.push(...this.leased);
-    this.leased.clear();
+    for (const work of [...this.leased].filter(({ job }) => kinds.includes(job.kind))) {
+      this.leased.delete(work);
+      this.due.push(work);
+    }
   }
+
+  async finish({ id }: JobLease): Promise<boolean> {
+    if (this.fault) throw this.fault;
+    for (const work of [...this.leased].filter(({ job }) => job.id === id)) {
+      this.leased.delete(work);
+      this.finished.push(work.name);
+    }
+    return true;
+  }
+
+  readonly add = notCalled;
+  readonly retry = notCalled;
+  readonly reschedule = notCalled;
+  readonly bury = notCalled;
+  readonly abandonLeases = notCalled;
+  readonly pause = notCalled;
+  readonly resume = notCalled;
+  readonly counts = notCalled;
+  readonly countDue = notCalled;
 }
 
 let rows: Rows;
-let active: Set<Job>;
+let works: Map<number, Work>;
+/** Ids of jobs whose subject is gone. */
+let moot: Set<number>;
+let unprepared: Error | null;
+let active: Set<Work>;
 let mostActive: number;
 let lines: string[];
-let worker: LeasedWorker<Job>;
+let worker: JobWorker;
 
 beforeEach(() => {
   jest.useFakeTimers();
   rows = new Rows();
+  works = new Map();
+  moot = new Set();
+  unprepared = null;
   active = new Set();
   mostActive = 0;
   lines = [];
-  worker = workerOf(3);
+  worker = workerOf(handlerOf());
 });
 
 afterEach(async () => {
-  for (const job of active) job.end();
+  rows.fault = null;
+  for (const work of active) work.end();
   await worker.stop();
   jest.useRealTimers();
 });
 
-function workerOf(concurrency: number, source = rows, lock = new JobLock()): LeasedWorker<Job> {
-  return new LeasedWorker<Job>({
-    name: 'tested',
-    concurrency,
-    source,
-    lock,
-    work: async (job, signal) => {
-      active.add(job);
-      mostActive = Math.max(mostActive, active.size);
-      try {
-        await job.work(signal);
-        source.leased.delete(job);
-      } finally {
-        active.delete(job);
+function handlerOf(keys: Partial<JobHandler> = {}): JobHandler {
+  return {
+    kind: 'copy',
+    concurrency: 3,
+    prepare: async (jobs) => {
+      if (unprepared) throw unprepared;
+      const prepared = new Map<ClaimedJob, PreparedJob>();
+      for (const job of jobs) {
+        const work = works.get(job.id);
+        if (work && !moot.has(job.id)) prepared.set(job, work);
       }
+      return prepared;
     },
-    logger: createLogger({ level: 'trace', destination: { write: (line) => void lines.push(line) } }),
-  });
+    ...keys,
+  };
 }
 
-function addJobs(count: number): Job[] {
-  const jobs = Array.from({ length: count }, (_, index) => new Job(`job ${index}`));
-  rows.due.push(...jobs);
-  return jobs;
+function workerOf(...handlers: readonly JobHandler[]): JobWorker {
+  const logger = createLogger({ level: 'trace', destination: { write: (line) => void lines.push(line) } });
+  return new JobWorker({ store: rows, handlers, clock: { now: () => Date.now() }, logger });
 }
 
-/** Lets everything happen that waits for no poll. */
-const turn = () => jest.advanceTimersByTimeAsync(PAUSE_MS);
+function add(...added: readonly Work[]): void {
+  for (const work of added) works.set(work.job.id, work);
+  rows.due.push(...added);
+}
+
+function addLater(inMs: number, work: Work): void {
+  works.set(work.job.id, work);
+  rows.later.push({ at: Date.now() + inMs, work });
+}
+
+function addJobs(count: number, options: WorkOptions = {}): Work[] {
+  const added = Array.from({ length: count }, (_, index) => new Work(`job ${index}`, options));
+  add(...added);
+  return added;
+}
+
+const advance = (ms: number) => jest.advanceTimersByTimeAsync(ms);
+/** Lets everything happen that waits for no other timer than the pause between claims. */
+const turn = () => advance(PAUSE_MS);
 const names = () => [...active].map(({ name }) => name);
+const linesWith = (text: string) => lines.filter((line) => line.includes(text));
 
-describe('a leased worker', () => {
+describe('a worker', () => {
   it('works at its start, as many at a time as it may, and takes the next when one is done', async () => {
     const jobs = addJobs(10);
     worker.start();
@@ -167,7 +255,7 @@ describe('a leased worker', () => {
       expect(active.size).toBeLessThanOrEqual(3);
     }
     expect([mostActive, active.size, rows.leased.size, rows.due.length]).toEqual([3, 0, 0, 0]);
-    expect(Math.max(...rows.claims)).toBe(3);
+    expect(Math.max(...rows.claims.flat().map(({ limit }) => limit))).toBe(3);
   });
 
   it('never holds more than it works on, however often it is woken', async () => {
@@ -189,55 +277,154 @@ describe('a leased worker', () => {
     rows.gate = gate;
     for (let round = 0; round < 100; round++) worker.wake();
     await turn();
+    for (let round = 0; round < 100; round++) worker.wake();
+    await turn();
     expect(rows.claims).toHaveLength(1);
     rows.gate = null;
     gate.open();
+    await turn();
     await turn();
     expect(rows.claims).toHaveLength(2);
   });
 
   it('does not miss what came while it was claiming and found nothing', async () => {
     worker.start();
+    await turn();
     const gate = new Gate();
     rows.gate = gate;
+    worker.wake();
     await turn();
     worker.wake();
     gate.open();
     rows.gate = null;
-    await turn();
     addJobs(1);
-    worker.wake();
+    await turn();
     await turn();
     expect(names()).toEqual(['job 0']);
   });
 
-  it('finds by its poll what nobody woke it for', async () => {
+  it('does nothing before its start', async () => {
+    addJobs(1);
+    worker.wake();
+    await advance(LONGEST_IDLE_MS);
+    expect(rows.claims).toEqual([]);
+  });
+
+  it('claims what it was woken for, of the kinds that it performs', async () => {
+    worker = workerOf(handlerOf(), handlerOf({ kind: 'webhook', concurrency: 16 }));
+    worker.start();
+    await turn();
+    expect(rows.claims).toEqual([
+      [
+        { kind: 'copy', limit: 3 },
+        { kind: 'webhook', limit: 16 },
+      ],
+    ]);
+    rows.claims.length = 0;
+    worker.wake(['upload', 'sweep']);
+    await turn();
+    expect(rows.claims).toEqual([]);
+    worker.wake(['webhook', 'upload']);
+    await turn();
+    expect(rows.claims).toEqual([[{ kind: 'webhook', limit: 16 }]]);
+  });
+
+  it('gives every kind its own places', async () => {
+    worker = workerOf(handlerOf({ concurrency: 1 }), handlerOf({ kind: 'webhook', concurrency: 2 }));
+    const [copy] = addJobs(2);
+    addJobs(3, { kind: 'webhook' });
+    worker.start();
+    await turn();
+    expect([...active].map(({ job }) => job.kind)).toEqual(['copy', 'webhook', 'webhook']);
+    copy?.end();
+    await turn();
+    await turn();
+    expect([...active].map(({ job }) => job.kind).sort()).toEqual(['copy', 'webhook', 'webhook']);
+    expect(rows.due).toHaveLength(1);
+  });
+
+  it('performs so many jobs of one tenant at once as the kind says, and others beside them', async () => {
+    worker = workerOf(handlerOf({ concurrency: 4, perTenant: 2 }));
+    const busy = addJobs(3, { tenant: 'busy' });
+    add(new Work('other', { tenant: 'another' }));
+    worker.start();
+    await advance(10 * PAUSE_MS);
+    expect(names()).toEqual(['job 0', 'job 1', 'other']);
+    expect(rows.due).toEqual([busy[2]]);
+    busy[0]?.end();
+    await advance(10 * PAUSE_MS);
+    expect(names()).toEqual(['job 1', 'other', 'job 2']);
+  });
+});
+
+describe('a worker without news', () => {
+  it('claims by itself after ten seconds at the latest', async () => {
     worker.start();
     await turn();
     addJobs(1);
-    await turn();
+    await advance(LOOK_AHEAD_MS);
     expect(active.size).toBe(0);
-    await jest.advanceTimersByTimeAsync(1_000);
+    await advance(LONGEST_IDLE_MS);
     expect(names()).toEqual(['job 0']);
   });
 
-  it('asks the rows once a poll while there is nothing to do', async () => {
+  it('costs the database two statements in ten seconds while there is nothing to do', async () => {
     worker.start();
     await turn();
     rows.claims.length = 0;
-    await jest.advanceTimersByTimeAsync(10_000);
-    expect(rows.claims).toEqual(Array(10).fill(3));
+    rows.lookUps = 0;
+    await advance(10 * LONGEST_IDLE_MS);
+    expect(rows.claims.length).toBeGreaterThanOrEqual(9);
+    expect(rows.claims.length).toBeLessThanOrEqual(10);
+    expect(rows.lookUps).toBeLessThanOrEqual(10);
+    expect(rows.renewals).toEqual([]);
   });
 
-  it('does not ask while its hands are full', async () => {
+  it.each([
+    ['a job is due', 3_000],
+    ['a job is due', 9_999],
+    ['a job is due before it has looked up the time', 100],
+  ])('claims when %s, in %i ms', async (_, inMs) => {
+    worker.start();
+    await turn();
+    addLater(inMs, new Work('postponed'));
+    await advance(Math.max(inMs, LOOK_AHEAD_MS) + PAUSE_MS);
+    expect(names()).toEqual(['postponed']);
+  });
+
+  it('looks up the time again when one of its own jobs has ended, which may have been postponed', async () => {
+    const [job] = addJobs(1);
+    worker.start();
+    await advance(LOOK_AHEAD_MS);
+    addLater(2_000, new Work('postponed'));
+    job?.end();
+    await advance(2_000 + PAUSE_MS);
+    expect(names()).toEqual(['postponed']);
+  });
+
+  it('does not claim while its places are full', async () => {
     addJobs(5);
     worker.start();
     await turn();
     rows.claims.length = 0;
-    await jest.advanceTimersByTimeAsync(10_000);
+    await advance(10 * LONGEST_IDLE_MS);
     expect(rows.claims).toEqual([]);
   });
 
+  it('goes on by the clock when the next time cannot be looked up', async () => {
+    worker.start();
+    await turn();
+    rows.fault = new Error('no database');
+    await advance(LOOK_AHEAD_MS);
+    expect(linesWith('could not be looked up')).toHaveLength(1);
+    rows.fault = null;
+    addJobs(1);
+    await advance(LONGEST_IDLE_MS + PAUSE_MS);
+    expect(names()).toEqual(['job 0']);
+  });
+});
+
+describe('a worker whose work fails', () => {
   it('leaves a job whose work rejects to its lease, says so, and goes on', async () => {
     const [first, second, third, fourth] = addJobs(4);
     worker.start();
@@ -246,54 +433,108 @@ describe('a leased worker', () => {
     await turn();
     expect(names()).toEqual(['job 1', 'job 2', 'job 3']);
     expect([...rows.leased]).toEqual([first, second, third, fourth]);
-    expect(lines.filter((line) => line.includes('its lease will'))).toEqual([expect.stringContaining('tested')]);
+    expect(linesWith('its lease will')).toHaveLength(1);
   });
 
-  it('outlives claims that fail: it says so, once a poll, and goes on when they work', async () => {
+  it('outlives claims that fail: it says so, claims again twice a second, and goes on when they work', async () => {
     addJobs(1);
     rows.fault = new Error('no database');
     worker.start();
-    await jest.advanceTimersByTimeAsync(3_000);
+    await advance(3 * LOOK_AHEAD_MS);
     expect(rows.claims).toHaveLength(4);
-    expect(lines.filter((line) => line.includes('could not be claimed'))).toHaveLength(4);
+    expect(linesWith('could not be claimed')).toHaveLength(4);
     rows.fault = null;
-    await jest.advanceTimersByTimeAsync(1_000);
+    await advance(LOOK_AHEAD_MS);
     expect(names()).toEqual(['job 0']);
+  });
+
+  it('leaves jobs that could not be prepared to their leases, and goes on', async () => {
+    const [first] = addJobs(1);
+    unprepared = new Error('no database');
+    worker.start();
+    await turn();
+    expect(linesWith('could not be prepared')).toHaveLength(1);
+    expect([...rows.leased]).toEqual([first]);
+    unprepared = null;
+    add(new Work('next'));
+    worker.wake();
+    await turn();
+    expect(names()).toEqual(['next']);
+  });
+
+  it('ends jobs whose subject is gone without beginning them', async () => {
+    const [gone, kept] = addJobs(2);
+    if (gone) moot.add(gone.job.id);
+    worker.start();
+    await turn();
+    expect([rows.finished, names(), [...rows.leased]]).toEqual([['job 0'], ['job 1'], [kept]]);
   });
 });
 
-describe("a leased worker's leases", () => {
+describe("a worker's leases", () => {
   it('are renewed at least twice in their life, of what is worked on alone', async () => {
     const [first, broken, last] = addJobs(3);
     worker.start();
-    await jest.advanceTimersByTimeAsync(LEASE_MS - 1);
+    await advance(LEASE_MS - 1);
     expect(rows.renewals).toEqual(Array(2).fill(['job 0', 'job 1', 'job 2']));
     first?.end();
     broken?.fail(new Error('the row could not be written'));
     await turn();
-    await jest.advanceTimersByTimeAsync(LEASE_MS / 3);
+    await advance(LEASE_MS / 3);
     expect(rows.renewals.at(-1)).toEqual(['job 2']);
     last?.end();
     await turn();
     rows.renewals.length = 0;
-    await jest.advanceTimersByTimeAsync(10 * LEASE_MS);
+    await advance(10 * LEASE_MS);
     expect(rows.renewals).toEqual([]);
   });
 
   it('survive a renewal that fails', async () => {
-    addJobs(1);
+    const [job] = addJobs(1);
     worker.start();
     await turn();
     rows.fault = new Error('no database');
-    await jest.advanceTimersByTimeAsync(LEASE_MS / 3);
-    expect(lines.filter((line) => line.includes('could not be renewed'))).toHaveLength(1);
+    await advance(LEASE_MS / 3);
+    expect(linesWith('could not be renewed')).toHaveLength(1);
     rows.fault = null;
-    await jest.advanceTimersByTimeAsync(LEASE_MS / 3);
+    await advance(LEASE_MS / 3);
     expect(rows.renewals).toHaveLength(2);
+    expect(job?.signal?.aborted).toBe(false);
+  });
+
+  it('that ran out and are claimed again by the same worker begin no job twice', async () => {
+    const [job] = addJobs(1);
+    worker.start();
+    await turn();
+    if (job) rows.due.push(job);
+    worker.wake();
+    await turn();
+    await turn();
+    expect([job?.begun, rows.due.length, names()]).toEqual([1, 0, ['job 0']]);
+  });
+
+  it('that another process has taken over end their jobs at the next renewal; the others go on', async () => {
+    const [lost, held] = addJobs(2);
+    worker.start();
+    await turn();
+    if (lost) rows.taken.add(lost);
+    await advance(LEASE_MS / 3);
+    expect([lost?.signal?.aborted, held?.signal?.aborted]).toEqual([true, false]);
+    expect(lost?.signal?.reason).toMatchObject({ message: 'the job was taken over' });
+  });
+
+  it('that another process has taken over do not end jobs that take back what they have done', async () => {
+    worker = workerOf(handlerOf({ outlivesLease: true }));
+    const [lost] = addJobs(1);
+    worker.start();
+    await turn();
+    if (lost) rows.taken.add(lost);
+    await advance(LEASE_MS);
+    expect(lost?.signal?.aborted).toBe(false);
   });
 });
 
-describe('a leased worker that stops', () => {
+describe('a worker that stops', () => {
   it('aborts what is under way, waits for it, and then hands back what did not end', async () => {
     const [ended, broken] = addJobs(3);
     worker.start();
@@ -303,26 +544,50 @@ describe('a leased worker that stops', () => {
       stopped = true;
     });
     await turn();
-    expect([ended?.signal?.aborted, stopped, rows.releases]).toEqual([true, false, 0]);
+    expect([ended?.signal?.aborted, stopped, rows.releases]).toEqual([true, false, []]);
     ended?.end();
     for (const job of active) if (job !== ended) job.fail(new Error('the server stops'));
     await stopping;
-    expect([stopped, rows.releases, rows.leased.size]).toEqual([true, 1, 0]);
+    expect([stopped, rows.releases, rows.leased.size]).toEqual([true, [['copy']], 0]);
     expect(rows.due).toContain(broken);
     expect(rows.due).not.toContain(ended);
     // What is cut off by the stop is no news.
     expect(lines).toEqual([]);
   });
 
-  it('takes nothing more, by no wake and no poll', async () => {
+  it('waits five seconds for jobs that do not end, and hands them back', async () => {
+    const [stuck] = addJobs(1);
+    worker.start();
+    await turn();
+    const stopping = worker.stop();
+    await advance(4_999);
+    expect(rows.releases).toEqual([]);
+    await advance(1);
+    await stopping;
+    expect(rows.due).toEqual([stuck]);
+  });
+
+  it('takes nothing more, by no wake and by no timer', async () => {
     worker.start();
     await turn();
     await worker.stop();
     addJobs(1);
     rows.claims.length = 0;
+    rows.lookUps = 0;
     worker.wake();
-    await jest.advanceTimersByTimeAsync(10 * LEASE_MS);
-    expect([rows.claims, active.size, rows.renewals]).toEqual([[], 0, []]);
+    await advance(10 * LEASE_MS);
+    expect([rows.claims, rows.lookUps, active.size, rows.renewals]).toEqual([[], 0, 0, []]);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('leaves no timer behind when it stops while it looks up the next time, or while a job ends', async () => {
+    const [job] = addJobs(1);
+    worker.start();
+    await advance(LOOK_AHEAD_MS - 1);
+    job?.end();
+    await Promise.all([worker.stop(), advance(1)]);
+    await advance(0);
+    expect(jest.getTimerCount()).toBe(0);
   });
 
   it('in the middle of a claim hands back what that brought', async () => {
@@ -335,13 +600,13 @@ describe('a leased worker that stops', () => {
     gate.open();
     rows.gate = null;
     await turn();
-    // Whoever works is told by its signal that it need not begin.
-    for (const job of active) {
-      expect(job.signal?.aborted).toBe(true);
-      job.fail(new Error('the server stops'));
+    // What was begun learns by its signal that it need not go on.
+    for (const work of active) {
+      expect(work.signal?.aborted).toBe(true);
+      work.fail(new Error('the server stops'));
     }
     await stopping;
-    expect([rows.leased.size, rows.due.length, rows.releases]).toEqual([0, 2, 1]);
+    expect([rows.leased.size, rows.due.length, rows.releases]).toEqual([0, 2, [['copy']]]);
   });
 
   it('stops although nothing can be handed back', async () => {
@@ -349,20 +614,51 @@ describe('a leased worker that stops', () => {
     await turn();
     rows.fault = new Error('no database');
     await expect(worker.stop()).resolves.toBeUndefined();
-    rows.fault = null;
+    await expect(worker.stop()).resolves.toBeUndefined();
+    expect(linesWith('could not be handed back').length).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('a worker that hands back', () => {
+  it('ends what no caller waits for, and goes on with what callers wait for, until it stops', async () => {
+    worker = workerOf(handlerOf(), handlerOf({ kind: 'upload', isAwaited: true }));
+    const copy = new Work('copy');
+    const upload = new Work('upload', { kind: 'upload' });
+    add(copy, upload);
+    worker.start();
+    await turn();
+    const handing = worker.handBack();
+    copy.fail(new Error('the server stops'));
+    await turn();
+    await handing;
+    expect([copy.signal?.aborted, upload.signal?.aborted, rows.releases]).toEqual([true, false, [['copy']]]);
+    expect([names(), rows.due]).toEqual([['upload'], [copy]]);
+    rows.claims.length = 0;
+    const next = new Work('next upload', { kind: 'upload' });
+    add(next);
+    worker.wake();
+    await turn();
+    expect(names()).toEqual(['upload', 'next upload']);
+    await advance(3 * LONGEST_IDLE_MS);
+    expect(new Set(rows.claims.flat().map(({ kind }) => kind))).toEqual(new Set(['upload']));
+    upload.end();
+    next.end();
+    await turn();
+    await worker.stop();
+    expect([rows.leased.size, rows.due]).toEqual([0, [copy]]);
   });
 });
 
 describe('a job that was under way when a process died', () => {
-  const alone = (name: string, history: Partial<WorkHistory> = {}) => new Job(name, { suspect: true, ...history });
+  const alone = (name: string, options: WorkOptions = {}) => new Work(name, { suspect: true, ...options });
   const ALONE_MS = 20_000;
 
   it('waits for what is under way, runs alone, and lets the others in when it has ended', async () => {
     const [innocent] = addJobs(1);
     worker.start();
     await turn();
-    const [suspect, other] = [alone('suspect'), new Job('other')];
-    rows.due.push(suspect, other);
+    const [suspect, other] = [alone('suspect'), new Work('other')];
+    add(suspect, other);
     worker.wake();
     await turn();
     expect([names(), rows.notes]).toEqual([['job 0'], []]);
@@ -374,29 +670,31 @@ describe('a job that was under way when a process died', () => {
     expect(names()).toEqual(['other']);
   });
 
-  it('runs alone among the jobs of every worker of the process, which claim nothing meanwhile', async () => {
-    const lock = new JobLock();
-    const others = new Rows();
-    const [first, second] = [workerOf(3, rows, lock), workerOf(3, others, lock)];
-    try {
-      const [a, b] = [alone('a'), alone('b')];
-      rows.due.push(a);
-      others.due.push(b, new Job('innocent'));
-      first.start();
-      await turn();
-      second.start();
-      await jest.advanceTimersByTimeAsync(5_000);
-      expect([names(), others.claims]).toEqual([['a'], []]);
-      a.end();
-      await jest.advanceTimersByTimeAsync(1_000);
-      expect(names()).toEqual(['b']);
-      b.end();
-      await turn();
-      expect(names()).toEqual(['innocent']);
-    } finally {
-      for (const job of active) job.end();
-      await Promise.all([first.stop(), second.stop()]);
-    }
+  it('runs alone among the jobs of every kind, and nothing is claimed meanwhile', async () => {
+    worker = workerOf(handlerOf(), handlerOf({ kind: 'webhook' }), handlerOf({ kind: 'sweep', isTrusted: true }));
+    const [a, b] = [alone('a'), alone('b', { kind: 'webhook' })];
+    add(a, b);
+    worker.start();
+    await turn();
+    rows.claims.length = 0;
+    add(new Work('innocent', { kind: 'webhook' }), new Work('trusted', { kind: 'sweep' }));
+    worker.wake();
+    await advance(5_000);
+    expect([names(), rows.claims]).toEqual([['a'], []]);
+    a.end();
+    await advance(1_000);
+    expect([names(), rows.claims]).toEqual([['b'], []]);
+    b.end();
+    await turn();
+    expect(names()).toEqual(['innocent', 'trusted']);
+  });
+
+  it('runs beside others, and is never given up, where its kind is trusted', async () => {
+    worker = workerOf(handlerOf({ isTrusted: true }));
+    add(new Work('other'), alone('deadly', { deaths: MAX_DEATHS + 5, interruptions: 99 }));
+    worker.start();
+    await turn();
+    expect([names(), rows.notes, rows.condemned]).toEqual([['other', 'deadly'], [], []]);
   });
 
   it.each([
@@ -404,12 +702,11 @@ describe('a job that was under way when a process died', () => {
     [3, 4 * ALONE_MS],
     [99, 32 * ALONE_MS],
   ])('keeps the others waiting for so long at most, after %i interruptions: %i ms', async (interruptions, windowMs) => {
-    const suspect = alone('slow', { interruptions });
-    rows.due.push(suspect, new Job('other'));
+    add(alone('slow', { interruptions }), new Work('other'));
     worker.start();
-    await jest.advanceTimersByTimeAsync(windowMs - PAUSE_MS);
+    await advance(windowMs - PAUSE_MS);
     expect(names()).toEqual(['slow']);
-    await jest.advanceTimersByTimeAsync(2 * PAUSE_MS);
+    await advance(2 * PAUSE_MS);
     // A death counts no more from the moment on that others run beside it.
     expect([names(), rows.notes]).toEqual([
       ['slow', 'other'],
@@ -418,18 +715,17 @@ describe('a job that was under way when a process died', () => {
   });
 
   it('goes on alone where it cannot be noted that it does not', async () => {
-    rows.due.push(alone('slow'), new Job('other'));
+    add(alone('slow'), new Work('other'));
     worker.start();
     await turn();
     rows.fault = new Error('no database');
-    await jest.advanceTimersByTimeAsync(ALONE_MS);
+    await advance(ALONE_MS);
     expect(names()).toEqual(['slow']);
-    rows.fault = null;
   });
 
   it('is not begun where another process has claimed it meanwhile', async () => {
     const suspect = alone('suspect');
-    rows.due.push(suspect, new Job('other'));
+    add(suspect, new Work('other'));
     rows.taken.add(suspect);
     worker.start();
     await turn();
@@ -437,36 +733,43 @@ describe('a job that was under way when a process died', () => {
   });
 
   it('is ended unbegun after three deaths, and begun after two', async () => {
-    rows.due.push(alone('deadly', { deaths: MAX_DEATHS }), alone('perhaps', { deaths: MAX_DEATHS - 1 }));
+    add(alone('deadly', { deaths: MAX_DEATHS }), alone('perhaps', { deaths: MAX_DEATHS - 1 }));
     worker.start();
     await turn();
     expect([rows.condemned, names()]).toEqual([['deadly'], ['perhaps']]);
-    expect(lines.filter((line) => line.includes('is not begun again'))).toHaveLength(1);
+    expect(linesWith('is not begun again')).toHaveLength(1);
   });
 
   it('holds up neither the others nor the stop when the server stops before its turn', async () => {
     const [innocent] = addJobs(1);
     worker.start();
     await turn();
-    rows.due.push(alone('suspect'));
+    add(alone('suspect'));
     worker.wake();
     await turn();
     const stopping = worker.stop();
     innocent?.fail(new Error('the server stops'));
     await turn();
     await stopping;
-    expect([rows.releases, rows.notes, rows.due.map(({ name }) => name)]).toEqual([1, [], ['job 0', 'suspect']]);
+    expect([rows.releases, rows.notes, rows.due.map(({ name }) => name)]).toEqual([
+      [['copy']],
+      [],
+      ['job 0', 'suspect'],
+    ]);
   });
-});
 
-describe('a job that another process has taken over', () => {
-  it('is aborted by the next renewal, and what is still this one’s goes on', async () => {
-    const [lost, held] = addJobs(2);
+  it('lets the others on when its kind is handed back before its turn', async () => {
+    worker = workerOf(handlerOf(), handlerOf({ kind: 'upload', isAwaited: true }));
+    const upload = new Work('upload', { kind: 'upload' });
+    add(upload);
     worker.start();
     await turn();
-    if (lost) rows.taken.add(lost);
-    await jest.advanceTimersByTimeAsync(LEASE_MS / 3);
-    expect([lost?.signal?.aborted, held?.signal?.aborted]).toEqual([true, false]);
-    expect(lost?.signal?.reason).toMatchObject({ message: 'the job was taken over' });
+    add(alone('suspect'), new Work('next upload', { kind: 'upload' }));
+    worker.wake(['copy']);
+    await turn();
+    await worker.handBack();
+    worker.wake(['upload']);
+    await turn();
+    expect([names(), rows.due.map(({ name }) => name)]).toEqual([['upload', 'next upload'], ['suspect']]);
   });
 });
