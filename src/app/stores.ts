@@ -49,12 +49,13 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
     await database.startClock();
     const blobs = await openBlobStore(blobOptions(config));
     const now = () => database.clock.now();
+    const changes = new SqlMediaChanges(database, logger);
     const budgets = new ReusedHolds({ hold: holdsOver(new SqlErrorBudgets(database), logger) });
     return {
       database,
       catalogue: new SqlMediaCatalogue(database),
       jobsCatalogue: new SqlMediaCatalogue({ kysely: database.background }),
-      changes: new SqlMediaChanges(database, logger),
+      changes,
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
       deletions: new SqlDeletions(database),
@@ -67,6 +68,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       close: async () => {
         await blobs.close();
         await budgets.close();
+        await changes.close();
         await closeDatabase();
       },
     };

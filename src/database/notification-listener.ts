@@ -6,9 +6,8 @@ export interface NotificationListenerOptions {
   /** `postgres://…` */
   readonly url: string;
   readonly channel: string;
-  readonly onNotified: (payload: string) => void;
-  /** The connection was lost and is there again; what was notified in between is lost. */
-  readonly onGap: () => void;
+  /** The channel was notified, or may have been: the connection was lost, or is there again. */
+  readonly onNotified: () => void;
   readonly logger: Logger | null;
 }
 
@@ -51,10 +50,10 @@ export class NotificationListener {
     });
     // An `error` without a listener ends the process; `end` follows it.
     client.on('error', () => {});
-    client.on('notification', ({ payload = '' }) => onNotified(payload));
+    client.on('notification', () => onNotified());
     try {
       await client.connect();
-      await client.query(listenTo(channel));
+      await client.query(`listen ${pg.escapeIdentifier(channel)}`);
     } catch (thrown) {
       await client.end().catch(() => {});
       throw thrown;
@@ -65,7 +64,9 @@ export class NotificationListener {
     client.once('end', () => {
       clearInterval(heartbeat);
       this.#client = null;
-      if (!this.#closing.signal.aborted) this.#reconnecting = this.#reconnect();
+      if (this.#closing.signal.aborted) return;
+      this.#reconnecting = this.#reconnect();
+      onNotified();
     });
   }
 
@@ -80,11 +81,6 @@ export class NotificationListener {
     } catch {
       return; // Closing.
     }
-    this.options.onGap();
+    this.options.onNotified();
   }
-}
-
-/** A statement; the name is quoted, so that it is taken to the letter. */
-export function listenTo(channel: string): string {
-  return `listen ${pg.escapeIdentifier(channel)}`;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Deletions } from '../catalogue/deletions.js';
 import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { MediaChanges } from '../catalogue/media-changes.js';
 import type { Uploads } from '../catalogue/uploads.js';
 import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { MediaInspector } from '../inspection/inspect.js';
@@ -14,6 +15,7 @@ import type { MediaDeletion } from './delete.js';
 
 export interface SweepOptions {
   readonly catalogue: MediaCatalogue;
+  readonly changes: Pick<MediaChanges, 'prune'>;
   readonly inbox: WebhookInbox;
   readonly uploads: Uploads;
   readonly deletions: Deletions;
@@ -50,6 +52,8 @@ export interface SweepReport {
 }
 
 const BATCH = 500;
+/** Replicas read them within a second, unless the database is away. */
+const REMEMBERED_CHANGES_MS = 10 * 60 * 1000;
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Meta repeats a delivery for up to seven days; a replay later than this is told to be new. */
 const REMEMBERED_EVENTS_MS = 8 * DAY_MS;
@@ -69,7 +73,7 @@ const DELETION_LEASE_MS = 60_000;
 
 /** Finishes deletions, expires media, removes blobs that nothing owns, forgets events and tombstones; safe to run anywhere, at any time, twice at once. */
 export async function sweep(options: SweepOptions, now = dateOf(options.clock)): Promise<SweepReport> {
-  const { blobs, inbox, uploads, deletions, dryRun, graceMs } = options;
+  const { blobs, changes, inbox, uploads, deletions, dryRun, graceMs } = options;
   const deletionsFinished = await finishDeletions(options, now);
   const expired = await expireMedia(options, now);
   const orphans = await removeOrphans(options, now);
@@ -83,6 +87,7 @@ export async function sweep(options: SweepOptions, now = dateOf(options.clock)):
     leftovers: 0,
   };
   if (dryRun) return report;
+  await changes.prune(ago(now, REMEMBERED_CHANGES_MS));
   await inspectLeft(options, now);
   const forgottenEvents = await inbox.forget(ago(now, REMEMBERED_EVENTS_MS));
   const deadLetters = await inbox.forgetDead(ago(now, DEAD_LETTER_MS));

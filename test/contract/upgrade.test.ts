@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type Kysely, Migrator, sql } from 'kysely';
+import { ChangeLog } from '../../src/catalogue/change-log.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
@@ -103,6 +104,7 @@ describeEngines('a database of the previous version', (bed) => {
     const [database, logger] = [bed.shared(), createLogger({ level: 'silent' })];
     const all = {
       catalogue: catalogue(),
+      changes: new ChangeLog(database),
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
       deletions: new SqlDeletions(database),
