@@ -20,7 +20,7 @@ export interface ReadChanges {
   readonly isGap: boolean;
 }
 
-/** The changes of ten minutes are fewer in most deployments; readers compare when there are more. */
+/** A read that finds more answers none of them but a gap, because comparing costs less by then. */
 const MOST_CHANGES = 10_000;
 const PRUNED_TOGETHER = 10_000;
 
@@ -43,7 +43,7 @@ export class ChangeLog {
    */
   async read(from: string | null): Promise<ReadChanges> {
     const since = sql`${from}::pg_snapshot`;
-    // A database that was restored from a dump has rows of transactions that are not yet to come.
+    // In a database that was restored from a dump, the ids of the dumped transactions may lie in the future.
     const { rows } = await sql<{ snapshot: string; isPruned: boolean | null; changes: readonly MediaChange[] }>`
       select pg_current_snapshot()::text as snapshot,
         (select xid >= pg_snapshot_xmin(${since}) and xid < pg_snapshot_xmax(pg_current_snapshot())
@@ -61,12 +61,12 @@ export class ChangeLog {
     return { snapshot, changes: [], isGap: true };
   }
 
-  /** Wakes the processes that listen to {@link channel}; a transaction of its own, so that no writer waits for it. */
+  /** Wakes the processes that listen to {@link channel}, in a transaction of its own, so that no writer waits for it. */
   async notify(): Promise<void> {
     await sql`select pg_notify('mediagraph_changes_' || md5(current_schema()), '')`.execute(this.database.kysely);
   }
 
-  /** Channels belong to a database, and schemas of one may hold a catalogue each. */
+  /** Answers the channel's name. It names the schema, because each schema of a database may hold a catalogue. */
   async channel(): Promise<string> {
     const { rows } = await sql<{ channel: string }>`
       select 'mediagraph_changes_' || md5(current_schema()) as channel`.execute(this.database.kysely);
@@ -74,8 +74,8 @@ export class ChangeLog {
   }
 
   /**
-   * Removes changes that were made before a time. One that an open transaction may keep a reader from having seen stays,
-   * so that readers can tell by one number whether they have missed something.
+   * Removes changes that were made before a time, but only those of transactions that are older than every open one. A
+   * reader whose snapshot has no open transaction below the highest of them has therefore read all that was removed.
    */
   async prune(before: Date): Promise<void> {
     for (;;) {

@@ -22,22 +22,23 @@ export interface MediaChanges {
   prune(before: Date): Promise<void>;
 }
 
-/** Between two notifications of a process, and between two reads of it. */
+/** A process notifies and reads at most once in this time. */
 const PAUSE_MS = 20;
-/** A process that is killed may leave a change that it has told nobody of. */
+/** A process that was killed may not have sent the notification of its last change. */
 const POLL_MS = 1_000;
 const PRUNED_EVERY_MS = 60_000;
 
 /**
- * Over the {@link ChangeLog}. A process that wrote wakes the others by a notification, and itself directly. A process that
- * nobody subscribes to reads nothing; its connection that listens is opened with the first subscription.
+ * Reads the {@link ChangeLog} for its listeners. A process that wrote wakes the others by a notification, and itself
+ * directly. A process without listeners reads nothing; the connection that waits for notifications is opened for the
+ * first listener.
  */
 export class SqlMediaChanges implements MediaChanges {
   readonly #log: ChangeLog;
   readonly #reading = new PacedTask(() => this.#read(), PAUSE_MS);
   readonly #notifying = new PacedTask(() => this.#log.notify(), PAUSE_MS);
   readonly #listeners = new Set<MediaChangeListener>();
-  /** Listeners that the next read takes in. */
+  /** Listeners that begin with the next read. */
   #joining: MediaChangeListener[] = [];
   #snapshot: string | null = null;
   #wasAway = false;
@@ -52,7 +53,7 @@ export class SqlMediaChanges implements MediaChanges {
   ) {
     this.#log = new ChangeLog(database);
     this.#stopHearingWrites = database.onWrite(() => {
-      // The embedded engine has one process.
+      // The embedded engine has no other process.
       if (database.engine !== 'embedded') this.#notifying.request();
       this.#wake();
     });
@@ -79,7 +80,7 @@ export class SqlMediaChanges implements MediaChanges {
     await this.#log.prune(before);
   }
 
-  /** Tells nobody anything any more. The database stays open. */
+  /** Stops telling its listeners. The database stays open. */
   async close(): Promise<void> {
     this.#stopHearingWrites();
     this.#stopPolling();

@@ -38,8 +38,8 @@ export interface Database {
   onWrite(listener: () => void): () => void;
   /**
    * Calls back when a channel is notified, until the database is closed (PostgreSQL docs, "LISTEN"), and when the connection
-   * was lost or is there again, because notifications may have been missed. The embedded engine never calls back: it has
-   * one process, and `onWrite`.
+   * was lost or is there again, because notifications may have been missed. The embedded engine never calls back: its
+   * only process hears of its own writes by `onWrite`.
    * @throws Error when the server cannot be reached
    */
   listen(channel: string, onNotified: () => void): Promise<void>;

@@ -221,6 +221,19 @@ describeEngines('a database of the previous version', (bed) => {
     );
   });
 
+  test('logs what the previous version changes meanwhile', async () => {
+    await insertOld(kysely(), { tenant: 'default', id: 'before', status: 'PENDING' });
+    await migrate(bed.shared());
+    const log = new ChangeLog(bed.shared());
+    const { snapshot } = await log.read(null);
+    await insertOld(kysely(), { tenant: 'default', id: 'new', status: 'PENDING' });
+    await kysely().updateTable('media').set({ status: 'READY' }).where('id', '=', 'before').execute();
+    expect((await log.read(snapshot)).changes.map(({ id, status }) => [id, status])).toEqual([
+      ['new', 'PENDING'],
+      ['before', 'READY'],
+    ]);
+  });
+
   test('keeps what this version stores through the sweep of the previous one', async () => {
     await migrate(bed.shared());
     const owners = [

@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import type { MediaChange } from '../../src/catalogue/change-log.js';
-import type { MediaChangeListener } from '../../src/catalogue/media-changes.js';
+import { type MediaChangeListener, SqlMediaChanges } from '../../src/catalogue/media-changes.js';
 import type { Database } from '../../src/database/database.js';
 import type { MediaStatus } from '../../src/model/media.js';
+import { createLogger } from '../../src/telemetry/logger.js';
 import { until } from './eventually.js';
 
 /** A subscriber that keeps what it is told, gaps as `gap`, e.g. `m1 READY`. */
@@ -37,4 +38,19 @@ export async function insertMedia(kysely: Database['kysely'], ids: readonly stri
 
 export async function setStatus(kysely: Database['kysely'], id: string, status: MediaStatus): Promise<void> {
   await kysely.updateTable('media').set({ status }).where('id', '=', id).execute();
+}
+
+export type ChangesDatabase = ConstructorParameters<typeof SqlMediaChanges>[0];
+
+/** Opens what a test closes with everything else at its end. */
+export function changesOf(database: ChangesDatabase, closings: Array<() => unknown>): SqlMediaChanges {
+  const changes = new SqlMediaChanges(database, createLogger({ level: 'silent' }));
+  closings.push(() => changes.close());
+  return changes;
+}
+
+export async function heardBy(changes: SqlMediaChanges): Promise<ChangesHeard & { readonly end: () => void }> {
+  const heard = new ChangesHeard();
+  const end = await changes.subscribe(heard);
+  return Object.assign(heard, { end });
 }

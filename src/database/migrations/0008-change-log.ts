@@ -53,7 +53,7 @@ const STATEMENTS = [
       end $$
     $function$, current_schema());
   end $create$`,
-  // Nobody can ask for changes of an upload that belongs to no message.
+  // No subscription can ask for changes of an upload that belongs to no message.
   `create trigger media_recorded after insert on media
     for each row when (new.provider_message_id is not null)
     execute function log_media_change()`,
