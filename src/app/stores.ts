@@ -59,12 +59,13 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
     await takeOverWork(database, jobs);
     const blobs = await openBlobStore(blobOptions(config));
     const now = () => database.clock.now();
+    const changes = new SqlMediaChanges(database, logger);
     const budgets = new ReusedHolds({ hold: holdsOver(new SqlErrorBudgets(database), logger) });
     return {
       database,
       catalogue: new SqlMediaCatalogue(database),
       jobsCatalogue: new SqlMediaCatalogue({ kysely: database.background, reads: database.backgroundReads }),
-      changes: new SqlMediaChanges(database, logger),
+      changes,
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
       copies: new SqlCopies(database),
@@ -79,6 +80,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       close: async () => {
         await blobs.close();
         await budgets.close();
+        await changes.close();
         await closeDatabase();
       },
     };

@@ -1,22 +1,12 @@
-import { sql } from 'kysely';
-import { z } from 'zod';
 import type { Database } from '../database/database.js';
-import type { TenantId } from '../model/channel.js';
-import { MEDIA_STATUSES, type MediaId, type MediaStatus, type MessageKey } from '../model/media.js';
 import type { Logger } from '../telemetry/logger.js';
-
-/** A media of a message became known, or its status changed. */
-export interface MediaChange extends MessageKey {
-  readonly tenant: TenantId;
-  readonly id: MediaId;
-  /** Since this change; the row may have gone on. */
-  readonly status: MediaStatus;
-}
+import { ChangeLog, type MediaChange } from './change-log.js';
+import { PacedTask } from './paced-task.js';
 
 export interface MediaChangeListener {
-  /** Committed, by whichever replica; in the order of the commits. */
+  /** Committed, by whichever replica; for each media in the order of the commits. */
   onChange(change: MediaChange): void;
-  /** Changes may have been missed: the database was away. */
+  /** Changes may have been missed: the database was away, or there were too many of them. */
   onGap(): void;
 }
 
@@ -28,69 +18,104 @@ export interface MediaChanges {
    * @throws Error when the database cannot be reached
    */
   subscribe(listener: MediaChangeListener): Promise<() => void>;
+  /** Forgets changes that were made before a time. Does nothing within a minute of the last time. */
+  prune(before: Date): Promise<void>;
 }
 
-/** As `0004-media-changes` writes it. */
-const notified = z
-  .tuple([z.string(), z.string(), z.string(), z.string(), z.enum(MEDIA_STATUSES)])
-  .transform(([tenant, id, channelId, providerMessageId, status]): MediaChange => {
-    return { tenant, id, channelId, providerMessageId, status };
-  });
+/** A process notifies and reads at most once in this time. */
+const PAUSE_MS = 20;
+/** A process that was killed may not have sent the notification of its last change. */
+const POLL_MS = 1_000;
+const PRUNED_EVERY_MS = 60_000;
 
-/** Over LISTEN, from the first subscription on: a process that nobody subscribes to hears nothing. */
+/**
+ * Reads the {@link ChangeLog} for its listeners. A process that wrote wakes the others by a notification, and itself
+ * directly. A process without listeners reads nothing; the connection that waits for notifications is opened for the
+ * first listener.
+ */
 export class SqlMediaChanges implements MediaChanges {
+  readonly #log: ChangeLog;
+  readonly #reading = new PacedTask(() => this.#read(), PAUSE_MS);
+  readonly #notifying = new PacedTask(() => this.#log.notify(), PAUSE_MS);
   readonly #listeners = new Set<MediaChangeListener>();
+  /** Listeners that begin with the next read. */
+  #joining: MediaChangeListener[] = [];
+  #snapshot: string | null = null;
+  #wasAway = false;
+  #poll: NodeJS.Timeout | undefined;
   #listening: Promise<void> | null = null;
+  #prunedAt = Number.NEGATIVE_INFINITY;
+  readonly #stopHearingWrites: () => void;
 
   constructor(
-    private readonly database: Database,
+    private readonly database: Pick<Database, 'reads' | 'background' | 'engine' | 'listen' | 'onWrite'>,
     private readonly logger: Logger,
-  ) {}
+  ) {
+    this.#log = new ChangeLog(database);
+    this.#stopHearingWrites = database.onWrite(() => {
+      // The embedded engine has no other process.
+      if (database.engine !== 'embedded') this.#notifying.request();
+      this.#wake();
+    });
+  }
 
   async subscribe(listener: MediaChangeListener): Promise<() => void> {
     this.#listening ??= this.#listen().catch((thrown: unknown) => {
       this.#listening = null;
       throw thrown;
     });
-    this.#listeners.add(listener);
-    const unsubscribe = (): void => void this.#listeners.delete(listener);
-    try {
-      await this.#listening;
-      return unsubscribe;
-    } catch (thrown) {
-      unsubscribe();
-      throw thrown;
-    }
+    await this.#listening;
+    this.#joining.push(listener);
+    await this.#reading.runNext();
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#stopPolling();
+    };
+  }
+
+  async prune(before: Date): Promise<void> {
+    const now = performance.now();
+    if (now - this.#prunedAt < PRUNED_EVERY_MS) return;
+    this.#prunedAt = now;
+    await this.#log.prune(before);
+  }
+
+  /** Stops telling its listeners. The database stays open. */
+  async close(): Promise<void> {
+    this.#stopHearingWrites();
+    this.#stopPolling();
+    await Promise.all([this.#reading.stop(), this.#notifying.stop()]);
+    this.#listeners.clear();
+    this.#stopPolling();
   }
 
   async #listen(): Promise<void> {
-    const { database } = this;
-    const { rows } = await sql<{ channel: string }>`
-      select 'mediagraph_' || md5(current_schema()) as channel`.execute(database.kysely);
-    await database.listen(
-      rows[0]?.channel ?? '',
-      (payload) => this.#hear(payload),
-      () => {
-        for (const listener of this.#listeners) listener.onGap();
-      },
-    );
+    await this.database.listen(await this.#log.channel(), () => this.#wake());
   }
 
-  #hear(payload: string): void {
-    const change = parsed(payload);
-    if (!change) {
-      this.logger.warn({ length: payload.length }, 'expected the notification of a change, got another');
-      return;
-    }
-    for (const listener of this.#listeners) listener.onChange(change);
+  #wake(): void {
+    if (this.#listeners.size > 0) this.#reading.request();
   }
-}
 
-// Private: whoever may connect may notify.
-function parsed(payload: string): MediaChange | null {
-  try {
-    return notified.safeParse(JSON.parse(payload)).data ?? null;
-  } catch {
-    return null;
+  async #read(): Promise<void> {
+    const joining = this.#joining.splice(0);
+    const read = await this.#log.read(this.#listeners.size > 0 ? this.#snapshot : null).catch((err: unknown) => {
+      if (!this.#wasAway)
+        this.logger.warn({ err }, 'changes of media cannot be read; they are read when it is possible');
+      this.#wasAway = true;
+      throw err;
+    });
+    this.#snapshot = read.snapshot;
+    for (const change of read.changes) for (const listener of this.#listeners) listener.onChange(change);
+    // A server that took the place of another one may have lost the last commits, and use their ids again.
+    if (this.#wasAway || read.isGap) for (const listener of this.#listeners) listener.onGap();
+    this.#wasAway = false;
+    for (const listener of joining) this.#listeners.add(listener);
+    if (this.#listeners.size > 0) this.#poll ??= setInterval(() => this.#wake(), POLL_MS);
+  }
+
+  #stopPolling(): void {
+    clearInterval(this.#poll);
+    this.#poll = undefined;
   }
 }

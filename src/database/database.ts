@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import { resolve } from 'node:path';
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely';
 import type pg from 'pg';
@@ -6,7 +5,7 @@ import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import type { Logger } from '../telemetry/logger.js';
 import { DatabaseClock } from './database-clock.js';
 import { EmbeddedEngine } from './embedded/engine.js';
-import { listenTo, NotificationListener } from './notification-listener.js';
+import { NotificationListener } from './notification-listener.js';
 import { embeddedPool, patientServerPool, serverPool } from './postgres-pool.js';
 import type { Tables } from './tables.js';
 import { type Place, Turns } from './turns.js';
@@ -38,11 +37,17 @@ export interface Database {
    */
   maintain(): Promise<void>;
   /**
-   * Hears what is notified on a channel from now on, in order, until the database is closed (PostgreSQL docs, "LISTEN").
-   * @param onGap the connection was lost and is there again; what was notified in between is lost
+   * Calls back after every statement that may change more than a lease, and after every transaction.
+   * @returns ends it
+   */
+  onWrite(listener: () => void): () => void;
+  /**
+   * Calls back when a channel is notified, until the database is closed (PostgreSQL docs, "LISTEN"). The payload is null when
+   * the connection was lost or is there again, because notifications may have been missed. The embedded engine never calls back: its
+   * only process hears of its own writes by `onWrite`.
    * @throws Error when the server cannot be reached
    */
-  listen(channel: string, onNotified: (payload: string) => void, onGap: () => void): Promise<void>;
+  listen(channel: string, onNotified: (payload: string | null) => void): Promise<void>;
   /** Lets every query finish that was asked before. Harmless when repeated. */
   close(): Promise<void>;
 }
@@ -82,17 +87,24 @@ class PooledDatabase {
   readonly backgroundReads: Kysely<Tables>;
   readonly jobs: Kysely<Tables>;
   readonly #pool: ClosablePool;
+  readonly #writeListeners = new Set<() => void>();
 
   constructor(pool: pg.Pool, turns: Turns) {
     this.#pool = new ClosablePool(pool, turns);
     const onWrite = () => {
       this.writes += 1;
+      for (const listener of this.#writeListeners) listener();
     };
     this.kysely = over(this.#pool, 'first', onWrite);
     this.background = over(this.#pool, 'later', onWrite);
     this.reads = over(this.#pool, 'first');
     this.backgroundReads = over(this.#pool, 'later');
     this.jobs = over(this.#pool, 'later');
+  }
+
+  onWrite(listener: () => void): () => void {
+    this.#writeListeners.add(listener);
+    return () => void this.#writeListeners.delete(listener);
   }
 
   async ping(): Promise<void> {
@@ -118,9 +130,9 @@ class ServerDatabase extends PooledDatabase implements Database {
     super(serverPool(url, maxConnections, logger), new Turns(maxConnections, Math.ceil(maxConnections / 2)));
   }
 
-  async listen(channel: string, onNotified: (payload: string) => void, onGap: () => void): Promise<void> {
+  async listen(channel: string, onNotified: (payload: string | null) => void): Promise<void> {
     const { url, logger } = this;
-    this.#listeners.push(await NotificationListener.open({ url, channel, onNotified, onGap, logger }));
+    this.#listeners.push(await NotificationListener.open({ url, channel, onNotified, logger }));
   }
 
   startClock(): Promise<void> {
@@ -155,29 +167,18 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
   readonly engine = 'embedded';
   readonly writeCount = () => this.writes;
   readonly clock = MACHINE_CLOCK;
-  // By channel; the engine's one session hears what it notifies itself.
-  readonly #notified = new EventEmitter().setMaxListeners(0);
   #maintainedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly embedded: EmbeddedEngine,
     logger: Logger | null,
   ) {
-    const pool = embeddedPool(embedded, logger);
-    super(pool, new Turns(1, 1));
-    pool.on('connect', (client) => {
-      client.on('notification', ({ channel, payload = '' }) => this.#notified.emit(channel, payload));
-      // Before anything else that this session is asked.
-      for (const channel of this.#notified.eventNames()) void client.query(listenTo(String(channel)));
-    });
+    super(embeddedPool(embedded, logger), new Turns(1, 1));
   }
 
   async startClock(): Promise<void> {}
 
-  async listen(channel: string, onNotified: (payload: string) => void): Promise<void> {
-    this.#notified.on(channel, onNotified);
-    await sql.raw(listenTo(channel)).execute(this.kysely);
-  }
+  async listen(): Promise<void> {}
 
   unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
     return work(this.kysely);

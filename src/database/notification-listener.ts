@@ -6,9 +6,8 @@ export interface NotificationListenerOptions {
   /** `postgres://…` */
   readonly url: string;
   readonly channel: string;
-  readonly onNotified: (payload: string) => void;
-  /** The connection was lost and is there again; what was notified in between is lost. */
-  readonly onGap: () => void;
+  /** The channel was notified, or may have been: the connection was lost, or is there again. */
+  readonly onNotified: (payload: string | null) => void;
   readonly logger: Logger | null;
 }
 
@@ -54,7 +53,7 @@ export class NotificationListener {
     client.on('notification', ({ payload = '' }) => onNotified(payload));
     try {
       await client.connect();
-      await client.query(listenTo(channel));
+      await client.query(`listen ${pg.escapeIdentifier(channel)}`);
     } catch (thrown) {
       await client.end().catch(() => {});
       throw thrown;
@@ -65,7 +64,9 @@ export class NotificationListener {
     client.once('end', () => {
       clearInterval(heartbeat);
       this.#client = null;
-      if (!this.#closing.signal.aborted) this.#reconnecting = this.#reconnect();
+      if (this.#closing.signal.aborted) return;
+      this.#reconnecting = this.#reconnect();
+      onNotified(null);
     });
   }
 
@@ -80,11 +81,6 @@ export class NotificationListener {
     } catch {
       return; // Closing.
     }
-    this.options.onGap();
+    this.options.onNotified(null);
   }
-}
-
-/** A statement; the name is quoted, so that it is taken to the letter. */
-export function listenTo(channel: string): string {
-  return `listen ${pg.escapeIdentifier(channel)}`;
 }

@@ -7,6 +7,7 @@ import type { DeletionScope, MediaDirection, MediaId, MediaKind, MediaStatus } f
 /** What the tables hold, as both engines answer it. The columns' meanings are in `migrations/`. */
 export interface Tables {
   media: MediaTable;
+  media_changes: MediaChangesTable;
   message_listings: MessageListingsTable;
   webhook_events: WebhookEventsTable;
   signing_keys: SigningKeysTable;
@@ -67,6 +68,19 @@ export interface MediaTable {
   was_ready: Generated<boolean>;
   failure_retryable: Generated<boolean | null>;
   failed_at: Generated<Date | null>;
+}
+
+/** A log that triggers write. */
+interface MediaChangesTable {
+  /** Of the transaction: an `xid8`, which comes as text. */
+  xid: Generated<string>;
+  id: Generated<number>;
+  tenant: TenantId;
+  media_id: MediaId;
+  channel_id: ChannelId;
+  provider_message_id: string;
+  status: MediaStatus;
+  at: Generated<Date>;
 }
 
 interface MessageListingsTable {

@@ -29,13 +29,12 @@ export class JobNews {
 
   /** Hears the other processes from now on. The embedded engine has one process. */
   async start(): Promise<void> {
-    const { database, onNews } = this.options;
+    const { database } = this.options;
     if (database.engine === 'embedded') return;
     const { rows } = await sql<{ channel: string }>`
       select 'mediagraph_jobs_' || md5(current_schema()) as channel`.execute(database.jobs);
     const channel = rows[0]?.channel ?? '';
-    const everything = () => onNews(JOB_KINDS);
-    await database.listen(channel, (payload) => this.#hear(payload), everything);
+    await database.listen(channel, (payload) => this.#receive(payload));
     this.#channel = channel;
   }
 
@@ -51,7 +50,9 @@ export class JobNews {
     this.#channel = '';
   }
 
-  #hear(payload: string): void {
+  #receive(payload: string | null): void {
+    // The connection was lost, and notifications with it.
+    if (payload === null) return this.options.onNews(JOB_KINDS);
     // Any session of the database may notify, with any text.
     const [sender, ...words] = payload.slice(0, MAX_PAYLOAD).split(',');
     if (sender !== this.#sender) this.options.onNews(JOB_KINDS.filter((kind) => words.includes(kind)));

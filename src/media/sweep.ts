@@ -1,5 +1,6 @@
 import type { Deletions } from '../catalogue/deletions.js';
 import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { MediaChanges } from '../catalogue/media-changes.js';
 import type { Uploads } from '../catalogue/uploads.js';
 import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
 import { removeBytes } from '../inspection/stored-bytes.js';
@@ -13,6 +14,7 @@ import type { MediaDeletion } from './delete.js';
 
 export interface SweepOptions {
   readonly catalogue: MediaCatalogue;
+  readonly changes: Pick<MediaChanges, 'prune'>;
   readonly inbox: WebhookInbox;
   readonly uploads: Uploads;
   readonly deletions: Deletions;
@@ -50,6 +52,8 @@ export interface SweepReport {
 }
 
 const BATCH = 500;
+/** Replicas read them within a second, unless the database is away. */
+const REMEMBERED_CHANGES_MS = 10 * 60 * 1000;
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Meta repeats a delivery for up to seven days; a repetition after this time is a new event. */
 const REMEMBERED_EVENTS_MS = 8 * DAY_MS;
@@ -64,7 +68,7 @@ const REMEMBERED_SOURCES_MS = DAY_MS;
  * process, at any time, and twice at once.
  */
 export async function sweep(options: SweepOptions, now = dateOf(options.clock)): Promise<SweepReport> {
-  const { blobs, inbox, uploads, deletions, dryRun, graceMs } = options;
+  const { blobs, changes, inbox, uploads, deletions, dryRun, graceMs } = options;
   if (!dryRun) await options.adopt?.();
   const deletionsFinished = await finishDeletions(options);
   const expired = await expireMedia(options, now);
@@ -79,6 +83,7 @@ export async function sweep(options: SweepOptions, now = dateOf(options.clock)):
     leftovers: 0,
   };
   if (dryRun) return report;
+  await changes.prune(ago(now, REMEMBERED_CHANGES_MS));
   const forgottenEvents = await inbox.forget(ago(now, REMEMBERED_EVENTS_MS));
   const deadLetters = await inbox.forgetDead(ago(now, DEAD_LETTER_MS));
   const tombstones = await deletions.bury(ago(now, TOMBSTONE_MS));

@@ -1,6 +1,7 @@
 import { asCatalogueFault, inTime } from '../catalogue/catalogue-fault.js';
+import type { MediaChange } from '../catalogue/change-log.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
-import type { MediaChange, MediaChangeListener, MediaChanges } from '../catalogue/media-changes.js';
+import type { MediaChangeListener, MediaChanges } from '../catalogue/media-changes.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { formatMessageId } from '../model/ids.js';
@@ -13,7 +14,7 @@ type Catalogue = Pick<MediaCatalogue, 'findByIds' | 'findByMessages'>;
 export interface MediaWatchOptions {
   readonly channels: ChannelDirectory;
   readonly catalogue: Catalogue;
-  readonly changes: MediaChanges;
+  readonly changes: Pick<MediaChanges, 'subscribe'>;
   readonly clock: Clock;
 }
 
@@ -36,7 +37,8 @@ export class MediaWatch {
     for (const { channelId } of keys) channels.get(tenant, channelId);
     const watched = new WatchedMedia(tenant, keys, catalogue, clock);
     try {
-      watched.onReturn(await inTime(changes.subscribe(watched)));
+      // One that comes too late ends as soon as it is there.
+      await inTime(changes.subscribe(watched).then((unsubscribe) => watched.onReturn(unsubscribe)));
       await watched.start();
       return watched;
     } catch (thrown) {

@@ -20,6 +20,7 @@ const MIGRATIONS = [
   '0004-media-changes',
   '0005-fenced-work',
   '0006-channel-facts',
+  '0008-change-log',
 ];
 
 const NOW = new Date('2026-11-21T10:00:00.123Z');

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type Kysely, type Migration, Migrator, type Selectable, sql } from 'kysely';
 import { openStores } from '../../src/app/stores.js';
+import { ChangeLog } from '../../src/catalogue/change-log.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { adoptPreviousWork } from '../../src/catalogue/previous-work.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
@@ -113,6 +114,7 @@ describeEngines('a database of the version before blobs were named by their atte
     const [database, logger] = [bed.shared(), createLogger({ level: 'silent' })];
     const all = {
       catalogue: catalogue(),
+      changes: new ChangeLog(database),
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
       deletions: new SqlDeletions(database),
@@ -228,6 +230,19 @@ describeEngines('a database of the version before blobs were named by their atte
     expect([blob_key, size_bytes, row.sha256, width, height, duration_seconds, thumb_hash]).toEqual(
       Array(7).fill(null),
     );
+  });
+
+  test('logs what the previous version changes meanwhile', async () => {
+    await insertOld(kysely(), { tenant: 'default', id: 'before', status: 'PENDING' });
+    await migrate(bed.shared());
+    const log = new ChangeLog(bed.shared());
+    const { snapshot } = await log.read(null);
+    await insertOld(kysely(), { tenant: 'default', id: 'new', status: 'PENDING' });
+    await kysely().updateTable('media').set({ status: 'READY' }).where('id', '=', 'before').execute();
+    expect((await log.read(snapshot)).changes.map(({ id, status }) => [id, status])).toEqual([
+      ['new', 'PENDING'],
+      ['before', 'READY'],
+    ]);
   });
 
   test('keeps what this version stores through the sweep of the previous one', async () => {

@@ -12,6 +12,7 @@ import {
   twilioMediaSid,
   twilioMessageSid,
 } from '../../demo/src/emulators/sample-ids.js';
+import { ChangeLog } from '../../src/catalogue/change-log.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
@@ -532,6 +533,7 @@ async function sweepIn(ms: number, { blobs: root }: OwnServer): Promise<SweepRep
   const blobs = await FsBlobStore.open({ root });
   const stores = {
     catalogue: new SqlMediaCatalogue(database),
+    changes: new ChangeLog(database),
     inbox: new SqlWebhookInbox(database),
     uploads: new SqlUploads(database),
     deletions: new SqlDeletions(database),

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { signalwireMediaSid, signalwireMessageSid } from '../../demo/src/emulators/sample-ids.js';
+import { ChangeLog } from '../../src/catalogue/change-log.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
@@ -95,6 +96,7 @@ async function sweepIn(ms: number, { server }: Started, purgeUrl = cdn.url + PAT
   const blobs = await FsBlobStore.open({ root: server.blobs });
   const stores = {
     catalogue: new SqlMediaCatalogue(database),
+    changes: new ChangeLog(database),
     inbox: new SqlWebhookInbox(database),
     uploads: new SqlUploads(database),
     deletions: new SqlDeletions(database),

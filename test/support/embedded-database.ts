@@ -21,6 +21,7 @@ export async function openEmbeddedDatabase(): Promise<Database> {
 export async function emptyTables({ kysely }: Database): Promise<void> {
   for (const table of [
     'media',
+    'media_changes',
     'message_listings',
     'webhook_events',
     'signing_keys',

@@ -8,6 +8,7 @@ import { mediaChanges } from './0004-media-changes.js';
 import { fencedWork } from './0005-fenced-work.js';
 import { channelFacts } from './0006-channel-facts.js';
 import { jobs } from './0007-jobs.js';
+import { changeLog } from './0008-change-log.js';
 
 /** In the order of their names, for ever: one that was released is never changed, and new ones come last. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -18,6 +19,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0005-fenced-work': fencedWork,
   '0006-channel-facts': channelFacts,
   '0007-jobs': jobs,
+  '0008-change-log': changeLog,
 };
 
 const TABLE = 'mediagraph_migrations';

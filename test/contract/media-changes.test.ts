@@ -1,0 +1,196 @@
+/** Changes of media, as subscribers of one process hear of what every process commits. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type KyselyPlugin, sql } from 'kysely';
+import { ChangeLog } from '../../src/catalogue/change-log.js';
+import type { Database } from '../../src/database/database.js';
+import {
+  type ChangesDatabase,
+  ChangesHeard,
+  heardBy,
+  insertMedia,
+  changesOf as openChanges,
+  setStatus,
+} from '../support/changes-heard.js';
+import { describeEngines } from '../support/databases.js';
+import { until } from '../support/eventually.js';
+
+/** By then everything has been told that is told without a poll. */
+const QUIET_MS = 300;
+const closings: Array<() => unknown> = [];
+
+afterEach(async () => {
+  for (const close of closings.splice(0).reverse()) await close();
+});
+
+const changesOf = (database: ChangesDatabase) => openChanges(database, closings);
+
+/** A database whose statements are counted by their texts. */
+function counted(database: Database): {
+  statements: string[];
+  database: ChangesDatabase;
+} {
+  const statements: string[] = [];
+  const counting: KyselyPlugin = {
+    transformQuery: ({ node }) => {
+      statements.push(JSON.stringify(node));
+      return node;
+    },
+    transformResult: async ({ result }) => result,
+  };
+  const { engine } = database;
+  const [kysely, background] = [database.kysely.withPlugin(counting), database.background.withPlugin(counting)];
+  const [listen, onWrite] = [database.listen.bind(database), database.onWrite.bind(database)];
+  return { statements, database: { engine, reads, background, listen, onWrite } };
+}
+
+describeEngines('changes of media', (bed) => {
+  const kysely = () => bed.shared().kysely;
+
+  it('are told with what they changed, and nothing else is', async () => {
+    await insertMedia(kysely(), ['before']);
+    const told: unknown[] = [];
+    const changes = changesOf(bed.shared());
+    await changes.subscribe({ onChange: (change) => told.push(change), onGap: () => told.push('gap') });
+    await insertMedia(kysely(), ['m1']);
+    await setStatus(kysely(), 'm1', 'PENDING');
+    await kysely().updateTable('media').set({ caption: 'new' }).execute();
+    await sql`insert into media (tenant, id, channel_id, provider, position, status, recorded_at, updated_at, announced, uploaded)
+      values ('default', 'of-no-message', 'support', 'kirim', 0, 'READY', now(), now(), true, true)`.execute(kysely());
+    await kysely()
+      .transaction()
+      .execute(async (transaction) => {
+        await setStatus(transaction, 'm1', 'FAILED');
+        throw new Error('rolled back');
+      })
+      .catch(() => {});
+    await setStatus(kysely(), 'm1', 'READY');
+    await until('two changes', () => told.length === 2);
+    await sleep(QUIET_MS);
+    const m1 = { tenant: 'default', id: 'm1', channelId: 'support', providerMessageId: 'm1' };
+    expect(told).toEqual([
+      { ...m1, status: 'PENDING' },
+      { ...m1, status: 'READY' },
+    ]);
+  });
+
+  it('are told within a fraction of a second by another process, to each subscriber once', async () => {
+    const [here, there] = [changesOf(bed.shared()), changesOf(bed.replica())];
+    const heard = await Promise.all([heardBy(here), heardBy(here), heardBy(there)]);
+    await insertMedia(bed.replica().kysely, ['m1']);
+    await Promise.all(heard.map((one) => one.has(1, 700)));
+    await setStatus(kysely(), 'm1', 'READY');
+    await Promise.all(heard.map((one) => one.has(2, 700)));
+    await sleep(QUIET_MS);
+    for (const { all } of heard) expect(all).toEqual(['m1 PENDING', 'm1 READY']);
+  });
+
+  it('are told once each where 500 statements change them in parallel, in the order of each media', async () => {
+    const changes = changesOf(bed.shared());
+    const media = Array.from({ length: 100 }, (_, index) => `m${index}`);
+    const heard = await Promise.all([heardBy(changes), heardBy(changesOf(bed.replica())), heardBy(changes)]);
+    await insertMedia(kysely(), media);
+    const history = ['PENDING', 'READY', 'FAILED', 'READY', 'EXPIRED', 'DELETED'] as const;
+    await Promise.all(
+      media.map(async (id, index) => {
+        const database = index % 2 === 0 ? bed.shared() : bed.replica();
+        for (const status of history.slice(1)) await setStatus(database.kysely, id, status);
+      }),
+    );
+    await Promise.all(heard.map((one) => one.has(600)));
+    await sleep(QUIET_MS);
+    for (const one of heard) {
+      expect(one.all).toHaveLength(600);
+      for (const id of media) expect([id, ...one.of(id)]).toEqual([id, ...history]);
+    }
+  });
+
+  it('are told from when a subscription has begun, while others go on and end', async () => {
+    const changes = changesOf(bed.shared());
+    const ids = Array.from({ length: 60 }, (_, index) => `m${index}`);
+    await insertMedia(kysely(), ids);
+    const joined: Array<{ heard: ChangesHeard; from: number; to: number }> = [];
+    for (const [index, id] of ids.entries()) {
+      const heard = new ChangesHeard();
+      const ending = await changes.subscribe(heard);
+      await setStatus(kysely(), id, 'READY');
+      joined.push({ heard, from: index, to: index + 5 });
+      if (index % 7 === 6) await heard.has(1);
+      setTimeout(ending, 100);
+    }
+    // Each of them hears at least its own change, unless it ended before, and none of those before it.
+    await sleep(QUIET_MS);
+    for (const { heard, from } of joined) {
+      expect(heard.all[0]).toBe(`m${from} READY`);
+      expect(new Set(heard.all).size).toBe(heard.all.length);
+    }
+  });
+
+  it('cost nothing while nobody subscribes but a notification for others, and few of those', async () => {
+    const { statements, database } = counted(bed.shared());
+    const changes = changesOf(database);
+    const startedAt = performance.now();
+    await Promise.all(Array.from({ length: 300 }, (_, index) => insertMedia(kysely(), [`m${index}`])));
+    const most = bed.engine === 'embedded' ? 0 : (performance.now() - startedAt) / 20 + 2;
+    await sleep(100);
+    expect(statements.filter((statement) => !statement.includes('pg_notify'))).toEqual([]);
+    expect(statements.length).toBeLessThanOrEqual(most);
+    const heard = await heardBy(changes);
+    heard.end();
+    const before = statements.length;
+    await sleep(1_200);
+    expect(statements.length).toBe(before);
+  });
+
+  it('are a gap for those who are told of too many at once, and go on behind it', async () => {
+    const heard = await heardBy(changesOf(bed.shared()));
+    await insertMedia(
+      kysely(),
+      Array.from({ length: 10_001 }, (_, index) => `m${index}`),
+    );
+    await heard.has(1);
+    await setStatus(kysely(), 'm1', 'READY');
+    await heard.has(2);
+    expect(heard.all).toEqual(['gap', 'm1 READY']);
+  }, 60_000);
+
+  it('are forgotten after a while, which those who have not read them are told', async () => {
+    const log = new ChangeLog(bed.shared());
+    const { snapshot: start } = await log.read(null);
+    await insertMedia(kysely(), ['m1']);
+    const between = await log.read(start);
+    expect(between).toMatchObject({ changes: [{ id: 'm1' }], isGap: false });
+    await log.prune(new Date(Date.now() - 60_000));
+    expect(await log.read(start)).toMatchObject({ changes: [{ id: 'm1' }], isGap: false });
+    await log.prune(new Date(Date.now() + 60_000));
+    expect(await kysely().selectFrom('media_changes').selectAll().execute()).toEqual([]);
+    expect(await log.read(start)).toMatchObject({ changes: [], isGap: true });
+    expect(await log.read(between.snapshot)).toMatchObject({ changes: [], isGap: false });
+    await setStatus(kysely(), 'm1', 'READY');
+    expect(await log.read(between.snapshot)).toMatchObject({ changes: [{ status: 'READY' }], isGap: false });
+  });
+
+  it('of another server, which a dump brought here, are not told, and forgotten', async () => {
+    const log = new ChangeLog(bed.shared());
+    const { snapshot } = await log.read(null);
+    await sql`insert into media_changes (xid, tenant, media_id, channel_id, provider_message_id, status, at)
+      values ('9000000000000', 'default', 'strange', 'support', 'strange', 'READY', now() - interval '1 day')`.execute(
+      kysely(),
+    );
+    await sql`update media_changes_pruned set xid = '9000000000000'`.execute(kysely());
+    await insertMedia(kysely(), ['m1']);
+    const read = await log.read(snapshot);
+    expect(read).toMatchObject({ changes: [{ id: 'm1' }], isGap: false });
+    await log.prune(new Date(Date.now() - 60_000));
+    expect(await kysely().selectFrom('media_changes').select('media_id').execute()).toEqual([{ media_id: 'm1' }]);
+    await log.prune(new Date(Date.now() + 60_000));
+    expect(await log.read(snapshot)).toMatchObject({ isGap: true });
+    expect(await log.read(read.snapshot)).toMatchObject({ isGap: false });
+  });
+
+  it('are forgotten at most once a minute', async () => {
+    const { statements, database } = counted(bed.shared());
+    const changes = changesOf(database);
+    for (let time = 0; time < 3; time++) await changes.prune(new Date());
+    expect(statements.filter((statement) => statement.includes('delete'))).toHaveLength(1);
+  });
+});
