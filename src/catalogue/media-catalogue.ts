@@ -4,6 +4,7 @@ import type { Database } from '../database/database.js';
 import { type Claim, historyOf, type Queue, UNLEASED, UNSUSPECTED, WorkQueue } from '../jobs/work-queue.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
+import { upTo } from '../model/lru-limit.js';
 import type {
   MediaDetails,
   MediaFailure,
@@ -14,7 +15,6 @@ import type {
   MessageKey,
   MessageMedia,
 } from '../model/media.js';
-import { upTo } from '../model/remembered.js';
 import type {
   CatalogueCounts,
   CataloguedMedia,

@@ -6,11 +6,11 @@ const MICROSECONDS = 1e6;
 const NANOSECONDS = 1e9;
 
 /**
- * The process and its event loop, under the names that dashboards for Node know. They are those of prom-client's own
- * collection, which is not used: nothing ends its observers, and they would hold every app that was closed.
+ * Metrics of the process and its event loop, under the names that Node dashboards use. prom-client's own collection has
+ * the same names but no way to stop its observers, which would keep every closed app in memory.
  */
 export class ProcessMetrics {
-  // Its timer keeps no process alive (node:perf_hooks, "Class: IntervalHistogram").
+  // This timer does not keep the process alive (node:perf_hooks, "Class: IntervalHistogram").
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   readonly #cpu: Record<'user' | 'system' | 'both', Counter>;
   readonly #memory: Record<'resident' | 'heapTotal' | 'heapUsed' | 'external', Gauge>;
@@ -73,7 +73,7 @@ export class ProcessMetrics {
   }
 
   #readLag(): void {
-    // Two scrapes at once: the second has nothing to tell, and an average of nothing is no number.
+    // Of two simultaneous scrapes the second finds no samples, and the mean of none is NaN.
     if (this.#delay.count === 0) return;
     this.#lag.mean.set(this.#delay.mean / NANOSECONDS);
     this.#lag.p50.set(this.#delay.percentile(50) / NANOSECONDS);

@@ -4,9 +4,9 @@ import type { ProviderMedia } from '../../src/model/media.js';
 import type {
   WebhookEvent,
   WebhookFault,
+  WebhookItem,
   WebhookReceiver,
   WebhookRequest,
-  WebhookTold,
 } from '../../src/providers/provider-adapter.js';
 
 export const NOW = new Date('2026-11-21T12:00:00.000Z');
@@ -57,7 +57,7 @@ export interface WebhookParsing {
 }
 
 /** Walks what a body tells to its end. */
-export function walked(told: Iterable<WebhookTold>): WebhookParsing {
+export function walked(told: Iterable<WebhookItem>): WebhookParsing {
   const events: WebhookEvent[] = [];
   const faults: WebhookFault[] = [];
   for (const one of told) {

@@ -14,7 +14,7 @@ export const gupshupChannel = z.strictObject({
   }),
   options: z.strictObject({
     ...channelOptionFields,
-    /** Goes into every path of the Partner API, so it is held to what app ids look like. */
+    /** Restricted to the characters of app ids, because it is a part of every path. */
     appId: text
       .pipe(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected letters, digits, dashes and underscores'))
       .meta({ form: 'letters, digits, dashes and underscores' })
@@ -25,7 +25,7 @@ export const gupshupChannel = z.strictObject({
       headerName: headerName
         .default('X-Webhook-Token')
         .describe('A header that the subscription was told to send with each webhook: Gupshup signs nothing.'),
-      // No space at its ends, where HTTP would drop it.
+      // HTTP drops spaces at the ends of a header's value.
       secret: text
         .pipe(
           z

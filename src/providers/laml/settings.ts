@@ -4,7 +4,7 @@ import { channelFields, channelOptionFields, httpUrl, text } from '../channel-se
 const lamlFields = {
   ...channelFields,
   credentials: z.strictObject({
-    /** Goes into every path, so it is held to what account SIDs and project ids look like. */
+    /** Restricted to the characters of account SIDs and project ids, because it is a part of every path. */
     accountSid: text
       .pipe(z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected letters, digits and dashes'))
       .meta({ form: 'letters, digits and dashes' })

@@ -7,7 +7,7 @@ import { MediagraphError } from '../../../src/model/errors.js';
 import { type MultipartFile, multipartBody } from '../../../src/net/client/multipart.js';
 import { OriginPools } from '../../../src/net/client/origin-pools.js';
 import { type CallPolicy, ProviderHttpClient } from '../../../src/net/client/provider-http-client.js';
-import { RequestBodyError } from '../../../src/net/client/sent-body.js';
+import { RequestBodyError } from '../../../src/net/client/request-body.js';
 
 const MB = 1_000_000;
 /** More than the buffers of two sockets take while nobody reads. */

@@ -86,14 +86,14 @@ describe('a SignalWire project that answers metadata in place of bytes', () => {
     const { laml, replica, ref, messageSid } = await bed();
     laml.bytesWithoutExtension = 'json';
     const [first, second] = [replica(), replica()];
-    expect(await first.faultOfListed?.()).toBeNull();
+    expect(await first.listedMediaFault?.()).toBeNull();
     await expect(first.openMedia?.(ref(1), {})).rejects.toMatchObject({
       code: FAULT.code,
       details: { retryable: false },
     });
     for (const adapter of [first, second]) {
       expect(await listed(adapter, messageSid(2))).toMatchObject([{ status: 'FAILED', fault: FAULT }]);
-      expect(await adapter.faultOfListed?.()).toMatchObject(FAULT);
+      expect(await adapter.listedMediaFault?.()).toMatchObject(FAULT);
     }
   });
 
@@ -136,7 +136,7 @@ describe('a SignalWire project that answers metadata in place of bytes', () => {
       expect(await listed(adapter, messageSid(1))).toMatchObject([{ status: 'READY' }]);
       expect(laml.requestCount).toBe(1);
       (await adapter.openMedia?.(ref(1), {}))?.body.destroy();
-      expect(await adapter.faultOfListed?.()).toBeNull();
+      expect(await adapter.listedMediaFault?.()).toBeNull();
     },
   );
 

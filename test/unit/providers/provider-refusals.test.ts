@@ -494,8 +494,8 @@ describe("the operator's log", () => {
       logger: { info: (told: object) => void lines.push(told) },
       now: () => now,
     });
-    const hear = (body: string | Buffer) =>
-      log.hear({ asked: 'a media', response: { statusCode: 400, headers: {}, body: Buffer.from(body) } });
+    const record = (body: string | Buffer) =>
+      log.record({ subject: 'a media', response: { statusCode: 400, headers: {}, body: Buffer.from(body) } });
     for (const body of [
       '',
       '[]',
@@ -507,17 +507,17 @@ describe("the operator's log", () => {
       `${'('.repeat(1_000_000)}`,
       `Bearer ${TOKEN}${TOKEN}`,
     ])
-      hear(body);
+      record(body);
     expect(lines).toHaveLength(9);
     for (const line of lines) {
       expect(JSON.stringify(line).length).toBeLessThan(1_500);
       expect(JSON.stringify(line)).not.toMatch(/\\n|\u2028|\\u0000/);
       expect(JSON.stringify(line)).not.toContain(TOKEN);
     }
-    for (let count = 0; count < 100; count++) hear('{}');
+    for (let count = 0; count < 100; count++) record('{}');
     expect(lines).toHaveLength(20);
     now = 60_000;
-    hear('{}');
+    record('{}');
     expect(lines.at(-1)).toMatchObject({ untold: 89 });
   });
 });

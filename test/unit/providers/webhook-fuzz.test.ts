@@ -8,7 +8,7 @@ import { encodeMediaId } from '../../../src/model/ids.js';
 import { createGupshupWebhook } from '../../../src/providers/gupshup/webhook.js';
 import { createKirimWebhook } from '../../../src/providers/kirim/webhook.js';
 import { createLamlWebhook } from '../../../src/providers/laml/webhook.js';
-import type { WebhookReceiver, WebhookTold } from '../../../src/providers/provider-adapter.js';
+import type { WebhookItem, WebhookReceiver } from '../../../src/providers/provider-adapter.js';
 import { createWaGatewayWebhook } from '../../../src/providers/wa-gateway/webhook.js';
 import { JsonList, JsonObject, type JsonPart, openJson } from '../../../src/providers/webhooks/json-walk.js';
 import { createChakraWebhook, createWhatsappWebhook } from '../../../src/providers/whatsapp/webhook.js';
@@ -171,7 +171,7 @@ class Maker {
 }
 
 /** Everything that is kept of an event, or null. */
-function fault(one: WebhookTold): string | null {
+function fault(one: WebhookItem): string | null {
   const texts: Array<string | null | undefined> = [];
   if (one === null) return null;
   if (one.type === 'fault') texts.push(one.message);

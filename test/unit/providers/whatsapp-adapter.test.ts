@@ -15,7 +15,7 @@ import { type ChannelSettings, channelSettings } from '../../../src/providers/ch
 import { connectChannels } from '../../../src/providers/connect-channels.js';
 import type { ByteStream, ProviderAdapter } from '../../../src/providers/provider-adapter.js';
 import { ProviderFaults } from '../../../src/providers/toolkit/provider-call.js';
-import { twinOf } from '../../../src/providers/whatsapp/twins.js';
+import { apiVariantOf } from '../../../src/providers/whatsapp/api-variant.js';
 import { MemoryQuota } from '../../support/adapter-context.js';
 
 const TOKEN = 'EAAJBwhatsapptoken0123456789';
@@ -289,7 +289,7 @@ describe('the credentials', () => {
     });
     const mediaOriginsOf = (channel: object) => {
       const settings = parsed(channel);
-      return twinOf(settings, http, new ProviderFaults(settings, () => ({}))).mediaOrigins;
+      return apiVariantOf(settings, http, new ProviderFaults(settings, () => ({}))).mediaOrigins;
     };
     expect(mediaOriginsOf(META_CHANNEL)).toEqual(['https://lookaside.fbsbx.com']);
     expect(mediaOriginsOf(CHAKRA_CHANNEL)).toEqual([]);

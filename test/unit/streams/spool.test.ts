@@ -68,14 +68,14 @@ describe('a spool', () => {
     const late = await buffer(spool.reader());
     expect(late.equals(bytes)).toBe(true);
     expect(Buffer.concat([first, await buffer(slow)]).equals(bytes)).toBe(true);
-    spool.leave();
+    spool.release();
   });
 
   it('of nothing ends at once for every reader', async () => {
     const spool = await spoolOf(Readable.from([]));
     const readers = await Promise.all([buffer(spool.reader()), buffer(spool.reader())]);
     expect(readers.map(({ length }) => length)).toEqual([0, 0]);
-    spool.leave();
+    spool.release();
   });
 
   it('waits for a source that says nothing for a while, without an end in between', async () => {
@@ -97,7 +97,7 @@ describe('a spool', () => {
     other.destroy();
     source.end();
     expect((await rest).toString()).toBe('two');
-    spool.leave();
+    spool.release();
   });
 
   it('that fails midway fails every reader, early, waiting and late, with nothing but bytes that came', async () => {
@@ -116,7 +116,7 @@ describe('a spool', () => {
       expect(failed.bytes.equals(bytes.subarray(0, Math.min(failed.bytes.length, 5_000)))).toBe(true);
       expect(failed.error).toBe(fault);
     }
-    spool.leave();
+    spool.release();
   });
 
   it('whose source ends before its time without a word is a failure, not an end', async () => {
@@ -127,7 +127,7 @@ describe('a spool', () => {
     source.destroy();
     const { error } = await reading;
     expect(error).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE' });
-    spool.leave();
+    spool.release();
   });
 
   it('goes on for the others when a reader leaves, at its start, midway or while it waits', async () => {
@@ -144,7 +144,7 @@ describe('a spool', () => {
     waiting?.destroy();
     source.end(bytes.subarray(MEBIBYTE));
     expect((await staying).equals(bytes)).toBe(true);
-    spool.leave();
+    spool.release();
   });
 });
 
@@ -158,7 +158,7 @@ describe("a spool's file", () => {
     source.end(randomBytes(1_000));
     const [last, ...others] = readers;
     await Promise.all(others.map((reader) => buffer(reader)));
-    spool.leave();
+    spool.release();
     expect(await openFiles()).toHaveLength(1);
     if (last) expect(await buffer(last)).toHaveLength(1_000);
     expect(await allClosed()).toEqual([]);
@@ -173,7 +173,7 @@ describe("a spool's file", () => {
     const readers = Array.from({ length: 5 }, () => spool.reader());
     source.write(randomBytes(1_000));
     for (const reader of readers) reader.destroy();
-    spool.leave();
+    spool.release();
     expect(await openFiles()).toHaveLength(1);
     end(source);
     expect(await allClosed()).toEqual([]);
@@ -183,7 +183,7 @@ describe("a spool's file", () => {
     for (let round = 0; round < 100; round++) {
       const spools = await Promise.all(Array.from({ length: 10 }, () => spoolOf(Readable.from([randomBytes(10)]))));
       await Promise.all(spools.map((spool) => buffer(spool.reader())));
-      for (const spool of spools) spool.leave();
+      for (const spool of spools) spool.release();
     }
     expect(await allClosed()).toEqual([]);
   });
