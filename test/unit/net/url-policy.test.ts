@@ -337,7 +337,7 @@ describe('judgeRedirect', () => {
     expect(judgeRedirect(location, base, strict).href).toBe(href);
   });
 
-  // Node gives a header a character for a byte.
+  // Node reads a header as one character per byte.
   test.each([
     ['/größe.jpg', 'https://example.com/gr%C3%B6%C3%9Fe.jpg'],
     ['/a%20ö.jpg?n=é', 'https://example.com/a%20%C3%B6.jpg?n=%C3%A9'],
