@@ -20,20 +20,20 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 const samples = loadMediaSamples();
-const started: Array<{ close(): Promise<void> }> = [];
+const closeables: Array<{ close(): Promise<void> }> = [];
 
 afterEach(async () => {
-  await Promise.all(started.splice(0).map((one) => one.close()));
+  await Promise.all(closeables.splice(0).map((closeable) => closeable.close()));
 });
 
-async function bed(options: Partial<ContextOptions> & { header?: 'authorization' | 'token' } = {}) {
+async function setUp(options: Partial<ContextOptions> & { header?: 'authorization' | 'token' } = {}) {
   const clock = { now: Date.UTC(2026, 10, 21) };
   const now = () => clock.now;
   const webhookHeader = { name: 'X-Webhook-Token', value: SECRET };
   const files = await new GupshupFilemanagerEmulator({ appId: APP, webhookHeader, now }).start();
   const partner = await RawServer.start();
   const { context, close } = adapterContext({ baseUrl: partner.url, quota: new MemoryQuota(now), ...options });
-  started.push(files, partner, { close });
+  closeables.push(files, partner, { close });
   const channel = gupshupChannel.parse({
     id: 'wa',
     provider: 'gupshup',
@@ -59,7 +59,7 @@ async function errorOf(promise: Promise<unknown>): Promise<MediagraphError> {
   throw new Error('expected a MediagraphError', { cause: thrown });
 }
 
-/** Opens and ends; `OK`, or the code of the error. */
+/** Opens a media and closes the stream. Returns `OK` or the code of the error. */
 async function outcomeOf(adapter: GupshupAdapter, url: string): Promise<string> {
   try {
     (await adapter.openMedia(ref(url), {})).body.destroy();
@@ -69,11 +69,11 @@ async function outcomeOf(adapter: GupshupAdapter, url: string): Promise<string> 
   }
 }
 
-function count(outcomes: readonly string[], wanted: string): number {
-  return outcomes.filter((outcome) => outcome === wanted).length;
+function count(outcomes: readonly string[], expected: string): number {
+  return outcomes.filter((outcome) => outcome === expected).length;
 }
 
-/** Addresses of media that never existed. */
+/** URLs of media that never existed. */
 function invalidUrls(files: GupshupFilemanagerEmulator, number: number, from = 0): string[] {
   return Array.from({ length: number }, (_, index) => files.mediaUrl(`9${from + index}`));
 }
@@ -83,8 +83,8 @@ async function outcomesOf(adapter: GupshupAdapter, urls: readonly string[]): Pro
 }
 
 describe('the bytes', () => {
-  test('come from the address of the webhook, with what the headers say', async () => {
-    const { files, add, adapter } = await bed();
+  test('come from the URL of the webhook, with the details of the headers', async () => {
+    const { files, add, adapter } = await setUp();
     const url = add({ ...samples.voiceNote });
     const stream = await adapter.openMedia(ref(url), {});
     expect(stream).toMatchObject({
@@ -97,20 +97,20 @@ describe('the bytes', () => {
   });
 
   test.each(['authorization', 'token'] as const)(
-    'are asked for without credentials, which go nowhere at all (%s)',
+    'are requested without credentials, which are sent nowhere (%s)',
     async (header) => {
-      const { files, partner, add, adapter } = await bed({ header });
+      const { files, partner, add, adapter } = await setUp({ header });
       const elsewhere = await RawServer.start((_request, response) => void response.end('bytes'));
-      started.push(elsewhere);
+      closeables.push(elsewhere);
       const url = add();
       await buffer((await adapter.openMedia(ref(url), {})).body);
       await adapter.describeMedia([ref(url)], {});
       await outcomesOf(adapter, invalidUrls(files, 3));
       files.fault = { kind: 'redirect', status: 302, location: `${elsewhere.url}/moved` };
       expect(await buffer((await adapter.openMedia(ref(url), {})).body)).toEqual(Buffer.from('bytes'));
-      const sent = JSON.stringify([files.requests, elsewhere.requests, elsewhere.headers]);
-      expect(sent).not.toContain(TOKEN);
-      for (const headers of [...files.requests.map((one) => one.headers), ...elsewhere.headers]) {
+      const traffic = JSON.stringify([files.requests, elsewhere.requests, elsewhere.headers]);
+      expect(traffic).not.toContain(TOKEN);
+      for (const headers of [...files.requests.map(({ headers }) => headers), ...elsewhere.headers]) {
         expect(headers).not.toHaveProperty('authorization');
         expect(headers).not.toHaveProperty('token');
         expect(headers).not.toHaveProperty('cookie');
@@ -122,7 +122,7 @@ describe('the bytes', () => {
   );
 
   test('that are cut off fail, and never look complete', async () => {
-    const { files, add, adapter } = await bed();
+    const { files, add, adapter } = await setUp();
     const url = add();
     files.fault = { kind: 'cut', afterBytes: 1000 };
     const stream = await adapter.openMedia(ref(url), {});
@@ -130,15 +130,15 @@ describe('the bytes', () => {
   });
 
   test('that stop coming fail', async () => {
-    const { files, add, adapter } = await bed({ timeoutMs: 300 });
+    const { files, add, adapter } = await setUp({ timeoutMs: 300 });
     const url = add();
     files.fault = { kind: 'hang-in-body', afterBytes: 1000 };
     const stream = await adapter.openMedia(ref(url), {});
     await expect(buffer(stream.body)).rejects.toMatchObject({ code: 'TIMEOUT' });
   });
 
-  test('that are more than wanted are MEDIA_TOO_LARGE', async () => {
-    const { add, adapter } = await bed({ maxDownloadBytes: 1000 });
+  test('above the size limit are MEDIA_TOO_LARGE', async () => {
+    const { add, adapter } = await setUp({ maxDownloadBytes: 1000 });
     expect(await outcomeOf(adapter, add())).toBe('MEDIA_TOO_LARGE');
   });
 
@@ -149,11 +149,11 @@ describe('the bytes', () => {
     ['a status 204', { kind: 'status', status: 204, body: '' }],
     ['a status 403', { kind: 'status', status: 403 }],
     [
-      'a body that nobody unpacks',
+      'a body in an unknown content coding',
       { kind: 'status', status: 200, headers: { 'content-encoding': 'compress' }, body: 'x' },
     ],
   ])('are not %s: PROVIDER_PROTOCOL', async (_name, fault) => {
-    const { files, add, adapter } = await bed();
+    const { files, add, adapter } = await setUp();
     const url = add();
     files.fault = fault;
     expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
@@ -171,7 +171,7 @@ describe('the bytes', () => {
     ['a lost connection', { kind: 'reset' }],
     ['a failure', { kind: 'status', status: 502 }],
   ])('are PROVIDER_UNAVAILABLE after %s, and asked for again', async (_name, fault) => {
-    const { files, add, adapter } = await bed({ timeoutMs: 300 });
+    const { files, add, adapter } = await setUp({ timeoutMs: 300 });
     const url = add();
     files.fault = fault;
     expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
@@ -183,7 +183,7 @@ describe('the bytes', () => {
   });
 
   test('end with the caller, for its reason', async () => {
-    const { files, add, adapter } = await bed();
+    const { files, add, adapter } = await setUp();
     const url = add();
     files.fault = { kind: 'hang' };
     const caller = new AbortController();
@@ -196,8 +196,8 @@ describe('the bytes', () => {
     expect(await outcomeOf(adapter, url)).toBe('OK');
   });
 
-  test('of a media without an address are MEDIA_NOT_FOUND, and nobody is asked', async () => {
-    const { files, adapter } = await bed();
+  test('of a media without a URL are MEDIA_NOT_FOUND without a request', async () => {
+    const { files, adapter } = await setUp();
     expect(await errorOf(adapter.openMedia(ref(null), {}))).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
     expect(files.requestCount).toBe(0);
   });
@@ -218,7 +218,7 @@ describe('an address', () => {
     '/wa/media/1',
     '',
   ])('%j is URL_NOT_ALLOWED', async (url) => {
-    const { adapter } = await bed({ allowPrivate: [] });
+    const { adapter } = await setUp({ allowPrivate: [] });
     expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
       code: 'URL_NOT_ALLOWED',
       details: { channelId: 'wa' },
@@ -227,14 +227,14 @@ describe('an address', () => {
     expect(described).toMatchObject({ code: 'URL_NOT_ALLOWED' });
   });
 
-  test("on the emulator's own port is refused where nobody opened it, before any connection", async () => {
-    const { files, add, adapter } = await bed({ allowPrivate: [] });
+  test("on the emulator's own port is refused unless configured, before any connection", async () => {
+    const { files, add, adapter } = await setUp({ allowPrivate: [] });
     expect(await outcomeOf(adapter, add())).toBe('URL_NOT_ALLOWED');
     expect(files.requestCount).toBe(0);
   });
 
   test('that redirects to a private one is URL_NOT_ALLOWED', async () => {
-    const { files, add, adapter } = await bed();
+    const { files, add, adapter } = await setUp();
     const url = add();
     files.fault = { kind: 'redirect', status: 302, location: 'http://169.254.169.254/latest/meta-data' };
     expect(await outcomeOf(adapter, url)).toBe('URL_NOT_ALLOWED');
@@ -242,40 +242,37 @@ describe('an address', () => {
 });
 
 describe('a media that is gone', () => {
-  test.each([400, 404] as const)(
-    '(%i) is doubted first, then believed for an hour, by whichever method',
-    async (status) => {
-      const { files, clock, add, adapter } = await bed();
-      files.invalidStatus = status;
-      const url = add();
-      clock.now += 7 * DAY_MS - 1;
-      expect(await outcomeOf(adapter, url)).toBe('OK');
-      clock.now += 1;
-      files.clearRequests();
-      const later = { code: 'MEDIA_NOT_FOUND', details: { retryable: true, retryAfterMs: 2_000 } };
-      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
-        ...later,
-        details: { ...later.details, upstreamStatus: status },
-      });
-      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject(later);
-      expect(files.requestCount).toBe(1);
-      for (const pauseMs of [2_000, 6_000, 8_000, 10_000]) {
-        clock.now += pauseMs;
-        expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: true } });
-      }
-      clock.now += 120_000;
-      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
-      expect(files.requestCount).toBe(6);
-      clock.now += HOUR_MS - 1;
-      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
-      const [described] = await adapter.describeMedia([ref(url)], {});
-      expect(described).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
-      expect(files.requestCount).toBe(6);
-    },
-  );
+  test.each([400, 404] as const)('(%i) is doubtful first, then final for an hour, for both methods', async (status) => {
+    const { files, clock, add, adapter } = await setUp();
+    files.invalidStatus = status;
+    const url = add();
+    clock.now += 7 * DAY_MS - 1;
+    expect(await outcomeOf(adapter, url)).toBe('OK');
+    clock.now += 1;
+    files.clearRequests();
+    const doubtful = { code: 'MEDIA_NOT_FOUND', details: { retryable: true, retryAfterMs: 2_000 } };
+    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
+      ...doubtful,
+      details: { ...doubtful.details, upstreamStatus: status },
+    });
+    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject(doubtful);
+    expect(files.requestCount).toBe(1);
+    for (const pauseMs of [2_000, 6_000, 8_000, 10_000]) {
+      clock.now += pauseMs;
+      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: true } });
+    }
+    clock.now += 120_000;
+    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
+    expect(files.requestCount).toBe(6);
+    clock.now += HOUR_MS - 1;
+    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
+    const [described] = await adapter.describeMedia([ref(url)], {});
+    expect(described).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
+    expect(files.requestCount).toBe(6);
+  });
 
-  test('and comes back is found by the job that asks again, whatever queries were told', async () => {
-    const { files, add, adapter } = await bed();
+  test('and comes back is found by a job, although queries remember its absence', async () => {
+    const { files, add, adapter } = await setUp();
     const url = add();
     files.faults.push({ match: /./, fault: { kind: 'status', status: 400 }, times: 1 });
     expect(await outcomeOf(adapter, url)).toBe('MEDIA_NOT_FOUND');
@@ -286,8 +283,8 @@ describe('a media that is gone', () => {
     expect(await outcomeOf(adapter, url)).toBe('OK');
   });
 
-  test('is asked for once by many at a time', async () => {
-    const { files, adapter } = await bed();
+  test('is requested once for many simultaneous calls', async () => {
+    const { files, adapter } = await setUp();
     const outcomes = await outcomesOf(adapter, new Array<string>(50).fill(files.mediaUrl('404')));
     expect(count(outcomes, 'MEDIA_NOT_FOUND')).toBe(50);
     expect(files.requestCount).toBe(1);
@@ -295,8 +292,8 @@ describe('a media that is gone', () => {
 });
 
 describe('the lock-out', () => {
-  test('is never reached, however many ask for invalid media at once', async () => {
-    const { files, clock, adapter } = await bed();
+  test('is never reached by many simultaneous calls for invalid media', async () => {
+    const { files, clock, adapter } = await setUp();
     const outcomes = await outcomesOf(adapter, invalidUrls(files, 200));
     expect(count(outcomes, 'MEDIA_NOT_FOUND')).toBe(15);
     expect(count(outcomes, 'PROVIDER_RATE_LIMITED')).toBe(185);
@@ -310,7 +307,7 @@ describe('the lock-out', () => {
   });
 
   test('stays away hour after hour', async () => {
-    const { files, clock, adapter } = await bed();
+    const { files, clock, adapter } = await setUp();
     for (let step = 0; step < 48; step += 1) {
       await outcomesOf(adapter, invalidUrls(files, 9, step * 9));
       expect(files.isLockedOut).toBe(false);
@@ -319,8 +316,8 @@ describe('the lock-out', () => {
     expect(files.requestCount).toBeGreaterThan(150);
   });
 
-  test('of others leaves room again as its failures grow old, one by one', async () => {
-    const { files, clock, adapter } = await bed();
+  test('leaves room again as its failures leave the window, one by one', async () => {
+    const { files, clock, adapter } = await setUp();
     for (const url of invalidUrls(files, 15)) {
       await outcomeOf(adapter, url);
       clock.now += 60_000;
@@ -334,8 +331,8 @@ describe('the lock-out', () => {
     ]);
   });
 
-  test('does not hold up media that were seen to work, and is not reached by their end either', async () => {
-    const { files, clock, add, adapter } = await bed();
+  test('does not block proven media, and is not reached when they expire', async () => {
+    const { files, clock, add, adapter } = await setUp();
     const urls = Array.from({ length: 40 }, (_, index) => add({ id: `1${index}` }));
     expect(count(await outcomesOf(adapter, urls), 'OK')).toBe(40);
     await outcomesOf(adapter, invalidUrls(files, 20));
@@ -350,7 +347,7 @@ describe('the lock-out', () => {
   });
 
   test('counts refusals of other kinds, and no outages', async () => {
-    const { files, add, adapter } = await bed();
+    const { files, add, adapter } = await setUp();
     const urls = Array.from({ length: 30 }, (_, index) => add({ id: `1${index}` }));
     files.fault = { kind: 'status', status: 503 };
     expect(count(await outcomesOf(adapter, urls), 'PROVIDER_UNAVAILABLE')).toBe(30);
@@ -362,14 +359,14 @@ describe('the lock-out', () => {
     expect(count(outcomes, 'PROVIDER_RATE_LIMITED')).toBe(15);
   });
 
-  test('costs good media nothing: many at once all arrive', async () => {
-    const { add, adapter } = await bed();
+  test('does not limit existing media: many simultaneous calls all succeed', async () => {
+    const { add, adapter } = await setUp();
     const urls = Array.from({ length: 100 }, (_, index) => add({ id: `1${index}`, bytes: Buffer.from('x') }));
     expect(count(await outcomesOf(adapter, [...urls, ...urls]), 'OK')).toBe(200);
   });
 
-  test('keeps nobody waiting who has left, and nobody for those who have', async () => {
-    const { files, add, adapter } = await bed();
+  test('releases an aborted caller from the queue, and its slot to the others', async () => {
+    const { files, add, adapter } = await setUp();
     const urls = Array.from({ length: 25 }, (_, index) => add({ id: `1${index}` }));
     const fifteenHang = new Promise<void>((resolve) => {
       const match = () => {
@@ -388,16 +385,16 @@ describe('the lock-out', () => {
     const patient = outcomesOf(adapter, [...urls.slice(20), ...urls.slice(0, 2)]);
     await fifteenHang;
     impatient.abort(new Error('left the queue'));
-    for (const one of [...leaving, following]) await expect(one).rejects.toThrow('left the queue');
+    for (const call of [...leaving, following]) await expect(call).rejects.toThrow('left the queue');
     expect(files.requestCount).toBe(15);
     silent.abort(new Error('left the call'));
-    for (const one of hanging) await expect(one).rejects.toThrow('left the call');
+    for (const call of hanging) await expect(call).rejects.toThrow('left the call');
     expect(await patient).toEqual(new Array(7).fill('OK'));
   });
 
-  describe.each(['milliseconds', 'seconds'] as const)('when others brought it about (%s)', (epochUnit) => {
+  describe.each(['milliseconds', 'seconds'] as const)('caused by other clients (%s)', (epochUnit) => {
     test('is waited out without a call', async () => {
-      const { files, clock, add, adapter } = await bed();
+      const { files, clock, add, adapter } = await setUp();
       files.epochUnit = epochUnit;
       const url = add();
       for (const invalid of invalidUrls(files, 20)) await (await request(invalid, { reset: true })).body.dump();
@@ -427,7 +424,7 @@ describe('the lock-out', () => {
     ['10 MB', { body: `New quota will be available on ${'9'.repeat(10_000_000)}` }, HOUR_MS],
     ['Retry-After', { body: '{}', headers: { 'retry-after': '2' } }, 2000],
   ])('of unknown length (%s) is waited for', async (_name, answer, waitMs) => {
-    const { files, clock, add, adapter } = await bed();
+    const { files, clock, add, adapter } = await setUp();
     const url = add();
     files.fault = { kind: 'status', status: 429, ...answer };
     expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
@@ -443,8 +440,8 @@ describe('the lock-out', () => {
   });
 });
 
-test('details are what the headers say, and one that fails leaves the others alone', async () => {
-  const { files, add, adapter } = await bed();
+test('details come from the headers, and a failure affects its own item only', async () => {
+  const { files, add, adapter } = await setUp();
   const photo = add();
   const sticker = add({ ...samples.sticker, id: '2', contentType: null });
   const answers = await adapter.describeMedia([ref(photo), ref(files.mediaUrl('0')), ref(null), ref(sticker)], {});
@@ -458,7 +455,7 @@ test('details are what the headers say, and one that fails leaves the others alo
 });
 
 test('details of a part are those of the whole', async () => {
-  const { files, add, adapter } = await bed();
+  const { files, add, adapter } = await setUp();
   const url = add();
   const headers = { 'content-type': 'image/jpeg', 'content-range': 'bytes 0-0/4711' };
   files.fault = { kind: 'status', status: 206, headers, body: 'x' };
@@ -468,12 +465,12 @@ test('details of a part are those of the whole', async () => {
 });
 
 test('there is no listing, and no upload of bytes', async () => {
-  const { adapter } = await bed();
+  const { adapter } = await setUp();
   for (const method of ['listMedia', 'uploadMedia']) expect(method in adapter).toBe(false);
 });
 
 describe('settings', () => {
-  const given = {
+  const settings = {
     id: 'wa',
     provider: 'gupshup',
     baseUrl: 'https://partner.gupshup.io',
@@ -482,8 +479,8 @@ describe('settings', () => {
   };
 
   test('as in the contract', () => {
-    expect(channelSettings.parse({ ...given, webhook: { secret: 'Bearer a b' } })).toEqual({
-      ...given,
+    expect(channelSettings.parse({ ...settings, webhook: { secret: 'Bearer a b' } })).toEqual({
+      ...settings,
       tenant: 'default',
       credentials: { token: 'sk_x', header: 'authorization' },
       options: { appId: APP, allowPrivate: [] },
@@ -501,23 +498,23 @@ describe('settings', () => {
     { webhook: { secret: 'line break\n' } },
     { webhook: { headerName: 'X-Token' } },
   ])('%j is refused', (wrong) => {
-    expect(channelSettings.safeParse({ ...given, ...wrong }).success).toBe(false);
+    expect(channelSettings.safeParse({ ...settings, ...wrong }).success).toBe(false);
   });
 });
 
 describe('the emulator', () => {
   test('locks out after twenty invalid calls in an hour, for an hour', async () => {
-    const { files, clock, add } = await bed();
-    const ask = async (url: string) => {
+    const { files, clock, add } = await setUp();
+    const get = async (url: string) => {
       const response = await request(url, { reset: true });
       return { status: response.statusCode, text: await response.body.text() };
     };
     const good = add();
-    for (const url of invalidUrls(files, 19)) expect((await ask(url)).status).toBe(400);
-    expect((await ask(good)).status).toBe(200);
+    for (const url of invalidUrls(files, 19)) expect((await get(url)).status).toBe(400);
+    expect((await get(good)).status).toBe(200);
     clock.now += HOUR_MS;
-    for (const url of invalidUrls(files, 20)) expect((await ask(url)).text).toContain('Invalid Media Id');
-    expect(await ask(good)).toEqual({
+    for (const url of invalidUrls(files, 20)) expect((await get(url)).text).toContain('Invalid Media Id');
+    expect(await get(good)).toEqual({
       status: 429,
       text: JSON.stringify({
         status: 'error',
@@ -525,7 +522,7 @@ describe('the emulator', () => {
       }),
     });
     clock.now += HOUR_MS;
-    expect((await ask(good)).status).toBe(200);
+    expect((await get(good)).status).toBe(200);
   });
 
   test.each([
@@ -535,7 +532,7 @@ describe('the emulator', () => {
     ['file', samples.document, { name: 'document.pdf' }],
     ['sticker', samples.sticker, {}],
   ])('announces %s in three versions', async (type, sample, name) => {
-    const { files, clock, add } = await bed();
+    const { files, clock, add } = await setUp();
     const url = add({ ...sample, caption: 'hello' });
     const id = '1852559851913765';
     const v2 = files.inboundV2(id);
@@ -566,7 +563,7 @@ describe('the emulator', () => {
   });
 
   test('announces a picture that was sent as a document, and events about no media', async () => {
-    const { files, add } = await bed();
+    const { files, add } = await setUp();
     add({ asFile: true });
     const body: unknown = JSON.parse(files.inboundV2('1852559851913765').body.toString());
     expect(body).toMatchObject({

@@ -22,25 +22,28 @@ const TOKEN = 'EAAJBrefusaltoken0123456789';
 const NUMBER = '106540352242922';
 const APP = '7c1a9f6e-2b64-4c53-9d51-0b8a4c1f2e3d';
 const { photo } = loadMediaSamples();
-const ended: Array<() => Promise<unknown>> = [];
+const cleanups: Array<() => Promise<unknown>> = [];
 
 afterEach(async () => {
-  for (const end of ended.splice(0).reverse()) await end();
+  for (const cleanUp of cleanups.splice(0).reverse()) await cleanUp();
 });
 
-async function started<Emulator extends EmulatorServer>(emulator: Emulator): Promise<Emulator> {
+async function startEmulator<Emulator extends EmulatorServer>(emulator: Emulator): Promise<Emulator> {
   await emulator.start();
-  ended.push(() => emulator.close());
+  cleanups.push(() => emulator.close());
   return emulator;
 }
 
-interface Line {
+interface ConnectOptions {
   readonly channel: Readonly<Record<string, unknown>>;
   readonly quota?: MemoryQuota;
 }
 
-/** The adapter of a channel as one replica has it, and what it logs. */
-function connect({ channel, quota = new MemoryQuota() }: Line): { adapter: ProviderAdapter; lines: string[] } {
+/** Connects a channel as one replica does. Returns its adapter and its log lines. */
+function connect({ channel, quota = new MemoryQuota() }: ConnectOptions): {
+  adapter: ProviderAdapter;
+  lines: string[];
+} {
   const config = parseConfig(
     {
       network: { allowPrivate: ['127.0.0.0/8'] },
@@ -51,21 +54,21 @@ function connect({ channel, quota = new MemoryQuota() }: Line): { adapter: Provi
   );
   const pools = new OriginPools();
   const lines: string[] = [];
-  const logger = { info: (...told: unknown[]) => void lines.push(JSON.stringify(told)) };
+  const logger = { info: (...entry: unknown[]) => void lines.push(JSON.stringify(entry)) };
   const { directory, close } = connectChannels(config, { pools, quota, logger });
-  ended.push(close, () => pools.close());
+  cleanups.push(close, () => pools.close());
   return { adapter: directory.get('default', 'line').adapter, lines };
 }
 
 async function meta(now?: () => number) {
   const account = { token: TOKEN, phoneNumberId: NUMBER, appSecret: 'a secret' };
-  const api = await started(new WhatsAppEmulator({ ...account, ...(now && { now }) }));
+  const api = await startEmulator(new WhatsAppEmulator({ ...account, ...(now && { now }) }));
   const options = { phoneNumberId: NUMBER, mediaOrigins: [api.lookaside.url] };
   return { api, channel: { provider: 'whatsapp-cloud', baseUrl: api.baseUrl, options } };
 }
 
 async function chakra() {
-  const api = await started(new ChakraEmulator({ token: TOKEN }));
+  const api = await startEmulator(new ChakraEmulator({ token: TOKEN }));
   return { api, channel: { provider: 'chakra', baseUrl: api.baseUrl } };
 }
 
@@ -81,7 +84,7 @@ async function open(adapter: ProviderAdapter, ref: Partial<MediaRef>, options: C
   return buffer((await adapter.openMedia(refOf(ref), options)).body);
 }
 
-/** `OK`, or what the opening failed with. */
+/** Returns `OK`, or the error of the opening. */
 async function outcomeOf(
   adapter: ProviderAdapter,
   ref: Partial<MediaRef>,
@@ -155,8 +158,8 @@ describe.each([
   });
 });
 
-it('errors of Meta that a partner hands on as a text, or in its own envelope, are read as well', async () => {
-  const partner = await started(new GupshupPartnerEmulator({ appId: APP, token: TOKEN }));
+it('errors of Meta that a partner forwards as a text, or in its own envelope, are recognized', async () => {
+  const partner = await startEmulator(new GupshupPartnerEmulator({ appId: APP, token: TOKEN }));
   const { adapter } = connect({
     channel: { provider: 'gupshup', baseUrl: partner.baseUrl, options: { appId: APP } },
   });
@@ -169,8 +172,8 @@ it('errors of Meta that a partner hands on as a text, or in its own envelope, ar
     partner.fault = { kind: 'status', status: 400, body: JSON.stringify({ status: 'error', message }) };
     await expect(upload()).rejects.toMatchObject({ code });
   }
-  const cdn = await started(new CdnEmulator());
-  const kirim = await started(new KirimEmulator({ token: TOKEN, cdn }));
+  const cdn = await startEmulator(new CdnEmulator());
+  const kirim = await startEmulator(new KirimEmulator({ token: TOKEN, cdn }));
   const own = connect({ channel: { provider: 'kirim', baseUrl: kirim.baseUrl } });
   kirim.fault = { kind: 'status', status: 400, body: graphError(613) };
   expect(await outcomeOf(own.adapter, { providerMessageId: kirimMessageId(1) })).toMatchObject({
@@ -178,10 +181,10 @@ it('errors of Meta that a partner hands on as a text, or in its own envelope, ar
   });
 });
 
-it('the own words of the others decide as well, whatever the status', async () => {
-  const cdn = await started(new CdnEmulator());
-  const kirim = await started(new KirimEmulator({ token: TOKEN, cdn }));
-  const gateway = await started(new WaGatewayEmulator({ appId: APP, token: TOKEN, webhookSecret: 'a secret' }));
+it('the error codes of other providers decide for any status', async () => {
+  const cdn = await startEmulator(new CdnEmulator());
+  const kirim = await startEmulator(new KirimEmulator({ token: TOKEN, cdn }));
+  const gateway = await startEmulator(new WaGatewayEmulator({ appId: APP, token: TOKEN, webhookSecret: 'a secret' }));
   const ofKirim = (type: string) => JSON.stringify({ error: { type, code: 'a_code', request_id: 'req_1' } });
   const ofGateway = (code: string) => JSON.stringify({ error: { code } });
   const kirimLine = connect({ channel: { provider: 'kirim', baseUrl: kirim.baseUrl } }).adapter;
@@ -217,7 +220,7 @@ it('the own words of the others decide as well, whatever the status', async () =
 });
 
 describe('phone_number_id', () => {
-  it('that Meta refuses is left out once, and from then on for an hour', async () => {
+  it('that Meta refuses is omitted in a second request, then for an hour', async () => {
     const { api, channel } = await meta();
     api.phoneNumberParameter = 'refused';
     api.addMedia({ ...photo, id: '1' });
@@ -233,7 +236,7 @@ describe('phone_number_id', () => {
     expect(api.media).toEqual([]);
   });
 
-  it('goes with every call again where the media is refused without it, too', async () => {
+  it('is sent again where the request without it is refused too', async () => {
     const { api, channel } = await meta();
     api.phoneNumberParameter = 'refused';
     const { adapter } = connect({ channel });
@@ -244,7 +247,7 @@ describe('phone_number_id', () => {
     expect(api.requests.at(-1)?.path).toBe(`/v23.0/2?phone_number_id=${NUMBER}`);
   });
 
-  it('stays where a media is another number’s', async () => {
+  it('is not omitted for a media of another number', async () => {
     const { api, channel } = await meta();
     api.addMedia({ ...photo, id: '1' });
     const { adapter } = connect({ channel: { ...channel, options: { ...channel.options, phoneNumberId: '77' } } });
@@ -260,24 +263,28 @@ describe('a lock-out after twenty failures in an hour', () => {
     ['whatsapp-cloud', meta],
     ['chakra', chakra],
   ] as const)('(%s)', (_name, start) => {
-    it('is not reached by two replicas together, and what is new is still asked for', async () => {
+    it('is not reached by two replicas together', async () => {
       const { api, channel } = await start();
       api.lockOut.isOn = true;
       const quota = new MemoryQuota();
       const replicas = [connect({ channel, quota }), connect({ channel, quota })];
       const outcomes = await Promise.all(
-        Array.from({ length: 60 }, (_, index) => outcomeOf(replicas[index % 2]?.adapter ?? never(), gone(index))),
+        Array.from({ length: 60 }, (_, index) =>
+          outcomeOf(replicas[index % 2]?.adapter ?? missingAdapter(), gone(index)),
+        ),
       );
       const codes = outcomes.map((outcome) => outcome instanceof Error && outcome.code);
       expect(codes.filter((code) => code === 'MEDIA_NOT_FOUND')).toHaveLength(15);
       expect(codes.filter((code) => code === 'PROVIDER_RATE_LIMITED')).toHaveLength(45);
-      const limited = outcomes.filter((one) => one instanceof Error && one.code === 'PROVIDER_RATE_LIMITED');
-      for (const one of limited) expect(one).toMatchObject({ details: { retryable: true } });
+      const limited = outcomes.filter(
+        (outcome) => outcome instanceof Error && outcome.code === 'PROVIDER_RATE_LIMITED',
+      );
+      for (const outcome of limited) expect(outcome).toMatchObject({ details: { retryable: true } });
       expect(api.lockOut.failures).toBe(15);
       expect(api.lockOut.isBlocked).toBe(false);
     });
 
-    it('is brought no nearer by good media, nor by network failures and the provider’s own trouble', async () => {
+    it('is not approached by existing media, network failures and failures of the provider', async () => {
       const { api, channel } = await start();
       const { adapter } = connect({ channel });
       for (const fault of [
@@ -286,7 +293,7 @@ describe('a lock-out after twenty failures in an hour', () => {
         { kind: 'status', status: 400, body: graphError(2) },
         { kind: 'status', status: 401 },
       ] as const) {
-        // Ten in a row would open the circuit.
+        // Ten consecutive failures would open the circuit.
         api.faults.push({ match: /./, times: 4, fault });
         for (let count = 0; count < 4; count++)
           expect(await outcomeOf(adapter, gone(0), { job: true })).not.toMatchObject({ code: 'MEDIA_NOT_FOUND' });
@@ -298,7 +305,7 @@ describe('a lock-out after twenty failures in an hour', () => {
       expect(new Set(good)).toEqual(new Set(['OK']));
     });
 
-    it('is not used up by one media that is gone, by whatever way it is asked for', async () => {
+    it('is not used up by repeated requests for one missing media', async () => {
       const { api, channel } = await start();
       api.lockOut.isOn = true;
       const quota = new MemoryQuota();
@@ -311,11 +318,11 @@ describe('a lock-out after twenty failures in an hour', () => {
     });
   });
 
-  it('keeps something back for jobs from queries that ask for one media again and again', async () => {
+  it('reserves a share for jobs against repeated queries for one media', async () => {
     const { api, channel } = await meta();
     api.lockOut.isOn = true;
     const quota = new MemoryQuota();
-    // Each replica remembers for itself what it was told.
+    // Each replica remembers absences on its own.
     for (let count = 0; count < 30; count++) {
       const { adapter } = connect({ channel, quota });
       await outcomeOf(adapter, gone(1), { job: true });
@@ -324,7 +331,7 @@ describe('a lock-out after twenty failures in an hour', () => {
     expect(api.lockOut.failures).toBe(15);
   });
 
-  it('costs nothing more for those that came while another asked for the same media', async () => {
+  it('counts one failure for simultaneous requests for the same media', async () => {
     const { api, channel } = await meta();
     const { adapter } = connect({ channel });
     const outcomes = await Promise.all(Array.from({ length: 50 }, () => outcomeOf(adapter, gone(1))));
@@ -332,7 +339,7 @@ describe('a lock-out after twenty failures in an hour', () => {
     expect(api.requestCount).toBe(1);
   });
 
-  it('does not keep media from being asked for while the count cannot be', async () => {
+  it('does not block requests while the shared counter is unavailable', async () => {
     const { api, channel } = await meta();
     api.addMedia({ ...photo, id: '1' });
     const quota = new MemoryQuota();
@@ -340,19 +347,21 @@ describe('a lock-out after twenty failures in an hour', () => {
     const { adapter } = connect({ channel, quota });
     expect(await outcomeOf(adapter, { providerMediaId: '1' })).toBe('OK');
     const outcomes = await Promise.all(Array.from({ length: 40 }, (_, index) => outcomeOf(adapter, gone(index))));
-    expect(outcomes.filter((one) => one instanceof Error && one.code === 'MEDIA_NOT_FOUND')).toHaveLength(15);
+    expect(outcomes.filter((outcome) => outcome instanceof Error && outcome.code === 'MEDIA_NOT_FOUND')).toHaveLength(
+      15,
+    );
   });
 });
 
 describe('"missing permissions"', () => {
-  it('for a while keeps a job from nothing: it asks at every return, whatever queries were told', async () => {
+  it('is remembered for queries but not for jobs, which always call', async () => {
     const { api, channel } = await meta();
     api.addMedia({ ...photo, id: '1' });
     const { adapter } = connect({ channel });
     const fault = { kind: 'status', status: 400, body: graphError(100, { error_subcode: 33 }) } as const;
     api.faults.push({ match: /./, times: 2, fault });
-    const doubted = { code: 'MEDIA_NOT_FOUND', details: { retryable: true, retryAfterMs: 2_000 } };
-    expect(await outcomeOf(adapter, { providerMediaId: '1' })).toMatchObject(doubted);
+    const doubtful = { code: 'MEDIA_NOT_FOUND', details: { retryable: true, retryAfterMs: 2_000 } };
+    expect(await outcomeOf(adapter, { providerMediaId: '1' })).toMatchObject(doubtful);
     expect(await outcomeOf(adapter, { providerMediaId: '1' })).toMatchObject({ details: { retryable: true } });
     expect(api.requestCount).toBe(1);
     expect(await outcomeOf(adapter, { providerMediaId: '1' }, { job: true })).toMatchObject({
@@ -371,7 +380,7 @@ describe('an address of Chakra that fails', () => {
     ['a lost connection', { kind: 'reset' }],
     ['404 at every address', { kind: 'status', status: 404 }],
     ['a redirect to nothing', { kind: 'redirect', status: 302, location: '' }],
-  ] as const)('by %s is passed by: the one step is taken', async (_what, fault) => {
+  ] as const)('by %s is replaced by the one-step download', async (_what, fault) => {
     const { api, channel } = await chakra();
     api.addMedia({ ...photo, id: '1' });
     api.faults.push({ match: /attachments/, fault });
@@ -380,7 +389,7 @@ describe('an address of Chakra that fails', () => {
     expect(api.requests.at(-1)?.path).toBe('/v1/whatsapp/v19.0/media/1/show');
   });
 
-  it('or was not told at all is passed by as well', async () => {
+  it('or is missing is replaced by the one-step download', async () => {
     const { api, channel } = await chakra();
     api.addMedia({ ...photo, id: '1' });
     api.faults.push({ match: /media\/1$/, fault: { kind: 'body', body: '{"_data":{}}' } });
@@ -388,7 +397,7 @@ describe('an address of Chakra that fails', () => {
     expect(await open(adapter, { providerMediaId: '1' })).toEqual(photo.bytes);
   });
 
-  it('says what was wrong with it where the one step fails, too', async () => {
+  it('is the reported error where the one-step download fails too', async () => {
     const { api, channel } = await chakra();
     api.addMedia({ ...photo, id: '1' });
     api.faults.push({ match: /attachments/, fault: { kind: 'status', status: 502 } });
@@ -402,8 +411,8 @@ describe('an address of Chakra that fails', () => {
 });
 
 describe('an upload that Gupshup refuses', () => {
-  it('since the app is none of the Cloud API says what the operator must do', async () => {
-    const partner = await started(new GupshupPartnerEmulator({ appId: APP, token: TOKEN }));
+  it('because the app is not on the Cloud API says what the operator must do', async () => {
+    const partner = await startEmulator(new GupshupPartnerEmulator({ appId: APP, token: TOKEN }));
     partner.isCloudApiApp = false;
     const { adapter, lines } = connect({
       channel: { provider: 'gupshup', baseUrl: partner.baseUrl, options: { appId: APP } },
@@ -417,8 +426,8 @@ describe('an upload that Gupshup refuses', () => {
     expect(lines.join()).toContain('Only CAPI apps allowed to generate media ID');
   });
 
-  it('since it could not fetch says where to look, and may be tried again', async () => {
-    const partner = await started(new GupshupPartnerEmulator({ appId: APP, token: TOKEN }));
+  it('because it could not fetch the URL says what to check, and may be retried', async () => {
+    const partner = await startEmulator(new GupshupPartnerEmulator({ appId: APP, token: TOKEN }));
     const { adapter } = connect({
       channel: { provider: 'gupshup', baseUrl: partner.baseUrl, options: { appId: APP } },
     });
@@ -433,8 +442,8 @@ describe('an upload that Gupshup refuses', () => {
 
 describe("the operator's log", () => {
   it('has the type, message and param of Kirim’s envelope, the caller the code and the request id', async () => {
-    const cdn = await started(new CdnEmulator());
-    const api = await started(new KirimEmulator({ token: TOKEN, cdn }));
+    const cdn = await startEmulator(new CdnEmulator());
+    const api = await startEmulator(new KirimEmulator({ token: TOKEN, cdn }));
     const error = {
       type: 'invalid_request_error',
       code: 'invalid_phone_number',
@@ -449,8 +458,9 @@ describe("the operator's log", () => {
       code: 'PROVIDER_REJECTED',
       details: { upstreamCode: 'invalid_phone_number', upstreamRequestId: 'req_01HXYZ' },
     });
-    const told = JSON.stringify(listed instanceof MediagraphError && [listed.message, listed.details]);
-    for (const words of ['is not yours', 'phone_number_id', 'invalid_request_error']) expect(told).not.toContain(words);
+    const disclosed = JSON.stringify(listed instanceof MediagraphError && [listed.message, listed.details]);
+    for (const words of ['is not yours', 'phone_number_id', 'invalid_request_error'])
+      expect(disclosed).not.toContain(words);
     expect(lines).toHaveLength(1);
     expect(JSON.parse(lines[0] ?? '')).toMatchObject([
       { provider: 'kirim', channelId: 'line', upstream: { httpStatus: 400, ...error } },
@@ -459,8 +469,8 @@ describe("the operator's log", () => {
   });
 
   it('has the words of every provider, and none of its secrets', async () => {
-    const gateway = await started(new WaGatewayEmulator({ appId: APP, token: TOKEN, webhookSecret: 'a secret' }));
-    const files = await started(new GupshupFilemanagerEmulator({ appId: APP }));
+    const gateway = await startEmulator(new WaGatewayEmulator({ appId: APP, token: TOKEN, webhookSecret: 'a secret' }));
+    const files = await startEmulator(new GupshupFilemanagerEmulator({ appId: APP }));
     const { api, channel } = await meta();
     const words = `Session of ${TOKEN} has expired, see https://x.test/a?access_token=${TOKEN}&x=1`;
     api.fault = { kind: 'status', status: 401, body: graphError(190, { message: words }) };
@@ -470,13 +480,13 @@ describe("the operator's log", () => {
       body: JSON.stringify({ error: { code: 'forbidden', message: words } }),
     };
     files.fault = { kind: 'status', status: 400, body: JSON.stringify({ status: 'error', message: words }) };
-    const asked = [
+    const connections = [
       connect({ channel }),
       connect({ channel: { provider: 'wa-gateway', baseUrl: gateway.baseUrl } }),
       connect({ channel: { provider: 'gupshup', baseUrl: files.url, options: { appId: APP } } }),
     ];
     const ref = { providerMediaId: '1', downloadUrl: `${files.url}/wa/1` };
-    for (const [index, { adapter, lines }] of asked.entries()) {
+    for (const [index, { adapter, lines }] of connections.entries()) {
       const outcome = await outcomeOf(adapter, index === 1 ? { providerMediaId: `media/${APP}/1.bin` } : ref);
       expect(outcome).toBeInstanceOf(MediagraphError);
       expect(lines).toHaveLength(1);
@@ -485,13 +495,13 @@ describe("the operator's log", () => {
     }
   });
 
-  it('is neither flooded nor broken by what a provider says', () => {
+  it('is neither flooded nor broken by hostile bodies', () => {
     const lines: object[] = [];
     let now = 0;
     const log = new RefusalLog({
       channel: { id: 'line', tenant: 'default', provider: 'kirim' },
       secrets: [TOKEN],
-      logger: { info: (told: object) => void lines.push(told) },
+      logger: { info: (entry: object) => void lines.push(entry) },
       now: () => now,
     });
     const record = (body: string | Buffer) =>
@@ -522,6 +532,6 @@ describe("the operator's log", () => {
   });
 });
 
-function never(): never {
+function missingAdapter(): never {
   throw new Error('expected an adapter');
 }

@@ -2,8 +2,9 @@ import { createHash, createHmac } from 'node:crypto';
 import { createLamlWebhook, type LamlWebhookOptions } from '../../../src/providers/laml/webhook.js';
 import {
   BROKEN_JSON,
+  collectItems,
+  expectNotQuoted,
   expectRejected,
-  expectUntold,
   FORM_TYPE,
   faultCodes,
   JSON_TYPE,
@@ -12,7 +13,6 @@ import {
   parseJsonBody,
   requestOf,
   thrownBy,
-  walked,
 } from '../webhook-requests.js';
 
 const KEY = 'signing-key';
@@ -47,7 +47,7 @@ function hex(text: string, key = KEY): string {
   return createHmac('sha1', key).update(text).digest('hex');
 }
 
-/** Fields of one value each, sorted by name, as the documentation spells it out. */
+/** Signs single-valued fields, sorted by name, as the documentation describes. */
 function signForm(url: string, fields: Record<string, string>, key = KEY): string {
   const sorted = Object.keys(fields).sort();
   return base64(url + sorted.map((name) => `${name}${fields[name]}`).join(''), key);
@@ -113,7 +113,7 @@ describe('a LaML form', () => {
       'https://Media.Example.com/webhooks/line/',
     ],
     ['with a configured query', 'https://m.example.com/?a=b&c', 'https://m.example.com/?a=b&c'],
-  ])('is accepted where the URL is signed %s', (_what, signedUrl, configuredUrl) => {
+  ])('is accepted where the URL is signed %s', (_case, signedUrl, configuredUrl) => {
     const receiver = createLamlWebhook({ ...TWILIO, ...(configuredUrl !== undefined && { configuredUrl }) });
     expect(() => receiver.verify(formRequest(body, signForm(signedUrl, FIELDS)), NOW)).not.toThrow();
   });
@@ -138,7 +138,7 @@ describe('a LaML form', () => {
     ['eight apostrophes', `?q=${"'".repeat(8)}`, `?q=${'%27'.repeat(8)}`],
     ['a parameter without a value', '?a&b=&c', '?a&b=&c'],
     ['no query after a question mark', '?', '?'],
-  ])('is accepted where the address has %s', (_what, signed, called) => {
+  ])('is accepted where the address has %s', (_case, signed, called) => {
     const request = formRequest(body, signForm(URL_CALLED + signed, FIELDS), URL_CALLED + called);
     expect(() => twilio.verify(request, NOW)).not.toThrow();
     expect(() => signalwire.verify(request, NOW)).not.toThrow();
@@ -193,7 +193,7 @@ describe('a LaML form', () => {
     ['with the padding left out', formRequest(body, signature.replace('=', ''))],
     ['missing', formRequest(body, undefined)],
     ['empty', formRequest(body, '')],
-  ])('is refused with a signature %s', (_what, request) => {
+  ])('is refused with a signature %s', (_case, request) => {
     for (const receiver of [twilio, signalwire]) expectRejected(receiver, request, [KEY, signature, 'look']);
   });
 
@@ -240,7 +240,7 @@ describe('a LaML URL with bodySHA256', () => {
       requestOf('{}', headers, url.replace(/[0-9a-f]{64}/, createHash('sha256').update('{}').digest('hex'))),
     ],
     ['no hash', requestOf(published, headers, 'https://mycompany.com/myapp.php?foo=1&bar=2')],
-  ])('is refused with %s', (_what, request) => {
+  ])('is refused with %s', (_case, request) => {
     expectRejected(createLamlWebhook({ ...TWILIO, secret: '12345' }), request, ['12345', 'property']);
   });
 });
@@ -268,7 +268,7 @@ describe("SignalWire's signed JSON", () => {
     ['the body alone', request(body, hex(body, key))],
     ['Base64', request(body, Buffer.from(signature, 'hex').toString('base64'))],
     ['half a signature', request(body, signature.slice(0, 20))],
-  ])('is refused with %s', (_what, refused) => expectRejected(receiver, refused, [key, signature]));
+  ])('is refused with %s', (_case, refused) => expectRejected(receiver, refused, [key, signature]));
 
   it("is not Twilio's way", () => {
     const strict = createLamlWebhook({ ...TWILIO, secret: key });
@@ -291,7 +291,9 @@ describe('LaML deliveries', () => {
 
 function parseForm(options: LamlWebhookOptions, fields: Record<string, string | undefined>) {
   const present = Object.entries(fields).filter((field): field is [string, string] => field[1] !== undefined);
-  return walked(createLamlWebhook(options).parse(Buffer.from(new URLSearchParams(present).toString()), FORM_TYPE, NOW));
+  return collectItems(
+    createLamlWebhook(options).parse(Buffer.from(new URLSearchParams(present).toString()), FORM_TYPE, NOW),
+  );
 }
 
 const ANNOUNCED = {
@@ -327,8 +329,8 @@ describe("Twilio's form", () => {
     ['on its way out', { SmsStatus: 'delivered' }, { contact: '+18005551212', direction: 'OUTBOUND' }],
     ['received', { SmsStatus: 'received' }, {}],
     ['from a name that is too long to be kept', { From: 'x'.repeat(129) }, { contact: undefined }],
-  ])('tells the other party and the direction of a message %s', (_what, more, difference) => {
-    expect(mediaIn(parseForm(TWILIO, { ...FIELDS, ...more }))).toEqual([{ ...ANNOUNCED, ...difference }]);
+  ])('tells the other party and the direction of a message %s', (_case, overrides, difference) => {
+    expect(mediaIn(parseForm(TWILIO, { ...FIELDS, ...overrides }))).toEqual([{ ...ANNOUNCED, ...difference }]);
   });
 
   it('announces ten, in their order, each with its own type', () => {
@@ -354,7 +356,7 @@ describe("Twilio's form", () => {
     ['no media', { ...FIELDS, NumMedia: '0', MediaUrl0: undefined }],
     ['a status', { AccountSid: TWILIO.accountSid, MessageSid: MESSAGE, MessageStatus: 'delivered' }],
     ['a call', { AccountSid: TWILIO.accountSid, CallSid: 'CA1' }],
-  ])('tells nothing where it is not about media: %s', (_what, fields) => {
+  ])('tells nothing where it is not about media: %s', (_case, fields) => {
     expect(parseForm(TWILIO, fields)).toEqual({ events: [], faults: [] });
   });
 
@@ -372,7 +374,7 @@ describe("Twilio's form", () => {
     ['with a MessageSid of dots', { ...FIELDS, MessageSid: '..' }],
     ['with a MessageSid that is a path', { ...FIELDS, MessageSid: `${MESSAGE}/Media` }],
     ['with a MessageSid without end', { ...FIELDS, MessageSid: 'M'.repeat(71) }],
-  ])('is a fault %s', (_what, fields) => {
+  ])('is a fault %s', (_case, fields) => {
     const parsing = parseForm(TWILIO, fields);
     expect(parsing.events).toEqual([]);
     expect(faultCodes(parsing)).toEqual(['PROVIDER_PROTOCOL']);
@@ -404,7 +406,7 @@ describe("Twilio's form", () => {
     const parsing = parseForm(TWILIO, { ...FIELDS, MediaUrl0: address });
     expect(parsing.events).toEqual([]);
     expect(faultCodes(parsing)).toEqual(['PROVIDER_PROTOCOL']);
-    for (const fault of parsing.faults) expectUntold(fault, ['evil', 'password', MEDIA]);
+    for (const fault of parsing.faults) expectNotQuoted(fault, ['evil', 'password', MEDIA]);
   });
 
   it('is a fault as a whole where one of its addresses is a stranger', () => {
@@ -425,7 +427,7 @@ describe("Twilio's form", () => {
   });
 
   it.each(['MessageSid', 'NumMedia', 'MediaUrl0', 'MediaContentType0'])('is a fault with %s twice', (name) => {
-    const parsing = walked(twilio.parse(Buffer.from(`${formOf(FIELDS)}&${name}=x`), FORM_TYPE, NOW));
+    const parsing = collectItems(twilio.parse(Buffer.from(`${formOf(FIELDS)}&${name}=x`), FORM_TYPE, NOW));
     expect(parsing.events).toEqual([]);
     expect(faultCodes(parsing)).toEqual(['PROVIDER_PROTOCOL']);
   });
@@ -527,7 +529,7 @@ describe("SignalWire's form", () => {
       ['an SMS', { message: { ...message, type: 'sms', media: [] } }],
       ['an SMS without a list', { message: { ...message, media: undefined } }],
       ['a call', { call: {} }],
-    ])('tells nothing where it is not about media: %s', (_what, body) => {
+    ])('tells nothing where it is not about media: %s', (_case, body) => {
       expect(parseJsonBody(signalwire, body)).toEqual({ events: [], faults: [] });
     });
 
@@ -537,8 +539,8 @@ describe("SignalWire's form", () => {
       ['with a hostile id', { message_id: '../x' }],
       ['with a thousand media', { media: Array.from({ length: 1_000 }, () => message.media[0]) }],
       ['with a media without an address', { media: [{ content_type: 'image/png' }] }],
-    ])('is a fault %s', (_what, more) => {
-      const parsing = parseJsonBody(signalwire, { message: { ...message, ...more } });
+    ])('is a fault %s', (_case, overrides) => {
+      const parsing = parseJsonBody(signalwire, { message: { ...message, ...overrides } });
       expect(parsing.events).toEqual([]);
       expect(faultCodes(parsing)).toEqual(['PROVIDER_PROTOCOL']);
     });
@@ -546,10 +548,10 @@ describe("SignalWire's form", () => {
 
   it.each(BROKEN_JSON.filter(([what]) => !['an empty object', 'deep objects'].includes(what)))(
     'is refused: %s',
-    (_what, rawBody, contentType) => {
+    (_case, rawBody, contentType) => {
       const error = thrownBy(() => signalwire.parse(rawBody, contentType, NOW));
       expect(error.code).toBe('PROVIDER_PROTOCOL');
-      expectUntold(error, ['secret-words']);
+      expectNotQuoted(error, ['secret-words']);
     },
   );
 });

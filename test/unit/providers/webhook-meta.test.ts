@@ -2,8 +2,8 @@ import { createHmac } from 'node:crypto';
 import { createChakraWebhook, createWhatsappWebhook } from '../../../src/providers/whatsapp/webhook.js';
 import {
   BROKEN_JSON,
+  expectNotQuoted,
   expectRejected,
-  expectUntold,
   faultCodes,
   mediaIn,
   NOW,
@@ -26,8 +26,8 @@ const chakra = createChakraWebhook({ channel: { id: 'line', provider: 'chakra' }
 const HASH = Buffer.from('89'.repeat(32), 'hex');
 const SENT_AT = 1763726400;
 
-function message(type: string, media: object, more: object = {}) {
-  return { from: '628123', id: `wamid.${type}`, timestamp: String(SENT_AT), type, [type]: media, ...more };
+function message(type: string, media: object, overrides: object = {}) {
+  return { from: '628123', id: `wamid.${type}`, timestamp: String(SENT_AT), type, [type]: media, ...overrides };
 }
 
 function change(messages: unknown, number = '100200300') {
@@ -75,7 +75,7 @@ describe("Meta's signature", () => {
     ['sent twice', `sha256=${hex}, sha256=${hex}`],
     ['in Base64', `sha256=${Buffer.from(hex, 'hex').toString('base64')}`],
     ['empty', ''],
-  ])('is refused %s', (_what, header) => {
+  ])('is refused %s', (_case, header) => {
     expectRejected(cloud, requestOf(body, { 'x-hub-signature-256': header }), [SECRET, hex]);
   });
 
@@ -84,7 +84,7 @@ describe("Meta's signature", () => {
     ['re-encoded: escaped slashes', body.replaceAll('/', '\\/')],
     ['truncated', body.slice(0, -1)],
     ['emptied', ''],
-  ])('does not fit a body that was %s', (_what, other) => {
+  ])('does not fit a body that was %s', (_case, other) => {
     expect(other).not.toBe(body);
     expectRejected(cloud, requestOf(other, { 'x-hub-signature-256': `sha256=${hex}` }), [SECRET, hex]);
   });
@@ -122,10 +122,10 @@ describe("Chakra's secret", () => {
 });
 
 describe("Meta's handshake", () => {
-  const asked = { 'hub.mode': 'subscribe', 'hub.verify_token': VERIFY_TOKEN, 'hub.challenge': '1158201444' };
+  const HANDSHAKE = { 'hub.mode': 'subscribe', 'hub.verify_token': VERIFY_TOKEN, 'hub.challenge': '1158201444' };
 
   it('echoes the challenge', () => {
-    expect(cloud.handshake?.(new URLSearchParams(asked))).toBe('1158201444');
+    expect(cloud.handshake?.(new URLSearchParams(HANDSHAKE))).toBe('1158201444');
   });
 
   it('is not offered without a verify token', () => {
@@ -134,31 +134,31 @@ describe("Meta's handshake", () => {
   });
 
   it.each<[string, Record<string, string>]>([
-    ['another mode', { ...asked, 'hub.mode': 'unsubscribe' }],
-    ['another token', { ...asked, 'hub.verify_token': 'guess' }],
-    ['an empty token', { ...asked, 'hub.verify_token': '' }],
-    ['the secret as token', { ...asked, 'hub.verify_token': SECRET }],
-    ['a challenge that is a page', { ...asked, 'hub.challenge': '<script>alert(1)</script>' }],
-    ['a challenge with a line break', { ...asked, 'hub.challenge': 'a\r\nb' }],
-    ['an endless challenge', { ...asked, 'hub.challenge': '1'.repeat(201) }],
-    ['an empty challenge', { ...asked, 'hub.challenge': '' }],
+    ['another mode', { ...HANDSHAKE, 'hub.mode': 'unsubscribe' }],
+    ['another token', { ...HANDSHAKE, 'hub.verify_token': 'guess' }],
+    ['an empty token', { ...HANDSHAKE, 'hub.verify_token': '' }],
+    ['the secret as token', { ...HANDSHAKE, 'hub.verify_token': SECRET }],
+    ['a challenge that is a page', { ...HANDSHAKE, 'hub.challenge': '<script>alert(1)</script>' }],
+    ['a challenge with a line break', { ...HANDSHAKE, 'hub.challenge': 'a\r\nb' }],
+    ['an endless challenge', { ...HANDSHAKE, 'hub.challenge': '1'.repeat(201) }],
+    ['an empty challenge', { ...HANDSHAKE, 'hub.challenge': '' }],
     ['no challenge', { 'hub.mode': 'subscribe', 'hub.verify_token': VERIFY_TOKEN }],
     ['nothing', {}],
-  ])('refuses %s', (_what, query) => {
+  ])('refuses %s', (_case, query) => {
     const error = thrownBy(() => cloud.handshake?.(new URLSearchParams(query)));
     expect(error.code).toBe('WEBHOOK_REJECTED');
-    expectUntold(error, [VERIFY_TOKEN, SECRET, 'script']);
+    expectNotQuoted(error, [VERIFY_TOKEN, SECRET, 'script']);
   });
 
   it('refuses a parameter that came twice', () => {
-    const query = new URLSearchParams(asked);
+    const query = new URLSearchParams(HANDSHAKE);
     query.append('hub.verify_token', VERIFY_TOKEN);
     expect(thrownBy(() => cloud.handshake?.(query)).code).toBe('WEBHOOK_REJECTED');
   });
 });
 
 describe("Meta's bodies", () => {
-  const told = { id: '77', sha256: HASH.toString('base64') };
+  const MEDIA_FIELDS = { id: '77', sha256: HASH.toString('base64') };
 
   it('announce a media with all that they tell, also through Chakra', () => {
     for (const receiver of [cloud, chakra]) {
@@ -206,7 +206,7 @@ describe("Meta's bodies", () => {
     ],
     ['sticker', { mime_type: 'image/webp', animated: true }, { kind: 'STICKER', mimeType: 'image/webp' }],
   ])('know the kind by the type of the message: %s', (type, media, expected) => {
-    const [announced] = mediaIn(parseJsonBody(cloud, bodyOf([message(type, { ...told, ...media })])));
+    const [announced] = mediaIn(parseJsonBody(cloud, bodyOf([message(type, { ...MEDIA_FIELDS, ...media })])));
     expect(announced).toMatchObject(expected);
   });
 
@@ -218,8 +218,8 @@ describe("Meta's bodies", () => {
     ['a caption with NUL and half a character', { caption: 'a\0b\ud800' }, { caption: 'ab\ufffd' }],
     ['a caption of a megabyte', { caption: 'x'.repeat(1_000_000) }, { caption: 'x'.repeat(4_096) }],
     ['values of other types', { caption: 5, filename: {}, mime_type: [] }, { caption: null, filename: null }],
-  ])('take no nonsense for a fact: %s', (_what, media, expected) => {
-    const { events, faults } = parseJsonBody(cloud, bodyOf([message('image', { ...told, ...media })]));
+  ])('take no nonsense for a fact: %s', (_case, media, expected) => {
+    const { events, faults } = parseJsonBody(cloud, bodyOf([message('image', { ...MEDIA_FIELDS, ...media })]));
     expect(faults).toEqual([]);
     expect(mediaIn({ events })[0]).toMatchObject(expected);
   });
@@ -262,7 +262,7 @@ describe("Meta's bodies", () => {
     ['a media id that leads elsewhere', message('image', { id: '../me?x=' })],
     ['a media id without end', message('image', { id: '1'.repeat(71) })],
     ['a media id that is a number', message('image', { id: 12 })],
-  ])('with one bad message tell of it and hear the others: %s', (_what, bad) => {
+  ])('with one bad message tell of it and hear the others: %s', (_case, bad) => {
     const parsing = parseJsonBody(cloud, bodyOf([IMAGE, bad, { ...IMAGE, id: 'wamid.after' }]));
     expect(faultCodes(parsing)).toEqual(['PROVIDER_PROTOCOL']);
     expect(mediaIn(parsing).map(({ providerMessageId }) => providerMessageId)).toEqual(['wamid.image', 'wamid.after']);
@@ -284,7 +284,7 @@ describe("Meta's bodies", () => {
     ],
     ['a type named like a property of every object', { messages: [{ id: 'wamid.1', type: 'constructor' }] }],
     ['no value', null],
-  ])('that are not about media tell nothing: %s', (_what, value) => {
+  ])('that are not about media tell nothing: %s', (_case, value) => {
     const entry = [{ id: 'WABA', changes: [{ field: 'messages', value }] }];
     expect(parseJsonBody(cloud, { object: 'whatsapp_business_account', entry })).toEqual({ events: [], faults: [] });
   });
@@ -401,8 +401,8 @@ describe("Meta's bodies", () => {
         { code: 'CONTENT_TYPE_NOT_ALLOWED' },
       ],
       ['errors of another shape', { ...IMAGE, errors: [5, null, {}, { code: -1, title: {} }] }, { kind: 'IMAGE' }, {}],
-    ])('are one media that is FAILED: %s', (_what, one, media, fault) => {
-      const { events, faults } = parseJsonBody(cloud, bodyOf([one]));
+    ])('are one media that is FAILED: %s', (_case, message, media, fault) => {
+      const { events, faults } = parseJsonBody(cloud, bodyOf([message]));
       expect(faults).toEqual([]);
       expect(mediaIn({ events })).toEqual([
         expect.objectContaining({
@@ -423,8 +423,8 @@ describe("Meta's bodies", () => {
       ['a poll', { id: 'wamid.1', type: 'unsupported', unsupported: { type: 'poll' }, errors: [notSupported] }],
       ['a text', { id: 'wamid.1', type: 'text', text: { body: 'hi' }, errors: [notSupported] }],
       ['an empty list', { id: 'wamid.1', type: 'unknown', errors: [] }],
-    ])('tell nothing where no media is meant: %s', (_what, one) => {
-      expect(parseJsonBody(cloud, bodyOf([one]))).toEqual({ events: [], faults: [] });
+    ])('tell nothing where no media is meant: %s', (_case, message) => {
+      expect(parseJsonBody(cloud, bodyOf([message]))).toEqual({ events: [], faults: [] });
     });
   });
 
@@ -500,7 +500,7 @@ describe("Meta's bodies", () => {
     ['a business that shares none', { history: [{ errors: [{ code: 2593109 }] }] }],
     ['an empty thread', { history: [{ threads: [{ id: '628123' }] }] }],
     ['an empty history', { history: [] }],
-  ])('of a history without media tell nothing: %s', (_what, value) => {
+  ])('of a history without media tell nothing: %s', (_case, value) => {
     expect(parseJsonBody(cloud, meta('history', value))).toEqual({ events: [], faults: [] });
   });
 
@@ -517,7 +517,7 @@ describe("Meta's bodies", () => {
     ['an empty caption', { type: 'document', document: { caption: '' } }, null],
     ['a text', { context: { id: 'M0' }, type: 'text', text: { body: 'right' } }, 'right'],
     ['a long one', { type: 'image', image: { caption: 'x'.repeat(10_000) } }, 'x'.repeat(4_096)],
-  ])('that edit tell the new caption: %s', (_what, content, caption) => {
+  ])('that edit tell the new caption: %s', (_case, content, caption) => {
     const edit = {
       from: '628123',
       id: 'wamid.edit',
@@ -565,21 +565,21 @@ describe("Meta's bodies", () => {
       { type: 'edit', edit: { original_message_id: 'a\nb', message: { type: 'text', text: { body: 'x' } } } },
       1,
     ],
-  ])('that change messages have no effect where they do not say which: %s', (_what, one, faults) => {
-    const parsing = parseJsonBody(cloud, meta('messages', { messages: [{ id: 'M2', ...one }] }));
+  ])('that change messages have no effect where they do not say which: %s', (_case, message, faults) => {
+    const parsing = parseJsonBody(cloud, meta('messages', { messages: [{ id: 'M2', ...message }] }));
     expect([parsing.events, parsing.faults.length]).toEqual([[], faults]);
   });
 
   it.each([true, false, undefined, 'yes'])('know a voice note where they tell of it: %j', (voice) => {
-    const [media] = mediaOf(bodyOf([message('audio', { ...told, mime_type: 'audio/ogg', voice })]));
+    const [media] = mediaOf(bodyOf([message('audio', { ...MEDIA_FIELDS, mime_type: 'audio/ogg', voice })]));
     expect(media?.voice).toBe(typeof voice === 'boolean' ? voice : undefined);
   });
 
-  it.each(BROKEN_JSON)('are refused: %s', (_what, rawBody, contentType) => {
+  it.each(BROKEN_JSON)('are refused: %s', (_case, rawBody, contentType) => {
     for (const receiver of [cloud, chakra]) {
       const error = thrownBy(() => receiver.parse(rawBody, contentType, NOW));
       expect(error.code).toBe('PROVIDER_PROTOCOL');
-      expectUntold(error, ['secret-words']);
+      expectNotQuoted(error, ['secret-words']);
     }
   });
 

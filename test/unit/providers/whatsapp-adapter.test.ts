@@ -27,10 +27,10 @@ const LOOPBACK = ['127.0.0.0/8'];
 const PAGE = '<!doctype html><html><body>Log in to Facebook</body></html>';
 const samples = loadMediaSamples();
 
-const ended: Array<() => Promise<unknown>> = [];
+const cleanups: Array<() => Promise<unknown>> = [];
 
 afterEach(async () => {
-  for (const end of ended.splice(0).reverse()) await end();
+  for (const cleanUp of cleanups.splice(0).reverse()) await cleanUp();
 });
 
 interface Connection {
@@ -39,7 +39,7 @@ interface Connection {
   readonly options?: Readonly<Record<string, unknown>>;
 }
 
-/** The adapter of a channel as the configuration makes it, with its real ways out. */
+/** Connects a channel as the configuration does, with its real HTTP clients. */
 function connect(channel: Readonly<Record<string, unknown>>, { policy, maxBytes = 10_000_000 }: Connection): Adapter {
   const callPolicy: CallPolicy = { timeoutMs: 5_000, retries: 0, maxConcurrency: 8, ...policy };
   const providers = Object.fromEntries(PROVIDER_NAMES.map((name) => [name, callPolicy])) as Record<
@@ -56,7 +56,7 @@ function connect(channel: Readonly<Record<string, unknown>>, { policy, maxBytes 
     },
     { pools, quota: new MemoryQuota() },
   );
-  ended.push(close, () => pools.close());
+  cleanups.push(close, () => pools.close());
   return withMethods(directory.get('default', 'wa').adapter);
 }
 
@@ -68,9 +68,9 @@ function withMethods(adapter: ProviderAdapter): Adapter {
   return Object.assign(adapter, { describeMedia, openMedia });
 }
 
-async function started<Emulator extends EmulatorServer>(emulator: Emulator): Promise<Emulator> {
+async function startEmulator<Emulator extends EmulatorServer>(emulator: Emulator): Promise<Emulator> {
   await emulator.start();
-  ended.push(() => emulator.close());
+  cleanups.push(() => emulator.close());
   return emulator;
 }
 
@@ -81,22 +81,22 @@ interface Meta {
 
 async function startMeta(connection: Connection = {}, now?: () => number): Promise<Meta> {
   const account = { token: TOKEN, phoneNumberId: PHONE_NUMBER_ID, appSecret: APP_SECRET };
-  const meta = await started(new WhatsAppEmulator({ ...account, ...(now ? { now } : {}) }));
+  const meta = await startEmulator(new WhatsAppEmulator({ ...account, ...(now ? { now } : {}) }));
   meta.addMedia({ ...samples.photo, id: MEDIA_ID });
   const options = { phoneNumberId: PHONE_NUMBER_ID, mediaOrigins: [meta.lookaside.url], ...connection.options };
   return { meta, adapter: connect({ provider: 'whatsapp-cloud', baseUrl: meta.baseUrl, options }, connection) };
 }
 
 async function startChakra(connection: Connection = {}, now?: () => number) {
-  const chakra = await started(new ChakraEmulator({ token: TOKEN, ...(now ? { now } : {}) }));
+  const chakra = await startEmulator(new ChakraEmulator({ token: TOKEN, ...(now ? { now } : {}) }));
   chakra.addMedia({ ...samples.photo, id: MEDIA_ID });
   const { options = {} } = connection;
   return { chakra, adapter: connect({ provider: 'chakra', baseUrl: chakra.baseUrl, options }, connection) };
 }
 
-/** A server at another origin that has a file at the path which every announced address has. */
+/** Starts a server at another origin, with a file at the path of every announced URL. */
 async function startElsewhere(): Promise<CdnEmulator> {
-  const cdn = await started(new CdnEmulator());
+  const cdn = await startEmulator(new CdnEmulator());
   cdn.put('whatsapp_business/attachments/', samples.photo);
   return cdn;
 }
@@ -121,7 +121,7 @@ async function openedBytes(adapter: Adapter, id: string | null = MEDIA_ID): Prom
   return bytesOf(await adapter.openMedia(refOf(id), {}));
 }
 
-/** What opening fails with; a stream that was opened after all is ended. */
+/** Returns the error of opening; closes a stream that was opened unexpectedly. */
 async function refusalOf(adapter: Adapter, id: string | null = MEDIA_ID): Promise<MediagraphError> {
   const outcome = await adapter.openMedia(refOf(id), {}).catch((thrown: unknown) => thrown);
   if (outcome instanceof MediagraphError) return outcome;
@@ -133,7 +133,7 @@ function isStream(value: unknown): value is ByteStream {
   return typeof value === 'object' && value !== null && 'body' in value;
 }
 
-/** The credentials that each request bore, in order. */
+/** The credentials of each request, in order. */
 function credentialsAt(emulator: EmulatorServer): Array<string | undefined> {
   return emulator.requests.map(({ headers }) => headers.authorization);
 }
@@ -194,9 +194,9 @@ describe('a channel of Meta', () => {
     ['a type that is none', { mime_type: 'image' }],
     ['values of other kinds', { sha256: 1, file_size: [], mime_type: {} }],
     ['no more than an address', {}],
-  ])('leaves unknown what it cannot use: %s', async (_name, told) => {
+  ])('leaves unknown what it cannot use: %s', async (_name, fields) => {
     const { meta, adapter } = await startMeta();
-    meta.fault = { kind: 'body', body: JSON.stringify({ url: 'https://lookaside.fbsbx.com/x', ...told }) };
+    meta.fault = { kind: 'body', body: JSON.stringify({ url: 'https://lookaside.fbsbx.com/x', ...fields }) };
     expect(await describeOne(adapter)).toMatchObject({ kind: null, mimeType: null, sizeBytes: null, sha256: null });
   });
 
@@ -280,7 +280,7 @@ describe('a channel of Meta', () => {
 describe('the credentials', () => {
   it('go to Meta’s lookaside origin and to none of Chakra’s, unless the configuration names others', () => {
     const pools = new OriginPools();
-    ended.push(() => pools.close());
+    cleanups.push(() => pools.close());
     const http = new ProviderHttpClient({
       baseUrl: 'https://api.test',
       headers: {},
@@ -387,12 +387,12 @@ describe('an address that opens no more', () => {
   it('is renewed when its five minutes are over', async () => {
     let now = Date.parse('2026-11-21T12:00:00Z');
     const { meta, adapter } = await startMeta({}, () => now);
-    let late = 301_000;
-    // The rule never strikes: it lets time pass between the metadata and the bytes, once.
+    let remainingDelayMs = 301_000;
+    // The rule never applies. It advances the clock once between the metadata and the bytes.
     meta.lookaside.faults.push({
       match: () => {
-        now += late;
-        late = 0;
+        now += remainingDelayMs;
+        remainingDelayMs = 0;
         return false;
       },
       fault: { kind: 'hang' },
@@ -690,7 +690,7 @@ describe('a channel of Chakra', () => {
     const { chakra, adapter } = await startChakra({ options: { mediaOrigins: [cdn.url] } });
     chakra.announcedOrigin = cdn.url;
     chakra.faults.push({ match: /show$/, fault: { kind: 'status', status: 502 } });
-    // The stand-in refuses whoever shows it credentials, which proves that they came.
+    // The emulator refuses requests with credentials, which proves that they arrived.
     expect(await refusalOf(adapter)).toMatchObject({ code: 'PROVIDER_REJECTED', details: { upstreamStatus: 400 } });
     expect(credentialsAt(cdn)).toEqual([BEARER]);
   });
