@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers';
-import { CdnEmulator } from '../../../demo/src/emulators/cdn-emulator.js';
-import { LamlEmulator } from '../../../demo/src/emulators/laml/laml-emulator.js';
-import { loadMediaSamples } from '../../../demo/src/emulators/media-samples.js';
+import { CdnEmulator } from '../../../../demo/src/emulators/cdn-emulator.js';
+import { LamlEmulator } from '../../../../demo/src/emulators/laml/laml-emulator.js';
+import { loadMediaSamples } from '../../../../demo/src/emulators/media-samples.js';
 import {
   signalwireMediaSid,
   signalwireMessageSid,
@@ -9,14 +9,14 @@ import {
   twilioAccountSid,
   twilioMediaSid,
   twilioMessageSid,
-} from '../../../demo/src/emulators/sample-ids.js';
-import type { MediaRef } from '../../../src/model/media.js';
-import type { ChannelFact, ChannelFacts } from '../../../src/providers/channel-facts.js';
-import { channelSettings } from '../../../src/providers/channel-schema.js';
-import { MediaPath } from '../../../src/providers/laml/media-path.js';
-import type { ProviderAdapter } from '../../../src/providers/provider-adapter.js';
-import { createAdapter } from '../../../src/providers/registry.js';
-import { adapterContext } from '../../support/adapter-context.js';
+} from '../../../../demo/src/emulators/sample-ids.js';
+import type { MediaRef } from '../../../../src/model/media.js';
+import type { ChannelFact, ChannelFacts } from '../../../../src/providers/channel-facts.js';
+import { channelSettings } from '../../../../src/providers/channel-schema.js';
+import { MediaPath } from '../../../../src/providers/laml/media-path.js';
+import type { ProviderAdapter } from '../../../../src/providers/provider-adapter.js';
+import { createAdapter } from '../../../../src/providers/registry.js';
+import { adapterContext } from '../../../support/adapter-context.js';
 
 const { photo } = loadMediaSamples();
 const DAY_MS = 24 * 60 * 60 * 1000;

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { createKirimWebhook } from '../../../src/providers/kirim/webhook.js';
+import { createKirimWebhook } from '../../../../src/providers/kirim/webhook.js';
 import {
   BROKEN_JSON,
   collectItems,
@@ -13,7 +13,7 @@ import {
   requestOf,
   thrownBy,
   UNIX_NOW,
-} from '../webhook-requests.js';
+} from '../../webhook-requests.js';
 
 const SECRET = 'whsec_one';
 const receiver = createKirimWebhook({

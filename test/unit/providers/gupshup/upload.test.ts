@@ -1,13 +1,13 @@
-import { CdnEmulator } from '../../../demo/src/emulators/cdn-emulator.js';
-import type { Fault } from '../../../demo/src/emulators/faults.js';
-import { GupshupPartnerEmulator } from '../../../demo/src/emulators/gupshup/gupshup-partner-emulator.js';
-import { loadMediaSamples } from '../../../demo/src/emulators/media-samples.js';
-import { MediagraphError } from '../../../src/model/errors.js';
-import { GupshupAdapter } from '../../../src/providers/gupshup/adapter.js';
-import { gupshupChannel } from '../../../src/providers/gupshup/settings.js';
-import type { UploadedMedia } from '../../../src/providers/provider-adapter.js';
-import type { Quota } from '../../../src/providers/quota.js';
-import { adapterContext, type ContextOptions, MemoryQuota } from '../../support/adapter-context.js';
+import { CdnEmulator } from '../../../../demo/src/emulators/cdn-emulator.js';
+import type { Fault } from '../../../../demo/src/emulators/faults.js';
+import { GupshupPartnerEmulator } from '../../../../demo/src/emulators/gupshup/gupshup-partner-emulator.js';
+import { loadMediaSamples } from '../../../../demo/src/emulators/media-samples.js';
+import { MediagraphError } from '../../../../src/model/errors.js';
+import { GupshupAdapter } from '../../../../src/providers/gupshup/adapter.js';
+import { gupshupChannel } from '../../../../src/providers/gupshup/settings.js';
+import type { UploadedMedia } from '../../../../src/providers/provider-adapter.js';
+import type { Quota } from '../../../../src/providers/quota.js';
+import { adapterContext, type ContextOptions, MemoryQuota } from '../../../support/adapter-context.js';
 
 const APP = '7c1a9f6e-2b64-4c53-9d51-0b8a4c1f2e3d';
 const TOKEN = 'sk_0123456789abcdef';

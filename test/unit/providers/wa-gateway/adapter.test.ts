@@ -1,49 +1,14 @@
-import { createHmac } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
-import { request } from 'undici';
-import type { Fault } from '../../../demo/src/emulators/faults.js';
-import { loadMediaSamples } from '../../../demo/src/emulators/media-samples.js';
-import { WaGatewayEmulator, type WaGatewayMedia } from '../../../demo/src/emulators/wa-gateway/wa-gateway-emulator.js';
-import { MediagraphError } from '../../../src/model/errors.js';
-import type { MediaRef } from '../../../src/model/media.js';
-import { channelSettings } from '../../../src/providers/channel-schema.js';
-import { WaGatewayAdapter } from '../../../src/providers/wa-gateway/adapter.js';
-import { waGatewayChannel } from '../../../src/providers/wa-gateway/settings.js';
-import { adapterContext, type ContextOptions } from '../../support/adapter-context.js';
-import { RawServer } from '../../support/raw-server.js';
+import type { Fault } from '../../../../demo/src/emulators/faults.js';
+import { MediagraphError } from '../../../../src/model/errors.js';
+import type { MediaRef } from '../../../../src/model/media.js';
+import { WaGatewayAdapter } from '../../../../src/providers/wa-gateway/adapter.js';
+import { waGatewayChannel } from '../../../../src/providers/wa-gateway/settings.js';
+import { adapterContext } from '../../../support/adapter-context.js';
+import { RawServer } from '../../../support/raw-server.js';
+import { APP, closeables, DEVICE, MESSAGE, PATH, samples, setUp, TOKEN } from './setup.js';
 
-const APP = 'b1580b43-f254-4a5e-bad3-6b16f49517d9';
-const DEVICE = '367ec376-2c93-45bc-ad97-bbbb42507021';
-const MESSAGE = 'AC4A3F9F8767CFB3DC015AA3A4805AC9';
-const PATH = `media/${APP}/${DEVICE}-${MESSAGE}.bin`;
-const TOKEN = 'wa-token-0123456789';
 const HOUR_MS = 3_600_000;
-
-const samples = loadMediaSamples();
-const closeables: Array<{ close(): Promise<void> }> = [];
-
-afterEach(async () => {
-  await Promise.all(closeables.splice(0).map((closeable) => closeable.close()));
-});
-
-async function setUp(options: Partial<ContextOptions> & { maxBytes?: number } = {}) {
-  const clock = { now: Date.UTC(2026, 10, 21) };
-  const now = () => clock.now;
-  const { maxBytes } = options;
-  const webhookSecret = 'webhook-secret';
-  const gateway = await new WaGatewayEmulator({ appId: APP, token: TOKEN, webhookSecret, maxBytes, now }).start();
-  const { context, close } = adapterContext({ baseUrl: gateway.baseUrl, ...options });
-  const channel = waGatewayChannel.parse({
-    id: 'wa',
-    provider: 'wa-gateway',
-    baseUrl: gateway.baseUrl,
-    credentials: { token: TOKEN },
-  });
-  closeables.push(gateway, { close });
-  const add = (media: Partial<WaGatewayMedia> = {}) =>
-    gateway.addMedia({ ...samples.photo, deviceId: DEVICE, messageId: MESSAGE, ...media });
-  return { gateway, clock, add, adapter: new WaGatewayAdapter(channel, context, now) };
-}
 
 function ref(providerMediaId: string | null = PATH): MediaRef {
   return { providerMessageId: MESSAGE, providerMediaId, downloadUrl: null };
@@ -369,80 +334,4 @@ test('there is no listing, no upload and no deletion', async () => {
   const { adapter } = await setUp();
   for (const method of ['listMedia', 'uploadMedia', 'uploadMediaFromUrl', 'deleteMedia'])
     expect(method in adapter).toBe(false);
-});
-
-describe('settings', () => {
-  const settings = {
-    id: 'wa',
-    provider: 'wa-gateway',
-    baseUrl: 'https://wa.example.com/',
-    credentials: { token: 't' },
-  };
-
-  test('as in the contract', () => {
-    expect(channelSettings.parse({ ...settings, webhook: { secret: 's' } })).toEqual({
-      ...settings,
-      baseUrl: 'https://wa.example.com',
-      tenant: 'default',
-      options: { allowPrivate: [] },
-      webhook: { secret: 's', signatureHeader: 'X-WA-Signature' },
-    });
-  });
-
-  test.each([
-    { credentials: {} },
-    { credentials: { token: 'line\nbreak' } },
-    { webhook: {} },
-    { webhook: { secret: 's', signatureHeader: 'a b' } },
-    { options: { appId: 'x' } },
-  ])('%j is refused', (wrong) => {
-    expect(channelSettings.safeParse({ ...settings, ...wrong }).success).toBe(false);
-  });
-});
-
-describe('the emulator', () => {
-  async function status(gateway: WaGatewayEmulator, query: string, authorization = `Bearer ${TOKEN}`) {
-    const response = await request(`${gateway.url}/media${query}`, { headers: { authorization }, reset: true });
-    await response.body.dump();
-    return response.statusCode;
-  }
-
-  test('validates paths like the real one', async () => {
-    const { gateway, add } = await setUp();
-    add();
-    expect(await status(gateway, `?path=${PATH}`)).toBe(200);
-    expect(await status(gateway, `?path=${encodeURIComponent(PATH)}`)).toBe(200);
-    expect(await status(gateway, `?path=${PATH}`, 'Bearer other')).toBe(401);
-    expect(await status(gateway, '')).toBe(400);
-    expect(await status(gateway, `?path=media/${APP}/../${APP}/x.bin`)).toBe(400);
-    expect(await status(gateway, `?path=media/${APP}/%252e%252e/x.bin`)).toBe(400);
-    expect(await status(gateway, '?path=media/other/x.bin')).toBe(403);
-    expect(await status(gateway, '?path=%2fetc%2fpasswd')).toBe(403);
-    expect(await status(gateway, `?path=media/${APP}/x.bin`)).toBe(404);
-  });
-
-  test('signs what it sends, and names each delivery', async () => {
-    const { gateway, add } = await setUp();
-    add({ caption: 'hello' });
-    const { body, headers } = gateway.messageEvent(MESSAGE);
-    expect(headers['x-wa-signature']).toBe(createHmac('sha256', 'webhook-secret').update(body).digest('hex'));
-    const envelope = JSON.parse(body.toString());
-    expect(envelope).toMatchObject({ event: 'message', device_id: DEVICE, app_id: APP });
-    expect(envelope.request_id).toBe(headers['x-wa-request-id']);
-    expect(envelope.payload).toMatchObject({
-      message_id: MESSAGE,
-      media_path: PATH,
-      direction: 'inbound',
-      mime_type: 'image/jpeg',
-      file_size: samples.photo.bytes.length,
-      caption: 'hello',
-    });
-    const others = JSON.parse(gateway.messageEvent(MESSAGE, { otherNames: true }).body.toString());
-    expect(others.payload).toMatchObject({ mimetype: 'image/jpeg', filename: 'photo.jpg' });
-    expect(JSON.parse(gateway.destroyDevice(DEVICE).body.toString())).toMatchObject({
-      event: 'device_destroyed',
-      device_id: DEVICE,
-    });
-    expect(JSON.parse(gateway.receiptEvent(DEVICE, MESSAGE).body.toString())).toMatchObject({ event: 'receipt' });
-  });
 });

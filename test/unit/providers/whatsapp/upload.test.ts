@@ -1,14 +1,14 @@
 import { Readable } from 'node:stream';
-import type { Fault } from '../../../demo/src/emulators/faults.js';
-import { loadMediaSamples, type MediaSample } from '../../../demo/src/emulators/media-samples.js';
-import { ChakraEmulator } from '../../../demo/src/emulators/whatsapp/chakra-emulator.js';
-import { WhatsAppEmulator } from '../../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
-import { MediagraphError } from '../../../src/model/errors.js';
-import type { MediaRef } from '../../../src/model/media.js';
-import { channelSettings } from '../../../src/providers/channel-schema.js';
-import type { ProviderAdapter, UploadedMedia, UploadSource } from '../../../src/providers/provider-adapter.js';
-import { createAdapter } from '../../../src/providers/registry.js';
-import { adapterContext, type ContextOptions } from '../../support/adapter-context.js';
+import type { Fault } from '../../../../demo/src/emulators/faults.js';
+import { loadMediaSamples, type MediaSample } from '../../../../demo/src/emulators/media-samples.js';
+import { ChakraEmulator } from '../../../../demo/src/emulators/whatsapp/chakra-emulator.js';
+import { WhatsAppEmulator } from '../../../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
+import { MediagraphError } from '../../../../src/model/errors.js';
+import type { MediaRef } from '../../../../src/model/media.js';
+import { channelSettings } from '../../../../src/providers/channel-schema.js';
+import type { ProviderAdapter, UploadedMedia, UploadSource } from '../../../../src/providers/provider-adapter.js';
+import { createAdapter } from '../../../../src/providers/registry.js';
+import { adapterContext, type ContextOptions } from '../../../support/adapter-context.js';
 
 const TOKEN = 'EAAJBwhatsapptoken0123456789';
 const PHONE_NUMBER_ID = '106540352242922';

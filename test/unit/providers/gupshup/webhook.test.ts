@@ -1,4 +1,4 @@
-import { createGupshupWebhook } from '../../../src/providers/gupshup/webhook.js';
+import { createGupshupWebhook } from '../../../../src/providers/gupshup/webhook.js';
 import {
   BROKEN_JSON,
   collectItems,
@@ -12,7 +12,7 @@ import {
   requestOf,
   thrownBy,
   WEEK_MS,
-} from '../webhook-requests.js';
+} from '../../webhook-requests.js';
 
 const SECRET = 'static-secret';
 const receiver = createGupshupWebhook({

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { createWaGatewayWebhook } from '../../../src/providers/wa-gateway/webhook.js';
+import { createWaGatewayWebhook } from '../../../../src/providers/wa-gateway/webhook.js';
 import {
   BROKEN_JSON,
   expectNotQuoted,
@@ -9,7 +9,7 @@ import {
   parseJsonBody,
   requestOf,
   thrownBy,
-} from '../webhook-requests.js';
+} from '../../webhook-requests.js';
 
 const SECRET = 'gateway-secret';
 const receiver = createWaGatewayWebhook({
@@ -224,13 +224,15 @@ describe("the gateway's events", () => {
     else expect(thrownBy(() => parseJsonBody(receiver, body)).code).toBe('PROVIDER_PROTOCOL');
   });
 
-  it('tell of a device that is gone', () => {
+  it('report a removed device', () => {
     expect(parseJsonBody(receiver, event({}, { event: 'device_destroyed', payload: undefined }))).toEqual({
       events: [{ type: 'deviceDestroyed', providerMediaIdPrefix: `media/${APP}/${DEVICE}-` }],
       faults: [],
     });
   });
+});
 
+describe("the gateway's invalid events", () => {
   it.each<[string, object]>([
     ['no device', { device_id: undefined }],
     ['an empty device', { device_id: '' }],

@@ -1,7 +1,7 @@
-import { CdnEmulator } from '../../../demo/src/emulators/cdn-emulator.js';
-import type { Fault } from '../../../demo/src/emulators/faults.js';
-import { LamlEmulator } from '../../../demo/src/emulators/laml/laml-emulator.js';
-import { loadMediaSamples } from '../../../demo/src/emulators/media-samples.js';
+import { CdnEmulator } from '../../../../demo/src/emulators/cdn-emulator.js';
+import type { Fault } from '../../../../demo/src/emulators/faults.js';
+import { LamlEmulator } from '../../../../demo/src/emulators/laml/laml-emulator.js';
+import { loadMediaSamples } from '../../../../demo/src/emulators/media-samples.js';
 import {
   signalwireMediaSid,
   signalwireMessageSid,
@@ -9,13 +9,13 @@ import {
   twilioAccountSid,
   twilioMediaSid,
   twilioMessageSid,
-} from '../../../demo/src/emulators/sample-ids.js';
-import { MediagraphError } from '../../../src/model/errors.js';
-import type { MediaRef } from '../../../src/model/media.js';
-import { channelSettings } from '../../../src/providers/channel-schema.js';
-import type { ProviderAdapter } from '../../../src/providers/provider-adapter.js';
-import { createAdapter } from '../../../src/providers/registry.js';
-import { adapterContext } from '../../support/adapter-context.js';
+} from '../../../../demo/src/emulators/sample-ids.js';
+import { MediagraphError } from '../../../../src/model/errors.js';
+import type { MediaRef } from '../../../../src/model/media.js';
+import { channelSettings } from '../../../../src/providers/channel-schema.js';
+import type { ProviderAdapter } from '../../../../src/providers/provider-adapter.js';
+import { createAdapter } from '../../../../src/providers/registry.js';
+import { adapterContext } from '../../../support/adapter-context.js';
 
 const { photo } = loadMediaSamples();
 /** Shorter than the first wait, so that a 404 is final immediately. */
