@@ -130,6 +130,6 @@ function encodePathSegment(text: string): string {
 function invalidSignature(): MediagraphError {
   return new MediagraphError(
     'SIGNATURE_INVALID',
-    'expected a link as it was received out, got a changed or made-up one',
+    'expected a link as it was given out, got a changed or made-up one',
   );
 }

@@ -74,7 +74,7 @@ export const channelFields = {
     .regex(CHANNEL_ID_PATTERN, 'expected lower-case letters, digits and dashes, at most 63, not starting with a dash')
     .meta({ form: 'lower-case letters, digits and dashes, at most 63' })
     .describe(
-      'Your name for the line. It is a part of message ids and media ids and of the webhook URL: changing it makes new media of all that is known.',
+      'Your name for the channel. It is a part of message ids, media ids and the webhook URL. After a change all known media count as new.',
     ),
   tenant: text
     .refine((value) => value.isWellFormed() && Buffer.byteLength(value) <= MAX_TENANT_BYTES, {
@@ -82,10 +82,10 @@ export const channelFields = {
     })
     .default('default')
     .describe(
-      'Who owns the line. A caller sees the channels of its own tenant alone; the others do not exist for it. Without authentication everybody is `default`.',
+      'The owner of the channel. A caller sees only the channels of its own tenant. Without authentication every caller has the tenant `default`.',
     ),
   baseUrl: baseUrl.describe(
-    "The provider's API. It is your word and trusted: credentials go there, also in a private network.",
+    "The provider's API. It is trusted: credentials are sent there, even in a private network.",
   ),
 };
 
@@ -95,12 +95,12 @@ export const channelOptionFields = {
     .array(cidr)
     .readonly()
     .default([])
-    .describe("Networks that this provider's answers may name although they are not public, on any port."),
+    .describe("Private networks that URLs in this provider's answers may lead to, on any port."),
   mediaOrigins: z
     .array(origin)
     .readonly()
     .optional()
     .describe(
-      "Origins of media that get the channel's credentials besides that of `baseUrl`. Replaces the adapter's own list: an empty one sends them nowhere else.",
+      "Origins of media, besides that of `baseUrl`, that receive the channel's credentials. Replaces the adapter's own list; with an empty list no other origin receives them.",
     ),
 };

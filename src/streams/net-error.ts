@@ -85,7 +85,7 @@ const SYSTEM_CODES: ReadonlySet<string> = new Set([
 ]);
 const SYSTEM_CODE_STARTS = ['EAI_', 'ERR_SOCKET_'];
 
-/** Node's TLS errors and OpenSSL's certificate verdicts ("X509 certificate error codes" in the docs of `node:tls`). */
+/** Node's TLS errors and OpenSSL's certificate errors ("X509 certificate error codes" in the docs of `node:tls`). */
 const TLS_CODES: ReadonlySet<string> = new Set(['INVALID_CA', 'INVALID_PURPOSE', 'HOSTNAME_MISMATCH']);
 const TLS_CODE_STARTS = [
   'ERR_TLS_',

@@ -114,7 +114,7 @@ export class KirimAdapter implements ProviderAdapter {
     if (options.job)
       throw this.#faults.error(
         'MEDIA_NOT_READY',
-        'expected this media, got word of the provider that it does not have it yet',
+        'expected this media, got the answer that the provider does not have it yet',
         { retryable: true },
       );
     throw this.#faults.absent(IN_FLIGHT);

@@ -35,8 +35,7 @@ const MAX_PAGES = 50;
 const DESCRIBED: ReadonlySet<keyof MediaDetails> = new Set(['kind', 'mimeType']);
 const METADATA_ONLY: MediaFault = {
   code: 'PROVIDER_PROTOCOL',
-  message:
-    "expected the bytes of this media, got metadata in their place: they can be had by a webhook's MediaUrl alone",
+  message: 'expected the bytes of this media, got its metadata: only the MediaUrl of a webhook returns the bytes',
   retryable: false,
 };
 
@@ -231,7 +230,7 @@ export class LamlAdapter implements ProviderAdapter {
   async #deleteOnly(messageId: string, subject: string, options: CallOptions): Promise<void> {
     const [only, ...further] = (await this.#list(messageId, subject, options)) ?? [];
     if (only && further.length === 0) await this.#delete(messageId, only.sid, subject, options);
-    else throw this.#faults.error('PROVIDER_REJECTED', 'the provider lists this media under a name that is not known');
+    else throw this.#faults.error('PROVIDER_REJECTED', 'the provider lists this media under an unknown id');
   }
 
   // Returns all pages of a message's media; null for a message that does not exist (yet).
@@ -244,7 +243,8 @@ export class LamlAdapter implements ProviderAdapter {
     const visited = new Set([firstPath]);
     for (let next = first.next_page_uri; next; ) {
       const path = this.#nextPath(next, messagePath, subject);
-      if (visited.has(path) || visited.size >= MAX_PAGES) throw this.#faults.protocol(subject, 'pages without an end');
+      if (visited.has(path) || visited.size >= MAX_PAGES)
+        throw this.#faults.protocol(subject, 'an endless list of pages');
       visited.add(path);
       const page = await this.#page(path, subject, options);
       if (page === null) return null;

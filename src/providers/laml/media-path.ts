@@ -37,9 +37,9 @@ export class MediaPath {
   async givesMetadata(): Promise<boolean> {
     if (this.#now() < this.#knownUntil) return this.#givesMetadata;
     const { facts, channelId } = this.options;
-    const kept = await facts.recall(channelId, FACT).catch(() => undefined);
-    if (kept !== undefined) this.#givesMetadata = kept?.value === METADATA;
-    this.#knownUntil = this.#now() + Math.min(RECALLED_MS, kept?.leftMs ?? RECALLED_MS);
+    const fact = await facts.recall(channelId, FACT).catch(() => undefined);
+    if (fact !== undefined) this.#givesMetadata = fact?.value === METADATA;
+    this.#knownUntil = this.#now() + Math.min(RECALLED_MS, fact?.leftMs ?? RECALLED_MS);
     return this.#givesMetadata;
   }
 

@@ -19,7 +19,7 @@ export interface UpstreamFault {
 
 type FaultReader = (response: BufferedResponse) => UpstreamFault;
 
-const NO_MORE_BYTES = 'expected the bytes of this media, got word of the provider that it no longer has them';
+const NO_MORE_BYTES = 'expected the bytes of this media, got the answer that the provider no longer has them';
 /** A longer wait is taken for a mistake, since it would block a media for as long. */
 const LONGEST_WAIT_MS = 24 * 60 * 60 * 1000;
 /** "Request Timeout" and "Too Early" are temporary (RFC 9110 section 15.5.9, RFC 8470 section 5.2). */
@@ -78,7 +78,7 @@ export class ProviderFaults {
       case 'temporary':
         return this.error(
           'PROVIDER_UNAVAILABLE',
-          `expected ${subject}, got a status ${response.statusCode} from the provider, for a while`,
+          `expected ${subject}, got a temporary failure of the provider with status ${response.statusCode}`,
           {
             ...details,
             ...requestedWait(response),
@@ -106,7 +106,7 @@ export class ProviderFaults {
     if (statusCode >= 400) {
       return this.error(
         'PROVIDER_REJECTED',
-        `expected ${subject}, got a refusal of the provider with status ${statusCode}`,
+        `expected ${subject}, got a refusal by the provider with status ${statusCode}`,
         details,
       );
     }
@@ -122,11 +122,15 @@ export class ProviderFaults {
   }
 
   #throttled(response: BufferedResponse, subject: string, details: ErrorDetails): MediagraphError {
-    return this.error('PROVIDER_RATE_LIMITED', `expected ${subject}, got to the provider's rate limit`, {
-      ...details,
-      ...requestedWait(response),
-      retryable: true,
-    });
+    return this.error(
+      'PROVIDER_RATE_LIMITED',
+      `expected ${subject}, got a refusal because of the provider's rate limit`,
+      {
+        ...details,
+        ...requestedWait(response),
+        retryable: true,
+      },
+    );
   }
 
   /** An answer that contradicts the provider's documentation. */
@@ -164,18 +168,18 @@ export class ProviderFaults {
       return this.error('MEDIA_NOT_FOUND', NO_MORE_BYTES, { ...details, retryable: false });
     }
     const { retryAfterMs } = verdict;
-    const message = 'expected the bytes of this media, got word of the provider that it does not have them (yet)';
+    const message = 'expected the bytes of this media, got the answer that the provider does not have them (yet)';
     return this.error('MEDIA_NOT_FOUND', message, { ...details, retryable: true, retryAfterMs });
   }
 
   /** The error in place of a look-up that was not made, because one more failure could lock the account out. */
   lookupsLimited(waitMs: number, details: ErrorDetails = {}): MediagraphError {
-    const message = "expected to look this media up, got to the provider's limit of failed media look-ups";
+    const message = "expected to look up this media, got no room within the provider's limit of failed look-ups";
     return this.error('PROVIDER_RATE_LIMITED', message, { ...details, retryable: true, retryAfterMs: waitMs });
   }
 
   notFound(subject: string): MediagraphError {
-    return this.error('MEDIA_NOT_FOUND', `expected ${subject}, got word of the provider that there is none`);
+    return this.error('MEDIA_NOT_FOUND', `expected ${subject}, got the answer that there is none`);
   }
 
   /** Translates anything that a call threw. An error of ours only gains the names of provider and channel. */
@@ -191,21 +195,21 @@ export class ProviderFaults {
       case 'TIMEOUT':
         return this.error(
           'PROVIDER_UNAVAILABLE',
-          `expected ${subject}, got no answer of the provider in time`,
+          `expected ${subject}, got no answer from the provider in time`,
           { retryable: true },
           thrown,
         );
       case 'CONNECTION':
         return this.error(
           'PROVIDER_UNAVAILABLE',
-          `expected ${subject}, got no connection to the provider, or lost it`,
+          `expected ${subject}, got no connection to the provider, or a lost one`,
           { retryable: true },
           thrown,
         );
       case 'CIRCUIT_OPEN':
         return this.error(
           'PROVIDER_UNAVAILABLE',
-          `expected ${subject}, got repeated failures of the provider, which is not subject for the moment`,
+          `expected ${subject}, got no call: after repeated failures, calls to the provider are paused`,
           { retryable: true },
           thrown,
         );
@@ -215,7 +219,7 @@ export class ProviderFaults {
         return this.protocol(subject, 'an answer that is not HTTP, or ends early', {}, thrown);
       case 'TOO_MANY_REDIRECTS':
       case 'BAD_REDIRECT':
-        return this.protocol(subject, 'a redirect that leads nowhere', {}, thrown);
+        return this.protocol(subject, 'an invalid redirect', {}, thrown);
     }
   }
 
@@ -234,7 +238,7 @@ export class ProviderFaults {
     if (!(thrown instanceof NetError) || thrown.code !== 'RESPONSE_TOO_LARGE') return this.ofThrown(thrown, subject);
     return this.error(
       'MEDIA_TOO_LARGE',
-      'expected a media of the size that this server hands on, got a larger one',
+      'expected a media within the size limit of this server, got a larger one',
       {},
       thrown,
     );

@@ -102,9 +102,9 @@ export class RefusalLog {
     // Shortened before and after the redaction. A secret that the first cut splits lies beyond the second.
     let text = words.slice(0, MAX_BODY_BYTES);
     for (const secret of this.#secrets) text = text.replaceAll(secret, '[redacted]');
-    const kept = text.slice(0, MAX_TEXT_CHARACTERS).replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
+    const shortened = text.slice(0, MAX_TEXT_CHARACTERS).replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
     // Query strings may hold signatures. A text after "Bearer", or as long as a token, may be a token.
-    return kept
+    return shortened
       .replace(/\?[^\s"'<>]{1,300}/g, '?…')
       .replace(/\b(bearer|basic)\s[^\s"'<>]{1,300}/gi, '$1 [redacted]')
       .replace(/[A-Za-z0-9_+/=-]{60,300}/g, '[redacted]');

@@ -42,7 +42,7 @@ const MESSAGE_NAME = /^[A-Za-z0-9_]{1,100}$/;
 /** The gateway announces media above `MEDIA_MAX_BYTES` without a path (the gateway's media page). */
 const TOO_LARGE: MediaFault = {
   code: 'MEDIA_TOO_LARGE',
-  message: 'expected the path of a media, got none: the gateway does not store what is above its own limit',
+  message: 'expected the path of a media, got none: the gateway does not store media above its own limit',
   retryable: false,
 };
 

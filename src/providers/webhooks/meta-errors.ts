@@ -21,7 +21,7 @@ const UNSUPPORTED_MEDIA_TYPES: ReadonlySet<unknown> = new Set(['video_note', 'vi
  */
 export const PLACEHOLDER_FAULT: MediaFault = {
   code: 'MEDIA_NOT_FOUND',
-  message: 'expected the id of a media, got a placeholder: WhatsApp hands on the media of a history for 14 days',
+  message: 'expected the id of a media, got a placeholder: WhatsApp delivers the media of a history for 14 days only',
   retryable: false,
 };
 
@@ -50,11 +50,11 @@ export function metaFailure(errors: readonly JsonPart[], hasId: boolean): MediaF
   const metaCode = codes.find((code) => code !== null) ?? UNSUPPORTED_TYPE;
   const fault = (code: ErrorCode, came: string, retryable: boolean): MediaFault => ({
     code,
-    message: `expected a media that WhatsApp hands on, got ${came} (error ${metaCode})`,
+    message: `expected a media that WhatsApp delivers, got ${came} (error ${metaCode})`,
     retryable,
   });
   if (errors.some(isAboutSize)) return fault('MEDIA_TOO_LARGE', 'one that is too large', false);
-  if (metaCode === UNSUPPORTED_TYPE) return fault('CONTENT_TYPE_NOT_ALLOWED', 'one of a type that it does not', false);
+  if (metaCode === UNSUPPORTED_TYPE) return fault('CONTENT_TYPE_NOT_ALLOWED', 'one of an unsupported type', false);
   return fault('PROVIDER_REJECTED', 'one that it could not fetch from its sender', hasId);
 }
 

@@ -148,7 +148,7 @@ export class WhatsAppAdapter implements ProviderAdapter {
       const response = await this.#requests.request({ method: 'DELETE', path: pathOf(providerMediaId), signal });
       if (response.statusCode === 200) {
         if (!this.#faults.parse(response, cloudDeletion, subject).success)
-          throw this.#faults.error('PROVIDER_REJECTED', `expected ${subject}, got a refusal of the provider`, {
+          throw this.#faults.error('PROVIDER_REJECTED', `expected ${subject}, got a refusal by the provider`, {
             upstreamStatus: 200,
           });
       } else {

@@ -76,7 +76,7 @@ export function apiVariantOf(
 function publicUrlOf(response: BufferedResponse, subject: string, faults: ProviderFaults): string {
   const { _data: data, _errors: errors } = faults.parse(response, chakraUpload, subject);
   if (errors && errors.length > 0)
-    throw faults.error('PROVIDER_REJECTED', `expected ${subject}, got a refusal of the provider`, {
+    throw faults.error('PROVIDER_REJECTED', `expected ${subject}, got a refusal by the provider`, {
       upstreamStatus: response.statusCode,
     });
   const url = publicMediaUrl.safeParse(data?.publicMediaUrl);

@@ -16,7 +16,7 @@ export function graphRefusal(response: BufferedResponse, subject: string, faults
   if (response.statusCode >= 500 || (verdict !== 'absent' && !isPlain404)) return refusal;
   return faults.error(
     'MEDIA_NOT_FOUND',
-    'expected this media, got word of the provider that it does not have it (any more)',
+    'expected this media, got the answer that the provider does not have it (any more)',
     refusal.details,
   );
 }

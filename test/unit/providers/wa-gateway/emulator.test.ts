@@ -40,8 +40,8 @@ describe('the emulator', () => {
       file_size: samples.photo.bytes.length,
       caption: 'hello',
     });
-    const others = JSON.parse(gateway.messageEvent(MESSAGE, { otherNames: true }).body.toString());
-    expect(others.payload).toMatchObject({ mimetype: 'image/jpeg', filename: 'photo.jpg' });
+    const withOtherNames = JSON.parse(gateway.messageEvent(MESSAGE, { otherNames: true }).body.toString());
+    expect(withOtherNames.payload).toMatchObject({ mimetype: 'image/jpeg', filename: 'photo.jpg' });
     expect(JSON.parse(gateway.destroyDevice(DEVICE).body.toString())).toMatchObject({
       event: 'device_destroyed',
       device_id: DEVICE,

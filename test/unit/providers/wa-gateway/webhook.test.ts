@@ -251,7 +251,7 @@ describe("the gateway's invalid events", () => {
     `media/${APP}/${DEVICE.replace('0', '1')}-A.bin`,
     `media/${APP}/${DEVICE}-`,
     `/media/${APP}/${DEVICE}-A.bin`,
-    `media/${APP}/${DEVICE}-A/../../../changedBody/x.bin`,
+    `media/${APP}/${DEVICE}-A/../../../other/x.bin`,
     `media/${APP}/${DEVICE}-A/./x.bin`,
     `media/${APP}/${DEVICE}-A/%2e%2e/x.bin`,
     `media/${APP}/${DEVICE}-A/%252e%252e/x.bin`,

@@ -232,7 +232,7 @@ describe('what Meta refuses', () => {
     const { meta, adapter } = await startMeta();
     meta.expire(MEDIA_ID);
     const { message, details } = await refusalOf(adapter);
-    expect(message).toBe('expected this media, got word of the provider that it does not have it (any more)');
+    expect(message).toBe('expected this media, got the answer that the provider does not have it (any more)');
     expect(JSON.stringify(details)).not.toMatch(/127\.0\.0\.1|facebook|EAAJB/);
   });
 });
