@@ -55,20 +55,20 @@ export class Metrics {
     this.#store = new StoreMetrics(this.#registry, store, logger);
     this.#answers = new Histogram({
       name: 'mediagraph_http_request_duration_seconds',
-      help: 'From a request until its answer was sent or its client was gone, by the pattern of its route.',
+      help: 'Duration of requests until the response was sent or the client disconnected, by route pattern.',
       labelNames: ['route', 'method', 'status'],
       buckets: ANSWER_SECONDS,
       registers,
     });
     this.#graphqlErrors = new Counter({
       name: 'mediagraph_graphql_errors_total',
-      help: 'Errors in GraphQL answers, by extensions.code.',
+      help: 'Errors in GraphQL responses, by extensions.code.',
       labelNames: ['code'],
       registers,
     });
     this.#webhookDeliveries = new Counter({
       name: 'mediagraph_webhook_deliveries_total',
-      help: 'Webhook deliveries: accepted (durable, or here already), rejected (not as agreed) or failed (to be repeated).',
+      help: 'Webhook deliveries: accepted (stored, or a duplicate), rejected (invalid) or failed (the provider will retry).',
       labelNames: ['channel', 'outcome'],
       registers,
     });
@@ -77,32 +77,32 @@ export class Metrics {
       for (const outcome of OUTCOMES) this.#webhookDeliveries.inc({ channel, outcome }, 0);
     this.#providerRequests = new Histogram({
       name: 'mediagraph_provider_request_duration_seconds',
-      help: "Requests to a provider's API until the answer was there, repetitions each by itself; bytes until their headers.",
+      help: "Duration of requests to a provider's API, each retry separately; of downloads until their headers.",
       labelNames: ['provider', 'channel', 'outcome'],
       buckets: PROVIDER_SECONDS,
       registers,
     });
     this.#streams = new Gauge({
       name: 'mediagraph_graphql_streams',
-      help: 'Open connections that subscribe: WebSockets, and event streams, each of which is one operation.',
+      help: 'Open subscription connections: WebSockets, and event streams, each of which carries one operation.',
       labelNames: ['transport'],
       registers,
     });
     this.#subscriptions = new Gauge({
       name: 'mediagraph_subscriptions',
-      help: 'Subscriptions that are open; several may share a WebSocket.',
+      help: 'Open subscriptions; several may share a WebSocket.',
       registers,
     });
     for (const transport of TRANSPORTS) this.#streams.set({ transport }, 0);
     this.#circuitOpen = new Gauge({
       name: 'mediagraph_provider_circuit_open',
-      help: 'Whether a provider is not asked for the moment because it failed repeatedly: 1 or 0.',
+      help: 'Whether a circuit breaker of the channel is open after repeated failures: 1 or 0.',
       labelNames: ['provider', 'channel'],
       registers,
     });
     new Gauge({
       name: 'mediagraph_build_info',
-      help: 'The version that runs; always 1.',
+      help: 'The running version; always 1.',
       labelNames: ['version'],
       registers,
     })

@@ -53,7 +53,7 @@ export class StoreMetrics {
     this.#eventCounts = new PacedQuery(() => store.eventCounts(), logger);
     this.#up = new Gauge({
       name: 'mediagraph_database_up',
-      help: 'Whether the database answered: 1 or 0. While it does not, what it would have told is left out.',
+      help: 'Whether the database responds: 1 or 0. While it does not, the metrics from it are missing.',
       registers,
     });
     this.#media = new Gauge({
@@ -64,18 +64,18 @@ export class StoreMetrics {
     });
     this.#mirrorsDue = new Gauge({
       name: 'mediagraph_mirrors_due',
-      help: 'Media whose bytes are to be copied here: those that wait and those under way.',
+      help: 'Media whose bytes are to be copied here, waiting or in progress.',
       registers,
     });
     this.#events = new Gauge({
       name: 'mediagraph_webhook_events',
-      help: 'Webhook events that are not done: due (waiting or under way) and dead (given up, kept as they came).',
+      help: 'Unfinished webhook events: due (waiting or in progress) and dead (given up, kept for inspection).',
       labelNames: ['state'],
       registers,
     });
     this.#oldestAge = new Gauge({
       name: 'mediagraph_webhook_oldest_due_age_seconds',
-      help: 'How long ago the webhook event came that is due the longest; 0 where none is.',
+      help: 'Age of the oldest due webhook event; 0 if none is due.',
       registers,
     });
   }
