@@ -68,9 +68,9 @@ export class RangeNotSatisfiable extends Error {
  * A method that is present is the capability: leave out what the provider cannot do, and never throw "not implemented".
  * The contract suite (`test/support/adapter-contract.ts`) checks what this interface promises.
  *
- * Every method rejects with a {@link MediagraphError} that names provider and channel; `toolkit/provider-call.ts`
- * creates it. Only two rejections are different: the signal's own reason after an abort, and
- * {@link RangeNotSatisfiable}.
+ * A method rejects with a {@link MediagraphError} that names provider and channel; `toolkit/provider-call.ts` creates
+ * it. Other rejections are {@link RangeNotSatisfiable}, the signal's own reason after an abort, and failures on this
+ * server, such as an upload whose bytes cannot be read.
  *
  * `details.retryable` tells a background job whether to try again:
  *
@@ -215,9 +215,8 @@ export interface WebhookAnswer {
  * The port to one provider's webhooks, for one channel. Implement it in `providers/<name>/webhook.ts` and add it to
  * `registry.ts`.
  *
- * A receiver does no I/O, so that a webhook can be acknowledged while the provider or the database is down. The route
- * calls `verify` and `deliveryId`, stores the raw body and sends a 2xx; a job then calls `parse`, possibly several
- * times and on another replica.
+ * A receiver does no I/O, so its result depends on the request only. The webhook route calls `verify` and `deliveryId`,
+ * stores the raw body and sends a 2xx. A job then calls `parse`, possibly several times and on another replica.
  */
 export interface WebhookReceiver {
   /**

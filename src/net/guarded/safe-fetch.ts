@@ -8,6 +8,7 @@ import { discard, limitBody } from '../../streams/limited-body.js';
 import { isLostConnection, NetError } from '../../streams/net-error.js';
 import { announcesMoreThan } from '../client/streamed-response.js';
 import { withoutCodings } from '../content-coding.js';
+import { REDIRECT_STATUSES } from '../redirect-statuses.js';
 import { createGuardedAgent } from './guarded-agent.js';
 import type { AddressPolicy } from './public-address.js';
 import { judgeRedirect, judgeUrl } from './url-policy.js';
@@ -59,7 +60,6 @@ export interface SafeFetchResponse {
   readonly url: URL;
 }
 
-const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const DEFAULT_MAX_REDIRECTS = 5;
 
 /**
@@ -89,7 +89,7 @@ export class SafeFetch {
       let target = judgeUrl(typeof url === 'string' ? url : url.href, policy);
       for (let followed = 0; ; followed++) {
         const response = await this.#send(target, request.method ?? 'GET', headers, call);
-        if (!REDIRECTS.has(response.statusCode)) return this.#answer(response, request, target, call);
+        if (!REDIRECT_STATUSES.has(response.statusCode)) return this.#answer(response, request, target, call);
         discard(response.body);
         if (followed >= maxRedirects) {
           throw new NetError('TOO_MANY_REDIRECTS', `expected at most ${maxRedirects} redirects, got more`);

@@ -18,11 +18,12 @@ import {
   type UploadLink,
 } from '../provider-adapter.js';
 import type { AbsenceVerdict } from '../toolkit/absences.js';
-import { isEnvelopeOrPage, readRefusal } from '../toolkit/bytes-answer.js';
+import { isEnvelopeOrPage, readRefusal } from '../toolkit/error-body.js';
 import { LookupBudget, type LookupVerdict } from '../toolkit/lookup-budget.js';
 import { isAboutBytes, rangeHeaders, toByteStream } from '../toolkit/media-url.js';
 import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../toolkit/meta-media.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
+import { MAX_REMEMBERED_MEDIA } from '../toolkit/remembered-media.js';
 import { gupshupDetails } from './mapping.js';
 import type { GupshupChannel } from './settings.js';
 import { deletionVerdict, gupshupUpload, quotaWaitMs, uploadAdvice } from './wire.js';
@@ -31,7 +32,6 @@ import { deletionVerdict, gupshupUpload, quotaWaitMs, uploadAdvice } from './wir
 const UPLOAD_LIMITS: ReadonlyMap<string, number> = new Map([...WHATSAPP_UPLOAD_LIMITS, ['audio/opus', 16_000_000]]);
 /** The provider's documented limit. One call beyond it blocks the app. */
 const DELETIONS = { limit: 10, windowMs: 60 * 60 * 1000 };
-const REMEMBERED_DELETIONS = 50_000;
 /**
  * The provider answers "Invalid Media Id" for an unknown media as well as for an expired one. Each such answer counts
  * as one of few allowed failures.
@@ -57,7 +57,7 @@ export class GupshupAdapter implements ProviderAdapter {
   readonly #http: ProviderHttpClient;
   readonly #mediaPath: string;
   /** Deleted ids. Repeating a deletion would waste one of few calls. */
-  readonly #deleted = new LRUCache<string, true>(upTo(REMEMBERED_DELETIONS));
+  readonly #deleted = new LRUCache<string, true>(upTo(MAX_REMEMBERED_MEDIA));
   readonly #faults: ProviderFaults;
   readonly #lookups: LookupBudget;
 

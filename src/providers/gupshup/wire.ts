@@ -2,11 +2,10 @@ import { z } from 'zod';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import { retryAfterMs } from '../../net/client/retry-after.js';
 import { isMediaId } from '../toolkit/meta-media.js';
+import { MAX_RETRY_AFTER_MS } from '../toolkit/provider-call.js';
 
 /** "Cooldown 1 hour" (partner-docs.gupshup.io, media-management). */
 const LOCK_OUT_MS = 60 * 60 * 1000;
-/** A longer wait is taken for a mistake, since it would block the channel for as long. */
-const LONGEST_WAIT_MS = 24 * LOCK_OUT_MS;
 
 /**
  * Returns how long a 429 asks to wait. The time comes from "New quota will be available on {epoch}" in
@@ -16,7 +15,7 @@ const LONGEST_WAIT_MS = 24 * LOCK_OUT_MS;
 export function quotaWaitMs(response: BufferedResponse, nowMs: number): number {
   const epochMs = epochMsIn(response.body.subarray(0, MAX_MESSAGE_BYTES).toString('utf8'));
   const waitMs = epochMs > nowMs ? epochMs - nowMs : retryAfterMs(response.headers['retry-after'], nowMs);
-  return waitMs !== null && waitMs <= LONGEST_WAIT_MS ? waitMs : LOCK_OUT_MS;
+  return waitMs !== null && waitMs <= MAX_RETRY_AFTER_MS ? waitMs : LOCK_OUT_MS;
 }
 
 const BEFORE_EPOCH = 'quota will be available on';

@@ -2,8 +2,10 @@ import { MediagraphError } from '../../model/errors.js';
 import type { MediaDetails, MediaRef, ProviderMedia } from '../../model/media.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
+import { REDIRECT_STATUSES } from '../../net/redirect-statuses.js';
 import type { AdapterContext } from '../adapter-context.js';
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
+import { isHtmlPage } from '../toolkit/error-body.js';
 import type { MediaHeaders } from '../toolkit/media-headers.js';
 import { openMediaUrl, probeMediaUrl } from '../toolkit/media-url.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
@@ -11,13 +13,13 @@ import { kirimDetails, kirimListedMedia } from './mapping.js';
 import type { KirimChannel } from './settings.js';
 import { type KirimMessage, kirimMessage, readKirimFault } from './wire.js';
 
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** A 404 may mean that the media is still in flight. The provider does not say for how long. */
 const IN_FLIGHT = { kind: 'retry', retryAfterMs: 1_000 } as const;
 
 /**
  * Kirim Chat. A WhatsApp message has at most one media. `GET …/messages/{id}/media` redirects to it on a public CDN.
- * Kirim takes no uploads and no deletions. Source: Kirim's API reference, "Redirect to the media asset for a message".
+ * The adapter offers neither upload nor deletion. Source: Kirim's API reference, "Redirect to the media asset for a
+ * message".
  */
 export class KirimAdapter implements ProviderAdapter {
   readonly provider = 'kirim';
@@ -102,8 +104,8 @@ export class KirimAdapter implements ProviderAdapter {
   async #locate(messageId: string, subject: string, { signal }: CallOptions): Promise<string | null> {
     const path = this.#http.pathOf(...this.#root, messageId, 'media');
     const response = await this.#http.request({ method: 'GET', path, signal });
-    if (REDIRECTS.has(response.statusCode)) return this.#location(response, path, subject);
-    if (response.statusCode === 404 && !isHtml(response) && !readKirimFault(response).verdict) return null;
+    if (REDIRECT_STATUSES.has(response.statusCode)) return this.#location(response, path, subject);
+    if (response.statusCode === 404 && !isHtmlPage(response) && !readKirimFault(response).verdict) return null;
     throw this.#faults.ofStatus(response, subject);
   }
 
@@ -140,9 +142,4 @@ export class KirimAdapter implements ProviderAdapter {
     if (response.statusCode !== 200) throw this.#faults.ofStatus(response, subject);
     return this.#faults.parse(response, kirimMessage, subject);
   }
-}
-
-// Kirim's own 404 is a JSON envelope. An HTML page comes from another server in front of it.
-function isHtml(response: BufferedResponse): boolean {
-  return (response.headers['content-type'] ?? '').startsWith('text/html');
 }

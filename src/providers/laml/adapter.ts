@@ -10,9 +10,10 @@ import {
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
 import type { StreamedResponse } from '../../net/client/streamed-response.js';
+import { REDIRECT_STATUSES } from '../../net/redirect-statuses.js';
 import type { AdapterContext } from '../adapter-context.js';
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
-import { readRefusal } from '../toolkit/bytes-answer.js';
+import { isHtmlPage, readRefusal } from '../toolkit/error-body.js';
 import { bytesHeaders, isAboutBytes, openMediaUrl, toByteStream } from '../toolkit/media-url.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
 import { lamlDetails, lamlListedMedia } from './mapping.js';
@@ -28,7 +29,6 @@ import {
   readLamlFault,
 } from './wire.js';
 
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** A message has at most ten media; more pages than this are a fault of the provider. */
 const MAX_PAGES = 50;
 /** The details that "Retrieve Message Media" provides. */
@@ -40,8 +40,8 @@ const METADATA_ONLY: MediaFault = {
 };
 
 /**
- * SignalWire's Compatibility API and Twilio's Programmable Messaging API: one interface at two base URLs. It lists and
- * deletes media, and takes no uploads. Sources: SignalWire REST reference, "Message Media"; Twilio docs,
+ * SignalWire's Compatibility API and Twilio's Programmable Messaging API: one interface at two base URLs. The adapter
+ * lists and deletes media, and offers no upload. Sources: SignalWire REST reference, "Message Media"; Twilio docs,
  * messaging/api/media-resource.
  */
 export class LamlAdapter implements ProviderAdapter {
@@ -155,7 +155,7 @@ export class LamlAdapter implements ProviderAdapter {
     const path = `${this.#mediaPathOf(providerMessageId, providerMediaId)}.json`;
     const ask = async () => {
       const response = await this.#http.request({ method: 'GET', path, signal });
-      if (response.statusCode === 404 && !isHtml(response)) return null;
+      if (response.statusCode === 404 && !isHtmlPage(response)) return null;
       if (response.statusCode !== 200) throw this.#faults.ofStatus(response, subject);
       return this.#faults.parse(response, lamlMediaDetails, subject);
     };
@@ -198,7 +198,7 @@ export class LamlAdapter implements ProviderAdapter {
       async () => {
         const response = await this.#http.request({ method: 'DELETE', path, signal });
         if (response.statusCode === 204) return true;
-        if (response.statusCode === 404 && !isHtml(response)) return null;
+        if (response.statusCode === 404 && !isHtmlPage(response)) return null;
         throw this.#deletionRefusal(response, subject);
       },
       signal,
@@ -304,7 +304,7 @@ export class LamlAdapter implements ProviderAdapter {
     });
     const { statusCode, headers, body } = response;
     if (isAboutBytes(response, options.range)) return this.#inlineBytes(response, options.range);
-    if (statusCode !== 404 && !REDIRECTS.has(statusCode))
+    if (statusCode !== 404 && !REDIRECT_STATUSES.has(statusCode))
       throw this.#faults.ofStatus(await readRefusal(response, options.signal), subject);
     body.destroy();
     if (statusCode === 404) return null;
@@ -338,9 +338,4 @@ class MetadataInsteadOfBytes extends Error {
   constructor(readonly fault: MediagraphError) {
     super(fault.message);
   }
-}
-
-// An HTML page comes from another server in front of the API.
-function isHtml(response: BufferedResponse): boolean {
-  return (response.headers['content-type'] ?? '').startsWith('text/html');
 }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../model/lru-limit.js';
+import { MAX_REMEMBERED_MEDIA } from '../toolkit/remembered-media.js';
 
 const DELAYS_MS = [1_000, 2_000];
-const REMEMBERED_ABSENCES = 50_000;
 const REMEMBERED_FOR_MS = 60 * 60 * 1000;
 
 /**
@@ -12,7 +12,7 @@ const REMEMBERED_FOR_MS = 60 * 60 * 1000;
  * afterwards, so that queries for a deleted message do not wait each time.
  */
 export class PropagationWait {
-  readonly #absent = new LRUCache<string, true>({ ...upTo(REMEMBERED_ABSENCES), ttl: REMEMBERED_FOR_MS });
+  readonly #absent = new LRUCache<string, true>({ ...upTo(MAX_REMEMBERED_MEDIA), ttl: REMEMBERED_FOR_MS });
   readonly #delaysMs: readonly number[];
 
   /** @param budgetMs upper bound of all waits together */

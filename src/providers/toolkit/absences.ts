@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { upTo } from '../../model/lru-limit.js';
+import { MAX_REMEMBERED_MEDIA } from './remembered-media.js';
 
 export interface AbsencePolicy {
   /** The pauses between consecutive absent answers and the next call; the last pause repeats. */
@@ -21,7 +22,6 @@ interface Absence {
 /** `retry`: the absence may be temporary. `gone`: it is final. */
 export type AbsenceVerdict = { readonly kind: 'retry'; readonly retryAfterMs: number } | { readonly kind: 'gone' };
 
-const REMEMBERED_MEDIA = 50_000;
 const REMEMBERED_FOR_MS = 60 * 60 * 1000;
 const FINAL_COUNT = 3;
 
@@ -31,7 +31,7 @@ const FINAL_COUNT = 3;
  * before the pause has ended are answered without a call. Background jobs, which retry by themselves, always call.
  */
 export class Absences {
-  readonly #seen = new LRUCache<string, Absence>(upTo(REMEMBERED_MEDIA));
+  readonly #seen = new LRUCache<string, Absence>(upTo(MAX_REMEMBERED_MEDIA));
 
   /** @param now milliseconds since the epoch */
   constructor(

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import { MAX_ENVELOPE_BYTES } from './error-body.js';
 import { harmlessToken } from './harmless-token.js';
 
 /** Meta's error envelope, as sent by Meta and forwarded by its partners. */
@@ -9,7 +10,8 @@ export interface GraphFault {
   readonly subcode?: string;
   readonly requestId?: string;
   /**
-   * The provider's own text, for recognition only. It is never passed to callers; at most {@link MAX_TEXT_CHARACTERS} characters.
+   * The provider's own text, for recognition only, of at most {@link MAX_TEXT_CHARACTERS} characters. It is never
+   * passed to callers.
    */
   readonly message?: string;
   /** "Indicates whether the error is transient" (Graph API, "Handle errors"). */
@@ -22,8 +24,6 @@ export interface GraphFault {
  */
 export type RefusalVerdict = 'throttled' | 'temporary' | 'operator' | 'absent';
 
-/** Error envelopes have a few hundred bytes; a longer body is none. */
-const MAX_ENVELOPE_BYTES = 16_384;
 const MAX_TEXT_CHARACTERS = 1_000;
 
 /**
@@ -32,7 +32,10 @@ const MAX_TEXT_CHARACTERS = 1_000;
  * "Rate limits").
  */
 const THROTTLES: ReadonlySet<number> = new Set([4, 17, 32, 341, 368, 613, 130429]);
-/** "Unknown error", "Service temporarily unavailable"; the Cloud API's "Something went wrong", "Service unavailable", "maintenance mode". */
+/**
+ * "Unknown error" and "Service temporarily unavailable" of the Graph API; "Something went wrong", "Service unavailable"
+ * and "maintenance mode" of the Cloud API.
+ */
 const TEMPORARY: ReadonlySet<number> = new Set([1, 2, 131000, 131016, 131057]);
 /** No session (0, 102, 190), no capability (3), no permission (10, 131005), a locked account (131031). 200 to 299 are permissions. */
 const OPERATORS: ReadonlySet<number> = new Set([0, 3, 10, 102, 190, 131005, 131031]);

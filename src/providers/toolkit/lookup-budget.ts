@@ -6,6 +6,7 @@ import { AbortFanOut } from '../../streams/abort-fan-out.js';
 import type { CallOptions } from '../provider-adapter.js';
 import type { Quota, QuotaHold } from '../quota.js';
 import { type AbsencePolicy, Absences, type AbsenceVerdict } from './absences.js';
+import { MAX_REMEMBERED_MEDIA } from './remembered-media.js';
 
 const WINDOW_MS = 60 * 60 * 1000;
 /**
@@ -14,7 +15,6 @@ const WINDOW_MS = 60 * 60 * 1000;
  * that one missing media leaves room for new ones. Queries have the lowest, so that jobs keep the rest.
  */
 const LIMITS = { failedForQueries: 6, failedForJobs: 12, unproven: 15, proven: 19 } as const;
-const REMEMBERED_MEDIA = 50_000;
 /** The pause between attempts to get a hold while calls in progress use up the limit. */
 const RETRY_HOLD_MS = 100;
 
@@ -73,8 +73,8 @@ const aborts = new AbortFanOut();
  */
 export class LookupBudget {
   readonly #absences: Absences;
-  readonly #proven = new LRUCache<string, true>(upTo(REMEMBERED_MEDIA));
-  readonly #failed = new LRUCache<string, true>(upTo(REMEMBERED_MEDIA));
+  readonly #proven = new LRUCache<string, true>(upTo(MAX_REMEMBERED_MEDIA));
+  readonly #failed = new LRUCache<string, true>(upTo(MAX_REMEMBERED_MEDIA));
   /** Times of this process's failures within the window, oldest first. */
   readonly #failureTimes: number[] = [];
   /** Waiting look-ups in order of arrival. Empty unless look-ups are in progress. */

@@ -1,18 +1,11 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
 import { type ByteRange, formatRange } from '../../model/byte-range.js';
+import type { StreamedResponse } from '../../net/client/streamed-response.js';
 import type { SafeFetch, SendableHeaders } from '../../net/guarded/safe-fetch.js';
 import type { AdapterContext } from '../adapter-context.js';
 import { type ByteStream, type CallOptions, type OpenMediaOptions, RangeNotSatisfiable } from '../provider-adapter.js';
 import { type MediaHeaders, readMediaHeaders } from './media-headers.js';
 import { partOf, sizeFrom416, withExactLength } from './partial-content.js';
 import type { ProviderFaults } from './provider-call.js';
-
-interface Opened {
-  readonly statusCode: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Readable;
-}
 
 /** Opens an address from a provider's answer: guarded, without credentials. */
 export async function openMediaUrl(
@@ -42,7 +35,10 @@ export function bytesHeaders(range: ByteRange | undefined): Readonly<Record<stri
 }
 
 /** Whether {@link toByteStream} can read a response. All other responses are refusals. */
-export function isAboutBytes({ statusCode }: Pick<Opened, 'statusCode'>, range: ByteRange | undefined): boolean {
+export function isAboutBytes(
+  { statusCode }: Pick<StreamedResponse, 'statusCode'>,
+  range: ByteRange | undefined,
+): boolean {
   return statusCode === 200 || statusCode === 206 || (statusCode === 416 && range !== undefined);
 }
 
@@ -51,7 +47,7 @@ export function isAboutBytes({ statusCode }: Pick<Opened, 'statusCode'>, range: 
  * requested one. A 200 is the whole media, whatever was requested.
  * @throws MediagraphError PROVIDER_PROTOCOL, RangeNotSatisfiable
  */
-export function toByteStream(response: Opened, faults: ProviderFaults, range?: ByteRange): ByteStream {
+export function toByteStream(response: StreamedResponse, faults: ProviderFaults, range?: ByteRange): ByteStream {
   try {
     return readBytes(response, faults, range);
   } catch (thrown) {
@@ -60,7 +56,11 @@ export function toByteStream(response: Opened, faults: ProviderFaults, range?: B
   }
 }
 
-function readBytes({ statusCode, headers, body }: Opened, faults: ProviderFaults, range?: ByteRange): ByteStream {
+function readBytes(
+  { statusCode, headers, body }: StreamedResponse,
+  faults: ProviderFaults,
+  range?: ByteRange,
+): ByteStream {
   const protocol = (came: string) => faults.protocol('the bytes of a media', came, { upstreamStatus: statusCode });
   if (statusCode === 416 && range) {
     const size = sizeFrom416(headers, range);

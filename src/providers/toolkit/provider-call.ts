@@ -21,7 +21,7 @@ type FaultReader = (response: BufferedResponse) => UpstreamFault;
 
 const NO_MORE_BYTES = 'expected the bytes of this media, got the answer that the provider no longer has them';
 /** A longer wait is taken for a mistake, since it would block a media for as long. */
-const LONGEST_WAIT_MS = 24 * 60 * 60 * 1000;
+export const MAX_RETRY_AFTER_MS = 24 * 60 * 60 * 1000;
 /** "Request Timeout" and "Too Early" are temporary (RFC 9110 section 15.5.9, RFC 8470 section 5.2). */
 const TEMPORARY_STATUSES: ReadonlySet<number> = new Set([408, 425]);
 
@@ -282,7 +282,7 @@ function requestedWait({ headers }: Pick<BufferedResponse, 'headers'>): Pick<Err
   const waitsMs = [retryAfterMs(headers['retry-after'], Date.now()), regainAccessMs(headers)].filter(
     (ms) => ms !== null,
   );
-  return waitsMs.length === 0 ? {} : { retryAfterMs: Math.min(Math.max(...waitsMs), LONGEST_WAIT_MS) };
+  return waitsMs.length === 0 ? {} : { retryAfterMs: Math.min(Math.max(...waitsMs), MAX_RETRY_AFTER_MS) };
 }
 
 function ignore(): void {}

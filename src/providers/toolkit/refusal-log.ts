@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Channel } from '../../model/channel.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import type { Logger } from '../../telemetry/logger.js';
+import { MAX_ENVELOPE_BYTES } from './error-body.js';
 
 /** A provider's refusal with its body. */
 export interface ProviderRefusal {
@@ -19,8 +20,6 @@ export interface RefusalLogOptions {
   readonly now?: () => number;
 }
 
-/** Error envelopes have a few hundred bytes. Only this much of a longer body is read. */
-const MAX_BODY_BYTES = 16_384;
 const MAX_TEXT_CHARACTERS = 300;
 const LINES_PER_MINUTE = 20;
 const MINUTE_MS = 60_000;
@@ -87,7 +86,7 @@ export class RefusalLog {
   }
 
   #words(body: Buffer): Readonly<Record<string, string>> {
-    const text = body.subarray(0, MAX_BODY_BYTES).toString('utf8');
+    const text = body.subarray(0, MAX_ENVELOPE_BYTES).toString('utf8');
     const envelope = envelopeOf(text);
     if (envelope === null) return text.trim() === '' ? {} : { text: this.#harmless(text) };
     const words = FIELDS.flatMap((field) => {
@@ -100,7 +99,7 @@ export class RefusalLog {
 
   #harmless(words: string): string {
     // Shortened before and after the redaction. A secret that the first cut splits lies beyond the second.
-    let text = words.slice(0, MAX_BODY_BYTES);
+    let text = words.slice(0, MAX_ENVELOPE_BYTES);
     for (const secret of this.#secrets) text = text.replaceAll(secret, '[redacted]');
     const shortened = text.slice(0, MAX_TEXT_CHARACTERS).replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
     // Query strings may hold signatures. A text after "Bearer", or as long as a token, may be a token.

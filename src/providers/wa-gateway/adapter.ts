@@ -12,7 +12,7 @@ import {
   RangeNotSatisfiable,
 } from '../provider-adapter.js';
 import { Absences } from '../toolkit/absences.js';
-import { isEnvelopeOrPage, readRefusal } from '../toolkit/bytes-answer.js';
+import { isEnvelopeOrPage, isHtmlPage, readRefusal } from '../toolkit/error-body.js';
 import { bytesHeaders, isAboutBytes, toByteStream } from '../toolkit/media-url.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
 import { senderFilename, waGatewayDetails } from './mapping.js';
@@ -123,9 +123,8 @@ export class WaGatewayAdapter implements ProviderAdapter {
 
   // The gateway's own 404 is JSON. An HTML page comes from another server and does not mean that the media is gone.
   #refusal(response: BufferedResponse, mediaPath: string, subject: string): Error {
-    const isPage = (response.headers['content-type'] ?? '').startsWith('text/html');
     const { verdict } = readWaGatewayFault(response);
-    if (response.statusCode !== 404 || isPage || verdict) return this.#unexpected(response, subject);
+    if (response.statusCode !== 404 || isHtmlPage(response) || verdict) return this.#unexpected(response, subject);
     return this.#faults.absent(this.#absences.note(mediaPath), this.#faults.detailsOf(response));
   }
 }

@@ -19,6 +19,7 @@ import { readGraphError } from '../toolkit/graph-error.js';
 import { LookupBudget, type LookupVerdict } from '../toolkit/lookup-budget.js';
 import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../toolkit/meta-media.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
+import { MAX_REMEMBERED_MEDIA } from '../toolkit/remembered-media.js';
 import { type ApiVariant, apiVariantOf, type UploadEndpoint } from './api-variant.js';
 import { type TrustedOrigin, WhatsAppDownload } from './download.js';
 import { whatsappDetails } from './mapping.js';
@@ -29,12 +30,11 @@ import { cloudDeletion, readGraphFault, type WhatsAppMetadata, whatsappMetadata 
 
 /** The statuses of a metadata URL that has expired. */
 const EXPIRED_URL_STATUSES: ReadonlySet<number | undefined> = new Set([401, 403, 404, 410]);
-const REMEMBERED_DELETIONS = 50_000;
 const HOUR_MS = 60 * 60 * 1000;
 /**
- * "Does not exist, cannot be loaded due to missing permissions, or does not support this operation" is one answer for three
- * causes, so an absence is never final. Each such answer counts as one of few allowed failures: five calls within half a
- * minute, then rare ones.
+ * "Does not exist, cannot be loaded due to missing permissions, or does not support this operation" is one answer for
+ * three causes, so an absence is never final. Each such answer counts as one of few allowed failures: five calls within
+ * half a minute, then rare ones.
  */
 const ABSENCES = {
   pausesMs: [2_000, 6_000, 8_000, 10_000, 300_000, 600_000, 1_800_000, HOUR_MS],
@@ -44,13 +44,13 @@ const ABSENCES = {
 const MEDIA_ERROR_CODES: ReadonlySet<string> = new Set(['MEDIA_TOO_LARGE', 'PROVIDER_RATE_LIMITED']);
 
 /**
- * Meta's WhatsApp Cloud API and ChakraHQ's pass-through of it. A media is identified by its own id, which only a webhook
- * contains: neither API lists the media of a message. A download takes two steps, because the metadata contains a URL that is
- * valid for five minutes. The metadata is fetched for every download and never stored. The URL in a webhook is older than
- * that and is not used.
+ * Meta's WhatsApp Cloud API and ChakraHQ's pass-through of it. A media is identified by its own id, which only a
+ * webhook contains: neither API lists the media of a message. A download takes two steps, because the metadata contains
+ * a URL that is valid for five minutes. The metadata is fetched for every download and never stored. The URL in a
+ * webhook is older than that and is not used.
  *
- * Meta takes uploads and deletions. Chakra takes uploads to its own public URL, if a plugin is configured, and documents no
- * deletion. Sources: Meta's Cloud API, "Media"; Chakra's API reference, "Media - Upload & Manage".
+ * Meta takes uploads and deletions. Chakra takes uploads to its own public URL, if a plugin is configured, and
+ * documents no deletion. Sources: Meta's Cloud API, "Media"; Chakra's API reference, "Media - Upload & Manage".
  */
 export class WhatsAppAdapter implements ProviderAdapter {
   readonly provider: WhatsAppChannel['provider'];
@@ -64,7 +64,7 @@ export class WhatsAppAdapter implements ProviderAdapter {
   readonly #variant: ApiVariant;
   readonly #download: WhatsAppDownload;
   /** Deleted ids: repeating a deletion needs no call. */
-  readonly #deleted = new LRUCache<string, true>({ ...upTo(REMEMBERED_DELETIONS), ttl: HOUR_MS });
+  readonly #deleted = new LRUCache<string, true>({ ...upTo(MAX_REMEMBERED_MEDIA), ttl: HOUR_MS });
   readonly #lookups: LookupBudget;
 
   /** @param now milliseconds since the epoch */

@@ -2,15 +2,15 @@ import { type MediaDetails, UNKNOWN_DETAILS } from '../../model/media.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
 import type { StreamedResponse } from '../../net/client/streamed-response.js';
+import { REDIRECT_STATUSES } from '../../net/redirect-statuses.js';
 import type { AdapterContext } from '../adapter-context.js';
 import type { ByteStream, OpenMediaOptions } from '../provider-adapter.js';
-import { readRefusal } from '../toolkit/bytes-answer.js';
+import { readRefusal } from '../toolkit/error-body.js';
 import { bytesHeaders, isAboutBytes, rangeHeaders, toByteStream } from '../toolkit/media-url.js';
 import type { ProviderFaults } from '../toolkit/provider-call.js';
 import { contradictsMetadata, whatsappDetails } from './mapping.js';
 import type { WhatsAppMetadata } from './wire.js';
 
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const SUBJECT = 'the bytes of a media';
 
 /** An origin that may receive the channel's credentials. */
@@ -75,7 +75,7 @@ export class WhatsAppDownload {
       maxBytes: context.maxDownloadBytes,
       signal: options.signal,
     });
-    if (!REDIRECTS.has(response.statusCode)) return { response, trusted: true };
+    if (!REDIRECT_STATUSES.has(response.statusCode)) return { response, trusted: true };
     response.body.destroy();
     const { location } = response.headers;
     if (typeof location !== 'string' || location === '')

@@ -14,8 +14,9 @@ export interface NumberedRequestsOptions {
 }
 
 /**
- * Sends requests with `phone_number_id`, so that Meta returns media of this number only. On some accounts Meta refuses the
- * number for inbound media. The request is then repeated without it, and for the next hour sent without it at once.
+ * Sends requests with `phone_number_id`, so that Meta returns media of this number only. On some accounts Meta refuses
+ * the number for inbound media. The request is then repeated without it, and for the next hour sent without it from the
+ * start.
  */
 export class NumberedRequests {
   #withoutNumberUntil = Number.NEGATIVE_INFINITY;

@@ -1,5 +1,6 @@
 import type { MediagraphError } from '../../model/errors.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import { isHtmlPage } from '../toolkit/error-body.js';
 import { graphVerdict, readGraphError } from '../toolkit/graph-error.js';
 import { isFileTypeRefusal } from '../toolkit/meta-media.js';
 import type { ProviderFaults } from '../toolkit/provider-call.js';
@@ -12,7 +13,7 @@ import type { ProviderFaults } from '../toolkit/provider-call.js';
 export function graphRefusal(response: BufferedResponse, subject: string, faults: ProviderFaults): MediagraphError {
   const refusal = faults.ofStatus(response, subject);
   const verdict = graphVerdict(response);
-  const isPlain404 = verdict === null && response.statusCode === 404 && !isHtml(response);
+  const isPlain404 = verdict === null && response.statusCode === 404 && !isHtmlPage(response);
   if (response.statusCode >= 500 || (verdict !== 'absent' && !isPlain404)) return refusal;
   return faults.error(
     'MEDIA_NOT_FOUND',
@@ -61,9 +62,4 @@ export function refusesNumber(response: BufferedResponse, phoneNumberId: string)
   if (verdict !== null && verdict !== 'absent') return false;
   const text = (readGraphError(response)?.message ?? '').toLowerCase();
   return [`'${phoneNumberId}'`, 'phone_number_id', 'phone number id'].some((words) => text.includes(words));
-}
-
-// An HTML page comes from another server, so its 404 concerns the path and not the media.
-function isHtml(response: BufferedResponse): boolean {
-  return (response.headers['content-type'] ?? '').startsWith('text/html');
 }

@@ -1,23 +1,16 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
 import { essenceOf } from '../../model/mime-type.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import type { StreamedResponse } from '../../net/client/streamed-response.js';
 
 /** Error envelopes have a few hundred bytes; a longer body is none. */
-const MAX_ENVELOPE_BYTES = 16_384;
-
-interface Opened {
-  readonly statusCode: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Readable;
-}
+export const MAX_ENVELOPE_BYTES = 16_384;
 
 /**
  * Reads the refusal of a request for bytes, up to the size of an error envelope. A longer or truncated body counts as
  * empty: the status suffices then. Rejects with the signal's reason only.
  */
 export async function readRefusal(
-  { statusCode, headers, body }: Opened,
+  { statusCode, headers, body }: StreamedResponse,
   signal?: AbortSignal,
 ): Promise<BufferedResponse> {
   const envelope = await collect(body, MAX_ENVELOPE_BYTES).catch(() => null);
@@ -43,4 +36,9 @@ export function isEnvelopeOrPage(mimeType: string | null): boolean {
   const essence = essenceOf(mimeType);
   const isPage = essence === 'text/html' || essence === 'application/xhtml+xml';
   return isPage || essence.endsWith('/json') || essence.endsWith('+json');
+}
+
+/** Whether a response is an HTML page, which comes from another server in front of the provider's API. */
+export function isHtmlPage({ headers }: Pick<BufferedResponse, 'headers'>): boolean {
+  return (headers['content-type'] ?? '').startsWith('text/html');
 }
