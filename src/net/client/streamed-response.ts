@@ -22,8 +22,8 @@ export interface StreamLimits extends BodyLimits {
 
 /**
  * Sends one request and resolves at the headers, on every HTTP status. Rejects with NetError TIMEOUT, CONNECTION,
- * BAD_RESPONSE, RESPONSE_TOO_LARGE (see {@link announcesMoreThan}), or the signal's reason. The body fails with the same
- * errors rather than end early.
+ * BAD_RESPONSE or RESPONSE_TOO_LARGE (see {@link announcesMoreThan}), or with the signal's reason. The body fails with
+ * the same errors rather than end early.
  */
 export async function openStream(
   dispatcher: Dispatcher,

@@ -37,7 +37,10 @@ const THROTTLES: ReadonlySet<number> = new Set([4, 17, 32, 341, 368, 613, 130429
  * and "maintenance mode" of the Cloud API.
  */
 const TEMPORARY: ReadonlySet<number> = new Set([1, 2, 131000, 131016, 131057]);
-/** No session (0, 102, 190), no capability (3), no permission (10, 131005), a locked account (131031). 200 to 299 are permissions. */
+/**
+ * No session (0, 102, 190), no capability (3), no permission (10, 131005), a locked account (131031). The codes 200 to
+ * 299 are permissions too.
+ */
 const OPERATORS: ReadonlySet<number> = new Set([0, 3, 10, 102, 190, 131005, 131031]);
 
 const envelope = z.object({

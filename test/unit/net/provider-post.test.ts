@@ -236,7 +236,7 @@ describe('a DELETE', () => {
   });
 });
 
-/** Polls, at most five seconds. */
+/** Polls until the condition holds, for five seconds at most. */
 async function until(condition: () => boolean): Promise<void> {
   for (let tries = 0; tries < 500 && !condition(); tries += 1) await new Promise((resolve) => setTimeout(resolve, 10));
   expect(condition()).toBe(true);

@@ -105,7 +105,7 @@ describe("the gateway's events", () => {
       { direction: 'outbound', from: '1@s.whatsapp.net', to: '6281234567890@s.whatsapp.net' },
       { direction: 'OUTBOUND', contact: '+6281234567890' },
     ],
-    ['from nobody', { from: { user: '1' } }, {}],
+    ['from an invalid sender', { from: { user: '1' } }, {}],
     [
       'one spelling',
       { type: 'image', mime_type: 'image/jpeg', file_name: 'a.jpg', file_size: 1024, caption: 'hi' },

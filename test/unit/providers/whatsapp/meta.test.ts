@@ -289,7 +289,7 @@ describe('silence', () => {
     await expect(bytesOf(stream)).rejects.toMatchObject({ name: 'NetError', code: 'TIMEOUT' });
   });
 
-  it('is not waited for when nobody waits any more', async () => {
+  it('ends with the abort of its caller', async () => {
     const { meta, adapter } = await startMeta();
     const caller = new AbortController();
     const gone = new Error('the caller is gone');
