@@ -128,8 +128,5 @@ function encodePathSegment(text: string): string {
 }
 
 function invalidSignature(): MediagraphError {
-  return new MediagraphError(
-    'SIGNATURE_INVALID',
-    'expected a link as it was given out, got a changed or made-up one',
-  );
+  return new MediagraphError('SIGNATURE_INVALID', 'expected a link as it was given out, got a changed or made-up one');
 }
