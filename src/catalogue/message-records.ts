@@ -3,8 +3,8 @@ import { LRUCache } from 'lru-cache';
 import type { Database } from '../database/database.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { formatMessageId } from '../model/ids.js';
+import { upTo } from '../model/lru-limit.js';
 import type { MessageKey } from '../model/media.js';
-import { upTo } from '../model/remembered.js';
 import type { MessageRecord } from './catalogued-media.js';
 import { type CataloguedRow, type MediaRow, toCataloguedMedia } from './media-rows.js';
 

@@ -80,7 +80,7 @@ export class LazyMirror {
     const { spool, facts } = await this.#firstBytes(download, signal);
     let isJoined = true;
     const leave = () => {
-      if (isJoined) spool.leave();
+      if (isJoined) spool.release();
       isJoined = false;
     };
     try {
@@ -101,7 +101,7 @@ export class LazyMirror {
   async keep(channel: ConnectedChannel, media: CataloguedMedia, { signal }: CallOptions): Promise<void> {
     const download = this.#downloadOf(channel, media);
     const { spool } = await this.#firstBytes(download, signal);
-    spool.leave();
+    spool.release();
     await download.kept;
   }
 
@@ -160,7 +160,7 @@ export class LazyMirror {
     try {
       const opened = await download.opened;
       signal?.throwIfAborted();
-      opened.spool.join();
+      opened.spool.retain();
       return opened;
     } finally {
       signal?.removeEventListener('abort', leave);
@@ -190,7 +190,7 @@ export class LazyMirror {
           this.#keep(media, first.spool, first.facts)
             .finally(forget)
             // A reader that found the download before it was forgotten joins the spool within this turn.
-            .finally(() => setImmediate(() => first.spool.leave()))
+            .finally(() => setImmediate(() => first.spool.release()))
         );
       })
       .catch(forget)

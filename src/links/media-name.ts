@@ -1,30 +1,30 @@
-import { FURTHER_EXTENSIONS } from '../model/file-extensions.js';
+import { ALTERNATIVE_EXTENSIONS } from '../model/file-extensions.js';
 import type { Media } from '../model/media.js';
 import { extensionOf } from '../model/mime-type.js';
-import { isKnownExtension, isMarkupExtension, outlives } from './told-extension.js';
+import { isAtLeastAsSpecific, isKnownExtension, isMarkupExtension } from './extension-rules.js';
 
 const MAX_NAME_CHARACTERS = 100;
-/** Linux takes 255 bytes for a name (NAME_MAX), other systems and whoever adds " (1)" somewhat fewer. */
+/** Linux allows 255 bytes per name (NAME_MAX). The margin is for other systems and for programs that append " (1)". */
 const MAX_NAME_BYTES = 200;
 
-/** The name that a delivery URL shows: the media's own, made safe, or one that says what it is. */
+/** The file name in a delivery URL: the media's own name, made safe, or its kind. */
 export function nameInUrl(media: Media): string {
   return safeFilename(media.filename) ?? withExtension((media.kind ?? 'media').toLowerCase(), media.mimeType);
 }
 
 /**
- * `name` with the extension of the type that the bytes turned out to have; kept where it already agrees, where it says
- * more than a type that many kinds of files share (text, XML, ZIP), or where none is known. What ends a name last is what
- * a system opens it by, so an extension that lies goes, and those that it stood behind: `photo.jpg.exe` is a picture, so
- * it is `photo.jpg`. One before a true last one (`setup.exe.jpg`) starts nothing.
+ * Gives a name the extension of the detected type. The extension stays if it agrees with the type, is more specific
+ * than a generic type (text, XML, ZIP), or belongs to no known type. Systems open a file by its last extension, so a
+ * wrong one is removed together with those before it: a picture named `photo.jpg.exe` becomes `photo.jpg`. An extension
+ * before a correct last one (`setup.exe.jpg`) has no effect and stays.
  */
 export function withExtension(name: string, mimeType: string | null): string {
   const extension = extensionOf(mimeType);
   if (extension === null || mimeType === null) return name;
   let stem = name;
   for (let last = lastExtension(stem); ; last = lastExtension(stem)) {
-    if (last === extension || SYNONYMS.get(last) === extension || outlives(last, mimeType)) return stem;
-    // Any other dot is a part of the name.
+    if (last === extension || SYNONYMS.get(last) === extension || isAtLeastAsSpecific(last, mimeType)) return stem;
+    // An unknown extension is a part of the name.
     if (!isKnownExtension(last)) break;
     stem = trimmed(stem.slice(0, -last.length - 1));
   }
@@ -32,12 +32,12 @@ export function withExtension(name: string, mimeType: string | null): string {
   return (cut(stem, suffix) || 'media') + suffix;
 }
 
-/** Whether a browser would render what is saved by this name, and run what is in it. */
+/** Whether a browser would render a file of this name and execute scripts in it. */
 export function isMarkupName(name: string): boolean {
   return isMarkupExtension(lastExtension(name));
 }
 
-/** Lower-case, without the dot; empty where there is none. */
+/** Returns the last extension in lower case without its dot, or an empty text. */
 function lastExtension(name: string): string {
   return EXTENSION.exec(name)?.[0].slice(1).toLowerCase() ?? '';
 }
@@ -45,17 +45,17 @@ function lastExtension(name: string): string {
 const EXTENSION = /\.[A-Za-z0-9]{1,8}$/;
 
 const SYNONYMS: ReadonlyMap<string, string> = new Map([
-  ...FURTHER_EXTENSIONS,
+  ...ALTERNATIVE_EXTENSIONS,
   ['htm', 'html'],
   ['text', 'txt'],
   ['vcard', 'vcf'],
 ]);
 
 /**
- * A provider's file name without what could mislead a file system or a reader: no folders, no control or format
- * characters (right-to-left overrides among them; joiners stay, scripts and emoji need them), no gaps that push an
- * extension out of sight, no leading dots, no device of Windows, of a length that every file system takes. null when
- * nothing is left.
+ * Makes a provider's file name safe for file systems and readers. It removes folders, control and format characters
+ * (right-to-left overrides, for example; joiners stay, since scripts and emoji need them), runs of spaces that push an
+ * extension out of sight, and leading dots. It renames Windows devices and limits the length. Returns null when nothing
+ * is left.
  */
 export function safeFilename(name: string | null): string | null {
   if (name === null) return null;
@@ -72,10 +72,16 @@ export function safeFilename(name: string | null): string | null {
   return stem === '' ? null : stem + extension;
 }
 
-/** What Windows opens in place of a file, whatever follows the first dot (learn.microsoft.com, "Naming Files, Paths, and Namespaces"). */
+/**
+ * Names that Windows opens as devices, whatever follows the first dot (learn.microsoft.com, "Naming Files, Paths, and
+ * Namespaces").
+ */
 const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(\.|$)/i;
 
-/** Windows drops dots and spaces at the end, others hide a file for a dot at its start; joiners join nothing there. */
+/**
+ * Windows drops trailing dots and spaces, and Unix hides files with a leading dot. Joiners have no function at either
+ * end.
+ */
 function trimmed(name: string): string {
   let start = 0;
   let end = name.length;
@@ -90,11 +96,11 @@ function isTrimmed(character: string): boolean {
 
 const GRAPHEMES = new Intl.Segmenter('und', { granularity: 'grapheme' });
 
-/** As much of a name as leaves room for what is put behind it; what readers see as one character is never split. */
+/** Shortens a name to leave room for its suffix, without splitting a grapheme. */
 function cut(stem: string, suffix: string): string {
   let characters = MAX_NAME_CHARACTERS - suffix.length;
   let bytes = MAX_NAME_BYTES - suffix.length;
-  // Code units are at least as many as characters, and have three bytes at most.
+  // A text has at most as many characters as code units, and a code unit takes three bytes at most.
   if (stem.length <= characters && stem.length * 3 <= bytes) return stem;
   let end = 0;
   for (const { segment, index } of GRAPHEMES.segment(stem)) {

@@ -4,41 +4,41 @@ import type { MediaId } from '../model/media.js';
 import { formatRendition, ORIGINAL, parseRendition, type Rendition } from '../model/rendition.js';
 
 export interface SigningKey {
-  /** Travels in the URL as `kid`. */
+  /** The `kid` of the URL. */
   readonly id: string;
   readonly secret: string;
 }
 
 export type Disposition = 'inline' | 'attachment';
 
-/** What a signed URL lets its holder do. */
+/** The access that a signed URL grants. */
 export interface MediaGrant {
   readonly mediaId: MediaId;
   readonly filename: string;
   readonly disposition: Disposition;
-  /** Absent: the original. */
+  /** Default: the original. */
   readonly rendition?: Rendition;
-  /** Whether only pages of the tenant's allowed origins may use it. Absent: no. */
+  /** Whether only pages of the tenant's allowed origins may use the URL. Default: no. */
   readonly boundToOrigins?: boolean;
   readonly expiresAt: Date;
 }
 
 export interface UrlSignerOptions {
-  /** The first signs, all verify. */
+  /** The first key signs; every key verifies. */
   readonly keys: readonly SigningKey[];
-  /** Where browsers reach the delivery route, without a trailing slash. */
+  /** The public URL of the delivery route, without a trailing slash. */
   readonly baseUrl: () => string;
   readonly ttlMs: number;
 }
 
-/** Keeps signatures of this purpose and version apart from any other use of the same secret. */
+/** Domain separation: a signature of this purpose and version is invalid for any other use of the secret. */
 const DOMAIN = 'mediagraph/delivery/1\n';
 const ROUTE = '/media/';
 const QUERY = /^d=(inline|attachment)(?:&r=([a-z0-9-]{1,40}))?(&o=bound)?&exp=(\d{1,12})&kid=([A-Za-z0-9_-]{1,32})$/;
 
 /**
- * Writes and reads delivery URLs: `/media/{mediaId}/{filename}?d=…[&r=…][&o=bound]&exp=…&kid=…&sig=…`, `sig` being
- * HMAC-SHA256 in base64url over everything before it, byte for byte. Pure computation.
+ * Signs and verifies delivery URLs: `/media/{mediaId}/{filename}?d=…[&r=…][&o=bound]&exp=…&kid=…&sig=…`. `sig` is
+ * HMAC-SHA256 in base64url over everything before it, byte for byte. It does no I/O.
  */
 export class UrlSigner {
   readonly #keys: ReadonlyMap<string, KeyObject>;
@@ -51,9 +51,9 @@ export class UrlSigner {
     this.#current = { id: first.id, key: createSecretKey(Buffer.from(first.secret)) };
   }
 
-  /** Until when a link made now works: see {@link sign}. */
+  /** The expiry of a link that is signed now; see {@link sign}. */
   expiry(now: number, ttlMs: number = this.options.ttlMs, notAfter: Date | null = null): Date {
-    // Rounded up to a quarter of the lifetime, so that the same media gives the same URL for a while and caches can hit.
+    // Rounded up to a quarter of the lifetime, so that a media keeps the same URL for a while and caches can hit.
     const windowMs = ttlMs / 4;
     const rounded = Math.ceil((now + ttlMs) / windowMs) * windowMs;
     const seconds = Math.floor(Math.min(rounded, notAfter?.getTime() ?? Number.POSITIVE_INFINITY) / 1000);
@@ -63,14 +63,14 @@ export class UrlSigner {
   sign(grant: MediaGrant): string {
     const exp = grant.expiresAt.getTime() / 1000;
     const name = encodePathSegment(grant.filename);
-    const what = `d=${grant.disposition}${renditionParameter(grant)}${grant.boundToOrigins ? '&o=bound' : ''}`;
-    const signed = `${ROUTE}${grant.mediaId}/${name}?${what}&exp=${exp}&kid=${this.#current.id}`;
+    const parameters = `d=${grant.disposition}${renditionParameter(grant)}${grant.boundToOrigins ? '&o=bound' : ''}`;
+    const signed = `${ROUTE}${grant.mediaId}/${name}?${parameters}&exp=${exp}&kid=${this.#current.id}`;
     return `${this.options.baseUrl()}${signed}&sig=${signatureOf(this.#current.key, signed)}`;
   }
 
   /**
-   * @param target path and query as they came in the request line
-   * @throws MediagraphError SIGNATURE_INVALID for anything but an untouched URL of ours, then URL_EXPIRED
+   * @param target path and query exactly as in the request line
+   * @throws MediagraphError SIGNATURE_INVALID for anything but an unchanged URL of ours, URL_EXPIRED after its expiry
    */
   verify(target: string, now: number): Required<MediaGrant> {
     const at = target.lastIndexOf('&sig=');
@@ -105,7 +105,7 @@ function renditionParameter({ rendition = ORIGINAL }: MediaGrant): string {
 
 function readRendition(text: string | undefined): Rendition {
   const rendition = text === undefined ? ORIGINAL : parseRendition(text);
-  // Signed by this key, and yet unknown: of another version.
+  // The signature is valid but the rendition is unknown: the URL comes from another version.
   if (!rendition) throw invalidSignature();
   return rendition;
 }
@@ -116,13 +116,13 @@ function signatureOf(key: KeyObject, signed: string): string {
     .digest('base64url');
 }
 
-// Private: as texts, since the last character of base64url has spare bits that decoding would forgive.
-function sameText(given: string, expected: string): boolean {
-  const [a, b] = [Buffer.from(given), Buffer.from(expected)];
+// Compares texts: the last character of base64url has unused bits, which decoding would ignore.
+function sameText(received: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(received), Buffer.from(expected)];
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-/** RFC 3986 section 2.3: everything but the unreserved, so that no proxy finds something to re-encode. */
+/** Encodes every character outside the unreserved set (RFC 3986 section 2.3), so that no proxy re-encodes the URL. */
 function encodePathSegment(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }

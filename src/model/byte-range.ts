@@ -1,29 +1,29 @@
 /**
- * A part of some bytes, as RFC 9110 section 14.1.2 counts: offsets of the first and of the last byte. An end that is null,
- * or beyond the last byte, means the last byte.
+ * A byte range as in RFC 9110 section 14.1.2: the offsets of the first and the last byte. An end that is null, or
+ * beyond the last byte, means the last byte.
  */
 export interface ByteRange {
   readonly start: number;
   readonly end: number | null;
 }
 
-/** A range whose end is told. */
+/** A range with a known end. */
 export interface ByteSpan extends ByteRange {
   readonly end: number;
 }
 
-/** What a 206 is a part of. */
+/** The content of a `Content-Range` header. */
 export interface ContentRange extends ByteSpan {
-  /** Of the whole; null = the sender does not know. */
+  /** Size of the whole representation; null = the sender does not know it. */
   readonly sizeBytes: number | null;
 }
 
-/** The value of a `Range` header. */
+/** Formats the value of a `Range` header. */
 export function formatRange({ start, end }: ByteRange): string {
   return `bytes=${start}-${end ?? ''}`;
 }
 
-/** The `Content-Range` of a 206 (RFC 9110 section 14.4); null for everything but one range of bytes that can be. */
+/** Parses the `Content-Range` of a 206 (RFC 9110 section 14.4). Returns null unless it is one valid range of bytes. */
 export function parseContentRange(header: string | undefined): ContentRange | null {
   const [matched, start, end, size] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/i.exec(header ?? '') ?? [];
   if (matched === undefined) return null;
@@ -32,7 +32,7 @@ export function parseContentRange(header: string | undefined): ContentRange | nu
   return Number.isSafeInteger(ends) && range.start <= range.end && range.end < ends ? range : null;
 }
 
-/** The size that the `Content-Range` of a 416 tells (RFC 9110 section 15.5.17); null where it tells none. */
+/** Parses the size from the `Content-Range` of a 416 (RFC 9110 section 15.5.17). Returns null where it has none. */
 export function parseUnsatisfiedRange(header: string | undefined): number | null {
   const size = Number(/^bytes \*\/(\d+)$/i.exec(header ?? '')?.[1] ?? Number.NaN);
   return Number.isSafeInteger(size) ? size : null;

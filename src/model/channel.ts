@@ -1,4 +1,4 @@
-/** The providers that the contract knows, by their configuration names. */
+/** The supported providers, by their names in the configuration. */
 export const PROVIDER_NAMES = [
   'kirim',
   'signalwire',
@@ -12,16 +12,16 @@ export const PROVIDER_NAMES = [
 /** A messaging service with a media API. */
 export type ProviderName = (typeof PROVIDER_NAMES)[number];
 
-/** Who owns a channel and sees its media; `default` where authentication is off. */
+/** The owner of a channel and of its media. The tenant is `default` while authentication is off. */
 export type TenantId = string;
 
-/** UTF-8 bytes: what fits into the key of a blob together with the longest media id. */
+/** UTF-8 bytes. A blob's key holds the tenant and the longest media id, and must stay within the store's limit. */
 export const MAX_TENANT_BYTES = 350;
 
-/** Names a channel in message ids, webhook routes and the configuration; see {@link CHANNEL_ID_PATTERN}. */
+/** Identifies a channel in message ids, webhook routes and the configuration; see {@link CHANNEL_ID_PATTERN}. */
 export type ChannelId = string;
 
-/** One tenant's line at one provider. Its credentials never leave the adapter that was built for it. */
+/** One tenant's line at one provider. Only the adapter that was built for the channel holds its credentials. */
 export interface Channel {
   readonly id: ChannelId;
   readonly tenant: TenantId;

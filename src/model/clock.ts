@@ -1,4 +1,7 @@
-/** The time that all processes agree on: the database's, or this machine's own where there is one process alone. */
+/**
+ * A clock that all processes agree on. Several processes share the database's time; a single process uses its
+ * machine's.
+ */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;

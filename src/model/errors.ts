@@ -1,6 +1,6 @@
 import type { ChannelId, ProviderName } from './channel.js';
 
-/** Every code that a caller can meet: `extensions.code` in GraphQL, `error.code` in JSON bodies. */
+/** Every error code of the API: `extensions.code` in GraphQL, `error.code` in JSON bodies. */
 export const ERROR_CODES = [
   'BAD_USER_INPUT',
   'UNAUTHENTICATED',
@@ -32,7 +32,7 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** What a caller may learn besides code and message; nothing here names hosts, addresses or credentials. */
+/** What an error discloses besides code and message. No field holds a host, an address or a credential. */
 export interface ErrorDetails {
   readonly retryable?: boolean;
   readonly retryAfterMs?: number;
@@ -40,16 +40,16 @@ export interface ErrorDetails {
   readonly channelId?: ChannelId;
   /** The provider's HTTP status. */
   readonly upstreamStatus?: number;
-  /** The provider's own error code, cut to a harmless token. */
+  /** The provider's own error code, if it consists of harmless characters only. */
   readonly upstreamCode?: string;
   readonly upstreamRequestId?: string;
 }
 
 /**
- * What callers do wrong, a hundred thousand times in one request if they like. A stack
- * tells nothing of them, and is most of what an error costs.
+ * Errors that a caller causes, possibly a hundred thousand times in one request. They are created without a stack: it
+ * says nothing about the caller's fault and makes up most of an error's cost.
  */
-const CALLERS_FAULTS: ReadonlySet<ErrorCode> = new Set([
+const CALLER_FAULT_CODES: ReadonlySet<ErrorCode> = new Set([
   'BAD_USER_INPUT',
   'UNAUTHENTICATED',
   'FORBIDDEN',
@@ -61,8 +61,9 @@ const CALLERS_FAULTS: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * The one error that crosses rooms on purpose. `message` is written for callers: it says what was expected and what
- * came, and holds no host name, address, credential or provider body; those stay in `cause`, which is never sent.
+ * The error type of the public API, thrown by every room. `message` is written for callers: it says what was expected
+ * and what came instead, and holds no host, address, credential or provider body. Those stay in `cause`, which is never
+ * sent.
  */
 export class MediagraphError extends Error {
   override readonly name = 'MediagraphError';
@@ -74,15 +75,15 @@ export class MediagraphError extends Error {
     options?: { cause?: unknown },
   ) {
     const limit = Error.stackTraceLimit;
-    if (CALLERS_FAULTS.has(code)) Error.stackTraceLimit = 0;
+    if (CALLER_FAULT_CODES.has(code)) Error.stackTraceLimit = 0;
     super(message, options);
     Error.stackTraceLimit = limit;
   }
 }
 
 /**
- * A fault behind a link that was given out for READY media. It is the provider's or this server's, whatever its code means
- * elsewhere, so that its HTTP status is never below 500.
+ * A failure to serve a link to READY media. The provider or this server causes it, whatever the code means elsewhere,
+ * so its HTTP status is never below 500.
  */
 export class LinkFault extends MediagraphError {
   constructor(error: MediagraphError) {
@@ -90,7 +91,7 @@ export class LinkFault extends MediagraphError {
   }
 }
 
-/** Any thrown value as an Error, for places that must hand one on (a DataLoader batch). */
+/** Turns any thrown value into an Error, for APIs that take only Errors (a DataLoader batch). */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error
     ? thrown

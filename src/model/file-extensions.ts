@@ -1,12 +1,13 @@
 /**
- * File extensions by essence, for names that people see: what messaging carries, then every other type that file-type
- * tells (its own extensions). Left out is what Windows runs or obeys when it is opened: a file gets no such name from us.
+ * File extensions by essence, for file names that people see: first the types that messaging carries, then every other
+ * type that file-type detects, with its own extensions. Extensions that Windows executes on opening are left out, so
+ * that no file gets such a name from this server.
  */
 export const EXTENSIONS: ReadonlyMap<string, string> = new Map(
   Object.entries({
     'image/jpeg': 'jpg',
     'image/png': 'png',
-    // Animated PNG opens everywhere by the extension of PNG, and hardly anywhere by its own.
+    // Every viewer opens animated PNG as `.png`; hardly any knows `.apng`.
     'image/apng': 'png',
     'image/gif': 'gif',
     'image/webp': 'webp',
@@ -191,8 +192,8 @@ export const EXTENSIONS: ReadonlyMap<string, string> = new Map(
   }),
 );
 
-/** Further extensions of files of those types, all of which begin with a signature. */
-export const FURTHER_EXTENSIONS: ReadonlyMap<string, string> = new Map(
+/** Further extensions of types whose files begin with a signature, each with the extension used above. */
+export const ALTERNATIVE_EXTENSIONS: ReadonlyMap<string, string> = new Map(
   Object.entries({
     jpeg: 'jpg',
     jpe: 'jpg',

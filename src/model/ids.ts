@@ -4,22 +4,24 @@ import { CHANNEL_ID_PATTERN, type ChannelId } from './channel.js';
 import { MediagraphError } from './errors.js';
 import type { MediaId, MessageKey } from './media.js';
 
-/** UTF-8 bytes. WhatsApp's longest ids are near 100; this leaves a media id below {@link MAX_ID_LENGTH}. */
+/** UTF-8 bytes. WhatsApp's longest ids have about 100. The limit keeps a media id below {@link MAX_ID_LENGTH}. */
 export const MAX_PROVIDER_MESSAGE_ID_BYTES = 240;
-/** UTF-8 bytes of a provider's own media id, as far as it is a part of ours. */
+/** UTF-8 bytes of a provider's media id, where it is a part of our media id. */
 export const MAX_PROVIDER_MEDIA_ID_BYTES = 70;
-/** Characters, of every id that a caller names. */
+/** Characters in any id that a caller sends. */
 export const MAX_ID_LENGTH = 512;
 
 /**
- * A message id as a caller wrote it: `qualified` is `channelId:providerMessageId`, the first colon separates;
- * `bare` is any other text, taken for a provider's own id without its channel.
+ * A message id as a caller wrote it. `qualified` is `channelId:providerMessageId`, separated at the first colon. `bare`
+ * is any other text and counts as a provider's message id without a channel.
  */
 export type ParsedMessageId =
   | ({ readonly form: 'qualified' } & MessageKey)
   | { readonly form: 'bare'; readonly providerMessageId: string };
 
-/** @throws MediagraphError BAD_USER_INPUT for what no provider can have issued: empty, over-long, control characters, dot segments */
+/**
+ * @throws MediagraphError BAD_USER_INPUT for an id that is empty, too long, or has control characters or dot segments
+ */
 export function parseMessageId(id: string): ParsedMessageId {
   if (id.length > MAX_ID_LENGTH) throw badMessageId(`more than ${MAX_ID_LENGTH} characters`);
   const colon = id.indexOf(':');
@@ -46,14 +48,15 @@ export function assertProviderMessageId(id: string): void {
   if (fault) throw badMessageId(fault);
 }
 
-/** Whether a provider can have issued this id of a message: what {@link assertProviderMessageId} asks, without an Error. */
+/** The check of {@link assertProviderMessageId} without the cost of an Error. */
 export function isProviderMessageId(id: string): boolean {
   return id !== '' && faultOfPathPart(id, MAX_PROVIDER_MESSAGE_ID_BYTES) === null;
 }
 
 /**
- * What makes a text unfit to be a part of a provider's path, or null. Slashes are no fault (ids in Base64 have them, and
- * paths encode them); `.` and `..` between slashes are, however often they were percent-encoded.
+ * Returns why a text must not become a part of a provider's path, or null. Slashes are allowed: Base64 ids contain
+ * them, and paths encode them. The segments `.` and `..` are not allowed, no matter how often they were
+ * percent-encoded.
  */
 function faultOfPathPart(text: string, maxBytes: number): string | null {
   if (Buffer.byteLength(text) > maxBytes) return `more than ${maxBytes} bytes`;
@@ -81,15 +84,15 @@ function badMessageId(came: string): MediagraphError {
   );
 }
 
-/** What the id of a provider's media stands for: the same on every replica, with or without a catalogue. */
+/** The content of a provider media's id. Every replica derives the same id, with or without a catalogue. */
 export interface MediaIdParts extends MessageKey {
-  /** null where the message alone names the media. */
+  /** null where the message id alone identifies the media. */
   readonly providerMediaId: string | null;
 }
 
 export type DecodedMediaId = MediaIdParts | UploadIdParts;
 
-/** What the id of an upload stands for: which one it is, the catalogue alone knows. */
+/** The content of an upload's id. Only the catalogue knows the upload itself. */
 export interface UploadIdParts {
   readonly channelId: ChannelId;
   /** 16 random bytes in hex. */
@@ -97,17 +100,17 @@ export interface UploadIdParts {
 }
 
 /**
- * Version 1, a provider's media: base64url of `0x01, len(channelId), channelId, len(providerMessageId), providerMessageId, providerMediaId,
- * crc32 of all before`; a media id of zero bytes stands for null. Version 2, an upload: base64url of `0x02,
- * len(channelId), channelId, 16 random bytes, crc32 of all before`. The checksum is no secret: it catches ids that were
- * mistyped or made up, and what a well-formed id may see is decided by its channel's tenant and the provider's listing.
+ * Version 1, a provider's media: base64url of `0x01, len(channelId), channelId, len(providerMessageId),
+ * providerMessageId, providerMediaId, crc32 of all before`; an empty providerMediaId stands for null. Version 2, an
+ * upload: base64url of `0x02, len(channelId), channelId, 16 random bytes, crc32 of all before`. The checksum is not a
+ * secret: it catches mistyped ids. Access to a media is decided by its channel's tenant and the provider's listing.
  */
 const VERSION = 1;
 const UPLOAD_VERSION = 2;
 const UPLOAD_ID_BYTES = 16;
 const CHECKSUM_BYTES = 4;
 
-/** Parts must have passed {@link assertProviderMessageId} and the adapter's wire schema. */
+/** The caller has checked the parts with {@link assertProviderMessageId} and the adapter's wire schema. */
 export function encodeMediaId(parts: MediaIdParts): MediaId {
   const { channelId, providerMessageId, providerMediaId } = parts;
   const messageBytes = Buffer.byteLength(providerMessageId);
@@ -123,7 +126,7 @@ export function encodeMediaId(parts: MediaIdParts): MediaId {
   return bytes.toString('base64url');
 }
 
-/** Of a new upload to a channel; no two are the same. */
+/** Creates a random id for a new upload to a channel. */
 export function createUploadId(channelId: ChannelId): MediaId {
   return encodeUploadId({ channelId, uploadId: randomBytes(UPLOAD_ID_BYTES).toString('hex') });
 }
@@ -137,8 +140,8 @@ function encodeUploadId({ channelId, uploadId }: UploadIdParts): MediaId {
 }
 
 /**
- * null for everything that {@link encodeMediaId} and {@link createUploadId} cannot have written: one spelling per media,
- * nothing else passes.
+ * Decodes a media id. Returns null for anything that {@link encodeMediaId} and {@link createUploadId} cannot have
+ * written, including other spellings of a valid id: each media has exactly one.
  */
 export function decodeMediaId(id: string): DecodedMediaId | null {
   if (id.length > MAX_ID_LENGTH || !/^[A-Za-z0-9_-]+$/.test(id)) return null;

@@ -1,11 +1,11 @@
 /**
- * The glossary, as types. The same words are used in the schema, the README and ARCHITECTURE.md.
+ * The glossary, as types. The schema, the README and ARCHITECTURE.md use the same words.
  *
  * - provider: a messaging service with a media API (kirim, signalwire, twilio …)
  * - channel: one tenant's line at one provider: base URL, credentials, webhook secret
  * - adapter: the code that speaks one provider's API
  * - capability: something an adapter can do; present as a method or absent
- * - listing: what a provider answers when it is asked which media a message has
+ * - listing: a provider's answer to the question which media a message has
  * - delivery: serving bytes for a signed URL
  */
 import type { ChannelId, ProviderName, TenantId } from './channel.js';
@@ -18,46 +18,49 @@ export type MediaKind = (typeof MEDIA_KINDS)[number];
 export const MEDIA_STATUSES = ['PENDING', 'READY', 'FAILED', 'DELETED', 'EXPIRED'] as const;
 export type MediaStatus = (typeof MEDIA_STATUSES)[number];
 
-/** INBOUND: from the contact. OUTBOUND: sent by the business, also from its own phone (WhatsApp's echoes). */
+/** INBOUND: from the contact. OUTBOUND: from the business, also from its own phone (WhatsApp's echoes). */
 export type MediaDirection = 'INBOUND' | 'OUTBOUND';
 
-/** Why a media is FAILED. */
+/** The reason why a media is FAILED, in a form that callers may see. */
 export interface MediaFault {
   readonly code: ErrorCode;
-  /** For callers: it names no host, address or credential, and quotes no provider. */
+  /** For callers. It names no host, address or credential, and does not quote the provider. */
   readonly message: string;
-  /** Whether fetching it again may help. */
+  /** Whether another attempt to fetch the media may succeed. */
   readonly retryable: boolean;
 }
 
-/** Where a deleted media is gone: at the provider and here, or here alone since the provider has no deletion of it. */
+/** PROVIDER: deleted at the provider and here. LOCAL: deleted here only, because the provider has no deletion. */
 export type DeletionScope = 'PROVIDER' | 'LOCAL';
 
-/** A fault, and when it was found. */
+/** A fault and the time of its detection. */
 export interface MediaFailure extends MediaFault {
   readonly at: Date;
 }
 
-/** Opaque to everyone but `model/ids.ts`. */
+/** Only `model/ids.ts` knows the format. */
 export type MediaId = string;
 
-/** Names a message without ambiguity; `formatMessageId` writes it as `channelId:providerMessageId`. */
+/** Identifies a message uniquely. `formatMessageId` writes it as `channelId:providerMessageId`. */
 export interface MessageKey {
   readonly channelId: ChannelId;
   readonly providerMessageId: string;
 }
 
-/** What an adapter needs to find one media again at its provider. */
+/** What an adapter needs to find a media at its provider. */
 export interface MediaRef {
-  /** null: an upload that belongs to no message. */
+  /** null = an upload without a message. */
   readonly providerMessageId: string | null;
-  /** What the provider calls the media; null where the message alone names it. */
+  /** The provider's id of the media; null where the message id alone identifies it. */
   readonly providerMediaId: string | null;
-  /** Where a listing said that the bytes are: a provider's word, only ever opened through the guarded agent. */
+  /**
+   * The address of the bytes as a listing or a webhook named it. It is untrusted: open it through the guarded agent
+   * only.
+   */
   readonly downloadUrl: string | null;
 }
 
-/** Facts about the bytes. null = not known (yet). */
+/** Metadata of the bytes. null = not known (yet). */
 export interface MediaDetails {
   readonly kind: MediaKind | null;
   /** Essence and parameters, e.g. `audio/ogg; codecs=opus`. */
@@ -69,7 +72,7 @@ export interface MediaDetails {
   readonly caption: string | null;
 }
 
-/** How the bytes look or sound, by their own word. null = they do not tell, or nobody looked. */
+/** Dimensions and previews, read from the bytes. null = the bytes do not contain it, or they were not inspected. */
 export interface MediaMeasures {
   /** Pixels, as shown: orientation applied. */
   readonly width: number | null;
@@ -77,60 +80,63 @@ export interface MediaMeasures {
   readonly durationSeconds: number | null;
   /** Base64 of a ThumbHash (evanw.github.io/thumbhash). */
   readonly thumbHash: string | null;
-  /** Of a PDF. */
+  /** Pages of a PDF. */
   readonly pageCount: number | null;
-  /** Whether a still can be made of these bytes on this machine; null = not tried. */
+  /** Whether this server can render a still of these bytes; null = not tried. */
   readonly still: boolean | null;
 }
 
-/** One attachment as an adapter reports it, in our words; everything in it passed the adapter's wire schema. */
+/**
+ * One attachment as an adapter reports it, in the terms of this glossary. The adapter's wire schema has checked every
+ * field.
+ */
 export interface ProviderMedia extends MediaRef, MediaDetails {
   readonly providerMessageId: string;
-  /** FAILED: the provider says that there is a media, and gives no way to fetch it; `fault` says why. */
+  /** FAILED: the provider reports a media but offers no way to fetch it; `fault` says why. */
   readonly status: Extract<MediaStatus, 'PENDING' | 'READY' | 'FAILED'>;
-  /** Of a FAILED media only. */
+  /** Present only on a FAILED media. */
   readonly fault?: MediaFault;
-  /** Whether it is a voice note; null or absent = not told. */
+  /** Whether it is a voice note; null or absent = not reported. */
   readonly voice?: boolean | null;
-  /** The other party: a phone number in E.164 with `+` where it is one, else the provider's user id; null or absent = not told. */
+  /** The other party: a phone number in E.164 with `+`, else the provider's user id; null or absent = not reported. */
   readonly contact?: string | null;
-  /** null or absent = not told. */
+  /** null or absent = not reported. */
   readonly direction?: MediaDirection | null;
   readonly createdAt: Date | null;
-  /** Until when the provider keeps the bytes; null = nobody said. Its links may end sooner. */
+  /** When the provider deletes the bytes; null = unknown. Download links may end sooner. */
   readonly availableUntil: Date | null;
 }
 
-/** One attachment of one message, the same whatever the provider. */
+/** One attachment of one message, in the same shape for every provider. */
 export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId' | 'fault'> {
   readonly id: MediaId;
-  /** null: an upload that belongs to no message. */
+  /** null = an upload without a message. */
   readonly providerMessageId: string | null;
   readonly status: MediaStatus;
   readonly tenant: TenantId;
   readonly channelId: ChannelId;
   readonly provider: ProviderName;
   /**
-   * When the bytes stop being available. Stored here: the end of retention. Not stored: that or `availableUntil`,
-   * whichever comes first. null = no end is known.
+   * When the bytes stop being available. Stored bytes: the end of retention. Bytes that are not stored: the end of
+   * retention or `availableUntil`, whichever comes first. null = no end is known.
    */
   readonly expiresAt: Date | null;
-  /** null: no bytes were here to be looked at. */
+  /** null = the bytes were never here for inspection. */
   readonly measures: MediaMeasures | null;
-  /** Why it is FAILED, as a listing told it. */
+  /** Why the media is FAILED, according to a listing. */
   readonly fault?: MediaFault | null;
-  /** What the catalogue knows besides; absent: only a listing has told of it. */
+  /** Fields that only the catalogue knows. They are absent on media that comes from a listing alone. */
   readonly failure?: MediaFailure | null;
   readonly updatedAt?: Date;
   readonly revokedAt?: Date | null;
 }
 
-/** What a provider listed, or a webhook announced, as an attachment of a message. */
+/** An attachment of a message, as a provider listed it or a webhook announced it. */
 export interface MessageMedia extends Media {
   readonly providerMessageId: string;
 }
 
-/** The first of the times that are known. */
+/** The earliest of the known times; null where none is known. */
 export function earliest(...times: ReadonlyArray<Date | null>): Date | null {
   const known = times.filter((time) => time !== null);
   return known.length === 0 ? null : new Date(Math.min(...known.map((time) => time.getTime())));

@@ -1,17 +1,19 @@
 import { EXTENSIONS } from './file-extensions.js';
 import type { MediaKind } from './media.js';
 
-/** The part before the parameters, lower-case: `audio/ogg` of `Audio/OGG; codecs=opus`. RFC 9110 section 8.3.1. */
+/**
+ * The media type without its parameters, lower-case: `audio/ogg` of `Audio/OGG; codecs=opus` (RFC 9110 section 8.3.1).
+ */
 export function essenceOf(mimeType: string): string {
   return (mimeType.split(';', 1)[0] ?? '').trim().toLowerCase();
 }
 
-/** Longer than any type with its parameters that a file was sent with. */
+/** Longer than any media type with parameters seen in practice. */
 const MAX_CLAIM_CHARACTERS = 1_024;
 const TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
 const PARAMETER = /^[A-Za-z0-9!#$&^_.+-]{1,64}=("[\x20-\x21\x23-\x5b\x5d-\x7e]{0,128}"|[A-Za-z0-9!#$&^_.+'-]{1,128})$/;
 
-/** Names that providers use for a type which has a registered one. */
+/** Unregistered names that providers use for a type with a registered name. */
 const ALIASES: ReadonlyMap<string, string> = new Map(
   Object.entries({
     'image/jpg': 'image/jpeg',
@@ -50,8 +52,8 @@ const ALIASES: ReadonlyMap<string, string> = new Map(
 );
 
 /**
- * A provider's claim in a form that may stand in an answer: registered essence, parameters kept. null for what is no
- * media type at all, and for `application/octet-stream`, which says that the sender does not know either.
+ * Normalizes a provider's media type: registered essence, parameters kept. Returns null for an invalid media type, and
+ * for `application/octet-stream`, which means that the sender does not know the type.
  */
 export function normalizeMimeType(claim: string | null | undefined): string | null {
   if (!claim || claim.length > MAX_CLAIM_CHARACTERS) return null;
@@ -64,12 +66,12 @@ export function normalizeMimeType(claim: string | null | undefined): string | nu
   return [ALIASES.get(essence) ?? essence, ...parameters].join('; ');
 }
 
-/** Not an alias, and without parameters: no need to look at it again. */
+/** A known type without an alias and without parameters needs no parsing. */
 function isCommon(claim: string): boolean {
   return EXTENSIONS.has(claim) && !ALIASES.has(claim);
 }
 
-/** Each as `name=value`; null where one is none (RFC 9110 section 5.6.6). */
+/** Returns the parameters as `name=value`, or null if one is malformed (RFC 9110 section 5.6.6). */
 function parametersOf(mimeType: string): readonly string[] | null {
   const parameters: string[] = [];
   for (let at = mimeType.indexOf(';'); at !== -1 && at < mimeType.length; ) {
@@ -82,7 +84,7 @@ function parametersOf(mimeType: string): readonly string[] | null {
   return parameters;
 }
 
-/** The next semicolon that is not quoted, or the end. */
+/** Returns the offset of the next unquoted semicolon, or of the end. */
 function endOfParameter(mimeType: string, start: number): number {
   let isQuoted = false;
   for (let at = start; at < mimeType.length; at++) {
@@ -93,24 +95,24 @@ function endOfParameter(mimeType: string, start: number): number {
   return mimeType.length;
 }
 
-/** Types that are special cases of another type: what reads image/png also reads image/apng. */
+/** Types that are special cases of another type: a decoder of image/png also reads image/apng. */
 const SPECIAL_CASES: ReadonlyMap<string, string> = new Map([
   ['image/apng', 'image/png'],
   ['video/x-m4v', 'video/mp4'],
 ]);
 
-/** The type that files of this one are of, too; null: no other. */
+/** Returns the more general type, or null. */
 export function generalTypeOf(mimeType: string): string | null {
   return SPECIAL_CASES.get(essenceOf(mimeType)) ?? null;
 }
 
-/** The charset that a type names, as it stands there; null for none. */
+/** Returns the `charset` parameter as written, or null. */
 export function charsetOf(mimeType: string): string | null {
-  const parameter = parametersOf(mimeType)?.find((given) => given.toLowerCase().startsWith('charset='));
+  const parameter = parametersOf(mimeType)?.find((text) => text.toLowerCase().startsWith('charset='));
   return parameter?.slice('charset='.length).replaceAll('"', '') ?? null;
 }
 
-/** What a type shows itself as, where the message did not say: null for no type. */
+/** Derives the kind from the type, for messages that do not state it. Returns null without a type. */
 export function kindOfMimeType(mimeType: string | null): MediaKind | null {
   if (mimeType === null) return null;
   const essence = essenceOf(mimeType);
@@ -120,14 +122,14 @@ export function kindOfMimeType(mimeType: string | null): MediaKind | null {
   return 'DOCUMENT';
 }
 
-/** Without the dot; null where none is known. */
+/** Returns the extension without its dot, or null for an unknown type. */
 export function extensionOf(mimeType: string | null): string | null {
   return mimeType === null ? null : (EXTENSIONS.get(essenceOf(mimeType)) ?? null);
 }
 
 /**
- * The types that browsers show without running anything in them; everything else is handed out as an attachment.
- * SVG, HTML and XML are left out because they carry script.
+ * Types that browsers display without executing content. All other types are served as attachments. SVG, HTML and XML
+ * are missing because they can carry scripts.
  */
 const INLINE_SAFE = new Set([
   'image/jpeg',

@@ -1,6 +1,6 @@
 /**
- * null for what is no URL. In place of `URL.canParse`: once that is compiled, Node 20's reads a text of Latin-1 letters as if
- * it were UTF-8, and says no to `https://bücher.example/`.
+ * Parses a URL and returns null for an invalid one. It replaces `URL.canParse`: once Node 20 has optimized that
+ * function, it reads Latin-1 text as UTF-8 and rejects `https://bücher.example/`.
  */
 export function parseUrl(text: string, base?: string | URL): URL | null {
   try {

@@ -1,16 +1,17 @@
 import { Pool } from 'undici';
 
 export interface CdnPurgeOptions {
-  /** Asked with POST. */
+  /** Receives a POST for each purge. */
   readonly url: string;
-  /** Credentials, mostly; they go there and nowhere else. */
+  /** Usually credentials. They are sent to this URL only. */
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
 }
 
 /**
- * Tells a CDN, or what stands before its API, to drop everything that carries a tag: `POST`, the tag in `cache-tag`,
- * `surrogate-key` and `xkey`, as Cloudflare, Fastly and Varnish call it, and in the body as `{"tags":["…"]}`. 2xx means done.
+ * Purges everything with a cache tag from a CDN, or from a service in front of its API. The request is a `POST` with
+ * the tag in `cache-tag`, `surrogate-key` and `xkey` (Cloudflare, Fastly, Varnish) and in the body as `{"tags":["…"]}`.
+ * Any 2xx is success.
  */
 export class CdnPurge {
   readonly #pool: Pool;
@@ -22,7 +23,7 @@ export class CdnPurge {
     this.#path = pathname + search;
   }
 
-  /** Rejects with an Error that names no path and no header: either may hold a key. */
+  /** Rejects with an Error that names neither path nor headers, since either may contain a key. */
   async purge(tag: string): Promise<void> {
     const { statusCode, body } = await this.#pool.request({
       method: 'POST',

@@ -10,10 +10,15 @@ interface Coded {
   readonly body: Readable;
 }
 
-/** One layer is usual, two are a proxy's mistake; each more costs memory, and multiplies what little bytes can become. */
+/**
+ * One coding is usual, and two come from a misconfigured proxy. Each further one costs memory and multiplies the size
+ * that a few bytes can decode to.
+ */
 const MAX_CODINGS = 4;
-/** Tokens that name a coding (RFC 9110 section 8.4.1, IANA's registry) which this platform cannot undo, or not without a key. */
-const BEYOND_US: ReadonlySet<string> = new Set([
+/**
+ * Registered codings (RFC 9110 section 8.4.1, IANA's registry) that this platform cannot decode, or not without a key.
+ */
+const UNDECODABLE: ReadonlySet<string> = new Set([
   'aes128gcm',
   'compress',
   'dcb',
@@ -25,16 +30,18 @@ const BEYOND_US: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The response without the content codings that it came in, although `identity` was asked for: what was applied last is
- * undone first. Tokens that name no coding (`UTF-8`, `none`, `binary`, `aws-chunked`) mean nothing. A body that was
- * decoded is of no known length, holds at most `maxBytes`, and fails with NetError RESPONSE_TOO_LARGE or BAD_RESPONSE
- * rather than end early. What cannot be decoded comes back as it is, its `content-encoding` too: a coding that is not
- * known here, more than four, or a part of a coded whole (RFC 9110 section 14.4).
+ * Removes the content codings of a response, which a server may apply although `identity` was requested. The last
+ * applied coding is decoded first. Tokens that name no coding (`UTF-8`, `none`, `binary`, `aws-chunked`) are ignored.
+ *
+ * A decoded body has no known length, holds at most `maxBytes`, and fails with NetError RESPONSE_TOO_LARGE or
+ * BAD_RESPONSE rather than end early. A response that cannot be decoded is returned unchanged, with its
+ * `content-encoding`: an unknown coding, more than four codings, or a part of a coded representation (RFC 9110 section
+ * 14.4).
  */
 export function withoutCodings<Response extends Coded>(response: Response, maxBytes: number): Response {
-  const { 'content-encoding': told, ...headers } = response.headers;
-  if (told === undefined) return response;
-  const codings = codingsIn(told);
+  const { 'content-encoding': header, ...headers } = response.headers;
+  if (header === undefined) return response;
+  const codings = codingsIn(header);
   if (codings.length === 0) return { ...response, headers };
   const decoders = codings.map(decoderOf);
   const isKnown = decoders.every((decoder) => decoder !== null);
@@ -43,18 +50,21 @@ export function withoutCodings<Response extends Coded>(response: Response, maxBy
   return { ...response, headers: rest, body: decoded(response.body, decoders.reverse(), maxBytes) };
 }
 
-/** Those that mean something, in the order in which they were applied. Two headers come as a list, against the type. */
-function codingsIn(told: unknown): readonly string[] {
-  const tokens = String(told)
+/**
+ * Returns the known codings in the order of their application. undici passes a repeated header as a list, against its
+ * type.
+ */
+function codingsIn(header: unknown): readonly string[] {
+  const tokens = String(header)
     .split(',')
     .map((token) => token.trim().toLowerCase());
-  return tokens.filter((token) => decoderOf(token) !== null || BEYOND_US.has(token));
+  return tokens.filter((token) => decoderOf(token) !== null || UNDECODABLE.has(token));
 }
 
-/** Undoes one coding. `head` is how the coded bytes begin. */
+/** Creates the decoder of one coding. `head` holds the first coded bytes. */
 type MakeDecoder = (head: Buffer) => Transform;
 
-/** null: none that this platform has. */
+/** null = this platform has no such decoder. */
 function decoderOf(coding: string): MakeDecoder | null {
   switch (coding) {
     case 'gzip':
@@ -71,7 +81,7 @@ function decoderOf(coding: string): MakeDecoder | null {
   }
 }
 
-/** Newer than Node 20 (Node's docs: added in v22.15.0). */
+/** Zstandard exists in Node v22.15.0 and later, but not in Node 20. */
 function zstdDecoder(): MakeDecoder | null {
   const create: unknown = Reflect.get(zlib, 'createZstdDecompress');
   if (typeof create !== 'function') return null;
@@ -82,7 +92,10 @@ function zstdDecoder(): MakeDecoder | null {
   };
 }
 
-/** "deflate" means zlib's format (RFC 1950 section 2.2); some servers send what is in it bare (RFC 9110 section 8.4.1.2). */
+/**
+ * "deflate" means zlib's format (RFC 1950 section 2.2), but some servers send raw deflate data (RFC 9110 section
+ * 8.4.1.2).
+ */
 function isZlib(head: Buffer): boolean {
   return head.length < 2 || ((head.readUInt8(0) & 0x0f) === 8 && head.readUInt16BE(0) % 31 === 0);
 }
@@ -90,7 +103,7 @@ function isZlib(head: Buffer): boolean {
 function decoded(source: Readable, decoders: ReadonlyArray<MakeDecoder | null>, maxBytes: number): Readable {
   const body = byteLimit(maxBytes);
   const layers = decoders.reduce<Readable>((coded, decoder) => (decoder ? layer(coded, decoder) : coded), source);
-  // First in line, so that the reader meets the source's own error.
+  // Registered before `pipeline`, so that the reader sees the source's own error.
   source.once('error', (error) => body.destroy(error));
   // A caller may destroy or drop the body before it listens; an error must not end the process then.
   body.on('error', ignore).once('close', () => source.destroy());
@@ -130,7 +143,7 @@ async function* resume(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerato
 function isZlibError(thrown: unknown): boolean {
   if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return false;
   const code = String(thrown.code);
-  // Brotli's and Zstandard's have names of their own.
+  // Brotli and Zstandard have their own error codes.
   return ['Z_', 'ERR__', 'ERR_BROTLI', 'ERR_ZSTD', 'ZSTD_'].some((start) => code.startsWith(start));
 }
 

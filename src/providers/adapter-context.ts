@@ -2,30 +2,32 @@ import type { ProviderHttpClient } from '../net/client/provider-http-client.js';
 import type { SafeFetch } from '../net/guarded/safe-fetch.js';
 import type { ChannelFacts } from './channel-facts.js';
 import type { Quota } from './quota.js';
-import type { HeardRefusal } from './toolkit/refusal-log.js';
+import type { ProviderRefusal } from './toolkit/refusal-log.js';
 
-/** What every adapter is given besides its channel's settings. */
+/** What an adapter receives besides its channel's settings. It uses no other way to reach the network. */
 export interface AdapterContext {
   /**
-   * Calls the channel's own base URL, or `mediaOrigin`, one that its bytes are documented to be at or that the
-   * configuration named (`options.mediaOrigins`); `headers` are its credentials, and no answer may choose the origin.
+   * Creates the client for calls with credentials. `headers` carry them, and they are sent to one origin only: the
+   * channel's base URL, or `mediaOrigin`. The latter comes from the provider's documentation or the configuration
+   * (`options.mediaOrigins`), never from an answer of the provider.
    */
   createHttpClient(headers: Readonly<Record<string, string>>, mediaOrigin?: string): ProviderHttpClient;
-  /** Opens what this provider's answers name: guarded, without credentials. */
+  /** Opens URLs from this provider's answers: guarded against private addresses, without credentials. */
   readonly safeFetch: SafeFetch;
   /**
-   * Judges a `Location` that the channel's API answered for `path`, without opening it; for another origin than that of
-   * the base URL, `path` is the whole address. @throws MediagraphError URL_NOT_ALLOWED
+   * Checks a `Location` that the channel's API returned for `path`, without opening it. For another origin than that of
+   * the base URL, `path` is the absolute URL.
+   * @throws MediagraphError URL_NOT_ALLOWED
    */
   judgeRedirect(location: string, path: string): URL;
-  /** Counts what the provider allows few of. */
+  /** Counts calls that the provider limits, over all replicas. */
   readonly quota: Quota;
-  /** What was found out about this channel's provider. */
+  /** Facts about this channel's provider that were learned from its answers, shared by all replicas. */
   readonly facts: ChannelFacts;
-  /** Takes a provider's own words to the operator's log. */
-  readonly onRefusal: (refusal: HeardRefusal) => void;
-  /** Cap of every download, bytes. */
+  /** Logs a provider's refusal, in the provider's own words, for the operator. */
+  readonly onRefusal: (refusal: ProviderRefusal) => void;
+  /** Maximum size of a download, in bytes. */
   readonly maxDownloadBytes: number;
-  /** Until the headers of a call, and of silence in a body. */
+  /** Limits the time until the headers of a call, and each silence within a body. */
   readonly timeoutMs: number;
 }

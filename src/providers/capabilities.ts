@@ -10,7 +10,10 @@ export interface ChannelCapabilities {
   readonly uploadMimeTypes: readonly string[];
 }
 
-/** Read off the adapter's methods. `maxBytes`: what this server takes, whatever the provider does. */
+/**
+ * Derives the capabilities from the adapter's methods.
+ * @param maxBytes this server's own upload limit
+ */
 export function capabilitiesOf({ adapter, webhook }: ConnectedChannel, maxBytes: number): ChannelCapabilities {
   const limits = [...(adapter.uploadLimits ?? [])];
   return {

@@ -2,14 +2,14 @@ import type { Channel, ChannelId, TenantId } from '../model/channel.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ProviderAdapter, WebhookReceiver } from './provider-adapter.js';
 
-/** A channel, the adapter that speaks for it, and what understands its webhooks. */
+/** A channel with its adapter and its webhook receiver. */
 export interface ConnectedChannel extends Channel {
   readonly adapter: ProviderAdapter;
-  /** null: the configuration names no webhook for it. */
+  /** null = the configuration has no webhook for this channel. */
   readonly webhook: WebhookReceiver | null;
 }
 
-/** All channels of this process. A channel of another tenant is answered exactly like one that does not exist. */
+/** All channels of this process. A channel of another tenant looks exactly like one that does not exist. */
 export class ChannelDirectory {
   readonly #byId: ReadonlyMap<ChannelId, ConnectedChannel>;
 
@@ -32,17 +32,17 @@ export class ChannelDirectory {
     return channel;
   }
 
-  /** For a signed link, which names no tenant: its signature vouches for the channel. */
+  /** Finds the channel of a signed link. A link names no tenant; its signature authorizes the channel. */
   findForSignedLink(id: ChannelId): ConnectedChannel | null {
     return this.#byId.get(id) ?? null;
   }
 
-  /** For a webhook, which names no tenant: its signature vouches for the channel. */
+  /** Finds the channel of a webhook. A webhook names no tenant; its signature authorizes the channel. */
   findForWebhook(id: ChannelId): ConnectedChannel | null {
     return this.#byId.get(id) ?? null;
   }
 
-  /** In the order of the configuration. */
+  /** Lists a tenant's channels in the order of the configuration. */
   list(tenant: TenantId): ConnectedChannel[] {
     return [...this.#byId.values()].filter((channel) => channel.tenant === tenant);
   }

@@ -1,20 +1,23 @@
 import type { ChannelId } from '../model/channel.js';
 
-/** What was found out about a channel's provider, the same for all replicas and after a restart. */
+/**
+ * Facts about a channel's provider that were learned from its answers. All replicas share them, and they survive a
+ * restart.
+ */
 export interface ChannelFacts {
-  /** What holds now; null = nothing is known (any more). Rejects when it cannot be asked. */
+  /** Returns a fact that is still valid, or null. Rejects when the store is unavailable. */
   recall(channelId: ChannelId, fact: string): Promise<ChannelFact | null>;
-  /** Replaces what was known. Rejects when it cannot be kept. */
+  /** Replaces a fact. Rejects when the store is unavailable. */
   note(channelId: ChannelId, fact: string, value: string, forMs: number): Promise<void>;
 }
 
 export interface ChannelFact {
   readonly value: string;
-  /** How long it still holds. */
+  /** The remaining validity. */
   readonly leftMs: number;
 }
 
-/** For a process without a catalogue: it finds everything out by itself. */
+/** For a process without a catalogue, which learns every fact itself. */
 export const NO_FACTS: ChannelFacts = {
   recall: async () => null,
   note: async () => {},

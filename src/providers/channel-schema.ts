@@ -6,7 +6,7 @@ import { signalwireChannel, twilioChannel } from './laml/settings.js';
 import { waGatewayChannel } from './wa-gateway/settings.js';
 import { chakraChannel, whatsappCloudChannel } from './whatsapp/settings.js';
 
-/** One entry of `channels`, each provider with its own keys. */
+/** One entry of `channels`. The provider decides which keys it has. */
 export const channelSettings = z.discriminatedUnion(
   'provider',
   [

@@ -3,19 +3,19 @@ import { z } from 'zod';
 import { CHANNEL_ID_PATTERN, MAX_TENANT_BYTES } from '../model/channel.js';
 import { parseUrl } from '../model/parse-url.js';
 
-/** JavaScript rounds long integers: silently rounded, an account number would be another account's. */
+/** JavaScript rounds long integers. A rounded account number would silently address another account. */
 const exactNumber = z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
   error: 'expected a text; a number of this length needs quotes',
 });
 
-/** A string that may be written as a YAML number (account numbers, numeric tokens). */
+/** A text that YAML may contain as a number (account numbers, numeric tokens). */
 export const text = z
   .union([z.string(), exactNumber], { error: 'expected a text' })
   .transform(String)
   .pipe(z.string().min(1, 'expected a non-empty text'))
   .meta({ form: 'text' });
 
-/** A value that goes into a header as it is: a stray line break, as files of secrets end with, would fail every call. */
+/** A header's value. A stray line break, as at the end of a secret's file, would make every call fail. */
 export const headerText = text
   .pipe(z.string().regex(/^[\x21-\x7e]+$/, 'expected visible ASCII without spaces'))
   .meta({ form: 'visible ASCII without spaces' });
@@ -24,7 +24,9 @@ export const headerName = text
   .pipe(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'expected the name of a header'))
   .meta({ form: 'the name of a header' });
 
-/** A CIDR such as `10.0.0.0/8` or `fd00::/8`, kept as its text; no short forms: `10/8` would mean `0.0.0.10/8`. */
+/**
+ * A CIDR such as `10.0.0.0/8` or `fd00::/8`, kept as written. Short forms are refused: `10/8` would mean `0.0.0.10/8`.
+ */
 export const cidr = z
   .string()
   .refine((value) => ipaddr.IPv4.isValidCIDRFourPartDecimal(value) || ipaddr.IPv6.isValidCIDR(value), {
@@ -32,7 +34,10 @@ export const cidr = z
   })
   .meta({ form: 'CIDR such as 127.0.0.0/8' });
 
-/** An http(s) URL exactly as it was written, for where others sign or compare its text; no user information, no fragment. */
+/**
+ * An http(s) URL, kept exactly as written, because providers sign or compare its text. It has no user information and
+ * no fragment.
+ */
 export const httpUrl = z
   .string()
   .superRefine((value, context) => {
@@ -51,25 +56,25 @@ function withoutTrailingSlashes(address: string): string {
   return address.slice(0, end);
 }
 
-/** An API's address: http(s), no credentials, no query; a trailing slash is dropped. */
+/** The base URL of an API: http(s), without credentials and query. A trailing slash is dropped. */
 export const baseUrl = httpUrl
   .refine((value) => !value.includes('?'), { error: 'expected a URL without a query' })
   .transform((value) => withoutTrailingSlashes(new URL(value).href))
   .meta({ form: 'an http or https URL without a query' });
 
-/** An origin such as `https://files.signalwire.com`: scheme, host and port, nothing else. */
+/** An origin such as `https://files.signalwire.com`: only scheme, host and port. */
 export const origin = baseUrl
   .refine((value) => new URL(value).origin === value, { error: 'expected an origin without a path' })
   .meta({ form: 'origin such as https://files.example.com' });
 
-/** What every channel has, whatever its provider. */
+/** The keys of every channel, for every provider. */
 export const channelFields = {
   id: z
     .string()
     .regex(CHANNEL_ID_PATTERN, 'expected lower-case letters, digits and dashes, at most 63, not starting with a dash')
     .meta({ form: 'lower-case letters, digits and dashes, at most 63' })
     .describe(
-      'Your name for the line. It is a part of message ids and media ids and of the webhook URL: changing it makes new media of all that is known.',
+      'Your name for the channel. It is a part of message ids, media ids and the webhook URL. After a change all known media count as new.',
     ),
   tenant: text
     .refine((value) => value.isWellFormed() && Buffer.byteLength(value) <= MAX_TENANT_BYTES, {
@@ -77,25 +82,25 @@ export const channelFields = {
     })
     .default('default')
     .describe(
-      'Who owns the line. A caller sees the channels of its own tenant alone; the others do not exist for it. Without authentication everybody is `default`.',
+      'The owner of the channel. A caller sees only the channels of its own tenant. Without authentication every caller has the tenant `default`.',
     ),
   baseUrl: baseUrl.describe(
-    "The provider's API. It is your word and trusted: credentials go there, also in a private network.",
+    "The provider's API. It is trusted: credentials are sent there, even in a private network.",
   ),
 };
 
-/** What every channel's `options` may have. */
+/** The keys of every channel's `options`. */
 export const channelOptionFields = {
   allowPrivate: z
     .array(cidr)
     .readonly()
     .default([])
-    .describe("Networks that this provider's answers may name although they are not public, on any port."),
+    .describe("Private networks that URLs in this provider's answers may lead to, on any port."),
   mediaOrigins: z
     .array(origin)
     .readonly()
     .optional()
     .describe(
-      "Origins of media that get the channel's credentials besides that of `baseUrl`. Replaces the adapter's own list: an empty one sends them nowhere else.",
+      "Origins of media, besides that of `baseUrl`, that receive the channel's credentials. Replaces the adapter's own list; with an empty list no other origin receives them.",
     ),
 };

@@ -25,30 +25,36 @@ export interface ConnectOptions {
   readonly tracing?: { readonly propagateToProviders: boolean };
 }
 
-export interface SharedByChannels {
+export interface SharedResources {
   readonly pools: OriginPools;
   readonly quota: Quota;
-  /** Absent: found out anew by every process. */
+  /** Default: each process learns the facts itself. */
   readonly facts?: ChannelFacts;
-  /** Hears what providers say when they refuse; absent: nothing does. */
+  /** Receives providers' refusals. Default: they are not logged. */
   readonly logger?: Pick<Logger, 'info'>;
   readonly metrics?: Pick<Metrics, 'ofProvider'>;
 }
 
 export interface ConnectedProviders {
   readonly directory: ChannelDirectory;
-  /** Ends the connections of the guarded fetches; those of the pools are their owner's. */
+  /** Closes the connections of the guarded fetches. The owner of the pools closes those. */
   close(): Promise<void>;
 }
 
-/** What providers' logs call us: the version, and where its operator is found if the configuration says (RFC 9110 section 10.1.5). */
+/**
+ * The User-Agent header (RFC 9110 section 10.1.5): the version and, if configured, the public URL, where a provider can
+ * find the operator.
+ */
 export function userAgent(publicUrl: string | null = null): string {
   const product = `mediagraph/${packageVersion()}`;
   return publicUrl === null ? product : `${product} (+${publicUrl})`;
 }
 
-/** An adapter for every channel, each with its own credentials, bounds and address policy. Opens no connection yet. */
-export function connectChannels(options: ConnectOptions, shared: SharedByChannels): ConnectedProviders {
+/**
+ * Creates an adapter for every channel, each with its own credentials, limits and address policy. It opens no
+ * connection.
+ */
+export function connectChannels(options: ConnectOptions, shared: SharedResources): ConnectedProviders {
   const fetches: SafeFetch[] = [];
   const agent = userAgent(options.server?.publicUrl);
   const connected = options.channels.map((channel) => {
@@ -68,7 +74,7 @@ export function connectChannels(options: ConnectOptions, shared: SharedByChannel
 function contextFor(
   channel: ChannelSettings,
   options: ConnectOptions,
-  { pools, quota, facts = NO_FACTS, logger, metrics }: SharedByChannels,
+  { pools, quota, facts = NO_FACTS, logger, metrics }: SharedResources,
   agent: string,
 ): { context: AdapterContext; safeFetch: SafeFetch } {
   const { baseUrl } = channel;
@@ -99,14 +105,14 @@ function contextFor(
     judgeRedirect: (location, path) => judgeRedirect(location, new URL(path, baseUrl), policy),
     quota,
     facts,
-    onRefusal: (refusal) => refusals?.hear(refusal),
+    onRefusal: (refusal) => refusals?.record(refusal),
     maxDownloadBytes: options.upload.maxBytes,
     timeoutMs,
   };
   return { context, safeFetch };
 }
 
-/** The channel's credentials, as they stand in the file and as they are sent. */
+/** Returns the channel's credentials, as configured and as sent. */
 function secretsOf({ credentials }: ChannelSettings): readonly string[] {
   const values = Object.values(credentials);
   const basic = 'username' in credentials ? [`${credentials.username}:${credentials.password}`] : [];

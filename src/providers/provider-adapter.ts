@@ -6,195 +6,242 @@ import type { MediagraphError } from '../model/errors.js';
 import type { MediaDetails, MediaFault, MediaRef, ProviderMedia } from '../model/media.js';
 
 export interface CallOptions {
-  /** Aborts when nobody waits for the answer any more; the call then rejects with the signal's reason. */
+  /** Aborts when the caller no longer needs the answer. The call then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   /**
-   * A job asks, which comes back with growing pauses: it is never answered from what an earlier call was told, and may use
-   * what is kept back for jobs of the failures that a provider allows.
+   * true for a background job. A job retries with growing pauses, so its call is never answered from a remembered
+   * absence, and it may use the share of a provider's failure limit that is reserved for jobs.
    */
   readonly job?: boolean;
 }
 
-/** How often one operation may still ask providers. */
+/** Limits the number of provider calls of one GraphQL operation. */
 export interface ProviderCallAllowance {
-  /** @returns how many of so many calls may be made, which are counted then */
+  /**
+   * Counts calls against the limit.
+   * @returns how many of the requested calls may be made
+   */
   grant(calls: number): number;
-  /** QUERY_TOO_COMPLEX, in the place of each call that may not. */
+  /** The error QUERY_TOO_COMPLEX, returned in the place of each call beyond the limit. */
   readonly exhausted: Error;
 }
 
 export interface OpenMediaOptions extends CallOptions {
-  /** The part that is wanted. Not every provider heeds it: `ByteStream.range` says what came. */
+  /** The requested part. A provider may ignore it; `ByteStream.range` says which part was received. */
   readonly range?: ByteRange;
 }
 
-/** Bytes on their way from a provider. Whoever holds it drains or destroys `body`. */
+/** A stream of bytes from a provider. The holder must drain or destroy `body`. */
 export interface ByteStream {
-  /** Fails, rather than end early or late, where it is known how long it must be. */
+  /** Fails, rather than ends early or late, where its length is known. */
   readonly body: Readable;
-  /** What the origin said, lower-cased essence with parameters; checked by nobody yet. */
+  /** The origin's media type, essence in lower case, with parameters. It is not verified against the bytes. */
   readonly declaredMimeType: string | null;
-  /** Of the whole media, whatever part `body` is, as the origin announced it; null = not announced. */
+  /** Size of the whole media, also if `body` is a part, as the origin announced it; null = not announced. */
   readonly sizeBytes: number | null;
-  /** From the origin's Content-Disposition, as it stood there. */
+  /** From the origin's Content-Disposition, unmodified. */
   readonly filename: string | null;
   readonly lastModified: Date | null;
-  /** What part of the media `body` is: from the start that was asked for, to the end that was asked for or before it; null = all of it. */
+  /**
+   * The part of the media in `body`; null = all of it. A part starts where the request asked, and may end before the
+   * requested end.
+   */
   readonly range: ByteSpan | null;
 }
 
-/** No byte of the media is in the range that was asked for. Nobody's fault: the media is there, and the provider said so. */
+/**
+ * The requested range starts behind the end of the media. This is a normal outcome, not a failure: the media exists.
+ */
 export class RangeNotSatisfiable extends Error {
   override readonly name = 'RangeNotSatisfiable';
 
-  /** @param sizeBytes of the whole media; null = not told */
+  /** @param sizeBytes size of the whole media; null = the provider did not say */
   constructor(readonly sizeBytes: number | null) {
-    super(`expected a range of a media's bytes to start within its ${sizeBytes ?? 'untold'} bytes`);
+    super(`expected a range of a media's bytes to start within its ${sizeBytes ?? 'unknown number of'} bytes`);
   }
 }
 
 /**
- * One provider's API for one channel, as media use cases see it. A method that is present IS the capability:
- * nothing throws "not implemented". Everything rejects with a {@link MediagraphError} that names provider and channel.
+ * The port to one provider's API, for one channel. Implement it in `providers/<name>/adapter.ts` and add it to
+ * `registry.ts`.
  *
- * What `details.retryable` means to a job that may ask again: `true`, the media may still be there, so go on until the
- * provider's own lifetime of it ends, no sooner than `retryAfterMs`; `false`, said plainly and repeatedly, so this is the
- * end; absent, said plainly but once, so ask a few times more before it is believed. PROVIDER_CREDENTIALS is the
- * operator's to mend: go on. MEDIA_NOT_FOUND with `retryable: true` is a doubtful "no": not there yet, gone, or not
- * permitted. PROVIDER_RATE_LIMITED came with no call where the failures that the provider allows are used up.
+ * A method that is present is the capability: leave out what the provider cannot do, and never throw "not implemented".
+ * The contract suite (`test/support/adapter-contract.ts`) checks what this interface promises.
+ *
+ * A method rejects with a {@link MediagraphError} that names provider and channel; `toolkit/provider-call.ts` creates
+ * it. Other rejections are {@link RangeNotSatisfiable}, the signal's own reason after an abort, and failures on this
+ * server, such as an upload whose bytes cannot be read.
+ *
+ * `details.retryable` tells a background job whether to try again:
+ *
+ * - `true`: the failure may pass. The job retries until the provider's lifetime of the media ends, and waits at least
+ *   `retryAfterMs`.
+ * - `false`: the refusal is final. The job gives up.
+ * - absent: the provider refused plainly, but once. The job tries a few times more before it gives up.
+ *
+ * Three codes have a special meaning. PROVIDER_CREDENTIALS needs the operator, so jobs continue to retry.
+ * MEDIA_NOT_FOUND with `retryable: true` is doubtful: the media may be late, gone, or not permitted.
+ * PROVIDER_RATE_LIMITED may come without a call when the failures that the provider tolerates are used up.
  */
 export interface ProviderAdapter {
   readonly provider: ProviderName;
-  /** `one`: the message names its media, and whatever else the provider calls it may come later or change. */
+  /**
+   * `one`: a message has at most one media, and the message id identifies it, even if the provider's media id appears
+   * later or changes. `several`: each media needs the provider's media id.
+   */
   readonly mediaPerMessage: 'one' | 'several';
   /**
-   * Which media a message has. One answer per id, in order; an Error fails that id alone, and the promise itself
-   * never rejects for one id's sake. `[]` = none so far. Ids are distinct.
+   * Lists the media of messages. The ids are distinct. The result has one entry per id, in the same order: an empty
+   * list means "none so far", and an Error fails that id only. The promise never rejects because of a single id.
    */
   listMedia?(messageIds: readonly string[], options: CallOptions): Promise<Array<readonly ProviderMedia[] | Error>>;
   /**
-   * Why media that a listing alone told of cannot be fetched on this channel, as every replica knows it within half a minute;
-   * null or absent = nothing stands against it. Never rejects.
+   * Returns why media known only from a listing cannot be fetched on this channel; null or an absent method means that
+   * nothing prevents it. Every replica knows the answer within half a minute. Never rejects.
    */
-  faultOfListed?(): Promise<MediaFault | null>;
-  /** The details that `describeMedia` can tell; absent: all of them. */
+  listedMediaFault?(): Promise<MediaFault | null>;
+  /** The details that `describeMedia` can provide; absent means all of them. */
   readonly describes?: ReadonlySet<keyof MediaDetails>;
-  /** What `listMedia` did not tell; asked only when a query selects such a field. Aligned like `listMedia`. Never fetches all bytes. */
+  /**
+   * Fetches details that `listMedia` does not provide. It is called only when a query selects such a field. The result
+   * is aligned like that of `listMedia`. An implementation never downloads the whole media.
+   */
   describeMedia?(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>>;
   /**
-   * The bytes, or the part of them that was asked for if the provider heeds that. Rejects MEDIA_NOT_FOUND where the
-   * provider has none (any more), and {@link RangeNotSatisfiable}.
+   * Opens the bytes, or the requested part if the provider supports ranges. The body is limited to
+   * `context.maxDownloadBytes`. Rejects with MEDIA_NOT_FOUND where the provider does not have the media (any more), and
+   * with {@link RangeNotSatisfiable}.
    */
   openMedia?(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream>;
-  /** What an upload to this provider may be: the largest size in bytes by essence. Present where an upload method is. */
+  /** The largest upload in bytes, by media type without parameters. Required together with an upload method. */
   readonly uploadLimits?: ReadonlyMap<string, number>;
   /**
-   * Hands over bytes that are within the limits; sent once, never repeated. The adapter ends `body`, whatever happens.
-   * Rejects PROVIDER_REJECTED, MEDIA_TOO_LARGE, CONTENT_TYPE_NOT_ALLOWED where the provider is stricter than it says.
+   * Uploads bytes within `uploadLimits`. The request is sent once and never retried. The adapter must destroy `body` on
+   * every path. Rejects with PROVIDER_REJECTED, MEDIA_TOO_LARGE or CONTENT_TYPE_NOT_ALLOWED where the provider is
+   * stricter than documented.
    */
   uploadMedia?(source: UploadSource, options: CallOptions): Promise<UploadedMedia>;
-  /** Hands over a URL of ours that the provider fetches before it answers. Rejects like `uploadMedia`. */
+  /** Uploads by a URL of this server, which the provider fetches before it answers. Rejects like `uploadMedia`. */
   uploadMediaFromUrl?(source: UploadLink, options: CallOptions): Promise<UploadedMedia>;
   /**
-   * Deleting what is already gone is success. Rejects PROVIDER_REJECTED where the provider does not want to, now or ever:
-   * then nothing changed.
+   * Deletes a media at the provider. Idempotent: resolves if the media is already gone. Rejects with PROVIDER_REJECTED
+   * if the provider refuses, now or permanently; the media is then unchanged.
    */
   deleteMedia?(ref: MediaRef, options: CallOptions): Promise<void>;
 }
 
-/** Stored bytes on their way to a provider. */
+/** Stored bytes to upload. */
 export interface UploadSource {
   readonly body: Readable;
   readonly sizeBytes: number;
-  /** Sniffed, with its parameters. */
+  /** Detected from the bytes, with parameters. */
   readonly mimeType: string;
   readonly filename: string;
 }
 
 export interface UploadLink {
-  /** Signed, and open for as long as the provider may take. */
+  /** A signed URL that stays valid for as long as the provider may take. */
   readonly url: string;
   readonly mimeType: string;
 }
 
 export interface UploadedMedia {
-  /** What the provider's send call takes. */
+  /** The reference that the provider's send call accepts. */
   readonly providerMediaId: string;
 }
 
-/** A webhook as it came in: nothing about it is trusted before `verify`. */
+/** A webhook request. Nothing in it is trusted before `verify`. */
 export interface WebhookRequest {
-  /** The address that the provider called: this server's public origin, then path and query. */
+  /** The URL that the provider called: this server's public origin, then path and query. */
   readonly url: URL;
-  /** The same, path and query byte for byte as they stood in the request line: signatures are over these. */
+  /** The same URL with path and query byte for byte as in the request line, because providers sign these bytes. */
   readonly address: string;
   readonly headers: IncomingHttpHeaders;
   readonly rawBody: Buffer;
 }
 
-/** What a webhook told about media, in our words. */
+/** An event of a webhook, in provider-independent terms. */
 export type WebhookEvent =
   | {
       readonly type: 'mediaAnnounced';
       readonly providerMessageId: string;
-      /** All media of that message that the event names, in the provider's order. */
+      /** All media of the message in this event, in the provider's order. */
       readonly media: readonly ProviderMedia[];
     }
   | {
-      /** The text of a message with media was edited: the caption of its media. */
+      /** The caption of a message's media was edited. */
       readonly type: 'captionEdited';
       readonly providerMessageId: string;
-      /** null: it has none any more. */
+      /** null = the caption was removed. */
       readonly caption: string | null;
     }
   | {
-      /** The sender withdrew a message, and with it its media. */
+      /** The sender deleted a message, and with it its media. */
       readonly type: 'messageRevoked';
       readonly providerMessageId: string;
-      /** null: the event does not say when. */
+      /** null = the event has no time. */
       readonly revokedAt: Date | null;
     }
   | {
-      /** A device of a gateway is gone, and with it every media that is not here yet. */
+      /** A device of a gateway was removed, with all its media that this server has not stored yet. */
       readonly type: 'deviceDestroyed';
-      /** Starts the provider media ids of that device's media. */
+      /** The prefix of the provider media ids of the device's media. */
       readonly providerMediaIdPrefix: string;
     };
 
-/** A part of a body that could not be understood. No Error: a hostile body has a million of them. */
+/**
+ * An element of a body that is not as documented. It is no Error, because a hostile body can contain a million of them.
+ */
 export interface WebhookFault {
   readonly type: 'fault';
   readonly code: 'PROVIDER_PROTOCOL';
-  /** What was expected and what came, quoting nothing: one of few texts, so that equal faults can be counted. */
+  /**
+   * Says what was expected and what came, without quoting the body. There are only a few such texts, so that equal
+   * faults can be counted.
+   */
   readonly message: string;
 }
 
-/** What one element of a body tells; null: nothing about media. */
-export type WebhookTold = WebhookEvent | WebhookFault | null;
+/** The result of parsing one element of a body; null for an element that is not about media. */
+export type WebhookItem = WebhookEvent | WebhookFault | null;
 
-/** What a provider wants to read in a 2xx. */
+/** The response body that a provider expects with a 2xx. */
 export interface WebhookAnswer {
   readonly contentType: string;
   readonly body: string;
 }
 
-/** One provider's webhooks for one channel. Pure: no I/O, so that the answer depends on nobody else. */
+/**
+ * The port to one provider's webhooks, for one channel. Implement it in `providers/<name>/webhook.ts` and add it to
+ * `registry.ts`.
+ *
+ * A receiver does no I/O, so its result depends on the request only. The webhook route calls `verify` and `deliveryId`,
+ * stores the raw body and sends a 2xx. A job then calls `parse`, possibly several times and on another replica.
+ */
 export interface WebhookReceiver {
-  /** Constant time, over the raw bytes. @throws MediagraphError WEBHOOK_REJECTED, which says what was expected and what came */
+  /**
+   * Checks the provider's signature or secret over the raw bytes, in constant time.
+   * @throws MediagraphError WEBHOOK_REJECTED, which says what was expected and what came
+   */
   verify(request: WebhookRequest, now: Date): void;
   /**
-   * What names this delivery in all its repetitions, if the provider sends such a thing outside of the body; null = the
-   * raw body names it. Never a message's id: other events of the same message share that. At most 200 characters.
+   * Returns an id that the provider repeats with each attempt of the same delivery, of at most 200 characters, if it
+   * sends one outside of the body. null means that the raw body identifies the delivery. Never return a message's id:
+   * other events of the same message share it.
    */
   deliveryId(request: WebhookRequest): string | null;
   /**
-   * What a verified body tells, element by element, read while it is walked: a body has up to a million elements, and
-   * a walk gives way to other work in between. To be walked once. A fault of one element leaves the others.
-   * @throws MediagraphError PROVIDER_PROTOCOL for a body that is not what the provider documents; the walk throws nothing
+   * Parses a verified body lazily, element by element. A body has up to a million elements, and the consumer yields to
+   * other work between them. The result can be iterated once. A fault in one element does not affect the others.
+   * @throws MediagraphError PROVIDER_PROTOCOL if the body as a whole is not as documented; the iteration itself throws
+   *   nothing
    */
-  parse(rawBody: Buffer, contentType: string, now: Date): Iterable<WebhookTold>;
-  /** The body of a 2xx; absent: none. */
+  parse(rawBody: Buffer, contentType: string, now: Date): Iterable<WebhookItem>;
+  /** The body of a 2xx; absent means an empty body. */
   readonly answer?: WebhookAnswer;
-  /** Meta's `GET` handshake: the challenge to echo. @throws MediagraphError WEBHOOK_REJECTED */
+  /**
+   * Answers Meta's `GET` handshake with the challenge to echo.
+   * @throws MediagraphError WEBHOOK_REJECTED
+   */
   handshake?(query: URLSearchParams): string;
 }

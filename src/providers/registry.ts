@@ -12,7 +12,12 @@ import { createWaGatewayWebhook } from './wa-gateway/webhook.js';
 import { WhatsAppAdapter } from './whatsapp/adapter.js';
 import { createChakraWebhook, createWhatsappWebhook } from './whatsapp/webhook.js';
 
-/** The adapter that speaks for a channel; settings without an adapter do not compile. */
+/**
+ * Creates the adapter of a channel. A provider with settings but without a case here does not compile.
+ *
+ * To add a provider: add its name to `PROVIDER_NAMES` (`model/channel.ts`), its schema to `channel-schema.ts`, and a
+ * case to both functions of this file. `docs/adapters.md` describes every step.
+ */
 export function createAdapter(channel: ChannelSettings, context: AdapterContext): ProviderAdapter {
   switch (channel.provider) {
     case 'kirim':
@@ -30,7 +35,7 @@ export function createAdapter(channel: ChannelSettings, context: AdapterContext)
   }
 }
 
-/** What understands a channel's webhooks; null where the configuration names none. */
+/** Creates the webhook receiver of a channel; null where the configuration has no webhook for it. */
 export function createWebhook(channel: ChannelSettings): WebhookReceiver | null {
   switch (channel.provider) {
     case 'kirim': {

@@ -1,23 +1,23 @@
 import type { HoldLimits, Quota, QuotaFull, QuotaHold } from './quota.js';
 
-/** More would keep other replicas waiting. */
-const MOST_SPARE = 4;
+/** More spare holds would block other replicas. */
+const MAX_SPARE = 4;
 const IDLE_MS = 250;
 
 interface Spare {
   readonly hold: QuotaHold;
-  /** By `performance.now()`: afterwards too little of the hold's time is left for another call. */
+  /** By `performance.now()`. Afterwards the hold expires too soon for another call. */
   readonly usableUntil: number;
   readonly idle: NodeJS.Timeout;
 }
 
 /**
- * Keeps a hold whose call did not fail for the next call of the same name and limit. Otherwise every look-up of a busy channel
- * costs the database two statements. A failure gives all spare holds of its name back, so that the next call is counted
- * against what is left.
+ * Keeps the hold of a successful call for the next call of the same name and limit, which saves two statements per
+ * look-up on a busy channel. A failure releases all spare holds of its name, so that the next call is checked against
+ * the current count.
  */
 export class ReusedHolds implements Pick<Quota, 'hold'> {
-  /** By name, then by limit. */
+  /** Spare holds by name, then by limit. */
   readonly #spare = new Map<string, Map<number, Spare[]>>();
 
   constructor(private readonly quota: Pick<Quota, 'hold'>) {}
@@ -30,16 +30,16 @@ export class ReusedHolds implements Pick<Quota, 'hold'> {
     return held.kind === 'full' ? held : this.#reusable(name, limits.limit, held, usableUntil);
   }
 
-  /** Gives back what is spare. Never rejects. */
+  /** Releases all spare holds. Never rejects. */
   async close(): Promise<void> {
-    await Promise.all([...this.#spare.keys()].map((name) => this.#giveBack(name)));
+    await Promise.all([...this.#spare.keys()].map((name) => this.#releaseAll(name)));
   }
 
   #reusable(name: string, limit: number, hold: QuotaHold, usableUntil: number): QuotaHold {
     return {
       kind: 'held',
       settle: async (failed) => {
-        if (failed) await Promise.all([hold.settle(true), this.#giveBack(name)]);
+        if (failed) await Promise.all([hold.settle(true), this.#releaseAll(name)]);
         else if (performance.now() >= usableUntil || !this.#keep(name, limit, hold, usableUntil))
           await hold.settle(false);
       },
@@ -48,7 +48,7 @@ export class ReusedHolds implements Pick<Quota, 'hold'> {
 
   #keep(name: string, limit: number, hold: QuotaHold, usableUntil: number): boolean {
     const byLimit = this.#spare.get(name) ?? new Map<number, Spare[]>();
-    if ([...byLimit.values()].flat().length >= MOST_SPARE) return false;
+    if ([...byLimit.values()].flat().length >= MAX_SPARE) return false;
     const idle = setTimeout(() => {
       this.#remove(name, limit, spare);
       void hold.settle(false);
@@ -58,7 +58,7 @@ export class ReusedHolds implements Pick<Quota, 'hold'> {
     return true;
   }
 
-  /** The one that was kept last: the others become idle. */
+  /** Takes the most recent hold, so that the older ones expire. */
   #take(name: string, limit: number): Spare | undefined {
     const spare = this.#spare.get(name)?.get(limit)?.at(-1);
     if (spare) this.#remove(name, limit, spare);
@@ -70,13 +70,13 @@ export class ReusedHolds implements Pick<Quota, 'hold'> {
   #remove(name: string, limit: number, spare: Spare): void {
     clearTimeout(spare.idle);
     const byLimit = this.#spare.get(name);
-    const left = (byLimit?.get(limit) ?? []).filter((one) => one !== spare);
+    const left = (byLimit?.get(limit) ?? []).filter((candidate) => candidate !== spare);
     if (left.length > 0) byLimit?.set(limit, left);
     else byLimit?.delete(limit);
     if (byLimit?.size === 0) this.#spare.delete(name);
   }
 
-  async #giveBack(name: string): Promise<void> {
+  async #releaseAll(name: string): Promise<void> {
     const spare = [...(this.#spare.get(name)?.values() ?? [])].flat();
     this.#spare.delete(name);
     for (const { idle } of spare) clearTimeout(idle);

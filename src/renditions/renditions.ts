@@ -4,8 +4,8 @@ import { LRUCache } from 'lru-cache';
 import Negotiator from 'negotiator';
 import type { ByteSpan } from '../model/byte-range.js';
 import { MediagraphError } from '../model/errors.js';
+import { upTo } from '../model/lru-limit.js';
 import { essenceOf } from '../model/mime-type.js';
-import { upTo } from '../model/remembered.js';
 import { formatRendition, type ORIGINAL, type Rendition, type Still } from '../model/rendition.js';
 import {
   BASE_MIME_TYPE,

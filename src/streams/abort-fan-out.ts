@@ -1,13 +1,13 @@
 type OnAbort = (reason: unknown) => void;
 
 /**
- * One listener on a signal for all the calls that it may abort. A query makes a call per message under one signal, and
- * an EventTarget compares a new listener with every one that it has.
+ * Puts one listener on a signal for all calls that it may abort. A query makes one call per message under one signal,
+ * and an EventTarget compares each new listener with every existing one.
  */
 export class AbortFanOut {
   readonly #listeners = new WeakMap<AbortSignal, Set<OnAbort>>();
 
-  /** Until `remove`; not called for a signal that has aborted before. */
+  /** Adds a callback until `remove`. A signal that has aborted already does not call it. */
   add(signal: AbortSignal, onAbort: OnAbort): void {
     const known = this.#listeners.get(signal);
     if (known) {
@@ -16,10 +16,10 @@ export class AbortFanOut {
     }
     const listeners = new Set([onAbort]);
     this.#listeners.set(signal, listeners);
-    const tellAll = () => {
+    const notifyAll = () => {
       for (const listener of listeners) listener(signal.reason);
     };
-    signal.addEventListener('abort', tellAll, { once: true });
+    signal.addEventListener('abort', notifyAll, { once: true });
   }
 
   remove(signal: AbortSignal, onAbort: OnAbort): void {

@@ -1,12 +1,12 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import { NetError } from './net-error.js';
 
-/** As much as a socket is read ahead of a slow consumer; the size that measured best for byte streams. */
+/** How far a socket is read ahead of a slow consumer. 256 KiB gave the best throughput in measurements. */
 const HIGH_WATER_MARK = 256 * 1024;
 
 /**
- * Passes at most `maxBytes` bytes. One byte more and the stream fails, by default with `NetError RESPONSE_TOO_LARGE`,
- * and nothing of the chunk that crossed the limit is passed: a cap must never look like a complete, shorter body.
+ * Passes at most `maxBytes` bytes. One more byte fails the stream, by default with `NetError RESPONSE_TOO_LARGE`.
+ * Nothing of the chunk that crosses the limit is passed, because a truncated body must never look complete.
  */
 export function byteLimit(maxBytes: number, makeError: () => Error = () => tooLarge(maxBytes)): Transform {
   assertByteCount(maxBytes);
@@ -21,7 +21,7 @@ export function byteLimit(maxBytes: number, makeError: () => Error = () => tooLa
   });
 }
 
-/** @throws RangeError: with NaN or a fraction as limit, every comparison would let the bytes pass. */
+/** @throws RangeError for a limit that is not a whole number: a comparison with NaN would let every byte pass */
 export function assertByteCount(maxBytes: number): void {
   if (Number.isSafeInteger(maxBytes) && maxBytes >= 0) return;
   throw new RangeError(`expected maxBytes to be a whole number of bytes, got ${maxBytes}`);
@@ -32,9 +32,9 @@ export function tooLarge(maxBytes: number): NetError {
 }
 
 /**
- * Passes everything, and fails with `NetError TIMEOUT` when nothing arrives for `silenceMs` milliseconds. A consumer that
- * does not read is not silence: the clock stands still while this stream is full. (undici's `bodyTimeout` counts in
- * ticks of half a second: 100 ms were measured to end after 1.0 s.)
+ * Passes all bytes and fails with `NetError TIMEOUT` when none arrives for `silenceMs` milliseconds. The clock stops
+ * while this stream is full, since a consumer that does not read is not the sender's silence. (undici's `bodyTimeout`
+ * ticks every half second: a timeout of 100 ms was measured to take 1.0 s.)
  */
 export function silenceLimit(silenceMs: number): Transform {
   return new SilenceLimit(silenceMs);
@@ -46,35 +46,35 @@ class SilenceLimit extends Transform {
 
   constructor(private readonly silenceMs: number) {
     super({ highWaterMark: HIGH_WATER_MARK });
-    this.#listen();
+    this.#startTimer();
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.push(chunk);
-    if (this.readableLength >= this.readableHighWaterMark) this.#rest();
-    else this.#listen();
+    if (this.readableLength >= this.readableHighWaterMark) this.#stopTimer();
+    else this.#startTimer();
     done();
   }
 
-  /** Called when the consumer wants more: if it had kept us waiting, the sender's time starts now. */
+  /** Node calls this when the consumer wants more data. If the consumer was slow, the sender's time starts now. */
   override _read(size: number): void {
-    if (this.#timer === null && !this.#upstreamEnded) this.#listen();
+    if (this.#timer === null && !this.#upstreamEnded) this.#startTimer();
     super._read(size);
   }
 
   override _flush(done: TransformCallback): void {
     this.#upstreamEnded = true;
-    this.#rest();
+    this.#stopTimer();
     done();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#upstreamEnded = true;
-    this.#rest();
+    this.#stopTimer();
     done(error);
   }
 
-  #listen(): void {
+  #startTimer(): void {
     if (this.#timer !== null) {
       this.#timer.refresh();
       return;
@@ -84,7 +84,7 @@ class SilenceLimit extends Transform {
     }, this.silenceMs);
   }
 
-  #rest(): void {
+  #stopTimer(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }

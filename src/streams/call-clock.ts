@@ -1,11 +1,11 @@
 import { isError, NetError, toNetError } from './net-error.js';
 
-/** What can end a call from outside, its clocks and its caller's signal, as one signal; `end` leaves nothing behind. */
+/** Combines the timeouts of a call and its caller's signal into one signal. `end` removes all timers and listeners. */
 export class CallClock {
   readonly #controller = new AbortController();
   readonly #headersTimer: NodeJS.Timeout;
   readonly #deadlineTimer: NodeJS.Timeout | undefined;
-  // `AbortSignal.any` would leave a trace on a long-lived signal for every call (Node 20).
+  // `AbortSignal.any` would leave a reference on a long-lived signal for every call (Node 20).
   readonly #onCallerAbort = () => this.#abort(callerReason(this.caller?.reason));
   #reason: Error | null = null;
 
@@ -20,7 +20,7 @@ export class CallClock {
     if (caller?.aborted) this.#onCallerAbort();
   }
 
-  /** For undici. */
+  /** The combined signal, for undici. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
@@ -39,23 +39,34 @@ export class CallClock {
     if (this.#reason !== null) throw this.#reason;
   }
 
-  /** Calls back at the abort, or at once if that has passed. Returns the way to take the listener off. */
+  /**
+   * Calls the listener on abort, or immediately if the call has been aborted. Returns a function that removes the
+   * listener.
+   */
   onAbort(listener: (reason: Error) => void): () => void {
-    const tell = () => this.#reason !== null && listener(this.#reason);
-    this.signal.addEventListener('abort', tell, { once: true });
-    tell();
-    return () => this.signal.removeEventListener('abort', tell);
+    const notify = () => this.#reason !== null && listener(this.#reason);
+    this.signal.addEventListener('abort', notify, { once: true });
+    notify();
+    return () => this.signal.removeEventListener('abort', notify);
   }
 
-  /** The outcome of `work`, or the abort's reason as soon as there is one; what comes too late goes to `discardLate`. */
+  /**
+   * Settles with the outcome of `work`, or rejects with the reason of an abort that comes first. A result that arrives
+   * after the abort goes to `discardLate`.
+   */
   orAbort<Result>(work: Promise<Result>, discardLate: (late: Result) => void): Promise<Result> {
     return new Promise((resolve, reject) => {
-      const forget = this.onAbort(reject);
-      work.then((result) => (this.#reason === null ? resolve(result) : discardLate(result)), reject).finally(forget);
+      const removeListener = this.onAbort(reject);
+      work
+        .then((result) => (this.#reason === null ? resolve(result) : discardLate(result)), reject)
+        .finally(removeListener);
     });
   }
 
-  /** Why the call ended: by abort, if there was one; undici reports its consequences, not always the reason. */
+  /**
+   * Returns the reason why the call failed. undici often reports a consequence of an abort, so the abort's own reason
+   * wins.
+   */
   reasonOr(thrown: unknown): Error {
     return this.#reason ?? toNetError(thrown);
   }
@@ -70,7 +81,7 @@ export class CallClock {
   }
 }
 
-/** A caller's reason is handed back as it is; only the clock of `AbortSignal.timeout` is a timeout like our own. */
+/** Returns a caller's reason unchanged, except that an `AbortSignal.timeout` counts as a timeout of ours. */
 function callerReason(reason: unknown): Error {
   return isError(reason) && reason.name !== 'TimeoutError' ? reason : toNetError(reason);
 }

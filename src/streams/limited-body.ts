@@ -4,17 +4,17 @@ import type { CallClock } from './call-clock.js';
 
 export interface BodyLimits {
   readonly maxBytes: number;
-  /** The longest pause, while somebody reads. */
+  /** The longest pause between bytes while the consumer reads. */
   readonly silenceTimeoutMs: number;
 }
 
 /**
- * A response's body that fails, rather than ends early, when it is too long, silent, cut off or aborted. It ends its
- * call's clock when it closes; the reader drains or destroys it.
+ * Wraps a response's body so that it fails, rather than ends early, when it is too long, silent, cut off or aborted.
+ * Closing the body ends its call's clock. The reader must drain or destroy it.
  */
 export function limitBody(source: Readable, { maxBytes, silenceTimeoutMs }: BodyLimits, call: CallClock): Readable {
   const body = byteLimit(maxBytes);
-  // First in line, so that the reader meets our error and not undici's, which `pipeline` would pass on.
+  // Registered before `pipeline`, which would pass undici's error on; the reader must see ours.
   source.once('error', (error) => body.destroy(call.reasonOr(error)));
   call.onAbort((reason) => body.destroy(reason));
   // A caller may destroy or drop the body before it listens; an error must not end the process then.
@@ -23,7 +23,7 @@ export function limitBody(source: Readable, { maxBytes, silenceTimeoutMs }: Body
   return body;
 }
 
-/** Ends a body that nobody reads, and its connection with it: the rest may be endless. */
+/** Destroys an unread body and its connection. Draining it instead could take for ever. */
 export function discard(body: Readable): void {
   body.on('error', ignore).destroy();
 }

@@ -10,8 +10,8 @@ export type NetErrorCode =
   | 'CIRCUIT_OPEN';
 
 /**
- * What can go wrong between us and another server, whoever it is. It stays inside the process: the use cases translate
- * it to a `MediagraphError`. `message` names no host or address; undici's own words, which may, are in `cause`.
+ * A failure between this process and another server. It stays inside the process: the use cases translate it to a
+ * `MediagraphError`. `message` names no host or address; undici's own message, which may, is in `cause`.
  */
 export class NetError extends Error {
   override readonly name = 'NetError';
@@ -26,9 +26,10 @@ export class NetError extends Error {
 }
 
 /**
- * Any value that a call of undici, `node:net` or `node:tls` threw, as an Error with one of our codes. Judged by `code`,
- * as undici's docs ask. Unchanged: our own errors, a caller's abort, and whatever is not a network fault (a bug must not
- * look like an outage). A `MediagraphError` that some layer wrapped is taken out, so that a refusal stays a refusal.
+ * Translates a value that undici, `node:net` or `node:tls` threw into an Error with one of our codes. It judges by
+ * `code`, as undici's documentation asks. Our own errors, a caller's abort and every error that is not a network fault
+ * stay unchanged: a bug must not look like an outage. A `MediagraphError` that another layer wrapped is unwrapped, so
+ * that a refusal stays a refusal.
  */
 export function toNetError(thrown: unknown): Error {
   if (!isError(thrown)) return new Error(`expected an Error to be thrown, got ${typeof thrown}`, { cause: thrown });
@@ -63,7 +64,7 @@ const CODES: ReadonlyMap<string, TranslatedCode> = new Map([
   ['UND_ERR_RES_EXCEEDED_MAX_SIZE', 'RESPONSE_TOO_LARGE'],
 ]);
 
-/** Codes of libuv and getaddrinfo(3) that a connection attempt or an open socket can end with. */
+/** Codes of libuv and getaddrinfo(3) with which a connection attempt or an open socket can fail. */
 const SYSTEM_CODES: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -84,7 +85,7 @@ const SYSTEM_CODES: ReadonlySet<string> = new Set([
 ]);
 const SYSTEM_CODE_STARTS = ['EAI_', 'ERR_SOCKET_'];
 
-/** Node's TLS errors and OpenSSL's certificate verdicts ("X509 certificate error codes" in the docs of `node:tls`). */
+/** Node's TLS errors and OpenSSL's certificate errors ("X509 certificate error codes" in the docs of `node:tls`). */
 const TLS_CODES: ReadonlySet<string> = new Set(['INVALID_CA', 'INVALID_PURPOSE', 'HOSTNAME_MISMATCH']);
 const TLS_CODE_STARTS = [
   'ERR_TLS_',
@@ -103,13 +104,13 @@ function isConnectionCode(code: string): boolean {
   return [...SYSTEM_CODE_STARTS, ...TLS_CODE_STARTS].some((start) => code.startsWith(start));
 }
 
-/** How deep causes are searched: a chain may be long, or a circle. */
+/** The maximum depth of the search: a chain of causes may be long or circular. */
 const MAX_CAUSES = 8;
 
 function netErrorCodeOf(error: Error): TranslatedCode | null {
   // `AbortSignal.timeout` aborts with a DOMException of this name; its `code` is a number.
   if (error.name === 'TimeoutError') return 'TIMEOUT';
-  // Its code should be HPE_…, but undici 7 leaves it undefined for many of the parser's verdicts.
+  // Its code should be HPE_…, but undici 7 leaves it undefined for many parser errors.
   if (error.name === 'HTTPParserError') return 'BAD_RESPONSE';
   const code = 'code' in error ? error.code : undefined;
   if (typeof code === 'string') {
@@ -118,14 +119,17 @@ function netErrorCodeOf(error: Error): TranslatedCode | null {
     if (isConnectionCode(code)) return 'CONNECTION';
     if (code.startsWith('HPE_')) return 'BAD_RESPONSE';
   }
-  // Happy Eyeballs: every address of the host failed, each with its own error.
+  // With Happy Eyeballs every address of the host failed, each with its own error.
   const first: unknown = 'errors' in error && Array.isArray(error.errors) ? error.errors[0] : undefined;
   return isError(first) && first !== error ? netErrorCodeOf(first) : null;
 }
 
 const LOST_CONNECTIONS: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
 
-/** Whether a connection that had been made was closed by its other side, as a kept one may be in the moment of its use. */
+/**
+ * Whether the other side closed an established connection, which may happen to a keep-alive connection at the moment of
+ * reuse.
+ */
 export function isLostConnection(thrown: unknown): boolean {
   return isError(thrown) && 'code' in thrown && LOST_CONNECTIONS.has(thrown.code);
 }
@@ -139,7 +143,9 @@ function findMediagraphError(error: Error): MediagraphError | null {
   return null;
 }
 
-/** Not `instanceof Error`: the platform's own errors come from another realm under a vm context or in a worker's message. */
+/**
+ * Replaces `instanceof Error`, which fails for errors of another realm: in a vm context, or from a worker's message.
+ */
 export function isError(value: unknown): value is Error {
   return typeof value === 'object' && value !== null && 'name' in value && 'message' in value && 'stack' in value;
 }

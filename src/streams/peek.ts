@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream';
 
-/** How much of a stream is looked at: a number of bytes, or what those that are here tell of it. */
+/** How many bytes to read ahead: a number, or a function that derives it from the bytes read so far. */
 export type PeekedBytes = number | ((head: Buffer) => number);
 
 /**
- * The first bytes of a stream, and the stream with them still in it. Destroying the latter ends the former.
- * @param isEnough whether fewer bytes will do, asked as they come
+ * Reads the first bytes of a stream and returns them together with a stream that still contains them. Destroying the
+ * returned stream destroys the source.
+ * @param isEnough called before each further read; true stops reading early
  */
 export async function peek(
   source: Readable,
@@ -13,24 +14,27 @@ export async function peek(
   isEnough?: (head: Buffer) => boolean,
 ): Promise<{ head: Buffer; body: Readable }> {
   const iterator: AsyncIterator<Buffer> = source.iterator({ destroyOnReturn: false });
-  const collected = new Collected();
-  while (collected.head.length < wanted(bytes, collected.head) && !isEnough?.(collected.head)) {
+  const buffer = new ChunkBuffer();
+  while (buffer.head.length < wantedBytes(bytes, buffer.head) && !isEnough?.(buffer.head)) {
     const next = await iterator.next();
     if (next.done) break;
-    collected.add(next.value);
+    buffer.add(next.value);
   }
-  const { head } = collected;
+  const { head } = buffer;
   const body = Readable.from(resume(head, iterator), { objectMode: false });
   body.once('close', () => source.destroy());
-  return { head: head.subarray(0, wanted(bytes, head)), body };
+  return { head: head.subarray(0, wantedBytes(bytes, head)), body };
 }
 
-function wanted(bytes: PeekedBytes, head: Buffer): number {
+function wantedBytes(bytes: PeekedBytes, head: Buffer): number {
   return typeof bytes === 'number' ? bytes : bytes(head);
 }
 
-/** Bytes that came in pieces, together. Grows by doubling: a stream in single bytes costs no more than one in large pieces. */
-class Collected {
+/**
+ * Collects chunks in one buffer that grows by doubling, so that a stream of single bytes costs no more than one of
+ * large chunks.
+ */
+class ChunkBuffer {
   #room = Buffer.alloc(0);
   #size = 0;
 

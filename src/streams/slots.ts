@@ -1,42 +1,50 @@
 import { AbortFanOut } from './abort-fan-out.js';
 
-interface Waiting {
+interface WaitingCall {
   start(): void;
-  left: boolean;
+  isAborted: boolean;
 }
 
 const aborts = new AbortFanOut();
-const KEPT_BEHIND_HEAD = 1_000;
+/** Served entries before the head that trigger a compaction of the queue. */
+const COMPACT_AT = 1_000;
 
 /**
- * How many calls may be under way at once; the others wait in the order in which they came. Ours, because a caller that
- * goes away must leave the queue at once, and a call that need not wait must not pay for a queue.
+ * A semaphore: limits the number of concurrent calls, and serves waiting calls in order of arrival. It is hand-written
+ * because an aborted caller must leave the queue immediately, and a call that finds a free slot must not pay for the
+ * queue.
  */
 export class Slots {
   #free: number;
   #released = 0;
-  #queue: Waiting[] = [];
+  #queue: WaitingCall[] = [];
   #head = 0;
 
   constructor(count: number) {
     this.#free = count;
   }
 
-  /** null: the slot is the caller's. Else resolves when it is, or rejects the signal's reason at its abort. */
+  /**
+   * Takes a slot. Returns null if one was free. Otherwise resolves when the caller gets a slot, or rejects with the
+   * signal's reason.
+   */
   take(signal?: AbortSignal): Promise<void> | null {
     if (this.#free === 0) return this.#wait(signal);
     this.#free -= 1;
     return null;
   }
 
-  /** Once for every slot that was taken. Those who wait get it at the end of this turn of the event loop. */
+  /**
+   * Returns a slot; called once per taken slot. The next waiting caller gets it at the end of this turn of the event
+   * loop.
+   */
   release(): void {
     this.#released += 1;
-    // Together: requests that are written one after the other wake the receiving side once, not each time.
-    if (this.#released === 1) setImmediate(this.#handOn);
+    // One wake-up serves all releases of this turn: requests that are written together wake the receiving side once.
+    if (this.#released === 1) setImmediate(this.#serveWaiting);
   }
 
-  readonly #handOn = (): void => {
+  readonly #serveWaiting = (): void => {
     for (; this.#released > 0; this.#released -= 1) {
       const next = this.#nextWaiting();
       if (next) next.start();
@@ -44,12 +52,12 @@ export class Slots {
     }
   };
 
-  #nextWaiting(): Waiting | null {
+  #nextWaiting(): WaitingCall | null {
     while (this.#head < this.#queue.length) {
       const next = this.#queue[this.#head];
       this.#head += 1;
-      if (!next || next.left) continue;
-      this.#forgetServed();
+      if (!next || next.isAborted) continue;
+      this.#compactQueue();
       return next;
     }
     return null;
@@ -58,11 +66,11 @@ export class Slots {
   #wait(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = (reason: unknown): void => {
-        waiting.left = true;
+        waiting.isAborted = true;
         reject(reason);
       };
-      const waiting: Waiting = {
-        left: false,
+      const waiting: WaitingCall = {
+        isAborted: false,
         start: () => {
           if (signal) aborts.remove(signal, leave);
           resolve();
@@ -73,8 +81,8 @@ export class Slots {
     });
   }
 
-  #forgetServed(): void {
-    if (this.#head < KEPT_BEHIND_HEAD || this.#head * 2 < this.#queue.length) return;
+  #compactQueue(): void {
+    if (this.#head < COMPACT_AT || this.#head * 2 < this.#queue.length) return;
     this.#queue = this.#queue.slice(this.#head);
     this.#head = 0;
   }

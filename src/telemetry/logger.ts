@@ -3,8 +3,8 @@ import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
 export type { Logger } from 'pino';
 
 /**
- * Names under which a credential could reach a log line by mistake, at the top or some levels down. Nothing logs
- * them on purpose; this is the second lock.
+ * Keys under which a credential could reach a log line by mistake, at the top level or nested. No code logs them on
+ * purpose; the redaction is a second line of defence.
  */
 const SECRET_KEYS = [
   'authorization',
@@ -28,7 +28,7 @@ const REDACTED_PATHS = SECRET_KEYS.flatMap((key) => {
 
 export interface LoggerOptions {
   readonly level: string;
-  /** Default: standard output, one JSON object a line. */
+  /** Default: standard output, one JSON object per line. */
   readonly destination?: DestinationStream;
 }
 
@@ -37,18 +37,21 @@ export function createLogger({ level, destination }: LoggerOptions): Logger {
     level,
     base: undefined,
     timestamp: pino.stdTimeFunctions.isoTime,
-    serializers: { err: toldError },
+    serializers: { err: serializeError },
     redact: { paths: REDACTED_PATHS, censor: '[redacted]' },
     formatters: { level: (label: string) => ({ level: label }) },
   };
   return destination ? pino(options, destination) : pino(options);
 }
 
-/** Without bytes that an error holds (a packet that is no HTTP, say): what looks for secrets cannot go through them, and throws. */
-function toldError(error: Error): unknown {
-  const told = stdSerializers.err(error);
-  if (typeof told !== 'object' || told === null) return told;
-  for (const [name, value] of Object.entries(told))
-    if (ArrayBuffer.isView(value)) Reflect.set(told, name, `(${value.byteLength} bytes)`);
-  return told;
+/**
+ * Serializes an error without its binary fields, such as a malformed HTTP packet. The redaction cannot traverse binary
+ * data and would throw.
+ */
+function serializeError(error: Error): unknown {
+  const serialized = stdSerializers.err(error);
+  if (typeof serialized !== 'object' || serialized === null) return serialized;
+  for (const [name, value] of Object.entries(serialized))
+    if (ArrayBuffer.isView(value)) Reflect.set(serialized, name, `(${value.byteLength} bytes)`);
+  return serialized;
 }

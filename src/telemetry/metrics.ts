@@ -8,32 +8,32 @@ import { packageVersion } from './version.js';
 type MeasuredChannel = Pick<Channel, 'id' | 'provider'>;
 
 export interface MetricsOptions {
-  /** All of the process: no other channel's id becomes a label. */
+  /** All channels of the process. Ids of other channels never become labels. */
   readonly channels: readonly MeasuredChannel[];
   readonly store: MeasuredStore;
   readonly logger: Logger;
 }
 
-/** What a channel's calls tell. */
+/** The metrics of one channel's calls. */
 export interface ProviderMetrics {
-  /** @param outcome `2xx` and so on, or a code of a closed set for what kept an answer away */
+  /** @param outcome a status class such as `2xx`, or an error code of a closed set */
   requestEnded(outcome: string, seconds: number): void;
-  /** A channel has a circuit for each origin; whether one of them is open is asked at every scrape. */
+  /** Registers the circuit breaker of one origin of the channel. Every scrape reads whether one of them is open. */
   watchCircuit(isOpen: () => boolean): void;
 }
 
-/** A delivery from 1 ms, when all is in the page cache, to half a minute of video. */
+/** Deliveries take from 1 ms, out of the page cache, to half a minute for a video. */
 const ANSWER_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const PROVIDER_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** Stands for a channel id of a request that is no channel's: whoever calls must not name time series. */
+/** Replaces unknown channel ids in requests: a caller must not be able to create time series. */
 const NO_CHANNEL = '(none)';
 const TRANSPORTS = ['websocket', 'sse'] as const;
 const OUTCOMES = ['accepted', 'rejected', 'failed'] as const;
 
 /**
- * What operators watch, in a registry of this app's own. Labels are of closed sets, or the configuration's words: nothing
- * that a tenant, a provider or a caller said gets into one. To count costs about a microsecond and waits for nothing.
+ * The metrics of one app, in its own registry. Labels are closed sets or names from the configuration: no label holds a
+ * value from a tenant, a provider or a caller. Recording takes about a microsecond and does no I/O.
  */
 export class Metrics {
   readonly #registry = new Registry();
@@ -55,54 +55,54 @@ export class Metrics {
     this.#store = new StoreMetrics(this.#registry, store, logger);
     this.#answers = new Histogram({
       name: 'mediagraph_http_request_duration_seconds',
-      help: 'From a request until its answer was sent or its client was gone, by the pattern of its route.',
+      help: 'Duration of requests until the response was sent or the client disconnected, by route pattern.',
       labelNames: ['route', 'method', 'status'],
       buckets: ANSWER_SECONDS,
       registers,
     });
     this.#graphqlErrors = new Counter({
       name: 'mediagraph_graphql_errors_total',
-      help: 'Errors in GraphQL answers, by extensions.code.',
+      help: 'Errors in GraphQL responses, by extensions.code.',
       labelNames: ['code'],
       registers,
     });
     this.#webhookDeliveries = new Counter({
       name: 'mediagraph_webhook_deliveries_total',
-      help: 'Webhook deliveries: accepted (durable, or here already), rejected (not as agreed) or failed (to be repeated).',
+      help: 'Webhook deliveries: accepted (stored, or a duplicate), rejected (invalid) or failed (the provider will retry).',
       labelNames: ['channel', 'outcome'],
       registers,
     });
-    // From the first on, so that what grows to one is seen to have grown.
+    // Starts every counter at 0, so that a scrape sees the first increase.
     for (const { id: channel } of channels)
       for (const outcome of OUTCOMES) this.#webhookDeliveries.inc({ channel, outcome }, 0);
     this.#providerRequests = new Histogram({
       name: 'mediagraph_provider_request_duration_seconds',
-      help: "Requests to a provider's API until the answer was there, repetitions each by itself; bytes until their headers.",
+      help: "Duration of requests to a provider's API, each retry separately; of downloads until their headers.",
       labelNames: ['provider', 'channel', 'outcome'],
       buckets: PROVIDER_SECONDS,
       registers,
     });
     this.#streams = new Gauge({
       name: 'mediagraph_graphql_streams',
-      help: 'Open connections that subscribe: WebSockets, and event streams, each of which is one operation.',
+      help: 'Open subscription connections: WebSockets, and event streams, each of which carries one operation.',
       labelNames: ['transport'],
       registers,
     });
     this.#subscriptions = new Gauge({
       name: 'mediagraph_subscriptions',
-      help: 'Subscriptions that are open; several may share a WebSocket.',
+      help: 'Open subscriptions; several may share a WebSocket.',
       registers,
     });
     for (const transport of TRANSPORTS) this.#streams.set({ transport }, 0);
     this.#circuitOpen = new Gauge({
       name: 'mediagraph_provider_circuit_open',
-      help: 'Whether a provider is not asked for the moment because it failed repeatedly: 1 or 0.',
+      help: 'Whether a circuit breaker of the channel is open after repeated failures: 1 or 0.',
       labelNames: ['provider', 'channel'],
       registers,
     });
     new Gauge({
       name: 'mediagraph_build_info',
-      help: 'The version that runs; always 1.',
+      help: 'The running version; always 1.',
       labelNames: ['version'],
       registers,
     })
@@ -114,7 +114,7 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** The text of a scrape. Resolves whatever state the process is in. */
+  /** Renders the metrics for a scrape. Never rejects. */
   async text(): Promise<string> {
     await this.#store.read();
     this.#process.read();
@@ -124,23 +124,23 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
-  /** @param route a route's pattern, never an address */
+  /** @param route the pattern of the route, never the requested path */
   requestAnswered(route: string, method: string, status: number, seconds: number): void {
     this.#answers.observe({ route, method, status }, seconds);
   }
 
-  /** @param code of the contract or of Apollo's protocol codes */
+  /** @param code an error code of this API or of Apollo's protocol */
   graphqlError(code: string): void {
     this.#graphqlErrors.inc({ code });
   }
 
-  /** @returns to be called when it is closed */
+  /** @returns a function to call when the stream closes */
   streamOpened(transport: (typeof TRANSPORTS)[number]): () => void {
     this.#streams.inc({ transport });
     return () => this.#streams.dec({ transport });
   }
 
-  /** @returns to be called when it is over; harmless when repeated */
+  /** @returns a function to call when the subscription ends; repeated calls have no effect */
   subscriptionOpened(): () => void {
     this.#subscriptions.inc();
     let isOpen = true;
@@ -150,7 +150,7 @@ export class Metrics {
     };
   }
 
-  /** @param channelId as the caller wrote it */
+  /** @param channelId as the caller wrote it, so it may be unknown */
   webhookAnswered(channelId: string, status: number): void {
     const channel = this.#channelIds.has(channelId) ? channelId : NO_CHANNEL;
     this.#webhookDeliveries.inc({ channel, outcome: deliveryOutcome(status) });
@@ -166,7 +166,7 @@ export class Metrics {
     };
   }
 
-  /** Ends what measures by itself. */
+  /** Stops the measurements that run continuously. */
   close(): void {
     this.#process.close();
   }

@@ -6,11 +6,11 @@ const MICROSECONDS = 1e6;
 const NANOSECONDS = 1e9;
 
 /**
- * The process and its event loop, under the names that dashboards for Node know. They are those of prom-client's own
- * collection, which is not used: nothing ends its observers, and they would hold every app that was closed.
+ * Metrics of the process and its event loop, under the names that Node dashboards use. prom-client's own collection has
+ * the same names but no way to stop its observers, which would keep every closed app in memory.
  */
 export class ProcessMetrics {
-  // Its timer keeps no process alive (node:perf_hooks, "Class: IntervalHistogram").
+  // This timer does not keep the process alive (node:perf_hooks, "Class: IntervalHistogram").
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   readonly #cpu: Record<'user' | 'system' | 'both', Counter>;
   readonly #memory: Record<'resident' | 'heapTotal' | 'heapUsed' | 'external', Gauge>;
@@ -20,31 +20,31 @@ export class ProcessMetrics {
     const registers = [registry];
     const counter = (name: string, help: string) => new Counter({ name, help, registers });
     const gauge = (name: string, help: string) => new Gauge({ name, help, registers });
-    const lag = (which: string, words: string) =>
+    const lag = (which: string, statistic: string) =>
       gauge(
         `nodejs_eventloop_lag_${which}_seconds`,
-        `How late a timer of ${RESOLUTION_MS} ms came, these included, since the last scrape: ${words}.`,
+        `Delay of the event loop since the last scrape, including the ${RESOLUTION_MS} ms of its timer: ${statistic}.`,
       );
     this.#cpu = {
-      user: counter('process_cpu_user_seconds_total', 'Processor time spent in the program.'),
-      system: counter('process_cpu_system_seconds_total', 'Processor time spent in the kernel.'),
-      both: counter('process_cpu_seconds_total', 'Processor time spent.'),
+      user: counter('process_cpu_user_seconds_total', 'User CPU time.'),
+      system: counter('process_cpu_system_seconds_total', 'System CPU time.'),
+      both: counter('process_cpu_seconds_total', 'Total CPU time.'),
     };
     this.#memory = {
-      resident: gauge('process_resident_memory_bytes', 'Memory of the process.'),
-      heapTotal: gauge('nodejs_heap_size_total_bytes', 'Heap that the engine has reserved.'),
+      resident: gauge('process_resident_memory_bytes', 'Resident memory of the process.'),
+      heapTotal: gauge('nodejs_heap_size_total_bytes', 'Heap reserved by the engine.'),
       heapUsed: gauge('nodejs_heap_size_used_bytes', 'Heap in use.'),
-      external: gauge('nodejs_external_memory_bytes', 'Memory outside of the heap that objects in it hold.'),
+      external: gauge('nodejs_external_memory_bytes', 'Memory outside of the heap that is held by objects in it.'),
     };
     this.#lag = {
-      mean: lag('mean', 'on average'),
-      p50: lag('p50', 'half of the time at most'),
-      p99: lag('p99', '99 of 100 times at most'),
-      max: lag('max', 'at most'),
+      mean: lag('mean', 'mean'),
+      p50: lag('p50', 'median'),
+      p99: lag('p99', '99th percentile'),
+      max: lag('max', 'maximum'),
     };
     const startedAt = Date.now() / 1000 - process.uptime();
-    gauge('process_start_time_seconds', 'When the process started, in seconds since 1970.').set(startedAt);
-    new Gauge({ name: 'nodejs_version_info', help: 'The Node that runs it.', labelNames: ['version'], registers })
+    gauge('process_start_time_seconds', 'Start time of the process, in seconds since the Unix epoch.').set(startedAt);
+    new Gauge({ name: 'nodejs_version_info', help: 'The version of Node.js.', labelNames: ['version'], registers })
       .labels(process.version)
       .set(1);
     this.#delay.enable();
@@ -73,7 +73,7 @@ export class ProcessMetrics {
   }
 
   #readLag(): void {
-    // Two scrapes at once: the second has nothing to tell, and an average of nothing is no number.
+    // Of two simultaneous scrapes the second finds no samples, and the mean of none is NaN.
     if (this.#delay.count === 0) return;
     this.#lag.mean.set(this.#delay.mean / NANOSECONDS);
     this.#lag.p50.set(this.#delay.percentile(50) / NANOSECONDS);

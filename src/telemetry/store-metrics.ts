@@ -1,37 +1,37 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { MediaStatus } from '../model/media.js';
 import type { Logger } from './logger.js';
-import { PacedQuestion, succeedsInTime } from './paced-question.js';
+import { PacedQuery, succeedsInTime } from './paced-query.js';
 
-/** Media in the catalogue, whatever the tenant. */
+/** Counts of media in the catalogue, over all tenants. */
 export interface MediaCounts {
   readonly mediaByStatus: Readonly<Record<MediaStatus, number>>;
   readonly mirrorsDue: number;
 }
 
-/** Webhook events that are not done, whatever the tenant. */
+/** Counts of unfinished webhook events, over all tenants. */
 export interface EventCounts {
   readonly due: number;
   readonly dead: number;
-  /** When the event came that waits longest; null where none waits. */
+  /** When the oldest due event arrived; null where none is due. */
   readonly oldestDueAt: Date | null;
 }
 
-/** Each rejects when the database does not answer. */
+/** Every method rejects when the database does not respond. */
 export interface MeasuredStore {
   ping(): Promise<void>;
-  /** Reads an index from end to end: a good half second for a million media on the embedded database. */
+  /** Scans a whole index, which takes more than half a second for a million media on the embedded database. */
   mediaCounts(): Promise<MediaCounts>;
-  /** Reads what waits and what is dead. */
+  /** Reads due and dead events. */
   eventCounts(): Promise<EventCounts>;
 }
 
-/** Prometheus gives up a scrape after ten seconds unless told otherwise; the database has this twice. */
+/** Prometheus's default scrape timeout is ten seconds. The database may use up this limit twice. */
 const PATIENCE_MS = 2_000;
 
 /**
- * What is in the database, for scrapes. However many come at once, each question is asked once; a database that is away
- * or slow holds none of them up for long, and what is not known then is left out rather than shown as nothing.
+ * Reads metrics from the database for scrapes. Concurrent scrapes share one query of each kind. A database that is down
+ * or slow delays a scrape only briefly; unknown values are left out rather than reported as zero.
  */
 export class StoreMetrics {
   readonly #up: Gauge;
@@ -39,8 +39,8 @@ export class StoreMetrics {
   readonly #mirrorsDue: Gauge;
   readonly #events: Gauge<'state'>;
   readonly #oldestAge: Gauge;
-  readonly #mediaCounts: PacedQuestion<MediaCounts>;
-  readonly #eventCounts: PacedQuestion<EventCounts>;
+  readonly #mediaCounts: PacedQuery<MediaCounts>;
+  readonly #eventCounts: PacedQuery<EventCounts>;
   #pinging: Promise<void> | null = null;
 
   constructor(
@@ -49,11 +49,11 @@ export class StoreMetrics {
     logger: Logger,
   ) {
     const registers = [registry];
-    this.#mediaCounts = new PacedQuestion(() => store.mediaCounts(), logger);
-    this.#eventCounts = new PacedQuestion(() => store.eventCounts(), logger);
+    this.#mediaCounts = new PacedQuery(() => store.mediaCounts(), logger);
+    this.#eventCounts = new PacedQuery(() => store.eventCounts(), logger);
     this.#up = new Gauge({
       name: 'mediagraph_database_up',
-      help: 'Whether the database answered: 1 or 0. While it does not, what it would have told is left out.',
+      help: 'Whether the database responds: 1 or 0. While it does not, the metrics from it are missing.',
       registers,
     });
     this.#media = new Gauge({
@@ -64,34 +64,34 @@ export class StoreMetrics {
     });
     this.#mirrorsDue = new Gauge({
       name: 'mediagraph_mirrors_due',
-      help: 'Media whose bytes are to be copied here: those that wait and those under way.',
+      help: 'Media whose bytes are to be copied here, waiting or in progress.',
       registers,
     });
     this.#events = new Gauge({
       name: 'mediagraph_webhook_events',
-      help: 'Webhook events that are not done: due (waiting or under way) and dead (given up, kept as they came).',
+      help: 'Unfinished webhook events: due (waiting or in progress) and dead (given up, kept for inspection).',
       labelNames: ['state'],
       registers,
     });
     this.#oldestAge = new Gauge({
       name: 'mediagraph_webhook_oldest_due_age_seconds',
-      help: 'How long ago the webhook event came that is due the longest; 0 where none is.',
+      help: 'Age of the oldest due webhook event; 0 if none is due.',
       registers,
     });
   }
 
-  /** Resolves in four seconds at most, and never rejects. */
+  /** Resolves within four seconds and never rejects. */
   async read(): Promise<void> {
-    const questions = [this.#mediaCounts, this.#eventCounts];
+    const queries = [this.#mediaCounts, this.#eventCounts];
     this.#pinging ??= this.store.ping().finally(() => {
       this.#pinging = null;
     });
     const isUp = await succeedsInTime(this.#pinging, PATIENCE_MS);
     this.#up.set(isUp ? 1 : 0);
-    if (isUp) await Promise.all(questions.map((question) => question.refresh(PATIENCE_MS)));
-    else for (const question of questions) question.forget();
-    this.#showMedia(this.#mediaCounts.answer);
-    this.#showEvents(this.#eventCounts.answer);
+    if (isUp) await Promise.all(queries.map((query) => query.refresh(PATIENCE_MS)));
+    else for (const query of queries) query.discard();
+    this.#showMedia(this.#mediaCounts.result);
+    this.#showEvents(this.#eventCounts.result);
   }
 
   #showMedia(counts: MediaCounts | null): void {

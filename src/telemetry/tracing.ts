@@ -13,12 +13,12 @@ import type { Channel } from '../model/channel.js';
 import { packageVersion } from './version.js';
 
 /*
- * Spans through OpenTelemetry's API alone: nothing happens, and nothing is kept, unless whoever runs the process loads an
- * SDK before it (`node --import`). Names and attributes: OpenTelemetry, Semantic Conventions for HTTP. Addresses are left
- * out, since ids, signatures and tokens stand in them.
+ * Creates spans through OpenTelemetry's API only. Without an SDK, which the operator loads before the process (`node
+ * --import`), nothing is recorded. Names and attributes follow OpenTelemetry's Semantic Conventions for HTTP. Addresses
+ * are left out, because they contain ids, signatures and tokens.
  */
 
-/** Of whichever SDK there is when it is used. */
+/** Uses the SDK that is registered at the time of use. */
 const tracer = trace.getTracer('mediagraph', packageVersion());
 
 const REQUEST_ID = createContextKey('mediagraph request id');
@@ -26,19 +26,19 @@ const REQUEST_ID_ATTRIBUTE = 'mediagraph.request_id';
 
 export interface TracedRequest {
   readonly method: string;
-  /** The route's pattern. */
+  /** The pattern of the route. */
   readonly route: string;
   readonly requestId: string;
   readonly headers: IncomingHttpHeaders;
 }
 
 /**
- * Runs what a request causes below a server span, which goes on the trace that `traceparent` names (W3C Trace Context).
- * @returns ends the span
+ * Runs the handling of a request in a server span, which continues the trace of `traceparent` (W3C Trace Context).
+ * @returns a function that ends the span
  */
 export function traceRequest(request: TracedRequest, run: () => void): (status: number) => void {
   const { method, route, requestId, headers } = request;
-  // An SDK that instruments node:http has made a span of its own.
+  // An SDK that instruments node:http has already started a span.
   const parent = trace.getActiveSpan() ? context.active() : propagation.extract(ROOT_CONTEXT, headers);
   const attributes = { 'http.request.method': method, 'http.route': route, [REQUEST_ID_ATTRIBUTE]: requestId };
   const span = tracer.startSpan(`${method} ${route}`, { kind: SpanKind.SERVER, attributes }, parent);
@@ -59,15 +59,15 @@ export interface ProviderTraceOptions {
 export interface TracedCall {
   readonly method: string;
   readonly origin: URL;
-  /** From 0. */
+  /** Counts from 0. */
   readonly attempt: number;
 }
 
-/** The calls of one channel as client spans, each attempt by itself, with the id of the request that they are for. */
+/** Records each attempt of a channel's calls as a client span, with the id of the request that caused it. */
 export class ProviderTrace {
   constructor(private readonly options: ProviderTraceOptions) {}
 
-  /** @param send takes the headers that carry the trace: none unless configured */
+  /** @param send receives the trace headers, which are empty unless `tracing.propagateToProviders` is set */
   async call<Answer extends { readonly statusCode: number }>(
     { method, origin, attempt }: TracedCall,
     send: (headers: Readonly<Record<string, string>>) => Promise<Answer>,

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 
-/** The package's own: two levels above this file in `src/` as well as in `dist/`. */
+/** This package's manifest: two levels above this file in `src/` as well as in `dist/`. */
 const MANIFEST = new URL('../../package.json', import.meta.url);
 
-/** Of this package, as it was published. */
+/** The version of this package. */
 export function packageVersion(): string {
   return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(MANIFEST, 'utf8'))).version;
 }

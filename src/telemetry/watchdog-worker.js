@@ -1,7 +1,7 @@
 // @ts-check
 /*
- * The thread that looks whether the main one still moves, and ends the process if not. Plain JavaScript, so that a Worker
- * can load the same file from the sources, from the tests and from the build.
+ * This thread checks whether the main thread still makes progress, and ends the process if not. It is plain JavaScript,
+ * so that a Worker can load the same file from the sources, the tests and the build.
  */
 import { constants, openSync, writeSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
@@ -11,7 +11,7 @@ const { shared, beatMs, beats } = workerData;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 const STANDARD_OUTPUT = 1;
 
-/** A line as the logger writes them. It must not wait: a full pipe may be what the main thread hangs on. */
+/** Writes a line in the logger's format. It must not block: a full pipe may be what the main thread hangs on. */
 function report() {
   const line = JSON.stringify({
     level: 'fatal',
@@ -20,15 +20,15 @@ function report() {
     msg: 'the event loop stands still; this process ends itself, so that another goes on',
   });
   try {
-    // Opened anew, a pipe has flags of its own; where that cannot be, as with sockets, it is written to as it is.
-    writeSync(withoutWaiting() ?? STANDARD_OUTPUT, `${line}\n`);
+    // Reopening a pipe gives it its own flags. Where that fails, as with sockets, the original descriptor is used.
+    writeSync(openNonBlocking() ?? STANDARD_OUTPUT, `${line}\n`);
   } catch {
-    // It cannot be told; it has to end all the same.
+    // The line is lost, but the process must end nevertheless.
   }
 }
 
 /** @returns {number | null} */
-function withoutWaiting() {
+function openNonBlocking() {
   try {
     return openSync(`/dev/fd/${STANDARD_OUTPUT}`, constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK);
   } catch {
@@ -39,7 +39,7 @@ function withoutWaiting() {
 let last = Atomics.load(shared, 0);
 let missed = 0;
 for (;;) {
-  // One step of this thread, however long the clock says that it took: while it stood still, so did all of the process.
+  // One step counts as one beat, however much time the clock shows: a suspended process suspends this thread too.
   Atomics.wait(pause, 0, 0, beatMs);
   const now = Atomics.load(shared, 0);
   const isDebugged = Atomics.load(shared, 1) === 1;

@@ -38,7 +38,7 @@ function counted(database: Database): {
     transformResult: async ({ result }) => result,
   };
   const { engine } = database;
-  const [kysely, background] = [database.kysely.withPlugin(counting), database.background.withPlugin(counting)];
+  const [reads, background] = [database.reads.withPlugin(counting), database.background.withPlugin(counting)];
   const [listen, onWrite] = [database.listen.bind(database), database.onWrite.bind(database)];
   return { statements, database: { engine, reads, background, listen, onWrite } };
 }

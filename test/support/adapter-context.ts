@@ -6,7 +6,7 @@ import { judgeRedirect } from '../../src/net/guarded/url-policy.js';
 import type { AdapterContext } from '../../src/providers/adapter-context.js';
 import { type ChannelFacts, NO_FACTS } from '../../src/providers/channel-facts.js';
 import type { HoldLimits, Quota, QuotaFull, QuotaHold } from '../../src/providers/quota.js';
-import type { HeardRefusal } from '../../src/providers/toolkit/refusal-log.js';
+import type { ProviderRefusal } from '../../src/providers/toolkit/refusal-log.js';
 
 export interface ContextOptions {
   readonly baseUrl: string;
@@ -18,7 +18,7 @@ export interface ContextOptions {
   readonly allowPrivate?: readonly string[];
   readonly quota?: Quota;
   readonly facts?: ChannelFacts;
-  readonly onRefusal?: (refusal: HeardRefusal) => void;
+  readonly onRefusal?: (refusal: ProviderRefusal) => void;
 }
 
 /** Counts in memory, by a test's clock. */

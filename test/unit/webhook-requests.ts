@@ -4,9 +4,9 @@ import type { ProviderMedia } from '../../src/model/media.js';
 import type {
   WebhookEvent,
   WebhookFault,
+  WebhookItem,
   WebhookReceiver,
   WebhookRequest,
-  WebhookTold,
 } from '../../src/providers/provider-adapter.js';
 
 export const NOW = new Date('2026-11-21T12:00:00.000Z');
@@ -23,7 +23,7 @@ export function requestOf(
   return { url: new URL(url), address: url, headers, rawBody: Buffer.from(rawBody) };
 }
 
-/** The error of ours that `run` throws; anything else fails the test. */
+/** Returns the MediagraphError that `run` throws; anything else fails the test. */
 export function thrownBy(run: () => unknown): MediagraphError {
   try {
     run();
@@ -34,44 +34,44 @@ export function thrownBy(run: () => unknown): MediagraphError {
   throw new Error('expected an error, got none');
 }
 
-/** Refused with the code, and without a word of what must not be told. */
-export function expectRejected(receiver: WebhookReceiver, request: WebhookRequest, untold: readonly string[]): void {
+/** Expects a rejection whose message contains none of the secrets. */
+export function expectRejected(receiver: WebhookReceiver, request: WebhookRequest, secrets: readonly string[]): void {
   const error = thrownBy(() => receiver.verify(request, NOW));
   expect(error.code).toBe('WEBHOOK_REJECTED');
   expect(error.details.channelId).toBe('line');
-  expectUntold(error, untold);
+  expectNotQuoted(error, secrets);
 }
 
-export function expectUntold(
+export function expectNotQuoted(
   error: { readonly message: string; readonly cause?: unknown },
-  untold: readonly string[],
+  secrets: readonly string[],
 ): void {
   expect(error.cause).toBeUndefined();
-  for (const text of untold) expect(error.message).not.toContain(text);
+  for (const text of secrets) expect(error.message).not.toContain(text);
 }
 
-/** All that a body tells. */
+/** All events and faults of a body. */
 export interface WebhookParsing {
   readonly events: readonly WebhookEvent[];
   readonly faults: readonly WebhookFault[];
 }
 
-/** Walks what a body tells to its end. */
-export function walked(told: Iterable<WebhookTold>): WebhookParsing {
+/** Collects all items of a parsed body. */
+export function collectItems(items: Iterable<WebhookItem>): WebhookParsing {
   const events: WebhookEvent[] = [];
   const faults: WebhookFault[] = [];
-  for (const one of told) {
-    if (one?.type === 'fault') faults.push(one);
-    else if (one !== null) events.push(one);
+  for (const item of items) {
+    if (item?.type === 'fault') faults.push(item);
+    else if (item !== null) events.push(item);
   }
   return { events, faults };
 }
 
 export function parseJsonBody(receiver: WebhookReceiver, body: unknown): WebhookParsing {
-  return walked(receiver.parse(Buffer.from(JSON.stringify(body)), JSON_TYPE, NOW));
+  return collectItems(receiver.parse(Buffer.from(JSON.stringify(body)), JSON_TYPE, NOW));
 }
 
-/** All media of all announcements. */
+/** The media of all announcements. */
 export function mediaIn({ events }: Pick<WebhookParsing, 'events'>): ProviderMedia[] {
   return events.flatMap((event) => (event.type === 'mediaAnnounced' ? event.media : []));
 }
@@ -80,7 +80,7 @@ export function faultCodes({ faults }: WebhookParsing): string[] {
   return faults.map(({ code }) => code);
 }
 
-/** Bodies that no provider documents: PROVIDER_PROTOCOL, thrown, without quoting them. */
+/** Bodies that no provider documents. The parser must throw PROVIDER_PROTOCOL without quoting them. */
 export const BROKEN_JSON: ReadonlyArray<[string, Buffer, string]> = [
   ['an empty body', Buffer.alloc(0), JSON_TYPE],
   ['half a body', Buffer.from('{"object":"whatsapp_business_account","entry":[{"chan'), JSON_TYPE],

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../model/clock.js';
-import { upTo } from '../../model/remembered.js';
+import { upTo } from '../../model/lru-limit.js';
 import type { Delivery } from '../deliver.js';
 import { selectRange } from './byte-ranges.js';
 

@@ -1,5 +1,5 @@
 import { setImmediate as givingWay } from 'node:timers/promises';
-import type { WebhookEvent, WebhookFault, WebhookTold } from '../../providers/provider-adapter.js';
+import type { WebhookEvent, WebhookFault, WebhookItem } from '../../providers/provider-adapter.js';
 
 /** Media that are recorded at once, and elements that are read without giving way to other work. */
 const PART = 1_000;
@@ -30,7 +30,7 @@ export class FaultTally {
  * The events of a body in parts of about a thousand media; faults are counted. Between two parts, and after every
  * thousand elements that tell nothing, other work of the process has its turn.
  */
-export async function* partsOf(told: Iterable<WebhookTold>, faults: FaultTally): AsyncGenerator<WebhookEvent[]> {
+export async function* partsOf(told: Iterable<WebhookItem>, faults: FaultTally): AsyncGenerator<WebhookEvent[]> {
   let part: WebhookEvent[] = [];
   let weight = 0;
   let elements = 0;

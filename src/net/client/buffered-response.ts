@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici';
 import { AbortFanOut } from '../../streams/abort-fan-out.js';
 import { NetError, toNetError } from '../../streams/net-error.js';
 
-/** A whole answer in memory: for API calls, whose answers are small and capped. */
+/** A complete response in memory, for API calls, whose responses are small and limited. */
 export interface BufferedResponse {
   readonly statusCode: number;
   readonly headers: IncomingHttpHeaders;
@@ -13,18 +13,18 @@ export interface BufferedResponse {
 const aborts = new AbortFanOut();
 
 interface Limits {
-  /** null: the signal is all that ends the call. */
+  /** null = no timeout; only the signal ends the call. */
   readonly timeoutMs: number | null;
   readonly maxBytes: number;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Sends one request and collects its answer. Goes below `Pool.request` on purpose: no stream is made per answer, which
- * is a third of the CPU of a query that asks fifty messages.
+ * Sends one request and buffers its response. It uses `dispatch` instead of `Pool.request`, which creates a stream per
+ * response; that stream took a third of the CPU of a query for fifty messages.
  *
- * Rejects NetError TIMEOUT (whole answer not there in `timeoutMs`), RESPONSE_TOO_LARGE (one byte above `maxBytes`,
- * announced or sent), CONNECTION and BAD_RESPONSE, or the signal's reason. Resolves on every HTTP status.
+ * Rejects with NetError TIMEOUT (no complete response within `timeoutMs`), RESPONSE_TOO_LARGE (announced or received
+ * more than `maxBytes`), CONNECTION or BAD_RESPONSE, or with the signal's reason. Resolves on every HTTP status.
  */
 export function dispatchBuffered(
   dispatcher: Dispatcher,
@@ -56,7 +56,7 @@ class BufferingHandler implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#settled) controller.abort(new NetError('CONNECTION', 'nobody waits for this request any more'));
+    if (this.#settled) controller.abort(new NetError('CONNECTION', 'the request was abandoned'));
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, statusCode: number, headers: IncomingHttpHeaders): void {
@@ -82,7 +82,7 @@ class BufferingHandler implements Dispatcher.DispatchHandler {
     if (this.#settle()) this.reject(toNetError(error));
   }
 
-  // Private: rejects first, so that the error which the abort below brings back is no news any more.
+  // Rejects before it aborts, so that the error which the abort causes finds the promise settled.
   #fail(error: unknown): void {
     if (!this.#settle()) return;
     this.reject(error);
@@ -91,7 +91,7 @@ class BufferingHandler implements Dispatcher.DispatchHandler {
     );
   }
 
-  // Private: true for the first outcome alone.
+  // Returns true for the first outcome only.
   #settle(): boolean {
     if (this.#settled) return false;
     this.#settled = true;
@@ -101,12 +101,12 @@ class BufferingHandler implements Dispatcher.DispatchHandler {
   }
 
   readonly #onTimeout = (): void => {
-    this.#fail(new NetError('TIMEOUT', `no complete answer within ${this.limits.timeoutMs} ms`));
+    this.#fail(new NetError('TIMEOUT', `expected a complete answer within ${this.limits.timeoutMs} ms`));
   };
 
   readonly #onAbort = (reason: unknown): void => this.#fail(reason);
 
   #tooLarge(): NetError {
-    return new NetError('RESPONSE_TOO_LARGE', `expected at most ${this.limits.maxBytes} bytes`);
+    return new NetError('RESPONSE_TOO_LARGE', `expected at most ${this.limits.maxBytes} bytes, got more`);
   }
 }

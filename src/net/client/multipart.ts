@@ -1,24 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { FormDataEncoder } from 'form-data-encoder';
-import type { RequestBody } from './sent-body.js';
+import type { RequestBody } from './request-body.js';
 
 export interface MultipartFile {
-  /** As people wrote it; made safe for a part's header here. */
+  /** The sender's file name. {@link multipartBody} makes it safe for the part's header. */
   readonly filename: string;
-  /** Of the part: an essence. */
+  /** The part's media type without parameters. */
   readonly mimeType: string;
   readonly sizeBytes: number;
   readonly body: Readable;
 }
 
-/** Large enough to cost little, small enough that a slow receiver is seen to be alive. */
+/** Large enough to be cheap, and small enough that a slow receiver's progress is visible. */
 const MAX_CHUNK_BYTES = 64 * 1024;
 
 /**
- * `multipart/form-data` (RFC 7578) of a known length, whose files are read as they are sent. A file that is not as long
- * as announced fails before the closing boundary, so that no receiver can take the body for a whole one.
- * @param fields names of ours with what a caller or a stranger may have written
+ * Builds a `multipart/form-data` body (RFC 7578) of a known length whose files are read while they are sent. A file of
+ * another length than announced fails before the closing boundary, so that no receiver takes the body for complete.
+ * @param fields our field names; the values may come from untrusted callers
  */
 export function multipartBody(fields: Readonly<Record<string, string | MultipartFile>>): RequestBody {
   const form = new FormData();
@@ -27,9 +27,10 @@ export function multipartBody(fields: Readonly<Record<string, string | Multipart
     if (typeof value === 'string') form.append(name, value);
     else form.append(name, new StreamedFile(value));
   }
-  // No boundary that a file's author could foresee: the library's own is made of Math.random.
+  // A boundary must be unpredictable, or a file could contain it. The library's own comes from Math.random.
   const encoder = new FormDataEncoder(form, `mediagraph-${randomBytes(24).toString('hex')}`);
-  // From now on, since a file may fail before it comes to be read; reading throws the same then.
+  // A file may fail before it is read. Without a handler the error would end the process; reading throws the same error
+  // later.
   for (const { body } of files) body.on('error', ignore);
   return {
     contentType: encoder.contentType,
@@ -41,10 +42,10 @@ export function multipartBody(fields: Readonly<Record<string, string | Multipart
   };
 }
 
-/** What the encoder takes for a file: it reads name, type and size, and leaves the bytes to us. */
+/** Looks like a file to the encoder, which reads its name, type and size only. */
 class StreamedFile extends File {
   constructor(readonly source: MultipartFile) {
-    // Some receivers read `\"` in a quoted name as one character, and would miss the name's end. The library encodes `"`.
+    // Some receivers decode `\"` in a quoted name and would miss the end of the name. The library encodes `"`.
     super([], source.filename.replace(/[\\\p{Cc}]/gu, '_'), { type: source.mimeType });
   }
 
@@ -53,7 +54,7 @@ class StreamedFile extends File {
   }
 }
 
-// Private: not the encoder's own `encode()`, which copies chunks above 64 KiB from the wrong place (version 4.1.0 slices
+// Replaces the encoder's own `encode()`, which copies chunks above 64 KiB from the wrong place (version 4.1.0 slices
 // the underlying buffer without the chunk's offset).
 async function* chunksOf(encoder: FormDataEncoder): AsyncGenerator<Uint8Array> {
   for (const part of encoder.values()) {

@@ -1,8 +1,8 @@
 import { Pool } from 'undici';
 
 /**
- * One keep-alive connection pool per origin, shared by every channel that talks to it. How many connections a pool
- * opens is bounded by the concurrency of the clients that use it, not here.
+ * One keep-alive connection pool per origin, shared by all channels of that origin. The concurrency limits of the
+ * clients bound the number of connections.
  */
 export class OriginPools {
   readonly #pools = new Map<string, Pool>();
@@ -10,14 +10,14 @@ export class OriginPools {
   for(origin: string): Pool {
     let pool = this.#pools.get(origin);
     if (!pool) {
-      // Both timeouts belong to the caller, whose own deadline is exact; undici's timers tick once a second.
+      // The callers have their own exact deadlines; undici's timers tick once a second.
       pool = new Pool(origin, { headersTimeout: 0, bodyTimeout: 0, allowH2: false });
       this.#pools.set(origin, pool);
     }
     return pool;
   }
 
-  /** Ends every connection, also those with a call under way. */
+  /** Closes all connections, including those with a call in progress. */
   async close(): Promise<void> {
     const pools = [...this.#pools.values()];
     this.#pools.clear();

@@ -17,27 +17,27 @@ import type { ProviderMetrics } from '../../telemetry/metrics.js';
 import type { ProviderTrace } from '../../telemetry/tracing.js';
 import { type BufferedResponse, dispatchBuffered } from './buffered-response.js';
 import type { OriginPools } from './origin-pools.js';
+import { type RequestBody, sendBody } from './request-body.js';
 import { retryAfterMs } from './retry-after.js';
-import { type RequestBody, sendBody } from './sent-body.js';
 import { openStream, type StreamedResponse } from './streamed-response.js';
 
-/** How long, how often and how many at once; from `providers.<name>` of the configuration. */
+/** Timeout, retries and concurrency of calls, from `providers.<name>` of the configuration. */
 export interface CallPolicy {
-  /** Until a call's headers, all its attempts together, and of silence within a streamed body. */
+  /** Limits the time until a call's headers, over all its attempts, and each silence within a streamed body. */
   readonly timeoutMs: number;
-  /** Attempts after the first; only for calls that may be repeated. */
+  /** Attempts after the first, for idempotent calls only. */
   readonly retries: number;
-  /** Calls under way at once, for one channel. */
+  /** Concurrent calls of one channel. */
   readonly maxConcurrency: number;
 }
 
 export interface ProviderHttpClientOptions {
-  /** The channel's base URL, or an origin of its media. Origin and path prefix are the only place that `headers` go to. */
+  /** The channel's base URL or one of its media origins. `headers` are sent below this URL only. */
   readonly baseUrl: string;
-  /** Credentials and whatever else each call carries. */
+  /** Headers of every call, including the credentials. */
   readonly headers: Readonly<Record<string, string>>;
   readonly policy: CallPolicy;
-  /** Cap of a buffered answer. */
+  /** Maximum size of a buffered response. */
   readonly maxResponseBytes?: number;
   readonly pools: OriginPools;
   readonly metrics?: ProviderMetrics;
@@ -45,13 +45,13 @@ export interface ProviderHttpClientOptions {
 }
 
 export interface ProviderRequest {
-  /** What may be repeated: RFC 9110 section 9.2.2. */
+  /** Idempotent methods only (RFC 9110 section 9.2.2), because calls are retried. */
   readonly method: 'GET' | 'DELETE';
-  /** Path and query as the origin gets them: made by `pathOf` or passed by `pathWithin`. */
+  /** Path and query, from `pathOf` or `pathWithin`. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
-  /** Attempts after the first, where the provider counts each; the policy's unless given. */
+  /** Attempts after the first, for providers that count each. Default: the policy's. */
   readonly retries?: number;
 }
 
@@ -59,13 +59,13 @@ export interface ProviderPost {
   readonly path: string;
   readonly body: RequestBody;
   readonly signal?: AbortSignal;
-  /** Of silence, where the provider has more to do than to answer; the policy's timeout unless given. */
+  /** The longest silence, for calls that take the provider long. Default: the policy's timeout. */
   readonly silenceMs?: number;
 }
 
 type Headers = Readonly<Record<string, string>>;
 
-interface Attempted extends Pick<ProviderRequest, 'signal' | 'retries'> {
+interface AttemptOptions extends Pick<ProviderRequest, 'signal' | 'retries'> {
   readonly method: ProviderRequest['method'] | 'POST';
 }
 
@@ -76,12 +76,12 @@ const CONSECUTIVE_FAILURES_TO_OPEN = 10;
 const HALF_OPEN_BACKOFF = { initialDelay: 1_000, maxDelay: 30_000 };
 
 /**
- * Calls one channel's API with its credentials. Redirects are answers like any other: read, never followed.
+ * Calls one channel's API with its credentials. Redirects are returned, never followed.
  *
- * Every call passes the channel's concurrency bound and circuit breaker. What may be repeated has one deadline for all its
- * attempts, and is repeated after a 429, a 5xx or a lost connection as long as the deadline allows, waiting as
- * `Retry-After` says (RFC 9110 section 10.2.3). Resolves on every final HTTP status; rejects a {@link NetError} or the
- * signal's reason, and a POST also with what is wrong with its body.
+ * Every call passes the channel's concurrency limit and circuit breaker. An idempotent call has one deadline for all
+ * its attempts. It is retried after a 429, a 5xx or a lost connection while the deadline allows, and waits as
+ * `Retry-After` says (RFC 9110 section 10.2.3). Resolves on every final HTTP status. Rejects with a {@link NetError} or
+ * the signal's reason; a POST also rejects with a fault of its body.
  */
 export class ProviderHttpClient {
   readonly #base: URL;
@@ -102,33 +102,33 @@ export class ProviderHttpClient {
     options.metrics?.watchCircuit(() => this.#breaker.state !== CircuitState.Closed);
   }
 
-  /** The path of a resource below the base URL; every segment is encoded, so that an id cannot add one. */
+  /** Builds the path of a resource below the base URL. Every segment is encoded, so an id cannot add a segment. */
   pathOf(...segments: readonly string[]): string {
     return `${this.#prefix}/${segments.map(encodeURIComponent).join('/')}`;
   }
 
   /**
-   * The path of an address that the provider's answer named, if credentials may go there: same origin, and below
-   * `parentPath` (a path made by `pathOf`). null otherwise.
+   * Returns the path of an address from the provider's answer if the address has the same origin and lies below
+   * `parentPath` (from `pathOf`). Otherwise returns null: credentials must not be sent there.
    */
   pathWithin(address: string, parentPath: string): string | null {
     const url = parseUrl(address, this.#base.origin);
     if (!url || url.origin !== this.#base.origin || url.username || url.password) return null;
     const within = url.pathname === parentPath || url.pathname.startsWith(`${parentPath}/`);
-    // An encoded slash or dot would be judged as one segment here and split by the server.
+    // An encoded slash or dot counts as one segment here, but the server may split it.
     return within && !/%2e|%2f|%5c/i.test(url.pathname) ? url.pathname + url.search : null;
   }
 
-  /** The whole address of a path made by `pathOf` or passed by `pathWithin`. */
+  /** Returns the absolute URL of a path from `pathOf` or `pathWithin`. */
   addressOf(path: string): string {
     return this.#base.origin + path;
   }
 
-  /** A whole answer in memory, capped. */
+  /** Buffers the whole response, up to `maxResponseBytes`. */
   request(request: ProviderRequest): Promise<BufferedResponse> {
     const { maxResponseBytes: maxBytes = DEFAULT_MAX_RESPONSE_BYTES } = this.options;
-    return this.#attempt(request, (timeoutMs, traced) =>
-      dispatchBuffered(this.#pool, this.#dispatchOptions(request, traced), {
+    return this.#attempt(request, (timeoutMs, traceHeaders) =>
+      dispatchBuffered(this.#pool, this.#dispatchOptions(request, traceHeaders), {
         timeoutMs,
         maxBytes,
         signal: request.signal,
@@ -137,8 +137,8 @@ export class ProviderHttpClient {
   }
 
   /**
-   * Sends a body once: never again, not even after a lost connection, since the provider may have taken it. Silence
-   * bounds the call and not its length, see {@link sendBody}. The body has ended when this settles.
+   * Sends a body once, without a retry even after a lost connection, because the provider may have processed it. The
+   * call has no deadline but a limit on silence, see {@link sendBody}. The body is destroyed when the promise settles.
    */
   async post({
     path,
@@ -148,8 +148,8 @@ export class ProviderHttpClient {
   }: ProviderPost): Promise<BufferedResponse> {
     const { headers, maxResponseBytes: maxBytes = DEFAULT_MAX_RESPONSE_BYTES } = this.options;
     try {
-      return await this.#attempt({ method: 'POST', signal, retries: 0 }, (_timeoutMs, traced) =>
-        sendBody(this.#pool, { method: 'POST', path, headers: { ...headers, ...traced } }, body, {
+      return await this.#attempt({ method: 'POST', signal, retries: 0 }, (_timeoutMs, traceHeaders) =>
+        sendBody(this.#pool, { method: 'POST', path, headers: { ...headers, ...traceHeaders } }, body, {
           silenceMs,
           maxBytes,
           signal,
@@ -160,19 +160,28 @@ export class ProviderHttpClient {
     }
   }
 
-  /** Headers now, bytes as they come; the caller drains or destroys `body`. The deadline is that of the headers. */
+  /**
+   * Resolves at the headers and streams the body, which the caller must drain or destroy. The deadline covers the
+   * headers only.
+   */
   open(request: ProviderRequest & { readonly maxBytes: number }): Promise<StreamedResponse> {
     const { signal, maxBytes } = request;
     const silenceTimeoutMs = this.options.policy.timeoutMs;
-    return this.#attempt(request, (timeoutMs, traced) =>
-      openStream(this.#pool, this.#dispatchOptions(request, traced), { timeoutMs, silenceTimeoutMs, maxBytes, signal }),
+    return this.#attempt(request, (timeoutMs, traceHeaders) =>
+      openStream(this.#pool, this.#dispatchOptions(request, traceHeaders), {
+        timeoutMs,
+        silenceTimeoutMs,
+        maxBytes,
+        signal,
+      }),
     );
   }
 
-  // Private: the retry loop. Ours, because the wait must fit into what is left of the deadline and end with the caller.
+  // The retry loop is hand-written because a wait must fit into the rest of the deadline and end with the caller's
+  // signal.
   async #attempt<Response extends BufferedResponse | StreamedResponse>(
-    { method, signal, retries = this.options.policy.retries }: Attempted,
-    send: (timeoutMs: number, traced: Headers) => Promise<Response>,
+    { method, signal, retries = this.options.policy.retries }: AttemptOptions,
+    send: (timeoutMs: number, traceHeaders: Headers) => Promise<Response>,
   ): Promise<Response> {
     const { timeoutMs } = this.options.policy;
     let deadline: number | undefined;
@@ -180,7 +189,7 @@ export class ProviderHttpClient {
       signal?.throwIfAborted();
       const turn = this.#slots.take(signal);
       if (turn) await turn;
-      // Time spent waiting for a free slot is ours, not the provider's.
+      // Time spent waiting for a free slot does not count against the provider.
       deadline ??= performance.now() + timeoutMs;
       const startedAt = performance.now();
       const leftMs = deadline - startedAt;
@@ -193,7 +202,7 @@ export class ProviderHttpClient {
         outcome = failureOf(thrown, signal);
       } finally {
         this.#slots.release();
-        this.options.metrics?.requestEnded(wordFor(outcome), (performance.now() - startedAt) / 1000);
+        this.options.metrics?.requestEnded(outcomeLabel(outcome), (performance.now() - startedAt) / 1000);
       }
       const waitMs = retryDelayMs(outcome, attempt);
       if (waitMs === null || attempt >= retries || performance.now() + waitMs >= deadline) {
@@ -205,20 +214,20 @@ export class ProviderHttpClient {
     }
   }
 
-  #dispatchOptions({ method, path, headers }: ProviderRequest, traced: Headers): Dispatcher.DispatchOptions {
-    return { method, path, headers: { ...this.options.headers, ...headers, ...traced } };
+  #dispatchOptions({ method, path, headers }: ProviderRequest, traceHeaders: Headers): Dispatcher.DispatchOptions {
+    return { method, path, headers: { ...this.options.headers, ...headers, ...traceHeaders } };
   }
 }
 
-/** @throws the signal's reason, if that is why the call failed */
+/** @throws the signal's reason if the call was aborted */
 function failureOf(thrown: unknown, signal: AbortSignal | undefined): Error {
   signal?.throwIfAborted();
   if (!(thrown instanceof BrokenCircuitError)) return toNetError(thrown);
   return new NetError('CIRCUIT_OPEN', 'too many calls failed in a row', { cause: thrown });
 }
 
-// Private: for metrics; no outcome is a caller who did not wait for it.
-function wordFor(outcome: Error | BufferedResponse | StreamedResponse | undefined): string {
+// The outcome label for metrics. undefined means that the caller aborted while the call waited.
+function outcomeLabel(outcome: Error | BufferedResponse | StreamedResponse | undefined): string {
   if (outcome === undefined) return 'ABORTED';
   if (outcome instanceof NetError) return outcome.code;
   return outcome instanceof Error ? 'UNEXPECTED' : `${Math.floor(outcome.statusCode / 100)}xx`;
@@ -232,7 +241,7 @@ function isOutage(outcome: unknown): boolean {
   );
 }
 
-// Private: how long to wait before the next attempt; null = this outcome is final.
+// Returns how long to wait before the next attempt; null = the outcome is final.
 function retryDelayMs(outcome: Error | BufferedResponse | StreamedResponse, attempt: number): number | null {
   const backoffMs = FIRST_BACKOFF_MS * 2 ** attempt * (0.5 + Math.random());
   if (outcome instanceof Error) {

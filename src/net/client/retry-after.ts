@@ -1,4 +1,7 @@
-/** RFC 9110 section 10.2.3: whole seconds or an HTTP date. null = absent or unreadable. Never negative. */
+/**
+ * Parses `Retry-After` (RFC 9110 section 10.2.3): whole seconds or an HTTP date. Returns null for an absent or invalid
+ * value, never a negative number.
+ */
 export function retryAfterMs(header: string | string[] | undefined, nowMs: number): number | null {
   const value = (Array.isArray(header) ? header[0] : header)?.trim();
   if (!value) return null;

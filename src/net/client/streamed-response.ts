@@ -7,7 +7,7 @@ import { CallClock } from '../../streams/call-clock.js';
 import { type BodyLimits, discard, limitBody } from '../../streams/limited-body.js';
 import { withoutCodings } from '../content-coding.js';
 
-/** Headers that came, and the bytes as they come, {@link withoutCodings}. Whoever holds it drains or destroys `body`. */
+/** Headers and the body as a stream, {@link withoutCodings}. The holder must drain or destroy `body`. */
 export interface StreamedResponse {
   readonly statusCode: number;
   readonly headers: IncomingHttpHeaders;
@@ -15,15 +15,15 @@ export interface StreamedResponse {
 }
 
 export interface StreamLimits extends BodyLimits {
-  /** Until the headers. */
+  /** Limits the time until the headers. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Sends one request and resolves at the headers, on every HTTP status. Rejects NetError TIMEOUT, CONNECTION,
- * BAD_RESPONSE, RESPONSE_TOO_LARGE (see {@link announcesMore}), or the signal's reason; the body fails with the
- * same rather than end early.
+ * Sends one request and resolves at the headers, on every HTTP status. Rejects with NetError TIMEOUT, CONNECTION,
+ * BAD_RESPONSE or RESPONSE_TOO_LARGE (see {@link announcesMoreThan}), or with the signal's reason. The body fails with
+ * the same errors rather than end early.
  */
 export async function openStream(
   dispatcher: Dispatcher,
@@ -36,7 +36,7 @@ export async function openStream(
     const sent = dispatcher.request({ ...request, signal: call.signal });
     const { statusCode, headers, body } = await call.orAbort(sent, (late) => discard(late.body));
     call.headersArrived();
-    if (announcesMore(limits.maxBytes, statusCode, headers)) {
+    if (announcesMoreThan(limits.maxBytes, statusCode, headers)) {
       discard(body);
       throw tooLarge(limits.maxBytes);
     }
@@ -48,10 +48,10 @@ export async function openStream(
 }
 
 /**
- * Whether what was asked for is known to be too long, though only a part of it may be sent. An error page may be as long
- * as it likes: its status matters more, and its bytes are limited as they come.
+ * Whether the headers announce a media above the limit, also if this response holds only a part of it. An error
+ * response never does: its status matters more, and its bytes are limited as they arrive.
  */
-export function announcesMore(maxBytes: number, statusCode: number, headers: IncomingHttpHeaders): boolean {
+export function announcesMoreThan(maxBytes: number, statusCode: number, headers: IncomingHttpHeaders): boolean {
   if (statusCode >= 300) return false;
   const whole = statusCode === 206 ? parseContentRange(headers['content-range'])?.sizeBytes : null;
   return Number(whole ?? headers['content-length'] ?? 0) > maxBytes;

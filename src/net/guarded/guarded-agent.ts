@@ -7,29 +7,31 @@ import type { AddressPolicy } from './public-address.js';
 
 export interface GuardedAgentOptions {
   readonly policy: AddressPolicy;
-  /** Until the connection stands, name resolution and TLS included; undici's clock ticks every half second. */
+  /**
+   * Limits the time until the connection is established, including name resolution and TLS. undici's timer ticks every
+   * half second.
+   */
   readonly connectTimeoutMs: number;
-  /** Resolves host names; the shape of `dns.lookup`, which is the default. */
+  /** Resolves host names, with the signature of `dns.lookup`, which is the default. */
   readonly lookup?: LookupFunction;
-  /** Certificates (PEM) to trust instead of the bundled ones. */
+  /** CA certificates (PEM) to trust instead of the bundled ones. */
   readonly ca?: string;
 }
 
 /**
- * An undici Agent whose every connection leads to an address that the policy allows. The judgement is made in the
- * connector, so it holds for each hop and each new connection, whatever made the request: literal addresses there
- * (Node asks no lookup for them), names in the connection's own lookup (no second resolution that could answer
- * differently), and the peer once more when the socket stands.
+ * Creates an undici Agent that connects only to addresses the policy allows. The connector checks them, so the policy
+ * covers every hop and every new connection: literal addresses (Node does not look these up), names within the
+ * connection's own lookup (a second resolution could answer differently), and the peer address of the connected socket.
  *
- * Requests reject with `MediagraphError URL_NOT_ALLOWED`. Its timeouts for headers and bodies are off: they are the
- * caller's, with exact timers. Never share an agent between policies: an open connection is not judged again.
+ * Requests reject with `MediagraphError URL_NOT_ALLOWED`. The agent's timeouts for headers and bodies are off; the
+ * caller sets exact ones. Use one agent per policy: an open connection is not checked again.
  */
 export function createGuardedAgent(options: GuardedAgentOptions): Agent {
   return new Agent({
     connect: guardedConnector(options),
     headersTimeout: 0,
     bodyTimeout: 0,
-    // A stranger's Keep-Alive hint must not keep our sockets for minutes.
+    // An untrusted server's Keep-Alive hint must not keep our sockets open for minutes.
     keepAliveTimeout: 4_000,
     keepAliveMaxTimeout: 4_000,
   });
@@ -46,8 +48,8 @@ function guardedConnector(options: GuardedAgentOptions): buildConnector.connecto
         return;
       }
     }
-    // One connector per connection, since the lookup must know the port. It takes no session cache along: a resumed TLS
-    // session would spare a stranger's host little and carry state from one peer to the next.
+    // Each connection gets its own connector, because the lookup must know the port. It caches no TLS session:
+    // resumption would carry state from one untrusted peer to the next and save little.
     const connect = buildConnector({
       timeout: connectTimeoutMs,
       maxCachedSessions: 0,
@@ -70,7 +72,7 @@ function guardedConnector(options: GuardedAgentOptions): buildConnector.connecto
   };
 }
 
-/** Asks for all addresses of a name and hands them on only if every one is allowed. */
+/** Resolves all addresses of a name and returns them only if the policy allows every one. */
 function guardLookup(lookup: LookupFunction, policy: AddressPolicy, port: number): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, answer) => {
@@ -93,7 +95,9 @@ function guardLookup(lookup: LookupFunction, policy: AddressPolicy, port: number
   };
 }
 
-/** A name with one bad address among good ones is refused whole: which of them is used would be chance, or an attack. */
+/**
+ * Refuses a name with one forbidden address among allowed ones: which of them is used would be chance, or an attack.
+ */
 function answerFault(addresses: readonly { address: string }[], policy: AddressPolicy, port: number): Error | null {
   for (const { address } of addresses) {
     const refusal = policy.refusal(address, port);
@@ -112,7 +116,7 @@ function noAddress(): NetError {
   return new NetError('CONNECTION', 'expected the host to have an address, got none');
 }
 
-/** The caller learns the rule; the address, which may tell about our network, is for the log alone. */
+/** The caller learns the rule. The address is for the log only, since it may reveal the structure of our network. */
 function notAllowed(detail: string): MediagraphError {
   const message = 'the URL is not allowed: expected a host with public addresses on an allowed port';
   return new MediagraphError('URL_NOT_ALLOWED', message, {}, { cause: new Error(detail) });

@@ -2,24 +2,24 @@ import { isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 export interface AddressPolicyOptions {
-  /** CIDRs that may be reached although they are not public, on any port. */
+  /** Non-public CIDRs that are allowed, on any port. */
   readonly allowPrivate: readonly string[];
-  /** TCP ports at which a public address may be reached. */
+  /** Allowed TCP ports of public addresses. */
   readonly allowedPorts: readonly number[];
 }
 
-/** Which rule an address broke, in words that a caller may read. */
+/** The rule that an address violates, in words for callers. */
 export type AddressRefusal = 'not an address' | 'not a public address' | 'not an allowed port';
 
 type Range4 = [ipaddr.IPv4, number];
 type Range6 = [ipaddr.IPv6, number];
 
 /**
- * Which addresses a URL of a stranger may lead to. An allow-list by class: an address is public only if the IANA
- * registries make it globally reachable unicast; whatever is reserved, special or unknown is not.
+ * Decides which addresses an untrusted URL may lead to. It is an allow-list by class: an address is public only if the
+ * IANA registries declare it globally reachable unicast. Reserved, special and unknown addresses are not public.
  */
 export class AddressPolicy {
-  /** Whether some private network is open, so that a host name on an unusual port may turn out to be allowed. */
+  /** Whether a private network is allowed, so that a host name on an unusual port may turn out to be allowed. */
   readonly opensPrivate: boolean;
   readonly #allowed4: readonly Range4[];
   readonly #allowed6: readonly Range6[];
@@ -40,7 +40,10 @@ export class AddressPolicy {
     return this.#ports.has(port);
   }
 
-  /** The rule that forbids this address (an IP address as text, without brackets) at this port; null if none does. */
+  /**
+   * Returns the rule that forbids an address (an IP address as text, without brackets) at a port; null if it is
+   * allowed.
+   */
   refusal(address: string, port: number): AddressRefusal | null {
     const judged = this.#judge(address);
     if (judged === 'opened') return null;
@@ -49,9 +52,9 @@ export class AddressPolicy {
   }
 
   #judge(address: string): 'opened' | 'public' | AddressRefusal {
-    // Node's own patterns admit only canonical dotted decimal (no zero padding, no short form), which ipaddr.js does not.
+    // Node accepts only canonical dotted decimal (no zero padding, no short form); ipaddr.js accepts more.
     if (isIPv4(address)) return this.#judge4(ipaddr.IPv4.parse(address));
-    // A zone (RFC 4007) names an interface of this host: no address of the Internet has one.
+    // A zone (RFC 4007) names an interface of this host; public addresses have none.
     if (isIPv6(address) && !address.includes('%')) return this.#judge6(ipaddr.IPv6.parse(address), address);
     return 'not an address';
   }
@@ -62,7 +65,7 @@ export class AddressPolicy {
   }
 
   #judge6(address: ipaddr.IPv6, text: string): 'opened' | 'public' | AddressRefusal {
-    // Before the operator's list: an IPv6 CIDR must not open IPv4 addresses by another name.
+    // Checked before the operator's list, because an IPv6 CIDR must not allow IPv4 addresses in another notation.
     if (text.includes('.') || embedsIPv4(address)) return 'not a public address';
     if (this.#allowed6.some((range) => address.match(range))) return 'opened';
     return isPublic6(address) ? 'public' : 'not a public address';
@@ -70,8 +73,8 @@ export class AddressPolicy {
 }
 
 /**
- * IANA IPv4 Special-Purpose Address Registry and the multicast space, all of it, although ipaddr.js knows most: an
- * address must pass both. 192.0.0.9, 192.0.0.10 and the AS112 and AMT blocks are reachable but serve no media.
+ * The IANA IPv4 Special-Purpose Address Registry and the multicast space. ipaddr.js knows most of it; an address must
+ * pass both checks. 192.0.0.9, 192.0.0.10 and the AS112 and AMT blocks are reachable but serve no media.
  */
 const SPECIAL_4 = ranges4([
   '0.0.0.0/8', // this network, RFC 791
@@ -92,13 +95,13 @@ const SPECIAL_4 = ranges4([
   '203.0.113.0/24', // documentation, RFC 5737
   '224.0.0.0/4', // multicast, RFC 5771
   '240.0.0.0/4', // reserved, RFC 1112, with limited broadcast, RFC 8190
-  '168.63.129.16/32', // public by number, yet the platform endpoint of every Azure virtual network
+  '168.63.129.16/32', // in public space, but the platform endpoint of every Azure virtual network
 ]);
 
-/** RFC 4291 section 2.4: the only global unicast space that IANA assigns from. */
+/** The only global unicast space that IANA assigns from (RFC 4291 section 2.4). */
 const GLOBAL_UNICAST_6 = ranges6(['2000::/3']);
 
-/** What the IANA IPv6 Special-Purpose Address Registry takes out of 2000::/3. */
+/** The entries of the IANA IPv6 Special-Purpose Address Registry within 2000::/3. */
 const SPECIAL_6 = ranges6([
   '2001::/23', // IETF protocol assignments, RFC 2928: Teredo, benchmarking, AMT, AS112, ORCHID, drone ids
   '2001:db8::/32', // documentation, RFC 3849
@@ -108,7 +111,7 @@ const SPECIAL_6 = ranges6([
   '3fff::/20', // documentation, RFC 9637
 ]);
 
-/** Prefixes below which an IPv4 address is written. */
+/** Prefixes of IPv6 addresses that embed an IPv4 address. */
 const EMBEDDING_6 = ranges6([
   '::/96', // IPv4-compatible, RFC 4291
   '::ffff:0:0/96', // IPv4-mapped, RFC 4291
@@ -133,14 +136,20 @@ function isPublic6(address: ipaddr.IPv6): boolean {
   );
 }
 
-/** Refused whatever IPv4 address is inside: a translator on the way, not we, would decide where the packet goes. */
+/**
+ * Such addresses are refused for any embedded IPv4 address, because a translator on the path decides where the packet
+ * goes.
+ */
 function embedsIPv4(address: ipaddr.IPv6): boolean {
-  // ::1 lies in ::/96 but is loopback, which an operator may open.
+  // ::1 lies in ::/96, but it is loopback, which an operator may allow.
   if (address.match([LOOPBACK_6, 128])) return false;
   return EMBEDDING_6.some((range) => address.match(range)) || hasIsatapInterfaceId(address);
 }
 
-/** RFC 5214 section 6.1: interface identifier [02]00:5EFE:a.b.c.d, below any prefix; u and g bits may be set. */
+/**
+ * ISATAP (RFC 5214 section 6.1): interface identifier [02]00:5EFE:a.b.c.d below any prefix; the u and g bits may be
+ * set.
+ */
 function hasIsatapInterfaceId(address: ipaddr.IPv6): boolean {
   const [, , , , flags = 0, marker = 0] = address.parts;
   return (flags & 0xfcff) === 0 && marker === 0x5efe;

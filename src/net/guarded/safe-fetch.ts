@@ -6,26 +6,27 @@ import { assertByteCount, tooLarge } from '../../streams/byte-limit.js';
 import { CallClock } from '../../streams/call-clock.js';
 import { discard, limitBody } from '../../streams/limited-body.js';
 import { isLostConnection, NetError } from '../../streams/net-error.js';
-import { announcesMore } from '../client/streamed-response.js';
+import { announcesMoreThan } from '../client/streamed-response.js';
 import { withoutCodings } from '../content-coding.js';
+import { REDIRECT_STATUSES } from '../redirect-statuses.js';
 import { createGuardedAgent } from './guarded-agent.js';
 import type { AddressPolicy } from './public-address.js';
 import { judgeRedirect, judgeUrl } from './url-policy.js';
 
 export interface SafeFetchOptions {
   readonly policy: AddressPolicy;
-  /** From the call until the headers of the final response: name resolution, connections and redirects together. */
+  /** Limits the time until the headers of the final response: name resolution, connections and redirects together. */
   readonly headersTimeoutMs: number;
-  /** The longest pause within a body, while somebody reads it. */
+  /** The longest pause within a body while the consumer reads. */
   readonly silenceTimeoutMs: number;
-  /** Redirects that are followed; the next one fails the call. Default 5. */
+  /** Maximum number of followed redirects; one more fails the call. Default 5. */
   readonly maxRedirects?: number;
   readonly userAgent: string;
-  /** Resolves host names; the shape of `dns.lookup`, which is the default. */
+  /** Resolves host names, with the signature of `dns.lookup`, which is the default. */
   readonly lookup?: LookupFunction;
 }
 
-/** What may be said to a stranger's server: nothing that names us, our user, or a credential. */
+/** Headers that may be sent to an untrusted server: none identifies this service, its users or a credential. */
 const SENDABLE_HEADERS = [
   'accept',
   'if-match',
@@ -42,7 +43,7 @@ export interface SafeFetchRequest {
   readonly method?: 'GET' | 'HEAD';
   readonly headers?: SendableHeaders;
   readonly signal?: AbortSignal;
-  /** For the whole call, body included, in milliseconds. Default: none beyond the two timeouts. */
+  /** Limits the whole call, including the body, in milliseconds. Default: only the two timeouts apply. */
   readonly deadlineMs?: number;
   readonly maxBytes: number;
 }
@@ -51,20 +52,20 @@ export interface SafeFetchResponse {
   readonly statusCode: number;
   readonly headers: IncomingHttpHeaders;
   /**
-   * Without the codings that it came in, see {@link withoutCodings}. Fails with a NetError or the abort's
-   * reason rather than end early. The caller drains or destroys it; until then it holds a connection.
+   * The body, {@link withoutCodings}. It fails with a NetError or the abort's reason rather than end early. The caller
+   * must drain or destroy it; until then it holds a connection.
    */
   readonly body: Readable;
-  /** Where the response came from, after redirects. */
+  /** The URL of the response after redirects. */
   readonly url: URL;
 }
 
-const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const DEFAULT_MAX_REDIRECTS = 5;
 
 /**
- * Fetches URLs that a stranger, or a provider's answer, names. Anonymous: no credentials, no cookies. Every hop is judged
- * by the policy, as text and as address. One instance per policy, because its connections were judged by that policy.
+ * Fetches untrusted URLs, from callers and from providers' answers. It sends no credentials and no cookies. The policy
+ * judges every hop as text and as an address. Use one instance per policy, because open connections were judged by that
+ * policy.
  */
 export class SafeFetch {
   readonly #agent: Agent;
@@ -75,9 +76,9 @@ export class SafeFetch {
   }
 
   /**
-   * Resolves at the headers of the first response that is no redirect, whatever its status.
-   * @throws MediagraphError URL_NOT_ALLOWED for the URL, a `Location`, or an address that either leads to;
-   *   NetError (every code but CIRCUIT_OPEN); the signal's reason; TypeError for a header that may not be sent; RangeError for `maxBytes`.
+   * Resolves at the headers of the first response that is no redirect, on every status.
+   * @throws MediagraphError URL_NOT_ALLOWED for the URL, a `Location`, or an address of either; NetError (every code
+   *   but CIRCUIT_OPEN); the signal's reason; TypeError for a header that may not be sent; RangeError for `maxBytes`.
    */
   async open(url: string | URL, request: SafeFetchRequest): Promise<SafeFetchResponse> {
     const { policy, headersTimeoutMs, maxRedirects = DEFAULT_MAX_REDIRECTS } = this.options;
@@ -88,7 +89,7 @@ export class SafeFetch {
       let target = judgeUrl(typeof url === 'string' ? url : url.href, policy);
       for (let followed = 0; ; followed++) {
         const response = await this.#send(target, request.method ?? 'GET', headers, call);
-        if (!REDIRECTS.has(response.statusCode)) return this.#answer(response, request, target, call);
+        if (!REDIRECT_STATUSES.has(response.statusCode)) return this.#answer(response, request, target, call);
         discard(response.body);
         if (followed >= maxRedirects) {
           throw new NetError('TOO_MANY_REDIRECTS', `expected at most ${maxRedirects} redirects, got more`);
@@ -101,20 +102,21 @@ export class SafeFetch {
     }
   }
 
-  /** Ends every connection, also those with a body under way. */
+  /** Closes all connections, including those with a body in progress. */
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
 
-  #requestHeaders(given: SendableHeaders): Record<string, string> {
-    // Checked at run time too: a spread object may carry more than its type says.
+  #requestHeaders(requested: SendableHeaders): Record<string, string> {
+    // Checked at run time too: a spread object may have more keys than its type.
     const sendable: readonly string[] = SENDABLE_HEADERS;
-    const refused = Object.keys(given).find((name) => !sendable.includes(name));
+    const refused = Object.keys(requested).find((name) => !sendable.includes(name));
     if (refused !== undefined) throw new TypeError(`expected only ${sendable.join(', ')} as headers, got "${refused}"`);
-    return { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': this.options.userAgent, ...given };
+    return { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': this.options.userAgent, ...requested };
   }
 
-  // Private: a server may close a kept connection while it is used again; a client asks once more (RFC 9112 section 9.3.1).
+  // A server may close a keep-alive connection at the moment of reuse; a client may then retry once (RFC 9112 section
+  // 9.3.1).
   async #send(
     target: URL,
     method: 'GET' | 'HEAD',
@@ -138,7 +140,8 @@ export class SafeFetch {
     call.throwIfAborted();
     const path = target.pathname + target.search;
     const sent = this.#agent.request({ origin: target.origin, path, method, headers, signal: call.signal });
-    // undici notices an abort only once connected; a host that answers no SYN or a slow resolver must not hold the call.
+    // undici notices an abort only after it has connected. A host that ignores SYN packets or a slow resolver must not
+    // delay it.
     return call.orAbort(sent, (late) => discard(late.body));
   }
 
@@ -150,7 +153,7 @@ export class SafeFetch {
       call.end();
       return { statusCode, headers, body: Readable.from([], { objectMode: false }), url };
     }
-    if (announcesMore(request.maxBytes, statusCode, headers)) {
+    if (announcesMoreThan(request.maxBytes, statusCode, headers)) {
       discard(response.body);
       throw tooLarge(request.maxBytes);
     }
@@ -161,7 +164,7 @@ export class SafeFetch {
 }
 
 function locationOf(headers: IncomingHttpHeaders): string {
-  // Two Locations come as an array, against its type: which of them is meant is anybody's guess.
+  // undici passes two Location headers as an array, against its type. Which one is meant is unknown.
   const location: unknown = headers.location;
   if (typeof location === 'string' && location !== '') return location;
   throw new NetError('BAD_REDIRECT', 'expected a redirect to have one Location');

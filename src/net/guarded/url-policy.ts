@@ -3,18 +3,21 @@ import { MediagraphError } from '../../model/errors.js';
 import { parseUrl } from '../../model/parse-url.js';
 import type { AddressPolicy } from './public-address.js';
 
-/** Signed URLs of object stores reach 2 to 4 kB; request lines beyond 8 kB are refused by common servers. */
+/** Signed URLs of object stores reach 2 to 4 kB. Common servers refuse request lines beyond 8 kB. */
 export const MAX_URL_LENGTH = 8_192;
-/** Without a dot at the end: RFC 1035 section 2.3.4. A resolver does not take a longer one for a name that is not there. */
+/**
+ * Without the trailing dot (RFC 1035 section 2.3.4). A resolver fails for a longer name instead of reporting it as
+ * unknown.
+ */
 const MAX_NAME_LENGTH = 253;
 
 /**
- * The URL that this text says, if it may be asked for. The text is judged before it is parsed, because the parser (WHATWG
- * URL) forgives much: it drops tabs, turns backslashes, and reads `0177.1` or full-width digits as 127.0.0.1. What it
- * forgives, another reader of the same text may read differently. Then the parsed URL must say what the text said.
+ * Parses a URL if it may be fetched. The text is checked before it is parsed, because the parser (WHATWG URL) is
+ * lenient: it drops tabs, turns backslashes into slashes, and reads `0177.1` or full-width digits as 127.0.0.1. Another
+ * parser may read the same text differently. The parsed URL must then match the text.
  *
- * Host names are not resolved here: their addresses are judged when a connection is made.
- * @throws MediagraphError URL_NOT_ALLOWED, naming the rule, never the URL.
+ * Host names are not resolved here: the connector checks their addresses.
+ * @throws MediagraphError URL_NOT_ALLOWED, which names the rule but never the URL
  */
 export function judgeUrl(text: string, policy: AddressPolicy): URL {
   assertPlainText(text);
@@ -27,10 +30,10 @@ export function judgeUrl(text: string, policy: AddressPolicy): URL {
 }
 
 /**
- * The URL that a `Location` leads to, seen from `base` (RFC 9110 section 10.2.2). A reference with a scheme or with a
- * host of its own is judged like a stranger's URL; any other cannot leave the origin of `base`.
- * @param header as Node gives it: a character for a byte, which servers write in UTF-8 against the grammar
- * @throws MediagraphError URL_NOT_ALLOWED, naming the rule, never the URL.
+ * Resolves a `Location` against `base` (RFC 9110 section 10.2.2). A reference with its own scheme or host is judged
+ * like any untrusted URL; another one cannot leave the origin of `base`.
+ * @param header as Node reads it, one character per byte; servers send UTF-8 although the grammar forbids it
+ * @throws MediagraphError URL_NOT_ALLOWED, which names the rule but never the URL
  */
 export function judgeRedirect(header: string, base: URL, policy: AddressPolicy): URL {
   const location = inAscii(header);
@@ -42,7 +45,7 @@ export function judgeRedirect(header: string, base: URL, policy: AddressPolicy):
   return judgeUrl(url.href, policy);
 }
 
-/** Its bytes beyond ASCII percent-encoded, once; those of a host are letters of its name. */
+/** Percent-encodes the bytes beyond ASCII once. Those of a host are decoded, since they are letters of its name. */
 function inAscii(header: string): string {
   if (header.length > MAX_URL_LENGTH || !/^[\0-\xff]*$/.test(header)) return header;
   const authorityStart = /^(?:[a-z][a-z0-9+.-]*:)?\/\//i.exec(header)?.[0].length ?? 0;
@@ -66,7 +69,7 @@ function assertPlainText(text: string): void {
   if (text.includes('\\')) throw refused('expected no backslashes');
 }
 
-/** RFC 3986 section 3.2 as plainly as it can be written: scheme, two slashes, a host, perhaps a port. */
+/** Accepts the plainest form of RFC 3986 section 3.2 only: scheme, two slashes, a host and an optional port. */
 function authorityOf(text: string): { host: string } {
   const [, scheme = '', authority = ''] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)/i.exec(text) ?? [];
   if (!/^https?$/i.test(scheme)) throw refused('expected http:// or https://');
@@ -85,13 +88,13 @@ function parse(text: string, base?: URL): URL {
 }
 
 /**
- * The host must be written as it is meant: an IPv4 address exactly as the parser prints it, a name in ASCII or in the
- * very Unicode letters that its IDNA form (UTS 46) stands for. Circled or full-width letters, invisible characters,
- * ideographic dots, and IPv4 in octal, hex, short or padded form all fail here.
+ * Requires the host in canonical form: an IPv4 address exactly as the parser prints it, a name in ASCII or in the
+ * Unicode letters of its IDNA form (UTS 46). Circled or full-width letters, invisible characters, ideographic dots, and
+ * IPv4 in octal, hexadecimal, short or padded form are refused.
  */
 function assertSameHost(written: string, parsed: string): void {
   if (written.startsWith('[')) {
-    // The parser compresses IPv6; only a dotted quad inside the brackets is a spelling of something else.
+    // The parser compresses IPv6, so the spelling may differ. Only an embedded dotted quad is an alternative notation.
     if (written.includes('.')) throw refused('expected an IPv6 address without an IPv4 address inside');
     return;
   }
@@ -110,8 +113,8 @@ function assertAllowedTarget(url: URL, policy: AddressPolicy): void {
   }
   if (url.hostname.replace(/\.$/, '').length > MAX_NAME_LENGTH)
     throw refused(`expected a host name of at most ${MAX_NAME_LENGTH} characters`);
-  // With private networks open, a name on any port may lead into one of them: the connector decides, which also holds
-  // public addresses to the allowed ports.
+  // While private networks are allowed, a name on any port may lead into one of them. The connector then decides, and
+  // still limits public addresses to the allowed ports.
   if (policy.opensPrivate) return;
   if (!policy.allowsPort(port)) throw refused('expected an allowed port');
   if (isLocalName(url.hostname)) throw refused('expected a public host name');
@@ -122,16 +125,16 @@ function portOf(url: URL): number {
   return url.protocol === 'https:' ? 443 : 80;
 }
 
-/** The literal address in a parsed URL's host name, without brackets; null for a name. */
+/** Returns the literal address of a parsed URL's host name, without brackets; null for a name. */
 function addressOf(hostname: string): string | null {
   if (hostname.startsWith('[')) return hostname.slice(1, -1);
-  // The parser has made every number-like host an IPv4 address in dotted decimal, or has failed.
+  // The parser turns every numeric host into an IPv4 address in dotted decimal, or fails.
   return /^\d+\.\d+\.\d+\.\d+$/.test(hostname) ? hostname : null;
 }
 
 /**
- * Names that mean this host or this network (RFC 6761, RFC 6762, RFC 8375, and `.internal`, reserved by ICANN). Their
- * addresses would be refused anyway; this only spares the resolver the question.
+ * Names of this host or this network (RFC 6761, RFC 6762, RFC 8375, and `.internal`, reserved by ICANN). Their
+ * addresses would be refused anyway; this check saves a DNS query.
  */
 function isLocalName(hostname: string): boolean {
   return /(^|\.)(localhost|localdomain|local|internal|home\.arpa|ip6-localhost|ip6-loopback)\.?$/.test(hostname);

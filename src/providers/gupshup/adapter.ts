@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { ByteRange } from '../../model/byte-range.js';
+import { upTo } from '../../model/lru-limit.js';
 import type { MediaDetails, MediaRef } from '../../model/media.js';
 import { essenceOf } from '../../model/mime-type.js';
-import { upTo } from '../../model/remembered.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import { multipartBody } from '../../net/client/multipart.js';
 import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
@@ -18,32 +18,35 @@ import {
   type UploadLink,
 } from '../provider-adapter.js';
 import type { AbsenceVerdict } from '../toolkit/absences.js';
-import { isEnvelopeOrPage, readRefusal } from '../toolkit/bytes-answer.js';
+import { isEnvelopeOrPage, readRefusal } from '../toolkit/error-body.js';
 import { LookupBudget, type LookupVerdict } from '../toolkit/lookup-budget.js';
 import { isAboutBytes, rangeHeaders, toByteStream } from '../toolkit/media-url.js';
 import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../toolkit/meta-media.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
+import { MAX_REMEMBERED_MEDIA } from '../toolkit/remembered-media.js';
 import { gupshupDetails } from './mapping.js';
 import type { GupshupChannel } from './settings.js';
 import { deletionVerdict, gupshupUpload, quotaWaitMs, uploadAdvice } from './wire.js';
 
-/** Of the Partner API's accepted types, the one that WhatsApp's own list of kinds leaves out; it counts as audio. */
+/** The Partner API accepts one type that WhatsApp's list of kinds omits. It counts as audio. */
 const UPLOAD_LIMITS: ReadonlyMap<string, number> = new Map([...WHATSAPP_UPLOAD_LIMITS, ['audio/opus', 16_000_000]]);
-/** By the provider's own reckoning; one call too many, and the app is blocked. */
+/** The provider's documented limit. One call beyond it blocks the app. */
 const DELETIONS = { limit: 10, windowMs: 60 * 60 * 1000 };
-const REMEMBERED_DELETIONS = 50_000;
-/** "Invalid Media Id" is all that it says, of an unknown media and of one whose days are over; each costs one of few failures. */
+/**
+ * The provider answers "Invalid Media Id" for an unknown media as well as for an expired one. Each such answer counts
+ * as one of few allowed failures.
+ */
 const ABSENCES = {
   pausesMs: [2_000, 6_000, 8_000, 10_000, 120_000, 600_000, 1_800_000],
-  believedAfterMs: 60_000,
+  finalAfterMs: 60_000,
 } as const;
-/** How many times longer than for an answer the provider may be silent while it fetches our URL and passes it to Meta. */
-const FETCHES_LONGER = 12;
+/** A factor on the timeout: the provider stays silent while it fetches our URL and passes the file to Meta. */
+const UPLOAD_TIMEOUT_FACTOR = 12;
 
 /**
- * Gupshup's Partner API. Inbound, a webhook names an address on the provider's file manager, which lives for seven days
- * and is public to whoever knows it; there is no listing and no metadata. Outbound, it fetches what a URL names, and gives
- * it a media id of Meta's; by such an id a media can be deleted, ten an hour. Sources: docs.gupshup.io, media;
+ * Gupshup's Partner API. A webhook names the URL of inbound media on the provider's file manager, which is public and
+ * valid for seven days. There is no listing and no metadata. For an upload the provider fetches a URL and returns a
+ * media id of Meta. A media with such an id can be deleted, ten per hour. Sources: docs.gupshup.io, media;
  * partner-docs.gupshup.io, media-management, post_partner-app-appid-media, delete_partner-app-appid-media-mediaid.
  */
 export class GupshupAdapter implements ProviderAdapter {
@@ -53,8 +56,8 @@ export class GupshupAdapter implements ProviderAdapter {
   readonly #appId: string;
   readonly #http: ProviderHttpClient;
   readonly #mediaPath: string;
-  /** Ids that are gone for good: to delete one again would cost one of few calls. */
-  readonly #deleted = new LRUCache<string, true>(upTo(REMEMBERED_DELETIONS));
+  /** Deleted ids. Repeating a deletion would waste one of few calls. */
+  readonly #deleted = new LRUCache<string, true>(upTo(MAX_REMEMBERED_MEDIA));
   readonly #faults: ProviderFaults;
   readonly #lookups: LookupBudget;
 
@@ -68,7 +71,7 @@ export class GupshupAdapter implements ProviderAdapter {
     this.#appId = options.appId;
     this.#http = context.createHttpClient({ [credentials.header]: credentials.token });
     this.#mediaPath = this.#http.pathOf('partner', 'app', options.appId, 'media');
-    // The provider's refusals have a message and no code.
+    // The provider's refusals have a message but no code.
     this.#faults = new ProviderFaults(channel, () => ({}), context.onRefusal);
     this.#lookups = new LookupBudget({
       name: `gupshup-lookups:${options.appId}`,
@@ -79,79 +82,84 @@ export class GupshupAdapter implements ProviderAdapter {
     });
   }
 
-  /** From the headers of the address. One byte is asked for; an origin that ignores ranges is ended after its headers. */
+  /**
+   * Reads the headers of the media's URL. It requests one byte; an origin that ignores ranges is disconnected after its
+   * headers.
+   */
   describeMedia(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
-    const asked = 'the details of a media';
+    const subject = 'the details of a media';
     return settleEach(
       refs,
       async (ref) => {
         const firstByte = { ...options, range: { start: 0, end: 0 } };
-        const { body, ...told } = await this.#open(ref, Number.MAX_SAFE_INTEGER, asked, firstByte);
+        const { body, ...headerFacts } = await this.#open(ref, Number.MAX_SAFE_INTEGER, subject, firstByte);
         body.destroy();
-        return gupshupDetails(told);
+        return gupshupDetails(headerFacts);
       },
       (thrown) => {
         const isEmpty = thrown instanceof RangeNotSatisfiable;
-        return isEmpty ? this.#faults.protocol(asked, 'a file without bytes') : this.#faults.ofThrown(thrown, asked);
+        return isEmpty
+          ? this.#faults.protocol(subject, 'a file without bytes')
+          : this.#faults.ofThrown(thrown, subject);
       },
     );
   }
 
-  /** Rejects PROVIDER_RATE_LIMITED, without a call where one could bring the provider's lock-out nearer. */
+  /** Rejects with PROVIDER_RATE_LIMITED before a call that could lead to the provider's lock-out. */
   async openMedia(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream> {
-    const asked = 'the bytes of a media';
+    const subject = 'the bytes of a media';
     try {
-      return await this.#open(ref, this.context.maxDownloadBytes, asked, options);
+      return await this.#open(ref, this.context.maxDownloadBytes, subject, options);
     } catch (thrown) {
-      throw this.#faults.ofDownload(thrown, asked);
+      throw this.#faults.ofDownload(thrown, subject);
     }
   }
 
-  /** The provider answers once it has fetched the URL, so that may take as long as twelve answers. */
+  /** The provider answers after it has fetched the URL, so the timeout is twelve times the usual one. */
   async uploadMediaFromUrl({ url, mimeType }: UploadLink, { signal }: CallOptions): Promise<UploadedMedia> {
-    const asked = 'the upload of a media';
+    const subject = 'the upload of a media';
     try {
       const body = multipartBody({ file: url, file_type: essenceOf(mimeType) });
-      const silenceMs = this.context.timeoutMs * FETCHES_LONGER;
+      const silenceMs = this.context.timeoutMs * UPLOAD_TIMEOUT_FACTOR;
       const response = await this.#http.post({ path: this.#mediaPath, body, silenceMs, signal });
-      if (response.statusCode !== 200) throw this.#uploadRefusal(response, asked);
-      return { providerMediaId: this.#faults.parse(response, gupshupUpload, asked).mediaId };
+      if (response.statusCode !== 200) throw this.#uploadRefusal(response, subject);
+      return { providerMediaId: this.#faults.parse(response, gupshupUpload, subject).mediaId };
     } catch (thrown) {
-      throw this.#faults.ofThrown(thrown, asked);
+      throw this.#faults.ofThrown(thrown, subject);
     }
   }
 
   /**
-   * Rejects PROVIDER_RATE_LIMITED, without a call where ten were made in an hour. What has no media id (webhooks of
-   * version 2 tell none) is known to the provider by no name that could be deleted.
+   * Rejects with PROVIDER_RATE_LIMITED, without a call once ten were made in an hour. Media without an id (webhooks of
+   * version 2 have none) cannot be deleted at the provider.
    */
   async deleteMedia({ providerMediaId }: MediaRef, { signal }: CallOptions): Promise<void> {
-    const asked = 'the deletion of a media';
+    const subject = 'the deletion of a media';
     if (providerMediaId === null || !isMediaId(providerMediaId) || this.#deleted.has(providerMediaId)) return;
     try {
       signal?.throwIfAborted();
-      const taken = await this.context.quota.take(
+      const exhausted = await this.context.quota.take(
         `gupshup-deletions:${this.#appId}`,
         DELETIONS.limit,
         DELETIONS.windowMs,
       );
-      if (taken !== null) throw this.#deletionLimited(taken.retryAfterMs);
+      if (exhausted !== null) throw this.#deletionLimited(exhausted.retryAfterMs);
       const path = `${this.#mediaPath}/${encodeURIComponent(providerMediaId)}`;
       const response = await this.#http.request({ method: 'DELETE', path, retries: 0, signal });
       const verdict = deletionVerdict(response);
       if (verdict === 'blocked') throw this.#deletionLimited(quotaWaitMs(response, this.now()), response.statusCode);
-      if (verdict === 'refused') throw this.#faults.ofStatus(response, asked);
+      if (verdict === 'refused') throw this.#faults.ofStatus(response, subject);
       this.#deleted.set(providerMediaId, true);
     } catch (thrown) {
-      throw this.#faults.ofDeletion(thrown, asked);
+      throw this.#faults.ofDeletion(thrown, subject);
     }
   }
 
-  #uploadRefusal(response: BufferedResponse, asked: string): Error {
+  #uploadRefusal(response: BufferedResponse, subject: string): Error {
     const details = { upstreamStatus: response.statusCode };
     const advice = uploadAdvice(response);
     if (advice !== null) {
-      this.#faults.heard(response, asked);
+      this.#faults.logRefusal(response, subject);
       const { code, message, retryable } = advice;
       return this.#faults.error(code, message, { ...details, retryable });
     }
@@ -167,16 +175,16 @@ export class GupshupAdapter implements ProviderAdapter {
         'expected a media of a type that the provider takes, got another',
         details,
       );
-    return this.#faults.ofStatus(response, asked);
+    return this.#faults.ofStatus(response, subject);
   }
 
-  async #open(ref: MediaRef, maxBytes: number, asked: string, options: OpenMediaOptions): Promise<ByteStream> {
+  async #open(ref: MediaRef, maxBytes: number, subject: string, options: OpenMediaOptions): Promise<ByteStream> {
     const { downloadUrl } = ref;
     const { range, signal } = options;
-    if (downloadUrl === null) throw this.#faults.notFound(asked);
-    const turn = await this.#lookups.enter(downloadUrl, options);
-    if (turn.kind === 'absent') throw this.#faults.absent(turn.verdict);
-    if (turn.kind === 'wait') throw this.#faults.lookupsLimited(turn.retryAfterMs);
+    if (downloadUrl === null) throw this.#faults.notFound(subject);
+    const permit = await this.#lookups.enter(downloadUrl, options);
+    if (permit.kind === 'absent') throw this.#faults.absent(permit.verdict);
+    if (permit.kind === 'wait') throw this.#faults.lookupsLimited(permit.retryAfterMs);
     let verdict: LookupVerdict = 'none';
     let refused: BufferedResponse;
     try {
@@ -187,36 +195,36 @@ export class GupshupAdapter implements ProviderAdapter {
       });
       const { statusCode } = response;
       if (isAboutBytes(response, range)) {
-        const stream = this.#bytes(response, asked, range);
+        const stream = this.#bytes(response, subject, range);
         verdict = 'found';
-        // Not waited for: the bytes are on their way already.
-        void turn.settle(verdict);
+        // Not awaited: the bytes are already arriving.
+        void permit.settle(verdict);
         return stream;
       }
       verdict = verdictOfRefusal(statusCode);
       refused = await readRefusal(response, signal);
     } catch (thrown) {
-      await turn.settle(verdict);
+      await permit.settle(verdict);
       throw thrown;
     }
-    const absence = await turn.settle(verdict);
-    throw this.#refusal(refused, absence, asked);
+    const absence = await permit.settle(verdict);
+    throw this.#refusal(refused, absence, subject);
   }
 
-  // Private: an envelope or a page with status 200 is nobody's attachment.
-  #bytes(response: SafeFetchResponse, asked: string, range: ByteRange | undefined): ByteStream {
+  // An error envelope or an HTML page with status 200 is not the media.
+  #bytes(response: SafeFetchResponse, subject: string, range: ByteRange | undefined): ByteStream {
     const stream = toByteStream(response, this.#faults, range);
     if (!isEnvelopeOrPage(stream.declaredMimeType)) return stream;
     stream.body.destroy();
-    throw this.#faults.protocol(asked, 'JSON or a page', { upstreamStatus: response.statusCode });
+    throw this.#faults.protocol(subject, 'JSON or a page', { upstreamStatus: response.statusCode });
   }
 
-  #refusal(response: BufferedResponse, absence: AbsenceVerdict | null, asked: string): Error {
+  #refusal(response: BufferedResponse, absence: AbsenceVerdict | null, subject: string): Error {
     const { statusCode, headers } = response;
-    this.#faults.heard(response, asked);
+    this.#faults.logRefusal(response, subject);
     if (statusCode === 429) {
       const waitMs = quotaWaitMs(response, this.now());
-      this.#lookups.close(waitMs);
+      this.#lookups.pause(waitMs);
       return this.#faults.lookupsLimited(waitMs, { upstreamStatus: statusCode });
     }
     if (absence) return this.#faults.absent(absence, { upstreamStatus: statusCode });
@@ -237,9 +245,9 @@ export class GupshupAdapter implements ProviderAdapter {
   }
 }
 
-/** "Invalid Media Id" comes as 400 or as 404, for an unknown media and for one whose days are over. */
+/** "Invalid Media Id" is a 400 or a 404, for an unknown media and for an expired one. */
 function verdictOfRefusal(statusCode: number): LookupVerdict {
   if (statusCode === 400 || statusCode === 404 || statusCode === 410) return 'absent';
-  // 416 comes for an empty file, 429 when the failures were counted already.
+  // 416 means an empty file. 429 means that the failures have been counted already.
   return statusCode >= 400 && statusCode < 500 && statusCode !== 416 && statusCode !== 429 ? 'refused' : 'none';
 }

@@ -2,7 +2,7 @@ import type { MediaDetails } from '../../model/media.js';
 import { kindOfMimeType } from '../../model/mime-type.js';
 import type { ByteStream } from '../provider-adapter.js';
 
-/** All that the headers of the bytes tell; kind, caption and name of a media came with its webhook. */
+/** The details in the headers of the bytes. Kind, caption and name come with the webhook only. */
 export function gupshupDetails({ declaredMimeType, sizeBytes, filename }: Omit<ByteStream, 'body'>): MediaDetails {
   return {
     kind: kindOfMimeType(declaredMimeType),

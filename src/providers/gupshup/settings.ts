@@ -6,26 +6,26 @@ export const gupshupChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('gupshup'),
   credentials: z.strictObject({
-    token: headerText.describe('The partner app token, sent bare.'),
+    token: headerText.describe('The partner app token, sent without a prefix.'),
     header: z
       .enum(['authorization', 'token'])
       .default('authorization')
-      .describe("The header that bears it: the documentation's table says one, its samples the other."),
+      .describe("The header with the token. The documentation's table names one, its samples the other."),
   }),
   options: z.strictObject({
     ...channelOptionFields,
-    /** Goes into every path of the Partner API, so it is held to what app ids look like. */
+    /** Restricted to the characters of app ids, because it is a part of every path. */
     appId: text
       .pipe(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected letters, digits, dashes and underscores'))
       .meta({ form: 'letters, digits, dashes and underscores' })
-      .describe('The app, a UUID; a part of every path. Webhooks of other apps are refused.'),
+      .describe('The id of the app, a UUID. It is a part of every path. Webhooks of other apps are refused.'),
   }),
   webhook: z
     .strictObject({
       headerName: headerName
         .default('X-Webhook-Token')
-        .describe('A header that the subscription was told to send with each webhook: Gupshup signs nothing.'),
-      // No space at its ends, where HTTP would drop it.
+        .describe('The header that the subscription sends with each webhook. Gupshup has no signatures.'),
+      // HTTP drops spaces at the ends of a header's value.
       secret: text
         .pipe(
           z
@@ -33,10 +33,10 @@ export const gupshupChannel = z.strictObject({
             .regex(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, 'expected visible ASCII without spaces at the ends'),
         )
         .meta({ form: 'visible ASCII without spaces at the ends' })
-        .describe("That header's whole value."),
+        .describe('The whole value of that header.'),
     })
     .optional()
-    .describe('Left out: `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
+    .describe('Without it `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
 });
 
 export type GupshupChannel = z.infer<typeof gupshupChannel>;

@@ -1,6 +1,6 @@
 import type { Channel } from '../../model/channel.js';
 import type { ProviderMedia } from '../../model/media.js';
-import type { WebhookReceiver, WebhookTold } from '../provider-adapter.js';
+import type { WebhookItem, WebhookReceiver } from '../provider-adapter.js';
 import { isMediaId } from '../toolkit/meta-media.js';
 import {
   announcedMedia,
@@ -12,24 +12,24 @@ import {
   whatsappKeepsUntil,
 } from '../webhooks/announced-media.js';
 import { isForm, objectOf, parseJson, readJson, shapeAt, stringOf, WebhookForm } from '../webhooks/body.js';
-import { partFault, toldOf, WebhookFaults } from '../webhooks/faults.js';
+import { partFault, WebhookFaults, withNestingFault } from '../webhooks/faults.js';
 import { JsonObject, type JsonPart } from '../webhooks/json-walk.js';
-import { announced, announcementOf, type MetaPlace, readMetaBody } from '../webhooks/meta-body.js';
+import { announcementOf, type MetaLocator, readMetaBody, toEvents } from '../webhooks/meta-body.js';
 import { signatureOf } from '../webhooks/request.js';
 import { isSameSecret } from '../webhooks/signature.js';
 
 export interface GupshupWebhookOptions {
   readonly channel: Pick<Channel, 'id' | 'provider'>;
-  /** The static header that the subscription was told to send, and what it holds. */
+  /** The static header that the subscription sends, and its value. */
   readonly headerName: string;
   readonly secret: string;
-  /** Version 3 names its app: another one's events are faults. Absent: not compared. */
+  /** The app that events of version 3 must name; others are faults. Absent means that the app is not checked. */
   readonly appId?: string;
 }
 
-/** Which of the three generations a body is. */
+/** The fields that distinguish the three versions of a body. */
 const BODY = ['gs_app_id', 'entry', 'messageobj', 'type', 'payload', 'timestamp'];
-/** docs.gupshup.io, docs/media. Samples spell the key `contentType`, the table `content-type`. */
+/** docs.gupshup.io, docs/media. The samples spell the key `contentType`, the table `content-type`. */
 const VERSION_2 = ['id', 'type', 'source', 'sender', 'payload'];
 const VERSION_2_MEDIA = ['url', 'contentType', 'content-type', 'urlExpiry', 'name', 'caption'];
 const LEGACY = ['id', 'type', 'from', 'url', 'mediaId', 'timestamp', 'contentType', 'caption', 'name'];
@@ -40,9 +40,9 @@ const NO_ADDRESS_FAULT = partFault(NO_ADDRESS);
 type Fields = ReadonlyMap<string, JsonPart>;
 
 /**
- * Gupshup: no signature, a static header is all there is (partner-docs.gupshup.io, set subscription v3). Bodies of
- * version 2, of version 3 (Meta's with `gs_app_id` and addresses on Gupshup's own file manager), and of the legacy
- * version 1. The bytes can be had from the address alone, so a media without one is a fault.
+ * Receives Gupshup's webhooks. They have no signature; a static header is the only proof (partner-docs.gupshup.io, set
+ * subscription v3). Three bodies exist: version 2, version 3 (Meta's body with `gs_app_id` and URLs of Gupshup's file
+ * manager), and the legacy version 1. The bytes are available by URL only, so a media without one is a fault.
  */
 export function createGupshupWebhook(options: GupshupWebhookOptions): WebhookReceiver {
   const { headerName, secret, appId } = options;
@@ -59,22 +59,22 @@ export function createGupshupWebhook(options: GupshupWebhookOptions): WebhookRec
       const body = objectOf(value, '(root)', faults).pick(BODY);
       const app = body.get('gs_app_id');
       if (body.has('entry')) {
-        if (appId !== undefined && app !== undefined && app !== appId) return [ANOTHERS];
-        return toldOf(announced(readMetaBody(value, faults, { now }), placeOf), isTooDeep);
+        if (appId !== undefined && app !== undefined && app !== appId) return [OTHER_APP_FAULT];
+        return withNestingFault(toEvents(readMetaBody(value, faults, { now }), locate), isTooDeep);
       }
       const messageobj = body.get('messageobj');
       const type = body.get('type');
-      if (messageobj !== undefined) return toldOf([parseLegacy(messageobj, faults, now)], isTooDeep);
+      if (messageobj !== undefined) return withNestingFault([parseLegacy(messageobj, faults, now)], isTooDeep);
       if (type === undefined) throw faults.protocol('a body that is none of the documented versions');
-      return toldOf(type === 'message' ? [parseVersion2(body, faults, now)] : [], isTooDeep);
+      return withNestingFault(type === 'message' ? [parseVersion2(body, faults, now)] : [], isTooDeep);
     },
   };
 }
 
-const ANOTHERS = partFault('an event of another app');
+const OTHER_APP_FAULT = partFault('an event of another app');
 
-// Version 1 in a form: `messageobj` is JSON in a field beside `botname` and others.
-function parseLegacyForm(rawBody: Buffer, faults: WebhookFaults, now: Date): WebhookTold {
+// Version 1 as a form: the field `messageobj` contains JSON, beside `botname` and others.
+function parseLegacyForm(rawBody: Buffer, faults: WebhookFaults, now: Date): WebhookItem {
   const form = new WebhookForm(rawBody, faults);
   const messageobj = form.get('messageobj');
   if (messageobj !== null) return parseLegacy(messageobj, faults, now);
@@ -82,13 +82,13 @@ function parseLegacyForm(rawBody: Buffer, faults: WebhookFaults, now: Date): Web
   return null;
 }
 
-function parseVersion2(body: Fields, faults: WebhookFaults, now: Date): WebhookTold {
+function parseVersion2(body: Fields, faults: WebhookFaults, now: Date): WebhookItem {
   const message = objectOf(body.get('payload'), 'payload', faults).pick(VERSION_2);
   const type = stringOf(message.get('type'), 'payload.type', faults);
   const kind = kindOfMessageType(type);
   if (kind === null) return null;
   const id = stringOf(message.get('id'), 'payload.id', faults);
-  const told = objectOf(message.get('payload'), 'payload.payload', faults).pick(VERSION_2_MEDIA);
+  const media = objectOf(message.get('payload'), 'payload.payload', faults).pick(VERSION_2_MEDIA);
   const sender = message.get('sender');
   const phone = sender instanceof JsonObject ? sender.pick(['phone']).get('phone') : undefined;
   const createdAt = dateOfUnixTime(body.get('timestamp'));
@@ -96,27 +96,27 @@ function parseVersion2(body: Fields, faults: WebhookFaults, now: Date): WebhookT
     inbound({
       providerMessageId: faults.messageId(id),
       providerMediaId: null,
-      downloadUrl: addressOf(told.get('url'), faults),
+      downloadUrl: addressOf(media.get('url'), faults),
       kind,
-      mimeType: told.get('contentType') ?? told.get('content-type'),
-      filename: told.get('name'),
-      caption: told.get('caption'),
+      mimeType: media.get('contentType') ?? media.get('content-type'),
+      filename: media.get('name'),
+      caption: media.get('caption'),
       createdAt,
-      availableUntil: dateOfUnixTime(told.get('urlExpiry')) ?? whatsappKeepsUntil(createdAt, now),
+      availableUntil: dateOfUnixTime(media.get('urlExpiry')) ?? whatsappKeepsUntil(createdAt, now),
       voice: voiceOfMessageType(type),
       contact: whatsappContact(message.get('source')) ?? whatsappContact(phone),
     }),
   );
 }
 
-// Version 3: the id is Meta's, the address Gupshup's; without an address there is no way to the bytes.
-const placeOf: MetaPlace = ({ mediaId, url, told }) => {
+// In version 3 the id is Meta's and the URL Gupshup's. Without the URL the bytes cannot be fetched.
+const locate: MetaLocator = ({ mediaId, url, announcement }) => {
   const address = webUrlOf(url);
-  if (address === null && !told.fault) return NO_ADDRESS_FAULT;
+  if (address === null && !announcement.fault) return NO_ADDRESS_FAULT;
   return { providerMediaId: mediaId, downloadUrl: address?.href ?? null };
 };
 
-function parseLegacy(messageobj: JsonPart, faults: WebhookFaults, now: Date): WebhookTold {
+function parseLegacy(messageobj: JsonPart, faults: WebhookFaults, now: Date): WebhookItem {
   const part = typeof messageobj === 'string' ? parseJson(Buffer.from(messageobj), faults).value : messageobj;
   const message = objectOf(part, 'messageobj', faults).pick(LEGACY);
   const type = stringOf(message.get('type'), 'messageobj.type', faults);
@@ -144,9 +144,9 @@ function parseLegacy(messageobj: JsonPart, faults: WebhookFaults, now: Date): We
   );
 }
 
-/** Versions 1 and 2 call what customers send a `message`; what the business sends is a `message-event`. */
-function inbound(told: Parameters<typeof announcedMedia>[0]): ProviderMedia {
-  return announcedMedia({ ...told, direction: 'INBOUND' });
+/** In versions 1 and 2 a `message` comes from a customer; what the business sends is a `message-event`. */
+function inbound(announcement: Parameters<typeof announcedMedia>[0]): ProviderMedia {
+  return announcedMedia({ ...announcement, direction: 'INBOUND' });
 }
 
 function addressOf(url: JsonPart | undefined, faults: WebhookFaults): string {

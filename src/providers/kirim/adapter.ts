@@ -2,8 +2,10 @@ import { MediagraphError } from '../../model/errors.js';
 import type { MediaDetails, MediaRef, ProviderMedia } from '../../model/media.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
+import { REDIRECT_STATUSES } from '../../net/redirect-statuses.js';
 import type { AdapterContext } from '../adapter-context.js';
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
+import { isHtmlPage } from '../toolkit/error-body.js';
 import type { MediaHeaders } from '../toolkit/media-headers.js';
 import { openMediaUrl, probeMediaUrl } from '../toolkit/media-url.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
@@ -11,13 +13,13 @@ import { kirimDetails, kirimListedMedia } from './mapping.js';
 import type { KirimChannel } from './settings.js';
 import { type KirimMessage, kirimMessage, readKirimFault } from './wire.js';
 
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** Its 404 may mean that the media is in flight still; how long, it does not say. */
-const IN_FLIGHT = { kind: 'later', retryAfterMs: 1_000 } as const;
+/** A 404 may mean that the media is still in flight. The provider does not say for how long. */
+const IN_FLIGHT = { kind: 'retry', retryAfterMs: 1_000 } as const;
 
 /**
- * Kirim Chat. A WhatsApp message has one media at most, and one resource answers for it: `GET …/messages/{id}/media`
- * redirects to a public CDN. Source: Kirim's API reference, "Redirect to the media asset for a message".
+ * Kirim Chat. A WhatsApp message has at most one media. `GET …/messages/{id}/media` redirects to it on a public CDN.
+ * The adapter offers neither upload nor deletion. Source: Kirim's API reference, "Redirect to the media asset for a
+ * message".
  */
 export class KirimAdapter implements ProviderAdapter {
   readonly provider = 'kirim';
@@ -37,26 +39,26 @@ export class KirimAdapter implements ProviderAdapter {
   }
 
   listMedia(messageIds: readonly string[], options: CallOptions): Promise<Array<readonly ProviderMedia[] | Error>> {
-    const asked = 'the media of a message';
+    const subject = 'the media of a message';
     return settleEach(
       messageIds,
       async (messageId) => {
-        const location = await this.#locate(messageId, asked, options);
+        const location = await this.#locate(messageId, subject, options);
         return location === null ? [] : [kirimListedMedia(messageId, location)];
       },
-      (thrown) => this.#faults.ofThrown(thrown, asked),
+      (thrown) => this.#faults.ofThrown(thrown, subject),
     );
   }
 
-  /** From the message resource and the CDN's headers together: neither tells all, and either may fail alone. */
+  /** Combines the message resource and the CDN's headers. Neither has all details, and one of them may fail. */
   describeMedia(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
-    const asked = 'the details of a media';
+    const subject = 'the details of a media';
     return settleEach(
       refs,
       async (ref) => {
         const [message, headers] = await Promise.allSettled([
-          this.#message(this.#messageIdOf(ref, asked), asked, options),
-          this.#headers(ref, asked, options),
+          this.#message(this.#messageIdOf(ref, subject), subject, options),
+          this.#headers(ref, subject, options),
         ]);
         if (message.status === 'rejected' && headers.status === 'rejected') throw message.reason;
         return kirimDetails(
@@ -64,29 +66,30 @@ export class KirimAdapter implements ProviderAdapter {
           headers.status === 'fulfilled' ? headers.value : null,
         );
       },
-      (thrown) => this.#faults.ofThrown(thrown, asked),
+      (thrown) => this.#faults.ofThrown(thrown, subject),
     );
   }
 
   async openMedia(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream> {
-    const asked = 'the bytes of a media';
+    const subject = 'the bytes of a media';
     try {
       return (
-        (await this.#openTold(ref, options)) ??
-        (await openMediaUrl(await this.#mustLocate(ref, asked, options), this.context, this.#faults, options))
+        (await this.#openAnnouncedUrl(ref, options)) ??
+        (await openMediaUrl(await this.#mustLocate(ref, subject, options), this.context, this.#faults, options))
       );
     } catch (thrown) {
-      throw this.#faults.ofDownload(thrown, asked);
+      throw this.#faults.ofDownload(thrown, subject);
     }
   }
 
-  async #headers(ref: MediaRef, asked: string, options: CallOptions): Promise<MediaHeaders | null> {
-    const url = ref.downloadUrl ?? (await this.#mustLocate(ref, asked, options));
+  async #headers(ref: MediaRef, subject: string, options: CallOptions): Promise<MediaHeaders | null> {
+    const url = ref.downloadUrl ?? (await this.#mustLocate(ref, subject, options));
     return probeMediaUrl(url, this.context.safeFetch, options);
   }
 
-  // Private: what a webhook or a listing told may have ended since; null = the message is asked anew.
-  async #openTold({ downloadUrl }: MediaRef, options: OpenMediaOptions): Promise<ByteStream | null> {
+  // Opens the URL of a webhook or a listing, which may have expired. Returns null if the message must be asked for a
+  // new URL.
+  async #openAnnouncedUrl({ downloadUrl }: MediaRef, options: OpenMediaOptions): Promise<ByteStream | null> {
     if (downloadUrl === null) return null;
     try {
       return await openMediaUrl(downloadUrl, this.context, this.#faults, options);
@@ -96,52 +99,47 @@ export class KirimAdapter implements ProviderAdapter {
     }
   }
 
-  // Private: the CDN's address, or null. "Returns 404 if the message has no media or if media download is still in
-  // flight": the two look alike, so both are "none so far".
-  async #locate(messageId: string, asked: string, { signal }: CallOptions): Promise<string | null> {
+  // Returns the URL on the CDN, or null. "Returns 404 if the message has no media or if media download is still in
+  // flight": the two cannot be distinguished, so both mean "none so far".
+  async #locate(messageId: string, subject: string, { signal }: CallOptions): Promise<string | null> {
     const path = this.#http.pathOf(...this.#root, messageId, 'media');
     const response = await this.#http.request({ method: 'GET', path, signal });
-    if (REDIRECTS.has(response.statusCode)) return this.#location(response, path, asked);
-    if (response.statusCode === 404 && !isHtml(response) && !readKirimFault(response).verdict) return null;
-    throw this.#faults.ofStatus(response, asked);
+    if (REDIRECT_STATUSES.has(response.statusCode)) return this.#location(response, path, subject);
+    if (response.statusCode === 404 && !isHtmlPage(response) && !readKirimFault(response).verdict) return null;
+    throw this.#faults.ofStatus(response, subject);
   }
 
-  async #mustLocate(ref: MediaRef, asked: string, options: CallOptions): Promise<string> {
-    const location = await this.#locate(this.#messageIdOf(ref, asked), asked, options);
+  async #mustLocate(ref: MediaRef, subject: string, options: CallOptions): Promise<string> {
+    const location = await this.#locate(this.#messageIdOf(ref, subject), subject, options);
     if (location !== null) return location;
-    // Kirim calls media that is still on its way to it pending, which may take an hour; a job waits for it.
+    // A webhook reports media in flight as pending, which may last an hour. A job waits for it.
     if (options.job)
       throw this.#faults.error(
         'MEDIA_NOT_READY',
-        'expected this media, got word of the provider that it does not have it yet',
+        'expected this media, got the answer that the provider does not have it yet',
         { retryable: true },
       );
     throw this.#faults.absent(IN_FLIGHT);
   }
 
-  // Private: nothing here has another name than its message's.
-  #messageIdOf({ providerMessageId }: MediaRef, asked: string): string {
-    if (providerMessageId === null) throw this.#faults.notFound(asked);
+  // Kirim identifies a media by its message only.
+  #messageIdOf({ providerMessageId }: MediaRef, subject: string): string {
+    if (providerMessageId === null) throw this.#faults.notFound(subject);
     return providerMessageId;
   }
 
-  // Private: judged here already, so that a listing never calls READY what delivery would refuse to open.
-  #location(response: BufferedResponse, path: string, asked: string): string {
+  // Checked here already, so that a listing never reports a media as READY that a delivery would refuse to open.
+  #location(response: BufferedResponse, path: string, subject: string): string {
     const { location } = response.headers;
     if (typeof location !== 'string' || location === '')
-      throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: response.statusCode });
+      throw this.#faults.protocol(subject, 'a redirect without an address', { upstreamStatus: response.statusCode });
     return this.context.judgeRedirect(location, path).href;
   }
 
-  async #message(messageId: string, asked: string, { signal }: CallOptions): Promise<KirimMessage> {
+  async #message(messageId: string, subject: string, { signal }: CallOptions): Promise<KirimMessage> {
     const path = this.#http.pathOf(...this.#root, messageId);
     const response = await this.#http.request({ method: 'GET', path, headers: { accept: 'application/json' }, signal });
-    if (response.statusCode !== 200) throw this.#faults.ofStatus(response, asked);
-    return this.#faults.parse(response, kirimMessage, asked);
+    if (response.statusCode !== 200) throw this.#faults.ofStatus(response, subject);
+    return this.#faults.parse(response, kirimMessage, subject);
   }
-}
-
-// Private: Kirim's own 404 is a JSON envelope; a page says that something else answered in its place.
-function isHtml(response: BufferedResponse): boolean {
-  return (response.headers['content-type'] ?? '').startsWith('text/html');
 }

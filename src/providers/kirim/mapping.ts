@@ -4,7 +4,7 @@ import type { MediaHeaders } from '../toolkit/media-headers.js';
 import { kindOfMessageType } from '../webhooks/announced-media.js';
 import type { KirimMessage } from './wire.js';
 
-/** A redirect is all that a listing tells: that there is one media, and where its bytes are for now. */
+/** A listing contains a redirect only: it proves that there is one media, and shows where its bytes are for now. */
 export function kirimListedMedia(providerMessageId: string, downloadUrl: string): ProviderMedia {
   return {
     providerMessageId,
@@ -22,7 +22,9 @@ export function kirimListedMedia(providerMessageId: string, downloadUrl: string)
   };
 }
 
-/** The message resource knows names and types, the CDN knows sizes; what both tell, the message tells better. */
+/**
+ * The message resource has names and types, the CDN has sizes. Where both have a value, the message's is more reliable.
+ */
 export function kirimDetails(message: KirimMessage | null, headers: MediaHeaders | null): MediaDetails {
   const mimeType = normalizeMimeType(message?.mime_type) ?? headers?.mimeType ?? null;
   return {

@@ -16,19 +16,19 @@ export const kirimChannel = z.strictObject({
         .meta({ form: '6 to 20 digits' })
         .optional()
         .describe(
-          'Given: paths are `/{phoneNumberId}/messages/{id}`, as newer accounts want them; left out: `/messages/{id}`.',
+          'With it, paths are `/{phoneNumberId}/messages/{id}`, as newer accounts require; without it, `/messages/{id}`.',
         ),
     })
     .prefault({}),
   webhook: z
     .strictObject({
-      secret: text.describe("The subscription's signing secret, which Kirim shows once, when it is made."),
+      secret: text.describe("The subscription's signing secret, which Kirim shows only once, at its creation."),
       signatureHeader: headerName
         .default('X-Kirim-Signature')
-        .describe('The header that bears the signature; one page of Kirim names another.'),
+        .describe('The header with the signature. One page of Kirim names another.'),
     })
     .optional()
-    .describe('Left out: `/webhooks/<id>` answers 404.'),
+    .describe('Without it `/webhooks/<id>` answers 404.'),
 });
 
 export type KirimChannel = z.infer<typeof kirimChannel>;

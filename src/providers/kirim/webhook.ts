@@ -1,6 +1,6 @@
 import type { Channel } from '../../model/channel.js';
 import type { ProviderMedia } from '../../model/media.js';
-import type { WebhookReceiver, WebhookTold } from '../provider-adapter.js';
+import type { WebhookItem, WebhookReceiver } from '../provider-adapter.js';
 import {
   announcedMedia,
   dateOfTime,
@@ -11,9 +11,9 @@ import {
   whatsappContact,
 } from '../webhooks/announced-media.js';
 import { objectOf, readJson, stringOf } from '../webhooks/body.js';
-import { toldOf, WebhookFaults } from '../webhooks/faults.js';
+import { WebhookFaults, withNestingFault } from '../webhooks/faults.js';
 import { JsonObject, type JsonPart } from '../webhooks/json-walk.js';
-import { announced, announcementOf, type MetaMedia, type MetaTold, readMetaBody } from '../webhooks/meta-body.js';
+import { announcementOf, type MetaItem, type MetaMedia, readMetaBody, toEvents } from '../webhooks/meta-body.js';
 import { deliveryIdOf, signatureOf } from '../webhooks/request.js';
 import { hmac, isHexOf } from '../webhooks/signature.js';
 
@@ -22,15 +22,15 @@ const TOLERANCE_MS = 300_000;
 export interface KirimWebhookOptions {
   readonly channel: Pick<Channel, 'id' | 'provider'>;
   readonly secret: string;
-  /** `X-Kirim-Signature`; one page of the documentation calls it otherwise. */
+  /** `X-Kirim-Signature`; one page of the documentation uses another name. */
   readonly signatureHeader: string;
-  /** Subscriptions are of a whole organisation: Meta-shaped events of other numbers are left out. */
+  /** A subscription covers a whole organisation. Meta-shaped events of other numbers are ignored. */
   readonly phoneNumberId?: string;
 }
 
-/** Which of the documented shapes a body is. */
+/** The fields that distinguish the documented shapes of a body. */
 const BODY = ['entry', 'kirim', 'event', 'type', 'data'];
-/** The plugin's enrichment (kirimdev-hermes, adapter.py): `media_status` is `pending`, `ready`, or whatever else. */
+/** The plugin's enrichment (kirimdev-hermes, adapter.py): `media_status` is `pending`, `ready` or any other text. */
 const ENRICHMENT = ['media_url', 'media_status'];
 /** developers.kirim.chat, sending/receive-messages. */
 const MESSAGE = [
@@ -39,9 +39,10 @@ const MESSAGE = [
 ];
 
 /**
- * Kirim Chat: `t=<unix seconds>,v1=<hex>` over `<t>.<raw body>`, several `v1` while a secret is being replaced, at most
- * five minutes old (developers.kirim.chat, webhooks/signing). Deliveries are named by X-Kirim-Delivery-Id in all their
- * attempts; X-Kirim-Event-Id is a message's id, which other events share.
+ * Receives Kirim Chat's webhooks. The signature is `t=<unix seconds>,v1=<hex>` over `<t>.<raw body>`, at most five
+ * minutes old, with several `v1` while a secret is being replaced (developers.kirim.chat, webhooks/signing).
+ * X-Kirim-Delivery-Id is the same in all attempts of a delivery. X-Kirim-Event-Id is a message's id, which other events
+ * share.
  */
 export function createKirimWebhook(options: KirimWebhookOptions): WebhookReceiver {
   const { secret, signatureHeader } = options;
@@ -62,12 +63,12 @@ export function createKirimWebhook(options: KirimWebhookOptions): WebhookReceive
       const { value, isTooDeep } = readJson(rawBody, contentType, faults);
       const body = objectOf(value, '(root)', faults).pick(BODY);
       if (body.has('entry')) {
-        const told = readMetaBody(value, faults, { phoneNumberId: options.phoneNumberId, now });
-        return toldOf(enriched(told, body.get('kirim')), isTooDeep);
+        const items = readMetaBody(value, faults, { phoneNumberId: options.phoneNumberId, now });
+        return withNestingFault(withEnrichment(items, body.get('kirim')), isTooDeep);
       }
       const event = body.get('event') ?? body.get('type');
       if (event === undefined) throw faults.protocol('JSON that is none of the documented shapes');
-      return toldOf(event === 'message.received' ? [envelopeOf(body.get('data'), faults)] : [], isTooDeep);
+      return withNestingFault(event === 'message.received' ? [envelopeOf(body.get('data'), faults)] : [], isTooDeep);
     },
   };
 }
@@ -86,40 +87,42 @@ function readSignature(header: string): { time: string; digests: string[] } | nu
   return time === null || digests.length === 0 ? null : { time, digests };
 }
 
-// The message alone names the media: the id inside is Meta's, and no key of Kirim's opens it. An address belongs to a
-// message only where the body has one message with media; without an address, REST is asked.
-function* enriched(all: Iterable<MetaTold>, kirim: JsonPart | undefined): Iterable<WebhookTold> {
-  const told = kirim instanceof JsonObject ? kirim.pick(ENRICHMENT) : null;
-  const isReady = told?.get('media_status') === 'ready';
-  const status: ProviderMedia['status'] = told?.get('media_status') === 'pending' ? 'PENDING' : 'READY';
-  const address = isReady ? (webUrlOf(told.get('media_url'))?.href ?? null) : null;
-  for (const { one, isSole } of withSole(all)) {
-    const media: MetaTold =
-      one?.type === 'metaMedia' ? { ...one, told: { ...one.told, status, availableUntil: null } } : one;
-    yield* announced([media], () => ({ providerMediaId: null, downloadUrl: isSole ? address : null }));
+// The message id identifies the media: Kirim's API does not accept Meta's media id. The URL belongs to a message only
+// if the body has a single message with media; otherwise the adapter asks the API.
+function* withEnrichment(items: Iterable<MetaItem>, kirim: JsonPart | undefined): Iterable<WebhookItem> {
+  const enrichment = kirim instanceof JsonObject ? kirim.pick(ENRICHMENT) : null;
+  const isReady = enrichment?.get('media_status') === 'ready';
+  const status: ProviderMedia['status'] = enrichment?.get('media_status') === 'pending' ? 'PENDING' : 'READY';
+  const address = isReady ? (webUrlOf(enrichment.get('media_url'))?.href ?? null) : null;
+  for (const { item, isSole } of withSole(items)) {
+    const media: MetaItem =
+      item?.type === 'metaMedia'
+        ? { ...item, announcement: { ...item.announcement, status, availableUntil: null } }
+        : item;
+    yield* toEvents([media], () => ({ providerMediaId: null, downloadUrl: isSole ? address : null }));
   }
 }
 
-/** Each with whether it is the only media of all; the first waits until that is known. */
-function* withSole(all: Iterable<MetaTold>): Iterable<{ readonly one: MetaTold; readonly isSole: boolean }> {
+/** Pairs each item with whether it is the only media of the body. The first media is held back until that is known. */
+function* withSole(items: Iterable<MetaItem>): Iterable<{ readonly item: MetaItem; readonly isSole: boolean }> {
   let first: MetaMedia | null = null;
   let isSole = true;
-  for (const one of all) {
-    if (one?.type === 'metaMedia' && isSole && first === null) {
-      first = one;
+  for (const item of items) {
+    if (item?.type === 'metaMedia' && isSole && first === null) {
+      first = item;
       continue;
     }
-    if (one?.type === 'metaMedia' && first !== null) {
-      yield { one: first, isSole: false };
+    if (item?.type === 'metaMedia' && first !== null) {
+      yield { item: first, isSole: false };
       first = null;
       isSole = false;
     }
-    yield { one, isSole: false };
+    yield { item, isSole: false };
   }
-  if (first !== null) yield { one: first, isSole: true };
+  if (first !== null) yield { item: first, isSole: true };
 }
 
-function envelopeOf(data: JsonPart | undefined, faults: WebhookFaults): WebhookTold {
+function envelopeOf(data: JsonPart | undefined, faults: WebhookFaults): WebhookItem {
   const envelope = objectOf(data, 'data', faults).pick(['message']);
   const message = objectOf(envelope.get('message'), 'data.message', faults).pick(MESSAGE);
   const id = stringOf(message.get('id'), 'data.message.id', faults);

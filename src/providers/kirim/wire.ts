@@ -5,8 +5,8 @@ import { harmlessToken } from '../toolkit/harmless-token.js';
 import type { UpstreamFault } from '../toolkit/provider-call.js';
 
 /**
- * `GET …/messages/{id}`: the fields of a media message (developers.kirim.chat, sending/receive-messages). Everything is
- * optional: three generations of the documentation disagree on what is always there.
+ * `GET …/messages/{id}`: the fields of a media message (developers.kirim.chat, sending/receive-messages). All are
+ * optional, since three generations of the documentation disagree on the required ones.
  */
 export const kirimMessage = z.object({
   type: z.string().nullish().catch(null),
@@ -17,14 +17,16 @@ export const kirimMessage = z.object({
 
 export type KirimMessage = z.infer<typeof kirimMessage>;
 
-/** The published example of the error envelope lacks `message`, which its schema requires: nothing is required here. */
+/**
+ * The published example of the error envelope lacks `message`, which its schema requires. So no field is required here.
+ */
 const errorEnvelope = z.object({
   error: z.object({ type: z.unknown(), code: z.unknown(), request_id: z.unknown() }).partial(),
 });
 
 /**
- * Types that say more than a status may (developers.kirim.chat, concepts/errors). The published example of every status has
- * the same `invalid_request_error`, so that the others are no word on it.
+ * Error types that say more than the status (developers.kirim.chat, concepts/errors). The published example has the
+ * same `invalid_request_error` for every status, so other types mean nothing.
  */
 const VERDICTS: ReadonlyMap<unknown, RefusalVerdict> = new Map([
   ['rate_limit_error', 'throttled'],
@@ -33,7 +35,7 @@ const VERDICTS: ReadonlyMap<unknown, RefusalVerdict> = new Map([
   ['permission_error', 'operator'],
 ]);
 
-/** `error.code` is what the documentation tells to branch on; `request_id` equals the header X-Request-Id. */
+/** The documentation asks to branch on `error.code`. `request_id` equals the header X-Request-Id. */
 export function readKirimFault(response: BufferedResponse): UpstreamFault {
   const requestIdHeader = harmlessToken(response.headers['x-request-id']);
   try {

@@ -10,9 +10,10 @@ import {
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
 import type { StreamedResponse } from '../../net/client/streamed-response.js';
+import { REDIRECT_STATUSES } from '../../net/redirect-statuses.js';
 import type { AdapterContext } from '../adapter-context.js';
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
-import { readRefusal } from '../toolkit/bytes-answer.js';
+import { isHtmlPage, readRefusal } from '../toolkit/error-body.js';
 import { bytesHeaders, isAboutBytes, openMediaUrl, toByteStream } from '../toolkit/media-url.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
 import { lamlDetails, lamlListedMedia } from './mapping.js';
@@ -28,21 +29,20 @@ import {
   readLamlFault,
 } from './wire.js';
 
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** A message has ten media at most; a provider that names more pages than this has lost count. */
+/** A message has at most ten media; more pages than this are a fault of the provider. */
 const MAX_PAGES = 50;
-/** What "Retrieve Message Media" tells, besides dates. */
+/** The details that "Retrieve Message Media" provides. */
 const DESCRIBED: ReadonlySet<keyof MediaDetails> = new Set(['kind', 'mimeType']);
-const METADATA_ALONE: MediaFault = {
+const METADATA_ONLY: MediaFault = {
   code: 'PROVIDER_PROTOCOL',
-  message:
-    "expected the bytes of this media, got metadata in their place: they can be had by a webhook's MediaUrl alone",
+  message: 'expected the bytes of this media, got its metadata: only the MediaUrl of a webhook returns the bytes',
   retryable: false,
 };
 
 /**
- * SignalWire's Compatibility API and Twilio's Programmable Messaging API: one interface at two base URLs. Sources:
- * SignalWire REST reference, "Message Media"; Twilio docs, messaging/api/media-resource.
+ * SignalWire's Compatibility API and Twilio's Programmable Messaging API: one interface at two base URLs. The adapter
+ * lists and deletes media, and offers no upload. Sources: SignalWire REST reference, "Message Media"; Twilio docs,
+ * messaging/api/media-resource.
  */
 export class LamlAdapter implements ProviderAdapter {
   readonly provider: LamlChannel['provider'];
@@ -50,12 +50,12 @@ export class LamlAdapter implements ProviderAdapter {
   readonly describes = DESCRIBED;
   readonly #http: ProviderHttpClient;
   readonly #faults: ProviderFaults;
-  /** Where a media's own address may be asked with credentials. */
+  /** Clients of the origins that may receive credentials. */
   readonly #trusted: readonly ProviderHttpClient[];
   /** `…/Accounts/{AccountSid}/Messages` */
   readonly #messagesPath: string;
   readonly #propagation: PropagationWait;
-  /** null: Twilio's documentation says that it answers with the bytes. */
+  /** null for Twilio, which documents that the path returns the bytes. */
   readonly #mediaPath: MediaPath | null;
 
   constructor(
@@ -80,94 +80,100 @@ export class LamlAdapter implements ProviderAdapter {
     messageIds: readonly string[],
     options: CallOptions,
   ): Promise<Array<readonly ProviderMedia[] | Error>> {
-    const asked = 'the media of a message';
-    const fault = await this.faultOfListed();
+    const subject = 'the media of a message';
+    const fault = await this.listedMediaFault();
     return settleEach(
       messageIds,
       async (messageId) => {
         const listed = await this.#propagation.settle(
           messageId,
-          () => this.#list(messageId, asked, options),
+          () => this.#list(messageId, subject, options),
           options.signal,
         );
-        const media = (listed ?? []).map((one) => lamlListedMedia(messageId, one));
-        return fault === null ? media : media.map((one) => ({ ...one, status: 'FAILED' as const, fault }));
+        const media = (listed ?? []).map((wire) => lamlListedMedia(messageId, wire));
+        return fault === null ? media : media.map((item) => ({ ...item, status: 'FAILED' as const, fault }));
       },
-      (thrown) => this.#faults.ofThrown(thrown, asked),
+      (thrown) => this.#faults.ofThrown(thrown, subject),
     );
   }
 
-  async faultOfListed(): Promise<MediaFault | null> {
-    return (await this.#mediaPath?.givesMetadata()) ? METADATA_ALONE : null;
+  async listedMediaFault(): Promise<MediaFault | null> {
+    return (await this.#mediaPath?.givesMetadata()) ? METADATA_ONLY : null;
   }
 
-  /** For media of which a webhook or a listing told no type. An address that names no media of the API has no more to tell. */
+  /**
+   * For media whose type is unknown. The URL of a webhook may name no media of the API; its details then stay unknown.
+   */
   describeMedia(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
-    const asked = 'the details of a media';
+    const subject = 'the details of a media';
     return settleEach(
       refs,
-      (ref) => this.#describe(ref, asked, options),
-      (thrown) => this.#faults.ofThrown(thrown, asked),
+      (ref) => this.#describe(ref, subject, options),
+      (thrown) => this.#faults.ofThrown(thrown, subject),
     );
   }
 
   async openMedia(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream> {
-    const asked = 'the bytes of a media';
+    const subject = 'the bytes of a media';
     const { providerMessageId, providerMediaId, downloadUrl } = ref;
     try {
-      if (downloadUrl !== null) return await this.#openTold(downloadUrl, asked, options);
-      if (providerMessageId === null || providerMediaId === null) throw this.#faults.notFound(asked);
+      if (downloadUrl !== null) return await this.#openAnnouncedUrl(downloadUrl, subject, options);
+      if (providerMessageId === null || providerMediaId === null) throw this.#faults.notFound(subject);
       const path = this.#mediaPathOf(providerMessageId, providerMediaId);
-      const stream = await this.#propagation.settle(path, () => this.#openOwn(path, asked, options), options.signal);
-      if (stream === null) throw this.#faults.notFound(asked);
+      const stream = await this.#propagation.settle(
+        path,
+        () => this.#openApiPath(path, subject, options),
+        options.signal,
+      );
+      if (stream === null) throw this.#faults.notFound(subject);
       return stream;
     } catch (thrown) {
-      throw this.#faults.ofDownload(thrown, asked);
+      throw this.#faults.ofDownload(thrown, subject);
     }
   }
 
   /**
-   * Rejects PROVIDER_REJECTED while the message is being sent. Where a webhook's address is all that is known of a media,
-   * its last part may be no SID: then the media counts as gone once the address is empty.
+   * Rejects with PROVIDER_REJECTED while the message is being sent. The id of a media that is known by a webhook's URL
+   * only may not be its SID. Such a media counts as gone once the URL no longer opens.
    */
   async deleteMedia(ref: MediaRef, options: CallOptions): Promise<void> {
-    const asked = 'the deletion of a media';
+    const subject = 'the deletion of a media';
     const { providerMessageId, providerMediaId, downloadUrl } = ref;
     if (providerMessageId === null || providerMediaId === null) return;
     try {
-      const wasThere = await this.#delete(providerMessageId, providerMediaId, asked, options);
+      const wasThere = await this.#delete(providerMessageId, providerMediaId, subject, options);
       if (!wasThere && downloadUrl !== null && (await this.#isOpen(ref, options)))
-        await this.#deleteOnly(providerMessageId, asked, options);
+        await this.#deleteOnly(providerMessageId, subject, options);
     } catch (thrown) {
-      throw this.#faults.ofDeletion(thrown, asked);
+      throw this.#faults.ofDeletion(thrown, subject);
     }
   }
 
-  async #describe(ref: MediaRef, asked: string, { signal }: CallOptions): Promise<MediaDetails> {
+  async #describe(ref: MediaRef, subject: string, { signal }: CallOptions): Promise<MediaDetails> {
     const { providerMessageId, providerMediaId, downloadUrl } = ref;
-    if (providerMessageId === null || providerMediaId === null) throw this.#faults.notFound(asked);
+    if (providerMessageId === null || providerMediaId === null) throw this.#faults.notFound(subject);
     const path = `${this.#mediaPathOf(providerMessageId, providerMediaId)}.json`;
     const ask = async () => {
       const response = await this.#http.request({ method: 'GET', path, signal });
-      if (response.statusCode === 404 && !isHtml(response)) return null;
-      if (response.statusCode !== 200) throw this.#faults.ofStatus(response, asked);
-      return this.#faults.parse(response, lamlMediaDetails, asked);
+      if (response.statusCode === 404 && !isHtmlPage(response)) return null;
+      if (response.statusCode !== 200) throw this.#faults.ofStatus(response, subject);
+      return this.#faults.parse(response, lamlMediaDetails, subject);
     };
     if (downloadUrl !== null) return lamlDetails(await ask()) ?? UNKNOWN_DETAILS;
     const details = lamlDetails(await this.#propagation.settle(path, ask, signal));
-    if (details === null) throw this.#faults.notFound(asked);
+    if (details === null) throw this.#faults.notFound(subject);
     return details;
   }
 
-  // By the path of the API, and what that tells of the channel is remembered.
-  async #openOwn(path: string, asked: string, options: OpenMediaOptions): Promise<ByteStream | null> {
+  // Opens the API's path of a media and remembers whether this channel's path returns bytes.
+  async #openApiPath(path: string, subject: string, options: OpenMediaOptions): Promise<ByteStream | null> {
     try {
-      const stream = await this.#open(path, asked, options);
-      // Not waited for: the bytes are on their way already.
+      const stream = await this.#open(path, subject, options);
+      // Not awaited: the bytes are already arriving.
       if (stream) void this.#mediaPath?.note('bytes');
       return stream;
     } catch (thrown) {
-      if (!(thrown instanceof MetadataInPlace)) throw thrown;
+      if (!(thrown instanceof MetadataInsteadOfBytes)) throw thrown;
       await this.#mediaPath?.note('metadata');
       throw thrown.fault;
     }
@@ -177,13 +183,14 @@ export class LamlAdapter implements ProviderAdapter {
     return `${this.#messagesPath}/${encodeURIComponent(messageId)}`;
   }
 
-  // Private: without an extension; Twilio answers that with the bytes.
+  // Without an extension; Twilio then returns the bytes.
   #mediaPathOf(messageId: string, mediaId: string): string {
     return `${this.#pathOf(messageId)}/Media/${encodeURIComponent(mediaId)}`;
   }
 
-  // Private: false where there is no such media; its first 404 is doubted, lest a media that is not there yet stays for good.
-  async #delete(messageId: string, mediaId: string, asked: string, { signal }: CallOptions): Promise<boolean> {
+  // Returns false if there is no such media. Its first 404 is not trusted: a media that is not there yet would
+  // otherwise never be deleted.
+  async #delete(messageId: string, mediaId: string, subject: string, { signal }: CallOptions): Promise<boolean> {
     const resource = this.#mediaPathOf(messageId, mediaId);
     const path = this.provider === 'twilio' ? `${resource}.json` : resource;
     const deleted = await this.#propagation.settle(
@@ -191,24 +198,24 @@ export class LamlAdapter implements ProviderAdapter {
       async () => {
         const response = await this.#http.request({ method: 'DELETE', path, signal });
         if (response.statusCode === 204) return true;
-        if (response.statusCode === 404 && !isHtml(response)) return null;
-        throw this.#deletionRefusal(response, asked);
+        if (response.statusCode === 404 && !isHtmlPage(response)) return null;
+        throw this.#deletionRefusal(response, subject);
       },
       signal,
     );
-    this.#propagation.believeAbsent(resource);
+    this.#propagation.markAbsent(resource);
     return deleted === true;
   }
 
-  #deletionRefusal(response: BufferedResponse, asked: string): Error {
-    const refusal = this.#faults.ofStatus(response, asked);
+  #deletionRefusal(response: BufferedResponse, subject: string): Error {
+    const refusal = this.#faults.ofStatus(response, subject);
     const { details } = refusal;
     if (details.upstreamCode !== MESSAGE_IN_PROGRESS || response.statusCode >= 500) return refusal;
     const message = 'the provider deletes no media while their message is still in progress';
     return this.#faults.error('PROVIDER_REJECTED', message, { ...details, retryable: true });
   }
 
-  // Private: whether the address that a webhook told still gives bytes.
+  // Whether the URL of a webhook still returns bytes.
   async #isOpen(ref: MediaRef, options: CallOptions): Promise<boolean> {
     try {
       (await this.openMedia(ref, options)).body.destroy();
@@ -219,26 +226,27 @@ export class LamlAdapter implements ProviderAdapter {
     }
   }
 
-  // Private: a media that is there and the only one that its message lists are the same.
-  async #deleteOnly(messageId: string, asked: string, options: CallOptions): Promise<void> {
-    const [only, ...others] = (await this.#list(messageId, asked, options)) ?? [];
-    if (only && others.length === 0) await this.#delete(messageId, only.sid, asked, options);
-    else throw this.#faults.error('PROVIDER_REJECTED', 'the provider lists this media under a name that is not known');
+  // If the media exists and its message lists exactly one media, the two are the same.
+  async #deleteOnly(messageId: string, subject: string, options: CallOptions): Promise<void> {
+    const [only, ...further] = (await this.#list(messageId, subject, options)) ?? [];
+    if (only && further.length === 0) await this.#delete(messageId, only.sid, subject, options);
+    else throw this.#faults.error('PROVIDER_REJECTED', 'the provider lists this media under an unknown id');
   }
 
-  // Private: all pages of a message's media; null for a message that is not there (yet).
-  async #list(messageId: string, asked: string, options: CallOptions): Promise<readonly LamlMedia[] | null> {
+  // Returns all pages of a message's media; null for a message that does not exist (yet).
+  async #list(messageId: string, subject: string, options: CallOptions): Promise<readonly LamlMedia[] | null> {
     const messagePath = this.#pathOf(messageId);
     const firstPath = `${messagePath}/Media.json`;
-    const first = await this.#page(firstPath, asked, options);
+    const first = await this.#page(firstPath, subject, options);
     if (!first?.next_page_uri) return first?.media_list ?? null;
     const listed = [...first.media_list];
     const visited = new Set([firstPath]);
     for (let next = first.next_page_uri; next; ) {
-      const path = this.#nextPath(next, messagePath, asked);
-      if (visited.has(path) || visited.size >= MAX_PAGES) throw this.#faults.protocol(asked, 'pages without an end');
+      const path = this.#nextPath(next, messagePath, subject);
+      if (visited.has(path) || visited.size >= MAX_PAGES)
+        throw this.#faults.protocol(subject, 'an endless list of pages');
       visited.add(path);
-      const page = await this.#page(path, asked, options);
+      const page = await this.#page(path, subject, options);
       if (page === null) return null;
       listed.push(...page.media_list);
       next = page.next_page_uri ?? '';
@@ -246,26 +254,26 @@ export class LamlAdapter implements ProviderAdapter {
     return listed;
   }
 
-  async #page(path: string, asked: string, { signal }: CallOptions): Promise<LamlMediaPage | null> {
+  async #page(path: string, subject: string, { signal }: CallOptions): Promise<LamlMediaPage | null> {
     const response: BufferedResponse = await this.#http.request({ method: 'GET', path, signal });
     if (response.statusCode === 404) return null;
-    if (response.statusCode !== 200) throw this.#faults.ofStatus(response, asked);
-    return this.#faults.parse(response, lamlMediaPage, asked);
+    if (response.statusCode !== 200) throw this.#faults.ofStatus(response, subject);
+    return this.#faults.parse(response, lamlMediaPage, subject);
   }
 
-  // Private: pages of another message, account or host are no pages of this list, and get no credentials.
-  #nextPath(uri: string, messagePath: string, asked: string): string {
+  // A page of another message, account or host does not belong to this list and must not receive credentials.
+  #nextPath(uri: string, messagePath: string, subject: string): string {
     const path = this.#http.pathWithin(uri, messagePath);
-    if (path === null) throw this.#faults.protocol(asked, 'a next page outside of the list');
+    if (path === null) throw this.#faults.protocol(subject, 'a next page outside of the list');
     return path;
   }
 
-  // Private: the MediaUrl of a webhook. Credentials only where the configuration says so: SignalWire's are public unless
-  // the project protects them (SignalWire docs, "Protect Message Media URLs").
-  async #openTold(url: string, asked: string, options: OpenMediaOptions): Promise<ByteStream> {
+  // Opens the MediaUrl of a webhook. It receives credentials only where the configuration says so: SignalWire's URLs
+  // are public unless the project protects them (SignalWire docs, "Protect Message Media URLs").
+  async #openAnnouncedUrl(url: string, subject: string, options: OpenMediaOptions): Promise<ByteStream> {
     const ask = (client: ProviderHttpClient, path: string) =>
-      this.#open(path, asked, options, client).catch((thrown: unknown) => {
-        throw thrown instanceof MetadataInPlace ? this.#faults.protocol(asked, 'JSON') : thrown;
+      this.#open(path, subject, options, client).catch((thrown: unknown) => {
+        throw thrown instanceof MetadataInsteadOfBytes ? this.#faults.protocol(subject, 'JSON') : thrown;
       });
     const settled = (client: ProviderHttpClient, path: string) =>
       this.#propagation.settle(url, () => ask(client, path), options.signal);
@@ -273,15 +281,20 @@ export class LamlAdapter implements ProviderAdapter {
       const path = client.pathWithin(url, '');
       if (path === null) continue;
       const stream = await settled(client, path);
-      if (stream === null) throw this.#faults.notFound(asked);
+      if (stream === null) throw this.#faults.notFound(subject);
       return stream;
     }
     return openMediaUrl(url, this.context, this.#faults, options);
   }
 
-  // Private: the media's `uri` without `.json`. Twilio redirects to its CDN with 302 (307 has been seen); the CDN refuses
-  // requests that bear credentials. null for a 404.
-  async #open(path: string, asked: string, options: OpenMediaOptions, client = this.#http): Promise<ByteStream | null> {
+  // Opens the media's `uri` without `.json`. Twilio redirects to its CDN with 302 (307 has been seen), which refuses
+  // requests with credentials. Returns null for a 404.
+  async #open(
+    path: string,
+    subject: string,
+    options: OpenMediaOptions,
+    client = this.#http,
+  ): Promise<ByteStream | null> {
     const response = await client.open({
       method: 'GET',
       path,
@@ -291,13 +304,13 @@ export class LamlAdapter implements ProviderAdapter {
     });
     const { statusCode, headers, body } = response;
     if (isAboutBytes(response, options.range)) return this.#inlineBytes(response, options.range);
-    if (statusCode !== 404 && !REDIRECTS.has(statusCode))
-      throw this.#faults.ofStatus(await readRefusal(response, options.signal), asked);
+    if (statusCode !== 404 && !REDIRECT_STATUSES.has(statusCode))
+      throw this.#faults.ofStatus(await readRefusal(response, options.signal), subject);
     body.destroy();
     if (statusCode === 404) return null;
     const { location } = headers;
     if (typeof location !== 'string' || location === '')
-      throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: statusCode });
+      throw this.#faults.protocol(subject, 'a redirect without an address', { upstreamStatus: statusCode });
     return openMediaUrl(
       this.context.judgeRedirect(location, client.addressOf(path)).href,
       this.context,
@@ -306,28 +319,23 @@ export class LamlAdapter implements ProviderAdapter {
     );
   }
 
-  // Private: SignalWire's reference answers this path with the media's metadata; that is not the media.
+  // SignalWire documents that this path returns the media's metadata, which is not the media.
   #inlineBytes(response: StreamedResponse, range: ByteRange | undefined): ByteStream {
     const stream = toByteStream(response, this.#faults, range);
     if (!/[/+]json\b/.test(stream.declaredMimeType ?? '')) return stream;
     stream.body.destroy();
-    throw new MetadataInPlace(
-      this.#faults.error(METADATA_ALONE.code, METADATA_ALONE.message, {
+    throw new MetadataInsteadOfBytes(
+      this.#faults.error(METADATA_ONLY.code, METADATA_ONLY.message, {
         upstreamStatus: response.statusCode,
-        retryable: METADATA_ALONE.retryable,
+        retryable: METADATA_ONLY.retryable,
       }),
     );
   }
 }
 
-/** JSON where bytes were asked for. Never leaves the adapter. */
-class MetadataInPlace extends Error {
+/** The API returned JSON instead of bytes. This error never leaves the adapter. */
+class MetadataInsteadOfBytes extends Error {
   constructor(readonly fault: MediagraphError) {
     super(fault.message);
   }
-}
-
-// Private: a page says that something else answered in the API's place.
-function isHtml(response: BufferedResponse): boolean {
-  return (response.headers['content-type'] ?? '').startsWith('text/html');
 }

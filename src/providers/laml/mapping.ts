@@ -3,7 +3,7 @@ import { kindOfMimeType, normalizeMimeType } from '../../model/mime-type.js';
 import { parseDate } from '../toolkit/media-headers.js';
 import type { LamlMedia, LamlMediaDetails } from './wire.js';
 
-/** LaML knows type and date; size, name and hash are never told. */
+/** LaML provides type and date, never size, name or hash. */
 export function lamlListedMedia(providerMessageId: string, wire: LamlMedia): ProviderMedia {
   const mimeType = normalizeMimeType(wire.content_type);
   return {
@@ -22,7 +22,7 @@ export function lamlListedMedia(providerMessageId: string, wire: LamlMedia): Pro
   };
 }
 
-/** What "Retrieve Message Media" tells; null for a media that is not there. */
+/** The details of "Retrieve Message Media"; null for a missing media. */
 export function lamlDetails(wire: LamlMediaDetails | null): MediaDetails | null {
   if (wire === null) return null;
   const mimeType = normalizeMimeType(wire.content_type);

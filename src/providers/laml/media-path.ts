@@ -11,15 +11,15 @@ export interface MediaPathOptions {
 const FACT = 'laml-media-path';
 const METADATA = 'metadata';
 const BYTES = 'bytes';
-/** Then it is tried again: a project may be set up anew. */
+/** Afterwards the path is tried again, since a project's setup may change. */
 const VALID_MS = 24 * 60 * 60 * 1000;
-/** How soon another replica's finding is heard of. */
+/** How soon the finding of another replica is seen. */
 const RECALLED_MS = 30 * 1000;
 
 /**
- * SignalWire's reference answers the path of a media with metadata, with and without `.json` ("Retrieve Message Media"), and
- * yet projects have been seen that give the bytes there. Which one a channel's does shows at the first media that is opened,
- * and is kept in the catalogue for a day, so that from then on no replica calls a media READY whose link cannot open.
+ * Remembers what a channel's media path returns. SignalWire's reference says metadata, with and without `.json`
+ * ("Retrieve Message Media"), but some projects return the bytes. The first opened media shows which. The catalogue
+ * keeps the finding for a day, so that no replica reports a media as READY whose link cannot open.
  */
 export class MediaPath {
   readonly #now: () => number;
@@ -30,17 +30,20 @@ export class MediaPath {
     this.#now = options.now ?? Date.now;
   }
 
-  /** Whether it is known to answer metadata. Never rejects: while it cannot be asked, what was known last counts. */
+  /**
+   * Whether the path is known to return metadata. Never rejects: while the store is unavailable, the last known value
+   * counts.
+   */
   async givesMetadata(): Promise<boolean> {
     if (this.#now() < this.#knownUntil) return this.#givesMetadata;
     const { facts, channelId } = this.options;
-    const kept = await facts.recall(channelId, FACT).catch(() => undefined);
-    if (kept !== undefined) this.#givesMetadata = kept?.value === METADATA;
-    this.#knownUntil = this.#now() + Math.min(RECALLED_MS, kept?.leftMs ?? RECALLED_MS);
+    const fact = await facts.recall(channelId, FACT).catch(() => undefined);
+    if (fact !== undefined) this.#givesMetadata = fact?.value === METADATA;
+    this.#knownUntil = this.#now() + Math.min(RECALLED_MS, fact?.leftMs ?? RECALLED_MS);
     return this.#givesMetadata;
   }
 
-  /** A media was asked for and told. Never rejects: what cannot be kept is found out again. */
+  /** Records what the path returned. Never rejects: a finding that cannot be stored is made again. */
   async note(answer: 'bytes' | 'metadata'): Promise<void> {
     const givesMetadata = answer === METADATA;
     if ((await this.givesMetadata()) === givesMetadata) return;

@@ -1,21 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
-import { upTo } from '../../model/remembered.js';
+import { upTo } from '../../model/lru-limit.js';
+import { MAX_REMEMBERED_MEDIA } from '../toolkit/remembered-media.js';
 
 const DELAYS_MS = [1_000, 2_000];
-const REMEMBERED_ABSENCES = 50_000;
 const REMEMBERED_FOR_MS = 60 * 60 * 1000;
 
 /**
- * A resource may answer 404 for a few seconds after its webhook (support.twilio.com 44750147594523: retry after 1 to
- * 3 s, a bounded number of times). So the first 404 of a resource is doubted; one that outlasts the waits is remembered
- * and believed at once from then on, since a deleted message must not cost every query these seconds.
+ * Retries a 404, which a resource may return for a few seconds after its webhook (support.twilio.com 44750147594523:
+ * retry after 1 to 3 s, a bounded number of times). A 404 that persists is remembered and returned immediately
+ * afterwards, so that queries for a deleted message do not wait each time.
  */
 export class PropagationWait {
-  readonly #absent = new LRUCache<string, true>({ ...upTo(REMEMBERED_ABSENCES), ttl: REMEMBERED_FOR_MS });
+  readonly #absent = new LRUCache<string, true>({ ...upTo(MAX_REMEMBERED_MEDIA), ttl: REMEMBERED_FOR_MS });
   readonly #delaysMs: readonly number[];
 
-  /** @param budgetMs the waits together stay below it */
+  /** @param budgetMs upper bound of all waits together */
   constructor(budgetMs: number) {
     let sum = 0;
     this.#delaysMs = DELAYS_MS.filter((delay) => {
@@ -24,7 +24,10 @@ export class PropagationWait {
     });
   }
 
-  /** `ask` answers null for a 404. Rejects as `ask` does, or with the signal's reason. */
+  /**
+   * Calls `ask`, which returns null for a 404, until it returns something else or the waits are over. Rejects as `ask`
+   * does, or with the signal's reason.
+   */
   async settle<Answer>(
     resource: string,
     ask: () => Promise<Answer | null>,
@@ -41,12 +44,12 @@ export class PropagationWait {
       const answer = await ask();
       if (answer !== null) return answer;
     }
-    this.believeAbsent(resource);
+    this.markAbsent(resource);
     return null;
   }
 
-  /** A 404 of this resource needs no doubt from now on: it was deleted. */
-  believeAbsent(resource: string): void {
+  /** Marks a resource as deleted: its next 404 is final. */
+  markAbsent(resource: string): void {
     this.#absent.set(resource, true);
   }
 }

@@ -4,26 +4,26 @@ import { channelFields, channelOptionFields, httpUrl, text } from '../channel-se
 const lamlFields = {
   ...channelFields,
   credentials: z.strictObject({
-    /** Goes into every path, so it is held to what account SIDs and project ids look like. */
+    /** Restricted to the characters of account SIDs and project ids, because it is a part of every path. */
     accountSid: text
       .pipe(z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected letters, digits and dashes'))
       .meta({ form: 'letters, digits and dashes' })
-      .describe("SignalWire's project id, Twilio's account SID (`AC…`); a part of every path."),
+      .describe("SignalWire's project id, or Twilio's account SID (`AC…`). It is a part of every path."),
     username: text.describe("SignalWire's project id; Twilio's API key SID or account SID."),
     password: text.describe("SignalWire's API token with the scope Messaging; Twilio's API key secret or auth token."),
   }),
   options: z.strictObject(channelOptionFields).prefault({}),
   webhook: z
     .strictObject({
-      secret: text.describe("What signs the webhooks: SignalWire's signing key, Twilio's primary auth token."),
+      secret: text.describe("The key that signs webhooks: SignalWire's signing key, or Twilio's primary auth token."),
       url: httpUrl
         .optional()
         .describe(
-          'The address exactly as the provider was told it: the signature covers its text, so not even a slash may change. Left out: the address is put together from `server.publicUrl` and the request.',
+          'The URL exactly as configured at the provider. The signature covers its text, so even a slash matters. By default it is built from `server.publicUrl` and the request.',
         ),
     })
     .optional()
-    .describe('Left out: `/webhooks/<id>` answers 404.'),
+    .describe('Without it `/webhooks/<id>` answers 404.'),
 };
 
 /** A `signalwire` channel of the configuration file. */

@@ -1,13 +1,16 @@
-/** Each is compared with a signature, over a form of up to 256 KiB. */
+/** Each spelling costs an HMAC over a form of up to 256 KiB. */
 const MAX_SPELLINGS = 48;
-/** Of so many characters every combination is tried, of more only those in which like is treated alike. */
+/**
+ * Up to this number of ambiguous characters, all combinations are tried; beyond it, only those that treat equal
+ * characters equally.
+ */
 const MAX_COMBINED = 5;
 
-/** What RFC 3986 lets stand as it is, and what proxies and clients escape nevertheless, or the other way round. */
+/** Characters that RFC 3986 and common proxies and clients escape differently. */
 const AMBIGUOUS = /%([0-9a-f]{2})|[!'()*"<>`{}|^\\[\]~]/gi;
 const IS_AMBIGUOUS = /^[!'()*"<>`{}|^\\[\]~]$/;
 
-/** A character that may stand as it is or escaped. */
+/** A character that may appear raw or escaped. */
 interface Occurrence {
   readonly start: number;
   readonly end: number;
@@ -16,30 +19,30 @@ interface Occurrence {
 }
 
 /**
- * The address as it is, then as a proxy may have found it before it rewrote it: one that the provider signed is among
- * them whichever of both spelled it otherwise. All of them name the same resource (RFC 3986 section 6.2.2).
+ * Returns the address and the spellings that it may have had before a proxy rewrote it. One of them is the address that
+ * the provider signed. All of them identify the same resource (RFC 3986 section 6.2.2).
  */
 export function addressSpellings(address: string): string[] {
   const origin = /^[a-z]+:\/\/[^/?#]*/i.exec(address)?.[0] ?? '';
   const target = address.slice(origin.length);
-  const found = new Set([target]);
-  for (const spelling of [...combinations(target), ...restyled(target)]) found.add(spelling);
-  for (const spelling of [...found]) {
-    found.add(inCase(spelling, (triplet) => triplet.toUpperCase()));
-    found.add(inCase(spelling, (triplet) => triplet.toLowerCase()));
+  const targets = new Set([target]);
+  for (const spelling of [...combinations(target), ...restyled(target)]) targets.add(spelling);
+  for (const spelling of [...targets]) {
+    targets.add(inCase(spelling, (triplet) => triplet.toUpperCase()));
+    targets.add(inCase(spelling, (triplet) => triplet.toLowerCase()));
   }
-  const spellings = [...found]
+  const spellings = [...targets]
     .slice(0, MAX_SPELLINGS)
     .flatMap((spelling) => portsOf(origin).map((at) => at + spelling));
   return [...new Set([address, ...spellings])];
 }
 
-/** The origin as it is, without a port, and with its scheme's own: the backends do not agree on it. */
+/** Returns the origin unchanged, without a port, and with its scheme's default port: the backends disagree on it. */
 function portsOf(origin: string): string[] {
   const lower = origin.toLowerCase();
   const standard = lower.startsWith('https://') ? ':443' : lower.startsWith('http://') ? ':80' : null;
   if (standard === null) return [origin];
-  // The last colon of an address of IPv6 may be within its brackets.
+  // The last colon of an IPv6 address may be within its brackets.
   const colon = origin.lastIndexOf(':');
   const hasPort = colon > lower.indexOf('//') && /^\d+$/.test(origin.slice(colon + 1));
   const bare = hasPort ? origin.slice(0, colon) : origin;
@@ -58,7 +61,7 @@ function combinations(target: string): string[] {
   const rules: Array<(raw: string) => boolean | null> = [
     () => true,
     () => false,
-    // encodeURIComponent, and the URL standard's query of a special scheme.
+    // The rules of encodeURIComponent, and of the URL standard's query of a special scheme.
     (raw) => "!'()*~".includes(raw),
     (raw) => !`'"<>`.includes(raw),
     ...kinds.flatMap((kind) => [true, false].map((isRaw) => (raw: string) => (raw === kind ? isRaw : null))),
@@ -67,17 +70,17 @@ function combinations(target: string): string[] {
 }
 
 function occurrencesIn(target: string): Occurrence[] {
-  const found: Occurrence[] = [];
+  const occurrences: Occurrence[] = [];
   for (const { 0: text, 1: hex, index } of target.matchAll(AMBIGUOUS)) {
     const raw = hex === undefined ? text : String.fromCharCode(Number.parseInt(hex, 16));
     if (!IS_AMBIGUOUS.test(raw)) continue;
     const escaped = `%${raw.charCodeAt(0).toString(16).toUpperCase()}`;
-    found.push({ start: index, end: index + text.length, raw, escaped });
+    occurrences.push({ start: index, end: index + text.length, raw, escaped });
   }
-  return found;
+  return occurrences;
 }
 
-/** @param isRaw null: as it stands */
+/** @param isRaw null leaves the character unchanged */
 function spelled(
   target: string,
   occurrences: readonly Occurrence[],
@@ -86,14 +89,17 @@ function spelled(
   let text = '';
   let at = 0;
   occurrences.forEach(({ start, end, raw, escaped }, index) => {
-    const kept = isRaw(raw, index);
-    text += target.slice(at, start) + (kept === null ? target.slice(start, end) : kept ? raw : escaped);
+    const keepRaw = isRaw(raw, index);
+    text += target.slice(at, start) + (keepRaw === null ? target.slice(start, end) : keepRaw ? raw : escaped);
     at = end;
   });
   return text + target.slice(at);
 }
 
-/** As it reads when its query was taken apart and put together again, or when characters beyond ASCII were (not) escaped. */
+/**
+ * Returns the address as it reads after its query was parsed and serialized, or its non-ASCII characters were
+ * (un)escaped.
+ */
 function restyled(target: string): string[] {
   const question = target.indexOf('?');
   const path = question === -1 ? target : target.slice(0, question);

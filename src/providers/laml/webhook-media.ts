@@ -13,9 +13,9 @@ export interface LamlMediaPlaceOptions {
 const SID = new RegExp(`^[A-Za-z0-9-]{1,${MAX_PROVIDER_MEDIA_ID_BYTES}}$`);
 
 /**
- * Which media a `MediaUrl` names. Twilio's is the media's own resource: the channel's origin, its account, this message;
- * anything else is a stranger's and refused before anyone thinks of sending credentials there (chatwoot #15504).
- * SignalWire's is public and may stand anywhere: it is kept as the address of the bytes, and its last part is the name.
+ * Identifies the media of a `MediaUrl`. Twilio's must be the media's own resource: the channel's origin, its account
+ * and this message. Any other URL is refused before credentials could be sent there (chatwoot #15504). SignalWire's is
+ * public and may have any origin. It is kept as the download URL, and its last segment is the media id.
  * @throws MediagraphError PROVIDER_PROTOCOL
  */
 export function lamlMediaRef(

@@ -4,28 +4,28 @@ import { FormBody } from '../webhooks/form.js';
 import { hmac, isBase64Of, isHexOf, sha256 } from '../webhooks/signature.js';
 import { addressSpellings } from './webhook-address.js';
 
-/** Of one request, over all spellings of its address: bodies are hashed before anything is known of their sender. */
+/** Bytes hashed per request, over all spellings of its address. Bodies are hashed before their sender is known. */
 const MAX_HASHED_BYTES = 64_000_000;
-/** The address as it is, with the ports that it may have. */
+/** The unchanged address with its possible ports. */
 const MIN_SPELLINGS = 3;
 
 export interface LamlSignatureOptions {
   readonly secret: string;
-  /** What the provider was told to call, to the letter; absent: the request's own address. */
+  /** The URL exactly as configured at the provider; absent means the request's own. */
   readonly configuredUrl?: string;
-  /** SignalWire signs JSON (SWML) as lower-case hex of URL and raw body; Twilio does not. */
+  /** SignalWire signs JSON (SWML) as lower-case hex over URL and raw body; Twilio does not. */
   readonly signsRawBody: boolean;
 }
 
 /**
- * Whether `signature` is one of what LaML's providers send, all HMAC-SHA1 with the channel's key:
+ * Whether `signature` is a valid HMAC-SHA1 with the channel's key. LaML's providers use three forms:
  *
  * - a form: Base64, over the URL and the sorted fields, each name followed by its value (Twilio, usage/security)
- * - a URL with `bodySHA256`: Base64, over the URL alone, and the hash must be the body's
+ * - a URL with `bodySHA256`: Base64, over the URL only; the hash must be the body's
  * - SignalWire's JSON: hex, over the URL and the raw body (SignalWire::Security::WebhookValidator)
  *
- * The URL counts byte for byte as it was called, and in the few spellings of the same address that proxies make of it.
- * The backends do not agree on whether the default port is a part of it (SignalWire's and Twilio's own libraries try both).
+ * The URL counts byte for byte as called, and in the few spellings that proxies make of it. The backends disagree on
+ * whether it includes the default port; SignalWire's and Twilio's own libraries try both.
  */
 export function isSignedLamlRequest(
   request: WebhookRequest,
@@ -52,7 +52,10 @@ function configuredAddress(configuredUrl: string, hash: string | null): string {
   return `${configuredUrl}${configuredUrl.includes('?') ? '&' : '?'}bodySHA256=${hash}`;
 }
 
-/** A field that came several times: every value in its order (SignalWire), or each value once, sorted (Twilio's libraries). */
+/**
+ * Returns the signed text for both treatments of a repeated field: every value in its order (SignalWire), or each
+ * distinct value once, sorted (Twilio's libraries).
+ */
 function fieldSpellingsOf(rawBody: Buffer): Buffer[] {
   const sorted = new FormBody(rawBody).sorted();
   const spell = (order: (values: readonly string[]) => readonly string[]) =>

@@ -6,8 +6,8 @@ import { harmlessToken } from '../toolkit/harmless-token.js';
 import type { UpstreamFault } from '../toolkit/provider-call.js';
 
 /**
- * A media of `media_list`. SIDs are not held to be UUIDs: SignalWire's own example is none. They become a part of paths
- * and of media ids, hence the strict alphabet and length.
+ * A media of `media_list`. SIDs need not be UUIDs: SignalWire's own example is none. They become parts of paths and of
+ * media ids, hence the strict alphabet and length.
  */
 const lamlMedia = z.object({
   sid: z
@@ -19,13 +19,13 @@ const lamlMedia = z.object({
   date_created: z.string().nullish().catch(null),
 });
 
-/** "Retrieve Message Media": what it names is known, and what it tells besides may be missing. */
+/** "Retrieve Message Media". The caller knows the SID, and any other field may be missing. */
 export const lamlMediaDetails = lamlMedia.pick({ content_type: true });
 
 /** `GET …/Messages/{M}/Media.json`: one page. Twilio adds `start` and `end`. */
 export const lamlMediaPage = z.object({
   media_list: z.array(lamlMedia),
-  /** Host-relative; the only way to the next page that the documentation allows. */
+  /** A path without a host. The documentation allows no other way to the next page. */
   next_page_uri: z.string().nullish(),
 });
 
@@ -33,10 +33,10 @@ export type LamlMedia = z.infer<typeof lamlMedia>;
 export type LamlMediaDetails = z.infer<typeof lamlMediaDetails>;
 export type LamlMediaPage = z.infer<typeof lamlMediaPage>;
 
-/** "Media deletion while the message is in progress": queued or initiated. Comes with 400 or 422. */
+/** "Media deletion while the message is in progress": queued or initiated. The status is 400 or 422. */
 export const MESSAGE_IN_PROGRESS = '20009';
 
-/** "Too many requests", and "Permission denied", whatever the status (Twilio's and SignalWire's lists of error codes). */
+/** "Too many requests" and "Permission denied", with any status (Twilio's and SignalWire's lists of error codes). */
 const VERDICTS: ReadonlyMap<string | undefined, RefusalVerdict> = new Map([
   ['20429', 'throttled'],
   ['20003', 'operator'],

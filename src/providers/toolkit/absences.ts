@@ -1,14 +1,16 @@
 import { LRUCache } from 'lru-cache';
-import { upTo } from '../../model/remembered.js';
+import { upTo } from '../../model/lru-limit.js';
+import { MAX_REMEMBERED_MEDIA } from './remembered-media.js';
 
 export interface AbsencePolicy {
-  /** From one "no" to the next question, one after the other; the last repeats itself. */
+  /** The pauses between consecutive absent answers and the next call; the last pause repeats. */
   readonly pausesMs: readonly [number, ...number[]];
   /**
-   * A "no" that was said three times or more, the first and the last so far apart, is believed. null: never, since the
-   * provider's "no" may mean something else, and the media's own lifetime is all that ends the questions.
+   * An absence counts as final after three absent answers, if the first and the last are at least this far apart. null
+   * = never final: the provider's answer may mean something else, so only the end of the media's lifetime ends the
+   * calls.
    */
-  readonly believedAfterMs: number | null;
+  readonly finalAfterMs: number | null;
 }
 
 interface Absence {
@@ -17,20 +19,19 @@ interface Absence {
   readonly lastSeenAt: number;
 }
 
-/** `later`: it may pass, so ask again; `gone`: said plainly and repeatedly. */
-export type AbsenceVerdict = { readonly kind: 'later'; readonly retryAfterMs: number } | { readonly kind: 'gone' };
+/** `retry`: the absence may be temporary. `gone`: it is final. */
+export type AbsenceVerdict = { readonly kind: 'retry'; readonly retryAfterMs: number } | { readonly kind: 'gone' };
 
-const REMEMBERED_MEDIA = 50_000;
 const REMEMBERED_FOR_MS = 60 * 60 * 1000;
-const BELIEVED_TIMES = 3;
+const FINAL_COUNT = 3;
 
 /**
- * What a provider said that it does not have. Its first "no" is doubted: a webhook may be faster than the file that it
- * announces, and some providers have one word for "gone" and "not permitted". Queries that come sooner than the pause says
- * are answered without a call; jobs, which come back by themselves, always ask.
+ * Remembers media that a provider reported as absent. The first absent answer is not trusted: a webhook may be faster
+ * than the file it announces, and some providers use one answer for "gone" and "not permitted". Queries that come
+ * before the pause has ended are answered without a call. Background jobs, which retry by themselves, always call.
  */
 export class Absences {
-  readonly #seen = new LRUCache<string, Absence>(upTo(REMEMBERED_MEDIA));
+  readonly #seen = new LRUCache<string, Absence>(upTo(MAX_REMEMBERED_MEDIA));
 
   /** @param now milliseconds since the epoch */
   constructor(
@@ -38,37 +39,37 @@ export class Absences {
     private readonly now: () => number,
   ) {}
 
-  /** What is known without a call; null = ask. */
+  /** Returns what is known without a call; null = a call is needed. */
   recall(key: string): AbsenceVerdict | null {
     const absence = this.#seen.get(key);
     if (!absence) return null;
     const leftMs = this.#rememberedMs(absence) - (this.now() - absence.lastSeenAt);
     if (leftMs <= 0) return null;
-    return this.#isBelieved(absence) ? { kind: 'gone' } : { kind: 'later', retryAfterMs: leftMs };
+    return this.#isFinal(absence) ? { kind: 'gone' } : { kind: 'retry', retryAfterMs: leftMs };
   }
 
-  /** Notes a "no". */
+  /** Records an absent answer. */
   note(key: string): AbsenceVerdict {
     const lastSeenAt = this.now();
     const { count = 0, firstSeenAt = lastSeenAt } = this.#seen.get(key) ?? {};
     const absence = { count: count + 1, firstSeenAt, lastSeenAt };
     this.#seen.set(key, absence);
-    if (this.#isBelieved(absence)) return { kind: 'gone' };
-    return { kind: 'later', retryAfterMs: this.#rememberedMs(absence) };
+    if (this.#isFinal(absence)) return { kind: 'gone' };
+    return { kind: 'retry', retryAfterMs: this.#rememberedMs(absence) };
   }
 
-  /** It is there after all. */
+  /** Forgets the absence of a media that the provider has. */
   forget(key: string): void {
     if (this.#seen.size > 0) this.#seen.delete(key);
   }
 
-  #isBelieved({ count, firstSeenAt, lastSeenAt }: Absence): boolean {
-    const { believedAfterMs } = this.policy;
-    return believedAfterMs !== null && count >= BELIEVED_TIMES && lastSeenAt - firstSeenAt >= believedAfterMs;
+  #isFinal({ count, firstSeenAt, lastSeenAt }: Absence): boolean {
+    const { finalAfterMs } = this.policy;
+    return finalAfterMs !== null && count >= FINAL_COUNT && lastSeenAt - firstSeenAt >= finalAfterMs;
   }
 
   #rememberedMs(absence: Absence): number {
-    if (this.#isBelieved(absence)) return REMEMBERED_FOR_MS;
+    if (this.#isFinal(absence)) return REMEMBERED_FOR_MS;
     const { pausesMs } = this.policy;
     return pausesMs[Math.min(absence.count, pausesMs.length) - 1] ?? pausesMs[0];
   }

@@ -1,19 +1,19 @@
 import { isUtf8 } from 'node:buffer';
 import { readWindows1252 } from '../../model/windows-1252.js';
 
-/** Servers and Node alike refuse headers that are longer; a longer text is no header that came. */
+/** Servers and Node refuse longer headers, so a longer text is not a received header. */
 const MAX_HEADER_CHARACTERS = 16_384;
-/** No file system takes a longer name, in whatever it counts. */
+/** Longer than any file system allows, in any unit. */
 const MAX_NAME_CHARACTERS = 1_024;
-/** RFC 2231 section 3; names of a thousand characters have about a dozen parts. */
+/** RFC 2231 section 3. A name of a thousand characters has about a dozen parts. */
 const MAX_PARTS = 64;
 
 /**
- * The file name that a Content-Disposition tells: `filename*` wins over `filename` (RFC 6266 section 4.3). Takes what
- * servers send beyond the grammar: other charsets, raw UTF-8 or Latin-1, encoded words of mail (RFC 2047), percent
- * escapes, spaces without quotes, quotes that do not end. Without control characters; null for none. Takes time in
- * proportion to the header.
- * @param header as Node gives it: a character for a byte
+ * Reads the file name of a Content-Disposition header; `filename*` wins over `filename` (RFC 6266 section 4.3). It
+ * accepts what servers send beyond the grammar: other charsets, raw UTF-8 or Latin-1, encoded words (RFC 2047), percent
+ * escapes, unquoted spaces and unterminated quotes. The result has no control characters; null where there is no name.
+ * The running time is linear in the length of the header.
+ * @param header as Node reads it, one character per byte
  */
 export function dispositionName(header: string): string | null {
   const parameters = parametersOf(header.slice(0, MAX_HEADER_CHARACTERS));
@@ -23,8 +23,8 @@ export function dispositionName(header: string): string | null {
     (extended === null ? null : extendedName(extended)) ??
     continuedName(parameters) ??
     (plain === null ? null : plainName(plain)) ??
-    // Broken, and yet all that is told.
-    (extended === null ? null : readText(percentDecoded(behindCharset(extended))));
+    // Malformed, but there is no other name.
+    (extended === null ? null : readText(percentDecoded(afterCharset(extended))));
   return name === null ? null : harmless(name);
 }
 
@@ -38,7 +38,7 @@ function harmless(name: string): string | null {
   );
 }
 
-/** By their names in lower case; of two with one name the first. Values without their quotes, still in bytes. */
+/** Maps lower-case parameter names to values without quotes, still as bytes. The first of two equal names wins. */
 function parametersOf(header: string): ReadonlyMap<string, string> {
   const parameters = new Map<string, string>();
   for (let at = 0; at < header.length; ) {
@@ -55,7 +55,7 @@ function parametersOf(header: string): ReadonlyMap<string, string> {
   return parameters;
 }
 
-/** An equals sign, a semicolon, or the end. */
+/** Returns the offset of the next equals sign or semicolon, or of the end. */
 function endOfName(header: string, start: number): number {
   let at = start;
   while (at < header.length && header[at] !== '=' && header[at] !== ';') at += 1;
@@ -64,7 +64,7 @@ function endOfName(header: string, start: number): number {
 
 interface Value {
   readonly text: string;
-  /** Of the semicolon behind it, or of the end. */
+  /** Offset of the following semicolon, or of the end. */
   readonly end: number;
 }
 
@@ -81,7 +81,7 @@ function endOrLength(header: string, from: number): number {
   return end === -1 ? header.length : end;
 }
 
-/** RFC 9110 section 5.6.4. A path of Windows has backslashes that escape nothing. */
+/** Reads a quoted string (RFC 9110 section 5.6.4). In a Windows path a backslash escapes nothing. */
 function quotedAt(header: string, start: number): Value {
   const isWindowsPath = /^([A-Za-z]:\\|\\\\)[^"\\]/.test(header.slice(start, start + 4));
   const pieces: string[] = [];
@@ -93,7 +93,10 @@ function quotedAt(header: string, start: number): Value {
   return { text: pieces.join(''), end: endOrLength(header, at) };
 }
 
-/** RFC 8187 section 3.2: a charset, a language and percent-encoded bytes. null: not well-formed. */
+/**
+ * Reads an extended value: a charset, a language and percent-encoded bytes (RFC 8187 section 3.2). Returns null for a
+ * malformed one.
+ */
 function extendedName(value: string): string | null {
   const quote = value.indexOf("'");
   const second = value.indexOf("'", quote + 1);
@@ -101,12 +104,12 @@ function extendedName(value: string): string | null {
   return decode(percentDecoded(value.slice(second + 1)), value.slice(0, quote)) || null;
 }
 
-function behindCharset(value: string): string {
+function afterCharset(value: string): string {
   const second = value.indexOf("'", value.indexOf("'") + 1);
   return value.slice(second + 1);
 }
 
-/** RFC 2231 section 3: a name in numbered parts, of which those with an asterisk are percent-encoded. */
+/** Joins a name in numbered parts; parts with an asterisk are percent-encoded (RFC 2231 section 3). */
 function continuedName(parameters: ReadonlyMap<string, string>): string | null {
   const parts: Buffer[] = [];
   let charset = '';
@@ -115,7 +118,7 @@ function continuedName(parameters: ReadonlyMap<string, string>): string | null {
     const part = encoded ?? parameters.get(`filename*${number}`);
     if (part === undefined) break;
     if (number === 0 && encoded !== undefined) charset = encoded.slice(0, Math.max(0, encoded.indexOf("'")));
-    const text = number === 0 && encoded !== undefined ? behindCharset(part) : part;
+    const text = number === 0 && encoded !== undefined ? afterCharset(part) : part;
     parts.push(encoded === undefined ? Buffer.from(text, 'latin1') : percentDecoded(text));
   }
   if (parts.length === 0) return null;
@@ -125,11 +128,11 @@ function continuedName(parameters: ReadonlyMap<string, string>): string | null {
 
 function plainName(value: string): string | null {
   const text = readText(Buffer.from(value, 'latin1'));
-  const name = text.includes('=?') ? wordsDecoded(text) : percentText(text);
+  const name = text.includes('=?') ? decodeWords(text) : percentText(text);
   return name || null;
 }
 
-/** Decoded where every escape is one, and all of them are UTF-8: `100% cotton.pdf` is meant as it stands. */
+/** Decodes percent escapes only if all of them are valid UTF-8: `100% cotton.pdf` is meant literally. */
 function percentText(text: string): string {
   if (!text.includes('%')) return text;
   try {
@@ -139,12 +142,12 @@ function percentText(text: string): string {
   }
 }
 
-/** UTF-8 where the bytes are, else Latin-1, which stands for Windows-1252 (WHATWG Encoding, section 4.2). */
+/** Decodes valid UTF-8 as such, anything else as Windows-1252 (WHATWG Encoding, section 4.2). */
 function readText(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : readWindows1252(bytes);
 }
 
-/** null: a charset that the platform does not have, or bytes that are not of it. */
+/** Returns null for an unknown charset, or bytes that are invalid in it. */
 function decode(bytes: Uint8Array, charset: string): string | null {
   try {
     const decoder = new TextDecoder(charset, { fatal: true });
@@ -158,7 +161,7 @@ function percentDecoded(text: string): Buffer {
   return bytesOf(text, '%');
 }
 
-/** What follows the mark is a byte in two hexadecimal digits; else it stands for itself. */
+/** Decodes a byte from two hexadecimal digits behind each mark. A mark without them stands for itself. */
 function bytesOf(text: string, mark: '%' | '='): Buffer {
   const bytes = Buffer.alloc(Buffer.byteLength(text));
   let length = 0;
@@ -175,12 +178,15 @@ function bytesOf(text: string, mark: '%' | '='): Buffer {
 interface EncodedWord {
   readonly charset: string;
   readonly bytes: Buffer;
-  /** Behind it. */
+  /** Offset behind the word. */
   readonly end: number;
 }
 
-/** RFC 2047 section 2; words with nothing but spaces between them belong together (section 6.2). */
-function wordsDecoded(text: string): string {
+/**
+ * Decodes encoded words (RFC 2047 section 2). Adjacent words that only white space separates form one text (section
+ * 6.2).
+ */
+function decodeWords(text: string): string {
   let decoded = '';
   let done = 0;
   let run: { charset: string; bytes: Buffer[] } | null = null;
@@ -210,7 +216,9 @@ function wordsDecoded(text: string): string {
 
 const MAX_CHARSET_CHARACTERS = 40;
 
-/** null: no encoded word; `unfinished`: none here or further on, since nothing ends one. */
+/**
+ * Reads an encoded word. Returns null if there is none here, and `unfinished` if no later text can contain one either.
+ */
 function wordAt(text: string, start: number): EncodedWord | 'unfinished' | null {
   const head = text.slice(start + 2, start + 2 + MAX_CHARSET_CHARACTERS + 3);
   const charsetEnd = head.indexOf('?');
@@ -221,7 +229,7 @@ function wordAt(text: string, start: number): EncodedWord | 'unfinished' | null 
   const textEnd = text.indexOf('?=', textStart);
   if (textEnd === -1) return 'unfinished';
   const encoded = text.slice(textStart, textEnd);
-  // RFC 2231 section 5: a language may follow the charset.
+  // A language may follow the charset (RFC 2231 section 5).
   const [charset = ''] = head.slice(0, charsetEnd).split('*', 1);
   const bytes = encoding === 'b' ? Buffer.from(encoded, 'base64') : bytesOf(encoded.replaceAll('_', ' '), '=');
   return { charset: charset.toLowerCase(), bytes, end: textEnd + 2 };

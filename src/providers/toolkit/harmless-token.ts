@@ -1,4 +1,4 @@
-/** A provider's own token (an error code, a request id) if it is one: short, and nothing but harmless characters. */
+/** Returns a provider's token (an error code, a request id) if it is short and has harmless characters only. */
 export function harmlessToken(value: unknown): string | undefined {
   const text = typeof value === 'number' ? String(value) : value;
   if (typeof text !== 'string' || text.length > 128) return undefined;

@@ -3,16 +3,16 @@ import { parseContentRange } from '../../model/byte-range.js';
 import { normalizeMimeType } from '../../model/mime-type.js';
 import { dispositionName } from './disposition-name.js';
 
-/** What the headers of an answer with bytes tell of the media. */
+/** Facts about a media in the headers of a response with bytes. */
 export interface MediaHeaders {
   readonly mimeType: string | null;
-  /** Of the whole media, also where the answer holds a part (RFC 9110 section 14.4). */
+  /** Size of the whole media, also if the response holds a part (RFC 9110 section 14.4). */
   readonly sizeBytes: number | null;
   readonly filename: string | null;
   readonly lastModified: Date | null;
 }
 
-/** @param statusCode 206: the headers are those of a part */
+/** @param statusCode 206 means that the headers describe a part */
 export function readMediaHeaders(headers: IncomingHttpHeaders, statusCode = 200): MediaHeaders {
   return {
     mimeType: normalizeMimeType(single(headers['content-type'])),
@@ -26,12 +26,12 @@ function nameIn(disposition: string | undefined): string | null {
   return disposition === undefined ? null : dispositionName(disposition);
 }
 
-/** undici gives a header that came twice as a list, against its type; which of them is meant is anybody's guess. */
+/** undici passes a repeated header as a list, against its type. Which value is meant is unknown. */
 function single(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** What is still in a content coding is of another size than the media. */
+/** A content-coded body has another size than the media. */
 function sizeOf(headers: IncomingHttpHeaders, statusCode: number): number | null {
   if (headers['content-encoding'] !== undefined) return null;
   return statusCode === 206 ? sizeOfWhole(headers) : announcedSize(headers['content-length']);
@@ -48,7 +48,7 @@ function announcedSize(length: string | undefined): number | null {
 
 const MAX_DATE_CHARACTERS = 64;
 
-/** An HTTP date or an RFC 2822 one; null for none or nonsense. */
+/** Parses an HTTP date or an RFC 2822 date; null for none or an invalid one. */
 export function parseDate(text: string | null | undefined): Date | null {
   const milliseconds = text && text.length <= MAX_DATE_CHARACTERS ? Date.parse(text) : Number.NaN;
   return Number.isNaN(milliseconds) ? null : new Date(milliseconds);

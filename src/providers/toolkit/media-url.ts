@@ -1,20 +1,13 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
 import { type ByteRange, formatRange } from '../../model/byte-range.js';
+import type { StreamedResponse } from '../../net/client/streamed-response.js';
 import type { SafeFetch, SendableHeaders } from '../../net/guarded/safe-fetch.js';
 import type { AdapterContext } from '../adapter-context.js';
 import { type ByteStream, type CallOptions, type OpenMediaOptions, RangeNotSatisfiable } from '../provider-adapter.js';
 import { type MediaHeaders, readMediaHeaders } from './media-headers.js';
-import { exactly, partOf, sizeToldBy416 } from './partial-content.js';
+import { partOf, sizeFrom416, withExactLength } from './partial-content.js';
 import type { ProviderFaults } from './provider-call.js';
 
-interface Opened {
-  readonly statusCode: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Readable;
-}
-
-/** Bytes at an address that a provider's answer named: guarded, without credentials. */
+/** Opens an address from a provider's answer: guarded, without credentials. */
 export async function openMediaUrl(
   url: string,
   context: AdapterContext,
@@ -28,26 +21,33 @@ export async function openMediaUrl(
   throw faults.ofMediaUrlStatus(response.statusCode, response.headers);
 }
 
-/** For `SafeFetch`, which says the rest itself. */
+/** The headers of a `SafeFetch` request, which adds the others itself. */
 export function rangeHeaders(range: ByteRange | undefined): SendableHeaders {
   return range ? { range: formatRange(range) } : {};
 }
 
-/** For requests for bytes that bear credentials. Unpacked: a range counts the bytes that are sent. */
+/**
+ * The headers of a request for bytes with credentials. It asks for no content coding, because a range counts encoded
+ * bytes.
+ */
 export function bytesHeaders(range: ByteRange | undefined): Readonly<Record<string, string>> {
   return { accept: '*/*', 'accept-encoding': 'identity', ...rangeHeaders(range) };
 }
 
-/** Whether an answer is one that {@link toByteStream} reads; all others are refusals, in the provider's own words. */
-export function isAboutBytes({ statusCode }: Pick<Opened, 'statusCode'>, range: ByteRange | undefined): boolean {
+/** Whether {@link toByteStream} can read a response. All other responses are refusals. */
+export function isAboutBytes(
+  { statusCode }: Pick<StreamedResponse, 'statusCode'>,
+  range: ByteRange | undefined,
+): boolean {
   return statusCode === 200 || statusCode === 206 || (statusCode === 416 && range !== undefined);
 }
 
 /**
- * Bytes as an adapter hands them on. A body that could not be decoded is not the media, and a part must be the one that was
- * asked for; 200 is all of it, whatever was asked for. @throws MediagraphError PROVIDER_PROTOCOL, RangeNotSatisfiable
+ * Turns a response into an adapter's result. A body that could not be decoded is refused, and a part must be the
+ * requested one. A 200 is the whole media, whatever was requested.
+ * @throws MediagraphError PROVIDER_PROTOCOL, RangeNotSatisfiable
  */
-export function toByteStream(response: Opened, faults: ProviderFaults, range?: ByteRange): ByteStream {
+export function toByteStream(response: StreamedResponse, faults: ProviderFaults, range?: ByteRange): ByteStream {
   try {
     return readBytes(response, faults, range);
   } catch (thrown) {
@@ -56,20 +56,27 @@ export function toByteStream(response: Opened, faults: ProviderFaults, range?: B
   }
 }
 
-function readBytes({ statusCode, headers, body }: Opened, faults: ProviderFaults, range?: ByteRange): ByteStream {
+function readBytes(
+  { statusCode, headers, body }: StreamedResponse,
+  faults: ProviderFaults,
+  range?: ByteRange,
+): ByteStream {
   const protocol = (came: string) => faults.protocol('the bytes of a media', came, { upstreamStatus: statusCode });
   if (statusCode === 416 && range) {
-    const told = sizeToldBy416(headers, range);
-    throw typeof told === 'string' ? protocol(told) : new RangeNotSatisfiable(told);
+    const size = sizeFrom416(headers, range);
+    throw typeof size === 'string' ? protocol(size) : new RangeNotSatisfiable(size);
   }
   if (headers['content-encoding'] !== undefined) throw protocol('a body in a content coding that is not known here');
   const part = statusCode === 206 ? partOf(headers, range) : null;
   if (typeof part === 'string') throw protocol(part);
   const { mimeType, ...rest } = readMediaHeaders(headers, statusCode);
-  return { body: part ? exactly(body, part) : body, declaredMimeType: mimeType, ...rest, range: part };
+  return { body: part ? withExactLength(body, part) : body, declaredMimeType: mimeType, ...rest, range: part };
 }
 
-/** The headers alone. A range of one byte, since stores that sign their URLs refuse HEAD (the signature names the method). */
+/**
+ * Fetches the headers only. It requests a range of one byte, because stores with signed URLs refuse HEAD: the signature
+ * covers the method.
+ */
 export async function probeMediaUrl(
   url: string,
   safeFetch: SafeFetch,

@@ -3,7 +3,10 @@ import type { BufferedResponse } from '../../net/client/buffered-response.js';
 
 const MEDIA_ID = new RegExp(`^[A-Za-z0-9_-]{1,${MAX_PROVIDER_MEDIA_ID_BYTES}}$`);
 
-/** Meta's media ids, which its partners hand on: digits in every sample; held to an alphabet that leads no path astray. */
+/**
+ * Whether a text is a media id of Meta, which its partners also use. All samples are digits. The alphabet is safe in a
+ * path.
+ */
 export function isMediaId(id: string): boolean {
   return MEDIA_ID.test(id);
 }
@@ -12,8 +15,9 @@ const MB = 1_000_000;
 const OFFICE = 'application/vnd.openxmlformats-officedocument';
 
 /**
- * What WhatsApp takes, by essence, in bytes: Meta's Cloud API, "Media", "Supported media types". It does not say whether
- * a megabyte is 10^6 or 2^20, so the smaller one is promised. A webp is a sticker: 500 KB, the limit of animated ones.
+ * Upload limits of WhatsApp in bytes, by media type: Meta's Cloud API, "Media", "Supported media types". The page does
+ * not say whether a megabyte is 10^6 or 2^20, so the smaller one applies. A webp is a sticker: 500 KB, the limit of
+ * animated ones.
  */
 export const WHATSAPP_UPLOAD_LIMITS: ReadonlyMap<string, number> = new Map([
   ['audio/aac', 16 * MB],
@@ -37,7 +41,7 @@ export const WHATSAPP_UPLOAD_LIMITS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * Whether an upload was refused for its type. Meta's words, which its partners let through: "(#100) Param file must be a
+ * Whether an upload was refused for its type. Meta's text, which its partners forward: "(#100) Param file must be a
  * file with one of the following types: …. Received file of type 'x'."
  */
 export function isFileTypeRefusal({ statusCode, body }: BufferedResponse): boolean {

@@ -4,28 +4,34 @@ import { type ByteRange, type ByteSpan, parseContentRange, parseUnsatisfiedRange
 import { NetError } from '../../streams/net-error.js';
 
 /**
- * What part of the media a 206 holds, which may end before the end that was asked for (RFC 9110 section 14.2); or, as a
- * text to follow "got", what is wrong with it. Several ranges in one (`multipart/byteranges`) have no Content-Range.
+ * Returns the part of the media in a 206, which may end before the requested end (RFC 9110 section 14.2), or, as a text
+ * to follow "got", why it is invalid. A `multipart/byteranges` response has no Content-Range.
  */
-export function partOf(headers: IncomingHttpHeaders, asked: ByteRange | undefined): ByteSpan | string {
-  if (asked === undefined) return 'a part of the media where all of it was asked for';
+export function partOf(headers: IncomingHttpHeaders, requested: ByteRange | undefined): ByteSpan | string {
+  if (requested === undefined) return 'a part of the media where all of it was asked for';
   const part = parseContentRange(headers['content-range']);
   if (part === null) return 'a part of the media that does not say which';
   const { start, end } = part;
-  if (start !== asked.start || end > (asked.end ?? end)) return 'another part of the media than was asked for';
+  if (start !== requested.start || end > (requested.end ?? end)) return 'another part of the media than was asked for';
   const { 'content-length': length } = headers;
   if (length !== undefined && Number(length) !== lengthOf(part)) return 'a part of the media with two lengths';
   return { start, end };
 }
 
-/** The size of the media that a 416 tells, null = none; or what is wrong with the refusal, as a text to follow "got". */
-export function sizeToldBy416(headers: IncomingHttpHeaders, asked: ByteRange): number | null | string {
+/**
+ * Returns the size of the media from a 416 (null = not stated), or, as a text to follow "got", why the refusal is
+ * invalid.
+ */
+export function sizeFrom416(headers: IncomingHttpHeaders, requested: ByteRange): number | null | string {
   const sizeBytes = parseUnsatisfiedRange(headers['content-range']);
-  return sizeBytes !== null && asked.start < sizeBytes ? 'a refusal of a range that the media has' : sizeBytes;
+  return sizeBytes !== null && requested.start < sizeBytes ? 'a refusal of a range that the media has' : sizeBytes;
 }
 
-/** A body that fails unless it is as long as its part: one that ended early or went on must not pass for it (RFC 9110 section 15.3.7). */
-export function exactly(source: Readable, part: ByteSpan): Readable {
+/**
+ * Fails a body that is not exactly as long as its part: a truncated or longer one must not pass for it (RFC 9110
+ * section 15.3.7).
+ */
+export function withExactLength(source: Readable, part: ByteSpan): Readable {
   const length = lengthOf(part);
   let passed = 0;
   const fault = () =>

@@ -2,29 +2,29 @@ import { z } from 'zod';
 import type { Channel } from '../../model/channel.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import type { Logger } from '../../telemetry/logger.js';
+import { MAX_ENVELOPE_BYTES } from './error-body.js';
 
-/** A refusal of a provider, with its body. */
-export interface HeardRefusal {
-  readonly asked: string;
+/** A provider's refusal with its body. */
+export interface ProviderRefusal {
+  /** The thing that the call was to return, as in `ProviderFaults`. */
+  readonly subject: string;
   readonly response: BufferedResponse;
 }
 
 export interface RefusalLogOptions {
   readonly channel: Channel;
-  /** Whatever may not stand in a log, as it is sent. */
+  /** Credentials in the form in which they are sent. They are redacted. */
   readonly secrets: readonly string[];
   readonly logger: Pick<Logger, 'info'>;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
 }
 
-/** Envelopes have a few hundred bytes; of what is longer, this much is looked at. */
-const MAX_BODY_BYTES = 16_384;
-const MAX_WORDS = 300;
+const MAX_TEXT_CHARACTERS = 300;
 const LINES_PER_MINUTE = 20;
 const MINUTE_MS = 60_000;
 
-/** Where the providers' envelopes have their words: Kirim, Meta, LaML, Gupshup, WA Gateway, Chakra, in this order. */
+/** The text fields of the providers' envelopes: Kirim, Meta, LaML, Gupshup, WA Gateway, Chakra, in this order. */
 const FIELDS = [
   'type',
   'code',
@@ -39,36 +39,40 @@ const FIELDS = [
   'fbtrace_id',
 ] as const;
 
-const record = z.record(z.string(), z.unknown());
+const jsonObject = z.record(z.string(), z.unknown());
 
 /**
- * Tells the operator what a provider said when it refused: callers get our words alone. The provider's are capped, freed of
- * control characters, of addresses' queries and of the channel's credentials. A channel whose every call is refused fills
- * no disk: after twenty lines in a minute the rest is counted, and told with the next one.
+ * Logs a provider's own text of a refusal for the operator; callers see our text only. The text is shortened and
+ * stripped of control characters, query strings and the channel's credentials. Twenty lines per minute and channel are
+ * logged, so that a channel with nothing but refusals does not fill the disk. The next line then counts those that were
+ * left out.
  */
 export class RefusalLog {
   readonly #secrets: readonly string[];
   readonly #now: () => number;
   #minute = Number.NEGATIVE_INFINITY;
   #lines = 0;
-  #untold = 0;
+  #suppressed = 0;
 
   constructor(private readonly options: RefusalLogOptions) {
     this.#secrets = options.secrets.filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length);
     this.#now = options.now ?? Date.now;
   }
 
-  readonly hear = ({ asked, response }: HeardRefusal): void => {
+  readonly record = ({ subject, response }: ProviderRefusal): void => {
     if (!this.#hasRoom()) {
-      this.#untold += 1;
+      this.#suppressed += 1;
       return;
     }
     const { provider, id: channelId } = this.options.channel;
-    const untold = this.#untold === 0 ? {} : { untold: this.#untold };
-    this.#untold = 0;
+    const suppressed = this.#suppressed === 0 ? {} : { untold: this.#suppressed };
+    this.#suppressed = 0;
     const upstream = { httpStatus: response.statusCode, ...this.#words(response.body) };
-    // What follows from it for a job or a caller is told on its own, and louder.
-    this.options.logger.info({ provider, channelId, asked, upstream, ...untold }, 'a provider refused a call');
+    // Level info: the consequences for a job or a caller are logged separately at a higher level.
+    this.options.logger.info(
+      { provider, channelId, asked: subject, upstream, ...suppressed },
+      'a provider refused a call',
+    );
   };
 
   #hasRoom(): boolean {
@@ -82,31 +86,34 @@ export class RefusalLog {
   }
 
   #words(body: Buffer): Readonly<Record<string, string>> {
-    const text = body.subarray(0, MAX_BODY_BYTES).toString('utf8');
-    const told = envelopeOf(text);
-    if (told === null) return text.trim() === '' ? {} : { text: this.#harmless(text) };
+    const text = body.subarray(0, MAX_ENVELOPE_BYTES).toString('utf8');
+    const envelope = envelopeOf(text);
+    if (envelope === null) return text.trim() === '' ? {} : { text: this.#harmless(text) };
     const words = FIELDS.flatMap((field) => {
-      const value = told[field];
+      const value = envelope[field];
       return typeof value === 'string' || typeof value === 'number' ? [[field, this.#harmless(String(value))]] : [];
     });
-    const details = record.safeParse(told.error_data).data?.details;
+    const details = jsonObject.safeParse(envelope.error_data).data?.details;
     return { ...Object.fromEntries(words), ...(typeof details === 'string' && { details: this.#harmless(details) }) };
   }
 
   #harmless(words: string): string {
-    // Cut before and after: a secret that the first cut splits is longer than what is kept.
-    let text = words.slice(0, MAX_BODY_BYTES);
+    // Shortened before and after the redaction. A secret that the first cut splits lies beyond the second.
+    let text = words.slice(0, MAX_ENVELOPE_BYTES);
     for (const secret of this.#secrets) text = text.replaceAll(secret, '[redacted]');
-    const kept = text.slice(0, MAX_WORDS).replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
-    // Addresses may be signed; what stands behind "Bearer" or is as long as a token may be one.
-    return kept
+    const shortened = text.slice(0, MAX_TEXT_CHARACTERS).replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
+    // Query strings may hold signatures. A text after "Bearer", or as long as a token, may be a token.
+    return shortened
       .replace(/\?[^\s"'<>]{1,300}/g, '?…')
       .replace(/\b(bearer|basic)\s[^\s"'<>]{1,300}/gi, '$1 [redacted]')
       .replace(/[A-Za-z0-9_+/=-]{60,300}/g, '[redacted]');
   }
 }
 
-/** `{error: {…}}`, `{_errors: [{…}]}`, or the object itself; null where the body is no JSON object. */
+/**
+ * Returns the object with the error's fields: `{error: {…}}`, `{_errors: [{…}]}`, or the body itself. Returns null if
+ * the body is no JSON object.
+ */
 function envelopeOf(text: string): Readonly<Record<string, unknown>> | null {
   let json: unknown;
   try {
@@ -114,10 +121,10 @@ function envelopeOf(text: string): Readonly<Record<string, unknown>> | null {
   } catch {
     return null;
   }
-  const whole = record.safeParse(json).data;
+  const whole = jsonObject.safeParse(json).data;
   if (!whole) return null;
   const [first]: unknown[] = Array.isArray(whole._errors) ? whole._errors : [];
-  const inner = record.safeParse(whole.error).data ?? record.safeParse(first).data;
+  const inner = jsonObject.safeParse(whole.error).data ?? jsonObject.safeParse(first).data;
   if (inner) return { ...whole, ...inner };
   return typeof whole.error === 'string' ? { ...whole, code: whole.code ?? whole.error } : whole;
 }

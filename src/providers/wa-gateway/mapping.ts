@@ -2,7 +2,7 @@ import type { MediaDetails } from '../../model/media.js';
 import { kindOfMimeType } from '../../model/mime-type.js';
 import type { ByteStream } from '../provider-adapter.js';
 
-/** All that the headers of the bytes tell; caption and the sender's own name for the file came with the webhook alone. */
+/** The details in the headers of the bytes. The caption and the sender's file name come with the webhook only. */
 export function waGatewayDetails({ declaredMimeType, sizeBytes, filename }: Omit<ByteStream, 'body'>): MediaDetails {
   return {
     kind: kindOfMimeType(declaredMimeType),
@@ -14,7 +14,7 @@ export function waGatewayDetails({ declaredMimeType, sizeBytes, filename }: Omit
   };
 }
 
-/** The name of a download, unless it is only the gateway's own name for the stored file. */
+/** The file name of a download, unless it is only the gateway's name of the stored file. */
 export function senderFilename(filename: string | null, mediaPath: string): string | null {
   return filename !== null && mediaPath.endsWith(`/${filename}`) ? null : filename;
 }

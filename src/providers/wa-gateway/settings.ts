@@ -6,7 +6,9 @@ export const waGatewayChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('wa-gateway'),
   credentials: z.strictObject({
-    token: headerText.describe('The token of one app, sent as a Bearer token; media of other apps are refused to it.'),
+    token: headerText.describe(
+      'The token of one app, sent as a Bearer token. It gives no access to media of other apps.',
+    ),
   }),
   options: z.strictObject(channelOptionFields).prefault({}),
   webhook: z
@@ -14,10 +16,10 @@ export const waGatewayChannel = z.strictObject({
       secret: text.describe('The webhook secret of the app.'),
       signatureHeader: headerName
         .default('X-WA-Signature')
-        .describe('The header that bears the signature, hexadecimal HMAC-SHA256 of the raw body.'),
+        .describe('The header with the signature, the hexadecimal HMAC-SHA256 of the raw body.'),
     })
     .optional()
-    .describe('Left out: `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
+    .describe('Without it `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
 });
 
 export type WaGatewayChannel = z.infer<typeof waGatewayChannel>;

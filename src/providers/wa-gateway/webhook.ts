@@ -1,6 +1,6 @@
 import type { Channel } from '../../model/channel.js';
 import type { MediaFault, ProviderMedia } from '../../model/media.js';
-import type { WebhookReceiver, WebhookTold } from '../provider-adapter.js';
+import type { WebhookItem, WebhookReceiver } from '../provider-adapter.js';
 import {
   announcedMedia,
   contactText,
@@ -11,7 +11,7 @@ import {
   whatsappContact,
 } from '../webhooks/announced-media.js';
 import { objectOf, readJson, shapeAt, stringOf } from '../webhooks/body.js';
-import { toldOf, WebhookFaults } from '../webhooks/faults.js';
+import { WebhookFaults, withNestingFault } from '../webhooks/faults.js';
 import { JsonObject, type JsonPart } from '../webhooks/json-walk.js';
 import { announcementOf } from '../webhooks/meta-body.js';
 import { deliveryIdOf, signatureOf } from '../webhooks/request.js';
@@ -22,7 +22,7 @@ const MAX_MEDIA_PATH_BYTES = 400;
 export interface WaGatewayWebhookOptions {
   readonly channel: Pick<Channel, 'id' | 'provider'>;
   readonly secret: string;
-  /** Hex HMAC-SHA256 of the raw body, with or without `sha256=` before it. */
+  /** Hexadecimal HMAC-SHA256 of the raw body, with or without the prefix `sha256=`. */
   readonly signatureHeader: string;
 }
 
@@ -34,22 +34,22 @@ const PAYLOAD = [
   ...['caption', 'direction', 'from', 'to', 'ptt'],
 ];
 
-/** App and device are parts of the paths of media: no slash, no dot, nothing that is encoded. */
+/** App and device ids are parts of media paths, so they contain no slash, dot or escape. */
 const PATH_NAME = /^[A-Za-z0-9_-]{1,100}$/;
-/** The id of a message, as whatsmeow writes it. */
+/** A message id in whatsmeow's format. */
 const MESSAGE_NAME = /^[A-Za-z0-9_]{1,100}$/;
 
-/** The gateway's media page: what is above `MEDIA_MAX_BYTES` is told of without a path. */
+/** The gateway announces media above `MEDIA_MAX_BYTES` without a path (the gateway's media page). */
 const TOO_LARGE: MediaFault = {
   code: 'MEDIA_TOO_LARGE',
-  message: 'expected the path of a media, got none: the gateway does not store what is above its own limit',
+  message: 'expected the path of a media, got none: the gateway does not store media above its own limit',
   retryable: false,
 };
 
 /**
- * wa-server, "WA Gateway": an envelope `{event, device_id, app_id, payload, timestamp, request_id}`; `message` is sent
- * for both directions. X-WA-Request-ID stays the same across the attempts of a delivery. Source: the gateway's webhooks
- * and media pages; names inside `payload` as in the contract, since the pages do not print them.
+ * Receives the webhooks of wa-server ("WA Gateway"): an envelope `{event, device_id, app_id, payload, timestamp,
+ * request_id}`. `message` covers both directions. X-WA-Request-ID is the same in all attempts of a delivery. Sources:
+ * the gateway's webhooks and media pages. They do not print the names inside `payload`, which follow the contract.
  */
 export function createWaGatewayWebhook(options: WaGatewayWebhookOptions): WebhookReceiver {
   const { secret, signatureHeader } = options;
@@ -63,12 +63,12 @@ export function createWaGatewayWebhook(options: WaGatewayWebhookOptions): Webhoo
     deliveryId: (request) => deliveryIdOf(request, 'X-WA-Request-ID'),
     parse(rawBody, contentType) {
       const { value, isTooDeep } = readJson(rawBody, contentType, faults);
-      return toldOf([parseEnvelope(objectOf(value, '(root)', faults).pick(BODY), faults)], isTooDeep);
+      return withNestingFault([parseEnvelope(objectOf(value, '(root)', faults).pick(BODY), faults)], isTooDeep);
     },
   };
 }
 
-function parseEnvelope(body: Fields, faults: WebhookFaults): WebhookTold {
+function parseEnvelope(body: Fields, faults: WebhookFaults): WebhookItem {
   const event = body.get('event') ?? bareEventOf(body.get('payload'));
   switch (stringOf(event, 'event', faults)) {
     case 'message':
@@ -82,16 +82,16 @@ function parseEnvelope(body: Fields, faults: WebhookFaults): WebhookTold {
   }
 }
 
-// The example of the media page has nothing but `payload.media_path`.
+// The example of the media page has only `payload.media_path`.
 function bareEventOf(payload: JsonPart | undefined): 'message' | undefined {
   const path = payload instanceof JsonObject ? payload.pick(['media_path']).get('media_path') : undefined;
   return typeof path === 'string' ? 'message' : undefined;
 }
 
-function messageOf(body: Fields, payload: Fields, faults: WebhookFaults): WebhookTold {
+function messageOf(body: Fields, payload: Fields, faults: WebhookFaults): WebhookItem {
   const path = payload.get('media_path') ?? '';
   if (typeof path !== 'string') throw faults.protocol(shapeAt('payload.media_path'));
-  if (path === '') return saysMedia(payload) ? announcementOf(mediaOf(body, payload, null, faults)) : null;
+  if (path === '') return hasFileFields(payload) ? announcementOf(mediaOf(body, payload, null, faults)) : null;
   const parts = partsOfPath(path);
   const isBare = !body.has('app_id') && !body.has('device_id') && parts !== null;
   const { app, device } = isBare ? parts : deviceOf(body, faults);
@@ -101,11 +101,11 @@ function messageOf(body: Fields, payload: Fields, faults: WebhookFaults): Webhoo
 }
 
 function mediaOf(body: Fields, payload: Fields, path: string | null, faults: WebhookFaults): ProviderMedia {
-  const told = payload.get('message_id') ?? (path === null ? undefined : partsOfPath(path)?.messageId);
+  const messageId = payload.get('message_id') ?? (path === null ? undefined : partsOfPath(path)?.messageId);
   const type = payload.get('type');
   const direction = directionOf(payload.get('direction'));
   return announcedMedia({
-    providerMessageId: faults.messageId(stringOf(told, 'payload.message_id', faults)),
+    providerMessageId: faults.messageId(stringOf(messageId, 'payload.message_id', faults)),
     providerMediaId: path,
     fault: path === null ? TOO_LARGE : null,
     kind: kindOfMessageType(type),
@@ -120,8 +120,8 @@ function mediaOf(body: Fields, payload: Fields, path: string | null, faults: Web
   });
 }
 
-/** Whether a message without a path tells of a media all the same: by its type, or where there is none by what it says of a file. */
-function saysMedia(payload: Fields): boolean {
+/** Whether a message without a path has a media: by its type, or without one by the fields of a file. */
+function hasFileFields(payload: Fields): boolean {
   const type = payload.get('type');
   if (typeof type === 'string') return kindOfMessageType(type) !== null;
   return FILE_NAMES.some((name) => typeof payload.get(name) === 'string' && payload.get(name) !== '');
@@ -129,7 +129,8 @@ function saysMedia(payload: Fields): boolean {
 
 const FILE_NAMES = ['mime_type', 'mimetype', 'file_name', 'filename'];
 
-// JIDs of whatsmeow: `user[:device]@server`. Of other servers (`@lid`, `@g.us`) the user is no telephone number.
+// whatsmeow's JIDs are `user[:device]@server`. The user is a phone number at this server only, not at `@lid` or
+// `@g.us`.
 function gatewayContact(value: JsonPart | undefined): string | null {
   const text = contactText(value);
   if (text === null) return null;
@@ -151,13 +152,13 @@ function deviceOf(body: Fields, faults: WebhookFaults): Device {
 }
 
 /**
- * `media/{app_id}/{device_id}-{message_id}.{ext}` (the gateway's media page). Devices have hyphens, being UUIDs; WhatsApp's
- * ids have none, so that the last one separates them.
+ * Parses `media/{app_id}/{device_id}-{message_id}.{ext}` (the gateway's media page). The last hyphen separates: device
+ * ids are UUIDs with hyphens, and WhatsApp's message ids have none.
  */
 function partsOfPath(path: string): (Device & { readonly messageId: string }) | null {
   if (path.length > MAX_MEDIA_PATH_BYTES) return null;
-  const [folder, app = '', file = '', ...others] = path.split('/');
-  if (folder !== 'media' || others.length > 0) return null;
+  const [folder, app = '', file = '', ...further] = path.split('/');
+  if (folder !== 'media' || further.length > 0) return null;
   const [name = ''] = file.split('.', 1);
   const hyphen = name.lastIndexOf('-');
   const device = name.slice(0, Math.max(hyphen, 0));
@@ -170,8 +171,8 @@ function mediaPathPrefix(app: string, device: string): string {
   return `media/${app}/${device}-`;
 }
 
-// The path goes back to the gateway with the channel's token, exactly as it came: an alphabet without `%` and `\\` leaves
-// no way to encode a dot segment.
+// The path is sent back to the gateway with the channel's token, exactly as received. An alphabet without `%` and `\\`
+// excludes encoded dot segments.
 function isOwnMediaPath(path: string, prefix: string): boolean {
   return (
     path.length <= MAX_MEDIA_PATH_BYTES &&

@@ -8,9 +8,9 @@ import type { UpstreamFault } from '../toolkit/provider-call.js';
 const MAX_MEDIA_PATH_BYTES = 512;
 
 /**
- * Why a text is no `media_path`, or null for one that is: `media/{app_id}/{device_id}-{message_id}.{ext}` (WA Gateway,
- * "Media"). Held to its start and to being harmless only: ids are the gateway's to choose, and it must get its path back
- * exactly as it wrote it. The extension says nothing: a JPEG may be a `.bin`.
+ * Returns why a text is no valid `media_path`, or null. The format is `media/{app_id}/{device_id}-{message_id}.{ext}`
+ * (WA Gateway, "Media"). Only its start and its safety are checked, because the gateway chooses the ids and must get
+ * its path back unchanged. The extension is not significant: a JPEG may be a `.bin`.
  */
 export function faultOfMediaPath(path: string): string | null {
   if (Buffer.byteLength(path) > MAX_MEDIA_PATH_BYTES) return `more than ${MAX_MEDIA_PATH_BYTES} bytes`;
@@ -24,7 +24,7 @@ export function faultOfMediaPath(path: string): string | null {
   }
 }
 
-// Private: whatever decodes a path once more than we do must not find another path in it.
+// A server that decodes the path once more must not find another path in it.
 function faultOfDecoded(path: string): string | null {
   if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(path)) return 'a control character';
   if (path.includes('\\')) return 'a backslash';
@@ -34,14 +34,15 @@ function faultOfDecoded(path: string): string | null {
   return rest.includes('') ? 'an empty segment' : null;
 }
 
-/** ASCII alone: dots, slashes, backslashes, control characters and `%` itself are all there. */
+/** Decodes ASCII only, which includes dots, slashes, backslashes, control characters and `%`. */
 function decodeOnce(path: string): string {
   return path.replace(/%([0-7][0-9a-f])/gi, (_encoded, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
 /**
- * The codes are published (WA Gateway, "Errors": validation_error, invalid_api_key, forbidden, not_found,
- * device_not_connected …), the JSON around them is not: `{code}`, `{error:{code}}` and `{error:"code"}` are all read.
+ * The codes are documented (WA Gateway, "Errors": validation_error, invalid_api_key, forbidden, not_found,
+ * device_not_connected …), but not the JSON around them. `{code}`, `{error:{code}}` and `{error:"code"}` are all
+ * accepted.
  */
 const errorBody = z
   .object({ code: z.unknown(), error: z.union([z.string(), z.object({ code: z.unknown() }).partial()]).catch('') })
@@ -55,7 +56,7 @@ const VERDICTS: ReadonlyMap<string | undefined, RefusalVerdict> = new Map([
   ['forbidden', 'operator'],
 ]);
 
-/** A device that is not connected may be connected again. */
+/** A disconnected device may connect again, so this error is temporary. */
 export const DEVICE_AWAY = 'device_not_connected';
 
 export function readWaGatewayFault(response: BufferedResponse): UpstreamFault {

@@ -11,7 +11,7 @@ export function isForm(contentType: string): boolean {
   return essenceOf(contentType) === 'application/x-www-form-urlencoded';
 }
 
-/** @throws MediagraphError PROVIDER_PROTOCOL for another content type, and for what is not JSON in UTF-8 */
+/** @throws MediagraphError PROVIDER_PROTOCOL for another content type, and for a body that is not JSON in UTF-8 */
 export function readJson(rawBody: Buffer, contentType: string, faults: WebhookFaults): JsonBody {
   if (!isJson(contentType)) throw faults.protocol('a content type other than application/json');
   return parseJson(rawBody, faults);
@@ -24,7 +24,7 @@ export function parseJson(bytes: Buffer, faults: WebhookFaults): JsonBody {
   return body;
 }
 
-/** @throws MediagraphError PROVIDER_PROTOCOL, which names the place that does not fit, not what stands there */
+/** @throws MediagraphError PROVIDER_PROTOCOL, which names the place of the fault but not its content */
 export function objectOf(part: JsonPart | undefined, place: string, faults: WebhookFaults): JsonObject {
   if (part instanceof JsonObject) return part;
   throw faults.protocol(shapeAt(place));
@@ -40,7 +40,7 @@ export function shapeAt(place: string): string {
   return `JSON of another shape at ${place}`;
 }
 
-/** A form of which every field counts once. Empty for an empty body. */
+/** A form in which each field may occur once. An empty body is an empty form. */
 export class WebhookForm {
   readonly #body: FormBody;
 
@@ -51,10 +51,13 @@ export class WebhookForm {
     this.#body = new FormBody(rawBody);
   }
 
-  /** null = not there. @throws MediagraphError PROVIDER_PROTOCOL for a field that came several times: which one is meant, nothing tells */
+  /**
+   * Returns a field, or null if it is missing.
+   * @throws MediagraphError PROVIDER_PROTOCOL for a repeated field, whose meaning is ambiguous
+   */
   get(name: string): string | null {
-    const [first, ...others] = this.#body.values(name);
-    if (others.length > 0) throw this.faults.protocol(`the field ${name} several times`);
+    const [first, ...repeated] = this.#body.values(name);
+    if (repeated.length > 0) throw this.faults.protocol(`the field ${name} several times`);
     return first === undefined ? null : Buffer.from(first, 'latin1').toString('utf8');
   }
 }

@@ -1,26 +1,29 @@
 import type { Channel } from '../../model/channel.js';
 import { MediagraphError } from '../../model/errors.js';
 import { isProviderMessageId } from '../../model/ids.js';
-import type { WebhookFault, WebhookTold } from '../provider-adapter.js';
+import type { WebhookFault, WebhookItem } from '../provider-adapter.js';
 
 /**
- * The errors of one channel's webhooks. Messages say what was expected and what kind of thing came; secrets, signatures
- * and bodies are never a part of them, and there is no `cause`: a parser's own error quotes what it could not read.
+ * Creates the errors of one channel's webhooks. Messages say what was expected and what kind of value came. They never
+ * contain secrets, signatures or bodies, and have no `cause`, because a parser's error quotes its input.
  */
 export class WebhookFaults {
   constructor(private readonly channel: Pick<Channel, 'id' | 'provider'>) {}
 
-  /** What cannot be told from a forgery. */
+  /** A request that may be forged. */
   rejected(expected: string, came: string): MediagraphError {
     return this.#error('WEBHOOK_REJECTED', `expected ${expected}, got ${came}`);
   }
 
-  /** A body that is not what the provider documents. */
+  /** A body that is not as the provider documents it. */
   protocol(came: string): MediagraphError {
     return this.#error('PROVIDER_PROTOCOL', messageOf(came));
   }
 
-  /** The id of a message, fit to be a part of paths and of ids of ours. @throws MediagraphError PROVIDER_PROTOCOL */
+  /**
+   * Returns a message id that is safe in paths and in our ids.
+   * @throws MediagraphError PROVIDER_PROTOCOL
+   */
   messageId(id: string): string {
     if (!isProviderMessageId(id)) throw this.protocol(BAD_ID);
     return id;
@@ -31,7 +34,7 @@ export class WebhookFaults {
   }
 }
 
-/** A part of a body that is not what the provider documents. */
+/** An element that is not as the provider documents it. */
 export function partFault(came: string): WebhookFault {
   return { type: 'fault', code: 'PROVIDER_PROTOCOL', message: messageOf(came) };
 }
@@ -42,10 +45,10 @@ export const BAD_MESSAGE_ID = partFault(BAD_ID);
 
 const BAD_NESTING = partFault('more than 64 containers in one another');
 
-/** What a body tells, and that a part of it lies too deep to be read. */
-export function* toldOf(told: Iterable<WebhookTold>, isTooDeep: boolean): Iterable<WebhookTold> {
+/** Adds a fault to the elements of a body if a part of the body is nested too deep to be read. */
+export function* withNestingFault(items: Iterable<WebhookItem>, isTooDeep: boolean): Iterable<WebhookItem> {
   if (isTooDeep) yield BAD_NESTING;
-  yield* told;
+  yield* items;
 }
 
 function messageOf(came: string): string {

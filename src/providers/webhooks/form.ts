@@ -1,6 +1,6 @@
 /**
- * The fields of a form as bytes: a character stands for each byte (latin1), so that a signature is computed over what was
- * signed, in whatever charset. WHATWG URL, section 5.1 ("application/x-www-form-urlencoded parsing").
+ * The fields of a form as bytes, one character per byte (latin1), so that a signature covers exactly the signed bytes
+ * in any charset. WHATWG URL, section 5.1 ("application/x-www-form-urlencoded parsing").
  */
 export class FormBody {
   readonly #fields = new Map<string, string[]>();
@@ -17,12 +17,12 @@ export class FormBody {
     }
   }
 
-  /** In their order; empty where the field is not there. `name` is ASCII. */
+  /** Returns the values of a field in their order; empty if it is missing. `name` is ASCII. */
   values(name: string): readonly string[] {
     return this.#fields.get(name) ?? [];
   }
 
-  /** Sorted by name. */
+  /** Returns the fields sorted by name. */
   sorted(): Array<readonly [name: string, values: readonly string[]]> {
     return [...this.#fields].sort(([a], [b]) => (a < b ? -1 : 1));
   }

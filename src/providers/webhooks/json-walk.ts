@@ -1,10 +1,10 @@
 import { isUtf8 } from 'node:buffer';
 
-/** What deeper containers hold is not looked at. */
+/** Containers below this depth are not read. */
 const MAX_DEPTH = 64;
-/** UTF-16 units of a text; what follows is cut off. More than any field that is read can use. */
+/** UTF-16 units of a text; the rest is cut off. No field that is read needs more. */
 const MAX_TEXT = 65_536;
-/** The longest name that is asked for is far below; escapes take six bytes a letter. */
+/** Longer names are never looked up. An escaped letter takes six bytes. */
 const MAX_NAME_BYTES = 240;
 const MAX_NUMBER_BYTES = 40;
 
@@ -21,32 +21,32 @@ export type JsonPart = string | number | boolean | null | JsonObject | JsonList;
 
 export interface JsonBody {
   readonly value: JsonPart;
-  /** Whether something in it lies deeper than 64 containers. */
+  /** Whether a part of the body is nested deeper than 64 containers. */
   readonly isTooDeep: boolean;
 }
 
 /**
- * A body of JSON (RFC 8259) that stays bytes: three megabytes of empty objects, or of names whose hashes collide, cost
- * `JSON.parse` a second and a hundred times their size. Here they are checked once, and read where they are asked for.
- * null: no JSON in UTF-8.
+ * Checks a JSON body (RFC 8259) once and leaves it as bytes; values are read on access. Three megabytes of empty
+ * objects, or of names with colliding hashes, would cost `JSON.parse` a second and a hundred times their size in
+ * memory. Returns null for a body that is not JSON in UTF-8.
  */
 export function openJson(body: Buffer): JsonBody | null {
   if (!isUtf8(body)) return null;
-  // A character for each byte: engines read those faster than a buffer's.
+  // One character per byte: engines read a string faster than a buffer.
   const bytes = body.toString('latin1');
   const check = new JsonCheck(bytes);
   if (!check.passes()) return null;
   return { value: partAt(bytes, afterSpace(bytes, 0)), isTooDeep: check.isTooDeep };
 }
 
-/** An object whose members are looked for anew with every call. */
+/** An object. Every `pick` scans its members again. */
 export class JsonObject {
   constructor(
     private readonly bytes: string,
     private readonly start: number,
   ) {}
 
-  /** The members of these names, as far as they are there; of several with one name the last, as `JSON.parse` has it. */
+  /** Returns the members with these names that exist. The last of several equal names wins, as in `JSON.parse`. */
   pick(names: readonly string[]): ReadonlyMap<string, JsonPart> {
     const places = new Map<string, number>();
     const { bytes } = this;
@@ -58,13 +58,13 @@ export class JsonObject {
       at = afterSpace(bytes, endOf(bytes, value));
       if (bytes.charCodeAt(at) === COMMA) at = afterSpace(bytes, at + 1);
     }
-    const found = new Map<string, JsonPart>();
-    for (const [name, place] of places) found.set(name, partAt(bytes, place));
-    return found;
+    const members = new Map<string, JsonPart>();
+    for (const [name, place] of places) members.set(name, partAt(bytes, place));
+    return members;
   }
 }
 
-/** A list whose elements are found while it is walked. */
+/** A list. Its elements are read while it is iterated. */
 export class JsonList implements Iterable<JsonPart> {
   constructor(
     private readonly bytes: string,
@@ -80,18 +80,18 @@ export class JsonList implements Iterable<JsonPart> {
     }
   }
 
-  /** At most so many elements, the first ones. */
+  /** Returns at most `count` elements from the start. */
   first(count: number): JsonPart[] {
-    const found: JsonPart[] = [];
+    const parts: JsonPart[] = [];
     for (const part of this) {
-      if (found.length === count) break;
-      found.push(part);
+      if (parts.length === count) break;
+      parts.push(part);
     }
-    return found;
+    return parts;
   }
 }
 
-// All that follows reads bytes that were checked, but for JsonCheck itself.
+// The functions below, except JsonCheck, read bytes that have been checked.
 
 function partAt(bytes: string, at: number): JsonPart {
   switch (bytes.charCodeAt(at)) {
@@ -128,7 +128,7 @@ function textAt(bytes: string, start: number): string {
   return textOf(`${bytes.slice(start, at)}"`);
 }
 
-/** Bytes of one character of a text: an escape, or a sequence of UTF-8. */
+/** Length in bytes of one character of a text: an escape or a UTF-8 sequence. */
 function lengthAt(bytes: string, at: number): number {
   const byte = bytes.charCodeAt(at);
   if (byte === BACKSLASH) return bytes.charCodeAt(at + 1) === 0x75 ? 6 : 2;
@@ -153,7 +153,7 @@ function afterSpace(bytes: string, start: number): number {
   return at;
 }
 
-/** Behind the closing quote of the text that starts here; behind the last byte where there is none. */
+/** Returns the offset behind the closing quote of the text at `start`, or behind the last byte if there is none. */
 function endOfText(bytes: string, start: number): number {
   let at = start + 1;
   while (at < bytes.length) {
@@ -164,7 +164,7 @@ function endOfText(bytes: string, start: number): number {
   return bytes.length + 1;
 }
 
-/** Behind the value that starts here. */
+/** Returns the offset behind the value at `start`. */
 function endOf(bytes: string, start: number): number {
   const first = bytes.charCodeAt(start);
   if (first === QUOTE) return endOfText(bytes, start);
@@ -174,7 +174,10 @@ function endOf(bytes: string, start: number): number {
   return at;
 }
 
-/** Behind the container that starts here, whatever its brackets are paired with; past the end where it is not closed. */
+/**
+ * Returns the offset behind the container at `start`, without matching bracket types, or past the end if it is not
+ * closed.
+ */
 function endOfContainer(bytes: string, start: number): number {
   let depth = 0;
   for (let at = start; at < bytes.length; ) {
@@ -196,7 +199,7 @@ function isDelimiter(byte: number): boolean {
   return byte <= 0x20 || byte === COMMA || byte === CLOSE_LIST || byte === CLOSE_OBJECT;
 }
 
-/** Reads a text once, from its first byte to its last. */
+/** Validates a JSON text in one pass. */
 class JsonCheck {
   isTooDeep = false;
   #at = 0;
@@ -207,7 +210,7 @@ class JsonCheck {
     return this.#value(0) && Number.isNaN(this.#next());
   }
 
-  /** The next byte that is no white space; NaN at the end. */
+  /** Returns the next byte that is no white space; NaN at the end. */
   #next(): number {
     this.#at = afterSpace(this.bytes, this.#at);
     return this.bytes.charCodeAt(this.#at);
@@ -280,7 +283,7 @@ class JsonCheck {
     let at = this.#at + 1;
     for (;;) {
       const byte = bytes.charCodeAt(at);
-      // Not above: the end is no number.
+      // Written as a negation, because the byte is NaN at the end.
       if (!(byte >= 0x20)) return false;
       at += 1;
       if (byte === QUOTE) break;

@@ -1,13 +1,13 @@
 import { isProviderMessageId } from '../../model/ids.js';
 import type { MediaDirection, MediaFault, MediaKind, ProviderMedia } from '../../model/media.js';
-import type { WebhookEvent, WebhookFault, WebhookTold } from '../provider-adapter.js';
+import type { WebhookEvent, WebhookFault, WebhookItem } from '../provider-adapter.js';
 import { isMediaId } from '../toolkit/meta-media.js';
 import {
   announcedMedia,
   captionOf,
   dateOfUnixTime,
   kindOfMessageType,
-  type ToldMedia,
+  type MediaAnnouncement,
   whatsappContact,
   whatsappKeepsUntil,
 } from './announced-media.js';
@@ -35,39 +35,41 @@ const MEDIA = ['id', 'url', 'mime_type', 'sha256', 'filename', 'caption', 'voice
 const EDIT = ['original_message_id', 'message'];
 const EDITED = [...META_TYPES, 'text', 'caption'];
 
-/** The fields of a webhook that messages come in; others tell of templates, accounts, calls … */
+/** The webhook fields that carry messages. Other fields concern templates, accounts, calls … */
 const MESSAGE_FIELDS: ReadonlySet<string> = new Set(['messages', 'smb_message_echoes', 'message_echoes', 'history']);
 
-/** What Meta's body tells of one media, whatever passed it through. */
+/** A media in Meta's body, before the provider that forwarded the body adds its own location. */
 export interface MetaMedia {
   readonly type: 'metaMedia';
   readonly messageId: string;
-  /** null: the message has none that could be fetched by. */
+  /** null = the message has no media id to fetch by. */
   readonly mediaId: string | null;
-  /** Meta's own address; Gupshup puts its own in this place. */
+  /** Meta's URL; Gupshup replaces it with its own. */
   readonly url: JsonPart | undefined;
-  /** All but the ids and addresses, which are told apart by provider. */
-  readonly told: Omit<ToldMedia, 'providerMessageId' | 'providerMediaId' | 'downloadUrl'>;
+  /** All fields except ids and addresses, which depend on the provider. */
+  readonly announcement: Omit<MediaAnnouncement, 'providerMessageId' | 'providerMediaId' | 'downloadUrl'>;
 }
 
-export type MetaTold = MetaMedia | Exclude<WebhookEvent, { type: 'mediaAnnounced' }> | WebhookFault | null;
+export type MetaItem = MetaMedia | Exclude<WebhookEvent, { type: 'mediaAnnounced' }> | WebhookFault | null;
 
 export interface MetaBodyOptions {
-  /** Events of another number are not this channel's, and left out; absent: every number's count. */
+  /** Only events of this number count; absent means events of all numbers. */
   readonly phoneNumberId?: string | undefined;
-  /** When the body came. */
+  /** The time of arrival. */
   readonly now: Date;
 }
 
 /**
- * The body of Meta's webhooks, which Chakra and Kirim pass through and Gupshup's version 3 adds to: all messages of all
- * changes of all entries in their order, the business's own (`smb_message_echoes`) and those of before (`history`)
- * included. Everything is optional that one of the four leaves out. What is of another shape is no fault where it can be
- * taken for something that is not about media. Sources: developers.facebook.com, WhatsApp webhooks, references of
- * `messages` (edit, revoke, unsupported, errors), `smb_message_echoes` and `history`.
- * @throws MediagraphError PROVIDER_PROTOCOL where the body as a whole is not Meta's
+ * Parses the body of Meta's webhooks. Chakra and Kirim forward it unchanged, and Gupshup's version 3 extends it. It
+ * yields the messages of all changes of all entries in their order, including the business's own (`smb_message_echoes`)
+ * and older ones (`history`).
+ *
+ * Every field that one of the four providers omits is optional. An element of an unknown shape is no fault if it may be
+ * unrelated to media. Sources: developers.facebook.com, WhatsApp webhooks, references of `messages` (edit, revoke,
+ * unsupported, errors), `smb_message_echoes` and `history`.
+ * @throws MediagraphError PROVIDER_PROTOCOL if the body as a whole is not Meta's
  */
-export function readMetaBody(body: JsonPart, faults: WebhookFaults, options: MetaBodyOptions): Iterable<MetaTold> {
+export function readMetaBody(body: JsonPart, faults: WebhookFaults, options: MetaBodyOptions): Iterable<MetaItem> {
   const fields = objectOf(body, '(root)', faults).pick(BODY);
   const entries = fields.get('entry');
   if (typeof fields.get('object') !== 'string') throw faults.protocol(shapeAt('object'));
@@ -75,40 +77,42 @@ export function readMetaBody(body: JsonPart, faults: WebhookFaults, options: Met
   return fields.get('object') === 'whatsapp_business_account' ? messagesIn(entries, options) : [];
 }
 
-/** As media of a provider that knows it by Meta's id, or by its message alone. */
+/** Wraps a single media in an event. */
 export function announcementOf(media: ProviderMedia): WebhookEvent {
   return { type: 'mediaAnnounced', providerMessageId: media.providerMessageId, media: [media] };
 }
 
-/** Where a media is: by what the provider knows it. null: it cannot be had, which is a fault. */
-export type MetaPlace = (media: MetaMedia) => Pick<ToldMedia, 'providerMediaId' | 'downloadUrl'> | WebhookFault;
+/** Maps a media of Meta's body to the forwarding provider's location of it, or to a fault if it cannot be fetched. */
+export type MetaLocator = (
+  media: MetaMedia,
+) => Pick<MediaAnnouncement, 'providerMediaId' | 'downloadUrl'> | WebhookFault;
 
-/** Each media becomes an announcement of the media that is at its place. */
-export function* announced(all: Iterable<MetaTold>, placeOf: MetaPlace): Iterable<WebhookTold> {
-  for (const one of all) {
-    if (one?.type !== 'metaMedia') {
-      yield one;
+/** Turns every media into an event with its location. */
+export function* toEvents(items: Iterable<MetaItem>, locate: MetaLocator): Iterable<WebhookItem> {
+  for (const item of items) {
+    if (item?.type !== 'metaMedia') {
+      yield item;
       continue;
     }
-    const place = placeOf(one);
-    if ('type' in place) yield place;
-    else yield announcementOf(announcedMedia({ ...one.told, providerMessageId: one.messageId, ...place }));
+    const location = locate(item);
+    if ('type' in location) yield location;
+    else yield announcementOf(announcedMedia({ ...item.announcement, providerMessageId: item.messageId, ...location }));
   }
 }
 
-/** What is the same for all messages of a change. */
+/** The context of all messages of a change. */
 interface Conversation {
   readonly field: string;
-  /** Digits of the business's own number; null = not told. */
+  /** The business's own number in the form of a contact; null = not stated. */
   readonly business: string | null;
-  /** The only one of `contacts`. */
+  /** The contact, if `contacts` has exactly one. */
   readonly soleContact: string | null;
   readonly now: Date;
 }
 
 interface Position extends Conversation {
   readonly isEcho: boolean;
-  /** Whom the thread of a history is with. */
+  /** The contact of a history's thread. */
   readonly thread: string | null;
 }
 
@@ -119,7 +123,7 @@ const MESSAGE_FAULT = partFault(shapeAt('messages'));
 const MEDIA_FAULT = partFault(shapeAt('messages.media'));
 const HISTORY_FAULT = partFault(shapeAt('history'));
 
-function* messagesIn(entries: JsonList, options: MetaBodyOptions): Generator<MetaTold> {
+function* messagesIn(entries: JsonList, options: MetaBodyOptions): Generator<MetaItem> {
   for (const entry of entries) {
     const changes = entry instanceof JsonObject ? entry.pick(ENTRY).get('changes') : undefined;
     if (!(changes instanceof JsonList)) {
@@ -133,7 +137,7 @@ function* messagesIn(entries: JsonList, options: MetaBodyOptions): Generator<Met
   }
 }
 
-function* changeOf(change: Fields, { phoneNumberId, now }: MetaBodyOptions): Generator<MetaTold> {
+function* changeOf(change: Fields, { phoneNumberId, now }: MetaBodyOptions): Generator<MetaItem> {
   const field = change.get('field') ?? 'messages';
   const value = change.get('value') ?? null;
   if (typeof field !== 'string') return yield CHANGE_FAULT;
@@ -150,20 +154,21 @@ function* changeOf(change: Fields, { phoneNumberId, now }: MetaBodyOptions): Gen
     now,
   };
   const inField = field === 'smb_message_echoes' || field === 'message_echoes';
-  yield* listed(fields.get('messages'), { ...conversation, isEcho: inField, thread: null });
+  yield* messagesOf(fields.get('messages'), { ...conversation, isEcho: inField, thread: null });
   for (const name of ['message_echoes', 'smb_message_echoes'])
-    yield* listed(fields.get(name), { ...conversation, isEcho: true, thread: null });
+    yield* messagesOf(fields.get(name), { ...conversation, isEcho: true, thread: null });
   yield* historyOf(fields.get('history'), conversation);
 }
 
-function* listed(messages: JsonPart | undefined, position: Position): Generator<MetaTold> {
+function* messagesOf(messages: JsonPart | undefined, position: Position): Generator<MetaItem> {
   if (messages === undefined) return;
   if (!(messages instanceof JsonList)) return yield VALUE_FAULT;
   for (const message of messages) yield messageOf(message, position);
 }
 
-// history: chunks of threads of messages; a chunk without threads says that the business shares none.
-function* historyOf(history: JsonPart | undefined, conversation: Conversation): Generator<MetaTold> {
+// A history consists of chunks of threads of messages. A chunk without threads means that the business does not share
+// its history.
+function* historyOf(history: JsonPart | undefined, conversation: Conversation): Generator<MetaItem> {
   if (history === undefined) return;
   if (!(history instanceof JsonList)) return yield VALUE_FAULT;
   for (const chunk of history) {
@@ -176,12 +181,12 @@ function* historyOf(history: JsonPart | undefined, conversation: Conversation): 
       const fields = fieldsOf(thread, THREAD);
       yield thread instanceof JsonObject ? null : HISTORY_FAULT;
       const id = whatsappContact(fields.get('id'));
-      yield* listed(fields.get('messages'), { ...conversation, field: 'history', isEcho: false, thread: id });
+      yield* messagesOf(fields.get('messages'), { ...conversation, field: 'history', isEcho: false, thread: id });
     }
   }
 }
 
-function messageOf(message: JsonPart, position: Position): MetaTold {
+function messageOf(message: JsonPart, position: Position): MetaItem {
   if (!(message instanceof JsonObject)) return MESSAGE_FAULT;
   const fields = message.pick(MESSAGE);
   const type = fields.get('type');
@@ -197,9 +202,9 @@ function messageOf(message: JsonPart, position: Position): MetaTold {
   const id = fields.get('id');
   if (typeof id !== 'string') return MESSAGE_FAULT;
   if (!isProviderMessageId(id)) return BAD_MESSAGE_ID;
-  const about = media instanceof JsonObject ? media.pick(MEDIA) : NO_FIELDS;
-  const told = about.get('id');
-  const mediaId = typeof told === 'string' && isMediaId(told) ? told : null;
+  const mediaFields = media instanceof JsonObject ? media.pick(MEDIA) : NO_FIELDS;
+  const announcedId = mediaFields.get('id');
+  const mediaId = typeof announcedId === 'string' && isMediaId(announcedId) ? announcedId : null;
   if (mediaId === null && failure === null) return MEDIA_FAULT;
 
   const createdAt = dateOfUnixTime(fields.get('timestamp'));
@@ -207,17 +212,17 @@ function messageOf(message: JsonPart, position: Position): MetaTold {
     type: 'metaMedia',
     messageId: id,
     mediaId,
-    url: about.get('url'),
-    told: {
+    url: mediaFields.get('url'),
+    announcement: {
       kind: kind ?? kindOfMessageType(mediaName) ?? failure?.kind ?? null,
-      mimeType: about.get('mime_type'),
-      sha256: about.get('sha256'),
-      filename: about.get('filename'),
-      caption: about.get('caption'),
-      voice: type === 'audio' ? about.get('voice') : undefined,
+      mimeType: mediaFields.get('mime_type'),
+      sha256: mediaFields.get('sha256'),
+      filename: mediaFields.get('filename'),
+      caption: mediaFields.get('caption'),
+      voice: type === 'audio' ? mediaFields.get('voice') : undefined,
       fault: failure?.faultOf(mediaId) ?? null,
       createdAt,
-      // The days of a history's media are counted from when their ids were made.
+      // WhatsApp counts the seven days of a history's media from the creation of their ids.
       availableUntil: whatsappKeepsUntil(position.field === 'history' ? null : createdAt, position.now),
       ...partiesOf(fields, position),
     },
@@ -231,7 +236,7 @@ interface Failure {
   readonly faultOf: (mediaId: string | null) => MediaFault;
 }
 
-/** Why a message has a media that cannot be had; null where it has none, or one that can. */
+/** Returns why the message's media cannot be fetched; null if it has none, or one that can. */
 function failureOf(type: string, fields: Fields, hasMedia: boolean): Failure | null {
   if (type === 'media_placeholder') return { kind: null, faultOf: () => PLACEHOLDER_FAULT };
   const errors = fields.get('errors');
@@ -242,8 +247,8 @@ function failureOf(type: string, fields: Fields, hasMedia: boolean): Failure | n
   return { kind, faultOf: (mediaId) => metaFailure(firstErrors, mediaId !== null) };
 }
 
-// edit: the new content of a message of before; of media only the caption can be edited.
-function editOf(fields: Fields): MetaTold {
+// An `edit` carries the new content of an earlier message. Of a media only the caption can be edited.
+function editOf(fields: Fields): MetaItem {
   const edit = fieldsOf(fields.get('edit'), EDIT);
   const edited = edit.get('message');
   if (!(edited instanceof JsonObject)) return null;
@@ -264,7 +269,7 @@ function editOf(fields: Fields): MetaTold {
   }));
 }
 
-function revocationOf(fields: Fields): MetaTold {
+function revocationOf(fields: Fields): MetaItem {
   const revoke = fieldsOf(fields.get('revoke'), ['original_message_id']);
   return ofOriginal(revoke.get('original_message_id'), (providerMessageId) => ({
     type: 'messageRevoked',
@@ -273,12 +278,15 @@ function revocationOf(fields: Fields): MetaTold {
   }));
 }
 
-function ofOriginal(id: JsonPart | undefined, event: (id: string) => MetaTold): MetaTold {
+function ofOriginal(id: JsonPart | undefined, event: (id: string) => MetaItem): MetaItem {
   if (typeof id !== 'string') return null;
   return isProviderMessageId(id) ? event(id) : BAD_MESSAGE_ID;
 }
 
-/** From the message's own numbers, the business's number and the thread; `to` is told of the business's messages alone. */
+/**
+ * Derives direction and contact from the message's numbers, the business's number and the thread. Only the business's
+ * messages have `to`.
+ */
 function partiesOf(
   fields: Fields,
   { isEcho, field, business, thread, soleContact }: Position,
@@ -290,19 +298,19 @@ function partiesOf(
     isEcho ||
     isBusiness(from) ||
     (field === 'history' && !isBusiness(to) && (to !== null || (thread !== null && from !== null && from !== thread)));
-  const other = isOurs ? to : from;
-  const contact = [other, thread, soleContact].find((party) => party !== null && !isBusiness(party)) ?? null;
+  const otherParty = isOurs ? to : from;
+  const contact = [otherParty, thread, soleContact].find((party) => party !== null && !isBusiness(party)) ?? null;
   return { direction: isOurs ? 'OUTBOUND' : 'INBOUND', contact };
 }
 
 function soleContactOf(contacts: JsonPart | undefined): string | null {
-  const [contact, ...others] = contacts instanceof JsonList ? contacts.first(2) : [];
-  if (contact === undefined || others.length > 0) return null;
+  const [contact, ...furtherContacts] = contacts instanceof JsonList ? contacts.first(2) : [];
+  if (contact === undefined || furtherContacts.length > 0) return null;
   const fields = fieldsOf(contact, CONTACT);
   return whatsappContact(fields.get('wa_id')) ?? whatsappContact(fields.get('user_id'));
 }
 
-/** A number as people write it (`+1 555-078-3881`), as a contact is spelled. */
+/** Normalizes a number in display format (`+1 555-078-3881`) to the format of a contact. */
 function digitsOf(number: JsonPart | undefined): string | null {
   if (typeof number !== 'string' || number.length > 40) return null;
   return whatsappContact(number.replace(/[\s().-]/g, ''));

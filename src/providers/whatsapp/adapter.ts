@@ -1,12 +1,9 @@
 import { LRUCache } from 'lru-cache';
 import { MediagraphError } from '../../model/errors.js';
-import { type MediaDetails, type MediaRef, UNKNOWN_DETAILS } from '../../model/media.js';
+import { upTo } from '../../model/lru-limit.js';
+import type { MediaDetails, MediaRef } from '../../model/media.js';
 import { essenceOf } from '../../model/mime-type.js';
-import { upTo } from '../../model/remembered.js';
-import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import { multipartBody } from '../../net/client/multipart.js';
-import type { ProviderHttpClient, ProviderRequest } from '../../net/client/provider-http-client.js';
-import type { StreamedResponse } from '../../net/client/streamed-response.js';
 import { NetError } from '../../streams/net-error.js';
 import type { AdapterContext } from '../adapter-context.js';
 import {
@@ -18,53 +15,41 @@ import {
   type UploadedMedia,
   type UploadSource,
 } from '../provider-adapter.js';
-import { readRefusal } from '../toolkit/bytes-answer.js';
 import { readGraphError } from '../toolkit/graph-error.js';
 import { LookupBudget, type LookupVerdict } from '../toolkit/lookup-budget.js';
-import { bytesHeaders, isAboutBytes, rangeHeaders, toByteStream } from '../toolkit/media-url.js';
 import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../toolkit/meta-media.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
-import { contradictsMetadata, whatsappDetails } from './mapping.js';
-import { graphRefusal, isGone, refusesNumber, uploadRefusal } from './refusal.js';
+import { MAX_REMEMBERED_MEDIA } from '../toolkit/remembered-media.js';
+import { type ApiVariant, apiVariantOf, type UploadEndpoint } from './api-variant.js';
+import { type TrustedOrigin, WhatsAppDownload } from './download.js';
+import { whatsappDetails } from './mapping.js';
+import { NumberedRequests } from './numbered-requests.js';
+import { graphRefusal, isGone, uploadRefusal } from './refusal.js';
 import type { WhatsAppChannel } from './settings.js';
-import { type Twin, twinOf, type UploadEndpoint } from './twins.js';
 import { cloudDeletion, readGraphFault, type WhatsAppMetadata, whatsappMetadata } from './wire.js';
 
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** What an address answers once its five minutes are over. */
-const STALE: ReadonlySet<number | undefined> = new Set([401, 403, 404, 410]);
-const REMEMBERED_DELETIONS = 50_000;
+/** The statuses of a metadata URL that has expired. */
+const EXPIRED_URL_STATUSES: ReadonlySet<number | undefined> = new Set([401, 403, 404, 410]);
 const HOUR_MS = 60 * 60 * 1000;
 /**
- * "Does not exist, cannot be loaded due to missing permissions, or does not support this operation" is one answer for all
- * three, so it is never believed; each time costs one of few failures. Five times within half a minute, then seldom.
+ * "Does not exist, cannot be loaded due to missing permissions, or does not support this operation" is one answer for
+ * three causes, so an absence is never final. Each such answer counts as one of few allowed failures: five calls within
+ * half a minute, then rare ones.
  */
 const ABSENCES = {
   pausesMs: [2_000, 6_000, 8_000, 10_000, 300_000, 600_000, 1_800_000, HOUR_MS],
-  believedAfterMs: null,
+  finalAfterMs: null,
 } as const;
-/** Codes that another way to the bytes changes nothing about. */
-const ABOUT_THE_MEDIA: ReadonlySet<string> = new Set(['MEDIA_TOO_LARGE', 'PROVIDER_RATE_LIMITED']);
-
-/** A place that may see the channel's credentials. */
-interface TrustedOrigin {
-  readonly origin: string;
-  readonly client: ProviderHttpClient;
-}
-
-/** What stood at an address. */
-interface Opened {
-  readonly response: StreamedResponse;
-  /** Whether the credentials were shown, so that a refusal is about them. */
-  readonly trusted: boolean;
-}
+/** Errors that another path to the bytes cannot avoid. */
+const MEDIA_ERROR_CODES: ReadonlySet<string> = new Set(['MEDIA_TOO_LARGE', 'PROVIDER_RATE_LIMITED']);
 
 /**
- * Meta's WhatsApp Cloud API and ChakraHQ's pass-through of it. A media is found by its own id, which only a webhook
- * tells: neither lists the media of a message. Bytes take two steps, since the metadata names an address that opens for
- * five minutes; it is asked at once and kept nowhere, and a webhook's own address, older by then, is not used at all.
+ * Meta's WhatsApp Cloud API and ChakraHQ's pass-through of it. A media is identified by its own id, which only a
+ * webhook contains: neither API lists the media of a message. A download takes two steps, because the metadata contains
+ * a URL that is valid for five minutes. The metadata is fetched for every download and never stored. The URL in a
+ * webhook is older than that and is not used.
  *
- * Meta takes uploads and deletions. Chakra takes uploads to a public address of its own, where a plugin is configured, and
+ * Meta takes uploads and deletions. Chakra takes uploads to its own public URL, if a plugin is configured, and
  * documents no deletion. Sources: Meta's Cloud API, "Media"; Chakra's API reference, "Media - Upload & Manage".
  */
 export class WhatsAppAdapter implements ProviderAdapter {
@@ -74,20 +59,16 @@ export class WhatsAppAdapter implements ProviderAdapter {
   readonly uploadMedia?: ProviderAdapter['uploadMedia'];
   readonly deleteMedia?: ProviderAdapter['deleteMedia'];
   readonly #own: TrustedOrigin;
+  readonly #requests: NumberedRequests;
   readonly #faults: ProviderFaults;
-  readonly #twin: Twin;
-  readonly #trusted: readonly TrustedOrigin[];
-  /** Ids that were deleted: a deletion that is repeated is none. */
-  readonly #deleted = new LRUCache<string, true>({ ...upTo(REMEMBERED_DELETIONS), ttl: HOUR_MS });
+  readonly #variant: ApiVariant;
+  readonly #download: WhatsAppDownload;
+  /** Deleted ids: repeating a deletion needs no call. */
+  readonly #deleted = new LRUCache<string, true>({ ...upTo(MAX_REMEMBERED_MEDIA), ttl: HOUR_MS });
   readonly #lookups: LookupBudget;
-  #withoutNumberUntil = Number.NEGATIVE_INFINITY;
 
   /** @param now milliseconds since the epoch */
-  constructor(
-    channel: WhatsAppChannel,
-    private readonly context: AdapterContext,
-    private readonly now: () => number = Date.now,
-  ) {
+  constructor(channel: WhatsAppChannel, context: AdapterContext, now: () => number = Date.now) {
     this.provider = channel.provider;
     const credentials = { authorization: `Bearer ${channel.credentials.token}` };
     this.#own = { origin: new URL(channel.baseUrl).origin, client: context.createHttpClient(credentials) };
@@ -99,44 +80,48 @@ export class WhatsAppAdapter implements ProviderAdapter {
       timeoutMs: context.timeoutMs,
       now,
     });
-    this.#twin = twinOf(channel, this.#own.client, this.#faults);
-    const { uploads, deletionPath } = this.#twin;
+    this.#variant = apiVariantOf(channel, this.#own.client, this.#faults);
+    const { uploads, deletionPath, phoneNumberId } = this.#variant;
+    this.#requests = new NumberedRequests({ client: this.#own.client, phoneNumberId, now });
     if (uploads) {
       this.uploadLimits = WHATSAPP_UPLOAD_LIMITS;
       this.uploadMedia = (source, options) => this.#upload(uploads, source, options);
     }
     if (deletionPath) this.deleteMedia = (ref, options) => this.#delete(ref, deletionPath, options);
-    const { mediaOrigins = this.#twin.mediaOrigins } = channel.options;
-    this.#trusted = [
+    const { mediaOrigins = this.#variant.mediaOrigins } = channel.options;
+    const trusted = [
       this.#own,
       ...mediaOrigins.map((origin) => ({ origin, client: context.createHttpClient(credentials, origin) })),
     ];
+    this.#download = new WhatsAppDownload({ context, faults: this.#faults, own: this.#own, trusted });
   }
 
   describeMedia(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>> {
-    const asked = 'the details of a media';
+    const subject = 'the details of a media';
     return settleEach(
       refs,
       async (ref) => {
         const mediaId = this.#mediaIdOf(ref);
-        return whatsappDetails(await this.#inTurn(mediaId, options, () => this.#metadata(mediaId, asked, options)));
+        return whatsappDetails(
+          await this.#withPermit(mediaId, options, () => this.#metadata(mediaId, subject, options)),
+        );
       },
-      (thrown) => this.#faults.ofThrown(thrown, asked),
+      (thrown) => this.#faults.ofThrown(thrown, subject),
     );
   }
 
   async openMedia(ref: MediaRef, options: OpenMediaOptions): Promise<ByteStream> {
-    const asked = 'the bytes of a media';
+    const subject = 'the bytes of a media';
     try {
-      return await this.#open(this.#mediaIdOf(ref), asked, options);
+      return await this.#open(this.#mediaIdOf(ref), subject, options);
     } catch (thrown) {
-      throw this.#faults.ofDownload(thrown, asked);
+      throw this.#faults.ofDownload(thrown, subject);
     }
   }
 
-  // Private: the part bears the type without its parameters, which Meta refuses ("audio/ogg; codecs=opus").
+  // The part has the type without its parameters, which Meta refuses ("audio/ogg; codecs=opus").
   async #upload(endpoint: UploadEndpoint, source: UploadSource, { signal }: CallOptions): Promise<UploadedMedia> {
-    const asked = 'the upload of a media';
+    const subject = 'the upload of a media';
     const { body, sizeBytes, filename } = source;
     const file = { body, sizeBytes, filename, mimeType: essenceOf(source.mimeType) };
     try {
@@ -144,222 +129,133 @@ export class WhatsAppAdapter implements ProviderAdapter {
       const fields = multipartBody(endpoint.fieldsOf(file));
       const response = await client.post({ path: endpoint.path, body: fields, signal });
       if (response.statusCode !== 200 || isFileTypeRefusal(response))
-        throw uploadRefusal(response, asked, this.#faults);
-      return { providerMediaId: endpoint.readAnswer(response, asked) };
+        throw uploadRefusal(response, subject, this.#faults);
+      return { providerMediaId: endpoint.readAnswer(response, subject) };
     } catch (thrown) {
-      throw this.#faults.ofThrown(thrown, asked);
+      throw this.#faults.ofThrown(thrown, subject);
     }
   }
 
-  // Private: what has no id that Meta can have issued cannot be there to be deleted.
+  // A media without a valid id of Meta cannot exist there.
   async #delete(
     { providerMediaId }: MediaRef,
     pathOf: (mediaId: string) => string,
     { signal }: CallOptions,
   ): Promise<void> {
-    const asked = 'the deletion of a media';
+    const subject = 'the deletion of a media';
     if (providerMediaId === null || !isMediaId(providerMediaId) || this.#deleted.has(providerMediaId)) return;
     try {
-      const response = await this.#ask({ method: 'DELETE', path: pathOf(providerMediaId), signal });
+      const response = await this.#requests.request({ method: 'DELETE', path: pathOf(providerMediaId), signal });
       if (response.statusCode === 200) {
-        if (!this.#faults.parse(response, cloudDeletion, asked).success)
-          throw this.#faults.error('PROVIDER_REJECTED', `expected ${asked}, got a refusal of the provider`, {
+        if (!this.#faults.parse(response, cloudDeletion, subject).success)
+          throw this.#faults.error('PROVIDER_REJECTED', `expected ${subject}, got a refusal by the provider`, {
             upstreamStatus: 200,
           });
       } else {
-        const refusal = graphRefusal(response, asked, this.#faults);
+        const refusal = graphRefusal(response, subject, this.#faults);
         if (!isGone(refusal, response)) throw refusal;
       }
       this.#deleted.set(providerMediaId, true);
     } catch (thrown) {
-      throw this.#faults.ofDeletion(thrown, asked);
+      throw this.#faults.ofDeletion(thrown, subject);
     }
   }
 
-  // An id that the provider cannot have issued, or that was deleted through us, is answered like one that it does not know, for good.
+  // An id that the provider cannot have issued, or that was deleted through this adapter, is treated as permanently
+  // gone.
   #mediaIdOf({ providerMediaId }: MediaRef): string {
     const isOurs = providerMediaId !== null && isMediaId(providerMediaId) && !this.#deleted.has(providerMediaId);
     if (isOurs) return providerMediaId;
     throw this.#faults.absent({ kind: 'gone' });
   }
 
-  // One look-up, which fails once at most: failures are counted, and a look-up that would be one too many is not made.
-  async #inTurn<Found>(mediaId: string, options: CallOptions, look: () => Promise<Found>): Promise<Found> {
-    const turn = await this.#lookups.enter(mediaId, options);
-    if (turn.kind === 'absent') throw this.#faults.absent(turn.verdict);
-    if (turn.kind === 'wait') throw this.#faults.lookupsLimited(turn.retryAfterMs);
-    let found: Found;
+  // Makes one look-up within the budget of failures. A look-up counts as one failure at most.
+  async #withPermit<Result>(mediaId: string, options: CallOptions, lookUp: () => Promise<Result>): Promise<Result> {
+    const permit = await this.#lookups.enter(mediaId, options);
+    if (permit.kind === 'absent') throw this.#faults.absent(permit.verdict);
+    if (permit.kind === 'wait') throw this.#faults.lookupsLimited(permit.retryAfterMs);
+    let result: Result;
     try {
-      found = await look();
+      result = await lookUp();
     } catch (thrown) {
-      const absence = await turn.settle(this.#verdictOf(thrown));
+      const absence = await permit.settle(this.#verdictOf(thrown));
       if (!(thrown instanceof MediagraphError)) throw thrown;
       if (!absence) throw thrown;
       const { retryable, retryAfterMs } = this.#faults.absent(absence).details;
       throw this.#faults.error(thrown.code, thrown.message, { ...thrown.details, retryable, retryAfterMs }, thrown);
     }
-    // Not waited for: bytes may be on their way already.
-    void turn.settle('found');
-    return found;
+    // Not awaited: the bytes may already be arriving.
+    void permit.settle('found');
+    return result;
   }
 
-  // What a look-up's failure is to the provider: it counts refusals, not its own trouble, nor what never reached it. A place
-  // without the bytes (`retryable`) says nothing against the media; it is the API's own at Chakra alone.
+  // How the provider counts a failed look-up: it counts refusals, but neither its own failures nor calls that never
+  // reached it. An origin without the bytes (`retryable`) says nothing about the media. Only at Chakra is that origin
+  // the API itself.
   #verdictOf(thrown: unknown): LookupVerdict {
     if (!(thrown instanceof MediagraphError)) return 'none';
     const { code, details } = thrown;
     const { upstreamStatus = 0, retryable } = details;
     if (code === 'MEDIA_NOT_FOUND' && !retryable) return 'absent';
-    if (code === 'MEDIA_NOT_FOUND') return this.#twin.bytesPath ? 'refused' : 'none';
+    if (code === 'MEDIA_NOT_FOUND') return this.#variant.bytesPath ? 'refused' : 'none';
     return (code === 'PROVIDER_REJECTED' || code === 'PROVIDER_PROTOCOL') && upstreamStatus >= 400 ? 'refused' : 'none';
   }
 
-  async #metadata(mediaId: string, asked: string, { signal }: CallOptions): Promise<WhatsAppMetadata> {
-    const path = this.#twin.metadataPath(mediaId);
+  async #metadata(mediaId: string, subject: string, { signal }: CallOptions): Promise<WhatsAppMetadata> {
+    const path = this.#variant.metadataPath(mediaId);
     const headers = { accept: 'application/json' };
-    const response = await this.#ask({ method: 'GET', path, headers, signal }).catch((thrown: unknown) => {
-      // Translated here: an answer that is too large is no media that is too large.
-      throw this.#faults.ofThrown(thrown, asked);
+    const response = await this.#requests.request({ method: 'GET', path, headers, signal }).catch((thrown: unknown) => {
+      // Translated here, because a too large API answer must not be reported as a too large media.
+      throw this.#faults.ofThrown(thrown, subject);
     });
-    // An error may come with any status.
+    // An error envelope may have any status.
     if (response.statusCode === 200 && readGraphError(response)?.code === undefined)
-      return this.#faults.parse(response, whatsappMetadata, asked);
-    throw graphRefusal(response, asked, this.#faults);
+      return this.#faults.parse(response, whatsappMetadata, subject);
+    throw graphRefusal(response, subject, this.#faults);
   }
 
-  // With the number, so that Meta answers for its media alone; where Meta refuses the number itself, which it does for media
-  // that came in on some accounts, once more without it, and for an hour so from the start.
-  async #ask(request: ProviderRequest): Promise<BufferedResponse> {
-    const { client } = this.#own;
-    const { phoneNumberId } = this.#twin;
-    if (phoneNumberId === undefined || this.now() < this.#withoutNumberUntil) return client.request(request);
-    const response = await client.request({ ...request, path: `${request.path}?phone_number_id=${phoneNumberId}` });
-    if (!refusesNumber(response, phoneNumberId)) return response;
-    const again = await client.request(request);
-    if (again.statusCode === 200) this.#withoutNumberUntil = this.now() + HOUR_MS;
-    return again;
-  }
-
-  async #open(mediaId: string, asked: string, options: OpenMediaOptions): Promise<ByteStream> {
-    const progress = { named: false };
-    const named = () =>
-      this.#inTurn(mediaId, options, async () => {
-        progress.named = false;
-        const metadata = await this.#metadata(mediaId, asked, options);
-        progress.named = true;
-        return this.#openNamed(metadata, mediaId, asked, options);
+  async #open(mediaId: string, subject: string, options: OpenMediaOptions): Promise<ByteStream> {
+    const progress = { hasMetadata: false };
+    const openByMetadata = () =>
+      this.#withPermit(mediaId, options, async () => {
+        progress.hasMetadata = false;
+        const metadata = await this.#metadata(mediaId, subject, options);
+        progress.hasMetadata = true;
+        return this.#download.open(metadata, this.#variant.bytesPath?.(mediaId), options);
       });
     try {
-      return await named().catch((thrown: unknown) => {
-        if (progress.named && isStale(thrown)) return named();
+      return await openByMetadata().catch((thrown: unknown) => {
+        if (progress.hasMetadata && isExpiredUrl(thrown)) return openByMetadata();
         throw thrown;
       });
     } catch (thrown) {
       options.signal?.throwIfAborted();
-      return this.#openInOneStep(mediaId, asked, options, { thrown, ...progress });
+      return this.#openInOneStep(mediaId, options, { thrown, ...progress });
     }
   }
 
-  // Where the address fails that the metadata named, or the metadata is not what it should be; of two ways that failed, the
-  // first one says more.
+  // Used where the metadata's URL fails or the metadata is invalid. If this fails too, the first error says more.
   #openInOneStep(
     mediaId: string,
-    asked: string,
     options: OpenMediaOptions,
-    { thrown, named }: { readonly thrown: unknown; readonly named: boolean },
+    { thrown, hasMetadata }: { readonly thrown: unknown; readonly hasMetadata: boolean },
   ): Promise<ByteStream> {
-    const path = this.#twin.bytesPath?.(mediaId);
-    const mayHelp = named || (thrown instanceof MediagraphError && thrown.code === 'PROVIDER_PROTOCOL');
+    const path = this.#variant.bytesPath?.(mediaId);
+    const mayHelp = hasMetadata || (thrown instanceof MediagraphError && thrown.code === 'PROVIDER_PROTOCOL');
     if (path === undefined || !mayHelp || isAboutMedia(thrown)) throw thrown;
-    return this.#inTurn(mediaId, options, async () => {
-      const opened = await this.#openTrusted(this.#own, path, asked, options);
-      return this.#bytes(opened, UNKNOWN_DETAILS, asked, options);
-    }).catch(() => {
+    return this.#withPermit(mediaId, options, () => this.#download.openPath(path, options)).catch(() => {
       options.signal?.throwIfAborted();
       throw thrown;
     });
   }
-
-  async #openNamed(
-    metadata: WhatsAppMetadata,
-    mediaId: string,
-    asked: string,
-    options: OpenMediaOptions,
-  ): Promise<ByteStream> {
-    const details = whatsappDetails(metadata);
-    return this.#bytes(await this.#openAddress(metadata.url, mediaId, asked, options), details, asked, options);
-  }
-
-  async #openAddress(url: string, mediaId: string, asked: string, options: OpenMediaOptions): Promise<Opened> {
-    for (const trusted of this.#trusted) {
-      const path = trusted.client.pathWithin(url, '');
-      if (path !== null) return this.#openTrusted(trusted, path, asked, options);
-    }
-    const oneStep = this.#twin.bytesPath?.(mediaId);
-    return oneStep === undefined
-      ? this.#openForeign(url, options)
-      : this.#openTrusted(this.#own, oneStep, asked, options);
-  }
-
-  // A redirect is opened like any address that a provider names, without the credentials.
-  async #openTrusted(
-    { origin, client }: TrustedOrigin,
-    path: string,
-    asked: string,
-    options: OpenMediaOptions,
-  ): Promise<Opened> {
-    const response = await client.open({
-      method: 'GET',
-      path,
-      headers: bytesHeaders(options.range),
-      maxBytes: this.context.maxDownloadBytes,
-      signal: options.signal,
-    });
-    if (!REDIRECTS.has(response.statusCode)) return { response, trusted: true };
-    response.body.destroy();
-    const { location } = response.headers;
-    if (typeof location !== 'string' || location === '')
-      throw this.#faults.protocol(asked, 'a redirect without an address', { upstreamStatus: response.statusCode });
-    return this.#openForeign(this.context.judgeRedirect(location, origin + path).href, options);
-  }
-
-  async #openForeign(url: string, { range, signal }: OpenMediaOptions): Promise<Opened> {
-    const { safeFetch, maxDownloadBytes: maxBytes } = this.context;
-    return { response: await safeFetch.open(url, { headers: rangeHeaders(range), signal, maxBytes }), trusted: false };
-  }
-
-  async #bytes(
-    { response, trusted }: Opened,
-    details: MediaDetails,
-    asked: string,
-    { range, signal }: OpenMediaOptions,
-  ): Promise<ByteStream> {
-    if (!isAboutBytes(response, range)) throw this.#bytesRefusal(await readRefusal(response, signal), trusted, asked);
-    const stream = toByteStream(response, this.#faults, range);
-    if (contradictsMetadata(stream.declaredMimeType, details.mimeType)) {
-      stream.body.destroy();
-      throw this.#faults.protocol(asked, 'a page or JSON', { upstreamStatus: response.statusCode });
-    }
-    // Its Content-Disposition names everything whatsapp.png, or the like.
-    return { ...stream, filename: null, declaredMimeType: stream.declaredMimeType ?? details.mimeType };
-  }
-
-  // The metadata says that the media is there, so that a place without its bytes is no proof of the contrary.
-  #bytesRefusal(response: BufferedResponse, trusted: boolean, asked: string): Error {
-    const { statusCode, headers } = response;
-    if (trusted && statusCode !== 404 && statusCode !== 410) return this.#faults.ofStatus(response, asked);
-    const refusal = this.#faults.ofMediaUrlStatus(statusCode, headers);
-    if (refusal.code !== 'MEDIA_NOT_FOUND') return refusal;
-    return this.#faults.error(refusal.code, refusal.message, { ...refusal.details, retryable: true });
-  }
 }
 
-function isStale(thrown: unknown): boolean {
-  return thrown instanceof MediagraphError && STALE.has(thrown.details.upstreamStatus);
+function isExpiredUrl(thrown: unknown): boolean {
+  return thrown instanceof MediagraphError && EXPIRED_URL_STATUSES.has(thrown.details.upstreamStatus);
 }
 
 function isAboutMedia(thrown: unknown): boolean {
   if (thrown instanceof RangeNotSatisfiable) return true;
-  if (thrown instanceof MediagraphError) return ABOUT_THE_MEDIA.has(thrown.code);
+  if (thrown instanceof MediagraphError) return MEDIA_ERROR_CODES.has(thrown.code);
   return thrown instanceof NetError && thrown.code === 'RESPONSE_TOO_LARGE';
 }

@@ -2,7 +2,7 @@ import type { MediaDetails } from '../../model/media.js';
 import { essenceOf, kindOfMimeType, normalizeMimeType } from '../../model/mime-type.js';
 import type { WhatsAppMetadata } from './wire.js';
 
-/** Names and captions are in the message that a webhook brought, never in the metadata. */
+/** The metadata has no names and captions; those come with the webhook. */
 export function whatsappDetails(metadata: WhatsAppMetadata): MediaDetails {
   const mimeType = normalizeMimeType(metadata.mime_type);
   return {
@@ -16,8 +16,8 @@ export function whatsappDetails(metadata: WhatsAppMetadata): MediaDetails {
 }
 
 /**
- * Whether a type says that something answered in the media's place: a log-in page, or an error as JSON. Customers may
- * send such files too, and then the metadata says so.
+ * Whether the type suggests that another server answered: a log-in page, or an error as JSON. A customer may send such
+ * files too; the metadata then has the same type.
  */
 export function contradictsMetadata(declared: string | null, promised: string | null): boolean {
   if (declared === null) return false;

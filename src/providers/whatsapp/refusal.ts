@@ -1,30 +1,31 @@
 import type { MediagraphError } from '../../model/errors.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import { isHtmlPage } from '../toolkit/error-body.js';
 import { graphVerdict, readGraphError } from '../toolkit/graph-error.js';
 import { isFileTypeRefusal } from '../toolkit/meta-media.js';
 import type { ProviderFaults } from '../toolkit/provider-call.js';
 
 /**
- * What the Graph API refused, by its own code first: its statuses say less, and a media that is gone, was never there, or is
- * not permitted is a 400 (GraphMethodException, code 100, subcode 33), not a 404. Whether that is the end is not said here.
- * Source: recorded answers, Graph API v19 and v20; Meta's list of error codes.
+ * Translates a refusal of the Graph API by its error code, which says more than the status. A media that is gone, never
+ * existed or is not permitted is a 400 (GraphMethodException, code 100, subcode 33), not a 404. Whether the absence is
+ * final is decided elsewhere. Source: recorded answers, Graph API v19 and v20; Meta's list of error codes.
  */
-export function graphRefusal(response: BufferedResponse, asked: string, faults: ProviderFaults): MediagraphError {
-  const refusal = faults.ofStatus(response, asked);
+export function graphRefusal(response: BufferedResponse, subject: string, faults: ProviderFaults): MediagraphError {
+  const refusal = faults.ofStatus(response, subject);
   const verdict = graphVerdict(response);
-  const isPlain404 = verdict === null && response.statusCode === 404 && !isHtml(response);
+  const isPlain404 = verdict === null && response.statusCode === 404 && !isHtmlPage(response);
   if (response.statusCode >= 500 || (verdict !== 'absent' && !isPlain404)) return refusal;
   return faults.error(
     'MEDIA_NOT_FOUND',
-    'expected this media, got word of the provider that it does not have it (any more)',
+    'expected this media, got the answer that the provider does not have it (any more)',
     refusal.details,
   );
 }
 
-/** Like {@link graphRefusal}, for an upload: what is unknown then is the number that was posted to. */
-export function uploadRefusal(response: BufferedResponse, asked: string, faults: ProviderFaults): MediagraphError {
-  const refusal = faults.ofStatus(response, asked);
-  // What is too large, or of such a type, stays so, whatever else the body says.
+/** Translates a refusal of an upload. Unlike in {@link graphRefusal}, an unknown object is the number in the path. */
+export function uploadRefusal(response: BufferedResponse, subject: string, faults: ProviderFaults): MediagraphError {
+  const refusal = faults.ofStatus(response, subject);
+  // A wrong size or type is final, whatever else the body says.
   const final = { ...refusal.details, retryable: false };
   if (response.statusCode === 413)
     return faults.error(
@@ -42,8 +43,9 @@ export function uploadRefusal(response: BufferedResponse, asked: string, faults:
 }
 
 /**
- * Whether a deletion was refused because there is no such media: besides the answers that a look-up gets, 400 with code
- * 100 and "Invalid post_id parameter" (recorded, Graph API v20). Other parameters may be invalid, too: then it is there.
+ * Whether a deletion failed because the media does not exist. Besides the answers of a look-up this is 400 with code
+ * 100 and "Invalid post_id parameter" (recorded, Graph API v20). Other invalid parameters do not mean that the media is
+ * gone.
  */
 export function isGone(refusal: MediagraphError, response: BufferedResponse): boolean {
   const { code, message = '' } = readGraphError(response) ?? {};
@@ -51,18 +53,13 @@ export function isGone(refusal: MediagraphError, response: BufferedResponse): bo
 }
 
 /**
- * Whether a call was refused because of the number that went with it: "(#100) Param phone_number_id is not a valid whatsapp
- * business phone number id ID" (github.com/chatwoot/chatwoot/pull/13319), or an object by that number's id. A media that is
- * another number's is refused in other words, and stays refused.
+ * Whether a call was refused because of its phone number id: "(#100) Param phone_number_id is not a valid whatsapp
+ * business phone number id ID" (github.com/chatwoot/chatwoot/pull/13319), or an unknown object with that id. A media of
+ * another number is refused with other words, and is not retried.
  */
 export function refusesNumber(response: BufferedResponse, phoneNumberId: string): boolean {
   const verdict = graphVerdict(response);
   if (verdict !== null && verdict !== 'absent') return false;
-  const told = (readGraphError(response)?.message ?? '').toLowerCase();
-  return [`'${phoneNumberId}'`, 'phone_number_id', 'phone number id'].some((words) => told.includes(words));
-}
-
-// A page says that no API answered, so its 404 is about the path and not about the media.
-function isHtml(response: BufferedResponse): boolean {
-  return (response.headers['content-type'] ?? '').startsWith('text/html');
+  const text = (readGraphError(response)?.message ?? '').toLowerCase();
+  return [`'${phoneNumberId}'`, 'phone_number_id', 'phone number id'].some((words) => text.includes(words));
 }

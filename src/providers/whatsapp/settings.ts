@@ -17,12 +17,12 @@ export const whatsappCloudChannel = z.strictObject({
   }),
   options: z.strictObject({
     ...channelOptionFields,
-    apiVersion: apiVersion.default('v23.0').describe('Of the Graph API; a part of every path.'),
+    apiVersion: apiVersion.default('v23.0').describe('The version of the Graph API. It is a part of every path.'),
     phoneNumberId: text
       .pipe(z.string().regex(/^\d{1,20}$/, 'expected digits'))
       .meta({ form: 'digits' })
       .describe(
-        'The id of the number, not the number. It goes with every call, so that Meta answers for its media alone; webhooks of other numbers are ignored.',
+        'The id of the phone number, not the number itself. It is sent with every call, so that Meta returns media of this number only. Webhooks of other numbers are ignored.',
       ),
   }),
   webhook: z
@@ -31,11 +31,11 @@ export const whatsappCloudChannel = z.strictObject({
       verifyToken: text
         .optional()
         .describe(
-          'Any text; the same one is entered beside the webhook’s URL. Left out: the handshake is refused, and Meta does not accept the URL.',
+          'Any text. Enter the same one beside the webhook’s URL. Without it the handshake is refused, and Meta does not accept the URL.',
         ),
     })
     .optional()
-    .describe('Left out: `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
+    .describe('Without it `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
 });
 
 /** A `chakra` channel of the configuration file. */
@@ -48,26 +48,28 @@ export const chakraChannel = z.strictObject({
   options: z
     .strictObject({
       ...channelOptionFields,
-      apiVersion: apiVersion.default('v19.0').describe('Of the pass-through to Meta; a part of every path.'),
+      apiVersion: apiVersion
+        .default('v19.0')
+        .describe('The version of the pass-through to Meta. It is a part of every path.'),
       pluginId: text
         .pipe(z.string().regex(/^[A-Za-z0-9_-]{1,128}$/, 'expected letters, digits, dashes and underscores'))
         .meta({ form: 'letters, digits, dashes and underscores' })
         .optional()
         .describe(
-          'Of the WhatsApp plugin. Given: uploads go to Chakra as well, which puts them at an address that everybody can open; left out: uploads stay here.',
+          'The id of the WhatsApp plugin. With it, uploads are also sent to Chakra, which publishes them at a public URL; without it, uploads stay here.',
         ),
     })
     .prefault({}),
   webhook: z
     .strictObject({
       secret: text.describe(
-        'The `?token=` of the webhook’s URL: Chakra documents no signature. Take letters and digits, which a URL leaves as they are.',
+        'The `?token=` of the webhook’s URL, because Chakra documents no signature. Use letters and digits, which need no escaping.',
       ),
-      verifyToken: text.optional().describe('For a handshake like Meta’s; left out: the secret.'),
+      verifyToken: text.optional().describe('The verify token of a handshake like Meta’s. Default: the secret.'),
     })
     .transform(({ secret, verifyToken = secret }) => ({ secret, verifyToken }))
     .optional()
-    .describe('Left out: `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
+    .describe('Without it `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
 });
 
 export type WhatsAppChannel = z.infer<typeof whatsappCloudChannel> | z.infer<typeof chakraChannel>;

@@ -19,14 +19,15 @@ const fileSize = z
   .pipe(z.int().nonnegative());
 
 /**
- * `GET /{version}/{media id}` at Meta, `GET /v1/whatsapp/{version}/media/{media id}` at Chakra, where it does not come in
- * the usual `_data` envelope. `sha256` is hexadecimal here and Base64 in webhooks. Sources: Meta's business messaging
- * OpenAPI v23.0; Chakra's API reference, "Fetch Whatsapp Media API".
+ * `GET /{version}/{media id}` at Meta; `GET /v1/whatsapp/{version}/media/{media id}` at Chakra, without its usual
+ * `_data` envelope. `sha256` is hexadecimal here and Base64 in webhooks. Sources: Meta's business messaging OpenAPI
+ * v23.0; Chakra's API reference, "Fetch Whatsapp Media API".
  */
 export const whatsappMetadata = z.object({
   /**
-   * Opens for five minutes, and only with the Bearer of whoever asked. Whether credentials may go there is judged on the
-   * parsed address, so nothing passes that a parser would forgive: relative, with backslashes, tabs or other letters.
+   * Valid for five minutes, and only with the Bearer token that requested it. The parsed URL decides whether
+   * credentials may be sent there, so anything that a parser would tolerate is refused: relative references,
+   * backslashes, tabs, non-ASCII letters.
    */
   url: z
     .string()
@@ -51,18 +52,21 @@ export const cloudUpload = z.object({ id: z.string().refine(isMediaId) });
 export const cloudDeletion = z.object({ success: z.boolean() });
 
 /**
- * `POST /v1/ext/plugin/whatsapp/{plugin id}/upload-public-media` at Chakra, in the envelope of most of its answers
- * ("Response Format"): an upload that failed may come with status 200 and tell so in `_errors` alone.
+ * `POST /v1/ext/plugin/whatsapp/{plugin id}/upload-public-media` at Chakra, in its usual envelope ("Response Format").
+ * A failed upload may have status 200 and report the failure in `_errors` only.
  */
 export const chakraUpload = z.object({
   _data: z.object({ publicMediaUrl: z.unknown() }).nullish(),
   _errors: z.array(z.unknown()).nullish(),
 });
 
-/** What a send call takes as a link: an http or https URL, as Chakra wrote it. */
+/** The link for send calls: an http or https URL exactly as Chakra wrote it. */
 export const publicMediaUrl = z.string().refine((url) => webUrlOf(url) !== null);
 
-/** The header X-Fb-Request-Id equals `fbtrace_id` (seen in recorded answers), and comes with errors of any body. */
+/**
+ * The header X-Fb-Request-Id equals `fbtrace_id` (seen in recorded answers), and is also present where the body is no
+ * envelope.
+ */
 export function readGraphFault(response: BufferedResponse): UpstreamFault {
   const { code, requestId } = readGraphError(response) ?? {};
   return { code, requestId: requestId ?? harmlessToken(response.headers['x-fb-request-id']) };

@@ -28,7 +28,7 @@ describe('a file name', () => {
     ['LPT0.jpg', '_LPT0.jpg'],
     ['conference.jpg', 'conference.jpg'],
     ['com10.jpg', 'com10.jpg'],
-  ])('%j becomes %j', (given, safe) => expect(safeFilename(given)).toBe(safe));
+  ])('%j becomes %j', (original, safe) => expect(safeFilename(original)).toBe(safe));
 
   it.each<[string, string, string | null]>([
     ['100 characters', `${'a'.repeat(300)}.docx`, `${'a'.repeat(95)}.docx`],
@@ -39,14 +39,14 @@ describe('a file name', () => {
     ['what comes before a letter of too many marks', `a${'e'.padEnd(300, '\u0301')}.png`, 'a.png'],
     ['nothing of a letter of too many marks', `${'e'.padEnd(300, '\u0301')}.png`, null],
     ['no space before what is cut', `${'a'.repeat(94)} bcdef.docx`, `${'a'.repeat(94)}.docx`],
-  ])('is cut to %s, and keeps its extension', (_what, given, safe) => expect(safeFilename(given)).toBe(safe));
+  ])('is cut to %s, and keeps its extension', (_limit, original, safe) => expect(safeFilename(original)).toBe(safe));
 
-  it('is read in no time, however long and odd it is', () => {
+  it('is cleaned in linear time', () => {
     expect(safeFilename(`a${'.'.repeat(1e6)}b`)).toBe('a.b');
     expect(safeFilename(`a${' .'.repeat(1e6)}b.pdf`)).toBe('a.pdf');
   });
 
-  it('keeps to its length with the extension that it lacked', () => {
+  it('keeps within its length after an extension was added', () => {
     expect(withExtension('a'.repeat(100), 'image/jpeg')).toBe(`${'a'.repeat(96)}.jpg`);
     expect(withExtension(`${'漢'.repeat(66)}.v`, 'image/webp')).toBe(`${'漢'.repeat(65)}.webp`);
   });
@@ -88,12 +88,10 @@ describe('a file name', () => {
     ['film', 'video/matroska', 'film.mkv'],
     ['places.db', 'application/x-sqlite3', 'places.db'],
     ['photo.jpg', 'application/x-msdownload', 'photo.jpg'],
-  ])('%j of %s is handed out as %j', (name, mimeType, expected) =>
-    expect(withExtension(name, mimeType)).toBe(expected),
-  );
+  ])('%j of %s is served as %j', (name, mimeType, expected) => expect(withExtension(name, mimeType)).toBe(expected));
 
   const TEXT = 'text/plain; charset=windows-1252';
-  const told: ReadonlyArray<readonly [type: string, extensions: string]> = [
+  const KEPT_EXTENSIONS: ReadonlyArray<readonly [type: string, extensions: string]> = [
     [
       TEXT,
       'csv tsv json geojson srt vtt sub gpx kml py js html sh bat pem crt key ofx qif yaml yml toml ini md log sql eml ldif xls tex lua dxf svg sta mt940',
@@ -107,7 +105,7 @@ describe('a file name', () => {
     ['text/html', 'html htm xhtml php md xls'],
     ['application/octet-stream', 'bin dat exe jpg ai xyz'],
   ];
-  it.each(told)('of %s keeps the extension that was told', (mimeType, extensions) => {
+  it.each(KEPT_EXTENSIONS)('of %s keeps an extension at least as specific as the type', (mimeType, extensions) => {
     const names = extensions
       .split(' ')
       .flatMap((extension) => [`Name 1.${extension}`, `NAME.${extension.toUpperCase()}`]);
@@ -134,18 +132,18 @@ describe('a file name', () => {
     ['table.csv', 'image/jpeg', 'table.jpg'],
     ['page.jpg', 'text/html', 'page.html'],
     ['contact.txt', 'text/vcard; charset=utf-8', 'contact.vcf'],
-  ])('%j of %s does not keep one that lies: %j', (name, mimeType, expected) =>
+  ])('%j of %s loses its wrong extension: %j', (name, mimeType, expected) =>
     expect(withExtension(name, mimeType)).toBe(expected),
   );
 
-  it('has an extension for every type that is told by a signature, but for what Windows obeys', () => {
-    const obeyed = [
+  it('has an extension for every type that file-type detects, except those that Windows executes', () => {
+    const executable = [
       'application/x-msdownload',
       'application/x.ms.shortcut',
       'application/x.apple.alias',
       'application/x-ms-regedit',
     ];
-    const without = [...supportedMimeTypes].filter((type) => extensionOf(normalizeMimeType(type)) === null);
-    expect(without.sort()).toEqual(obeyed.sort());
+    const withoutExtension = [...supportedMimeTypes].filter((type) => extensionOf(normalizeMimeType(type)) === null);
+    expect(withoutExtension.sort()).toEqual(executable.sort());
   });
 });

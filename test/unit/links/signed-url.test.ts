@@ -24,13 +24,13 @@ function grant(overrides: Partial<MediaGrant> = {}): MediaGrant {
   };
 }
 
-function target(url: string): string {
+function targetOf(url: string): string {
   return url.slice(BASE.length);
 }
 
-function refusal(of: UrlSigner, url: string, now = NOW): string {
+function outcomeOf(signer: UrlSigner, url: string, now = NOW): string {
   try {
-    of.verify(url, now);
+    signer.verify(url, now);
   } catch (thrown) {
     return thrown instanceof MediagraphError ? thrown.code : String(thrown);
   }
@@ -41,8 +41,8 @@ describe('a signed URL', () => {
   it.each(['photo.jpg', 'Ünïcode 漢字 🙂.pdf', "it's (1)!*.png", 'a%2Fb?c#d&sig=x', '‮gpj.exe'])(
     'carries the name %j through and back',
     (filename) => {
-      const made = grant({ filename, disposition: 'attachment' });
-      expect(signer().verify(target(signer().sign(made)), NOW)).toEqual(made);
+      const signedGrant = grant({ filename, disposition: 'attachment' });
+      expect(signer().verify(targetOf(signer().sign(signedGrant)), NOW)).toEqual(signedGrant);
     },
   );
 
@@ -53,12 +53,12 @@ describe('a signed URL', () => {
 
   it('is the same for a quarter of its lifetime, and never shorter-lived than promised', () => {
     const windows = new Set<number>();
-    for (let later = 0; later < HOUR; later += 60_000) {
+    for (let elapsedMs = 0; elapsedMs < HOUR; elapsedMs += 60_000) {
       const expiry = signer()
-        .expiry(NOW + later)
+        .expiry(NOW + elapsedMs)
         .getTime();
-      expect(expiry).toBeGreaterThanOrEqual(NOW + later + HOUR);
-      expect(expiry).toBeLessThanOrEqual(NOW + later + HOUR * 1.25);
+      expect(expiry).toBeGreaterThanOrEqual(NOW + elapsedMs + HOUR);
+      expect(expiry).toBeLessThanOrEqual(NOW + elapsedMs + HOUR * 1.25);
       windows.add(expiry);
     }
     expect(windows.size).toBeLessThanOrEqual(5);
@@ -70,7 +70,7 @@ describe('a signed URL', () => {
   });
 
   it('is refused after any change, whatever it changes', () => {
-    const url = target(signer().sign(grant({ filename: 'Photo.jpg' })));
+    const url = targetOf(signer().sign(grant({ filename: 'Photo.jpg' })));
     const changed = [
       ...[...url].flatMap((char, at) =>
         ['A', 'b', '0', '_']
@@ -95,32 +95,34 @@ describe('a signed URL', () => {
       '&sig=',
       '?&sig=',
     ];
-    expect(changed.filter((one) => one !== url && refusal(signer(), one) !== 'SIGNATURE_INVALID')).toEqual([]);
+    expect(
+      changed.filter((variant) => variant !== url && outcomeOf(signer(), variant) !== 'SIGNATURE_INVALID'),
+    ).toEqual([]);
   });
 
   it('is refused as changed, not as expired, when it is both', () => {
-    const url = target(signer().sign(grant()));
+    const url = targetOf(signer().sign(grant()));
     const late = NOW + 10 * HOUR;
-    expect(refusal(signer(), url, late)).toBe('URL_EXPIRED');
-    expect(refusal(signer(), url.replace('photo', 'other'), late)).toBe('SIGNATURE_INVALID');
+    expect(outcomeOf(signer(), url, late)).toBe('URL_EXPIRED');
+    expect(outcomeOf(signer(), url.replace('photo', 'other'), late)).toBe('SIGNATURE_INVALID');
   });
 
   it('expires at the second it says', () => {
-    const made = grant();
-    const url = target(signer().sign(made));
-    expect(refusal(signer(), url, made.expiresAt.getTime() - 1)).toBe('accepted');
-    expect(refusal(signer(), url, made.expiresAt.getTime())).toBe('URL_EXPIRED');
+    const signedGrant = grant();
+    const url = targetOf(signer().sign(signedGrant));
+    expect(outcomeOf(signer(), url, signedGrant.expiresAt.getTime() - 1)).toBe('accepted');
+    expect(outcomeOf(signer(), url, signedGrant.expiresAt.getTime())).toBe('URL_EXPIRED');
   });
 
   it('outlives a rotation of keys while its key is still known', () => {
-    const old = target(signer([K1]).sign(grant()));
-    expect(refusal(signer([K2, K1]), old)).toBe('accepted');
+    const old = targetOf(signer([K1]).sign(grant()));
+    expect(outcomeOf(signer([K2, K1]), old)).toBe('accepted');
     expect(signer([K2, K1]).sign(grant())).toContain('kid=k2');
-    expect(refusal(signer([K2]), old)).toBe('SIGNATURE_INVALID');
+    expect(outcomeOf(signer([K2]), old)).toBe('SIGNATURE_INVALID');
   });
 
   it('of another secret under the same key id is refused', () => {
-    const forged = target(signer([{ ...K1, secret: 'not the secret of these tests' }]).sign(grant()));
-    expect(refusal(signer(), forged)).toBe('SIGNATURE_INVALID');
+    const forged = targetOf(signer([{ ...K1, secret: 'not the secret of these tests' }]).sign(grant()));
+    expect(outcomeOf(signer(), forged)).toBe('SIGNATURE_INVALID');
   });
 });

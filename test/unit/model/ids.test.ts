@@ -72,7 +72,7 @@ describe('message ids', () => {
     'sms:\ud800',
     `sms:${'x'.repeat(MAX_PROVIDER_MESSAGE_ID_BYTES + 1)}`,
     `sms:${'é'.repeat(MAX_PROVIDER_MESSAGE_ID_BYTES / 2 + 1)}`,
-  ])('that no provider can have issued are BAD_USER_INPUT: %j', (id) => {
+  ])('that no provider can have issued are refused with BAD_USER_INPUT: %j', (id) => {
     expect(codeOf(() => parseMessageId(id))).toBe('BAD_USER_INPUT');
   });
 
@@ -97,18 +97,18 @@ describe('media ids', () => {
         providerMediaId: 'x'.repeat(MAX_PROVIDER_MEDIA_ID_BYTES),
       },
     ],
-  ])('lead back to what they were made of: %s', (_what, made) => {
-    const id = encodeMediaId(made);
+  ])('are decoded to the parts that were encoded: %s', (_name, encoded) => {
+    const id = encodeMediaId(encoded);
     expect(id.length).toBeLessThanOrEqual(MAX_ID_LENGTH);
     expect(id).toMatch(/^[A-Za-z0-9_-]+$/);
-    expect(decodeMediaId(id)).toEqual(made);
+    expect(decodeMediaId(id)).toEqual(encoded);
   });
 
-  it('are the same for ever: this one was given out by version 1', () => {
+  it('never change their format: this id was created by version 1', () => {
     expect(encodeMediaId(parts)).toBe('AQNzbXMGU00wMTIzTUU0NTY3s9iIYQ');
   });
 
-  it('of uploads are never twice the same, and lead back to their channel', () => {
+  it('of uploads are unique and contain their channel', () => {
     const ids = Array.from({ length: 100 }, () => createUploadId('support'));
     expect(new Set(ids).size).toBe(100);
     for (const id of ids)
@@ -118,10 +118,10 @@ describe('media ids', () => {
   it.each([
     ['a media', encodeMediaId(parts)],
     ['an upload', createUploadId('sms')],
-  ])('refuse every change of one character: of %s', (_of, id) => {
+  ])('refuse every change of one character: %s', (_kind, id) => {
     for (let at = 0; at < id.length; at++) {
-      for (const other of 'Aa0_-Z9') {
-        const changed = id.slice(0, at) + other + id.slice(at + 1);
+      for (const character of 'Aa0_-Z9') {
+        const changed = id.slice(0, at) + character + id.slice(at + 1);
         if (changed !== id) expect(decodeMediaId(changed)).toBeNull();
       }
     }
@@ -139,9 +139,9 @@ describe('media ids', () => {
     encodeMediaId(parts).slice(0, -1),
     `${encodeMediaId(parts)}A`,
     `${encodeMediaId(parts)}=`,
-  ])('refuse what was never given out: %j', (id) => expect(decodeMediaId(id)).toBeNull());
+  ])('refuse any other text: %j', (id) => expect(decodeMediaId(id)).toBeNull());
 
-  it('refuse parts that could not have been encoded, even with a right checksum', () => {
+  it('refuse invalid parts, even with a correct checksum', () => {
     const smuggled = [
       { ...parts, channelId: 'UPPER' },
       { ...parts, providerMessageId: '..' },
@@ -149,6 +149,6 @@ describe('media ids', () => {
       { ...parts, providerMediaId: 'a\0b' },
       { ...parts, providerMessageId: '' },
     ];
-    for (const one of smuggled) expect(decodeMediaId(encodeMediaId(one))).toBeNull();
+    for (const invalid of smuggled) expect(decodeMediaId(encodeMediaId(invalid))).toBeNull();
   });
 });

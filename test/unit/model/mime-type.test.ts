@@ -24,7 +24,7 @@ describe('a claimed media type', () => {
     ['image/jpeg; x="a\r\nb"', null],
     ['text/html<script>', null],
     [`image/${'x'.repeat(200)}`, null],
-  ])('%j is taken as %j', (claim, taken) => expect(normalizeMimeType(claim)).toBe(taken));
+  ])('%j is normalized to %j', (claim, normalized) => expect(normalizeMimeType(claim)).toBe(normalized));
 
   it('shows its kind', () => {
     expect(
@@ -32,7 +32,7 @@ describe('a claimed media type', () => {
     ).toEqual(['IMAGE', 'VIDEO', 'AUDIO', 'DOCUMENT', 'DOCUMENT', null]);
   });
 
-  it('is shown inline only where a browser runs nothing in it', () => {
+  it('is served inline only if a browser executes nothing in it', () => {
     expect(
       ['image/png', 'video/mp4', 'audio/ogg; codecs=opus', 'application/pdf', 'text/plain; charset=utf-8'].every(
         isInlineSafe,

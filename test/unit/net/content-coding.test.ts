@@ -61,7 +61,7 @@ describe('a body in a content coding', () => {
     ' ,',
     '8bit',
     'base64,utf8',
-  ])('%j is in none, and of the length that was told', async (coding) => {
+  ])('%j is no coding, and the announced length stays', async (coding) => {
     const { headers, body } = await open(coding, plain);
     expect([headers['content-encoding'], headers['content-length']]).toEqual([undefined, String(plain.length)]);
     expect((await buffer(body)).equals(plain)).toBe(true);
@@ -71,19 +71,19 @@ describe('a body in a content coding', () => {
     ['more of it than is allowed', 'gzip', gzipSync(Buffer.alloc(50_000_000))],
     ['as much in two layers', 'gzip, gzip', gzipSync(gzipSync(Buffer.alloc(50_000_000)))],
     ['as much in bare deflate', 'deflate', deflateRawSync(Buffer.alloc(50_000_000))],
-  ])('is ended where it holds %s', async (_what, coding, bytes) => {
+  ])('fails where it holds %s', async (_content, coding, bytes) => {
     const { body } = await open(coding, bytes);
     await expect(buffer(body)).rejects.toMatchObject({ code: 'RESPONSE_TOO_LARGE' });
   });
 
   it.each<[string, string, Buffer]>([
-    ['is in none', 'gzip', plain],
-    ['is in none', 'deflate', plain],
-    ['is in none', 'br', plain],
+    ['is not encoded', 'gzip', plain],
+    ['is not encoded', 'deflate', plain],
+    ['is not encoded', 'br', plain],
     ['ends early', 'gzip', gzipSync(plain).subarray(0, 60)],
     ['ends early', 'deflate', deflateRawSync(plain).subarray(0, 40)],
     ['ends early', 'br', brotliCompressSync(plain).subarray(0, -4)],
-  ])('fails where it %s in place of %s', async (_what, coding, bytes) => {
+  ])('fails where it %s in place of %s', async (_fault, coding, bytes) => {
     const { body } = await open(coding, bytes);
     const fault = await buffer(body).catch((thrown: unknown) => thrown);
     expect(fault).toBeInstanceOf(NetError);
@@ -91,16 +91,16 @@ describe('a body in a content coding', () => {
   });
 
   it.each<[string, string, number]>([
-    ['that nobody undoes', 'compress', 200],
-    ['five times', 'gzip,gzip,gzip,gzip,gzip', 200],
-    ['of which this is a part', 'gzip', 206],
-  ])('%s comes as it is, and says so', async (_what, coding, statusCode) => {
+    ['that this platform cannot decode', 'compress', 200],
+    ['applied five times', 'gzip,gzip,gzip,gzip,gzip', 200],
+    ['of a partial response', 'gzip', 206],
+  ])('%s is passed on unchanged with its header', async (_coding, coding, statusCode) => {
     const { headers, body } = await open(coding, plain, statusCode);
     expect(headers['content-encoding']).toBe(coding);
     expect((await buffer(body)).equals(plain)).toBe(true);
   });
 
-  it('ends its connection when its reader leaves before or within it', async () => {
+  it('closes its connection when the reader destroys it, unread or half read', async () => {
     for (const reads of [false, true]) {
       const { body } = await open(
         'gzip',

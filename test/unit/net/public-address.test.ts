@@ -30,7 +30,7 @@ const PUBLIC = [
   '2606:4700:4700:0:0:0:0:1111',
   '2a00:1450:4001:82b::200e',
   '2c0f:fb50:4002::1',
-  // Look like embedded IPv4 addresses and are none.
+  // These look like embedded IPv4 addresses but are not.
   '2606:4700::7f00:1',
   '2606:4700::1:5efe:7f00:1',
 ];

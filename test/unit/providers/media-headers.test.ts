@@ -1,6 +1,6 @@
 import { readMediaHeaders } from '../../../src/providers/toolkit/media-headers.js';
 
-/** As Node gives a header whose bytes are UTF-8. */
+/** Encodes a text as Node reads a header whose bytes are UTF-8. */
 const raw = (text: string) => Buffer.from(text).toString('latin1');
 const nameIn = (header: string) => readMediaHeaders({ 'content-disposition': header }).filename;
 
@@ -52,7 +52,7 @@ describe('the name in a Content-Disposition', () => {
     ['no parameter', 'attachment', null],
   ])('is read: %s', (_what, header, name) => expect(nameIn(header)).toBe(name));
 
-  it('is read in no time, however odd the header is', () => {
+  it('is read in linear time', () => {
     for (const unit of [
       ';',
       '"',
@@ -73,7 +73,7 @@ describe('the name in a Content-Disposition', () => {
         expect((nameIn(start + unit.repeat(300_000)) ?? '').length).toBeLessThanOrEqual(1_024);
   });
 
-  it('ends what it says of sizes where the bytes are still coded', () => {
+  it('knows no size while the bytes are content-coded', () => {
     expect(readMediaHeaders({ 'content-length': '5', 'content-encoding': 'gzip' }).sizeBytes).toBeNull();
     expect(readMediaHeaders({ 'content-length': '5' }).sizeBytes).toBe(5);
   });

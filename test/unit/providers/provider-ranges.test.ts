@@ -25,14 +25,14 @@ const MIDDLE: ByteRange = { start: 100, end: 199 };
 const META_ID = '1761991787669262';
 
 const providers = new EmulatedProviders();
-/** A file's new home, which its old one redirects to. */
+/** The target of a CDN's redirect. */
 const moved = new CdnEmulator();
 const pools = new OriginPools();
-const ended: Array<() => Promise<void>> = [];
+const cleanups: Array<() => Promise<void>> = [];
 let config: Config | null = null;
 
 beforeAll(() => Promise.all([providers.start(), moved.start()]));
-afterAll(() => Promise.all([providers.close(), moved.close(), pools.close(), ...ended.map((end) => end())]));
+afterAll(() => Promise.all([providers.close(), moved.close(), pools.close(), ...cleanups.map((cleanUp) => cleanUp())]));
 afterEach(() => {
   for (const server of servers()) {
     server.faults.length = 0;
@@ -48,14 +48,14 @@ function servers(): EmulatorServer[] {
   return [cdn, kirim, signalwire, twilio, meta, meta.lookaside, chakra, gateway, gupshup, moved];
 }
 
-/** One way that bytes come from a provider. */
-interface Way {
+/** One path on which a provider delivers bytes. */
+interface DownloadRoute {
   readonly channel: string;
-  /** Lets the provider have the photo. */
+  /** Stores the photo at the provider. */
   arrange(): Partial<MediaRef>;
-  /** Who has the bytes. */
+  /** The server that holds the bytes. */
   origin(): EmulatorServer;
-  /** Paths of requests for bytes, at whichever server: the provider's API is asked for them where it redirects. */
+  /** Paths of requests for bytes, at any server: where the provider's API redirects, it receives one too. */
   readonly bytesPath: RegExp;
 }
 
@@ -77,9 +77,9 @@ const kirim = (): Partial<MediaRef> => {
 };
 const LAML_BYTES = /^\/(ea1|AC)|\/Media\/[^/.]+$/;
 
-const WAYS: Readonly<Record<string, Way>> = {
+const DOWNLOAD_ROUTES: Readonly<Record<string, DownloadRoute>> = {
   'kirim, by its redirect': { channel: 'wa', arrange: kirim, origin: () => providers.cdn, bytesPath: /^\/kirim\// },
-  'kirim, by what a webhook told': {
+  'kirim, by the URL of a webhook': {
     channel: 'wa',
     arrange: () => ({ ...kirim(), downloadUrl: providers.kirim.mediaUrl('msg_1') }),
     origin: () => providers.cdn,
@@ -139,7 +139,7 @@ const WAYS: Readonly<Record<string, Way>> = {
       return { providerMediaId: META_ID };
     },
     origin: () => providers.chakra,
-    // By either way.
+    // Matches both download paths.
     bytesPath: /\/whatsapp_business\/|\/show$/,
   },
   'wa-gateway': {
@@ -158,17 +158,17 @@ const WAYS: Readonly<Record<string, Way>> = {
   },
 };
 
-/** An adapter of its own, which remembers nothing of the other tests' media. */
+/** Creates a new adapter, which does not remember the media of other tests. */
 function connect(channel: string, maxBytes = 10_000_000): ProviderAdapter {
   config ??= parseConfig({ channels: providers.channels(), network: { allowPrivate: ['127.0.0.0/8'] } }, {});
-  // Each channel costs a TLS context.
+  // Connects only one channel, because each needs a TLS context.
   const only = { ...config, channels: config.channels.filter(({ id }) => id === channel), upload: { maxBytes } };
   const { directory, close } = connectChannels(only, { pools, quota: new MemoryQuota() });
-  ended.push(close);
+  cleanups.push(close);
   return directory.get('default', channel).adapter;
 }
 
-function opener({ channel, arrange }: Way, maxBytes?: number) {
+function opener({ channel, arrange }: DownloadRoute, maxBytes?: number) {
   const ref: MediaRef = { providerMessageId: 'm', providerMediaId: null, downloadUrl: null, ...arrange() };
   const adapter = connect(channel, maxBytes);
   return async (options: OpenMediaOptions): Promise<ByteStream> => {
@@ -183,17 +183,17 @@ async function refusalOf(opened: Promise<ByteStream>): Promise<unknown> {
   throw new Error('expected no stream', { cause: outcome });
 }
 
-/** A 206 as a server could send it that means well or not. */
+/** A 206 with the given Content-Range, valid or not. */
 function partial(contentRange: string | null, length: number, keys: { chunked?: boolean; type?: string } = {}): Fault {
   const { chunked, type = 'image/jpeg' } = keys;
   const headers = { 'content-type': type, ...(contentRange === null ? {} : { 'content-range': contentRange }) };
   return { kind: 'status', status: 206, headers, body: 'x'.repeat(length), chunked };
 }
 
-describe.each(Object.entries(WAYS))('the bytes of %s', (_name, way) => {
-  const struckBy = (fault: Fault) => {
-    const open = opener(way);
-    way.origin().faults.unshift({ match: way.bytesPath, fault });
+describe.each(Object.entries(DOWNLOAD_ROUTES))('the bytes of %s', (_name, route) => {
+  const openWithFault = (fault: Fault) => {
+    const open = opener(route);
+    route.origin().faults.unshift({ match: route.bytesPath, fault });
     return open;
   };
 
@@ -204,56 +204,56 @@ describe.each(Object.entries(WAYS))('the bytes of %s', (_name, way) => {
     ['beyond the end', { start: SIZE - 10, end: SIZE + 10 }, SIZE - 10, SIZE - 1],
     ['that are all', { start: 0, end: null }, 0, SIZE - 1],
   ])('%s are given', async (_what, range, start, end) => {
-    const stream = await opener(way)({ range });
+    const stream = await opener(route)({ range });
     expect(stream).toMatchObject({ range: { start, end }, sizeBytes: SIZE, declaredMimeType: 'image/jpeg' });
     expect((await buffer(stream.body)).equals(bytes.subarray(start, end + 1))).toBe(true);
   });
 
-  it('are all given where nobody asks for less, and where the provider heeds no ranges', async () => {
+  it('are complete without a range, and where the provider ignores ranges', async () => {
     for (const ignoresRanges of [false, true]) {
-      way.origin().ignoresRanges = ignoresRanges;
-      const stream = await opener(way)(ignoresRanges ? { range: MIDDLE } : {});
+      route.origin().ignoresRanges = ignoresRanges;
+      const stream = await opener(route)(ignoresRanges ? { range: MIDDLE } : {});
       expect(stream).toMatchObject({ range: null, sizeBytes: SIZE });
       expect((await buffer(stream.body)).equals(bytes)).toBe(true);
     }
   });
 
-  it('are asked for in part by the very requests that ask for all of them', async () => {
-    const seen = async (options: OpenMediaOptions) => {
+  it('are requested with the same requests, with and without a range', async () => {
+    const requestsOf = async (options: OpenMediaOptions) => {
       for (const server of servers()) server.clearRequests();
-      (await opener(way)(options)).body.destroy();
+      (await opener(route)(options)).body.destroy();
       return servers().flatMap((server, index) =>
         server.requests.map(({ method, path, headers }) => {
-          const { authorization, token, range, ...others } = headers;
-          const names = Object.keys(others).sort();
-          // Signed addresses are new each time.
+          const { authorization, token, range, ...otherHeaders } = headers;
+          const names = Object.keys(otherHeaders).sort();
+          // Signed URLs differ each time, so only the path before the query is compared.
           return { request: `${index} ${method} ${path.split('?')[0]}`, path, names, authorization, token, range };
         }),
       );
     };
-    const whole = await seen({});
-    const part = await seen({ range: MIDDLE });
-    expect(part.map((one) => ({ ...one, path: '', range: null }))).toEqual(
-      whole.map((one) => ({ ...one, path: '', range: null })),
+    const whole = await requestsOf({});
+    const part = await requestsOf({ range: MIDDLE });
+    expect(part.map((request) => ({ ...request, path: '', range: null }))).toEqual(
+      whole.map((request) => ({ ...request, path: '', range: null })),
     );
     expect(whole.filter(({ range }) => range !== undefined)).toEqual([]);
     for (const { path, range } of part) expect([path, range]).toEqual([path, rangeAt(path)]);
-    expect(part.filter(({ path }) => way.bytesPath.test(path)).length).toBeGreaterThan(0);
+    expect(part.filter(({ path }) => route.bytesPath.test(path)).length).toBeGreaterThan(0);
   });
 
-  const rangeAt = (path: string) => (way.bytesPath.test(path) ? 'bytes=100-199' : undefined);
+  const rangeAt = (path: string) => (route.bytesPath.test(path) ? 'bytes=100-199' : undefined);
 
-  it('that a range is behind are refused by no fault', async () => {
-    const refusal = await refusalOf(opener(way)({ range: { start: SIZE, end: null } }));
+  it('of a range behind the end are RangeNotSatisfiable', async () => {
+    const refusal = await refusalOf(opener(route)({ range: { start: SIZE, end: null } }));
     expect(refusal).toBeInstanceOf(RangeNotSatisfiable);
     expect(refusal).toMatchObject({ sizeBytes: SIZE });
-    const silent = await refusalOf(struckBy({ kind: 'status', status: 416 })({ range: MIDDLE }));
+    const silent = await refusalOf(openWithFault({ kind: 'status', status: 416 })({ range: MIDDLE }));
     expect(silent).toBeInstanceOf(RangeNotSatisfiable);
     expect(silent).toMatchObject({ sizeBytes: null });
   });
 
-  it('may be fewer than were asked for, which is said', async () => {
-    const stream = await struckBy(partial('bytes 100-149/*', 50))({ range: MIDDLE });
+  it('may be fewer than requested, as their range says', async () => {
+    const stream = await openWithFault(partial('bytes 100-149/*', 50))({ range: MIDDLE });
     expect(stream).toMatchObject({ range: { start: 100, end: 149 }, sizeBytes: null });
     expect(await buffer(stream.body)).toHaveLength(50);
   });
@@ -276,7 +276,7 @@ describe.each(Object.entries(WAYS))('the bytes of %s', (_name, way) => {
       { kind: 'status', status: 206, headers: { 'content-encoding': 'gzip', 'content-range': 'bytes 100-101/*' } },
     ],
   ])('%s are PROVIDER_PROTOCOL', async (_what, fault) => {
-    const refusal = await refusalOf(struckBy(fault)({ range: MIDDLE }));
+    const refusal = await refusalOf(openWithFault(fault)({ range: MIDDLE }));
     expect(refusal).toBeInstanceOf(MediagraphError);
     expect(refusal).toMatchObject({ code: 'PROVIDER_PROTOCOL' });
   });
@@ -287,7 +287,7 @@ describe.each(Object.entries(WAYS))('the bytes of %s', (_name, way) => {
     ['none', partial(`bytes 100-199/${SIZE}`, 0, { chunked: true })],
     ['cut off', { kind: 'cut', afterBytes: 50 }],
   ])('that turn out to be %s fail, and never look complete', async (_what, fault) => {
-    const { body } = await struckBy(fault)({ range: MIDDLE });
+    const { body } = await openWithFault(fault)({ range: MIDDLE });
     await expect(buffer(body)).rejects.toThrow();
   });
 
@@ -296,19 +296,22 @@ describe.each(Object.entries(WAYS))('the bytes of %s', (_name, way) => {
     ['a part that says nothing', 206, partial(null, 10)],
     ['out of range', 416, { kind: 'status', status: 416 }],
   ])('that are %s although all were asked for are faults', async (_what, upstreamStatus, fault) => {
-    const refusal = await refusalOf(struckBy(fault)({}));
+    const refusal = await refusalOf(openWithFault(fault)({}));
     expect(refusal).toBeInstanceOf(MediagraphError);
     expect(refusal).toMatchObject({ details: { upstreamStatus } });
   });
 
   it('of a media that is too large are MEDIA_TOO_LARGE, however few are asked for', async () => {
-    expect(await refusalOf(opener(way, SIZE - 1)({ range: MIDDLE }))).toMatchObject({ code: 'MEDIA_TOO_LARGE' });
-    expect(await buffer((await opener(way, SIZE)({ range: MIDDLE })).body)).toHaveLength(100);
+    expect(await refusalOf(opener(route, SIZE - 1)({ range: MIDDLE }))).toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+    expect(await buffer((await opener(route, SIZE)({ range: MIDDLE })).body)).toHaveLength(100);
   });
 
   it('end with their caller', async () => {
     const caller = new AbortController();
-    const { body } = await struckBy({ kind: 'hang-in-body', afterBytes: 50 })({ range: MIDDLE, signal: caller.signal });
+    const { body } = await openWithFault({ kind: 'hang-in-body', afterBytes: 50 })({
+      range: MIDDLE,
+      signal: caller.signal,
+    });
     const gone = new Error('the client left');
     const failed = buffer(body).catch((thrown: unknown) => thrown);
     caller.abort(gone);
@@ -317,12 +320,12 @@ describe.each(Object.entries(WAYS))('the bytes of %s', (_name, way) => {
 });
 
 it('a whole answer’s size is its own, whatever part it says to be', async () => {
-  const way = WAYS['wa-gateway'];
-  if (!way) throw new Error('expected a way');
-  const open = opener(way);
+  const route = DOWNLOAD_ROUTES['wa-gateway'];
+  if (!route) throw new Error('expected a way');
+  const open = opener(route);
   const headers = { 'content-type': 'image/jpeg', 'content-range': 'bytes 100-199/4711' };
   providers.gateway.faults.push({
-    match: way.bytesPath,
+    match: route.bytesPath,
     fault: { kind: 'status', status: 200, headers, body: 'x'.repeat(300) },
   });
   const stream = await open({ range: MIDDLE });
@@ -330,10 +333,10 @@ it('a whole answer’s size is its own, whatever part it says to be', async () =
   expect(await buffer(stream.body)).toHaveLength(300);
 });
 
-it('a range that is behind what Kirim’s CDN has does not make it be asked for another address', async () => {
-  const way = WAYS['kirim, by what a webhook told'];
-  if (!way) throw new Error('expected a way');
-  expect(await refusalOf(opener(way)({ range: { start: SIZE, end: null } }))).toBeInstanceOf(RangeNotSatisfiable);
+it('a range behind the end at Kirim’s CDN does not cause a request for another URL', async () => {
+  const route = DOWNLOAD_ROUTES['kirim, by the URL of a webhook'];
+  if (!route) throw new Error('expected a way');
+  expect(await refusalOf(opener(route)({ range: { start: SIZE, end: null } }))).toBeInstanceOf(RangeNotSatisfiable);
   expect([providers.kirim.requestCount, providers.cdn.requestCount]).toEqual([0, 1]);
 });
 

@@ -5,8 +5,8 @@ import { packageVersion } from '../../../src/telemetry/version.js';
 import { MemoryQuota } from '../../support/adapter-context.js';
 import { RawServer } from '../../support/raw-server.js';
 
-/** What the API and the host of the bytes are told. */
-async function agentsTold(server: Readonly<Record<string, string>>): Promise<unknown[]> {
+/** Returns the User-Agent that the API and the media host receive. */
+async function userAgentsSent(server: Readonly<Record<string, string>>): Promise<unknown[]> {
   const provider = await RawServer.start((request, response) => {
     if (request.url === '/photo.jpg') response.end('photo');
     else response.writeHead(302, { location: `${provider.url}/photo.jpg` }).end();
@@ -32,10 +32,10 @@ async function agentsTold(server: Readonly<Record<string, string>>): Promise<unk
 describe('the User-Agent of calls to a provider', () => {
   const product = `mediagraph/${packageVersion()}`;
 
-  it('names the version', async () => expect(await agentsTold({})).toEqual([product, product]));
+  it('names the version', async () => expect(await userAgentsSent({})).toEqual([product, product]));
 
   it('says where the server is, if the configuration does', async () => {
     const agent = `${product} (+https://media.example.com)`;
-    expect(await agentsTold({ publicUrl: 'https://media.example.com/' })).toEqual([agent, agent]);
+    expect(await userAgentsSent({ publicUrl: 'https://media.example.com/' })).toEqual([agent, agent]);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Bodies made of the providers' own words at random. Two seconds; a minute with `TEST_LONG=1`. `TEST_SEED` repeats the
- * bodies of a run whose seed stands in the name of its test; a failure prints the body.
+ * Random bodies from the providers' vocabularies. The test takes two seconds, or a minute with `TEST_LONG=1`.
+ * `TEST_SEED` repeats the bodies of a run; the seed is in the test's name, and a failure prints the body.
  */
 import { randomBytes } from 'node:crypto';
 import { MediagraphError } from '../../../src/model/errors.js';
@@ -8,7 +8,7 @@ import { encodeMediaId } from '../../../src/model/ids.js';
 import { createGupshupWebhook } from '../../../src/providers/gupshup/webhook.js';
 import { createKirimWebhook } from '../../../src/providers/kirim/webhook.js';
 import { createLamlWebhook } from '../../../src/providers/laml/webhook.js';
-import type { WebhookReceiver, WebhookTold } from '../../../src/providers/provider-adapter.js';
+import type { WebhookItem, WebhookReceiver } from '../../../src/providers/provider-adapter.js';
 import { createWaGatewayWebhook } from '../../../src/providers/wa-gateway/webhook.js';
 import { JsonList, JsonObject, type JsonPart, openJson } from '../../../src/providers/webhooks/json-walk.js';
 import { createChakraWebhook, createWhatsappWebhook } from '../../../src/providers/whatsapp/webhook.js';
@@ -113,7 +113,7 @@ const TEXTS = [
   ...['%2e%2e', '1e999', 'true', '{"type":"image","id":"1","url":"https://a.example/"}', '[', '"', '\\u'],
 ];
 
-class Maker {
+class BodyGenerator {
   constructor(private readonly chance: Chance) {}
 
   #pick<Item>(items: readonly Item[]): Item {
@@ -133,7 +133,7 @@ class Maker {
     return `{${members.join()}}`;
   }
 
-  /** What a provider might have sent, with a part of it in the place of another. */
+  /** A body that a provider might send, with random values in some places. */
   body(): string {
     const any = () => this.json(4);
     const message = () =>
@@ -152,7 +152,7 @@ class Maker {
       () => `{"message":{"message_id":"a","project_id":"AC1","media":[{"url":${any()}}],"from":${any()}}}`,
     ];
     const text = this.#pick(shapes)();
-    // Now and then, bytes that fit nowhere.
+    // Sometimes inserts bytes that are invalid anywhere.
     if (this.chance.below(4) > 0) return text;
     const at = this.chance.below(text.length + 1);
     return (
@@ -170,16 +170,16 @@ class Maker {
   }
 }
 
-/** Everything that is kept of an event, or null. */
-function fault(one: WebhookTold): string | null {
+/** Returns why an event cannot be stored, or null. */
+function storageFault(item: WebhookItem): string | null {
   const texts: Array<string | null | undefined> = [];
-  if (one === null) return null;
-  if (one.type === 'fault') texts.push(one.message);
-  if (one.type === 'deviceDestroyed') texts.push(one.providerMediaIdPrefix);
-  if (one.type === 'captionEdited') texts.push(one.providerMessageId, one.caption);
-  if (one.type === 'messageRevoked') texts.push(one.providerMessageId);
-  if (one.type === 'mediaAnnounced') {
-    for (const media of one.media) {
+  if (item === null) return null;
+  if (item.type === 'fault') texts.push(item.message);
+  if (item.type === 'deviceDestroyed') texts.push(item.providerMediaIdPrefix);
+  if (item.type === 'captionEdited') texts.push(item.providerMessageId, item.caption);
+  if (item.type === 'messageRevoked') texts.push(item.providerMessageId);
+  if (item.type === 'mediaAnnounced') {
+    for (const media of item.media) {
       const { providerMessageId, providerMediaId } = media;
       encodeMediaId({ channelId: 'line', providerMessageId, providerMediaId: providerMediaId?.slice(0, 70) ?? null });
       texts.push(providerMessageId, providerMediaId, media.downloadUrl, media.mimeType, media.filename, media.caption);
@@ -201,9 +201,9 @@ function fault(one: WebhookTold): string | null {
 
 function check([name, receiver]: (typeof RECEIVERS)[number], body: string, type: string): string | null {
   try {
-    for (const one of receiver.parse(Buffer.from(body), type, NOW)) {
-      const found = fault(one);
-      if (found !== null) return `${name}: ${found}`;
+    for (const item of receiver.parse(Buffer.from(body), type, NOW)) {
+      const reason = storageFault(item);
+      if (reason !== null) return `${name}: ${reason}`;
     }
     return null;
   } catch (thrown) {
@@ -212,36 +212,36 @@ function check([name, receiver]: (typeof RECEIVERS)[number], body: string, type:
   }
 }
 
-/** The same as `JSON.parse` makes of it, read with the reader of webhooks. */
-function built(part: JsonPart, like: unknown): unknown {
+/** Converts a value of the webhook reader to Maps, for the comparison with `JSON.parse`. */
+function readWithWalk(part: JsonPart, like: unknown): unknown {
   if (part instanceof JsonList)
-    return [...part].map((element, at) => built(element, Array.isArray(like) ? like[at] : undefined));
+    return [...part].map((element, at) => readWithWalk(element, Array.isArray(like) ? like[at] : undefined));
   if (!(part instanceof JsonObject)) return part;
   const names = typeof like === 'object' && like !== null ? Object.keys(like) : [];
   return new Map(
     [...part.pick(names)].map(([name, value]) => [
       name,
-      built(value, Object.entries(like ?? {}).find(([key]) => key === name)?.[1]),
+      readWithWalk(value, Object.entries(like ?? {}).find(([key]) => key === name)?.[1]),
     ]),
   );
 }
 
-function parsed(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(parsed);
+function readWithJsonParse(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(readWithJsonParse);
   return typeof value === 'object' && value !== null
-    ? new Map(Object.entries(value).map(([name, one]) => [name, parsed(one)]))
+    ? new Map(Object.entries(value).map(([name, item]) => [name, readWithJsonParse(item)]))
     : value;
 }
 
 describe('bodies at random', () => {
   it(`are understood or refused, and leave nothing that cannot be stored: TEST_SEED=${SEED}`, () => {
-    const maker = new Maker(new Chance(SEED));
+    const generator = new BodyGenerator(new Chance(SEED));
     const end = Date.now() + SECONDS * 1000;
     let bodies = 0;
     while (Date.now() < end || bodies < 50) {
       bodies += 1;
-      const json = maker.body();
-      const form = maker.form();
+      const json = generator.body();
+      const form = generator.form();
       for (const receiver of RECEIVERS) {
         expect([check(receiver, json, JSON_TYPE), json]).toEqual([null, json]);
         expect([check(receiver, form, FORM_TYPE), form]).toEqual([null, form]);
@@ -250,12 +250,12 @@ describe('bodies at random', () => {
   });
 
   it(`are read as JSON.parse reads them: TEST_SEED=${SEED}`, () => {
-    const maker = new Maker(new Chance(`${SEED} json`));
+    const generator = new BodyGenerator(new Chance(`${SEED} json`));
     const end = Date.now() + SECONDS * 1000;
     let bodies = 0;
     while (Date.now() < end || bodies < 50) {
       bodies += 1;
-      const text = maker.body().toWellFormed();
+      const text = generator.body().toWellFormed();
       let like: unknown;
       let isJson = true;
       try {
@@ -265,7 +265,7 @@ describe('bodies at random', () => {
       }
       const opened = openJson(Buffer.from(text));
       expect([opened !== null, text]).toEqual([isJson, text]);
-      if (opened) expect([built(opened.value, like), text]).toEqual([parsed(like), text]);
+      if (opened) expect([readWithWalk(opened.value, like), text]).toEqual([readWithJsonParse(like), text]);
     }
   });
 

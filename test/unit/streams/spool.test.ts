@@ -8,10 +8,10 @@ import { eventually } from '../../support/eventually.js';
 
 const MEBIBYTE = 2 ** 20;
 
-/** Where this process's open files of spools lie, as the kernel tells it (proc(5), /proc/PID/fd). */
+/** Returns the open spool files of this process, as the kernel lists them (proc(5), /proc/PID/fd). */
 async function openFiles(): Promise<string[]> {
   const descriptors = await readdir('/proc/self/fd');
-  // The folder's own descriptor is gone by the time that it is looked at.
+  // The descriptor of the listed folder itself is closed again by now.
   const links = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
   return links.filter((link) => link.includes('mediagraph-spool'));
 }
@@ -24,7 +24,7 @@ async function spoolOf(source: Readable): Promise<Spool> {
   return (await Spool.open(async () => ({ body: source }))).spool;
 }
 
-/** Reads so many bytes and stops there. */
+/** Reads exactly this number of bytes, then stops. */
 async function take(reader: Readable, bytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for (let size = 0; size < bytes; ) {
@@ -39,7 +39,7 @@ async function take(reader: Readable, bytes: number): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** The bytes that came before a reader failed, and how it failed. */
+/** Returns the bytes before a reader's failure, and its error. */
 async function untilFailure(reader: Readable): Promise<{ bytes: Buffer; error: unknown }> {
   const chunks: Buffer[] = [];
   try {
@@ -53,7 +53,7 @@ async function untilFailure(reader: Readable): Promise<{ bytes: Buffer; error: u
 describe('a spool', () => {
   const bytes = randomBytes(3 * MEBIBYTE + 17);
 
-  it('gives every reader every byte, whenever it came and however fast it reads', async () => {
+  it('delivers all bytes to every reader, early or late, fast or slow', async () => {
     const source = new PassThrough();
     const spool = await spoolOf(source);
     const fast = buffer(spool.reader());
@@ -62,23 +62,23 @@ describe('a spool', () => {
     const first = await take(slow, 1_000);
     const joined = buffer(spool.reader());
     source.end(bytes.subarray(MEBIBYTE));
-    // The slow one holds nobody up: the others are done while it has not gone on.
+    // The slow reader does not delay the others: they finish while it pauses.
     expect((await fast).equals(bytes)).toBe(true);
     expect((await joined).equals(bytes)).toBe(true);
     const late = await buffer(spool.reader());
     expect(late.equals(bytes)).toBe(true);
     expect(Buffer.concat([first, await buffer(slow)]).equals(bytes)).toBe(true);
-    spool.leave();
+    spool.release();
   });
 
-  it('of nothing ends at once for every reader', async () => {
+  it('of an empty source ends immediately for every reader', async () => {
     const spool = await spoolOf(Readable.from([]));
     const readers = await Promise.all([buffer(spool.reader()), buffer(spool.reader())]);
     expect(readers.map(({ length }) => length)).toEqual([0, 0]);
-    spool.leave();
+    spool.release();
   });
 
-  it('waits for a source that says nothing for a while, without an end in between', async () => {
+  it('waits for a silent source without ending', async () => {
     const source = new PassThrough();
     const spool = await spoolOf(source);
     const reader = spool.reader();
@@ -90,17 +90,17 @@ describe('a spool', () => {
       return read;
     });
     source.write(Buffer.from('two'));
-    // Another reader that has both says that they are through; the first has not ended for it.
-    const other = spool.reader();
-    expect((await take(other, 6)).toString()).toBe('onetwo');
+    // Another reader has received both texts, so they have passed the spool; the first reader has not ended.
+    const secondReader = spool.reader();
+    expect((await take(secondReader, 6)).toString()).toBe('onetwo');
     expect(ended).toBe(false);
-    other.destroy();
+    secondReader.destroy();
     source.end();
     expect((await rest).toString()).toBe('two');
-    spool.leave();
+    spool.release();
   });
 
-  it('that fails midway fails every reader, early, waiting and late, with nothing but bytes that came', async () => {
+  it('of a failing source fails every reader: an early, a waiting and a late one', async () => {
     const source = new PassThrough();
     const spool = await spoolOf(source);
     const early = untilFailure(spool.reader());
@@ -112,14 +112,14 @@ describe('a spool', () => {
     expect(head.equals(bytes.subarray(0, 5_000))).toBe(true);
     expect(await untilFailure(waiting)).toEqual({ bytes: Buffer.alloc(0), error: fault });
     for (const failed of [await early, await untilFailure(spool.reader())]) {
-      // A stream that fails may drop what nobody has read yet.
+      // A failing stream may drop bytes that were not read yet.
       expect(failed.bytes.equals(bytes.subarray(0, Math.min(failed.bytes.length, 5_000)))).toBe(true);
       expect(failed.error).toBe(fault);
     }
-    spool.leave();
+    spool.release();
   });
 
-  it('whose source ends before its time without a word is a failure, not an end', async () => {
+  it('fails when its source is destroyed without an error', async () => {
     const source = new PassThrough();
     const spool = await spoolOf(source);
     const reading = untilFailure(spool.reader());
@@ -127,10 +127,10 @@ describe('a spool', () => {
     source.destroy();
     const { error } = await reading;
     expect(error).toMatchObject({ code: 'ERR_STREAM_PREMATURE_CLOSE' });
-    spool.leave();
+    spool.release();
   });
 
-  it('goes on for the others when a reader leaves, at its start, midway or while it waits', async () => {
+  it('continues for the other readers when one is destroyed: unread, midway or while it waits', async () => {
     const source = new PassThrough();
     const spool = await spoolOf(source);
     const leaving = [spool.reader(), spool.reader(), spool.reader()];
@@ -144,21 +144,21 @@ describe('a spool', () => {
     waiting?.destroy();
     source.end(bytes.subarray(MEBIBYTE));
     expect((await staying).equals(bytes)).toBe(true);
-    spool.leave();
+    spool.release();
   });
 });
 
 describe("a spool's file", () => {
-  it('has no name, one descriptor, and is closed by the last who leaves', async () => {
+  it('is unlinked, has one descriptor, and is closed by the last release', async () => {
     const source = new PassThrough();
     const spool = await spoolOf(source);
     expect(await openFiles()).toEqual([expect.stringMatching(/ \(deleted\)$/)]);
     const readers = Array.from({ length: 20 }, () => spool.reader());
     expect(await openFiles()).toHaveLength(1);
     source.end(randomBytes(1_000));
-    const [last, ...others] = readers;
-    await Promise.all(others.map((reader) => buffer(reader)));
-    spool.leave();
+    const [last, ...otherReaders] = readers;
+    await Promise.all(otherReaders.map((reader) => buffer(reader)));
+    spool.release();
     expect(await openFiles()).toHaveLength(1);
     if (last) expect(await buffer(last)).toHaveLength(1_000);
     expect(await allClosed()).toEqual([]);
@@ -167,23 +167,23 @@ describe("a spool's file", () => {
   it.each<[string, (source: PassThrough) => void]>([
     ['fails', (source) => source.destroy(new Error('the provider died'))],
     ['ends', (source) => source.end()],
-  ])('is closed although nobody reads it to its end, once its source %s', async (_how, end) => {
+  ])('is closed without a remaining reader once its source %s', async (_how, end) => {
     const source = new PassThrough();
     const spool = await spoolOf(source);
     const readers = Array.from({ length: 5 }, () => spool.reader());
     source.write(randomBytes(1_000));
     for (const reader of readers) reader.destroy();
-    spool.leave();
+    spool.release();
     expect(await openFiles()).toHaveLength(1);
     end(source);
     expect(await allClosed()).toEqual([]);
   });
 
-  it('is not left behind by a thousand of them', async () => {
+  it('is closed for each of a thousand spools', async () => {
     for (let round = 0; round < 100; round++) {
       const spools = await Promise.all(Array.from({ length: 10 }, () => spoolOf(Readable.from([randomBytes(10)]))));
       await Promise.all(spools.map((spool) => buffer(spool.reader())));
-      for (const spool of spools) spool.leave();
+      for (const spool of spools) spool.release();
     }
     expect(await allClosed()).toEqual([]);
   });

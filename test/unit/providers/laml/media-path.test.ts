@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers';
-import { CdnEmulator } from '../../../demo/src/emulators/cdn-emulator.js';
-import { LamlEmulator } from '../../../demo/src/emulators/laml/laml-emulator.js';
-import { loadMediaSamples } from '../../../demo/src/emulators/media-samples.js';
+import { CdnEmulator } from '../../../../demo/src/emulators/cdn-emulator.js';
+import { LamlEmulator } from '../../../../demo/src/emulators/laml/laml-emulator.js';
+import { loadMediaSamples } from '../../../../demo/src/emulators/media-samples.js';
 import {
   signalwireMediaSid,
   signalwireMessageSid,
@@ -9,44 +9,44 @@ import {
   twilioAccountSid,
   twilioMediaSid,
   twilioMessageSid,
-} from '../../../demo/src/emulators/sample-ids.js';
-import type { MediaRef } from '../../../src/model/media.js';
-import type { ChannelFact, ChannelFacts } from '../../../src/providers/channel-facts.js';
-import { channelSettings } from '../../../src/providers/channel-schema.js';
-import { MediaPath } from '../../../src/providers/laml/media-path.js';
-import type { ProviderAdapter } from '../../../src/providers/provider-adapter.js';
-import { createAdapter } from '../../../src/providers/registry.js';
-import { adapterContext } from '../../support/adapter-context.js';
+} from '../../../../demo/src/emulators/sample-ids.js';
+import type { MediaRef } from '../../../../src/model/media.js';
+import type { ChannelFact, ChannelFacts } from '../../../../src/providers/channel-facts.js';
+import { channelSettings } from '../../../../src/providers/channel-schema.js';
+import { MediaPath } from '../../../../src/providers/laml/media-path.js';
+import type { ProviderAdapter } from '../../../../src/providers/provider-adapter.js';
+import { createAdapter } from '../../../../src/providers/registry.js';
+import { adapterContext } from '../../../support/adapter-context.js';
 
 const { photo } = loadMediaSamples();
 const DAY_MS = 24 * 60 * 60 * 1000;
-const started: Array<{ close(): Promise<void> }> = [];
+const closeables: Array<{ close(): Promise<void> }> = [];
 
 afterEach(async () => {
-  await Promise.all(started.splice(0).map((one) => one.close()));
+  await Promise.all(closeables.splice(0).map((closeable) => closeable.close()));
 });
 
-/** What the catalogue keeps, by a test's clock. */
+/** The facts of a catalogue, with the clock of the test. */
 class MemoryFacts implements ChannelFacts {
   readonly #facts = new Map<string, { value: string; until: number }>();
-  isAway = false;
+  isUnavailable = false;
 
   constructor(private readonly now: () => number = Date.now) {}
 
   async recall(channelId: string, fact: string): Promise<ChannelFact | null> {
-    if (this.isAway) throw new Error('the catalogue is away');
-    const kept = this.#facts.get(`${channelId} ${fact}`);
-    const leftMs = kept ? kept.until - this.now() : 0;
-    return kept && leftMs > 0 ? { value: kept.value, leftMs } : null;
+    if (this.isUnavailable) throw new Error('the catalogue is away');
+    const stored = this.#facts.get(`${channelId} ${fact}`);
+    const leftMs = stored ? stored.until - this.now() : 0;
+    return stored && leftMs > 0 ? { value: stored.value, leftMs } : null;
   }
 
   async note(channelId: string, fact: string, value: string, forMs: number): Promise<void> {
-    if (this.isAway) throw new Error('the catalogue is away');
+    if (this.isUnavailable) throw new Error('the catalogue is away');
     this.#facts.set(`${channelId} ${fact}`, { value, until: this.now() + forMs });
   }
 }
 
-async function bed(flavour: 'signalwire' | 'twilio' = 'signalwire') {
+async function setUp(flavour: 'signalwire' | 'twilio' = 'signalwire') {
   const isTwilio = flavour === 'twilio';
   const accountSid = isTwilio ? twilioAccountSid(1) : signalwireProjectId(1);
   const messageSid = isTwilio ? twilioMessageSid : signalwireMessageSid;
@@ -55,14 +55,14 @@ async function bed(flavour: 'signalwire' | 'twilio' = 'signalwire') {
   const laml = new LamlEmulator({ flavour, accountSid, username: accountSid, password: 'secret', cdn });
   for (const index of [1, 2]) laml.addMessage({ sid: messageSid(index), media: [{ ...photo, sid: mediaSid(index) }] });
   await laml.start();
-  started.push(cdn, laml);
+  closeables.push(cdn, laml);
   const credentials = { accountSid, username: accountSid, password: 'secret' };
   const channel = channelSettings.parse({ id: 'sms', provider: flavour, baseUrl: laml.baseUrl, credentials });
   const facts = new MemoryFacts();
-  /** One more process. */
+  /** Creates the adapter of another replica. */
   const replica = (): ProviderAdapter => {
     const { context, close } = adapterContext({ baseUrl: laml.baseUrl, timeoutMs: 900, facts });
-    started.push({ close });
+    closeables.push({ close });
     return createAdapter(channel, context);
   };
   const ref = (index: number, downloadUrl: string | null = null): MediaRef => ({
@@ -70,11 +70,11 @@ async function bed(flavour: 'signalwire' | 'twilio' = 'signalwire') {
     providerMediaId: mediaSid(index),
     downloadUrl,
   });
-  const told = (index: number) => laml.mediaUrl(messageSid(index), mediaSid(index));
-  return { laml, cdn, facts, replica, ref, told, messageSid };
+  const announcedUrl = (index: number) => laml.mediaUrl(messageSid(index), mediaSid(index));
+  return { laml, cdn, facts, replica, ref, announcedUrl, messageSid };
 }
 
-async function listed(adapter: ProviderAdapter, messageSid: string): Promise<unknown> {
+async function listOne(adapter: ProviderAdapter, messageSid: string): Promise<unknown> {
   const [answer] = (await adapter.listMedia?.([messageSid], {})) ?? [];
   return answer;
 }
@@ -82,23 +82,23 @@ async function listed(adapter: ProviderAdapter, messageSid: string): Promise<unk
 const FAULT = { code: 'PROVIDER_PROTOCOL', retryable: false };
 
 describe('a SignalWire project that answers metadata in place of bytes', () => {
-  test('shows it at the first media that is opened; from then on what is listed is FAILED, for every replica', async () => {
-    const { laml, replica, ref, messageSid } = await bed();
+  test('is detected at the first download; from then on every replica lists media as FAILED', async () => {
+    const { laml, replica, ref, messageSid } = await setUp();
     laml.bytesWithoutExtension = 'json';
     const [first, second] = [replica(), replica()];
-    expect(await first.faultOfListed?.()).toBeNull();
+    expect(await first.listedMediaFault?.()).toBeNull();
     await expect(first.openMedia?.(ref(1), {})).rejects.toMatchObject({
       code: FAULT.code,
       details: { retryable: false },
     });
     for (const adapter of [first, second]) {
-      expect(await listed(adapter, messageSid(2))).toMatchObject([{ status: 'FAILED', fault: FAULT }]);
-      expect(await adapter.faultOfListed?.()).toMatchObject(FAULT);
+      expect(await listOne(adapter, messageSid(2))).toMatchObject([{ status: 'FAILED', fault: FAULT }]);
+      expect(await adapter.listedMediaFault?.()).toMatchObject(FAULT);
     }
   });
 
-  test('still gives what a webhook told an address of', async () => {
-    const { laml, cdn, replica, ref } = await bed();
+  test('still opens media by the URL of a webhook', async () => {
+    const { laml, cdn, replica, ref } = await setUp();
     laml.bytesWithoutExtension = 'json';
     const adapter = replica();
     await expect(adapter.openMedia?.(ref(1), {})).rejects.toMatchObject({ code: 'PROVIDER_PROTOCOL' });
@@ -107,36 +107,36 @@ describe('a SignalWire project that answers metadata in place of bytes', () => {
     expect(stream && (await buffer(stream.body))).toEqual(photo.bytes);
   });
 
-  test('is believed to give bytes again where it does', async () => {
-    const { laml, replica, ref, messageSid } = await bed();
+  test('counts as repaired once it returns bytes', async () => {
+    const { laml, replica, ref, messageSid } = await setUp();
     laml.bytesWithoutExtension = 'json';
     const adapter = replica();
     await expect(adapter.openMedia?.(ref(1), {})).rejects.toMatchObject({ code: 'PROVIDER_PROTOCOL' });
     laml.bytesWithoutExtension = 'redirect';
     (await adapter.openMedia?.(ref(1), { job: true }))?.body.destroy();
-    expect(await listed(adapter, messageSid(2))).toMatchObject([{ status: 'READY' }]);
-    expect(await listed(replica(), messageSid(2))).toMatchObject([{ status: 'READY' }]);
+    expect(await listOne(adapter, messageSid(2))).toMatchObject([{ status: 'READY' }]);
+    expect(await listOne(replica(), messageSid(2))).toMatchObject([{ status: 'READY' }]);
   });
 
-  test('is known to its process while the catalogue is away', async () => {
-    const { laml, facts, replica, ref, messageSid } = await bed();
-    facts.isAway = true;
+  test('is remembered by its process while the catalogue is unavailable', async () => {
+    const { laml, facts, replica, ref, messageSid } = await setUp();
+    facts.isUnavailable = true;
     laml.bytesWithoutExtension = 'json';
     const adapter = replica();
     await expect(adapter.openMedia?.(ref(1), {})).rejects.toMatchObject({ code: 'PROVIDER_PROTOCOL' });
-    expect(await listed(adapter, messageSid(2))).toMatchObject([{ status: 'FAILED' }]);
+    expect(await listOne(adapter, messageSid(2))).toMatchObject([{ status: 'FAILED' }]);
   });
 
   test.each(['redirect', 'inline'] as const)(
-    'is none that answers with bytes (%s), and costs it no call',
+    'is not assumed where the path returns bytes (%s), and needs no extra call',
     async (way) => {
-      const { laml, replica, ref, messageSid } = await bed();
+      const { laml, replica, ref, messageSid } = await setUp();
       laml.bytesWithoutExtension = way;
       const adapter = replica();
-      expect(await listed(adapter, messageSid(1))).toMatchObject([{ status: 'READY' }]);
+      expect(await listOne(adapter, messageSid(1))).toMatchObject([{ status: 'READY' }]);
       expect(laml.requestCount).toBe(1);
       (await adapter.openMedia?.(ref(1), {}))?.body.destroy();
-      expect(await adapter.faultOfListed?.()).toBeNull();
+      expect(await adapter.listedMediaFault?.()).toBeNull();
     },
   );
 
@@ -154,26 +154,26 @@ describe('a SignalWire project that answers metadata in place of bytes', () => {
 });
 
 test('JSON of Twilio says nothing about other media', async () => {
-  const { laml, replica, ref, messageSid } = await bed('twilio');
+  const { laml, replica, ref, messageSid } = await setUp('twilio');
   laml.bytesWithoutExtension = 'json';
   const adapter = replica();
   await expect(adapter.openMedia?.(ref(1), {})).rejects.toMatchObject({ code: 'PROVIDER_PROTOCOL' });
-  expect(await listed(adapter, messageSid(2))).toMatchObject([{ status: 'READY' }]);
+  expect(await listOne(adapter, messageSid(2))).toMatchObject([{ status: 'READY' }]);
 });
 
 describe.each(['signalwire', 'twilio'] as const)('details of a media of %s', (flavour) => {
   test('come from "Retrieve Message Media"', async () => {
-    const { laml, replica, ref, told } = await bed(flavour);
+    const { laml, replica, ref, announcedUrl } = await setUp(flavour);
     const details = { kind: 'IMAGE', mimeType: 'image/jpeg', sizeBytes: null, sha256: null, filename: null };
-    expect(await replica().describeMedia?.([ref(1), ref(2, told(2))], {})).toMatchObject([details, details]);
+    expect(await replica().describeMedia?.([ref(1), ref(2, announcedUrl(2))], {})).toMatchObject([details, details]);
     expect(laml.requests.map(({ path }) => path)).toEqual([
       expect.stringMatching(/\/Media\/[^/]+\.json$/),
       expect.stringMatching(/\/Media\/[^/]+\.json$/),
     ]);
   });
 
-  test('are missing where the API knows nothing of the address that a webhook told, and that is no fault', async () => {
-    const { replica, ref } = await bed(flavour);
+  test('are missing, without a fault, where the API does not know the URL of a webhook', async () => {
+    const { replica, ref } = await setUp(flavour);
     const elsewhere = { ...ref(1, 'https://x.test/1'), providerMediaId: 'no-sid' };
     const gone = { ...ref(1), providerMediaId: 'no-sid' };
     expect(await replica().describeMedia?.([elsewhere, gone], {})).toMatchObject([
@@ -182,8 +182,8 @@ describe.each(['signalwire', 'twilio'] as const)('details of a media of %s', (fl
     ]);
   });
 
-  test('are what is known of it where the answer is of another kind', async () => {
-    const { laml, replica, ref } = await bed(flavour);
+  test('ignore fields of another type', async () => {
+    const { laml, replica, ref } = await setUp(flavour);
     laml.fault = { kind: 'body', body: '{"content_type":17}' };
     expect(await replica().describeMedia?.([ref(1)], {})).toMatchObject([{ kind: null, mimeType: null }]);
     laml.fault = { kind: 'body', body: 'null' };

@@ -3,37 +3,43 @@ import type { Dispatcher } from 'undici';
 import { NetError } from '../../streams/net-error.js';
 import { type BufferedResponse, dispatchBuffered } from './buffered-response.js';
 
-/** A request's body of a known length, which can be sent once. */
+/** A request body of known length that can be sent once. */
 export interface RequestBody {
   readonly contentType: string;
-  /** What Content-Length says; `chunks` give as many or fail. */
+  /** The Content-Length. `chunks` yields exactly this many bytes or fails. */
   readonly sizeBytes: number;
-  /** At most 64 KiB each, so that a slow receiver shows that it is alive. Asked for once. */
+  /** Yields chunks of at most 64 KiB, so that a slow receiver's progress is visible. Called once. */
   chunks(): AsyncIterator<Uint8Array>;
-  /** Ends what the chunks come from; called on every path, also twice. */
+  /** Destroys the source of the chunks. Called on every path, possibly twice. */
   destroy(): void;
 }
 
 export interface SendLimits {
-  /** Of silence: until the receiver takes the next chunk, until the source gives one, and until the answer is whole. */
+  /**
+   * The longest silence: until the receiver takes the next chunk, until the source yields one, and until the response
+   * is complete.
+   */
   readonly silenceMs: number;
-  /** Of the answer. */
+  /** Maximum size of the response. */
   readonly maxBytes: number;
   readonly signal?: AbortSignal;
 }
 
-/** The body's own fault: its source failed (see `cause`), fell silent or was not as long as announced. No outage. */
+/**
+ * A fault of the body: its source failed (see `cause`), was silent too long or had another length than announced. It
+ * does not count as a provider outage.
+ */
 export class RequestBodyError extends Error {
   override readonly name = 'RequestBodyError';
 }
 
 /**
- * Sends one request with a body and collects its answer. There is no deadline, since a hundred megabytes take as long as
- * the line allows; a receiver that takes nothing, or took all and does not answer, is given up after `silenceMs`. An
- * answer that comes before the body's end is the answer.
+ * Sends one request with a body and buffers its response. There is no deadline, because the duration of an upload
+ * depends on its size and the line. The call fails when the receiver takes no byte, or does not answer, for
+ * `silenceMs`. A response that arrives before the end of the body is the result.
  *
- * Rejects {@link RequestBodyError}, NetError TIMEOUT, CONNECTION, BAD_RESPONSE or RESPONSE_TOO_LARGE, or the signal's
- * reason. The body has ended when it settles.
+ * Rejects with {@link RequestBodyError}, NetError TIMEOUT, CONNECTION, BAD_RESPONSE or RESPONSE_TOO_LARGE, or the
+ * signal's reason. The body is destroyed when the promise settles.
  */
 export async function sendBody(
   dispatcher: Dispatcher,
@@ -45,8 +51,8 @@ export async function sendBody(
 ): Promise<BufferedResponse> {
   const end = new AbortController();
   const onAbort = () => end.abort(caller?.reason);
-  const clock = new TurnClock(silenceMs, (reason) => end.abort(reason));
-  const sent = new SentBody(body, clock);
+  const clock = new SilenceTimer(silenceMs, (reason) => end.abort(reason));
+  const sent = new RequestBodyStream(body, clock);
   try {
     caller?.throwIfAborted();
     caller?.addEventListener('abort', onAbort, { once: true });
@@ -64,8 +70,8 @@ export async function sendBody(
   }
 }
 
-/** Runs throughout a call, and starts anew whenever the turn passes between the body's source and its receiver. */
-class TurnClock {
+/** Limits silence during a call. It restarts whenever it becomes the source's or the receiver's turn. */
+class SilenceTimer {
   readonly #timer: NodeJS.Timeout;
   #turn: 'source' | 'receiver' = 'receiver';
   #ended = false;
@@ -79,7 +85,7 @@ class TurnClock {
 
   pass(to: 'source' | 'receiver'): void {
     this.#turn = to;
-    // A timer that was cleared would start again.
+    // `refresh` would restart a cleared timer.
     if (!this.#ended) this.#timer.refresh();
   }
 
@@ -95,17 +101,19 @@ class TurnClock {
   }
 }
 
-/** The body as undici reads it: nothing is read ahead, so that a read means that the socket has taken all before. */
-class SentBody extends Readable {
+/**
+ * The body as undici reads it. It has no read-ahead, so each read means that the socket has taken everything before.
+ */
+class RequestBodyStream extends Readable {
   readonly #chunks: AsyncIterator<Uint8Array>;
 
   constructor(
     private readonly body: RequestBody,
-    private readonly clock: TurnClock,
+    private readonly clock: SilenceTimer,
   ) {
     super({ highWaterMark: 0 });
     this.#chunks = body.chunks();
-    // undici listens once the request has a connection; an error before that must not end the process.
+    // undici adds its error handler once the request has a connection; an error before that must not end the process.
     this.on('error', ignore);
   }
 

@@ -5,30 +5,43 @@ import type { ProviderFaults } from '../toolkit/provider-call.js';
 import type { WhatsAppChannel } from './settings.js';
 import { chakraUpload, cloudUpload, publicMediaUrl } from './wire.js';
 
-/** What Meta's Cloud API and Chakra's pass-through of it do not have in common. */
-export interface Twin {
-  /** Origins besides the channel's own that get its credentials, unless the configuration names others. */
+/** The differences between Meta's Cloud API and Chakra's pass-through of it. */
+export interface ApiVariant {
+  /** Origins besides the channel's own that receive its credentials, unless the configuration overrides them. */
   readonly mediaOrigins: readonly string[];
-  /** The number that goes with calls about a media, so that Meta answers for its media alone; absent: none does. */
+  /**
+   * The phone number id that is sent with calls about a media, so that Meta returns media of this number only; absent
+   * means none.
+   */
   readonly phoneNumberId?: string;
-  /** Of a media, to be asked for its metadata; without the number. */
+  /** The path of a media's metadata, without the phone number id. */
   metadataPath(mediaId: string): string;
-  /** Opens a media in one step, for when the address in its metadata fails, or wants credentials that this channel lacks. */
+  /**
+   * The path that returns the bytes in one step, for when the URL in the metadata fails or requires credentials that
+   * this channel does not have.
+   */
   bytesPath?(mediaId: string): string;
   readonly uploads?: UploadEndpoint;
-  /** Without the number. */
+  /** The path of a deletion, without the phone number id. */
   deletionPath?(mediaId: string): string;
 }
 
-/** Where files are posted to. */
+/** The endpoint that receives uploads. */
 export interface UploadEndpoint {
   readonly path: string;
   fieldsOf(file: MultipartFile): Readonly<Record<string, string | MultipartFile>>;
-  /** What a send call takes, of an answer with status 200. @throws MediagraphError for a refusal, or another shape */
-  readAnswer(response: BufferedResponse, asked: string): string;
+  /**
+   * Reads the reference for send calls from a response with status 200.
+   * @throws MediagraphError for a refusal or another shape
+   */
+  readAnswer(response: BufferedResponse, subject: string): string;
 }
 
-export function twinOf({ provider, options }: WhatsAppChannel, http: ProviderHttpClient, faults: ProviderFaults): Twin {
+export function apiVariantOf(
+  { provider, options }: WhatsAppChannel,
+  http: ProviderHttpClient,
+  faults: ProviderFaults,
+): ApiVariant {
   if (provider === 'whatsapp-cloud') {
     const { apiVersion, phoneNumberId } = options;
     const mediaPath = (mediaId: string) => http.pathOf(apiVersion, mediaId);
@@ -40,7 +53,7 @@ export function twinOf({ provider, options }: WhatsAppChannel, http: ProviderHtt
       uploads: {
         path: http.pathOf(apiVersion, phoneNumberId, 'media'),
         fieldsOf: (file) => ({ messaging_product: 'whatsapp', type: file.mimeType, file }),
-        readAnswer: (response, asked) => faults.parse(response, cloudUpload, asked).id,
+        readAnswer: (response, subject) => faults.parse(response, cloudUpload, subject).id,
       },
     };
   }
@@ -48,25 +61,25 @@ export function twinOf({ provider, options }: WhatsAppChannel, http: ProviderHtt
   return {
     mediaOrigins: [],
     metadataPath: (mediaId) => path(mediaId),
-    // "Show Whatsapp Media API". An address at Meta's lookaside origin wants Meta's token, which Chakra keeps.
+    // "Show Whatsapp Media API". A URL at Meta's lookaside origin requires Meta's token, which only Chakra has.
     bytesPath: (mediaId) => path(mediaId, 'show'),
     ...(options.pluginId !== undefined && {
       uploads: {
         path: http.pathOf('v1', 'ext', 'plugin', 'whatsapp', options.pluginId, 'upload-public-media'),
         fieldsOf: (file) => ({ filename: file.filename, file }),
-        readAnswer: (response, asked) => publicUrlOf(response, asked, faults),
+        readAnswer: (response, subject) => publicUrlOf(response, subject, faults),
       },
     }),
   };
 }
 
-function publicUrlOf(response: BufferedResponse, asked: string, faults: ProviderFaults): string {
-  const { _data: data, _errors: errors } = faults.parse(response, chakraUpload, asked);
+function publicUrlOf(response: BufferedResponse, subject: string, faults: ProviderFaults): string {
+  const { _data: data, _errors: errors } = faults.parse(response, chakraUpload, subject);
   if (errors && errors.length > 0)
-    throw faults.error('PROVIDER_REJECTED', `expected ${asked}, got a refusal of the provider`, {
+    throw faults.error('PROVIDER_REJECTED', `expected ${subject}, got a refusal by the provider`, {
       upstreamStatus: response.statusCode,
     });
   const url = publicMediaUrl.safeParse(data?.publicMediaUrl);
-  if (!url.success) throw faults.protocol(asked, 'no http or https URL of the media', { upstreamStatus: 200 });
+  if (!url.success) throw faults.protocol(subject, 'no http or https URL of the media', { upstreamStatus: 200 });
   return url.data;
 }

@@ -1,9 +1,10 @@
 import { createHmac } from 'node:crypto';
-import { createKirimWebhook } from '../../../src/providers/kirim/webhook.js';
+import { createKirimWebhook } from '../../../../src/providers/kirim/webhook.js';
 import {
   BROKEN_JSON,
+  collectItems,
+  expectNotQuoted,
   expectRejected,
-  expectUntold,
   faultCodes,
   JSON_TYPE,
   mediaIn,
@@ -12,8 +13,7 @@ import {
   requestOf,
   thrownBy,
   UNIX_NOW,
-  walked,
-} from '../webhook-requests.js';
+} from '../../webhook-requests.js';
 
 const SECRET = 'whsec_one';
 const receiver = createKirimWebhook({
@@ -55,7 +55,7 @@ describe("Kirim's signature", () => {
     ['beside a scheme of tomorrow', `t=${UNIX_NOW},v2=abc,v1=${v1(UNIX_NOW)}`],
     ['300 seconds old', `t=${UNIX_NOW - 300},v1=${v1(UNIX_NOW - 300)}`],
     ['300 seconds ahead', `t=${UNIX_NOW + 300},v1=${v1(UNIX_NOW + 300)}`],
-  ])('is accepted %s', (_what, header) => {
+  ])('is accepted %s', (_case, header) => {
     expect(() => receiver.verify(signed(header), NOW)).not.toThrow();
   });
 
@@ -89,7 +89,7 @@ describe("Kirim's signature", () => {
     ['that is nonsense', '\0,,==,'],
     ['that is empty', ''],
     ['of sixteen thousand spaces', `t=${' '.repeat(16_000)}x`],
-  ])('is refused %s', (_what, header) => {
+  ])('is refused %s', (_case, header) => {
     expectRejected(receiver, signed(header), [SECRET, v1(UNIX_NOW), 'msg_01HX']);
   });
 
@@ -105,7 +105,7 @@ describe("Kirim's signature", () => {
     ['with the same JSON in other bytes', JSON.stringify(JSON.parse(BODY), null, 1)],
     ['with escapes for letters', BODY.replace('msg', '\\u006dsg')],
     ['emptied', ''],
-  ])('does not fit a body %s', (_what, body) => {
+  ])('does not fit a body %s', (_case, body) => {
     expectRejected(receiver, signed(`t=${UNIX_NOW},v1=${v1(UNIX_NOW)}`, body), [SECRET]);
   });
 });
@@ -159,7 +159,7 @@ describe("Kirim's bodies", () => {
     ['unavailable', { media_status: 'unavailable', media_url: null }, {}],
     ['an enrichment of another shape', 'ready', {}],
     ['an enrichment that is null', null, {}],
-  ])('announce the media: %s', (_what, kirim, difference) => {
+  ])('announce the media: %s', (_case, kirim, difference) => {
     const parsing = parseJsonBody(receiver, metaBody([IMAGE], kirim));
     expect(parsing).toEqual({
       events: [{ type: 'mediaAnnounced', providerMessageId: 'wamid.HBgL', media: [{ ...announced, ...difference }] }],
@@ -221,8 +221,8 @@ describe("Kirim's bodies", () => {
       { direction: 'OUTBOUND', contact: '+628123' },
     ],
     ['from a user without a number', { type: 'image', from: 'ID.12345' }, { contact: 'ID.12345' }],
-  ])('in the envelope tell of sender and voice: %s', (_what, more, expected) => {
-    const message = { id: 'msg_01HX', ...more };
+  ])('in the envelope tell of sender and voice: %s', (_case, overrides, expected) => {
+    const message = { id: 'msg_01HX', ...overrides };
     const [media] = mediaIn(parseJsonBody(receiver, { event: 'message.received', data: { message } }));
     expect(media).toMatchObject(expected);
   });
@@ -270,7 +270,7 @@ describe("Kirim's bodies", () => {
     ['an event of its own', { id: 'evt_1', type: 'contact.created', created_at: 'x', livemode: true, data: {} }],
     ["a status in Meta's body", metaBody([])],
     ["a text in Meta's body", metaBody([{ id: 'wamid.1', type: 'text', text: { body: 'hi' } }])],
-  ])('that are not about media tell nothing: %s', (_what, body) => {
+  ])('that are not about media tell nothing: %s', (_case, body) => {
     expect(parseJsonBody(receiver, body)).toEqual({ events: [], faults: [] });
   });
 
@@ -281,13 +281,13 @@ describe("Kirim's bodies", () => {
     expect(thrownBy(() => parseJsonBody(receiver, envelope)).code).toBe('PROVIDER_PROTOCOL');
   });
 
-  it.each(BROKEN_JSON)('are refused: %s', (_what, rawBody, contentType) => {
+  it.each(BROKEN_JSON)('are refused: %s', (_case, rawBody, contentType) => {
     const error = thrownBy(() => receiver.parse(rawBody, contentType, NOW));
     expect(error.code).toBe('PROVIDER_PROTOCOL');
-    expectUntold(error, ['secret-words']);
+    expectNotQuoted(error, ['secret-words']);
   });
 
   it('may say their charset', () => {
-    expect(walked(receiver.parse(Buffer.from(BODY), `${JSON_TYPE}; charset=utf-8`, NOW)).events).toEqual([]);
+    expect(collectItems(receiver.parse(Buffer.from(BODY), `${JSON_TYPE}; charset=utf-8`, NOW)).events).toEqual([]);
   });
 });

@@ -1,15 +1,15 @@
 import { createHmac } from 'node:crypto';
-import { createWaGatewayWebhook } from '../../../src/providers/wa-gateway/webhook.js';
+import { createWaGatewayWebhook } from '../../../../src/providers/wa-gateway/webhook.js';
 import {
   BROKEN_JSON,
+  expectNotQuoted,
   expectRejected,
-  expectUntold,
   mediaIn,
   NOW,
   parseJsonBody,
   requestOf,
   thrownBy,
-} from '../webhook-requests.js';
+} from '../../webhook-requests.js';
 
 const SECRET = 'gateway-secret';
 const receiver = createWaGatewayWebhook({
@@ -22,7 +22,7 @@ const APP = '5d0c9a34-7b1e-4f7e-9a52-1c8f2c1b7e10';
 const DEVICE = '0b6d2f8a-44c0-4c39-8a6e-5c9c3f8d2a77';
 const PATH = `media/${APP}/${DEVICE}-3EB0C767D26A1D8B.bin`;
 
-function event(payload: object, more: object = {}) {
+function event(payload: object, overrides: object = {}) {
   return {
     event: 'message',
     app_id: APP,
@@ -30,7 +30,7 @@ function event(payload: object, more: object = {}) {
     timestamp: '2026-11-21T11:59:59Z',
     request_id: 'req_1',
     payload,
-    ...more,
+    ...overrides,
   };
 }
 
@@ -50,7 +50,7 @@ describe("the gateway's signature", () => {
     ['cut short', hex.slice(2)],
     ['sent twice', `${hex}, ${hex}`],
     ['empty', ''],
-  ])('is refused %s', (_what, header) => {
+  ])('is refused %s', (_case, header) => {
     expectRejected(receiver, requestOf(body, { 'x-wa-signature': header }), [SECRET, hex]);
   });
 
@@ -58,8 +58,8 @@ describe("the gateway's signature", () => {
     ['truncated', body.slice(0, -1)],
     ['re-encoded', JSON.stringify(JSON.parse(body), null, 2)],
     ['emptied', ''],
-  ])('does not fit a body that was %s', (_what, other) => {
-    expectRejected(receiver, requestOf(other, { 'x-wa-signature': hex }), [SECRET, hex]);
+  ])('does not fit a body that was %s', (_case, changedBody) => {
+    expectRejected(receiver, requestOf(changedBody, { 'x-wa-signature': hex }), [SECRET, hex]);
   });
 
   it('is refused where it is missing', () => expectRejected(receiver, requestOf(body, {}), [SECRET]));
@@ -76,7 +76,7 @@ describe("the gateway's deliveries", () => {
 });
 
 describe("the gateway's events", () => {
-  const announced = {
+  const ANNOUNCED = {
     providerMessageId: '3EB0C767D26A1D8B',
     providerMediaId: PATH,
     downloadUrl: null,
@@ -105,7 +105,7 @@ describe("the gateway's events", () => {
       { direction: 'outbound', from: '1@s.whatsapp.net', to: '6281234567890@s.whatsapp.net' },
       { direction: 'OUTBOUND', contact: '+6281234567890' },
     ],
-    ['from nobody', { from: { user: '1' } }, {}],
+    ['from an invalid sender', { from: { user: '1' } }, {}],
     [
       'one spelling',
       { type: 'image', mime_type: 'image/jpeg', file_name: 'a.jpg', file_size: 1024, caption: 'hi' },
@@ -125,10 +125,10 @@ describe("the gateway's events", () => {
     ['a type that only the bytes know', { mime_type: 'application/octet-stream' }, {}],
     ['a kind that only the type tells', { mime_type: 'video/mp4' }, { kind: 'VIDEO', mimeType: 'video/mp4' }],
     ['sizes that are none', { file_size: -5 }, {}],
-  ])('announce the media: %s', (_what, payload, difference) => {
+  ])('announce the media: %s', (_case, payload, difference) => {
     expect(parseJsonBody(receiver, event({ ...PAYLOAD, ...payload }))).toEqual({
       events: [
-        { type: 'mediaAnnounced', providerMessageId: '3EB0C767D26A1D8B', media: [{ ...announced, ...difference }] },
+        { type: 'mediaAnnounced', providerMessageId: '3EB0C767D26A1D8B', media: [{ ...ANNOUNCED, ...difference }] },
       ],
       faults: [],
     });
@@ -151,7 +151,7 @@ describe("the gateway's events", () => {
     ['a receipt', event({ message_id: 'x' }, { event: 'receipt' })],
     ['a revocation', event(PAYLOAD, { event: 'message_revoked' })],
     ['a device that is there', event({}, { event: 'device_connected' })],
-  ])('that are not about media tell nothing: %s', (_what, body) => {
+  ])('that are not about media tell nothing: %s', (_case, body) => {
     expect(parseJsonBody(receiver, body)).toEqual({ events: [], faults: [] });
   });
 
@@ -168,12 +168,12 @@ describe("the gateway's events", () => {
       { kind: 'DOCUMENT', mimeType: 'application/zip' },
     ],
     ['by its name', { filename: 'film.mkv', media_path: null }, { filename: 'film.mkv' }],
-  ])('above the size limit are one media that is FAILED, known %s', (_what, payload, difference) => {
+  ])('above the size limit are one media that is FAILED, known %s', (_case, payload, difference) => {
     const { events, faults } = parseJsonBody(receiver, event({ ...PAYLOAD, media_path: undefined, ...payload }));
     expect(faults).toEqual([]);
     const fault = { code: 'MEDIA_TOO_LARGE', message: expect.any(String), retryable: false };
     expect(mediaIn({ events })).toEqual([
-      { ...announced, providerMediaId: null, status: 'FAILED', fault, ...difference },
+      { ...ANNOUNCED, providerMediaId: null, status: 'FAILED', fault, ...difference },
     ]);
   });
 
@@ -182,13 +182,13 @@ describe("the gateway's events", () => {
     ['an event without a device', { event: 'message', payload: { media_path: PATH } }],
     ['a message id of its own', { payload: { media_path: PATH, message_id: '3EB0C767D26A1D8B' } }],
     ['an event without a message id', event({ media_path: PATH }, { timestamp: undefined })],
-  ])('may leave to the path what it tells: %s', (_what, body) => {
+  ])('may leave to the path what it tells: %s', (_case, body) => {
     expect(parseJsonBody(receiver, body)).toEqual({
       events: [
         {
           type: 'mediaAnnounced',
           providerMessageId: '3EB0C767D26A1D8B',
-          media: [{ ...announced, createdAt: null, direction: undefined }],
+          media: [{ ...ANNOUNCED, createdAt: null, direction: undefined }],
         },
       ],
       faults: [],
@@ -224,13 +224,15 @@ describe("the gateway's events", () => {
     else expect(thrownBy(() => parseJsonBody(receiver, body)).code).toBe('PROVIDER_PROTOCOL');
   });
 
-  it('tell of a device that is gone', () => {
+  it('report a removed device', () => {
     expect(parseJsonBody(receiver, event({}, { event: 'device_destroyed', payload: undefined }))).toEqual({
       events: [{ type: 'deviceDestroyed', providerMediaIdPrefix: `media/${APP}/${DEVICE}-` }],
       faults: [],
     });
   });
+});
 
+describe("the gateway's invalid events", () => {
   it.each<[string, object]>([
     ['no device', { device_id: undefined }],
     ['an empty device', { device_id: '' }],
@@ -238,9 +240,9 @@ describe("the gateway's events", () => {
     ['a device with a slash', { device_id: 'a/b' }],
     ['an app of dots', { app_id: '..' }],
     ['an app that is a number', { app_id: 5 }],
-  ])('with %s are refused', (_what, more) => {
-    expect(thrownBy(() => parseJsonBody(receiver, event(PAYLOAD, more))).code).toBe('PROVIDER_PROTOCOL');
-    const destroyed = event({}, { event: 'device_destroyed', ...more });
+  ])('with %s are refused', (_case, overrides) => {
+    expect(thrownBy(() => parseJsonBody(receiver, event(PAYLOAD, overrides))).code).toBe('PROVIDER_PROTOCOL');
+    const destroyed = event({}, { event: 'device_destroyed', ...overrides });
     expect(thrownBy(() => parseJsonBody(receiver, destroyed)).code).toBe('PROVIDER_PROTOCOL');
   });
 
@@ -266,7 +268,7 @@ describe("the gateway's events", () => {
   ])('with the path %j are refused', (path) => {
     const error = thrownBy(() => parseJsonBody(receiver, event({ ...PAYLOAD, media_path: path })));
     expect(error.code).toBe('PROVIDER_PROTOCOL');
-    expectUntold(error, [path]);
+    expectNotQuoted(error, [path]);
   });
 
   it.each(['', '..', 'a\nb', 'x'.repeat(241)])('with the message id %j are refused', (id) => {
@@ -274,9 +276,9 @@ describe("the gateway's events", () => {
     expect(error.code).toBe('PROVIDER_PROTOCOL');
   });
 
-  it.each(BROKEN_JSON)('are refused: %s', (_what, rawBody, contentType) => {
+  it.each(BROKEN_JSON)('are refused: %s', (_case, rawBody, contentType) => {
     const error = thrownBy(() => receiver.parse(rawBody, contentType, NOW));
     expect(error.code).toBe('PROVIDER_PROTOCOL');
-    expectUntold(error, ['secret-words']);
+    expectNotQuoted(error, ['secret-words']);
   });
 });

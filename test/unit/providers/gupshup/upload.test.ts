@@ -1,22 +1,22 @@
-import { CdnEmulator } from '../../../demo/src/emulators/cdn-emulator.js';
-import type { Fault } from '../../../demo/src/emulators/faults.js';
-import { GupshupPartnerEmulator } from '../../../demo/src/emulators/gupshup/gupshup-partner-emulator.js';
-import { loadMediaSamples } from '../../../demo/src/emulators/media-samples.js';
-import { MediagraphError } from '../../../src/model/errors.js';
-import { GupshupAdapter } from '../../../src/providers/gupshup/adapter.js';
-import { gupshupChannel } from '../../../src/providers/gupshup/settings.js';
-import type { UploadedMedia } from '../../../src/providers/provider-adapter.js';
-import type { Quota } from '../../../src/providers/quota.js';
-import { adapterContext, type ContextOptions, MemoryQuota } from '../../support/adapter-context.js';
+import { CdnEmulator } from '../../../../demo/src/emulators/cdn-emulator.js';
+import type { Fault } from '../../../../demo/src/emulators/faults.js';
+import { GupshupPartnerEmulator } from '../../../../demo/src/emulators/gupshup/gupshup-partner-emulator.js';
+import { loadMediaSamples } from '../../../../demo/src/emulators/media-samples.js';
+import { MediagraphError } from '../../../../src/model/errors.js';
+import { GupshupAdapter } from '../../../../src/providers/gupshup/adapter.js';
+import { gupshupChannel } from '../../../../src/providers/gupshup/settings.js';
+import type { UploadedMedia } from '../../../../src/providers/provider-adapter.js';
+import type { Quota } from '../../../../src/providers/quota.js';
+import { adapterContext, type ContextOptions, MemoryQuota } from '../../../support/adapter-context.js';
 
 const APP = '7c1a9f6e-2b64-4c53-9d51-0b8a4c1f2e3d';
 const TOKEN = 'sk_0123456789abcdef';
 const HOUR_MS = 3_600_000;
 const { photo, voiceNote } = loadMediaSamples();
-const started: Array<{ close(): Promise<void> }> = [];
+const closeables: Array<{ close(): Promise<void> }> = [];
 
 afterEach(async () => {
-  await Promise.all(started.splice(0).map((one) => one.close()));
+  await Promise.all(closeables.splice(0).map((closeable) => closeable.close()));
 });
 
 interface Options extends Partial<Omit<ContextOptions, 'quota'>> {
@@ -24,7 +24,7 @@ interface Options extends Partial<Omit<ContextOptions, 'quota'>> {
   readonly quota?: Quota;
 }
 
-async function bed({ header, ...options }: Options = {}) {
+async function setUp({ header, ...options }: Options = {}) {
   const clock = { now: Date.UTC(2026, 10, 21) };
   const now = () => clock.now;
   const partner = await new GupshupPartnerEmulator({ appId: APP, token: TOKEN, now }).start();
@@ -32,7 +32,7 @@ async function bed({ header, ...options }: Options = {}) {
   cdn.put('photo.jpg', photo);
   const quota = new MemoryQuota(now);
   const { context, close } = adapterContext({ baseUrl: partner.baseUrl, retries: 3, quota, ...options });
-  started.push(partner, cdn, { close });
+  closeables.push(partner, cdn, { close });
   const channel = gupshupChannel.parse({
     id: 'wa',
     provider: 'gupshup',
@@ -67,7 +67,7 @@ async function errorOf(promise: Promise<unknown>): Promise<MediagraphError> {
   throw new Error('expected a MediagraphError', { cause: thrown });
 }
 
-const said = (status: number, message: string): Fault => ({
+const errorFault = (status: number, message: string): Fault => ({
   kind: 'status',
   status,
   body: JSON.stringify({ message, status: 'error' }),
@@ -75,7 +75,7 @@ const said = (status: number, message: string): Fault => ({
 
 describe('an upload', () => {
   test.each(['authorization', 'token'] as const)('makes the provider fetch the URL (%s)', async (header) => {
-    const { partner, cdn, url, adapter } = await bed({ header });
+    const { partner, cdn, url, adapter } = await setUp({ header });
     const { providerMediaId } = await upload(adapter, url);
     expect(partner.uploads).toEqual([{ id: providerMediaId, bytes: photo.bytes, fileType: 'image/jpeg', mode: 'url' }]);
     expect(partner.fetches).toEqual([{ url, status: 200 }]);
@@ -86,13 +86,13 @@ describe('an upload', () => {
   });
 
   test('names the essence of its type alone', async () => {
-    const { partner, url, adapter } = await bed();
+    const { partner, url, adapter } = await setUp();
     await upload(adapter, url, voiceNote.mimeType);
     expect(partner.uploads).toMatchObject([{ fileType: 'audio/ogg' }]);
   });
 
   test('may be of every type that the provider takes', async () => {
-    const { partner, url, adapter } = await bed();
+    const { partner, url, adapter } = await setUp();
     expect(adapter.uploadLimits.size).toBe(19);
     expect(adapter.uploadLimits.get('audio/opus')).toBe(16_000_000);
     for (const mimeType of adapter.uploadLimits.keys()) await upload(adapter, url, mimeType);
@@ -105,7 +105,7 @@ describe('an upload', () => {
   ])(
     'of %s is refused, and leaves nothing',
     async (_name, { mimeType, path }: { mimeType?: string; path?: string }, code, upstreamStatus) => {
-      const { partner, cdn, adapter } = await bed();
+      const { partner, cdn, adapter } = await setUp();
       const error = await errorOf(upload(adapter, cdn.publicUrl(path ?? 'photo.jpg'), mimeType));
       expect(error).toMatchObject({ code, details: { provider: 'gupshup', channelId: 'wa', upstreamStatus } });
       expect(partner.uploads).toEqual([]);
@@ -114,7 +114,7 @@ describe('an upload', () => {
   );
 
   test('to an app that is not on the Cloud API is PROVIDER_REJECTED', async () => {
-    const { partner, url, adapter } = await bed();
+    const { partner, url, adapter } = await setUp();
     partner.isCloudApiApp = false;
     expect(await errorOf(upload(adapter, url))).toMatchObject({ code: 'PROVIDER_REJECTED' });
   });
@@ -129,7 +129,7 @@ describe('an upload', () => {
     ],
     [
       '500',
-      said(500, 'Unable to upload requested Media'),
+      errorFault(500, 'Unable to upload requested Media'),
       { code: 'PROVIDER_UNAVAILABLE', details: { retryable: true } },
     ],
     ['a lost connection', { kind: 'reset' }, { code: 'PROVIDER_UNAVAILABLE', details: { retryable: true } }],
@@ -142,14 +142,14 @@ describe('an upload', () => {
     ],
     ['a page', { kind: 'body', body: '<html>', contentType: 'text/html' }, { code: 'PROVIDER_PROTOCOL' }],
   ])('that meets %s is sent once', async (_name, fault, expected) => {
-    const { partner, url, adapter } = await bed({ timeoutMs: 50 });
+    const { partner, url, adapter } = await setUp({ timeoutMs: 50 });
     partner.fault = fault;
     expect(await errorOf(upload(adapter, url))).toMatchObject(expected);
     expect(partner.requestCount).toBe(1);
   });
 
   test('waits longer than for an answer while the provider fetches', async () => {
-    const { partner, cdn, url, adapter } = await bed({ timeoutMs: 100 });
+    const { partner, cdn, url, adapter } = await setUp({ timeoutMs: 100 });
     cdn.fault = { kind: 'delay', ms: 300 };
     await upload(adapter, url);
     expect(partner.uploads).toHaveLength(1);
@@ -158,13 +158,13 @@ describe('an upload', () => {
 
 describe('a deletion', () => {
   async function withUpload(options: Options = {}) {
-    const it = await bed(options);
-    const { providerMediaId } = await upload(it.adapter, it.url);
-    it.partner.clearRequests();
-    return { ...it, id: providerMediaId };
+    const fixture = await setUp(options);
+    const { providerMediaId } = await upload(fixture.adapter, fixture.url);
+    fixture.partner.clearRequests();
+    return { ...fixture, id: providerMediaId };
   }
 
-  test.each(['authorization', 'token'] as const)('is done once, and then known (%s)', async (header) => {
+  test.each(['authorization', 'token'] as const)('is sent once and remembered (%s)', async (header) => {
     const { partner, quota, adapter, id } = await withUpload({ header });
     await deletion(adapter, id);
     await deletion(adapter, id);
@@ -176,7 +176,7 @@ describe('a deletion', () => {
   });
 
   test('of a media that is not there is success', async () => {
-    const { partner, adapter } = await bed();
+    const { partner, adapter } = await setUp();
     await deletion(adapter, '404');
     expect(partner.requestCount).toBe(1);
   });
@@ -184,14 +184,14 @@ describe('a deletion', () => {
   test.each([null, '', '..', 'a/b', 'a%2fb', 'photo.jpg'])(
     'of %j, which is no media id, is success without a call',
     async (id) => {
-      const { partner, quota, adapter } = await bed();
+      const { partner, quota, adapter } = await setUp();
       await deletion(adapter, id);
       expect(partner.requestCount).toBe(0);
       expect(quota.asked).toEqual([]);
     },
   );
 
-  test('is not asked for an eleventh time in an hour', async () => {
+  test('is not sent an eleventh time in an hour', async () => {
     const { partner, clock, adapter, id } = await withUpload();
     for (let index = 0; index < 10; index += 1) {
       await deletion(adapter, `40${index}`);
@@ -207,9 +207,9 @@ describe('a deletion', () => {
     expect(partner.uploads).toEqual([]);
   });
 
-  test.each([400, 429] as const)('that others left no room for is PROVIDER_RATE_LIMITED (%i)', async (status) => {
+  test.each([400, 429] as const)('without room left by other clients is PROVIDER_RATE_LIMITED (%i)', async (status) => {
     const { partner, adapter, id } = await withUpload();
-    const others = await Promise.all(
+    const foreignDeletions = await Promise.all(
       Array.from({ length: 10 }, (_, index) =>
         fetch(`${partner.url}/partner/app/${APP}/media/${index}`, {
           method: 'DELETE',
@@ -217,7 +217,7 @@ describe('a deletion', () => {
         }),
       ),
     );
-    expect(others.map((other) => other.status)).toEqual(new Array(10).fill(400));
+    expect(foreignDeletions.map(({ status }) => status)).toEqual(new Array(10).fill(400));
     partner.clearRequests();
     partner.beyondDeletions = status;
     expect(await errorOf(deletion(adapter, id))).toMatchObject({
@@ -233,8 +233,8 @@ describe('a deletion', () => {
     ['503', { kind: 'status', status: 503 }, 'PROVIDER_UNAVAILABLE'],
     ['a lost connection', { kind: 'reset' }, 'PROVIDER_UNAVAILABLE'],
     ['401', { kind: 'status', status: 401 }, 'PROVIDER_CREDENTIALS'],
-    ['another 400', said(400, 'Bad Request'), 'PROVIDER_REJECTED'],
-    ['another app', said(404, 'App not found'), 'PROVIDER_REJECTED'],
+    ['another 400', errorFault(400, 'Bad Request'), 'PROVIDER_REJECTED'],
+    ['another app', errorFault(404, 'App not found'), 'PROVIDER_REJECTED'],
     ['200 without success', { kind: 'body', body: '{"status":"error"}' }, 'PROVIDER_PROTOCOL'],
     ['a page', { kind: 'body', body: '<html>', contentType: 'text/html' }, 'PROVIDER_PROTOCOL'],
   ])('that is answered with %s costs one of ten, may be tried again, and is then done', async (_name, fault, code) => {
@@ -248,9 +248,9 @@ describe('a deletion', () => {
     expect(partner.uploads).toEqual([]);
   });
 
-  test('is not sent where the count cannot be asked', async () => {
-    const away = () => Promise.reject(new Error('the catalogue is away'));
-    const quota: Quota = { take: away, hold: away };
+  test('is not sent while the counter is unavailable', async () => {
+    const reject = () => Promise.reject(new Error('the catalogue is away'));
+    const quota: Quota = { take: reject, hold: reject };
     const { partner, adapter, id } = await withUpload({ quota });
     await expect(deletion(adapter, id)).rejects.toThrow('the catalogue is away');
     expect(partner.requestCount).toBe(0);
@@ -259,7 +259,7 @@ describe('a deletion', () => {
 
 describe('the emulator', () => {
   test('takes files as well, which have a file name, and wants a bare token', async () => {
-    const { partner } = await bed();
+    const { partner } = await setUp();
     const post = (headers: Record<string, string>) => {
       const form = new FormData();
       form.append('file', new Blob([new Uint8Array(photo.bytes)]), 'photo.jpg');

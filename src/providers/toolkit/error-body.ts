@@ -1,23 +1,16 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
 import { essenceOf } from '../../model/mime-type.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
+import type { StreamedResponse } from '../../net/client/streamed-response.js';
 
-/** Error envelopes have a few hundred bytes; what is longer is none. */
-const MAX_ENVELOPE_BYTES = 16_384;
-
-interface Opened {
-  readonly statusCode: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Readable;
-}
+/** Error envelopes have a few hundred bytes; a longer body is none. */
+export const MAX_ENVELOPE_BYTES = 16_384;
 
 /**
- * A refusal that came where bytes were asked for, with as much of its body as an error envelope has. A body that is
- * longer, or breaks off, counts as empty: the status still tells. Rejects with the signal's reason, and nothing else.
+ * Reads the refusal of a request for bytes, up to the size of an error envelope. A longer or truncated body counts as
+ * empty: the status suffices then. Rejects with the signal's reason only.
  */
 export async function readRefusal(
-  { statusCode, headers, body }: Opened,
+  { statusCode, headers, body }: StreamedResponse,
   signal?: AbortSignal,
 ): Promise<BufferedResponse> {
   const envelope = await collect(body, MAX_ENVELOPE_BYTES).catch(() => null);
@@ -25,7 +18,7 @@ export async function readRefusal(
   return { statusCode, headers, body: envelope ?? Buffer.alloc(0) };
 }
 
-// Private: the whole body, or null once it is longer; leaving the loop ends the stream and its connection.
+// Returns the whole body, or null for a longer one. Leaving the loop destroys the stream and its connection.
 async function collect(body: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -37,10 +30,15 @@ async function collect(body: AsyncIterable<Buffer>, maxBytes: number): Promise<B
   return Buffer.concat(chunks);
 }
 
-/** What origins of bytes answer in place of a media: an API's JSON, or somebody's page. */
+/** Whether the type is one that servers send instead of a media: an API's JSON, or an HTML page. */
 export function isEnvelopeOrPage(mimeType: string | null): boolean {
   if (mimeType === null) return false;
   const essence = essenceOf(mimeType);
   const isPage = essence === 'text/html' || essence === 'application/xhtml+xml';
   return isPage || essence.endsWith('/json') || essence.endsWith('+json');
+}
+
+/** Whether a response is an HTML page, which comes from another server in front of the provider's API. */
+export function isHtmlPage({ headers }: Pick<BufferedResponse, 'headers'>): boolean {
+  return (headers['content-type'] ?? '').startsWith('text/html');
 }

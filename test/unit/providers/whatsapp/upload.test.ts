@@ -1,23 +1,23 @@
 import { Readable } from 'node:stream';
-import type { Fault } from '../../../demo/src/emulators/faults.js';
-import { loadMediaSamples, type MediaSample } from '../../../demo/src/emulators/media-samples.js';
-import { ChakraEmulator } from '../../../demo/src/emulators/whatsapp/chakra-emulator.js';
-import { WhatsAppEmulator } from '../../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
-import { MediagraphError } from '../../../src/model/errors.js';
-import type { MediaRef } from '../../../src/model/media.js';
-import { channelSettings } from '../../../src/providers/channel-schema.js';
-import type { ProviderAdapter, UploadedMedia, UploadSource } from '../../../src/providers/provider-adapter.js';
-import { createAdapter } from '../../../src/providers/registry.js';
-import { adapterContext, type ContextOptions } from '../../support/adapter-context.js';
+import type { Fault } from '../../../../demo/src/emulators/faults.js';
+import { loadMediaSamples, type MediaSample } from '../../../../demo/src/emulators/media-samples.js';
+import { ChakraEmulator } from '../../../../demo/src/emulators/whatsapp/chakra-emulator.js';
+import { WhatsAppEmulator } from '../../../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
+import { MediagraphError } from '../../../../src/model/errors.js';
+import type { MediaRef } from '../../../../src/model/media.js';
+import { channelSettings } from '../../../../src/providers/channel-schema.js';
+import type { ProviderAdapter, UploadedMedia, UploadSource } from '../../../../src/providers/provider-adapter.js';
+import { createAdapter } from '../../../../src/providers/registry.js';
+import { adapterContext, type ContextOptions } from '../../../support/adapter-context.js';
 
 const TOKEN = 'EAAJBwhatsapptoken0123456789';
 const PHONE_NUMBER_ID = '106540352242922';
 const PLUGIN_ID = 'plugin-1';
 const samples = loadMediaSamples();
-const started: Array<{ close(): Promise<void> }> = [];
+const closeables: Array<{ close(): Promise<void> }> = [];
 
 afterEach(async () => {
-  await Promise.all(started.splice(0).map((one) => one.close()));
+  await Promise.all(closeables.splice(0).map((closeable) => closeable.close()));
 });
 
 function adapterOf(
@@ -25,21 +25,21 @@ function adapterOf(
   options: Partial<ContextOptions>,
 ): ProviderAdapter {
   const { context, close } = adapterContext({ baseUrl: channel.baseUrl, ...options });
-  started.push({ close });
+  closeables.push({ close });
   return createAdapter(channelSettings.parse({ id: 'wa', credentials: { token: TOKEN }, ...channel }), context);
 }
 
 async function startMeta(options: Partial<ContextOptions> = {}) {
   const account = { token: TOKEN, phoneNumberId: PHONE_NUMBER_ID, appSecret: 'secret' };
   const meta = await new WhatsAppEmulator(account).start();
-  started.push(meta);
+  closeables.push(meta);
   const channel = { provider: 'whatsapp-cloud', baseUrl: meta.baseUrl, options: { phoneNumberId: PHONE_NUMBER_ID } };
   return { meta, adapter: adapterOf(channel, options) };
 }
 
 async function startChakra(options: Partial<ContextOptions> = {}) {
   const chakra = await new ChakraEmulator({ token: TOKEN, pluginId: PLUGIN_ID }).start();
-  started.push(chakra);
+  closeables.push(chakra);
   const channel = { provider: 'chakra', baseUrl: chakra.baseUrl, options: { pluginId: PLUGIN_ID } };
   return { chakra, adapter: adapterOf(channel, options) };
 }
@@ -123,12 +123,12 @@ describe('an upload to Meta', () => {
     expect(meta.requestCount).toBe(1);
   });
 
-  const ELSEWHERE = {
+  const UNKNOWN_NUMBER = {
     status: 400,
     body: graphError(100, "Unsupported post request. Object with ID '1' does not exist", 33),
   };
   test.each<[string, Fault, object]>([
-    ['a number that Meta does not know', { kind: 'status', ...ELSEWHERE }, { code: 'PROVIDER_REJECTED' }],
+    ['a number that Meta does not know', { kind: 'status', ...UNKNOWN_NUMBER }, { code: 'PROVIDER_REJECTED' }],
     ['a path that Meta does not know', { kind: 'status', status: 404 }, { code: 'PROVIDER_REJECTED' }],
     ['a bad token', { kind: 'status', status: 401 }, { code: 'PROVIDER_CREDENTIALS' }],
     ['a dead token with 400', { kind: 'status', status: 400, body: graphError(190) }, { code: 'PROVIDER_CREDENTIALS' }],
@@ -166,9 +166,9 @@ describe('an upload to Meta', () => {
 
 describe('a deletion at Meta', () => {
   async function withMedia(options: Partial<ContextOptions> = {}) {
-    const bed = await startMeta(options);
-    bed.meta.addMedia({ ...samples.photo, id: '1761991787669262' });
-    return { ...bed, id: '1761991787669262' };
+    const fixture = await startMeta(options);
+    fixture.meta.addMedia({ ...samples.photo, id: '1761991787669262' });
+    return { ...fixture, id: '1761991787669262' };
   }
 
   test('is done once, and then known: nothing is asked for any more', async () => {

@@ -1,8 +1,9 @@
-import { createGupshupWebhook } from '../../../src/providers/gupshup/webhook.js';
+import { createGupshupWebhook } from '../../../../src/providers/gupshup/webhook.js';
 import {
   BROKEN_JSON,
+  collectItems,
+  expectNotQuoted,
   expectRejected,
-  expectUntold,
   FORM_TYPE,
   faultCodes,
   mediaIn,
@@ -11,8 +12,7 @@ import {
   requestOf,
   thrownBy,
   WEEK_MS,
-  walked,
-} from '../webhook-requests.js';
+} from '../../webhook-requests.js';
 
 const SECRET = 'static-secret';
 const receiver = createGupshupWebhook({
@@ -25,13 +25,13 @@ const receiver = createGupshupWebhook({
 const SENT_AT = 1718003620228;
 const URL_OF_FILE = 'https://filemanager.gupshup.io/wa/app-1/wa/media/123?download=false';
 
-function version2(type: string, payload: object, more: object = {}) {
+function version2(type: string, payload: object, overrides: object = {}) {
   return {
     app: 'demo',
     timestamp: SENT_AT,
     version: 2,
     type: 'message',
-    payload: { id: 'ABEGkYaYVSEEAhAL', source: '918600', type, payload, sender: { phone: '918600' }, ...more },
+    payload: { id: 'ABEGkYaYVSEEAhAL', source: '918600', type, payload, sender: { phone: '918600' }, ...overrides },
   };
 }
 
@@ -95,7 +95,7 @@ describe("Gupshup's version 2", () => {
       { ...PICTURE, url: `${URL_OF_FILE}&fileName=Fotó 1.jpg` },
       { downloadUrl: `${URL_OF_FILE}&fileName=Fot%C3%B3%201.jpg` },
     ],
-  ])('announces %s', (_what, type, payload, difference) => {
+  ])('announces %s', (_case, type, payload, difference) => {
     expect(parseJsonBody(receiver, version2(type, payload))).toEqual({
       events: [
         { type: 'mediaAnnounced', providerMessageId: 'ABEGkYaYVSEEAhAL', media: [{ ...announced, ...difference }] },
@@ -109,7 +109,7 @@ describe("Gupshup's version 2", () => {
     ['a location', version2('location', { longitude: '1' })],
     ['sandbox-start', { app: 'demo', type: 'user-event', payload: { phone: 'x', type: 'sandbox-start' } }],
     ['a status', { app: 'demo', type: 'message-event', payload: { id: 'x', type: 'delivered' } }],
-  ])('tells nothing where it is not about media: %s', (_what, body) => {
+  ])('tells nothing where it is not about media: %s', (_case, body) => {
     expect(parseJsonBody(receiver, body)).toEqual({ events: [], faults: [] });
   });
 
@@ -123,7 +123,7 @@ describe("Gupshup's version 2", () => {
     ['a hostile id', version2('image', PICTURE, { id: '../x' })],
     ['no media', version2('image', PICTURE, { payload: null })],
     ['no message', { app: 'demo', type: 'message' }],
-  ])('is refused with %s', (_what, body) => {
+  ])('is refused with %s', (_case, body) => {
     expect(thrownBy(() => parseJsonBody(receiver, body)).code).toBe('PROVIDER_PROTOCOL');
   });
 });
@@ -238,7 +238,7 @@ describe("Gupshup's version 1", () => {
     const parsings = [
       parseJsonBody(receiver, { botname: 'demo', messageobj }),
       parseJsonBody(receiver, { botname: 'demo', messageobj: JSON.stringify(messageobj) }),
-      walked(receiver.parse(Buffer.from(form), `${FORM_TYPE}; charset=UTF-8`, NOW)),
+      collectItems(receiver.parse(Buffer.from(form), `${FORM_TYPE}; charset=UTF-8`, NOW)),
     ];
     for (const parsing of parsings) expect(mediaIn(parsing)).toEqual([expect.objectContaining(expected)]);
   });
@@ -261,10 +261,10 @@ describe("Gupshup's version 1", () => {
 });
 
 describe("Gupshup's bodies", () => {
-  it.each(BROKEN_JSON)('are refused: %s', (_what, rawBody, contentType) => {
+  it.each(BROKEN_JSON)('are refused: %s', (_case, rawBody, contentType) => {
     const error = thrownBy(() => receiver.parse(rawBody, contentType, NOW));
     expect(error.code).toBe('PROVIDER_PROTOCOL');
-    expectUntold(error, ['secret-words']);
+    expectNotQuoted(error, ['secret-words']);
   });
 
   it('have no delivery id', () => expect(receiver.deliveryId(requestOf('', {}))).toBeNull());

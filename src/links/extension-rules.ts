@@ -1,31 +1,37 @@
-import { EXTENSIONS, FURTHER_EXTENSIONS } from '../model/file-extensions.js';
+import { ALTERNATIVE_EXTENSIONS, EXTENSIONS } from '../model/file-extensions.js';
 import { essenceOf } from '../model/mime-type.js';
 
-/** Whether this extension, lower-case and without its dot, says no less of bytes of this type than the type's own would. */
-export function outlives(extension: string, mimeType: string): boolean {
+/**
+ * Whether an extension (lower case, without its dot) describes bytes of this type at least as precisely as the type's
+ * own extension.
+ */
+export function isAtLeastAsSpecific(extension: string, mimeType: string): boolean {
   const essence = essenceOf(mimeType);
-  if (MEANINGLESS.has(extension) || !isExtension(extension)) return false;
-  if (ALSO.get(essence)?.has(extension)) return true;
-  if (TEXTS.has(essence)) return !hasSignature(extension);
+  if (GENERIC.has(extension) || !isExtension(extension)) return false;
+  if (ALTERNATIVES.get(essence)?.has(extension)) return true;
+  if (GENERIC_TEXT_TYPES.has(essence)) return !hasSignature(extension);
   if (essence === 'application/zip') return !hasSignature(extension) && !TEXT_EXTENSIONS.has(extension);
-  // What file-type alone knows may be the container of something else: a database, a model, a game.
+  // A type that only file-type detects may be the container of a more specific format: a database, a model, a game.
   return !COMMON_TYPES.has(essence) && !isKnownExtension(extension);
 }
 
-/** Whether it ends the names of files of some type; what ends a name otherwise may be a part of it. */
+/** Whether an extension belongs to a known type. An unknown one may be a part of the name. */
 export function isKnownExtension(extension: string): boolean {
   return (
-    SIGNED.has(extension) || TEXT_EXTENSIONS.has(extension) || PROGRAMS.has(extension) || MEANINGLESS.has(extension)
+    SIGNATURE_EXTENSIONS.has(extension) ||
+    TEXT_EXTENSIONS.has(extension) ||
+    EXECUTABLE.has(extension) ||
+    GENERIC.has(extension)
   );
 }
 
-/** Those with which a browser that opens the saved file renders it and runs what is in it. */
+/** Whether a browser that opens a saved file with this extension renders it and executes scripts in it. */
 export function isMarkupExtension(extension: string): boolean {
   return MARKUP.has(extension);
 }
 
-/** Of a text, as a person would call it; the others are specific. */
-const TEXTS: ReadonlySet<string> = new Set([
+/** Generic text types. Other text types are specific. */
+const GENERIC_TEXT_TYPES: ReadonlySet<string> = new Set([
   'text/plain',
   'text/csv',
   'text/vtt',
@@ -33,13 +39,13 @@ const TEXTS: ReadonlySet<string> = new Set([
   'application/xml',
 ]);
 
-/** Had the bytes been of a type with this extension, their signature would have told it. */
+/** Whether files of this extension begin with a signature, so that detection would have found their type. */
 function hasSignature(extension: string): boolean {
-  if (PROGRAMS.has(extension)) return true;
-  return SIGNED.has(extension) && !WRITTEN.has(extension) && !PACKED.has(extension);
+  if (EXECUTABLE.has(extension)) return true;
+  return SIGNATURE_EXTENSIONS.has(extension) && !TEXT_VARIANTS.has(extension) && !ZIP_BASED.has(extension);
 }
 
-/** A number, a version or a date is a part of the name; so is the end of an address. */
+/** Numbers, versions and dates are parts of a name, and so is the end of a domain. */
 function isExtension(extension: string): boolean {
   return /[a-z]/.test(extension) && !/^v\d+$/.test(extension) && extension !== 'com';
 }
@@ -47,26 +53,26 @@ function isExtension(extension: string): boolean {
 const words = (text: string): ReadonlySet<string> => new Set(text.split(' '));
 
 const TEXT_EXTENSIONS = words('txt text log md html htm xhtml csv vcf vcard ics json xml svg');
-/** By these Windows or a browser runs or obeys a file. */
-const PROGRAMS = words('exe scr pif msi msp dll sys cpl ocx lnk apk jar');
-const MEANINGLESS = words('bin dat file tmp unknown download');
+/** Extensions that Windows or a browser executes or obeys. */
+const EXECUTABLE = words('exe scr pif msi msp dll sys cpl ocx lnk apk jar');
+const GENERIC = words('bin dat file tmp unknown download');
 const MARKUP = words('html htm xhtml xht shtml svg svgz mht mhtml hta xml xsl xslt');
-/** Of types with a signature, files that may as well be written as text: tables for Excel, letters for Word. */
-const WRITTEN = words('xls doc ps eps rtf stl reg vtt pgp ar ts it skp sav shp class');
-/** Of types with a signature, those that are ZIP archives. */
-const PACKED = words(
+/** Extensions of types with a signature that may also be written as text: tables for Excel, letters for Word. */
+const TEXT_VARIANTS = words('xls doc ps eps rtf stl reg vtt pgp ar ts it skp sav shp class');
+/** Extensions of types with a signature that are ZIP archives. */
+const ZIP_BASED = words(
   'docx docm dotx dotm xlsx xlsm xltx xltm pptx pptm potx potm ppsx ppsm vsdx odt ott ods ots odp otp odg otg epub xpi 3mf apk jar',
 );
-const SIGNED: ReadonlySet<string> = new Set(
-  [...EXTENSIONS.values(), ...FURTHER_EXTENSIONS.keys()].filter((extension) => !TEXT_EXTENSIONS.has(extension)),
+const SIGNATURE_EXTENSIONS: ReadonlySet<string> = new Set(
+  [...EXTENSIONS.values(), ...ALTERNATIVE_EXTENSIONS.keys()].filter((extension) => !TEXT_EXTENSIONS.has(extension)),
 );
-/** Types by which messages are sent; what they are, their own extension tells best. */
+/** Types that messaging carries. Their own extension is the most precise one. */
 const COMMON_TYPES: ReadonlySet<string> = new Set(
   [...EXTENSIONS.keys()].slice(0, [...EXTENSIONS.keys()].indexOf('text/calendar') + 1),
 );
 
-/** What else bytes of a type are called, and rightly. */
-const ALSO: ReadonlyMap<string, ReadonlySet<string>> = new Map(
+/** Other correct extensions of a type. */
+const ALTERNATIVES: ReadonlyMap<string, ReadonlySet<string>> = new Map(
   Object.entries({
     'application/pdf': words('ai ait'),
     'application/zip': words('docx xlsx pptx odt ods odp epub apk jar'),

@@ -1,7 +1,7 @@
-import { CdnEmulator } from '../../../demo/src/emulators/cdn-emulator.js';
-import type { Fault } from '../../../demo/src/emulators/faults.js';
-import { LamlEmulator } from '../../../demo/src/emulators/laml/laml-emulator.js';
-import { loadMediaSamples } from '../../../demo/src/emulators/media-samples.js';
+import { CdnEmulator } from '../../../../demo/src/emulators/cdn-emulator.js';
+import type { Fault } from '../../../../demo/src/emulators/faults.js';
+import { LamlEmulator } from '../../../../demo/src/emulators/laml/laml-emulator.js';
+import { loadMediaSamples } from '../../../../demo/src/emulators/media-samples.js';
 import {
   signalwireMediaSid,
   signalwireMessageSid,
@@ -9,26 +9,26 @@ import {
   twilioAccountSid,
   twilioMediaSid,
   twilioMessageSid,
-} from '../../../demo/src/emulators/sample-ids.js';
-import { MediagraphError } from '../../../src/model/errors.js';
-import type { MediaRef } from '../../../src/model/media.js';
-import { channelSettings } from '../../../src/providers/channel-schema.js';
-import type { ProviderAdapter } from '../../../src/providers/provider-adapter.js';
-import { createAdapter } from '../../../src/providers/registry.js';
-import { adapterContext } from '../../support/adapter-context.js';
+} from '../../../../demo/src/emulators/sample-ids.js';
+import { MediagraphError } from '../../../../src/model/errors.js';
+import type { MediaRef } from '../../../../src/model/media.js';
+import { channelSettings } from '../../../../src/providers/channel-schema.js';
+import type { ProviderAdapter } from '../../../../src/providers/provider-adapter.js';
+import { createAdapter } from '../../../../src/providers/registry.js';
+import { adapterContext } from '../../../support/adapter-context.js';
 
 const { photo } = loadMediaSamples();
-/** So short that no 404 is doubted. */
-const UNDOUBTED = 900;
-const started: Array<{ close(): Promise<void> }> = [];
+/** Shorter than the first wait, so that a 404 is final immediately. */
+const TOO_SHORT_TO_RETRY_MS = 900;
+const closeables: Array<{ close(): Promise<void> }> = [];
 
 afterEach(async () => {
-  await Promise.all(started.splice(0).map((one) => one.close()));
+  await Promise.all(closeables.splice(0).map((closeable) => closeable.close()));
 });
 
 type Flavour = 'signalwire' | 'twilio';
 
-async function bed(flavour: Flavour, timeoutMs = 2_000) {
+async function setUp(flavour: Flavour, timeoutMs = 2_000) {
   const isTwilio = flavour === 'twilio';
   const accountSid = isTwilio ? twilioAccountSid(1) : signalwireProjectId(1);
   const messageSid = isTwilio ? twilioMessageSid(1) : signalwireMessageSid(1);
@@ -40,7 +40,7 @@ async function bed(flavour: Flavour, timeoutMs = 2_000) {
   laml.addMessage({ sid: messageSid, media: [{ ...photo, sid }] });
   await laml.start();
   const { context, close } = adapterContext({ baseUrl: laml.baseUrl, timeoutMs });
-  started.push(cdn, laml, { close });
+  closeables.push(cdn, laml, { close });
   const credentials = { accountSid, username: accountSid, password: 'secret' };
   const channel = channelSettings.parse({ id: 'sms', provider: flavour, baseUrl: laml.baseUrl, credentials });
   const ref: MediaRef = { providerMessageId: messageSid, providerMediaId: sid, downloadUrl: null };
@@ -62,8 +62,8 @@ async function errorOf(promise: Promise<unknown>): Promise<MediagraphError> {
 }
 
 describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) => {
-  test('is done, and the media is listed and opened no more', async () => {
-    const { laml, adapter, messageSid, sid, ref } = await bed(flavour);
+  test('removes the media from listings and downloads', async () => {
+    const { laml, adapter, messageSid, sid, ref } = await setUp(flavour);
     expect(await adapter.listMedia?.([messageSid], {})).toMatchObject([[{ providerMediaId: sid }]]);
     laml.clearRequests();
     await deletion(adapter, ref);
@@ -73,15 +73,15 @@ describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) =
     expect(await errorOf(Promise.resolve(adapter.openMedia?.(ref, {})))).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
   });
 
-  test('is success once more, and without the doubts of a media that may not be there yet', async () => {
-    const { laml, adapter, ref } = await bed(flavour);
+  test('succeeds again, without the wait for a media that may be late', async () => {
+    const { laml, adapter, ref } = await setUp(flavour);
     await deletion(adapter, ref);
     await deletion(adapter, ref);
     expect(laml.requestCount).toBe(2);
   });
 
-  test('of what the provider never had, or has no name for, is success', async () => {
-    const { laml, adapter, ref, otherSid } = await bed(flavour, UNDOUBTED);
+  test('of a media that never existed, or has no id, succeeds', async () => {
+    const { laml, adapter, ref, otherSid } = await setUp(flavour, TOO_SHORT_TO_RETRY_MS);
     await deletion(adapter, { ...ref, providerMediaId: otherSid });
     expect(laml.requestCount).toBe(1);
     await deletion(adapter, { ...ref, providerMessageId: null });
@@ -90,7 +90,7 @@ describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) =
   });
 
   test('waits for a media that was announced and is not there yet', async () => {
-    const { laml, adapter, messageSid, sid, ref } = await bed(flavour);
+    const { laml, adapter, messageSid, sid, ref } = await setUp(flavour);
     laml.addMessage({ sid: messageSid, media: [{ ...photo, sid, notFoundFirst: 1 }] });
     await deletion(adapter, ref);
     expect(laml.requestCount).toBe(2);
@@ -98,7 +98,7 @@ describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) =
   });
 
   test('is refused while the message is in progress, and may be tried again', async () => {
-    const { laml, adapter, messageSid, ref } = await bed(flavour);
+    const { laml, adapter, messageSid, ref } = await setUp(flavour);
     laml.setInProgress(messageSid, true);
     const refusal = await errorOf(deletion(adapter, ref));
     expect(refusal).toMatchObject({
@@ -130,7 +130,7 @@ describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) =
     ['200', { kind: 'body', body: '{}' }, { code: 'PROVIDER_PROTOCOL' }],
     ['silence', { kind: 'hang' }, { code: 'PROVIDER_UNAVAILABLE' }],
   ])('that is answered with %s fails, and changes nothing', async (_name, fault, expected) => {
-    const { laml, adapter, messageSid, ref } = await bed(flavour);
+    const { laml, adapter, messageSid, ref } = await setUp(flavour);
     laml.fault = fault;
     const error = await errorOf(deletion(adapter, ref));
     expect(error).toMatchObject(expected);
@@ -144,26 +144,26 @@ describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) =
 
 describe('a SignalWire media that is known by its public address', () => {
   async function withAddress() {
-    const it = await bed('signalwire');
-    it.cdn.put('files/name-that-is-no-sid.jpg', photo);
-    const downloadUrl = it.cdn.publicUrl('files/name-that-is-no-sid.jpg');
-    return { ...it, ref: { ...it.ref, providerMediaId: 'name-that-is-no-sid', downloadUrl } };
+    const fixture = await setUp('signalwire');
+    fixture.cdn.put('files/name-that-is-no-sid.jpg', photo);
+    const downloadUrl = fixture.cdn.publicUrl('files/name-that-is-no-sid.jpg');
+    return { ...fixture, ref: { ...fixture.ref, providerMediaId: 'name-that-is-no-sid', downloadUrl } };
   }
 
-  test('is deleted by the name that the list has for it', async () => {
+  test('is deleted by its id in the listing', async () => {
     const { adapter, messageSid, ref } = await withAddress();
     await deletion(adapter, ref);
     expect(await adapter.listMedia?.([messageSid], {})).toEqual([[]]);
   });
 
-  test('is gone where its address is empty, whatever else the message has', async () => {
+  test('counts as gone where its URL has nothing, whatever else the message has', async () => {
     const { cdn, adapter, messageSid, ref } = await withAddress();
     cdn.remove('files/name-that-is-no-sid.jpg');
     await deletion(adapter, ref);
     expect(await adapter.listMedia?.([messageSid], {})).toMatchObject([[{}]]);
   });
 
-  test('is not deleted where the list does not say which one it is', async () => {
+  test('is not deleted where the listing is ambiguous', async () => {
     const { laml, adapter, messageSid, sid, otherSid, ref } = await withAddress();
     laml.addMessage({
       sid: messageSid,
