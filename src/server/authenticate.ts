@@ -7,14 +7,14 @@ import { MediagraphError } from '../model/errors.js';
 
 /** @param routerSecret `server.routerSecret` */
 export function admission(authenticate: Authenticate, routerSecret: string | null): Admit {
-  return (headers) => {
+  return async (headers) => {
     requireRouterSecret(headers, routerSecret);
     return authenticate(headers.authorization);
   };
 }
 
 /** `auth.mode: none`: one tenant, everything allowed. For development. */
-export const openToAll: Authenticate = () => EVERYBODY;
+export const openToAll: Authenticate = async () => EVERYBODY;
 
 const EVERYBODY: Caller = { tenant: 'default', scopes: new Set(SCOPES) };
 
@@ -46,7 +46,7 @@ export class ApiKeys {
     this.#known = keys.map(toKnownKey);
   }
 
-  readonly authenticate: Authenticate = (authorization) => {
+  readonly authenticate: Authenticate = async (authorization) => {
     const key = bearerOf(authorization);
     if (key === undefined) throw unauthenticated();
     const digest = createHash('sha256').update(key).digest();

@@ -12,6 +12,7 @@ import { HotAnswers } from '../delivery/http/hot-answers.js';
 import { sendError } from '../http/error-response.js';
 import { fromFastify } from '../http/from-fastify.js';
 import { isForKnownHost, type KnownHosts } from '../http/known-host.js';
+import { afterAdmission } from '../http/pending-admission.js';
 import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -89,8 +90,13 @@ export function createHttpServer({
       metrics?.requestAnswered(NO_ROUTE, request.method, reply.statusCode, reply.elapsedTime / 1000);
     },
     clientErrorHandler: (error, socket) => {
-      const status = answerNoRequest(error, socket);
-      if (status !== null) onAnswered(randomUUID(), NO_ROUTE, NO_METHOD, status, 0);
+      const answer = () => {
+        const status = answerNoRequest(error, socket);
+        if (status !== null) onAnswered(randomUUID(), NO_ROUTE, NO_METHOD, status, 0);
+      };
+      // Node's codes of parse errors. A request that takes too long is not given more time.
+      if (error.code?.startsWith('HPE_')) afterAdmission(socket, answer);
+      else answer();
     },
     return503OnClosing: true,
     requestTimeout: requestTimeoutMs,

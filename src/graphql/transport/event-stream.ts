@@ -4,7 +4,7 @@ import Negotiator from 'negotiator';
 import { z } from 'zod';
 import { clientGone } from '../../http/client-gone.js';
 import { MediagraphError } from '../../model/errors.js';
-import type { OperationEntrance, StreamedResult } from './operations-port.js';
+import { contextOfEachResult, type OperationEntrance, type StreamedResult } from './operations-port.js';
 
 const EVENTS = 'text/event-stream';
 const SINGLE_ANSWERS = ['application/json', 'application/graphql-response+json'];
@@ -34,13 +34,13 @@ export class EventStreams<Context> {
    * GET as well as POST, since gateways subscribe by either (Hive Gateway by GET). By GET nothing but subscriptions: a page
    * of another site can have a browser send one, but not read what it brings.
    * @returns false for a request that is to be answered at once: one that does not take events, or takes both and does
-   * not subscribe
-   * @throws MediagraphError BAD_USER_INPUT, UNAUTHENTICATED
+   * not subscribe. Rejects with a MediagraphError BAD_USER_INPUT or UNAUTHENTICATED.
    */
-  answer(request: FastifyRequest, reply: FastifyReply): boolean {
+  async answer(request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
     if (!request.headers.accept?.includes(EVENTS)) return false;
-    const { admit, createContext, operations, metrics } = this.options;
-    admit(request.headers);
+    const { admit, operations, metrics } = this.options;
+    const signal = clientGone(reply);
+    await admit(request.headers);
     const mustSubscribe = request.method !== 'POST' || new Negotiator(request).mediaTypes(SINGLE_ANSWERS).length > 0;
     const wanted = streamedRequest.safeParse(request.method === 'POST' ? request.body : parametersOf(request.query));
     if (!wanted.success) {
@@ -52,11 +52,13 @@ export class EventStreams<Context> {
     const prepared = operations.prepare(wanted.data, request.id);
     const subscribes = 'operation' in prepared && prepared.operation === 'subscription';
     if (mustSubscribe && !subscribes) return false;
-    const signal = clientGone(reply);
+    // A connection that closed during admission emits no further `close`, which would end what is opened below.
+    if (signal.aborted) return true;
+    const { headers, id: requestId } = request;
     const started =
       'errors' in prepared
         ? Promise.resolve(single(prepared))
-        : prepared.start(() => createContext({ caller: admit(request.headers), requestId: request.id, signal }));
+        : prepared.start(contextOfEachResult(this.options, { headers, requestId, signal }));
     this.#open.add(reply);
     const ended = metrics?.streamOpened('sse');
     reply.raw.once('close', () => {

@@ -5,6 +5,7 @@ import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { clientGone } from '../../http/client-gone.js';
 import { statusOf } from '../../http/error-response.js';
 import { fromFastify } from '../../http/from-fastify.js';
+import { trackAdmission } from '../../http/pending-admission.js';
 import type { Caller } from '../../model/caller.js';
 import { MediagraphError, toError } from '../../model/errors.js';
 import { EventStreams } from './event-stream.js';
@@ -31,8 +32,9 @@ export function registerGraphQLRoute<Context extends object>(
   const callers = new WeakMap<FastifyRequest, Caller>();
   const underWay = new BodiesUnderWay();
   const context = async (request: FastifyRequest, reply: FastifyReply): Promise<Context> => {
-    const caller = callers.get(request) ?? admitOrRefuse(request, reply, options);
-    return options.createContext({ caller, requestId: request.id, signal: clientGone(reply) });
+    const signal = clientGone(reply);
+    const caller = callers.get(request) ?? (await admitOrRefuse(request, reply, options));
+    return options.createContext({ caller, requestId: request.id, signal });
   };
   const compiled = fastifyApolloHandler(options.servers.compiled, { context });
   const traced = fastifyApolloHandler(options.servers.traced, { context });
@@ -43,14 +45,22 @@ export function registerGraphQLRoute<Context extends object>(
     scope.addHook('onRequest', (request, reply, next) => {
       allowOrigin(request, reply, options.allowedOrigins);
       if (!hasBody(request)) return next();
-      try {
-        callers.set(request, options.admit(request.headers));
-        next();
-      } catch (thrown) {
-        // Before any of it is read, and so that no more of it comes.
-        reply.header('connection', 'close');
-        sendGraphQLError(reply, thrown);
-      }
+      const signal = clientGone(reply);
+      const admission = options.admit(request.headers);
+      trackAdmission(request.raw.socket, admission);
+      admission.then(
+        (caller) => {
+          callers.set(request, caller);
+          // The body of a client that disconnected meanwhile never ends: Fastify would wait for it forever.
+          if (signal.aborted) reply.hijack();
+          else next();
+        },
+        (thrown: unknown) => {
+          // The body is not read, and closing the connection keeps the client from sending more of it.
+          reply.header('connection', 'close');
+          sendGraphQLError(reply, thrown);
+        },
+      );
     });
     scope.addHook('preParsing', (request, _reply, payload, next) => {
       if (request.method !== 'POST') return next();
@@ -73,8 +83,8 @@ export function registerGraphQLRoute<Context extends object>(
       method: ['GET', 'POST'],
       url: '/graphql',
       bodyLimit: options.bodyBytes,
-      handler: (request, reply) => {
-        if (streams.answer(request, reply)) return undefined;
+      handler: async (request, reply) => {
+        if (await streams.answer(request, reply)) return reply;
         return request.headers['apollo-federation-include-trace'] === 'ftv1'
           ? traced.call(scope, request, reply)
           : compiled.call(scope, request, reply);
@@ -134,13 +144,13 @@ function answerPreflight({ headers }: FastifyRequest, reply: FastifyReply): Fast
   return reply.code(204).send();
 }
 
-function admitOrRefuse<Context extends object>(
+async function admitOrRefuse<Context extends object>(
   request: FastifyRequest,
   reply: FastifyReply,
   options: GraphQLRouteOptions<Context>,
-): Caller {
+): Promise<Caller> {
   try {
-    return options.admit(request.headers);
+    return await options.admit(request.headers);
   } catch (thrown) {
     if (!(thrown instanceof MediagraphError)) throw thrown;
     const status = statusOf(thrown);

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { DocumentNode, GraphQLFormattedError, OperationTypeNode } from 'graphql';
 import type { Admit } from '../../http/admission.js';
 import type { Caller } from '../../model/caller.js';
@@ -31,9 +32,9 @@ export type PreparedOperation<Context> =
       /**
        * Resolves when no event is missed any more. Never rejects: what goes wrong is a result with errors. `return` ends
        * it, also while nothing happens.
-       * @param createContext made anew for every result; what it throws ends it with an error
+       * @param createContext called for each result; a rejection ends the operation with an error
        */
-      start(createContext: () => Context): Promise<AsyncIterableIterator<StreamedResult>>;
+      start(createContext: () => Promise<Context>): Promise<AsyncIterableIterator<StreamedResult>>;
     };
 
 /** Executes operations whose answers take more than one response. */
@@ -47,10 +48,25 @@ export interface StreamMetrics {
   streamOpened(transport: 'websocket' | 'sse'): () => void;
 }
 
+/**
+ * Makes the context of each result of one operation. The caller is admitted anew each time, since a connection may
+ * outlive its credentials. Rejects with a MediagraphError UNAUTHENTICATED, or when the client has disconnected.
+ */
+export function contextOfEachResult<Context>(
+  { admit, createContext }: Pick<OperationEntrance<Context>, 'admit' | 'createContext'>,
+  { headers, requestId, signal }: Omit<OperationStart, 'caller'> & { readonly headers: IncomingHttpHeaders },
+): () => Promise<Context> {
+  return async () => {
+    const caller = await admit(headers);
+    signal.throwIfAborted();
+    return createContext({ caller, requestId, signal });
+  };
+}
+
 /** What every way to `/graphql` needs. */
 export interface OperationEntrance<Context> {
   readonly admit: Admit;
-  readonly createContext: (start: OperationStart) => Context;
+  readonly createContext: (start: OperationStart) => Context | Promise<Context>;
   readonly operations: StreamedOperations<Context>;
   readonly metrics?: StreamMetrics;
 }

@@ -73,8 +73,8 @@ interface Executed {
   readonly context: GraphQLContext | null;
 }
 
-/** Made anew for every answer, so that each reads the catalogue and the clock anew. @throws MediagraphError */
-export type CreateContext = () => GraphQLContext;
+/** Called for each result, so that each reads the catalogue and the clock anew. Rejects with a MediagraphError. */
+export type CreateContext = () => Promise<GraphQLContext>;
 
 /**
  * Operations over connections that stay open, where Apollo Server has no transport: the same limits, resolvers and errors
@@ -115,7 +115,7 @@ export class StreamedOperations {
   async #start(operation: Operation, createContext: CreateContext): Promise<AsyncIterableIterator<StreamedResult>> {
     const ended = new AbortController();
     const begun = await this.#begin(operation, createContext, ended.signal).catch(failed);
-    const results = this.#told(begun, operation.requestId);
+    const results = this.#told(begun, operation.requestId, ended.signal);
     const started: AsyncIterableIterator<StreamedResult> = {
       next: () => results.next(),
       // A generator that waits for an event does not hear of it by itself.
@@ -137,17 +137,17 @@ export class StreamedOperations {
     const { operationName, variables } = request;
     const args = { schema, document, operationName, variableValues: variables };
     // Anew for every result, which has a budget of its own.
-    const counted = () => {
-      const context = createContext();
+    const counted = async () => {
+      const context = await createContext();
       countOperation({ schema, document, operation: definition, variables: variables ?? {} }, context.budget);
       return context;
     };
     const executeOver = async (rootValue: unknown): Promise<Executed> => {
-      const context = counted();
+      const context = await counted();
       return { result: await execute({ ...args, rootValue, contextValue: context }), context };
     };
     if (definition.operation !== 'subscription') return mapped([undefined], executeOver);
-    const context = counted();
+    const context = await counted();
     const source = await createSourceEventStream({ ...args, contextValue: context });
     if (!(Symbol.asyncIterator in source)) return mapped([{ result: source, context }], async (executed) => executed);
     const events = source[Symbol.asyncIterator]();
@@ -160,13 +160,19 @@ export class StreamedOperations {
     return mapped({ [Symbol.asyncIterator]: () => events }, executeOver, closed);
   }
 
-  async *#told(executed: AsyncIterable<Executed>, requestId: string): AsyncGenerator<StreamedResult, void, void> {
+  async *#told(
+    executed: AsyncIterable<Executed>,
+    requestId: string,
+    ended: AbortSignal,
+  ): AsyncGenerator<StreamedResult, void, void> {
     try {
       for await (const { result, context } of executed) {
         if (context) yield await toldResult(result, context, this.options.formatError);
         else yield { errors: result.errors?.map((error) => this.#format(error, requestId)) };
       }
     } catch (thrown) {
+      // Formatting counts the error in the metrics, and no client is left to receive it.
+      if (ended.aborted) return;
       yield { errors: [this.#format(graphQLErrorOf(thrown), requestId)] };
     }
   }

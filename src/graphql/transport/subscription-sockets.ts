@@ -15,7 +15,7 @@ import { z } from 'zod';
 import { isForKnownHost, type KnownHosts } from '../../http/known-host.js';
 import { MediagraphError } from '../../model/errors.js';
 import type { Logger } from '../../telemetry/logger.js';
-import type { OperationEntrance, StreamedResult } from './operations-port.js';
+import { contextOfEachResult, type OperationEntrance, type StreamedResult } from './operations-port.js';
 
 export interface SubscriptionSocketsOptions<Context> extends OperationEntrance<Context> {
   /** For graphql-ws, which wants one; documents are checked by `operations`. */
@@ -196,9 +196,9 @@ function protocolServer<Context>({
   };
   return makeServer<Record<string, unknown>, Connection>({
     schema,
-    onConnect: ({ connectionParams, extra }) => {
+    onConnect: async ({ connectionParams, extra }) => {
       try {
-        admit(credentialsOf(extra.headers, connectionParams));
+        await admit(credentialsOf(extra.headers, connectionParams));
         extra.accepted();
         return true;
       } catch (thrown) {
@@ -214,7 +214,10 @@ function protocolServer<Context>({
       if ('errors' in prepared) return prepared.errors.map((error) => new FormattedError(error));
       const credentials = credentialsOf(extra.headers, connectionParams);
       const { document } = prepared;
-      const context = () => createContext({ caller: admit(credentials), requestId, signal: extra.signal });
+      const context = contextOfEachResult(
+        { admit, createContext },
+        { headers: credentials, requestId, signal: extra.signal },
+      );
       const contextValue = new AcceptedOperation(() => prepared.start(context));
       return { schema, document, operationName: payload.operationName, contextValue };
     },
