@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readEnvironment } from '../config/config.js';
-import { parseDuration } from '../config/units.js';
 import { MESSAGE_IDS } from '../graphql/resolvers/message-source.js';
+import { parseDuration } from '../settings/units.js';
 import { checkConfig } from './check-config.js';
 import type { PrintSchemaOptions } from './print-schema.js';
 

@@ -1,14 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
+import { type Fault, FILE_PATH, isMapping } from '../settings/faults.js';
 import { check } from './check.js';
+import { ConfigError } from './config-error.js';
 import { crossFaults } from './cross-rules.js';
 import { parseFile } from './document.js';
-import { ConfigError, type Fault, FILE_PATH, isMapping } from './faults.js';
 import { configSchema } from './schema.js';
 import { replaceVariables } from './variables.js';
 import { withoutEffectYet } from './without-effect.js';
 
-export { ConfigError, type Fault } from './faults.js';
+export type { Fault } from '../settings/faults.js';
+export { ConfigError } from './config-error.js';
 export { withoutEffectYet } from './without-effect.js';
 
 type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;

@@ -1,5 +1,5 @@
 import { type Document, type ErrorCode, LineCounter, parseDocument, visit } from 'yaml';
-import { type Fault, FILE_PATH } from './faults.js';
+import { type Fault, FILE_PATH } from '../settings/faults.js';
 
 /** More than any file has a use for; the library counts what the aliases unfold to. */
 const MAX_ALIASES = 100;

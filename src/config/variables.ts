@@ -1,4 +1,4 @@
-import { type Fault, formatPath, isMapping } from './faults.js';
+import { type Fault, formatPath, isMapping } from '../settings/faults.js';
 
 /** What stands in the braces of `${NAME}` or `${NAME:-default}`; anything else that looks similar stays as it is. */
 const VARIABLE = /^([A-Za-z_][A-Za-z0-9_]*)(?::-([\s\S]*))?$/;

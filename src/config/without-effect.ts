@@ -1,4 +1,4 @@
-import { valueAt } from './faults.js';
+import { valueAt } from '../settings/faults.js';
 
 /** Keys that are checked but not used by this version. Whoever gives one its effect deletes its line. */
 const WITHOUT_EFFECT_YET = ['auth.jwt', 'limits.requestsPerMinute'];

@@ -1,66 +1,8 @@
-import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import { CHANNEL_ID_PATTERN, MAX_TENANT_BYTES } from '../model/channel.js';
-import { parseUrl } from '../model/parse-url.js';
+import { baseUrl, cidr, origin, text } from '../settings/texts.js';
 
-/** JavaScript rounds long integers: silently rounded, an account number would be another account's. */
-const exactNumber = z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {
-  error: 'expected a text; a number of this length needs quotes',
-});
-
-/** A string that may be written as a YAML number (account numbers, numeric tokens). */
-export const text = z
-  .union([z.string(), exactNumber], { error: 'expected a text' })
-  .transform(String)
-  .pipe(z.string().min(1, 'expected a non-empty text'))
-  .meta({ form: 'text' });
-
-/** A value that goes into a header as it is: a stray line break, as files of secrets end with, would fail every call. */
-export const headerText = text
-  .pipe(z.string().regex(/^[\x21-\x7e]+$/, 'expected visible ASCII without spaces'))
-  .meta({ form: 'visible ASCII without spaces' });
-
-export const headerName = text
-  .pipe(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'expected the name of a header'))
-  .meta({ form: 'the name of a header' });
-
-/** A CIDR such as `10.0.0.0/8` or `fd00::/8`, kept as its text; no short forms: `10/8` would mean `0.0.0.10/8`. */
-export const cidr = z
-  .string()
-  .refine((value) => ipaddr.IPv4.isValidCIDRFourPartDecimal(value) || ipaddr.IPv6.isValidCIDR(value), {
-    error: 'expected a CIDR such as 127.0.0.0/8',
-  })
-  .meta({ form: 'CIDR such as 127.0.0.0/8' });
-
-/** An http(s) URL exactly as it was written, for where others sign or compare its text; no user information, no fragment. */
-export const httpUrl = z
-  .string()
-  .superRefine((value, context) => {
-    const url = parseUrl(value);
-    if (!url || !['http:', 'https:'].includes(url.protocol) || /\s/.test(value)) {
-      context.addIssue({ code: 'custom', message: 'expected an http or https URL' });
-    } else if (url.username || url.password || url.href.includes('#')) {
-      context.addIssue({ code: 'custom', message: 'expected a URL without user information and fragment' });
-    }
-  })
-  .meta({ form: 'an http or https URL' });
-
-function withoutTrailingSlashes(address: string): string {
-  let end = address.length;
-  while (address[end - 1] === '/') end -= 1;
-  return address.slice(0, end);
-}
-
-/** An API's address: http(s), no credentials, no query; a trailing slash is dropped. */
-export const baseUrl = httpUrl
-  .refine((value) => !value.includes('?'), { error: 'expected a URL without a query' })
-  .transform((value) => withoutTrailingSlashes(new URL(value).href))
-  .meta({ form: 'an http or https URL without a query' });
-
-/** An origin such as `https://files.signalwire.com`: scheme, host and port, nothing else. */
-export const origin = baseUrl
-  .refine((value) => new URL(value).origin === value, { error: 'expected an origin without a path' })
-  .meta({ form: 'origin such as https://files.example.com' });
+export { headerName, headerText, httpUrl, text } from '../settings/texts.js';
 
 /** What every channel has, whatever its provider. */
 export const channelFields = {

@@ -18,6 +18,7 @@ import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { traceRequest } from '../telemetry/tracing.js';
+import { DEFAULT_REQUEST_TIMEOUT_MS } from './settings.js';
 import { StalledReaders } from './stalled-readers.js';
 
 export interface HttpServerOptions {
@@ -47,7 +48,6 @@ const HOT_ROUTE = '/media/*';
 /** The pattern of answers that end when their client leaves. */
 const STREAM_ROUTE = '/graphql (events)';
 
-const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
 /** How often Node looks for requests that take too long. */
 const MAX_TIMEOUT_CHECK_MS = 1_000;
 const MAX_HEADER_BYTES = 16 * 1024;

@@ -12,6 +12,7 @@ import {
 import { handleProtocols, makeServer, type Server } from 'graphql-ws';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { z } from 'zod';
+import { clientDisconnected } from '../../http/client-gone.js';
 import { isForKnownHost, type KnownHosts } from '../../http/known-host.js';
 import { MediagraphError } from '../../model/errors.js';
 import type { Logger } from '../../telemetry/logger.js';
@@ -169,7 +170,7 @@ function attach<Context>(
   );
   socket.once('close', (code: number, reason: Buffer) => {
     clearInterval(ping);
-    closing.abort(new MediagraphError('INTERNAL_SERVER_ERROR', 'the client went away'));
+    closing.abort(clientDisconnected());
     ended?.();
     void closed(code, reason.toString());
   });

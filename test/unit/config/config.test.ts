@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, type Fault, loadConfig, parseConfig, withoutEffectYet } from '../../../src/config/config.js';
-import { parseBytes, parseDuration } from '../../../src/config/units.js';
 import { PROVIDER_NAMES } from '../../../src/model/channel.js';
+import { parseBytes, parseDuration } from '../../../src/settings/units.js';
 
 type Given = Record<string, unknown>;
 
@@ -257,6 +257,7 @@ const FAULTS: Array<[Given, string[]]> = [
   [{ server: { host: '::' }, auth: null }, [expect.stringContaining('auth.mode: none lets everybody in')]],
   [{ log: { level: 'loud' } }, [expect.stringMatching(/^log\.level: expected fatal or .* or silent, got "loud"$/)]],
   [{ metrics: { port: -1 } }, ['metrics.port: expected a port from 0 to 65535, got -1']],
+  [{ metrics: { token: 2 ** 60 } }, ['metrics.token: expected a text; a number of this length needs quotes']],
   [{ auth: { mode: 'jwt' } }, ['auth.mode: jwt is not available in this version; expected none or apiKey']],
   [{ auth: { mode: 'basic' } }, ['auth.mode: expected none or apiKey, got "basic"']],
   [{ auth: { mode: 'apiKey' } }, ['auth.apiKeys: auth.mode apiKey needs at least one key']],

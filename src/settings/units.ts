@@ -14,24 +14,25 @@ const UNIT_BYTES: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
-/** Node's timers hold 31 bits of milliseconds and fire at once beyond: no setting that feeds a timer may exceed it. */
-export const LONGEST_TIMER_MS = 24 * 86_400_000;
+export const DAY_MS = 86_400_000;
+/** Node stores timer delays in 31 bits of milliseconds and fires longer ones at once, so no setting of a timer may exceed this. */
+export const LONGEST_TIMER_MS = 24 * DAY_MS;
 
-/** `500ms`, `10s`, `1.5h`, `30d` in milliseconds; undefined for anything else, a bare number included. */
+/** Parses `500ms`, `10s`, `1.5h`, `30d` into milliseconds. Returns undefined for anything else, a bare number included. */
 export function parseDuration(given: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(given.trim());
   const unitMs = UNIT_MS[match?.[2] ?? ''];
   return match && unitMs !== undefined ? Math.round(Number(match[1]) * unitMs) : undefined;
 }
 
-/** `4096`, `100MB` (10^6), `64MiB` (2^20) in bytes; undefined for anything else. */
+/** Parses `4096`, `100MB` (10^6), `64MiB` (2^20) into bytes. Returns undefined for anything else. */
 export function parseBytes(given: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?b)?$/i.exec(given.trim());
   const unitBytes = UNIT_BYTES[match?.[2]?.toLowerCase() ?? 'b'];
   return match && unitBytes !== undefined ? Math.round(Number(match[1]) * unitBytes) : undefined;
 }
 
-/** A duration as text with its unit; the value is in milliseconds. */
+/** A duration, written with its unit. The parsed value is in milliseconds. */
 export function duration({ minMs, maxMs, example }: { minMs: number; maxMs: number; example: string }) {
   const read = (given: unknown) => (typeof given === 'string' ? parseDuration(given) : undefined);
   const range = `from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
@@ -42,7 +43,12 @@ export function duration({ minMs, maxMs, example }: { minMs: number; maxMs: numb
   );
 }
 
-/** A size as a number of bytes or as text with a unit; the value is in bytes. */
+/** A duration that becomes the delay of a timer. */
+export function timer(example: string) {
+  return duration({ minMs: 1, maxMs: LONGEST_TIMER_MS, example });
+}
+
+/** A size, written as a number of bytes or with a unit. The parsed value is in bytes. */
 export function bytes({ min = 1, max }: { min?: 0 | 1; max?: number } = {}) {
   const most = max === undefined ? '' : ` and at most ${max} bytes`;
   return setting(
@@ -52,11 +58,26 @@ export function bytes({ min = 1, max }: { min?: 0 | 1; max?: number } = {}) {
   );
 }
 
-export function integer({ min, max, what }: { min: number; max: number; what: string }) {
+function integer({ min, max, what }: { min: number; max: number; what: string }) {
   return setting((given) => {
     const digits = numberAsText(given).trim();
     return /^\d+$/.test(digits) ? within(Number(digits), min, max) : undefined;
   }, `${what} from ${min} to ${max}`);
+}
+
+/** A whole number from `min` to `max`. */
+export function wholeNumber(min: number, max: number) {
+  return integer({ min, max, what: 'a whole number' });
+}
+
+/** A whole number above zero, for limits without a natural maximum. */
+export function positive() {
+  return wholeNumber(1, 1_000_000_000);
+}
+
+/** A TCP port. @param min 0 where the operating system may choose a free port */
+export function port(min: 0 | 1) {
+  return integer({ min, max: 65_535, what: 'a port' });
 }
 
 export function boolean() {
@@ -66,8 +87,8 @@ export function boolean() {
   }, 'true or false');
 }
 
-// Private: one reading of a value that may come as text, since a replaced variable always does. `form` and `unit` are for
-// the reference (docs/generate.ts), which shows defaults as they are written.
+// A value may be text, since a replaced variable always is. The reference page (docs/generate.ts) prints `form`, and uses
+// `unit` to print defaults as they are written in the file.
 function setting<T extends number | boolean>(
   read: (given: unknown) => T | undefined,
   expected: string,
