@@ -5,11 +5,18 @@ import type { Disposition } from '../../links/signed-url.js';
 import { MediagraphError } from '../../model/errors.js';
 import type { MediaKind as Kind, Media, MediaDetails, MediaFailure, MediaFault } from '../../model/media.js';
 import { kindOfMimeType } from '../../model/mime-type.js';
-import { MAX_STILL_SIZE, ORIGINAL, PLAYABLE, type Rendition, type Still, stillOf } from '../../model/rendition.js';
+import { MAX_STILL_SIZE, ORIGINAL, PLAYABLE, type Rendition, stillOf } from '../../model/rendition.js';
 import type { ConnectedChannel } from '../../providers/channel-directory.js';
 import type { Derived } from '../../renditions/renditions.js';
 import { MediaChannelType } from '../schema/channel-type.js';
-import { MediaDisposition, MediaKind, MediaPreference, MediaThumbnailFit } from '../schema/enums.js';
+import {
+  DISPOSITIONS,
+  FITS,
+  MediaDisposition,
+  MediaKind,
+  MediaPreference,
+  MediaThumbnailFit,
+} from '../schema/enums.js';
 import { MediaFailureType } from '../schema/failure-type.js';
 import { MediaType } from '../schema/media-type.js';
 import { MessageType } from '../schema/message-type.js';
@@ -19,10 +26,6 @@ import { MessageSource } from './message-source.js';
 
 const MIN_EXPIRES_IN_S = 60;
 const MAX_EXPIRES_IN_S = 604_800;
-
-const DISPOSITIONS = { INLINE: 'inline', ATTACHMENT: 'attachment' } as const satisfies Record<string, Disposition>;
-
-const FITS = { COVER: 'cover', CONTAIN: 'contain' } as const satisfies Record<string, Still['fit']>;
 
 type Eventually<Value> = Value | Promise<Value>;
 
