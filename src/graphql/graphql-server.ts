@@ -26,9 +26,9 @@ import { DocumentStore } from './execution/document-store.js';
 import type { ExecutionBudget } from './execution/execution-budget.js';
 import { createFormatError } from './execution/format-error.js';
 import { parseLimits, type QueryLimits, queryLimitsRule } from './execution/query-limits.js';
+import { StreamedOperations } from './execution/streamed-operations.js';
 import type { GraphQLContext } from './resolvers/context.js';
 import { exampleOperations } from './transport/explorer-examples.js';
-import { StreamedOperations } from './transport/streamed-operations.js';
 
 export type Explorer = 'sandbox' | 'graphiql' | 'off';
 

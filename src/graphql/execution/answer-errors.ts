@@ -42,7 +42,7 @@ export async function refusalOf(
 }
 
 /** A result as its caller is told. */
-export async function toldResult(
+export async function formattedResult(
   { data, errors }: ExecutionResult,
   context: Budgeted,
   format: FormatError,

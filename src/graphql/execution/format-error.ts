@@ -1,5 +1,6 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { INTERNAL_ERROR_MESSAGE } from '../../http/error-response.js';
 import { ERROR_CODES, type ErrorDetails, MediagraphError } from '../../model/errors.js';
 import { providerInGraphQL } from '../schema/enums.js';
 import { isTooDeep, TOO_DEEP } from './document-faults.js';
@@ -45,10 +46,9 @@ export function createFormatError({ production, onUnexpected, onError }: ErrorFo
     if (code === null) {
       onUnexpected(original);
       const stacktrace = production ? undefined : formatted.extensions?.stacktrace;
-      const message = 'internal error; the request id finds it in the log';
       return {
         ...formatted,
-        message,
+        message: INTERNAL_ERROR_MESSAGE,
         extensions: { code: 'INTERNAL_SERVER_ERROR', ...(stacktrace !== undefined && { stacktrace }) },
       };
     }
