@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /** A section of the file. It may be left out, and it may be empty because all of its lines are commented out. */
 export function section<Shape extends z.ZodRawShape>(shape: Shape) {
-  return z.preprocess((given) => given ?? {}, z.strictObject(shape)).prefault({});
+  return z.preprocess((input) => input ?? {}, z.strictObject(shape)).prefault({});
 }
 
 /**

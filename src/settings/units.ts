@@ -19,25 +19,25 @@ export const DAY_MS = 86_400_000;
 export const LONGEST_TIMER_MS = 24 * DAY_MS;
 
 /** Parses `500ms`, `10s`, `1.5h`, `30d` into milliseconds. Returns undefined for anything else, a bare number included. */
-export function parseDuration(given: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(given.trim());
+export function parseDuration(input: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(input.trim());
   const unitMs = UNIT_MS[match?.[2] ?? ''];
   return match && unitMs !== undefined ? Math.round(Number(match[1]) * unitMs) : undefined;
 }
 
 /** Parses `4096`, `100MB` (10^6), `64MiB` (2^20) into bytes. Returns undefined for anything else. */
-export function parseBytes(given: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?b)?$/i.exec(given.trim());
+export function parseBytes(input: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*((?:[kmgt]i?)?b)?$/i.exec(input.trim());
   const unitBytes = UNIT_BYTES[match?.[2]?.toLowerCase() ?? 'b'];
   return match && unitBytes !== undefined ? Math.round(Number(match[1]) * unitBytes) : undefined;
 }
 
 /** A duration, written with its unit. The parsed value is in milliseconds. */
 export function duration({ minMs, maxMs, example }: { minMs: number; maxMs: number; example: string }) {
-  const read = (given: unknown) => (typeof given === 'string' ? parseDuration(given) : undefined);
+  const read = (input: unknown) => (typeof input === 'string' ? parseDuration(input) : undefined);
   const range = `from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
   return setting(
-    (given) => within(read(given), minMs, maxMs),
+    (input) => within(read(input), minMs, maxMs),
     `a duration with its unit, ${range}, such as ${example}`,
     'ms',
   );
@@ -52,15 +52,15 @@ export function timer(example: string) {
 export function bytes({ min = 1, max }: { min?: 0 | 1; max?: number } = {}) {
   const most = max === undefined ? '' : ` and at most ${max} bytes`;
   return setting(
-    (given) => within(parseBytes(numberAsText(given)), min, max ?? Number.MAX_SAFE_INTEGER),
+    (input) => within(parseBytes(numberAsText(input)), min, max ?? Number.MAX_SAFE_INTEGER),
     `a size of at least ${min === 0 ? '0 bytes' : 'one byte'}${most}, such as 100MB, 64MiB or 4096`,
     'bytes',
   );
 }
 
 function integer({ min, max, what }: { min: number; max: number; what: string }) {
-  return setting((given) => {
-    const digits = numberAsText(given).trim();
+  return setting((input) => {
+    const digits = numberAsText(input).trim();
     return /^\d+$/.test(digits) ? within(Number(digits), min, max) : undefined;
   }, `${what} from ${min} to ${max}`);
 }
@@ -81,8 +81,8 @@ export function port(min: 0 | 1) {
 }
 
 export function boolean() {
-  return setting((given) => {
-    const word = typeof given === 'boolean' ? String(given) : given;
+  return setting((input) => {
+    const word = typeof input === 'boolean' ? String(input) : input;
     return word === 'true' ? true : word === 'false' ? false : undefined;
   }, 'true or false');
 }
@@ -90,12 +90,12 @@ export function boolean() {
 // A value may be text, since a replaced variable always is. The reference page (docs/generate.ts) prints `form`, and uses
 // `unit` to print defaults as they are written in the file.
 function setting<T extends number | boolean>(
-  read: (given: unknown) => T | undefined,
+  read: (input: unknown) => T | undefined,
   expected: string,
   unit?: 'ms' | 'bytes',
 ) {
-  const schema = z.unknown().transform((given, context) => {
-    const value = read(given);
+  const schema = z.unknown().transform((input, context) => {
+    const value = read(input);
     if (value === undefined) {
       context.addIssue({ code: 'custom', message: `expected ${expected}` });
       return z.NEVER;
@@ -105,8 +105,8 @@ function setting<T extends number | boolean>(
   return schema.meta({ form: expected, unit });
 }
 
-function numberAsText(given: unknown): string {
-  return typeof given === 'number' || typeof given === 'string' ? String(given) : '';
+function numberAsText(input: unknown): string {
+  return typeof input === 'number' || typeof input === 'string' ? String(input) : '';
 }
 
 function within(value: number | undefined, min: number, max: number): number | undefined {

@@ -30,7 +30,7 @@ export class MediaChannelCapabilitiesType {
   uploadMimeTypes!: readonly string[];
 }
 
-/** Sources are `ConnectedChannel`; the capabilities are in `ChannelResolver`. */
+/** Resolved from a `ConnectedChannel`. `ChannelResolver` resolves the capabilities. */
 @ObjectType('MediaChannel', { simpleResolvers: true, description: "One tenant's line at one provider." })
 @Directive('@key(fields: "id")')
 @Directive('@authenticated')
