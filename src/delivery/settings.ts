@@ -14,8 +14,8 @@ const corsOriginsByTenant = z.record(z.string().min(1), corsOrigins);
 /** One list, or a list per tenant. A zod union would report a faulty entry without its path. */
 const allowedOrigins = z
   .unknown()
-  .transform((given, context): string[] | Record<string, string[]> => {
-    const result = Array.isArray(given) ? corsOrigins.safeParse(given) : corsOriginsByTenant.safeParse(given);
+  .transform((origins, context): string[] | Record<string, string[]> => {
+    const result = Array.isArray(origins) ? corsOrigins.safeParse(origins) : corsOriginsByTenant.safeParse(origins);
     for (const { message, path } of result.error?.issues ?? []) {
       const nested = path.length > 0 && message.startsWith('expected');
       context.addIssue({

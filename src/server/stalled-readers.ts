@@ -32,7 +32,9 @@ export class StalledReaders {
   watch(http: FastifyInstance): void {
     const timer = setInterval(() => void this.#closeStalled(), this.patienceMs / 4);
     timer.unref();
-    http.server.on('request', (request: IncomingMessage, response: ServerResponse) => this.#watchAnswer(request, response));
+    http.server.on('request', (request: IncomingMessage, response: ServerResponse) =>
+      this.#watchAnswer(request, response),
+    );
     http.addHook('onClose', (_http, done) => {
       clearInterval(timer);
       done();

@@ -22,9 +22,9 @@ import type { Metrics } from '../../telemetry/metrics.js';
 import type { GraphQLContext } from '../resolvers/context.js';
 import { type FormatError, formattedResult } from './answer-errors.js';
 import { countOperation } from './counted-operation.js';
-import { faultOfValidation, isTooDeep, tooDeep } from './document-faults.js';
+import { faultOfValidation, isTooDeep, tooDeep } from './documents/document-faults.js';
+import { parseLimits, type QueryLimits, queryLimitsRule } from './documents/query-limits.js';
 import { endableIterator } from './endable-iterator.js';
-import { parseLimits, type QueryLimits, queryLimitsRule } from './query-limits.js';
 
 export interface StreamedOperationsOptions {
   readonly schema: GraphQLSchema;

@@ -37,7 +37,8 @@ function setResolve(schema: GraphQLSchema, typeName: string, method: MethodMetad
 function directResolve({ methodName, params = [] }: MethodMetadata, instance: object): Resolve | null {
   const unboundMethod: unknown = Reflect.get(instance, methodName);
   const [first, second, third, fourth, fifth, ...more] = [...params].sort((a, b) => a.index - b.index).map(readerOf);
-  if (typeof unboundMethod !== 'function' || more.length > 0 || [first, second, third, fourth, fifth].includes(null)) return null;
+  if (typeof unboundMethod !== 'function' || more.length > 0 || [first, second, third, fourth, fifth].includes(null))
+    return null;
   const method = unboundMethod.bind(instance);
   return (source, args, context) =>
     method(

@@ -218,7 +218,7 @@ interface Link {
 
 function sign({ media, ...granted }: Link, { urls, bindsToOrigins, budget }: GraphQLContext): string {
   const filename = nameInUrl(media);
-  return budget.made(urls.sign({ mediaId: media.id, filename, boundToOrigins: bindsToOrigins, ...granted }));
+  return budget.countText(urls.sign({ mediaId: media.id, filename, boundToOrigins: bindsToOrigins, ...granted }));
 }
 
 /** Answers by whether a rendition can be made. That depends on the MIME type, which may need a call to the provider. */

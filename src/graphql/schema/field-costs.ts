@@ -72,10 +72,7 @@ function costsOfItems(
   if (isLeafType(type)) return new Map([[type.name, 1]]);
   const types = isAbstractType(type) ? schema.getPossibleTypes(type) : [type];
   return new Map(
-    types.map((candidate) => [
-      candidate.name,
-      isObjectType(candidate) ? fieldsOf(candidate, fieldNodes, scope) : 1,
-    ]),
+    types.map((candidate) => [candidate.name, isObjectType(candidate) ? fieldsOf(candidate, fieldNodes, scope) : 1]),
   );
 }
 
@@ -171,10 +168,7 @@ export function fieldsOfOperation({ schema, document, operation, variables }: Co
   for (const nodes of selected.values()) {
     const definition = INTROSPECTION.get(nodes[0]?.name.value ?? '');
     if (definition && fields <= most)
-      fields += new IntrospectionMeter({ scope, operation, parentType: type }, most - fields).ofRoot(
-        definition,
-        nodes,
-      );
+      fields += new IntrospectionMeter({ scope, operation, parentType: type }, most - fields).ofRoot(definition, nodes);
   }
   return fields;
 }
@@ -214,8 +208,7 @@ class IntrospectionMeter {
 
   #object(type: GraphQLObjectType, nodes: readonly FieldNode[], source: unknown): void {
     const selected = new Map<string, FieldNode[]>();
-    for (const { selectionSet } of nodes)
-      if (selectionSet) collect(type, selectionSet, this.within.scope, selected);
+    for (const { selectionSet } of nodes) if (selectionSet) collect(type, selectionSet, this.within.scope, selected);
     for (const same of selected.values()) {
       this.#left -= 1;
       const field = type.getFields()[same[0]?.name.value ?? ''];

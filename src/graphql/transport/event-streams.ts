@@ -3,13 +3,11 @@ import Negotiator from 'negotiator';
 import { z } from 'zod';
 import { clientGone } from '../../http/client-gone.js';
 import { MediagraphError } from '../../model/errors.js';
+import { SINGLE_RESULT_TYPES } from '../execution/apollo-plugins.js';
 import type { PreparedOperation, StreamedResult } from '../execution/streamed-operations.js';
 import { contextOfEachResult, type OperationEntrance } from './entrance.js';
 import type { RequestAdmission } from './request-admission.js';
 import { EVENT_STREAM_TYPE, sendEvents } from './server-sent-events.js';
-
-/** Media types of a response that is one result. */
-export const SINGLE_RESULT_TYPES = ['application/json', 'application/graphql-response+json'];
 
 /** The parameters of a request. Other keys are ignored: routers add `extensions`. */
 const requestParameters = z.object({
