@@ -67,7 +67,7 @@ function resolveEntity(representation: unknown, context: GraphQLContext): Resolv
     case 'Message':
       return MessageSource.fromId(id);
     case 'Media':
-      // The promise resolves to an Error: graphql-jit may not observe a rejection in a list.
+      // The promise resolves to an Error, since an executor may mishandle rejections within a list.
       return context.loaders.mediaById.load(id).then(
         (media) => media && { ...media, __typename },
         (thrown: unknown) => context.budget.failed(toError(thrown)),

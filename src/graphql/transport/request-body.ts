@@ -14,7 +14,7 @@ const DECODERS: Readonly<Record<string, () => Duplex>> = {
 /** Codings that may be applied to one body. Each costs a decoder, and no client needs more. */
 const MAX_CODINGS = 3;
 const MAX_CODINGS_LENGTH = 200;
-/** Shorter bodies without a coding are not counted: their number is bounded by that of connections. */
+/** Bodies without a coding that are no longer than this are not counted. */
 const SMALL_BODY_BYTES = 65_536;
 
 export interface BodyBounds {
