@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { transformSync } from '@swc/core';
 
@@ -12,6 +12,7 @@ const DEMO = fileURLToPath(new URL('../demo/src/', import.meta.url));
  */
 const LEVELS: readonly (readonly string[])[] = [
   ['model'],
+  ['settings'],
   ['streams', 'telemetry'],
   ['net'],
   ['http'],
@@ -31,15 +32,19 @@ const LEVELS: readonly (readonly string[])[] = [
 
 /** Rooms that know less than their level would allow. */
 const ONLY: Readonly<Record<string, readonly string[]>> = {
-  database: ['telemetry', 'model'],
+  database: ['telemetry', 'settings', 'model'],
   jobs: ['database', 'telemetry', 'model'],
   catalogue: ['jobs', 'database', 'telemetry', 'model'],
-  providers: ['net', 'streams', 'telemetry', 'model'],
-  storage: ['streams', 'telemetry', 'model'],
-  rendering: ['streams', 'telemetry', 'model'],
-  links: ['model'],
-  config: ['providers', 'model'],
+  providers: ['net', 'streams', 'telemetry', 'settings', 'model'],
+  storage: ['streams', 'telemetry', 'settings', 'model'],
+  rendering: ['streams', 'telemetry', 'settings', 'model'],
+  links: ['settings', 'model'],
 };
+
+/** A room's part of the configuration. */
+const SETTINGS_FILE = 'settings.ts';
+/** Files besides `settings.ts` that may use the vocabulary of the configuration: texts and numbers, sections, faults. */
+const READERS_OF_SETTINGS = [join('cli', 'cli.ts'), join('providers', 'channel-settings.ts')];
 
 interface Import {
   readonly from: string;
@@ -56,6 +61,11 @@ function roomOf(file: string): string {
 
 function levelOf(room: string): number {
   return LEVELS.findIndex((rooms) => rooms.includes(room));
+}
+
+/** `<room>/settings.ts`. */
+function isRoomSettings(file: string): boolean {
+  return file === join(roomOf(file), SETTINGS_FILE);
 }
 
 function mayImport(room: string, other: string): boolean {
@@ -97,6 +107,25 @@ describe('the rooms', () => {
     const leaving = (folder: string) =>
       sourceFiles(folder).flatMap((file) => importsOf(file, folder).filter(({ to }) => to.startsWith('..')));
     expect([...leaving(SRC), ...leaving(DEMO)]).toEqual([]);
+  });
+
+  it('give the configuration their settings.ts and nothing else', () => {
+    const fromConfig = imports.filter(({ from, to }) => roomOf(from) === 'config' && roomOf(to) !== 'config');
+    expect(fromConfig.filter(({ to }) => roomOf(to) !== 'settings' && !isRoomSettings(to))).toEqual([]);
+    const unread = sourceFiles().filter((file) => isRoomSettings(file) && !fromConfig.some(({ to }) => to === file));
+    // `links` declares keys of the section `delivery`.
+    expect(unread).toEqual([join('links', SETTINGS_FILE)]);
+  });
+
+  it('use the vocabulary of the configuration in their settings.ts only', () => {
+    const others = imports.filter(
+      ({ from, to }) =>
+        roomOf(to) === 'settings' &&
+        !['settings', 'config'].includes(roomOf(from)) &&
+        basename(from) !== SETTINGS_FILE &&
+        !READERS_OF_SETTINGS.includes(from),
+    );
+    expect(others).toEqual([]);
   });
 
   it('leave the environment to the configuration', () => {

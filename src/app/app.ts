@@ -13,8 +13,8 @@ import { createGraphQLServers, type GraphQLServers } from '../graphql/graphql-se
 import type { GraphQLContext } from '../graphql/resolvers/context.js';
 import { createLoaders } from '../graphql/resolvers/loaders.js';
 import { CachePolicy } from '../graphql/transport/cache-policy.js';
+import type { OperationStart } from '../graphql/transport/entrance.js';
 import { registerGraphQLRoute } from '../graphql/transport/graphql-route.js';
-import type { OperationStart } from '../graphql/transport/operations-port.js';
 import { serveSubscriptionSockets } from '../graphql/transport/subscription-sockets.js';
 import type { Admit, Authenticate } from '../http/admission.js';
 import type { KnownHosts } from '../http/known-host.js';
@@ -226,8 +226,8 @@ function registerRoutes(http: FastifyInstance, routed: Routed): void {
   };
   const { allowedOrigins: pages } = config.server;
   const { bodyBytes } = config.limits;
-  registerGraphQLRoute<GraphQLContext>(http, { ...graphql, servers, bodyBytes, allowedOrigins: pages });
-  serveSubscriptionSockets<GraphQLContext>(http, {
+  registerGraphQLRoute(http, { ...graphql, servers, bodyBytes, allowedOrigins: pages });
+  serveSubscriptionSockets(http, {
     ...graphql,
     schema: routed.schema,
     maxBytes: bodyBytes,

@@ -1,6 +1,6 @@
 import { type Config, ConfigError, type ConfigSource, loadConfig } from '../config/config.js';
 
-/** The exit status of a process that was given an unusable configuration. */
+/** The exit status of a process with a faulty configuration. */
 export const EXIT_BAD_CONFIG = 2;
 
 export interface CheckConfigOptions extends ConfigSource {
@@ -8,7 +8,7 @@ export interface CheckConfigOptions extends ConfigSource {
   readonly stderr: { write(text: string): unknown };
 }
 
-/** `mediagraph check-config`: tells whether `serve` would accept the file. Resolves to the exit status, 0 or 2. */
+/** `mediagraph check-config`: checks whether `serve` would accept the file. Resolves to the exit status, 0 or 2. */
 export async function checkConfig({ stdout, stderr, ...source }: CheckConfigOptions): Promise<number> {
   try {
     stdout.write(summarise(await loadConfig(source)));
@@ -22,7 +22,7 @@ export async function checkConfig({ stdout, stderr, ...source }: CheckConfigOpti
   }
 }
 
-/** A headline with the file and the number of faults, then one fault a line. */
+/** One line with the file and the number of faults, then one line for each fault. */
 export function formatFaults({ source, faults }: ConfigError): string {
   const lines = faults.map(({ path, message }) => `${path}: ${message}`);
   return `${[`${count(faults.length, 'fault')} in ${source}:`, ...lines].join('\n')}\n`;

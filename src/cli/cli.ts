@@ -1,82 +1,103 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readEnvironment } from '../config/config.js';
-import { parseDuration } from '../config/units.js';
 import { MESSAGE_IDS } from '../graphql/resolvers/message-source.js';
+import { parseDuration } from '../settings/units.js';
 import { checkConfig } from './check-config.js';
 import type { PrintSchemaOptions } from './print-schema.js';
 
+const CONFIG_OPTION = ['--config <file>', 'YAML or JSON configuration; default: the variable MEDIA_CONFIG'] as const;
+
+interface ConfigFlags {
+  readonly config?: string;
+}
+
+interface SweepFlags extends ConfigFlags {
+  readonly dryRun: boolean;
+  /** Milliseconds. */
+  readonly grace: number;
+}
+
+type SchemaFlags = Pick<PrintSchemaOptions, 'messageIds' | 'authDirectives' | 'output' | 'check' | 'against'>;
+
 /**
- * `mediagraph [command]`. Resolves with the exit status: 0 well, 2 a faulty configuration, 1 anything else. Commands are
- * loaded when they are called: the server's libraries take a second.
+ * `mediagraph [command]`. Resolves to the exit status: 0 for success, 2 for a faulty configuration, 1 for any other
+ * failure. Each command imports its modules when it runs, since those of the server take a second to load.
  */
 export async function runCli(argv: readonly string[]): Promise<number> {
   let status = 0;
-  const configOption = ['--config <file>', 'YAML or JSON configuration; default: the variable MEDIA_CONFIG'] as const;
-  const io = { env: readEnvironment(), stdout: process.stdout, stderr: process.stderr };
+  const exitWith = (result: number) => {
+    status = result;
+  };
   const program = new Command('mediagraph').description(
     'One federated GraphQL subgraph over the media of messaging providers.',
   );
+  addServerCommands(program, exitWith);
+  addStoreCommands(program, exitWith);
+  addSchemaCommand(program, exitWith);
+  await program.parseAsync([...argv]);
+  return status;
+}
+
+type ExitWith = (status: number) => void;
+
+function processIo() {
+  return { env: readEnvironment(), stdout: process.stdout, stderr: process.stderr };
+}
+
+function addServerCommands(program: Command, exitWith: ExitWith): void {
   program
     .command('serve', { isDefault: true })
     .description('start the server; ready when /readyz answers 200')
-    .option(...configOption)
-    .action(async ({ config }: { config?: string }) => {
+    .option(...CONFIG_OPTION)
+    .action(async ({ config }: ConfigFlags) => {
       const { serve } = await import('./serve.js');
-      status = await serve({ ...io, file: config });
+      exitWith(await serve({ ...processIo(), file: config }));
     });
   program
     .command('demo')
     .description('start stand-ins for the providers and a server over them, and show what it answers')
     .action(async () => {
       const { demo } = await import('./demo.js');
-      status = await demo(io);
+      exitWith(await demo(processIo()));
     });
   program
     .command('check-config')
     .description('check a configuration without starting anything; every fault is told with its path')
-    .option(...configOption)
-    .action(async ({ config }: { config?: string }) => {
-      status = await checkConfig({ ...io, file: config });
-    });
+    .option(...CONFIG_OPTION)
+    .action(async ({ config }: ConfigFlags) => exitWith(await checkConfig({ ...processIo(), file: config })));
+}
+
+function addStoreCommands(program: Command, exitWith: ExitWith): void {
   program
     .command('migrate')
     .description("bring the database's schema up to date; serve does the same at its start")
-    .option(...configOption)
-    .action(async ({ config }: { config?: string }) => {
+    .option(...CONFIG_OPTION)
+    .action(async ({ config }: ConfigFlags) => {
       const { migrateCommand } = await import('./migrate.js');
-      status = await migrateCommand({ ...io, file: config });
+      exitWith(await migrateCommand({ ...processIo(), file: config }));
     });
   program
     .command('sweep')
     .description('expire media, remove blobs that nothing owns; prints what it did as one JSON line')
-    .option(...configOption)
+    .option(...CONFIG_OPTION)
     .option('--dry-run', 'count what there is to do, and do nothing', false)
     .option('--grace <duration>', 'leave blobs without a row alone for so long', parseGrace, parseGrace('1h'))
-    .action(async ({ config, dryRun, grace }: { config?: string; dryRun: boolean; grace: number }) => {
+    .action(async ({ config, dryRun, grace }: SweepFlags) => {
       const { sweepCommand } = await import('./sweep.js');
-      status = await sweepCommand({ ...io, file: config, dryRun, graceMs: grace });
+      exitWith(await sweepCommand({ ...processIo(), file: config, dryRun, graceMs: grace }));
     });
-  program.addCommand(
-    schemaCommand(async (options) => {
-      const { printSchema } = await import('./print-schema.js');
-      status = await printSchema({ ...io, ...options });
-    }),
-  );
-  await program.parseAsync([...argv]);
-  return status;
 }
 
-function parseGrace(given: string): number {
-  const grace = parseDuration(given);
+function parseGrace(text: string): number {
+  const grace = parseDuration(text);
   if (grace === undefined) throw new InvalidArgumentError('expected a duration with its unit, such as 1h or 0s');
   return grace;
 }
 
-type SchemaOptions = Pick<PrintSchemaOptions, 'messageIds' | 'authDirectives' | 'output' | 'check' | 'against'>;
-
-function schemaCommand(run: (options: SchemaOptions) => Promise<void>): Command {
+function addSchemaCommand(program: Command, exitWith: ExitWith): void {
   const messageIds = new Option('--message-ids <mode>', 'as federation.messageIds of the configuration');
-  return new Command('schema')
+  program
+    .command('schema')
     .description("print the subgraph's SDL, as a composition or a schema registry takes it")
     .addOption(messageIds.choices(MESSAGE_IDS).default('transparent'))
     .option('--auth-directives', 'as federation.authDirectives of the configuration', false)
@@ -86,5 +107,8 @@ function schemaCommand(run: (options: SchemaOptions) => Promise<void>): Command 
       '--against <file>',
       'write nothing; list what would break clients of the SDL in the file, and exit with 1 if anything',
     )
-    .action(run);
+    .action(async (flags: SchemaFlags) => {
+      const { printSchema } = await import('./print-schema.js');
+      exitWith(await printSchema({ ...processIo(), ...flags }));
+    });
 }

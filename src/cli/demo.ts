@@ -9,7 +9,7 @@ export interface DemoOptions {
   readonly stderr: { write(text: string): void };
 }
 
-/** The workspace `demo/`, by the name that package.json gives it under `imports`. Builds of the server do not contain it. */
+/** The name of the workspace `demo/` under `imports` of package.json. Builds of the server alone do not contain it. */
 const DEMO = '#demo';
 
 /** `DemoHost` in `demo/src/host.ts`. */
@@ -19,9 +19,9 @@ function demoHost({ env, stdout, stderr }: DemoOptions) {
     stdout,
     stderr,
     untilSignal,
-    startServer: (given: object, { log, exampleVariables }: DemoServerOptions) =>
+    startServer: (document: object, { log, exampleVariables }: DemoServerOptions) =>
       startApp({
-        config: parseConfig(given, { PATH: env.PATH }, 'the demo'),
+        config: parseConfig(document, { PATH: env.PATH }, 'the demo'),
         logger: createLogger({ level: 'warn', destination: log }),
         exampleVariables,
       }),
@@ -33,7 +33,7 @@ interface DemoServerOptions {
   readonly exampleVariables: Readonly<Record<string, unknown>>;
 }
 
-/** `mediagraph demo`: needs no account and no Internet. Runs until SIGINT or SIGTERM; resolves to the exit status. */
+/** `mediagraph demo`: runs without an account and without the Internet, until SIGINT or SIGTERM. Resolves to the exit status. */
 export async function demo(options: DemoOptions): Promise<number> {
   const run = await loadDemo().catch((thrown: unknown) => {
     if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'ERR_MODULE_NOT_FOUND')) throw thrown;

@@ -12,15 +12,15 @@ export interface PrintSchemaOptions {
   readonly authDirectives?: boolean;
   /** Writes this file instead of standard output. */
   readonly output?: string;
-  /** Writes nothing and compares: does this file hold what would be written? */
+  /** Writes nothing, and compares this file with the SDL. */
   readonly check?: string;
-  /** Writes nothing and compares: would it break whoever uses this file's SDL? */
+  /** Writes nothing, and lists the changes that break clients of the SDL in this file. */
   readonly against?: string;
   readonly stdout: { write(text: string): unknown };
   readonly stderr: { write(text: string): unknown };
 }
 
-/** `mediagraph schema`: the SDL, as a composition or a schema registry takes it. Resolves to the exit status, 0 or 1. */
+/** `mediagraph schema`: prints the SDL for a composition or a schema registry. Resolves to the exit status, 0 or 1. */
 export async function printSchema(options: PrintSchemaOptions): Promise<number> {
   const { messageIds, output, check, against, stdout, stderr } = options;
   const sdl = HEADER + printSubgraphSdl(options);
@@ -30,7 +30,7 @@ export async function printSchema(options: PrintSchemaOptions): Promise<number> 
     return changes.length === 0 ? 0 : 1;
   }
   if (check !== undefined) {
-    // A checkout on Windows may have changed the line ends.
+    // Git may convert line ends in a checkout on Windows.
     if ((await readFile(check, 'utf8')).replaceAll('\r\n', '\n') === sdl) return 0;
     stderr.write(
       `${check} differs from the code; write it anew: mediagraph schema --message-ids ${messageIds} --output ${check}\n`,

@@ -11,12 +11,12 @@ export interface ServeOptions {
   readonly stderr: NodeJS.WritableStream;
 }
 
-/** Runs until SIGTERM or SIGINT, then drains. SIGHUP reads the API keys of the file anew. */
+/** `mediagraph serve`: runs until SIGTERM or SIGINT, then drains. SIGHUP reloads the API keys from the file. */
 export async function serve({ file, env, stdout, stderr }: ServeOptions): Promise<number> {
   try {
     const config = await loadConfig({ file, env });
     const logger = createLogger(config.log);
-    const endWatch = startWatchdog();
+    const stopWatchdog = startWatchdog();
     const app = await startApp({ config, logger });
     stdout.write(`mediagraph listens at ${app.url}\n`);
     const reload = () => void reloadConfig({ file, env }, app, logger);
@@ -24,7 +24,7 @@ export async function serve({ file, env, stdout, stderr }: ServeOptions): Promis
     await untilSignal();
     process.off('SIGHUP', reload);
     await app.close();
-    await endWatch();
+    await stopWatchdog();
     return 0;
   } catch (thrown) {
     if (thrown instanceof ConfigError) {
@@ -53,7 +53,7 @@ async function reloadConfig(
   }
 }
 
-/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
+/** Resolves at the first SIGTERM or SIGINT. A second one ends the process at once. */
 export function untilSignal(): Promise<void> {
   return new Promise((resolve) => {
     const stop = () => {

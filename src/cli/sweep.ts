@@ -3,11 +3,11 @@ import { type StoresCommand, withStores } from './with-stores.js';
 
 export interface SweepCommand extends StoresCommand {
   readonly dryRun: boolean;
-  /** Blobs without a row that are younger are left alone. */
+  /** Blobs without a row are deleted only when they are older. */
   readonly graceMs: number;
 }
 
-/** `mediagraph sweep`: one sweep now; prints what it did as one JSON line. Resolves to the exit status. */
+/** `mediagraph sweep`: sweeps once and prints a report as one JSON line. Resolves to the exit status. */
 export function sweepCommand({ dryRun, graceMs, ...command }: SweepCommand): Promise<number> {
   return withStores(command, async (stores, config, logger) => {
     const report = await sweepOnce({ stores, config, logger, dryRun, graceMs });

@@ -8,14 +8,14 @@ export interface StoresCommand extends ConfigSource {
   readonly stderr: { write(text: string): unknown };
 }
 
-/** Runs a command over the database and the blob store of a configuration. Resolves to the exit status. */
+/** Runs a command with the database and the blob store of a configuration. Resolves to the exit status. */
 export async function withStores(
   { stdout: _stdout, stderr, ...source }: StoresCommand,
   run: (stores: Stores, config: Config, logger: Logger) => Promise<void>,
 ): Promise<number> {
   try {
     const config = await loadConfig(source);
-    // Standard output belongs to the command's own answer.
+    // Standard output is reserved for the command's result.
     const logger = createLogger({ level: config.log.level, destination: { write: (line) => void stderr.write(line) } });
     const stores = await openStores(config, logger);
     try {

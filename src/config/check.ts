@@ -1,14 +1,8 @@
 import { z } from 'zod';
-import { type Fault, formatPath, isMapping, valueAt } from './faults.js';
+import { type Fault, formatPath, isMapping, valueAt } from '../settings/faults.js';
+import { faultMarksAt } from './fault-marks.js';
 import { nearestWord } from './nearest-word.js';
 import type { Replaced } from './variables.js';
-
-/** The only values that a fault may show: what stands elsewhere may be a secret, or be one by mistake. */
-const SHOWN =
-  /^(server\.(host|port|explorer|trustProxy)|(log|metrics|mirror|upload|network|retention|limits|federation|providers)\.\w.*|auth\.(mode|allowOpen)|auth\.apiKeys\[\d+\]\.scopes\[\d+\]|storage\.driver|delivery\.(urlTtl|visibility)|channels\[\d+\]\.(id|provider))$/;
-
-/** Where a key may be a secret that was written without its name, such as `credentials: { s3cr3t }`. */
-const SECRET_PARENT = /(credentials|webhook|signingKeys|apiKeys|jwt|s3|database)(\[\d+\])?$/;
 
 const TYPE_WORDS: Readonly<Record<string, string>> = {
   object: 'a mapping',
@@ -21,8 +15,17 @@ export type Checked<T> =
   | { readonly value: T; readonly faults: null }
   | { readonly value: null; readonly faults: readonly Fault[] };
 
-/** Holds a document against a schema; every fault is told at once, in words for whoever wrote the file. */
-export function check<S extends z.ZodType>(schema: S, replaced: Replaced): Checked<z.output<S>> {
+export interface CheckOptions {
+  /** false: no fault quotes a value. */
+  readonly showsValues?: boolean;
+}
+
+/** Parses a document with a schema and returns all of its faults, worded for the operator. */
+export function check<S extends z.ZodType>(
+  schema: S,
+  replaced: Replaced,
+  { showsValues = true }: CheckOptions = {},
+): Checked<z.output<S>> {
   const knownKeys = new Map<string, readonly string[]>();
   const result = schema.safeParse(replaced.document, {
     error: (issue) => {
@@ -37,8 +40,12 @@ export function check<S extends z.ZodType>(schema: S, replaced: Replaced): Check
   }
   const faults = result.error.issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => unknownKey(issue.path, key, knownKeys.get(formatPath(issue.path)) ?? [], replaced))
-      : [wrongValue(issue, replaced)],
+      ? issue.keys.map((key) => {
+          const { keysMayBeSecrets } = faultMarksAt(schema, issue.path);
+          const known = knownKeys.get(formatPath(issue.path)) ?? [];
+          return unknownKey([...issue.path, key], { known, keysMayBeSecrets }, replaced);
+        })
+      : [wrongValue(issue, showsValues && faultMarksAt(schema, issue.path).isShown, replaced)],
   );
   return { value: null, faults };
 }
@@ -54,25 +61,29 @@ function wording(issue: z.core.$ZodRawIssue): string | undefined {
   }
 }
 
+interface ParentOfKey {
+  readonly known: readonly string[];
+  readonly keysMayBeSecrets: boolean;
+}
+
 function unknownKey(
-  parent: readonly PropertyKey[],
-  key: string,
-  known: readonly string[],
+  path: readonly PropertyKey[],
+  { known, keysMayBeSecrets }: ParentOfKey,
   { document }: Replaced,
 ): Fault {
-  const path = [...parent, key];
-  const named = /^[A-Za-z]{1,24}$/.test(key) && valueAt(document, path) !== null;
-  if (SECRET_PARENT.test(formatPath(parent)) && !named) {
-    return { path: formatPath(parent), message: `unknown key; expected ${known.join(', ')}` };
+  const key = String(path.at(-1));
+  const isPlainName = /^[A-Za-z]{1,24}$/.test(key) && valueAt(document, path) !== null;
+  if (keysMayBeSecrets && !isPlainName) {
+    return { path: formatPath(path.slice(0, -1)), message: `unknown key; expected ${known.join(', ')}` };
   }
-  const near = nearestWord(key, known);
+  const nearest = nearestWord(key, known);
   return {
     path: formatPath(path),
-    message: near ? `unknown key; did you mean ${near}?` : `unknown key; expected ${known.join(', ')}`,
+    message: nearest ? `unknown key; did you mean ${nearest}?` : `unknown key; expected ${known.join(', ')}`,
   };
 }
 
-function wrongValue(issue: z.core.$ZodIssue, { document, fromEnvironment }: Replaced): Fault {
+function wrongValue(issue: z.core.$ZodIssue, isShown: boolean, { document, fromEnvironment }: Replaced): Fault {
   const path = formatPath(issue.path);
   const value = valueAt(document, issue.path);
   if (!issue.message.startsWith('expected')) {
@@ -81,11 +92,11 @@ function wrongValue(issue: z.core.$ZodIssue, { document, fromEnvironment }: Repl
   if (value === undefined) {
     return { path, message: `missing; ${issue.message}` };
   }
-  const came = describe(value, SHOWN.test(path) && !fromEnvironment.has(path));
-  return { path, message: came ? `${issue.message}, got ${came}` : issue.message };
+  const description = describe(value, isShown && !fromEnvironment.has(path));
+  return { path, message: description ? `${issue.message}, got ${description}` : issue.message };
 }
 
-// Private: a value's kind where that says enough, the value itself only where it may be shown.
+/** The kind of a value where that says enough, or the value itself if it may be shown. */
 function describe(value: unknown, shown: boolean): string | null {
   if (value === null) {
     return 'null';

@@ -1,11 +1,11 @@
 import { type Document, type ErrorCode, LineCounter, parseDocument, visit } from 'yaml';
-import { type Fault, FILE_PATH } from './faults.js';
+import { type Fault, FILE_PATH } from '../settings/faults.js';
 
-/** More than any file has a use for; the library counts what the aliases unfold to. */
+/** More than any file needs. The library counts the aliases after expansion. */
 const MAX_ALIASES = 100;
 
-/** The library's own messages quote the file, which may hold secrets. */
-const WORDS: Partial<Record<ErrorCode, string>> = {
+/** Messages by code. The library's own messages quote the file, which may hold secrets. */
+const MESSAGES: Partial<Record<ErrorCode, string>> = {
   BAD_INDENT: 'wrong indentation',
   BLOCK_AS_IMPLICIT_KEY: 'a second key on the same line; a text that holds ": " needs quotes',
   BAD_DQ_ESCAPE: 'unknown escape sequence in a quoted text',
@@ -18,23 +18,23 @@ const WORDS: Partial<Record<ErrorCode, string>> = {
 };
 
 export type ParsedFile =
-  | { readonly given: unknown; readonly faults: null }
-  | { readonly given: null; readonly faults: readonly Fault[] };
+  | { readonly document: unknown; readonly faults: null }
+  | { readonly document: null; readonly faults: readonly Fault[] };
 
-/** Reads YAML, of which JSON is a part. Faults name line and column and quote nothing. */
+/** Parses YAML, which includes JSON. Faults name line and column and quote nothing. */
 export function parseFile(source: string): ParsedFile {
   const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false });
+  const parsed = parseDocument(source, { lineCounter: lines, prettyErrors: false });
   const faultAt = (offset: number, problem: string): Fault => {
     const { line, col } = lines.linePos(offset);
     return { path: FILE_PATH, message: `line ${line}, column ${col}: ${problem}` };
   };
-  const faults = [...document.errors, ...document.warnings].map(({ code, pos }) =>
-    faultAt(pos[0], WORDS[code] ?? `not valid YAML (${code})`),
+  const faults = [...parsed.errors, ...parsed.warnings].map(({ code, pos }) =>
+    faultAt(pos[0], MESSAGES[code] ?? `not valid YAML (${code})`),
   );
-  visit(document, {
+  visit(parsed, {
     Alias: (_, alias) => {
-      if (!alias.resolve(document)) {
+      if (!alias.resolve(parsed)) {
         faults.push(
           faultAt(
             alias.range?.[0] ?? 0,
@@ -44,24 +44,25 @@ export function parseFile(source: string): ParsedFile {
       }
     },
   });
-  return faults.length > 0 ? { given: null, faults } : unfold(document);
+  return faults.length > 0 ? { document: null, faults } : expanded(parsed);
 }
 
-function unfold(document: Document): ParsedFile {
-  keepNumbersAsWritten(document);
+/** Expands aliases. An alias may refer to a list of aliases, and so on, so their number is bounded. */
+function expanded(parsed: Document): ParsedFile {
+  keepNumbersAsWritten(parsed);
   try {
-    return { given: document.toJS({ maxAliasCount: MAX_ALIASES }), faults: null };
+    return { document: parsed.toJS({ maxAliasCount: MAX_ALIASES }), faults: null };
   } catch (thrown) {
     if (thrown instanceof ReferenceError) {
-      return { given: null, faults: [{ path: FILE_PATH, message: 'too many aliases' }] };
+      return { document: null, faults: [{ path: FILE_PATH, message: 'too many aliases' }] };
     }
     throw thrown;
   }
 }
 
-/** `password: 0123` must not become `123`: a number that would print differently stays the text it was. */
-function keepNumbersAsWritten(document: Document): void {
-  visit(document, {
+/** Keeps a number as text if it would print differently: `password: 0123` must not become `123`. */
+function keepNumbersAsWritten(parsed: Document): void {
+  visit(parsed, {
     Scalar: (_, scalar) => {
       if (typeof scalar.value === 'number' && scalar.source !== undefined && String(scalar.value) !== scalar.source) {
         scalar.value = scalar.source;

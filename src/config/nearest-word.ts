@@ -1,14 +1,16 @@
-/** The known word that `typed` was probably meant to be; null where none is near. */
+/** The known word that is nearest to `typed`, or null if none is near enough to be meant. */
 export function nearestWord(typed: string, known: readonly string[]): string | null {
   const word = typed.toLowerCase();
   const ranked = known
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance);
-  const best = ranked[0];
-  return best && best.distance <= Math.min(2, Math.ceil(best.candidate.length / 2)) ? best.candidate : null;
+  const nearest = ranked[0];
+  if (!nearest) return null;
+  const { candidate, distance } = nearest;
+  return distance <= Math.min(2, Math.ceil(candidate.length / 2)) ? candidate : null;
 }
 
-// Private: Levenshtein's distance, one row at a time.
+/** The Levenshtein distance, computed row by row. */
 function editDistance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index);
   for (const [i, fromChar] of [...from].entries()) {

@@ -1,25 +1,25 @@
-import { type Fault, formatPath, isMapping } from './faults.js';
+import { type Fault, formatPath, isMapping } from '../settings/faults.js';
 
-/** What stands in the braces of `${NAME}` or `${NAME:-default}`; anything else that looks similar stays as it is. */
+/** The content of `${NAME}` and `${NAME:-default}`. Other text in braces is not replaced. */
 const VARIABLE = /^([A-Za-z_][A-Za-z0-9_]*)(?::-([\s\S]*))?$/;
 
-/** Deeper than any valid file; a YAML anchor that contains itself has no end at all. */
+/** Deeper than any valid file. A YAML anchor that contains itself is nested without end. */
 const MAX_DEPTH = 16;
 
 export interface Replaced {
-  /** A value whose variable is missing is left out, so that it gives no second fault. */
+  /** A value whose variable is missing is undefined here, so that it has no second fault. */
   readonly document: unknown;
   readonly faults: readonly Fault[];
-  /** Paths of the values that took something from the environment; those are never shown. */
+  /** Paths of values that contain something from the environment. No fault shows them. */
   readonly fromEnvironment: ReadonlySet<string>;
 }
 
 /**
- * Replaces variables inside the strings of a parsed file, never in its keys or its raw text: a value cannot become
- * structure. What a variable holds is taken as it is, `${` included. A variable that is set but empty counts as empty,
- * or gives way to the default, as in a shell.
+ * Replaces variables in the strings of a parsed file. Keys and the raw text are left alone, so that a value cannot become
+ * structure. The value of a variable is not expanded again. As in a shell, the default replaces a variable that is set
+ * and empty.
  */
-export function replaceVariables(given: unknown, env: NodeJS.ProcessEnv): Replaced {
+export function replaceVariables(file: unknown, env: NodeJS.ProcessEnv): Replaced {
   const faults: Fault[] = [];
   const fromEnvironment = new Set<string>();
 
@@ -37,26 +37,26 @@ export function replaceVariables(given: unknown, env: NodeJS.ProcessEnv): Replac
     return typeof value === 'string' ? replaceIn(value, formatPath(path)) : value;
   }
 
-  function replaceIn(value: string, path: string): string | undefined {
-    const before = faults.length;
-    const replaced = replaceEach(value, (name, fallback) => {
+  function replaceIn(text: string, path: string): string | undefined {
+    const faultsBefore = faults.length;
+    const replaced = replaceEach(text, (name, fallback) => {
       fromEnvironment.add(path);
       if (fallback?.includes('${')) {
         faults.push({ path, message: `the default of ${name} must not contain another variable` });
       }
-      const found = Object.hasOwn(env, name) ? env[name] : undefined;
-      if (found === undefined && fallback === undefined) {
+      const value = Object.hasOwn(env, name) ? env[name] : undefined;
+      if (value === undefined && fallback === undefined) {
         faults.push({ path, message: `the environment variable ${name} is not set and has no default` });
       }
-      return found || (fallback ?? '');
+      return value || (fallback ?? '');
     });
-    return faults.length > before ? undefined : replaced;
+    return faults.length > faultsBefore ? undefined : replaced;
   }
 
-  return { document: walk(given, []), faults, fromEnvironment };
+  return { document: walk(file, []), faults, fromEnvironment };
 }
 
-/** The text with every variable replaced, from left to right. */
+/** Replaces every variable of a text, from left to right. A pattern for this would take more than linear time. */
 function replaceEach(text: string, replacement: (name: string, fallback: string | undefined) => string): string {
   let replaced = '';
   let done = 0;

@@ -1,12 +1,12 @@
-import { valueAt } from './faults.js';
+import { valueAt } from '../settings/faults.js';
 
-/** Keys that are checked but not used by this version. Whoever gives one its effect deletes its line. */
+/** Keys that are validated and have no effect in this version. The change that implements one deletes its line. */
 const WITHOUT_EFFECT_YET = ['auth.jwt', 'limits.requestsPerMinute'];
 
-/** What says "not wanted", which this version fulfils: null, and a switch that is off. */
-const NOT_WANTED: ReadonlySet<unknown> = new Set([undefined, null, false, 'false']);
+/** Values that turn a key off, which needs no implementation. */
+const OFF_VALUES: ReadonlySet<unknown> = new Set([undefined, null, false, 'false']);
 
-/** The paths that a configuration sets although this version does nothing with them yet, for one honest warning. */
-export function withoutEffectYet(given: unknown): string[] {
-  return WITHOUT_EFFECT_YET.filter((path) => !NOT_WANTED.has(valueAt(given, path.split('.'))));
+/** The paths that a document sets although they have no effect in this version. They are logged as warnings. */
+export function withoutEffectYet(document: unknown): string[] {
+  return WITHOUT_EFFECT_YET.filter((path) => !OFF_VALUES.has(valueAt(document, path.split('.'))));
 }

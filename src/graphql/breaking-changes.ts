@@ -1,20 +1,20 @@
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { type DocumentNode, findBreakingChanges, Kind, parse, print } from 'graphql';
 
-/** What a client of one SDL could no longer do with another, a line each; changes that add are none of these. */
+/** The changes between two SDLs that break clients of the first, one line each. Additions break none. */
 export function breakingChanges(released: string, current: string): string[] {
   const [before, after] = [parse(released), parse(current)];
-  const found = findBreakingChanges(buildSubgraphSchema(before), buildSubgraphSchema(after));
+  const changes = findBreakingChanges(buildSubgraphSchema(before), buildSubgraphSchema(after));
   return [
-    ...found.map(({ type, description }) => `${type}: ${description}`),
+    ...changes.map(({ type, description }) => `${type}: ${description}`),
     ...lostKeys(before, after).map((key) => `KEY_REMOVED: ${key} is no key any more.`),
   ].sort();
 }
 
-// Private: graphql-js knows nothing of what routers ask by.
+/** Removed `@key`s, which break routers. graphql-js does not compare directives. */
 function lostKeys(before: DocumentNode, after: DocumentNode): string[] {
-  const kept = new Set(keysOf(after));
-  return keysOf(before).filter((key) => !kept.has(key));
+  const remaining = new Set(keysOf(after));
+  return keysOf(before).filter((key) => !remaining.has(key));
 }
 
 function keysOf(document: DocumentNode): string[] {

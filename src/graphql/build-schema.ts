@@ -22,21 +22,21 @@ import type { MessageIds } from './resolvers/message-source.js';
 import { MutationResolver } from './resolvers/mutation.resolver.js';
 import { SubscriptionResolver } from './resolvers/subscription.resolver.js';
 
-/** What federation defines and this subgraph uses, or may. */
+/** Federation's directives that the subgraph imports. */
 const FEDERATION = ['@key', '@shareable', '@tag', '@inaccessible'];
-/** Stand in the decorators, and in the SDL where `federation.authDirectives` wants them. */
+/** The decorators always have them; the SDL has them with `federation.authDirectives`. */
 const AUTH_DIRECTIVES = ['@authenticated', '@requiresScopes'];
 
-/** Apollo's hints, defined by each subgraph for itself: Apollo Server docs, "Server-Side Caching". */
+/** Apollo's cache hints, which each subgraph defines itself (Apollo Server docs, "Server-Side Caching"). */
 const CACHE_CONTROL = `
 enum CacheControlScope { PUBLIC PRIVATE }
 directive @cacheControl(maxAge: Int, scope: CacheControlScope, inheritMaxAge: Boolean) on FIELD_DEFINITION | OBJECT | INTERFACE | UNION
 `;
 
 export interface SubgraphForm {
-  /** `federation.messageIds`; transparent unless given. */
+  /** `federation.messageIds`. Default: transparent. */
   readonly messageIds?: MessageIds;
-  /** `federation.authDirectives`; false unless given. */
+  /** `federation.authDirectives`. Default: false. */
   readonly authDirectives?: boolean;
 }
 
@@ -44,38 +44,35 @@ const RESOLVERS = [MessageResolver, MediaResolver, ChannelResolver, MutationReso
 
 type SubgraphModule = Parameters<typeof buildSubgraphSchema>[0];
 
-/** The subgraph's SDL, descriptions and directives from the decorators; schema/media.graphql is the one without options. */
+/** The subgraph's SDL with descriptions and directives. Without options it is schema/media.graphql. */
 export function printSubgraphSdl(form: SubgraphForm = {}): string {
   return `${print(subgraphDocument(buildDecoratedSchema(), form))}\n`;
 }
 
-const built = new Map<string, GraphQLSchema>();
+const schemas = new Map<string, GraphQLSchema>();
 
-/**
- * The executable subgraph: the SDL as federation reads it, resolved by the decorated classes. It keeps no state, so apps
- * of one process share it.
- */
+/** The executable subgraph. It has no state, so the apps of one process share it. */
 export function createSubgraphSchema({
   messageIds = 'transparent',
   authDirectives = false,
 }: SubgraphForm): GraphQLSchema {
   const name = `${messageIds} ${authDirectives}`;
-  const schema = built.get(name) ?? buildSchema({ messageIds, authDirectives });
-  built.set(name, schema);
+  const schema = schemas.get(name) ?? buildSchema({ messageIds, authDirectives });
+  schemas.set(name, schema);
   return schema;
 }
 
-/** The same, to be executed by what changes the resolvers of its schema. */
+/** A second schema of the same form, for Apollo's trace plugin, which wraps the resolvers of its schema. */
 export function createTracedSchema(form: SubgraphForm): GraphQLSchema {
   const name = `traced ${form.messageIds} ${form.authDirectives}`;
-  const schema = built.get(name) ?? buildSchema(form);
-  built.set(name, schema);
+  const schema = schemas.get(name) ?? buildSchema(form);
+  schemas.set(name, schema);
   return schema;
 }
 
 function buildSchema(form: SubgraphForm): GraphQLSchema {
   const decorated = buildDecoratedSchema();
-  // The two libraries describe the same map of resolvers with types that differ in their index signatures.
+  // The types of the two libraries for a map of resolvers differ in their index signatures only.
   const module = {
     typeDefs: subgraphDocument(decorated, form),
     resolvers: createResolversMap(decorated),
@@ -88,8 +85,8 @@ function buildSchema(form: SubgraphForm): GraphQLSchema {
   return schema;
 }
 
-/** type-graphql wants one, although every subscription here has a source of its own. */
-const WITHOUT_TOPICS: PubSub = {
+/** type-graphql requires a PubSub, although every subscription here has a source of its own. */
+const NO_PUB_SUB: PubSub = {
   publish: noTopic,
   subscribe: noTopic,
 };
@@ -98,13 +95,13 @@ function noTopic(): never {
   throw new Error('expected a subscription with a source of its own');
 }
 
-// Private: without checks of its own, since those know nothing of federation's directives.
+/** type-graphql's own checks are skipped, since they do not know federation's directives. */
 function buildDecoratedSchema(): GraphQLSchema {
   return buildSchemaSync({
     resolvers: RESOLVERS,
     skipCheck: true,
     validate: false,
-    pubSub: WITHOUT_TOPICS,
+    pubSub: NO_PUB_SUB,
   });
 }
 
@@ -126,7 +123,10 @@ function subgraphDocument(
   }
 }
 
-// Private: Hive Gateway asks for the fields of every key, and of a bare id that nobody has told of there is no channel.
+/**
+ * Removes the key of channel and provider message id. Hive Gateway selects the fields of every key, and the channel of a
+ * bare id may be unknown.
+ */
 function withoutPairAsKey(document: DocumentNode): DocumentNode {
   return visit(document, {
     ObjectTypeDefinition(node) {
@@ -134,20 +134,20 @@ function withoutPairAsKey(document: DocumentNode): DocumentNode {
       return {
         ...node,
         directives: node.directives?.filter((directive) => !print(directive).includes('channelId')),
-        fields: node.fields?.map((field) => (isOfPair(field) ? { ...field, directives: [SHAREABLE] } : field)),
+        fields: node.fields?.map((field) => (isFieldOfPair(field) ? { ...field, directives: [SHAREABLE] } : field)),
       };
     },
   });
 }
 
-// Private: an owner may know them as well as we do.
+/** The subgraph that owns `Message` may resolve these fields, too. */
 const SHAREABLE: ConstDirectiveNode = { kind: Kind.DIRECTIVE, name: { kind: Kind.NAME, value: 'shareable' } };
 
-function isOfPair({ name }: FieldDefinitionNode): boolean {
+function isFieldOfPair({ name }: FieldDefinitionNode): boolean {
   return name.value === 'channelId' || name.value === 'providerMessageId';
 }
 
-// Private: the printer of decorated schemas takes the scope for a text.
+/** The printer of decorated schemas writes the enum values of `scope` as strings. */
 function withEnumScopes(document: DocumentNode): DocumentNode {
   return visit(document, {
     Argument: ({ name, value, ...node }) =>
@@ -157,14 +157,14 @@ function withEnumScopes(document: DocumentNode): DocumentNode {
   });
 }
 
-// Private: a composition that does not know them refuses a schema that has them.
+/** A composition that does not know the directives refuses a schema that has them. */
 function withoutAuthDirectives(document: DocumentNode): DocumentNode {
   return visit(document, {
     Directive: ({ name }) => (AUTH_DIRECTIVES.includes(`@${name.value}`) ? null : undefined),
   });
 }
 
-// Private: `Message.id` and its key belong to another subgraph alone; the pair stays.
+/** Removes `Message.id` and its key, which belong to another subgraph. The key of the pair remains. */
 function withoutMessageId(document: DocumentNode): DocumentNode {
   return visit(document, {
     ObjectTypeDefinition(node) {

@@ -2,7 +2,7 @@ import type { FastifyReply } from 'fastify';
 import { type ErrorCode, LinkFault, MediagraphError } from '../model/errors.js';
 import { NetError } from '../streams/net-error.js';
 
-/** The status of each code where an error is a whole answer; in GraphQL it stands inside a 200. */
+/** The status of an answer that is an error. In GraphQL, an error of a field stands in an answer with status 200. */
 const STATUS_OF_CODE = {
   BAD_USER_INPUT: 400,
   UNAUTHENTICATED: 401,
@@ -32,53 +32,59 @@ const STATUS_OF_CODE = {
   INTERNAL_SERVER_ERROR: 500,
 } as const satisfies Record<ErrorCode, number>;
 
-const DEFAULT_RETRY_AFTER_S = 5;
+const DEFAULT_RETRY_AFTER_MS = 5_000;
 
 export function statusOf(error: MediagraphError): number {
-  // A provider that says nothing is a gateway timeout, one that says 503 is unavailable: one code, two statuses.
+  // A provider that does not answer and one that answers 503 have the same code, but a timeout has a status of its own.
   if (error.cause instanceof NetError && error.cause.code === 'TIMEOUT') return 504;
   if (error.code === 'BAD_USER_INPUT') return refusedStatus(error.cause) ?? 400;
-  // What is ours to mend and passes by itself: the catalogue is away.
+  // A retryable internal error, such as an unreachable database, ends without a change to the request.
   if (error.code === 'INTERNAL_SERVER_ERROR' && error.details.retryable) return 503;
   const status = STATUS_OF_CODE[error.code];
   if (!(error instanceof LinkFault) || status >= 500) return status;
   return error.code === 'MEDIA_NOT_READY' ? 503 : 502;
 }
 
-/** Fastify's own word for why it refused a request: 413, 415 … */
+/** The status with which Fastify refused a request, such as 413 or 415. */
 function refusedStatus(cause: unknown): number | null {
   return cause instanceof Error && 'statusCode' in cause && typeof cause.statusCode === 'number'
     ? cause.statusCode
     : null;
 }
 
-/** `{"error":{"code","message","requestId"}}`, never cached. Anything unexpected leaves as INTERNAL_SERVER_ERROR. */
+/** The message of every unexpected error: its own may hold anything. */
+export const INTERNAL_ERROR_MESSAGE = 'internal error; the request id finds it in the log';
+
+/**
+ * Answers with `{"error":{"code","message","requestId"}}`, which no cache keeps. An unexpected error is reported as
+ * INTERNAL_SERVER_ERROR.
+ */
 export function sendError(reply: FastifyReply, thrown: unknown): FastifyReply {
   const error = asMediagraphError(thrown);
   const status = statusOf(error);
   if (status >= 500) reply.log.warn({ err: thrown, code: error.code }, 'request failed');
-  if (status === 409 || status === 429 || status === 503) {
-    reply.header('retry-after', Math.ceil((error.details.retryAfterMs ?? DEFAULT_RETRY_AFTER_S * 1000) / 1000));
-  }
-  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  setErrorHeaders(reply, error, status);
   return (
     reply
       .code(status)
       .header('cache-control', 'no-store')
       .header('x-content-type-options', 'nosniff')
-      // Nothing in it is meant to be rendered, whatever a provider's claim in its message looks like.
+      // The message may quote a provider, and a browser must not render it.
       .header('content-security-policy', "sandbox; default-src 'none'")
       .type('application/json; charset=utf-8')
       .send({ error: { code: error.code, message: error.message, requestId: reply.request.id } })
   );
 }
 
-function asMediagraphError(thrown: unknown): MediagraphError {
+/** The headers that tell a client what to do about an error: `WWW-Authenticate`, `Retry-After`. */
+export function setErrorHeaders(reply: FastifyReply, error: MediagraphError, status: number): void {
+  if (status === 409 || status === 429 || status === 503) {
+    reply.header('retry-after', Math.ceil((error.details.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000));
+  }
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
+}
+
+export function asMediagraphError(thrown: unknown): MediagraphError {
   if (thrown instanceof MediagraphError) return thrown;
-  return new MediagraphError(
-    'INTERNAL_SERVER_ERROR',
-    'internal error; the request id finds it in the log',
-    {},
-    { cause: thrown },
-  );
+  return new MediagraphError('INTERNAL_SERVER_ERROR', INTERNAL_ERROR_MESSAGE, {}, { cause: thrown });
 }

@@ -1,7 +1,7 @@
 import type { FastifyError } from 'fastify';
 import { MediagraphError } from '../model/errors.js';
 
-/** Fastify's own refusals (a body that is no JSON, too long, of a type nobody reads) are the caller's faults. */
+/** Translates a refusal of Fastify, such as of a body that is no JSON or too long, into a BAD_USER_INPUT of the client. */
 export function fromFastify(error: FastifyError): unknown {
   const status = error.statusCode ?? 500;
   if (status < 400 || status >= 500 || error instanceof MediagraphError) return error;

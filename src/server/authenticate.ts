@@ -5,20 +5,20 @@ import { type Caller, SCOPES, type Scope } from '../model/caller.js';
 import type { TenantId } from '../model/channel.js';
 import { MediagraphError } from '../model/errors.js';
 
-/** @param routerSecret `server.routerSecret` */
+/** Admits requests that carry the router's secret, if there is one, and credentials. @param routerSecret `server.routerSecret` */
 export function admission(authenticate: Authenticate, routerSecret: string | null): Admit {
-  return (headers) => {
+  return async (headers) => {
     requireRouterSecret(headers, routerSecret);
     return authenticate(headers.authorization);
   };
 }
 
-/** `auth.mode: none`: one tenant, everything allowed. For development. */
-export const openToAll: Authenticate = () => EVERYBODY;
+/** `auth.mode: none`: every caller is the default tenant and has all scopes. For development. */
+export const openToAll: Authenticate = async () => UNAUTHENTICATED_CALLER;
 
-const EVERYBODY: Caller = { tenant: 'default', scopes: new Set(SCOPES) };
+const UNAUTHENTICATED_CALLER: Caller = { tenant: 'default', scopes: new Set(SCOPES) };
 
-/** As the configuration keeps it: the key itself is nowhere. */
+/** An entry of `auth.apiKeys`. The configuration holds a digest of the key, never the key. */
 export interface ApiKey {
   /** Lower-case hex of the SHA-256 digest. */
   readonly sha256: string;
@@ -41,17 +41,17 @@ export class ApiKeys {
     this.#known = keys.map(toKnownKey);
   }
 
-  /** From the next request on; requests under way keep the caller they came with. */
+  /** Takes effect for later requests. Requests in progress keep their caller. */
   replace(keys: readonly ApiKey[]): void {
     this.#known = keys.map(toKnownKey);
   }
 
-  readonly authenticate: Authenticate = (authorization) => {
+  readonly authenticate: Authenticate = async (authorization) => {
     const key = bearerOf(authorization);
     if (key === undefined) throw unauthenticated();
     const digest = createHash('sha256').update(key).digest();
     let caller: Caller | null = null;
-    // All of them, every time: how long a refusal takes must not tell how near a guess came.
+    // The key is compared with all known keys, so that the duration of a refusal does not depend on the guess.
     for (const known of this.#known) if (timingSafeEqual(known.digest, digest)) caller = known.caller;
     if (!caller) throw unauthenticated();
     return caller;
@@ -63,28 +63,28 @@ function toKnownKey({ sha256, tenant, scopes }: ApiKey): KnownKey {
 }
 
 function requireRouterSecret(headers: IncomingHttpHeaders, secret: string | null): void {
-  const given = headers['x-router-secret'];
-  if (secret !== null && (typeof given !== 'string' || !isSameSecret(given, secret))) throw unauthenticated();
+  const sent = headers['x-router-secret'];
+  if (secret !== null && (typeof sent !== 'string' || !isSameSecret(sent, secret))) throw unauthenticated();
 }
 
-/** In constant time. */
-function isSameSecret(given: string, secret: string): boolean {
+/** Compares in constant time. */
+function isSameSecret(sent: string, secret: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(secret));
+  return timingSafeEqual(digest(sent), digest(secret));
 }
 
-/** RFC 6750 section 2.1. */
+/** The token of a `Bearer` header (RFC 6750 section 2.1). */
 function bearerOf(authorization: string | undefined): string | undefined {
   return /^Bearer ([\x21-\x7e]{1,1024})$/i.exec((authorization ?? '').slice(0, MAX_AUTHORIZATION_LENGTH))?.[1];
 }
 
-/** @throws MediagraphError UNAUTHENTICATED unless it is `Bearer` and this token */
+/** @throws MediagraphError UNAUTHENTICATED unless the header is `Bearer` with this token */
 export function requireToken(authorization: string | undefined, token: string): void {
-  const given = bearerOf(authorization);
-  if (given === undefined || !isSameSecret(given, token)) throw unauthenticated();
+  const sent = bearerOf(authorization);
+  if (sent === undefined || !isSameSecret(sent, token)) throw unauthenticated();
 }
 
-/** The same whatever was wrong: which part of the credentials was right is not for a stranger to learn. */
+/** One error for all causes, since an attacker must not learn which part of the credentials was right. */
 function unauthenticated(): MediagraphError {
   return new MediagraphError('UNAUTHENTICATED', 'expected valid credentials, got none or others');
 }

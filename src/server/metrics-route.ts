@@ -6,15 +6,15 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { requireToken } from './authenticate.js';
 import { createHttpServer } from './http-server.js';
 
-type Scraped = Pick<Metrics, 'contentType' | 'text'>;
+type ScrapedMetrics = Pick<Metrics, 'contentType' | 'text'>;
 
 export interface MetricsRouteOptions {
-  readonly metrics: Scraped;
-  /** Needed as `Authorization: Bearer`; null: served without credentials. */
+  readonly metrics: ScrapedMetrics;
+  /** `metrics.token`, required as `Authorization: Bearer`; null: no credentials are required. */
   readonly token: string | null;
 }
 
-/** `/metrics`: the text that Prometheus reads. It names channels, and so tenants' lines. */
+/** `/metrics`: the Prometheus exposition. Its labels include the ids of all tenants' channels. */
 export function registerMetricsRoute(http: FastifyInstance, { metrics, token }: MetricsRouteOptions): void {
   http.get('/metrics', async (request, reply) => {
     if (token !== null) {
@@ -30,14 +30,14 @@ export function registerMetricsRoute(http: FastifyInstance, { metrics, token }: 
 }
 
 export interface MetricsPort {
-  readonly metrics: Scraped;
+  readonly metrics: ScrapedMetrics;
   readonly host: string;
-  /** 0 = any free port. */
+  /** 0: any free port. */
   readonly port: number;
   readonly logger: Logger;
 }
 
-/** A listener that has `/metrics` and nothing else, for `metrics.port`. Rejects when the port cannot be had. */
+/** Opens a listener that serves only `/metrics`, for `metrics.port`. Rejects when the port cannot be opened. */
 export async function openMetricsPort({ metrics, host, port, logger }: MetricsPort): Promise<FastifyInstance> {
   const { http } = createHttpServer({ logger, trustProxy: false });
   registerMetricsRoute(http, { metrics, token: null });

@@ -4,79 +4,81 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import ipaddr from 'ipaddr.js';
 
-/** A reader that takes nothing for so long is cut. */
+/** A connection whose reader takes nothing for this long is closed. */
 const PATIENCE_MS = 60_000;
-/** The kernel's queues of TCP connections; elsewhere than on Linux they are not to be seen. */
+/** The kernel's TCP connections with their queues. They exist on Linux only. */
 const KERNEL_TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
 
-/** What a connection still holds for its reader, and since when it holds exactly this. */
-interface Held {
+/** The bytes that wait on a connection for its reader, and since when their number is unchanged. */
+interface Backlog {
   readonly bytes: number;
-  /** All that the connection was given so far: with another part of the same length, less was held in between. */
-  readonly given: number;
-  /** In the kernel; null: not known. */
+  /** All bytes written so far. When it has changed, the reader has taken bytes, although as many wait as before. */
+  readonly written: number;
+  /** Bytes in the kernel's queue; null: not known. */
   readonly queued: number | null;
   readonly since: number;
 }
 
 /**
- * Cuts connections whose reader takes nothing while an answer waits for it: links to media, and answers to queries, which
- * hold memory. One that takes anything at all is never cut. The kernel takes megabytes before it lets go of the first, so
- * what it has sent is asked of it before a reader is given up.
+ * Closes connections whose reader takes nothing while an answer waits in memory: answers of `/media` and `/graphql`. A
+ * reader that takes any bytes at all is never cut. The kernel buffers megabytes, so a slow reader may look stalled to
+ * Node; the kernel's own queue is read before a connection is closed.
  */
 export class StalledReaders {
-  readonly #answering = new Map<Socket, Held | null>();
+  readonly #backlogs = new Map<Socket, Backlog | null>();
 
   constructor(private readonly patienceMs: number = PATIENCE_MS) {}
 
   watch(http: FastifyInstance): void {
-    const timer = setInterval(() => void this.#look(), this.patienceMs / 4);
+    const timer = setInterval(() => void this.#closeStalled(), this.patienceMs / 4);
     timer.unref();
-    http.server.on('request', (request: IncomingMessage, response: ServerResponse) => this.#begin(request, response));
+    http.server.on('request', (request: IncomingMessage, response: ServerResponse) =>
+      this.#watchAnswer(request, response),
+    );
     http.addHook('onClose', (_http, done) => {
       clearInterval(timer);
       done();
     });
   }
 
-  #begin({ url = '', socket }: IncomingMessage, response: ServerResponse): void {
+  #watchAnswer({ url = '', socket }: IncomingMessage, response: ServerResponse): void {
     if (!url.startsWith('/media/') && !url.startsWith('/graphql')) return;
-    this.#answering.set(socket, null);
-    response.once('close', () => this.#answering.delete(socket));
+    this.#backlogs.set(socket, null);
+    response.once('close', () => this.#backlogs.delete(socket));
   }
 
-  async #look(): Promise<void> {
+  async #closeStalled(): Promise<void> {
     const now = performance.now();
     const stalled: Socket[] = [];
-    for (const [socket, held] of this.#answering) {
-      const bytes = heldBytes(socket);
-      if (bytes === 0) this.#answering.set(socket, null);
-      else if (held?.bytes !== bytes || held.given !== socket.bytesWritten)
-        this.#answering.set(socket, { bytes, given: socket.bytesWritten, queued: null, since: now });
+    for (const [socket, backlog] of this.#backlogs) {
+      const bytes = unsentBytes(socket);
+      if (bytes === 0) this.#backlogs.set(socket, null);
+      else if (backlog?.bytes !== bytes || backlog.written !== socket.bytesWritten)
+        this.#backlogs.set(socket, { bytes, written: socket.bytesWritten, queued: null, since: now });
       else stalled.push(socket);
     }
     if (stalled.length === 0) return;
     const queues = await kernelQueues();
     for (const socket of stalled) {
-      const held = this.#answering.get(socket);
-      if (!held) continue;
+      const backlog = this.#backlogs.get(socket);
+      if (!backlog) continue;
       const queued = queues.get(nameOf(socket)) ?? null;
-      if (queued !== held.queued)
-        this.#answering.set(socket, { ...held, queued, since: held.queued === null ? held.since : now });
-      else if (now - held.since >= this.patienceMs) socket.destroy();
+      if (queued !== backlog.queued)
+        this.#backlogs.set(socket, { ...backlog, queued, since: backlog.queued === null ? backlog.since : now });
+      else if (now - backlog.since >= this.patienceMs) socket.destroy();
     }
   }
 }
 
-/** What a reader has not taken of what was given to its connection: by Node, and of that by the operating system. */
-function heldBytes(socket: Socket): number {
+/** Bytes that Node holds: those in the stream's buffer, and those of a write that the kernel has not taken yet. */
+function unsentBytes(socket: Socket): number {
   if (socket.destroyed) return 0;
   const handle: unknown = Reflect.get(socket, '_handle');
   const inWriting: unknown = typeof handle === 'object' && handle !== null && Reflect.get(handle, 'writeQueueSize');
   return socket.writableLength + (typeof inWriting === 'number' ? inWriting : 0);
 }
 
-/** Bytes that are to be sent, or were and are not acknowledged: proc(5), "/proc/net/tcp", tx_queue. */
+/** Bytes that are not sent, or not acknowledged, by connection: proc(5), "/proc/net/tcp", tx_queue. */
 async function kernelQueues(): Promise<ReadonlyMap<string, number>> {
   const queues = new Map<string, number>();
   for (const table of KERNEL_TABLES) {
@@ -89,14 +91,14 @@ async function kernelQueues(): Promise<ReadonlyMap<string, number>> {
   return queues;
 }
 
-/** Where an IPv4 address stands among those of version 6. */
+/** The prefix of an IPv4 address that is mapped into IPv6. */
 const MAPPED = /^0000000000000000FFFF0000/;
 
 function portOf(address: string): string {
   return address.slice(address.lastIndexOf(':') + 1);
 }
 
-/** As the kernel's tables name a connection: addresses in words of the machine's byte order. */
+/** The name of a connection in the kernel's tables, which print addresses as words in the machine's byte order. */
 function nameOf({ localPort = 0, remoteAddress = '', remotePort = 0 }: Socket): string {
   if (!ipaddr.isValid(remoteAddress)) return '';
   const bytes = ipaddr.process(remoteAddress).toByteArray();

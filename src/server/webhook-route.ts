@@ -10,21 +10,21 @@ import type { Metrics } from '../telemetry/metrics.js';
 
 export interface WebhookRouteOptions {
   readonly reception: WebhookReception;
-  /** This server as providers reach it: `server.publicUrl`, else where it listens. */
+  /** The address at which providers reach this server: `server.publicUrl`, else the address that it listens on. */
   readonly publicUrl: () => string;
   readonly metrics: Pick<Metrics, 'webhookAnswered'>;
 }
 
 const params = z.object({ channelId: z.string() });
 
-/** Meta's own limit, the largest of all (developers.facebook.com, webhooks: "payloads can be up to 3 MB"). */
+/** The limit of Meta, the largest of all providers (developers.facebook.com, webhooks: "payloads can be up to 3 MB"). */
 const BODY_LIMIT_BYTES = 3_000_000;
 
-/** `POST` and Meta's `GET /webhooks/{channelId}`: raw bytes in, a durable record, an empty 2xx. */
+/** `POST /webhooks/{channelId}` records the raw body durably and answers an empty 2xx. `GET` is Meta's handshake. */
 export function registerWebhookRoutes(http: FastifyInstance, options: WebhookRouteOptions): void {
   http.register(async (scope) => {
     scope.removeAllContentTypeParsers();
-    // Signatures are over the bytes as they came: nobody parses them before that.
+    // Signatures cover the raw bytes, so no parser may run before they are verified.
     scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_LIMIT_BYTES }, (_request, body, done) =>
       done(null, body),
     );
@@ -33,7 +33,7 @@ export function registerWebhookRoutes(http: FastifyInstance, options: WebhookRou
       method: 'POST',
       url: '/webhooks/:channelId',
       bodyLimit: BODY_LIMIT_BYTES,
-      // Also of what never reaches the handler: a body that is too long.
+      // This hook also counts requests that do not reach the handler, such as one with a body that is too long.
       onResponse: (request, reply, done) => {
         options.metrics.webhookAnswered(params.parse(request.params).channelId, reply.statusCode);
         done();
@@ -60,7 +60,7 @@ async function receive(
     return answer ? reply.type(answer.contentType).send(answer.body) : reply.send();
   } catch (thrown) {
     if (thrown instanceof MediagraphError && thrown.code === 'WEBHOOK_REJECTED') {
-      // Some providers never repeat what was answered 401: whoever rotates a secret must hear of it.
+      // Some providers do not repeat a webhook that was answered 401. The log line tells the operator who rotates a secret.
       request.log.error({ err: thrown, channelId }, 'a webhook was rejected');
     }
     return sendError(reply, thrown);
@@ -82,8 +82,8 @@ async function handshake(
   }
 }
 
-// The parser of Node hands out the request line as Latin-1, a character for each byte: UTF-8 becomes legible again, and
-// whatever else was there stays as it is.
+// Node decodes the request line as Latin-1. Signatures cover the URL as text, so UTF-8 is restored where the bytes are
+// valid UTF-8.
 function webhookRequest(request: FastifyRequest, publicUrl: string): WebhookRequest {
   const rawBody = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
   const target = Buffer.from(request.raw.url ?? '', 'latin1');

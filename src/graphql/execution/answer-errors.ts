@@ -5,10 +5,10 @@ import { isLongerThan } from './answer-size.js';
 
 export type FormatError = (formatted: GraphQLFormattedError, error: unknown) => GraphQLFormattedError;
 
-/** Errors that are worded before others have their turn. */
+/** Errors that are formatted before the event loop runs other work. */
 const ERRORS_PER_TURN = 1_000;
 
-/** Every error as its caller is told, in turns, between which the process serves others. */
+/** Formats errors for the client in turns, between which the process serves other requests. */
 export async function formatErrors(
   errors: readonly GraphQLError[],
   format: FormatError,
@@ -16,41 +16,41 @@ export async function formatErrors(
 ): Promise<GraphQLFormattedError[]> {
   const formatted: GraphQLFormattedError[] = [];
   for (const error of errors) {
-    formatted.push(formatOne(error, format, requestId));
+    formatted.push(formatWithRequestId(error, format, requestId));
     if (formatted.length % ERRORS_PER_TURN === 0) await nextTurn();
   }
   return formatted;
 }
 
-function formatOne(error: GraphQLError, format: FormatError, requestId: string): GraphQLFormattedError {
+function formatWithRequestId(error: GraphQLError, format: FormatError, requestId: string): GraphQLFormattedError {
   const { message, locations, path } = error;
-  const { extensions, ...told } = format({ message, locations, path }, error);
-  return { ...told, extensions: { ...extensions, requestId } };
+  const { extensions, ...formatted } = format({ message, locations, path }, error);
+  return { ...formatted, extensions: { ...extensions, requestId } };
 }
 
 type Budgeted = Pick<GraphQLContext, 'budget' | 'requestId'>;
 
-/** What leaves in place of a result that is beyond the operation's budget; null: it is within. */
+/** The result that replaces one beyond the operation's budget; null: the result is within the budget. */
 export async function refusalOf(
   result: FormattedExecutionResult,
   { budget, requestId }: Budgeted,
   format: FormatError,
 ): Promise<FormattedExecutionResult | null> {
-  if (!budget.refusal && (await isLongerThan(result, budget.maxAnswerBytes))) budget.tooLong();
+  if (!budget.refusal && (await isLongerThan(result, budget.maxAnswerBytes))) budget.refuseLength();
   const { refusal } = budget;
-  return refusal && { data: null, errors: [formatOne(refusal, format, requestId)] };
+  return refusal && { data: null, errors: [formatWithRequestId(refusal, format, requestId)] };
 }
 
-/** A result as its caller is told. */
-export async function toldResult(
+/** Formats a result for the client, or replaces it by its refusal. */
+export async function formattedResult(
   { data, errors }: ExecutionResult,
   context: Budgeted,
   format: FormatError,
 ): Promise<FormattedExecutionResult> {
   const { budget, requestId } = context;
   budget.end();
-  // Many errors need not be worded where one takes their place.
-  const formatted = errors && !budget.refusal ? await formatErrors(errors, format, requestId) : undefined;
-  const told = { ...(data !== undefined && { data }), ...(formatted && { errors: formatted }) };
-  return (await refusalOf(told, context, format)) ?? told;
+  // A refusal replaces all errors, so they need no formatting.
+  const formattedErrors = errors && !budget.refusal ? await formatErrors(errors, format, requestId) : undefined;
+  const result = { ...(data !== undefined && { data }), ...(formattedErrors && { errors: formattedErrors }) };
+  return (await refusalOf(result, context, format)) ?? result;
 }

@@ -1,16 +1,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FormattedExecutionResult } from 'graphql';
 
-/** Of a character, where JSON escapes it. */
+/** The bytes of a character that JSON escapes. */
 const MOST_BYTES_PER_CHARACTER = 6;
-/** Of anything that is no text. */
+/** The bytes of a value that is not text. */
 const MOST_BYTES_PER_VALUE = 25;
-/** Values that are looked at before others have their turn. */
+/** Values that are measured before the event loop runs other work. */
 const VALUES_PER_TURN = 50_000;
-/** Items of a list that are written at once. */
+/** Items of a list that are serialized before the event loop runs other work. */
 const ITEMS_PER_TURN = 1_000;
 
-/** Whether an answer as JSON is longer than so many bytes. Measured to the byte only where it may be. */
+/** Whether an answer as JSON is longer than `maxBytes`. It is measured exactly only if an upper bound is longer. */
 export async function isLongerThan(result: FormattedExecutionResult, maxBytes: number): Promise<boolean> {
   if (!mayBeLonger(result, maxBytes)) return false;
   let bytes = 0;
@@ -24,7 +24,7 @@ export async function isLongerThan(result: FormattedExecutionResult, maxBytes: n
   return false;
 }
 
-/** By the most that it can be. */
+/** Compares an upper bound of the length, without serializing any value. */
 function mayBeLonger(result: FormattedExecutionResult, maxBytes: number): boolean {
   let left = maxBytes;
   const measure = (value: unknown): void => {
@@ -49,23 +49,24 @@ function mayBeLonger(result: FormattedExecutionResult, maxBytes: number): boolea
   return left < 0;
 }
 
+/** The lengths of the parts of an answer as JSON. */
 function* parts(value: unknown): Generator<number, void, void> {
   if (Array.isArray(value)) {
     yield Math.max(2, value.length + 1);
     for (const item of value) yield* parts(item);
   } else if (typeof value === 'object' && value !== null && !('toJSON' in value)) {
-    const entries = Object.entries(value).filter(([, held]) => held !== undefined);
+    const entries = Object.entries(value).filter(([, member]) => member !== undefined);
     yield Math.max(2, entries.length + 1);
-    for (const [name, held] of entries) {
+    for (const [name, member] of entries) {
       yield Buffer.byteLength(JSON.stringify(name)) + 1;
-      yield* parts(held);
+      yield* parts(member);
     }
   } else yield Buffer.byteLength(JSON.stringify(value) ?? 'null');
 }
 
 /**
- * An answer as JSON. Lists at its top that are long, as routers ask for them, are written in turns, between which the
- * process serves others.
+ * Serializes an answer as JSON. Long lists at its top level, as routers request them, are serialized in turns, between
+ * which the process serves other requests.
  */
 export async function stringifyAnswer({ errors, data, extensions }: FormattedExecutionResult): Promise<string> {
   const isLong = (value: unknown): value is readonly unknown[] => Array.isArray(value) && value.length > ITEMS_PER_TURN;

@@ -12,11 +12,11 @@ import {
 } from 'graphql';
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
 import { LRUCache } from 'lru-cache';
-import { compiledWeightOf, fieldsOfDocument, parsedWeightOf } from './document-weight.js';
+import { compiledWeightOf, fieldsOfDocument, parsedWeightOf } from './documents/document-weight.js';
 
 export interface Operation {
   readonly document: DocumentNode;
-  /** Names the document; equal for equal texts. */
+  /** A key of the document, equal for equal texts. */
   readonly documentHash: string;
   readonly operationName: string | null | undefined;
   readonly variables: Readonly<Record<string, unknown>> | undefined;
@@ -24,22 +24,21 @@ export interface Operation {
 }
 
 export interface CompiledExecutorOptions {
-  /** Of all compiled documents together, by {@link compiledWeightOf}. */
+  /** The memory of all compiled documents, by {@link compiledWeightOf}. */
   readonly maxBytes?: number;
 }
 
-/** Keeps some hundreds of documents of usual size. */
+/** Enough for some hundreds of documents of usual size. */
 const MAX_COMPILED_BYTES = 64_000_000;
-/** Compiling takes a fraction of a millisecond for each; the process would stand still for larger documents. */
+/** Compiling takes a fraction of a millisecond per field, synchronously. Larger documents would block the process. */
 const MAX_COMPILED_FIELDS = 500;
-/** As graphql-js itself does. */
+/** The same limit as in graphql-js. */
 const MAX_VARIABLE_ERRORS = 50;
 
 /**
- * Executes operations as compiled functions, a third of the CPU of interpreting them (graphql-jit). What it does not do
- * to the letter is left to graphql-js: variables are coerced there first, so that errors read as the specification says,
- * and introspection is executed there. A document is compiled once and kept in a cache that is bounded by what its
- * documents weigh.
+ * Executes operations as compiled functions (graphql-jit), with a third of the CPU time of graphql-js. Where graphql-jit
+ * deviates from the specification, graphql-js is used: it coerces the variables first, so that their errors conform, and
+ * it executes introspection. Compiled documents are cached, and the cache is bounded by their memory.
  */
 export class CompiledExecutor {
   readonly #compiled: LRUCache<string, { readonly run: CompiledQuery | 'interpret'; readonly bytes: number }>;
@@ -51,7 +50,7 @@ export class CompiledExecutor {
     this.#compiled = new LRUCache({ maxSize: maxBytes, sizeCalculation: ({ bytes }) => bytes });
   }
 
-  /** Of the documents that are kept. */
+  /** The memory of the cached documents. */
   get keptBytes(): number {
     return this.#compiled.calculatedSize;
   }
@@ -59,7 +58,7 @@ export class CompiledExecutor {
   async execute(operation: Operation): Promise<ExecutionResult> {
     const { document, operationName, variables, context } = operation;
     const definition = getOperationAST(document, operationName);
-    // One that is not there, "" above all, is graphql-js' error to tell.
+    // graphql-js reports an operation that does not exist, "" above all.
     const compiled = definition ? this.#compile(operation) : 'interpret';
     if (compiled === 'interpret') {
       return execute({
@@ -85,18 +84,18 @@ export class CompiledExecutor {
     const known = this.#compiled.get(key);
     if (known) return known.run;
     const fields = fieldsOfDocument(document);
-    const made =
+    const compiled =
       fields > MAX_COMPILED_FIELDS || introspects(document)
         ? 'interpret'
         : compileQuery(this.schema, document, operationName ?? undefined, { disablingCapturingStackErrors: true });
-    const run = made !== 'interpret' && isCompiledQuery(made) ? made : 'interpret';
+    const run = compiled !== 'interpret' && isCompiledQuery(compiled) ? compiled : 'interpret';
     const bytes = run === 'interpret' ? parsedWeightOf(document) : compiledWeightOf(document, fields);
     this.#compiled.set(key, { run, bytes });
     return run;
   }
 }
 
-// Private: graphql-jit takes a non-null variable that is left out for missing even where it has a default.
+/** Adds the defaults of variables. graphql-jit reports a non-null variable as missing although it has a default. */
 function withDefaults(
   definitions: readonly VariableDefinitionNode[],
   variables: Readonly<Record<string, unknown>>,
@@ -113,14 +112,16 @@ function withDefaults(
 }
 
 function introspects(document: DocumentNode): boolean {
-  let found = false;
+  let hasIntrospection = false;
   visit(document, {
     Field(node) {
-      if (node.name.value === '__schema' || node.name.value === '__type') found = true;
+      if (node.name.value === '__schema' || node.name.value === '__type') hasIntrospection = true;
     },
   });
   return (
-    found ||
-    document.definitions.some((one) => one.kind === Kind.OPERATION_DEFINITION && one.operation === 'subscription')
+    hasIntrospection ||
+    document.definitions.some(
+      (definition) => definition.kind === Kind.OPERATION_DEFINITION && definition.operation === 'subscription',
+    )
   );
 }

@@ -3,7 +3,7 @@ import { type CountedOperation, fieldsOfOperation } from '../schema/field-costs.
 import type { ExecutionBudget } from './execution-budget.js';
 
 /**
- * Counts what an operation answers with before any list is known, and bounds its variables.
+ * Charges the fields that are known before execution to the operation's budget, and bounds its variables.
  * @throws GraphQLError BAD_USER_INPUT, QUERY_TOO_COMPLEX
  */
 export function countOperation(counted: CountedOperation, budget: ExecutionBudget): void {

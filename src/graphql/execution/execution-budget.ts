@@ -2,58 +2,58 @@ import { GraphQLError, type GraphQLResolveInfo } from 'graphql';
 import { MediagraphError, toError } from '../../model/errors.js';
 import type { ProviderCallAllowance } from '../../providers/provider-adapter.js';
 
-/** Of one operation. */
+/** Limits of one operation. */
 export interface BudgetLimits {
-  /** Fields that it answers with: aliases times list items times fields. */
+  /** Fields of the answer: aliases times list items times fields. */
   readonly maxNodes: number;
-  /** Questions to providers. */
+  /** Calls to providers. */
   readonly maxProviderCalls: number;
   readonly maxAnswerBytes: number;
 }
 
 type Path = GraphQLResolveInfo['path'];
 
-/** Fields that are answered before other requests have their turn: some ten milliseconds, where each signs a URL. */
+/** Fields that are resolved before other requests get a turn: about ten milliseconds if each signs a URL. */
 const NODES_PER_TURN = 4_000;
-/** So that many large operations at once do not add up to a long turn. */
+/** The minimum while operations share a turn, so that many large ones do not add up to a long turn. */
 const LEAST_NODES_PER_TURN = 250;
-/** What stands in an error beside its message, at least. */
+/** The minimum length of an error besides its message. */
 const BYTES_PER_ERROR = 160;
 
-/** Of the errors of one operation; executors make one of their own for each. */
+/** Errors of one operation that are made with a stack. Executors make a further error for each. */
 const ERRORS_WITH_STACK = 1_000;
 
-/** While an operation fails by the thousand, errors are made without stacks: these would fill the memory. */
-class Stacks {
-  #leftOutBy = 0;
+/** Turns stack traces off while an operation fails thousands of times, since the stacks would exhaust the memory. */
+class StackTraces {
+  #offBy = 0;
   #limit = Error.stackTraceLimit;
 
-  leaveOut(): void {
-    if (this.#leftOutBy === 0) this.#limit = Error.stackTraceLimit;
-    this.#leftOutBy += 1;
+  turnOff(): void {
+    if (this.#offBy === 0) this.#limit = Error.stackTraceLimit;
+    this.#offBy += 1;
     Error.stackTraceLimit = 0;
   }
 
-  take(): void {
-    this.#leftOutBy -= 1;
-    if (this.#leftOutBy === 0) Error.stackTraceLimit = this.#limit;
+  turnOn(): void {
+    this.#offBy -= 1;
+    if (this.#offBy === 0) Error.stackTraceLimit = this.#limit;
   }
 }
 
-const stacks = new Stacks();
+const stackTraces = new StackTraces();
 
-/** Operations of the process that wait for a turn. */
+/** The number of operations in this process that wait for a turn. */
 let waitingOperations = 0;
 
-interface Waiting {
+interface WaitingWork {
   readonly nodes: number;
-  readonly go: () => void;
+  readonly start: () => void;
 }
 
 /**
- * What one operation may cost, counted before the work: each list adds what its items will hold as soon as its length is
- * known. Beyond the budget no list has items any more, and the whole answer is one QUERY_TOO_COMPLEX: `refusal`. Large
- * answers are made in turns, between which the process serves others.
+ * The budget of one operation. Costs are counted before the work: each list adds the fields of its items as soon as its
+ * length is known. When the budget is exceeded, all further lists are empty and the whole answer is one
+ * QUERY_TOO_COMPLEX, the `refusal`. Large answers are made in turns, between which the process serves other requests.
  */
 export class ExecutionBudget implements ProviderCallAllowance {
   #nodes = 0;
@@ -61,14 +61,14 @@ export class ExecutionBudget implements ProviderCallAllowance {
   #errors = 0;
   #calls = 0;
   #inTurn = 0;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: WaitingWork[] = [];
   #firstWaiting = 0;
   #refusal: GraphQLError | null = null;
   #tooManyCalls: MediagraphError | null = null;
 
   constructor(private readonly limits: BudgetLimits) {}
 
-  /** What the operation is answered with in place of its result; null: it is within its budget. */
+  /** The error that replaces the result; null: the operation is within its budget. */
   get refusal(): GraphQLError | null {
     return this.#refusal;
   }
@@ -77,7 +77,7 @@ export class ExecutionBudget implements ProviderCallAllowance {
     return this.limits.maxAnswerBytes;
   }
 
-  /** Counted so far. */
+  /** The fields counted so far. */
   get nodes(): number {
     return this.#nodes;
   }
@@ -86,7 +86,7 @@ export class ExecutionBudget implements ProviderCallAllowance {
     return this.limits.maxNodes;
   }
 
-  /** @returns whether so many fields more are within the budget */
+  /** Counts fields. @returns whether the operation is within its budget */
   take(nodes: number, path?: Path): boolean {
     this.#nodes += nodes;
     if (this.#nodes > this.limits.maxNodes)
@@ -94,28 +94,28 @@ export class ExecutionBudget implements ProviderCallAllowance {
     return this.#refusal === null;
   }
 
-  /** Each error is a part of the answer, too. @returns what was thrown, to be thrown on */
+  /** Counts an error, which is a part of the answer, too. @returns the same error, to be thrown again */
   failed<Thrown>(thrown: Thrown): Thrown {
     this.#errors += 1;
-    if (this.#errors === ERRORS_WITH_STACK) stacks.leaveOut();
+    if (this.#errors === ERRORS_WITH_STACK) stackTraces.turnOff();
     this.#add(BYTES_PER_ERROR + (thrown instanceof Error ? thrown.message.length : 0));
     return thrown;
   }
 
-  /** The operation is executed. */
+  /** Called when the execution has ended. */
   end(): void {
-    if (this.#errors >= ERRORS_WITH_STACK) stacks.take();
+    if (this.#errors >= ERRORS_WITH_STACK) stackTraces.turnOn();
     this.#errors = 0;
   }
 
-  /** A text that was made for the answer alone, as links are. @returns the same */
-  made(text: string): string {
+  /** Counts a text that was made for the answer, such as a link. @returns the same text */
+  countText(text: string): string {
     this.#add(text.length);
     return text;
   }
 
-  /** The answer is longer than one may be. */
-  tooLong(): void {
+  /** Refuses the operation because of the length of its answer. */
+  refuseLength(): void {
     this.#refuse(`expected an answer of at most ${this.limits.maxAnswerBytes} bytes, got a longer one`);
   }
 
@@ -133,22 +133,22 @@ export class ExecutionBudget implements ProviderCallAllowance {
     return this.#tooManyCalls;
   }
 
-  /** null: at once. */
+  /** Waits for a turn; null: the work may start at once. */
   turn(nodes: number): Promise<void> | null {
     const isFree = this.#firstWaiting === this.#waiting.length;
     if (isFree && (this.#inTurn === 0 || this.#inTurn + nodes <= NODES_PER_TURN)) {
       this.#inTurn += nodes;
       return null;
     }
-    return new Promise((go) => {
-      this.#waiting.push({ nodes, go });
+    return new Promise((start) => {
+      this.#waiting.push({ nodes, start });
       if (!isFree) return;
       waitingOperations += 1;
-      setImmediate(this.#next);
+      setImmediate(this.#startNext);
     });
   }
 
-  /** A list whose length is counted, for the executor: at once, or in turns. */
+  /** Hands a counted list to the executor, at once or in turns. */
   handOut<Item>(
     list: readonly Item[],
     nodesEach: number,
@@ -165,43 +165,43 @@ export class ExecutionBudget implements ProviderCallAllowance {
   }
 
   /**
-   * A list whose items are made in turns. Items of a later turn are promises, which never reject: what goes wrong is an
-   * Error in its place.
+   * Makes the items of a list in turns. Items of a later turn are promises. They never reject: a failed item is an Error
+   * in its place.
    */
-  inTurns<Given, Item>(
-    given: readonly Given[],
-    nodesOf: (given: Given) => number,
-    make: (given: Given) => Item | Promise<Item>,
+  inTurns<Source, Item>(
+    sources: readonly Source[],
+    nodesOf: (source: Source) => number,
+    make: (source: Source) => Item | Promise<Item>,
   ): Array<Item | Promise<Item | Error | null>> {
     const items: Array<Item | Promise<Item | Error | null>> = [];
-    let part: Given[] = [];
+    let part: Source[] = [];
     let nodes = 0;
-    const handOver = () => {
+    const startPart = () => {
       const turn = this.turn(nodes);
-      for (const one of part)
-        items.push(turn ? turn.then(() => (this.#refusal ? null : make(one))).catch(toError) : make(one));
+      for (const source of part)
+        items.push(turn ? turn.then(() => (this.#refusal ? null : make(source))).catch(toError) : make(source));
       [part, nodes] = [[], 0];
     };
-    for (const one of given) {
-      part.push(one);
-      nodes += nodesOf(one);
-      if (nodes >= NODES_PER_TURN) handOver();
+    for (const source of sources) {
+      part.push(source);
+      nodes += nodesOf(source);
+      if (nodes >= NODES_PER_TURN) startPart();
     }
-    handOver();
+    startPart();
     return items;
   }
 
-  readonly #next = (): void => {
+  readonly #startNext = (): void => {
     this.#inTurn = 0;
     const most = Math.max(LEAST_NODES_PER_TURN, NODES_PER_TURN / waitingOperations);
     do {
-      const waiting = this.#waiting[this.#firstWaiting];
-      if (!waiting) break;
+      const work = this.#waiting[this.#firstWaiting];
+      if (!work) break;
       this.#firstWaiting += 1;
-      this.#inTurn += waiting.nodes;
-      waiting.go();
+      this.#inTurn += work.nodes;
+      work.start();
     } while (this.#inTurn < most);
-    if (this.#firstWaiting < this.#waiting.length) setImmediate(this.#next);
+    if (this.#firstWaiting < this.#waiting.length) setImmediate(this.#startNext);
     else {
       this.#waiting.length = 0;
       this.#firstWaiting = 0;
@@ -209,10 +209,10 @@ export class ExecutionBudget implements ProviderCallAllowance {
     }
   };
 
-  // So that an answer ends long before its end, when that is bound to be too far away.
+  // Texts are counted as they are made, so that an answer that will be too long is refused before it is complete.
   #add(bytes: number): void {
     this.#bytes += bytes;
-    if (this.#bytes > this.limits.maxAnswerBytes) this.tooLong();
+    if (this.#bytes > this.limits.maxAnswerBytes) this.refuseLength();
   }
 
   #refuse(message: string, path?: Path): void {

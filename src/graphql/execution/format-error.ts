@@ -1,10 +1,11 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { INTERNAL_ERROR_MESSAGE } from '../../http/error-response.js';
 import { ERROR_CODES, type ErrorDetails, MediagraphError } from '../../model/errors.js';
 import { providerInGraphQL } from '../schema/enums.js';
-import { isTooDeep, TOO_DEEP } from './document-faults.js';
+import { isTooDeep, TOO_DEEP } from './documents/document-faults.js';
 
-/** Apollo's own codes for faults of the protocol, not of a field; they stay as they are. */
+/** Apollo's codes for faults of the protocol, which are not changed. */
 const PROTOCOL_CODES = new Set([
   'GRAPHQL_PARSE_FAILED',
   'GRAPHQL_VALIDATION_FAILED',
@@ -18,19 +19,19 @@ const MAX_MESSAGE_LENGTH = 2_000;
 const OUR_CODES: ReadonlySet<string> = new Set(ERROR_CODES);
 
 export interface ErrorFormat {
-  /** No stack traces, no suggestions, no words of the code's own. */
+  /** Stack traces and suggestions are removed. */
   readonly production: boolean;
-  /** Everything that is nobody's expected error ends here, and only its code leaves. */
+  /** Called with an error that no code expects. The client gets INTERNAL_SERVER_ERROR in its place. */
   readonly onUnexpected: (error: unknown) => void;
-  /** Hears the code of every error that leaves. */
+  /** Called with the code of every error that is sent. */
   readonly onError?: (code: string) => void;
 }
 
-/** Every error that leaves `/graphql`: one of the contract's codes or of Apollo's protocol codes, and nothing else's words. */
+/** Formats every error of `/graphql`: its code is one of the contract's or of Apollo's protocol codes. */
 export function createFormatError({ production, onUnexpected, onError }: ErrorFormat) {
   return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
     const original = rootCause(error);
-    // Apollo Server takes whatever ends the parser for an error of syntax.
+    // Apollo Server reports everything that the parser throws as a syntax error.
     if (formatted.extensions?.code === 'GRAPHQL_PARSE_FAILED' && isTooDeep(original)) {
       onError?.(TOO_DEEP.code);
       return { message: TOO_DEEP.message, extensions: { code: TOO_DEEP.code } };
@@ -38,57 +39,56 @@ export function createFormatError({ production, onUnexpected, onError }: ErrorFo
     if (original instanceof MediagraphError) {
       onError?.(original.code);
       const { code, details } = original;
-      return { ...formatted, message: original.message, extensions: { code, ...toldDetails(details) } };
+      return { ...formatted, message: original.message, extensions: { code, ...clientDetails(details) } };
     }
     const code = codeOf(original, formatted);
     onError?.(code ?? 'INTERNAL_SERVER_ERROR');
     if (code === null) {
       onUnexpected(original);
       const stacktrace = production ? undefined : formatted.extensions?.stacktrace;
-      const message = 'internal error; the request id finds it in the log';
       return {
         ...formatted,
-        message,
+        message: INTERNAL_ERROR_MESSAGE,
         extensions: { code: 'INTERNAL_SERVER_ERROR', ...(stacktrace !== undefined && { stacktrace }) },
       };
     }
     const requestId = original instanceof GraphQLError ? original.extensions.requestId : undefined;
-    // It repeats what was given, which may be as long as a body.
-    const told = formatted.message.slice(0, MAX_MESSAGE_LENGTH);
-    const message = production ? withoutSuggestion(told) : told;
+    // The message quotes the document, which may be as long as a body.
+    const bounded = formatted.message.slice(0, MAX_MESSAGE_LENGTH);
+    const message = production ? withoutSuggestion(bounded) : bounded;
     return { ...formatted, message, extensions: { code, ...(requestId !== undefined && { requestId }) } };
   };
 }
 
-/** Details as callers know them: a provider by its value of the enum. */
-function toldDetails({ provider, ...details }: ErrorDetails): Record<string, unknown> {
+/** Details for clients, who know a provider by its enum value. */
+function clientDetails({ provider, ...details }: ErrorDetails): Record<string, unknown> {
   return provider === undefined ? details : { ...details, provider: providerInGraphQL(provider) };
 }
 
-// Private: null for what nobody expected.
+/** The code to send, or null for an unexpected error. */
 function codeOf(original: unknown, formatted: GraphQLFormattedError): string | null {
   const own = original instanceof GraphQLError ? original.extensions.code : undefined;
   const code = own ?? formatted.extensions?.code;
-  // The parser's own limit is hit before any rule of ours runs.
+  // The parser has limits of its own, which apply before any rule.
   if (code === 'GRAPHQL_PARSE_FAILED' && /contains more tha[tn] \d+ (tokens|comments)/.test(formatted.message))
     return 'QUERY_TOO_COMPLEX';
   const known =
     typeof code === 'string' && code !== 'INTERNAL_SERVER_ERROR' && (PROTOCOL_CODES.has(code) || OUR_CODES.has(code));
   if (known) return code;
-  // graphql-js raises these itself before any resolver runs, without an original error: a caller's fault.
+  // An error without an original error and a path comes from graphql-js before execution, and is a fault of the client.
   const beforeResolvers = original instanceof GraphQLError && !original.originalError && original.path === undefined;
   return beforeResolvers ? 'BAD_USER_INPUT' : null;
 }
 
 function rootCause(error: unknown): unknown {
   const unwrapped = unwrapResolverError(error);
-  // Validation errors and wrapped ones keep what they wrap in `originalError`.
+  // Validation errors and wrapped errors keep their cause in `originalError`.
   return unwrapped instanceof GraphQLError && unwrapped.originalError ? unwrapped.originalError : unwrapped;
 }
 
 const SUGGESTION = 'Did you mean ';
 
-/** Without what follows these words, up to the last question mark; the message may hold a caller's text of any length. */
+/** Removes the suggestion up to the last question mark. A pattern could take quadratic time, since the message quotes the client. */
 function withoutSuggestion(message: string): string {
   const start = message.indexOf(SUGGESTION);
   const end = message.lastIndexOf('?');

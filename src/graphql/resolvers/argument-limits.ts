@@ -17,35 +17,35 @@ import { MAX_ID_LENGTH } from '../../model/ids.js';
 /** Characters. */
 const MAX_TEXT_LENGTH = 2_048;
 const MAX_URL_LENGTH = 8_192;
-/** Of the names and the number of fields in one object of the variables: more than any input type has. */
+/** Bounds of the objects in variables, above those of any input type. */
 const MAX_NAME_LENGTH = 256;
 const MAX_FIELDS = 100;
 
-/** What a text may be long, by the name of its type. */
+/** The maximum length of a text by the name of its type. */
 const MAX_LENGTHS: Readonly<Record<string, number>> = { ID: MAX_ID_LENGTH, URL: MAX_URL_LENGTH };
 
-/** @returns what is used in its place, the same unless a list of enum values repeats some. @throws MediagraphError BAD_USER_INPUT */
+/** Checks a value. @returns the value to use, without repeated enum values. @throws MediagraphError BAD_USER_INPUT */
 type Check = (value: unknown) => unknown;
 
 /**
- * Bounds the texts in a field's arguments before a resolver sees them, wherever they stand: in lists, in input objects, in
- * variables and literals alike. Lists of enum values become sets.
+ * Makes a check that bounds the texts in a field's arguments, in lists and input objects as well, and removes repeated
+ * values from lists of enum values. Returns null where no argument needs a check.
  */
-export function argumentCheck(args: readonly GraphQLArgument[]): ((given: Record<string, unknown>) => void) | null {
+export function argumentCheck(args: readonly GraphQLArgument[]): ((values: Record<string, unknown>) => void) | null {
   const checks = args.flatMap(({ name, type }) => {
     const check = checkOf(type);
     return check ? [{ name, check }] : [];
   });
   if (checks.length === 0) return null;
-  return (given) => {
-    for (const { name, check } of checks) if (given[name] !== undefined) given[name] = check(given[name]);
+  return (values) => {
+    for (const { name, check } of checks) if (values[name] !== undefined) values[name] = check(values[name]);
   };
 }
 
 function checkOf(type: GraphQLInputType): Check | null {
   if (isNonNullType(type)) return checkOf(type.ofType);
   if (isListType(type)) {
-    if (isEnumType(getNamedType(type))) return onceEach;
+    if (isEnumType(getNamedType(type))) return withoutRepetitions;
     const ofItem = checkOf(type.ofType);
     return ofItem && ((value) => (Array.isArray(value) ? checkedItems(value, ofItem) : value));
   }
@@ -68,7 +68,7 @@ function checkedItems(list: unknown[], check: Check): unknown[] {
 function checkOfObject(
   fields: Readonly<Record<string, { readonly name: string; readonly type: GraphQLInputType }>>,
 ): Check {
-  // Only when it is first used: input types may hold themselves.
+  // Made at the first use, since input types may be recursive.
   let checks: Array<[name: string, check: Check]> | null = null;
   return (value) => {
     checks ??= Object.values(fields).flatMap(({ name, type }) => {
@@ -77,39 +77,39 @@ function checkOfObject(
     });
     if (typeof value !== 'object' || value === null) return value;
     for (const [name, check] of checks) {
-      const held: unknown = Reflect.get(value, name);
-      if (held !== undefined) Reflect.set(value, name, check(held));
+      const member: unknown = Reflect.get(value, name);
+      if (member !== undefined) Reflect.set(value, name, check(member));
     }
     return value;
   };
 }
 
-/** A list of the variables is the same for every field that takes it. */
-const sets = new WeakMap<object, unknown[]>();
+/** Distinct values by list. Every field that takes a list from a variable gets the same list. */
+const distinctLists = new WeakMap<object, unknown[]>();
 
-function onceEach(list: unknown): unknown {
+function withoutRepetitions(list: unknown): unknown {
   if (!Array.isArray(list) || list.length < 2) return list;
-  const known = sets.get(list);
+  const known = distinctLists.get(list);
   if (known) return known;
-  const set = [...new Set<unknown>(list)];
-  sets.set(list, set);
-  return set;
+  const distinct = [...new Set<unknown>(list)];
+  distinctLists.set(list, distinct);
+  return distinct;
 }
 
-/** What a list's items are judged by one by one, where each answers for itself. */
+/** For representations of entities, each of which gets an error of its own. */
 export function isTooLongId(id: string): boolean {
   return id.length > MAX_ID_LENGTH;
 }
 
-/** Whether a text, or one within a value, is longer than it may be. */
-export function isTooLongText(given: unknown): boolean {
-  if (typeof given === 'string') return given.length > MAX_TEXT_LENGTH;
-  if (typeof given !== 'object' || given === null) return false;
-  const waiting: unknown[] = [given];
-  while (waiting.length > 0) {
-    const value = waiting.pop();
-    if (typeof value === 'string' && value.length > MAX_TEXT_LENGTH) return true;
-    if (typeof value === 'object' && value !== null) for (const held of Object.values(value)) waiting.push(held);
+/** Whether a value is or contains a text above the maximum length. */
+export function isTooLongText(value: unknown): boolean {
+  if (typeof value === 'string') return value.length > MAX_TEXT_LENGTH;
+  if (typeof value !== 'object' || value === null) return false;
+  const unvisited: unknown[] = [value];
+  while (unvisited.length > 0) {
+    const next = unvisited.pop();
+    if (typeof next === 'string' && next.length > MAX_TEXT_LENGTH) return true;
+    if (typeof next === 'object' && next !== null) for (const member of Object.values(next)) unvisited.push(member);
   }
   return false;
 }
@@ -122,8 +122,8 @@ function tooLong(most: number, length: number): MediagraphError {
 }
 
 /**
- * What is wrong with variables before they are compared with their types, whose complaints repeat what was given; null:
- * nothing. Representations of entities are left out, since each of these answers for itself.
+ * The fault of variables that exceed a bound, or null. It is looked for before graphql-js coerces the variables, whose
+ * errors would quote the whole value. Representations of entities are left out, since each gets an error of its own.
  */
 export function faultOfVariables(
   definitions: readonly VariableDefinitionNode[],
@@ -142,23 +142,23 @@ function nameOf(type: TypeNode): string {
   return type.kind === Kind.NAMED_TYPE ? type.name.value : nameOf(type.type);
 }
 
-// Without recursion: it may be nested as deeply as a body is long.
-function faultOf(given: unknown, isId: boolean): string | null {
-  const waiting: unknown[] = [given];
-  while (waiting.length > 0) {
-    const value = waiting.pop();
+/** Uses no recursion, since a value may be nested as deeply as a body is long. */
+function faultOf(variable: unknown, isId: boolean): string | null {
+  const unvisited: unknown[] = [variable];
+  while (unvisited.length > 0) {
+    const value = unvisited.pop();
     if (typeof value === 'string') {
-      // An id that is too long is an error of its own place.
+      // An id that is too long is an error of the field that takes it.
       if (!isId && value.length > MAX_URL_LENGTH)
         return `texts of at most ${MAX_URL_LENGTH} characters, got ${value.length}`;
     } else if (Array.isArray(value)) {
-      for (const item of value) waiting.push(item);
+      for (const item of value) unvisited.push(item);
     } else if (typeof value === 'object' && value !== null) {
       const entries = Object.entries(value);
       if (entries.length > MAX_FIELDS) return `objects of at most ${MAX_FIELDS} fields, got ${entries.length}`;
-      for (const [name, held] of entries) {
+      for (const [name, member] of entries) {
         if (name.length > MAX_NAME_LENGTH) return `names of at most ${MAX_NAME_LENGTH} characters, got ${name.length}`;
-        waiting.push(held);
+        unvisited.push(member);
       }
     }
   }

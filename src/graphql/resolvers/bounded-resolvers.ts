@@ -16,14 +16,14 @@ import type { GraphQLContext } from './context.js';
 type Resolve = GraphQLFieldResolver<unknown, GraphQLContext, Record<string, unknown>>;
 type Field = GraphQLField<unknown, GraphQLContext, Record<string, unknown>>;
 
-/** Fields that judge what they are given themselves, item by item. */
-const JUDGE_THEMSELVES = new Set(['Query._entities', 'Query.messagesWithMedia']);
-/** Counts its items itself, before it looks for them. */
-const COUNTS_ITSELF = 'Query._entities';
+/** Fields that check their arguments item by item themselves, so that one faulty item is one error. */
+const WITH_OWN_CHECKS = new Set(['Query._entities', 'Query.messagesWithMedia']);
+/** This field counts its items before it loads them. */
+const WITH_OWN_COUNT = 'Query._entities';
 
 /**
- * Puts every field of the schema into the operation's budget, whoever executes it: arguments are bounded before a resolver
- * sees them, lists are counted when their length is known, errors when they are thrown.
+ * Charges every field of the schema to the operation's budget, with every executor: arguments are bounded before the
+ * resolver runs, lists are counted when their length is known, and errors when they are thrown.
  */
 export function boundResolvers(schema: GraphQLSchema): void {
   for (const type of Object.values(schema.getTypeMap())) {
@@ -33,16 +33,16 @@ export function boundResolvers(schema: GraphQLSchema): void {
 }
 
 function bound(field: Field, name: string): void {
-  const check = JUDGE_THEMSELVES.has(name) ? null : argumentCheck(field.args);
-  if (field.subscribe && check) field.subscribe = checked(field.subscribe, check);
+  const check = WITH_OWN_CHECKS.has(name) ? null : argumentCheck(field.args);
+  if (field.subscribe && check) field.subscribe = checkingArguments(field.subscribe, check);
   const { type } = field;
-  const isList = isListType(isNonNullType(type) ? type.ofType : type) && name !== COUNTS_ITSELF;
-  if (isList) field.resolve = counted(checked(field.resolve ?? defaultFieldResolver, check));
+  const isList = isListType(isNonNullType(type) ? type.ofType : type) && name !== WITH_OWN_COUNT;
+  if (isList) field.resolve = countingItems(checkingArguments(field.resolve ?? defaultFieldResolver, check));
   else if (field.resolve && field.resolve !== defaultFieldResolver)
-    field.resolve = watched(checked(field.resolve, check));
+    field.resolve = countingErrors(checkingArguments(field.resolve, check));
 }
 
-function checked(resolve: Resolve, check: ReturnType<typeof argumentCheck>): Resolve {
+function checkingArguments(resolve: Resolve, check: ReturnType<typeof argumentCheck>): Resolve {
   if (!check) return resolve;
   return (source, args, context, info) => {
     check(args);
@@ -50,7 +50,7 @@ function checked(resolve: Resolve, check: ReturnType<typeof argumentCheck>): Res
   };
 }
 
-function watched(resolve: Resolve): Resolve {
+function countingErrors(resolve: Resolve): Resolve {
   return (source, args, context, info) => {
     try {
       const value: unknown = resolve(source, args, context, info);
@@ -61,7 +61,7 @@ function watched(resolve: Resolve): Resolve {
   };
 }
 
-function counted(resolve: Resolve): Resolve {
+function countingItems(resolve: Resolve): Resolve {
   return (source, args, context, info) => {
     if (context.budget.refusal) return [];
     try {

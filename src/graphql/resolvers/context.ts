@@ -11,7 +11,7 @@ import type { CachePolicy } from '../transport/cache-policy.js';
 import type { MediaLoaders } from './loaders.js';
 import type { MessageIds } from './message-source.js';
 
-/** What the caller may change, if its scopes allow it. */
+/** The mutations, bound to the caller's tenant. */
 export interface MediaMutations {
   upload(request: UploadRequest): Promise<UploadOutcome>;
   delete(id: MediaId): Promise<DeletionOutcome>;
@@ -19,14 +19,14 @@ export interface MediaMutations {
   retry(id: MediaId): Promise<Media>;
 }
 
-/** What can be made from a media's bytes. */
+/** Which renditions can be made. */
 export interface RenditionsOfMedia {
   makes(rendition: Derived, mimeType: string | null): boolean;
-  /** Also of media whose bytes are not here yet. */
+  /** Renditions can be made of media whose bytes are not stored yet. */
   readonly fromProvider: boolean;
 }
 
-/** Made anew for every operation; loaders never outlive it, and never see two tenants. */
+/** The context of one operation. Its loaders serve one tenant and end with the operation. */
 export interface GraphQLContext {
   readonly caller: Caller;
   readonly requestId: string;
@@ -34,14 +34,14 @@ export interface GraphQLContext {
   readonly cache: CachePolicy;
   readonly budget: ExecutionBudget;
   readonly mutations: MediaMutations;
-  /** Until it is returned. @throws MediagraphError as `MediaWatch.watch` */
+  /** Changes of the media of these messages, until the iterator is returned. @throws MediagraphError as `MediaWatch.watch` */
   watch(messages: readonly MessageKey[]): Promise<AsyncIterable<Media>>;
   readonly channels: ChannelDirectory;
   readonly urls: UrlSigner;
   readonly renditions: RenditionsOfMedia;
   /** `delivery.bindToOrigins` */
   readonly bindsToOrigins: boolean;
-  /** Milliseconds; one clock reading for the whole operation, so that all its links agree. */
+  /** Milliseconds. The clock is read once per operation, so that all links of an answer expire together. */
   readonly now: number;
   /** `upload.maxBytes` */
   readonly maxUploadBytes: number;

@@ -8,10 +8,9 @@ type MethodMetadata = Metadata['queries'][number] | Metadata['fieldResolvers'][n
 type ReadParameter = (source: unknown, args: Record<string, unknown>, context: GraphQLContext) => unknown;
 
 /**
- * Lets the schema call the decorated methods themselves. type-graphql's own wrapper sorts, maps and awaits a method's
- * parameters at every call, which for a list of media costs more than all the methods together; what it does with them
- * is known when the schema is built. Methods with parameters of another sort than `@Root`, `@Ctx` and `@Arg` of scalars
- * and enums keep the wrapper.
+ * Lets the schema call the decorated methods without type-graphql's wrapper. The wrapper sorts, maps and awaits the
+ * parameters at every call, which for a list of media costs more than the methods; the order of the parameters is known
+ * when the schema is built. Methods with other parameters than `@Root`, `@Ctx` and `@Arg` keep the wrapper.
  */
 export function resolveDirectly(schema: GraphQLSchema, resolverClasses: ReadonlyArray<new () => object>): void {
   const { queries, fieldResolvers, objectTypes } = getMetadataStorage();
@@ -36,10 +35,11 @@ function setResolve(schema: GraphQLSchema, typeName: string, method: MethodMetad
 }
 
 function directResolve({ methodName, params = [] }: MethodMetadata, instance: object): Resolve | null {
-  const run: unknown = Reflect.get(instance, methodName);
+  const unboundMethod: unknown = Reflect.get(instance, methodName);
   const [first, second, third, fourth, fifth, ...more] = [...params].sort((a, b) => a.index - b.index).map(readerOf);
-  if (typeof run !== 'function' || more.length > 0 || [first, second, third, fourth, fifth].includes(null)) return null;
-  const method = run.bind(instance);
+  if (typeof unboundMethod !== 'function' || more.length > 0 || [first, second, third, fourth, fifth].includes(null))
+    return null;
+  const method = unboundMethod.bind(instance);
   return (source, args, context) =>
     method(
       first?.(source, args, context),

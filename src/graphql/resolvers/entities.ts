@@ -12,7 +12,7 @@ type Entity = MessageSource | (Media & { __typename: 'Media' }) | (ConnectedChan
 type Settled = Entity | Error | null;
 type Resolved = Settled | Promise<Settled>;
 
-/** One for all: a list of a hundred thousand that is nothing but these must cost next to nothing. */
+/** One shared error: a request may have a hundred thousand malformed representations. */
 const MALFORMED = new MediagraphError(
   'BAD_USER_INPUT',
   'expected a representation of Message (id, or channelId and providerMessageId), Media (id) or MediaChannel (id) with its __typename, got another',
@@ -23,9 +23,9 @@ const TOO_LONG = new MediagraphError(
 );
 
 /**
- * `_entities`, for representations as a router sends them (Federation subgraph specification, "Resolve requests for
- * entities"). Stands in for the library's own resolver, which makes three promises per representation and fails the whole
- * list for one of an unknown type; here each answers for itself. Their fields are counted before the first is looked for.
+ * `_entities`: resolves the representations that a router sends (Federation subgraph specification, "Resolve requests
+ * for entities"). It replaces the library's resolver, which makes three promises per representation and fails the whole
+ * list for one of an unknown type. Here each fails alone, and all fields are counted before the first entity is loaded.
  */
 export function resolveEntities(
   _source: unknown,
@@ -37,14 +37,14 @@ export function resolveEntities(
   context.cache.allow();
   const { budget } = context;
   const fields = fieldsOfItems(info);
-  const fieldsOf = (given: unknown) =>
-    isRecord(given) && isEntityName(given.__typename) ? fields(given.__typename) : 1;
+  const fieldsOf = (representation: unknown) =>
+    isRecord(representation) && isEntityName(representation.__typename) ? fields(representation.__typename) : 1;
   let nodes = 0;
-  for (const one of args.representations) nodes += fieldsOf(one);
+  for (const representation of args.representations) nodes += fieldsOf(representation);
   if (!budget.take(nodes, info.path)) return [];
-  return budget.inTurns<unknown, Settled>(args.representations, fieldsOf, (one): Resolved => {
+  return budget.inTurns<unknown, Settled>(args.representations, fieldsOf, (representation): Resolved => {
     try {
-      const resolved = resolveEntity(one, context);
+      const resolved = resolveEntity(representation, context);
       return resolved instanceof Error ? budget.failed(resolved) : resolved;
     } catch (thrown) {
       return budget.failed(toError(thrown));
@@ -52,11 +52,11 @@ export function resolveEntities(
   });
 }
 
-function resolveEntity(given: unknown, context: GraphQLContext): Resolved {
-  if (!isRecord(given)) return MALFORMED;
-  const { __typename, id, channelId, providerMessageId } = given;
+function resolveEntity(representation: unknown, context: GraphQLContext): Resolved {
+  if (!isRecord(representation)) return MALFORMED;
+  const { __typename, id, channelId, providerMessageId } = representation;
   const isMessage = __typename === 'Message';
-  if (holdsTooLong(given, isMessage)) return TOO_LONG;
+  if (holdsTooLong(representation, isMessage)) return TOO_LONG;
   if (isMessage && typeof channelId === 'string' && typeof providerMessageId === 'string') {
     if (isTooLongId(channelId)) return TOO_LONG;
     assertProviderMessageId(providerMessageId);
@@ -67,7 +67,7 @@ function resolveEntity(given: unknown, context: GraphQLContext): Resolved {
     case 'Message':
       return MessageSource.fromId(id);
     case 'Media':
-      // An Error in its place, since an executor may lose count of promises that reject.
+      // The promise resolves to an Error, since an executor may mishandle rejections within a list.
       return context.loaders.mediaById.load(id).then(
         (media) => media && { ...media, __typename },
         (thrown: unknown) => context.budget.failed(toError(thrown)),
@@ -85,14 +85,14 @@ function isEntityName(name: unknown): name is 'Message' | 'Media' | 'MediaChanne
   return name === 'Message' || name === 'Media' || name === 'MediaChannel';
 }
 
-function isRecord(given: unknown): given is Readonly<Record<string, unknown>> {
-  return typeof given === 'object' && given !== null && !Array.isArray(given);
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-// A message's own ids are judged where it is looked for, so that what needs no look-up is answered.
-function holdsTooLong(given: Readonly<Record<string, unknown>>, isMessage: boolean): boolean {
-  for (const name in given) {
-    const value = given[name];
+/** The ids of a message are checked when it is loaded, so that fields that need no loading are answered. */
+function holdsTooLong(representation: Readonly<Record<string, unknown>>, isMessage: boolean): boolean {
+  for (const name in representation) {
+    const value = representation[name];
     const isKey = name === 'id' || name === 'channelId' || name === 'providerMessageId';
     if (isKey ? !isMessage && typeof value === 'string' && isTooLongId(value) : isTooLongText(value)) return true;
   }

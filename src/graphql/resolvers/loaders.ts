@@ -4,18 +4,18 @@ import type { TenantId } from '../../model/channel.js';
 import type { Media, MediaDetails, MediaId, MessageKey } from '../../model/media.js';
 import type { CachePolicy } from '../transport/cache-policy.js';
 
-/** One set per operation. However often an operation names a message or a media, it is asked for once. */
+/** The loaders of one operation. An operation loads each message and each media once, however often it names them. */
 export interface MediaLoaders {
   readonly mediaByMessage: DataLoader<MessageKey, readonly Media[], string>;
-  /** By a provider's own message id, without its channel. */
+  /** The messages with a provider's bare message id. */
   readonly messageKeys: DataLoader<string, readonly MessageKey[]>;
   readonly mediaById: DataLoader<MediaId, Media | null>;
   readonly mediaDetails: DataLoader<Media, MediaDetails, MediaId>;
-  /** Whether `mediaDetails` can tell a field that the media does not. */
+  /** Whether `mediaDetails` can supply a field that is null in the media. */
   canDescribe(media: Media, field: keyof MediaDetails): boolean;
 }
 
-// Private: not the message id, since a channel id that a router made up may hold a colon; neither part can hold a line break.
+/** Joins the pair with a line break, which neither part can hold. A channel id from a router may hold a colon. */
 function loaderKey({ channelId, providerMessageId }: MessageKey): string {
   return `${channelId}\n${providerMessageId}`;
 }
@@ -24,21 +24,21 @@ export interface LoadersOptions {
   readonly lookup: MediaLookup;
   readonly tenant: TenantId;
   readonly call: LookupOptions;
-  /** Hears of everything that is loaded. */
+  /** Takes every loaded media into account. */
   readonly cache: CachePolicy;
 }
 
 export function createLoaders({ lookup, tenant, call, cache }: LoadersOptions): MediaLoaders {
-  const heard = <Loaded extends readonly Media[] | Media | Error | null>(loaded: Loaded[]): Loaded[] => {
-    for (const one of loaded) cache.media(one);
+  const recordInCache = <Loaded extends readonly Media[] | Media | Error | null>(loaded: Loaded[]): Loaded[] => {
+    for (const media of loaded) cache.media(media);
     return loaded;
   };
   return {
-    mediaByMessage: new DataLoader((keys) => lookup.byMessages(tenant, keys, call).then(heard), {
+    mediaByMessage: new DataLoader((keys) => lookup.byMessages(tenant, keys, call).then(recordInCache), {
       cacheKeyFn: loaderKey,
     }),
     messageKeys: new DataLoader((ids) => lookup.byProviderMessageIds(tenant, ids)),
-    mediaById: new DataLoader((ids) => lookup.byIds(tenant, ids, call).then(heard)),
+    mediaById: new DataLoader((ids) => lookup.byIds(tenant, ids, call).then(recordInCache)),
     mediaDetails: new DataLoader((media) => lookup.details(tenant, media, call), {
       cacheKeyFn: (media) => media.id,
     }),

@@ -5,11 +5,18 @@ import type { Disposition } from '../../links/signed-url.js';
 import { MediagraphError } from '../../model/errors.js';
 import type { MediaKind as Kind, Media, MediaDetails, MediaFailure, MediaFault } from '../../model/media.js';
 import { kindOfMimeType } from '../../model/mime-type.js';
-import { MAX_STILL_SIZE, ORIGINAL, PLAYABLE, type Rendition, type Still, stillOf } from '../../model/rendition.js';
+import { MAX_STILL_SIZE, ORIGINAL, PLAYABLE, type Rendition, stillOf } from '../../model/rendition.js';
 import type { ConnectedChannel } from '../../providers/channel-directory.js';
 import type { Derived } from '../../renditions/renditions.js';
 import { MediaChannelType } from '../schema/channel-type.js';
-import { MediaDisposition, MediaKind, MediaPreference, MediaThumbnailFit } from '../schema/enums.js';
+import {
+  DISPOSITIONS,
+  FITS,
+  MediaDisposition,
+  MediaKind,
+  MediaPreference,
+  MediaThumbnailFit,
+} from '../schema/enums.js';
 import { MediaFailureType } from '../schema/failure-type.js';
 import { MediaType } from '../schema/media-type.js';
 import { MessageType } from '../schema/message-type.js';
@@ -19,10 +26,6 @@ import { MessageSource } from './message-source.js';
 
 const MIN_EXPIRES_IN_S = 60;
 const MAX_EXPIRES_IN_S = 604_800;
-
-const DISPOSITIONS = { INLINE: 'inline', ATTACHMENT: 'attachment' } as const satisfies Record<string, Disposition>;
-
-const FITS = { COVER: 'cover', CONTAIN: 'contain' } as const satisfies Record<string, Still['fit']>;
 
 type Eventually<Value> = Value | Promise<Value>;
 
@@ -87,8 +90,8 @@ export class MediaResolver {
     const expiresAt = context.urls.expiry(context.now, ttlMs(expiresIn), media.expiresAt);
     const link = { media, disposition: DISPOSITIONS[disposition], expiresAt };
     if (prefer === 'ORIGINAL') return sign({ ...link, rendition: ORIGINAL }, context);
-    return rendered(PLAYABLE, media, context, (canBe) =>
-      sign({ ...link, rendition: canBe ? PLAYABLE : ORIGINAL }, context),
+    return ifRenderable(PLAYABLE, media, context, (isRenderable) =>
+      sign({ ...link, rendition: isRenderable ? PLAYABLE : ORIGINAL }, context),
     );
   }
 
@@ -105,12 +108,12 @@ export class MediaResolver {
     @Root() media: Media,
     @Ctx() context: GraphQLContext,
   ): Eventually<string | null> {
-    const atMost = height === null || height === undefined ? null : stillSize('height', height);
-    const still = stillOf(stillSize('width', width), atMost, FITS[fit]);
+    const stillHeight = height === null || height === undefined ? null : checkedSize('height', height);
+    const still = stillOf(checkedSize('width', width), stillHeight, FITS[fit]);
     if (media.status !== 'READY') return null;
     const expiresAt = context.urls.expiry(context.now, undefined, media.expiresAt);
-    return rendered(still, media, context, (canBe) =>
-      canBe ? sign({ media, disposition: 'inline', rendition: still, expiresAt }, context) : null,
+    return ifRenderable(still, media, context, (isRenderable) =>
+      isRenderable ? sign({ media, disposition: 'inline', rendition: still, expiresAt }, context) : null,
     );
   }
 
@@ -199,7 +202,7 @@ export class MediaResolver {
   }
 }
 
-/** As earlier versions left it. */
+/** For rows of earlier versions, which recorded no fault. */
 const UNKNOWN_FAULT = {
   code: 'INTERNAL_SERVER_ERROR',
   message: 'this media could not be fetched',
@@ -215,32 +218,32 @@ interface Link {
 
 function sign({ media, ...granted }: Link, { urls, bindsToOrigins, budget }: GraphQLContext): string {
   const filename = nameInUrl(media);
-  return budget.made(urls.sign({ mediaId: media.id, filename, boundToOrigins: bindsToOrigins, ...granted }));
+  return budget.countText(urls.sign({ mediaId: media.id, filename, boundToOrigins: bindsToOrigins, ...granted }));
 }
 
-// Whether a rendition can be made depends on the type, which a provider may have to be asked for.
-function rendered<Result>(
+/** Answers by whether a rendition can be made. That depends on the MIME type, which may need a call to the provider. */
+function ifRenderable<Result>(
   rendition: Derived,
   media: Media,
   context: GraphQLContext,
-  answer: (canBe: boolean) => Result,
+  answer: (isRenderable: boolean) => Result,
 ): Eventually<Result> {
   const { renditions } = context;
-  // Of bytes that were looked at, it is known; of others, their type decides.
+  // For bytes that were inspected, the result is recorded. For others, the type decides.
   if (rendition.kind === 'still' && media.measures?.still === false) return answer(false);
-  const isHere = 'stored' in media && media.stored !== null;
-  if (!isHere && !renditions.fromProvider) return answer(false);
+  const isStored = 'stored' in media && media.stored !== null;
+  if (!isStored && !renditions.fromProvider) return answer(false);
   const mimeType = detail('mimeType', media, context);
-  if (mimeType instanceof Promise) return mimeType.then((told) => answer(renditions.makes(rendition, told)));
+  if (mimeType instanceof Promise) return mimeType.then((described) => answer(renditions.makes(rendition, described)));
   return answer(renditions.makes(rendition, mimeType));
 }
 
-function stillSize(name: string, size: number): number {
+function checkedSize(name: string, size: number): number {
   if (size >= 1 && size <= MAX_STILL_SIZE) return size;
   throw new MediagraphError('BAD_USER_INPUT', `expected ${name} between 1 and ${MAX_STILL_SIZE} pixels, got ${size}`);
 }
 
-/** By message type where the provider told one, else by MIME type; OTHER when nobody knows. */
+/** The kind by the provider's message type, else by the MIME type, else OTHER. */
 export function kindOf(media: Media, context: GraphQLContext): Eventually<Kind> {
   if (media.kind !== null) return media.kind;
   const byMimeType = kindOfMimeType(media.mimeType) ?? 'OTHER';
@@ -248,7 +251,7 @@ export function kindOf(media: Media, context: GraphQLContext): Eventually<Kind> 
   return context.loaders.mediaDetails.load(media).then(({ kind }) => kind ?? byMimeType);
 }
 
-// Private: what listing told, else what the provider tells when asked for details; that only if it can.
+/** A detail from the listing, else from the provider's description if the adapter has one. */
 function detail<Name extends keyof MediaDetails>(
   name: Name,
   media: Media,

@@ -2,20 +2,20 @@ import { MediagraphError, toError } from '../../model/errors.js';
 import { formatMessageId, type ParsedMessageId, parseMessageId } from '../../model/ids.js';
 import type { MessageKey } from '../../model/media.js';
 
-/** What `Message.id` is where this subgraph writes it; see `federation.messageIds` of the configuration. */
+/** The forms of `Message.id` in answers: `federation.messageIds` of the configuration. */
 export const MESSAGE_IDS = ['transparent', 'bare', 'owned'] as const;
 export type MessageIds = (typeof MESSAGE_IDS)[number];
 
-/** Finds the messages that a provider's own id may mean, among the caller's channels. */
+/** Loads the messages of the caller's channels that have a provider's bare message id. */
 export interface MessageKeys {
   load(providerMessageId: string): Promise<readonly MessageKey[]>;
 }
 
 type Eventually<Value> = Value | Promise<Value>;
 
-/** What a Message resolves from: the id as it was given, and where it leads. */
+/** The source of a `Message`: its id, and the message that the id names. */
 export class MessageSource {
-  /** Federation finds an entity's type by it. */
+  /** Federation reads the type of an entity from it. */
   readonly __typename = 'Message';
 
   private constructor(
@@ -23,7 +23,7 @@ export class MessageSource {
     private readonly target: ParsedMessageId | Error,
   ) {}
 
-  /** Never throws: a faulty id is reported at the fields that need more than the id itself. */
+  /** Never throws. A faulty id is an error of the fields that need more than the id. */
   static fromId(id: string): MessageSource {
     try {
       return new MessageSource(id, parseMessageId(id));
@@ -32,37 +32,37 @@ export class MessageSource {
     }
   }
 
-  /** From the pair, where nobody gave an id: it is written as the supergraph wants it. */
+  /** Makes the id from the pair, in the form of the supergraph. */
   static fromKey({ channelId, providerMessageId }: MessageKey, messageIds: MessageIds): MessageSource {
     const key = { form: 'qualified', channelId, providerMessageId } as const;
     return new MessageSource(messageIds === 'bare' ? providerMessageId : formatMessageId(key), key);
   }
 
   /**
-   * null for a provider's bare message id that no channel is known for.
+   * Resolves to null for a bare message id that no channel knows.
    * @throws MediagraphError BAD_USER_INPUT; MESSAGE_NOT_FOUND for a bare id that several channels know
    */
   locate(keys: MessageKeys): Eventually<MessageKey | null> {
     if (this.target instanceof Error) throw this.target;
     if (this.target.form === 'qualified') return this.target;
-    return keys.load(this.target.providerMessageId).then((found) => {
-      if (found.length > 1) throw notFound(`one that ${found.length} of them know; name the channel`);
-      return found[0] ?? null;
+    return keys.load(this.target.providerMessageId).then((matches) => {
+      if (matches.length > 1) throw notFound(`one that ${matches.length} of them know; name the channel`);
+      return matches[0] ?? null;
     });
   }
 
-  /** @throws MediagraphError as `locate`, and MESSAGE_NOT_FOUND where that gives null */
+  /** @throws MediagraphError as `locate`, and MESSAGE_NOT_FOUND in place of null */
   mustLocate(keys: MessageKeys): Eventually<MessageKey> {
     const located = this.locate(keys);
-    return located instanceof Promise ? located.then(known) : known(located);
+    return located instanceof Promise ? located.then(requireKey) : requireKey(located);
   }
 }
 
-function known(key: MessageKey | null): MessageKey {
+function requireKey(key: MessageKey | null): MessageKey {
   if (!key) throw notFound('one that none of them knows');
   return key;
 }
 
-function notFound(came: string): MediagraphError {
-  return new MediagraphError('MESSAGE_NOT_FOUND', `expected the id of a message of your channels, got ${came}`);
+function notFound(received: string): MediagraphError {
+  return new MediagraphError('MESSAGE_NOT_FOUND', `expected the id of a message of your channels, got ${received}`);
 }

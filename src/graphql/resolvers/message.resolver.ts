@@ -8,7 +8,7 @@ import { type GraphQLContext, requireScope } from './context.js';
 import { kindOf } from './media.resolver.js';
 import { MessageSource } from './message-source.js';
 
-/** Of messages, in one argument. */
+/** The maximum number of message ids in one argument. */
 export const MAX_IDS = 100;
 
 type Eventually<Value> = Value | Promise<Value>;
@@ -54,13 +54,13 @@ export class MessageResolver {
     @Root() message: MessageSource,
     @Ctx() context: GraphQLContext,
   ): Promise<readonly Media[]> {
-    // Also where a mutation's payload leads to it, which needs no other scope than the mutation's.
+    // A mutation's payload leads to this field, too, and needs only the mutation's scope until here.
     requireScope(context, 'media:read');
     const { mediaByMessage, messageKeys } = context.loaders;
     const key = message.locate(messageKeys);
     const listed =
       key instanceof Promise
-        ? key.then((found) => (found ? mediaByMessage.load(found) : []))
+        ? key.then((located) => (located ? mediaByMessage.load(located) : []))
         : key
           ? mediaByMessage.load(key)
           : Promise.resolve([]);
@@ -69,6 +69,6 @@ export class MessageResolver {
 }
 
 async function ofKinds(media: readonly Media[], kinds: readonly Kind[], context: GraphQLContext): Promise<Media[]> {
-  const actual = await Promise.all(media.map((one) => kindOf(one, context)));
+  const actual = await Promise.all(media.map((candidate) => kindOf(candidate, context)));
   return media.filter((_, index) => kinds.some((kind) => kind === actual[index]));
 }

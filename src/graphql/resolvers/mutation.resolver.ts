@@ -22,7 +22,7 @@ export class MutationResolver {
     const { channelId, url, filename = null, mimeType = null, messageId = null, idempotencyKey = null } = input;
     const request = { channelId, url, filename, mimeType, messageId, idempotencyKey };
     const outcome = await context.mutations.upload(request);
-    forgetLoaded(context);
+    clearLoaders(context);
     return outcome;
   }
 
@@ -38,7 +38,7 @@ export class MutationResolver {
   ): Promise<DeletionOutcome> {
     requireScope(context, 'media:delete');
     const outcome = await context.mutations.delete(id);
-    forgetLoaded(context);
+    clearLoaders(context);
     return outcome;
   }
 
@@ -54,13 +54,13 @@ export class MutationResolver {
   ): Promise<RetryMediaPayload> {
     requireScope(context, 'media:write');
     const media = await context.mutations.retry(id);
-    forgetLoaded(context);
+    clearLoaders(context);
     return { media };
   }
 }
 
-// What was loaded before a mutation is not what is there after it.
-function forgetLoaded({ loaders }: GraphQLContext): void {
+/** Clears the loaders, since a mutation changes what they have loaded. */
+function clearLoaders({ loaders }: GraphQLContext): void {
   loaders.mediaByMessage.clearAll();
   loaders.mediaById.clearAll();
 }

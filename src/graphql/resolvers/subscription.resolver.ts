@@ -19,18 +19,18 @@ export class SubscriptionResolver {
     @Root() media: Media,
     @Ctx() context: GraphQLContext,
   ): Media {
-    // Anew for each, since a connection may outlive what its credentials were good for.
+    // Checked for each event, since the rights of the credentials may change while a connection is open.
     requireScope(context, 'media:read');
     return media;
   }
 }
 
-interface Subscribing {
+interface SubscriptionStart {
   readonly args: Readonly<Record<string, unknown>>;
   readonly context: GraphQLContext;
 }
 
-async function watchMessages({ args, context }: Subscribing): Promise<AsyncIterable<Media>> {
+async function watchMessages({ args, context }: SubscriptionStart): Promise<AsyncIterable<Media>> {
   requireScope(context, 'media:read');
   const messageIds = z.array(z.string()).parse(args.messageIds);
   if (messageIds.length === 0 || messageIds.length > MAX_IDS)

@@ -1,6 +1,7 @@
 import { GraphQLSafeInt } from 'graphql-scalars';
 import { Directive, Field, ID, ObjectType } from 'type-graphql';
 import type { ProviderName } from '../../model/channel.js';
+import type { ChannelCapabilities } from '../../providers/capabilities.js';
 import { MediaProvider, MediaUploadMode } from './enums.js';
 
 @ObjectType('MediaChannelCapabilities', {
@@ -14,7 +15,7 @@ export class MediaChannelCapabilitiesType {
   listsMedia!: boolean;
 
   @Field(() => MediaUploadMode)
-  upload!: string;
+  upload!: ChannelCapabilities['upload'];
 
   @Field(() => Boolean, { description: 'deleteMedia also deletes at the provider.' })
   deletesAtProvider!: boolean;
@@ -29,7 +30,7 @@ export class MediaChannelCapabilitiesType {
   uploadMimeTypes!: readonly string[];
 }
 
-/** Sources are `ConnectedChannel`; the capabilities are in `ChannelResolver`. */
+/** Resolved from a `ConnectedChannel`. `ChannelResolver` resolves the capabilities. */
 @ObjectType('MediaChannel', { simpleResolvers: true, description: "One tenant's line at one provider." })
 @Directive('@key(fields: "id")')
 @Directive('@authenticated')

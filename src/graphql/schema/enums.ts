@@ -1,7 +1,22 @@
 import { registerEnumType } from 'type-graphql';
+import type { Disposition } from '../../links/signed-url.js';
 import type { ProviderName } from '../../model/channel.js';
+import type { DeletionScope, MediaKind as Kind, MediaStatus as Status } from '../../model/media.js';
+import type { Rendition, Still } from '../../model/rendition.js';
+import type { ChannelCapabilities } from '../../providers/capabilities.js';
 
-/** GraphQL name → the word used inside; the provider's is its name in the configuration. */
+/**
+ * An enum whose values are the words of a union of the model. With `satisfies`, a missing or an extra value does not
+ * compile.
+ */
+type EnumOf<Word extends string> = { readonly [Value in Word]: Value };
+
+/** The enum value of a provider: its name in the configuration, in upper case and with underscores. */
+type ProviderValue<Name extends string> = Name extends `${infer Head}-${infer Tail}`
+  ? `${Uppercase<Head>}_${ProviderValue<Tail>}`
+  : Uppercase<Name>;
+
+/** GraphQL value → name in the configuration, which is the value inside. */
 export const MediaProvider = {
   KIRIM: 'kirim',
   SIGNALWIRE: 'signalwire',
@@ -10,15 +25,11 @@ export const MediaProvider = {
   GUPSHUP: 'gupshup',
   TWILIO: 'twilio',
   WHATSAPP_CLOUD: 'whatsapp-cloud',
-} as const;
+} as const satisfies { readonly [Name in ProviderName as ProviderValue<Name>]: Name };
 
-const PROVIDERS_IN_GRAPHQL = new Map<string, string>(
-  Object.entries(MediaProvider).map(([value, name]) => [name, value]),
-);
-
-/** The value of the enum for a provider's name in the configuration. */
+/** The enum value of a provider, for errors, which GraphQL does not serialize by the schema. */
 export function providerInGraphQL(name: ProviderName): string {
-  return PROVIDERS_IN_GRAPHQL.get(name) ?? name;
+  return name.toUpperCase().replaceAll('-', '_');
 }
 
 export const MediaKind = {
@@ -28,7 +39,7 @@ export const MediaKind = {
   DOCUMENT: 'DOCUMENT',
   STICKER: 'STICKER',
   OTHER: 'OTHER',
-} as const;
+} as const satisfies EnumOf<Kind>;
 
 export const MediaStatus = {
   PENDING: 'PENDING',
@@ -36,20 +47,46 @@ export const MediaStatus = {
   FAILED: 'FAILED',
   DELETED: 'DELETED',
   EXPIRED: 'EXPIRED',
-} as const;
+} as const satisfies EnumOf<Status>;
 
-/** The same word on both sides: a default value is printed into the SDL before inner words are known. */
-export const MediaDisposition = { INLINE: 'INLINE', ATTACHMENT: 'ATTACHMENT' } as const;
+// Enums that are the type of an argument with a default use the GraphQL value inside, too: the printer of the SDL writes
+// the inner value of a default.
 
-/** The same word on both sides, as above. */
-export const MediaThumbnailFit = { COVER: 'COVER', CONTAIN: 'CONTAIN' } as const;
+export const MediaDisposition = {
+  INLINE: 'INLINE',
+  ATTACHMENT: 'ATTACHMENT',
+} as const satisfies EnumOf<Uppercase<Disposition>>;
 
-/** The same word on both sides, as above. */
-export const MediaPreference = { ORIGINAL: 'ORIGINAL', PLAYABLE: 'PLAYABLE' } as const;
+export const DISPOSITIONS = {
+  INLINE: 'inline',
+  ATTACHMENT: 'attachment',
+} as const satisfies Record<keyof typeof MediaDisposition, Disposition>;
 
-export const MediaUploadMode = { BYTES: 'BYTES', URL: 'URL', NONE: 'NONE' } as const;
+export const MediaThumbnailFit = {
+  COVER: 'COVER',
+  CONTAIN: 'CONTAIN',
+} as const satisfies EnumOf<Uppercase<Still['fit']>>;
 
-export const MediaDeletionScope = { PROVIDER: 'PROVIDER', LOCAL: 'LOCAL' } as const;
+export const FITS = {
+  COVER: 'cover',
+  CONTAIN: 'contain',
+} as const satisfies Record<keyof typeof MediaThumbnailFit, Still['fit']>;
+
+export const MediaPreference = {
+  ORIGINAL: 'ORIGINAL',
+  PLAYABLE: 'PLAYABLE',
+} as const satisfies EnumOf<Uppercase<Exclude<Rendition['kind'], Still['kind']>>>;
+
+export const MediaUploadMode = {
+  BYTES: 'BYTES',
+  URL: 'URL',
+  NONE: 'NONE',
+} as const satisfies EnumOf<ChannelCapabilities['upload']>;
+
+export const MediaDeletionScope = {
+  PROVIDER: 'PROVIDER',
+  LOCAL: 'LOCAL',
+} as const satisfies EnumOf<DeletionScope>;
 
 registerEnumType(MediaProvider, {
   name: 'MediaProvider',

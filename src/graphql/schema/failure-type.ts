@@ -2,7 +2,7 @@ import { GraphQLDateTimeISO } from 'graphql-scalars';
 import { Field, ObjectType } from 'type-graphql';
 import type { ErrorCode } from '../../model/errors.js';
 
-/** Sources are model `MediaFailure`. */
+/** Resolved from the model's `MediaFailure`. */
 @ObjectType('MediaFailure', { simpleResolvers: true, description: 'Why a media is FAILED.' })
 export class MediaFailureType {
   @Field(() => String, { description: 'One of the codes that errors have in `extensions.code`.' })

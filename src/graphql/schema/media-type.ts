@@ -3,7 +3,7 @@ import { Directive, Field, ID, ObjectType } from 'type-graphql';
 import type { ProviderName } from '../../model/channel.js';
 import { MediaProvider, MediaStatus } from './enums.js';
 
-/** Fields that stand in the source object as they are; the others are in `MediaResolver`. Sources are model `Media`. */
+/** The fields that are properties of the source, the model's `Media`. `MediaResolver` has the others. */
 @ObjectType('Media', {
   simpleResolvers: true,
   description: 'One attachment of a message, the same whatever the provider.',

@@ -1,10 +1,10 @@
 import { Directive, Field, ID, ObjectType } from 'type-graphql';
 
 /**
- * A message of the supergraph. Another subgraph owns it and describes it, so nothing is described here; this one contributes
- * its media. The id is "<channelId>:<providerMessageId>", where the first colon separates; one in another form is taken for
- * a provider's bare message id. The fields are in `MessageResolver`, but for the id, which is
- * returned as it was given. Sources are `MessageSource`.
+ * A message of the supergraph, to which this subgraph contributes the media. The subgraph that owns it has the
+ * descriptions. The id is "<channelId>:<providerMessageId>", separated by the first colon; an id in another form is the
+ * provider's bare message id. Resolved from a `MessageSource`, which returns the id unchanged; `MessageResolver` has the
+ * other fields.
  */
 @ObjectType('Message', { simpleResolvers: true })
 @Directive('@key(fields: "id")')

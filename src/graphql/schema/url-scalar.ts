@@ -4,8 +4,8 @@ import { GraphQLError, GraphQLScalarType, Kind } from 'graphql';
 const MAX_LENGTH = 8_192;
 
 /**
- * A URL as the text that was given. It is not parsed here: parsing rewrites `172.016.000.001` into another, public
- * address before anyone could judge it.
+ * A URL as unparsed text. Parsing would rewrite `172.016.000.001` into a public address before the address policy could
+ * judge it.
  */
 export const UrlScalar = new GraphQLScalarType<string, string>({
   name: 'URL',

@@ -1,26 +1,52 @@
 import { type Duplex, type Readable, Transform, type TransformCallback } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
+import type { FastifyRequest, RequestPayload } from 'fastify';
 import { MediagraphError } from '../../model/errors.js';
+import type { BodyMemory } from './body-memory.js';
 
-/** RFC 9110 section 8.4.1, and `x-gzip`, which is to be taken for gzip. */
+/** RFC 9110 section 8.4.1, which requires `x-gzip` to be treated as gzip. */
 const DECODERS: Readonly<Record<string, () => Duplex>> = {
   gzip: createGunzip,
   'x-gzip': createGunzip,
   deflate: createInflate,
   br: createBrotliDecompress,
 };
-/** One over the other; more is nothing but a way to cost. */
+/** Codings that may be applied to one body. Each costs a decoder, and no client needs more. */
 const MAX_CODINGS = 3;
+const MAX_CODINGS_LENGTH = 200;
+/** Bodies without a coding that are no longer than this are not counted. */
+const SMALL_BODY_BYTES = 65_536;
 
-/** What Fastify takes for its own word on why a request is refused. */
+export interface BodyBounds {
+  /** For the body as it is sent, and for the result of each decoder. */
+  readonly maxBytes: number;
+  readonly memory: BodyMemory;
+  readonly tenant: string;
+}
+
+/** The body as Fastify is to read it: decoded, and counted. @throws MediagraphError BAD_USER_INPUT for a coding */
+export function boundedBody(
+  { headers }: FastifyRequest,
+  payload: RequestPayload,
+  { maxBytes, memory, tenant }: BodyBounds,
+): RequestPayload {
+  const codings = codingsOf(headers['content-encoding']);
+  const isSmall = codings.length === 0 && Number(headers['content-length'] ?? Number.NaN) <= SMALL_BODY_BYTES;
+  if (isSmall) return payload;
+  const body = decodedBody(payload, codings, maxBytes);
+  memory.watch(body, tenant);
+  return body;
+}
+
+/** An error whose cause has a `statusCode`, as Fastify's own refusals have; see `statusOf`. */
 function refused(statusCode: number, message: string): MediagraphError {
   return new MediagraphError('BAD_USER_INPUT', message, {}, { cause: Object.assign(new Error(), { statusCode }) });
 }
 
-/** @throws MediagraphError BAD_USER_INPUT, for a 415, where a coding is unknown or there are too many */
-export function codingsOf(header: string | undefined): string[] {
+/** @throws MediagraphError BAD_USER_INPUT with status 415 for an unknown coding, or too many */
+function codingsOf(header: string | undefined): string[] {
   const codings = (header ?? '')
-    .slice(0, 200)
+    .slice(0, MAX_CODINGS_LENGTH)
     .toLowerCase()
     .split(',')
     .map((coding) => coding.trim())
@@ -31,20 +57,20 @@ export function codingsOf(header: string | undefined): string[] {
 }
 
 /**
- * The decoded body, in as many steps as it has codings. Neither what comes in nor what any step makes of it may be longer
- * than `maxBytes`: a bomb ends there, with a 413.
+ * Decodes a body with one decoder per coding. Neither the body nor the result of any decoder may be longer than
+ * `maxBytes`: a decompression bomb ends there, with status 413.
  */
-export function decodedBody(payload: Readable, codings: readonly string[], maxBytes: number): Readable {
-  const received = new Counted(maxBytes);
+function decodedBody(payload: Readable, codings: readonly string[], maxBytes: number): Readable {
+  const received = new LimitedStream(maxBytes);
   const steps: Duplex[] = [received];
   for (const coding of [...codings].reverse()) {
     const decoder = DECODERS[coding]?.();
-    if (decoder) steps.push(decoder, new Counted(maxBytes));
+    if (decoder) steps.push(decoder, new LimitedStream(maxBytes));
   }
   const body = steps.at(-1) ?? received;
-  // Fastify reads nothing of a body that it refuses by its headers, and stops listening to one that it refuses midway.
+  // Fastify does not listen for errors of a body that it refuses by its headers, or after it has refused it midway.
   body.on('error', () => {});
-  // By hand: `pipeline` would destroy the request, and with it the connection that is to carry the refusal.
+  // `pipeline` would destroy the request, and with it the connection that is to carry the refusal.
   const end = (fault: Error) => {
     payload.unpipe(received);
     for (const step of steps) step.destroy(step === body ? fault : undefined);
@@ -59,11 +85,12 @@ export function decodedBody(payload: Readable, codings: readonly string[], maxBy
     const next = steps[index + 1];
     if (next) step.pipe(next);
   });
-  // How much has come over the connection, which Fastify compares with Content-Length.
+  // Fastify compares the bytes received over the connection with Content-Length.
   return Object.defineProperty(body, 'receivedEncodedLength', { get: () => received.bytes });
 }
 
-class Counted extends Transform {
+/** Counts its bytes, and fails when there are too many. */
+class LimitedStream extends Transform {
   bytes = 0;
 
   constructor(private readonly maxBytes: number) {
@@ -75,42 +102,4 @@ class Counted extends Transform {
     if (this.bytes > this.maxBytes) done(refused(413, 'expected a smaller body'));
     else done(null, chunk);
   }
-}
-
-/** Of all bodies that are being read together, and of one tenant's. */
-const MAX_BYTES = 128_000_000;
-const MAX_BYTES_OF_TENANT = 64_000_000;
-
-/**
- * Counts what bodies hold while they are read, so that many slow ones cannot fill the memory: those of one tenant hold
- * half of it at most. A body is refused when there is no room for what has come of it.
- */
-export class BodiesUnderWay {
-  #bytes = 0;
-  readonly #ofTenant = new Map<string, number>();
-
-  /** Counts from now on until the body ends, whatever way. */
-  watch(payload: Readable, tenant: string, refuse: (reason: MediagraphError) => void): void {
-    let held = 0;
-    const add = (bytes: number) => {
-      held += bytes;
-      this.#bytes += bytes;
-      const ofTenant = (this.#ofTenant.get(tenant) ?? 0) + bytes;
-      if (ofTenant > 0) this.#ofTenant.set(tenant, ofTenant);
-      else this.#ofTenant.delete(tenant);
-      return this.#bytes <= MAX_BYTES && ofTenant <= MAX_BYTES_OF_TENANT;
-    };
-    const onData = (chunk: Buffer) => {
-      if (add(chunk.length)) return;
-      payload.off('data', onData);
-      refuse(tooMuchAtOnce());
-    };
-    payload.on('data', onData);
-    payload.once('close', () => add(-held));
-  }
-}
-
-function tooMuchAtOnce(): MediagraphError {
-  const details = { retryable: true, retryAfterMs: 5_000 };
-  return new MediagraphError('RATE_LIMITED', 'expected fewer bodies at once than are being read already', details);
 }

@@ -25,7 +25,7 @@ async function check(text: string, env: NodeJS.ProcessEnv = {}) {
 const channel = (id: string, tenant: string) =>
   `  - { id: ${id}, tenant: ${tenant}, provider: kirim, baseUrl: "https://api.example.com", credentials: { token: "\${TOKEN}" } }\n`;
 
-test('a valid file is summed up without its secrets, status 0', async () => {
+test('a valid file is summarised without its secrets, status 0', async () => {
   const channels = channel('support', 'acme') + channel('sales', 'other') + channel('returns', 'acme');
   const { status, stdout, stderr } = await check(`limits: { requestsPerMinute: 600 }\nchannels:\n${channels}`, {
     TOKEN: 's3cr3t',

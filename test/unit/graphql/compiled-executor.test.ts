@@ -18,18 +18,18 @@ import type { ProviderAdapter } from '../../../src/providers/provider-adapter.js
 import { createLogger } from '../../../src/telemetry/logger.js';
 import { openEmbeddedDatabase } from '../../support/embedded-database.js';
 
-/** A provider in memory, through the same port as the real ones: ids say what happens to them. */
+/** An adapter in memory. The start of a message id selects its outcome. */
 const adapter: ProviderAdapter = {
   provider: 'kirim',
   mediaPerMessage: 'several',
   listMedia: async (ids) =>
-    ids.map((id) => (id.startsWith('fail') ? providerDown() : id.startsWith('none') ? [] : [listed(id)])),
+    ids.map((id) => (id.startsWith('fail') ? providerUnavailable() : id.startsWith('none') ? [] : [listed(id)])),
   describeMedia: async (refs) =>
     refs
       .map(({ providerMessageId }) => providerMessageId ?? '')
       .map((id) =>
         id.startsWith('undescribed')
-          ? providerDown()
+          ? providerUnavailable()
           : { ...UNKNOWN_DETAILS, kind: 'IMAGE', mimeType: 'image/png', sizeBytes: id.length },
       ),
 };
@@ -47,7 +47,7 @@ function listed(providerMessageId: string): ProviderMedia {
   };
 }
 
-function providerDown(): MediagraphError {
+function providerUnavailable(): MediagraphError {
   return new MediagraphError('PROVIDER_UNAVAILABLE', 'the provider failed', { channelId: 'wa' });
 }
 
@@ -93,7 +93,8 @@ function context(): GraphQLContext {
   };
 }
 
-async function bothWays(
+/** Executes an operation with both executors. */
+async function executeWithBoth(
   schema: GraphQLSchema,
   query: string,
   variables?: Record<string, unknown>,
@@ -113,12 +114,12 @@ async function bothWays(
   return { compiled: comparable(await compiled), interpreted: comparable(await interpreted) };
 }
 
-/** Errors of parallel fields may come in any order (GraphQL specification, section 6.4.4). */
+/** Sorts the errors, since those of parallel fields may come in any order (GraphQL specification, section 6.4.4). */
 function comparable({ data, errors }: ExecutionResult) {
-  const told = (errors ?? []).map(({ message, path, locations, originalError }) =>
+  const errorTexts = (errors ?? []).map(({ message, path, locations, originalError }) =>
     JSON.stringify({ message, path, locations, original: originalError?.message }),
   );
-  return { data: JSON.parse(JSON.stringify(data ?? null)), errors: told.sort() };
+  return { data: JSON.parse(JSON.stringify(data ?? null)), errors: errorTexts.sort() };
 }
 
 const FIELDS =
@@ -220,13 +221,13 @@ describe('compiled execution answers as graphql-js does', () => {
     ['the SDL', '{ _service { sdl } }'],
   ];
 
-  for (const [what, query, variables, operationName] of operations) {
-    it(what, async () => {
-      const { compiled, interpreted } = await bothWays(schema, query, variables, operationName);
+  for (const [name, query, variables, operationName] of operations) {
+    it(name, async () => {
+      const { compiled, interpreted } = await executeWithBoth(schema, query, variables, operationName);
       expect(compiled.data).toEqual(interpreted.data);
-      // Siblings of a field that nulled their parent may still report (section 6.4.4); none may be lost.
+      // Siblings of a field that nulls its parent may report further errors (section 6.4.4), but none may be missing.
       expect(compiled.errors).toEqual(expect.arrayContaining(interpreted.errors));
-      if (!what.includes('null their parents')) expect(compiled.errors).toEqual(interpreted.errors);
+      if (!name.includes('null their parents')) expect(compiled.errors).toEqual(interpreted.errors);
     });
   }
 });

@@ -1,8 +1,8 @@
 import { GraphQLError } from 'graphql';
 import { createFormatError } from '../../../src/graphql/execution/format-error.js';
 
-/** What a validation error's message is in production. */
-function shown(message: string): string {
+/** The message of a validation error in production. */
+function productionMessage(message: string): string {
   const format = createFormatError({ production: true, onUnexpected: () => {} });
   const extensions = { code: 'GRAPHQL_VALIDATION_FAILED' };
   return format({ message, extensions }, new GraphQLError(message, { extensions })).message;
@@ -23,11 +23,11 @@ describe('a message in production', () => {
     ['Did you mean it', 'Did you mean it'],
     ['? Did you mean it', '? Did you mean it'],
     ['What?', 'What?'],
-  ])('%j is %j', (message, said) => expect(shown(message)).toBe(said));
+  ])('%j is %j', (message, expected) => expect(productionMessage(message)).toBe(expected));
 
-  it('is made in no time, however often its caller asks', () => {
-    expect(shown('Did you mean '.repeat(300_000)).length).toBe(2_000);
-    expect(shown(`${'Did you mean '.repeat(150)}?`)).toBe('');
-    expect(shown(`${'Did you mean '.repeat(300_000)}?`).length).toBe(2_000);
+  it('takes linear time, however often the document repeats the words', () => {
+    expect(productionMessage('Did you mean '.repeat(300_000)).length).toBe(2_000);
+    expect(productionMessage(`${'Did you mean '.repeat(150)}?`)).toBe('');
+    expect(productionMessage(`${'Did you mean '.repeat(300_000)}?`).length).toBe(2_000);
   });
 });

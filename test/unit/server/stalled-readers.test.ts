@@ -6,7 +6,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { StalledReaders } from '../../../src/server/stalled-readers.js';
 
 const PATIENCE_MS = 3_000;
-/** More than the operating system takes for a reader that takes nothing. */
+/** More than the operating system buffers for a reader that takes nothing. */
 const LARGE_BYTES = 64_000_000;
 
 describe('a reader', () => {
@@ -46,8 +46,8 @@ describe('a reader', () => {
     return socket;
   }
 
-  /** Takes all that comes by and by. */
-  async function drained(socket: Socket): Promise<number> {
+  /** Reads until the connection closes. @returns the number of bytes */
+  async function readAll(socket: Socket): Promise<number> {
     let bytes = 0;
     socket.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
@@ -65,7 +65,7 @@ describe('a reader', () => {
       socket.pause();
       const [served]: Socket[] = await accepted;
       if (served && !served.closed) await once(served, 'close');
-      expect(await drained(socket)).toBeLessThan(LARGE_BYTES);
+      expect(await readAll(socket)).toBeLessThan(LARGE_BYTES);
     },
     60_000,
   );
@@ -82,13 +82,13 @@ describe('a reader', () => {
         if (Buffer.isBuffer(chunk)) bytes += chunk.length;
         expect([step, socket.destroyed]).toEqual([step, false]);
       }
-      bytes += await drained(socket);
+      bytes += await readAll(socket);
       expect(bytes).toBeGreaterThan(LARGE_BYTES);
     },
     60_000,
   );
 
   it('that waits for bytes that are not there yet is not cut', async () => {
-    expect(await drained(await open('/media/late'))).toBeGreaterThan(0);
+    expect(await readAll(await open('/media/late'))).toBeGreaterThan(0);
   }, 60_000);
 });

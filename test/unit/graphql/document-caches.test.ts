@@ -1,12 +1,12 @@
 import { type DocumentNode, parse, validate } from 'graphql';
 import { createSubgraphSchema } from '../../../src/graphql/build-schema.js';
 import { CompiledExecutor } from '../../../src/graphql/execution/compiled-executor.js';
-import { DocumentStore } from '../../../src/graphql/execution/document-store.js';
-import { compiledWeightOf, fieldsOfDocument } from '../../../src/graphql/execution/document-weight.js';
+import { DocumentStore } from '../../../src/graphql/execution/documents/document-store.js';
+import { compiledWeightOf, fieldsOfDocument } from '../../../src/graphql/execution/documents/document-weight.js';
 
 const schema = createSubgraphSchema({});
 
-/** One of its kind by its name, of so many fields. */
+/** A document with a name and a number of fields. */
 function documentOf(name: string, fields: number): DocumentNode {
   const selected = Array.from({ length: fields - 1 }, () => 'subgraph: __typename');
   const document = parse(`query ${name} { _service { sdl } ${selected.join(' ')} }`);
@@ -14,7 +14,7 @@ function documentOf(name: string, fields: number): DocumentNode {
   return document;
 }
 
-async function run(executor: CompiledExecutor, document: DocumentNode, hash: string): Promise<void> {
+async function execute(executor: CompiledExecutor, document: DocumentNode, hash: string): Promise<void> {
   const { data } = await executor.execute({
     document,
     documentHash: hash,
@@ -25,10 +25,10 @@ async function run(executor: CompiledExecutor, document: DocumentNode, hash: str
   expect(data).toHaveProperty('_service');
 }
 
-describe('documents that are kept', () => {
-  it('weigh what their fields do, those of fragments wherever they are spread', () => {
+describe('cached documents', () => {
+  it('weigh as much as their fields, with those of fragments at every spread', () => {
     const document = parse(`{ ...A ...A x { ...B } } fragment A on Query { a { ...B } } fragment B on X { b c }`);
-    // Twice A with its B, and x with another.
+    // A and its B twice, and x with one more B.
     expect(fieldsOfDocument(document)).toBe(2 * 3 + 3);
     expect(compiledWeightOf(document, 300)).toBeGreaterThan(compiledWeightOf(document, 3) + 250_000);
   });
@@ -37,16 +37,16 @@ describe('documents that are kept', () => {
     const maxBytes = 2_000_000;
     const executor = new CompiledExecutor(schema, { maxBytes });
     for (let index = 0; index < 60; index += 1) {
-      await run(executor, documentOf(`Q${index}`, 100), `hash ${index}`);
+      await execute(executor, documentOf(`Q${index}`, 100), `hash ${index}`);
       expect(executor.keptBytes).toBeLessThanOrEqual(maxBytes);
     }
     expect(executor.keptBytes).toBeGreaterThan(maxBytes / 2);
   });
 
-  it('are not kept, and work, where one alone is heavier than all may be', async () => {
+  it('are executed without the cache where one is heavier than the limit', async () => {
     const executor = new CompiledExecutor(schema, { maxBytes: 10_000 });
-    await run(executor, documentOf('Large', 100), 'large');
-    await run(executor, documentOf('Large', 100), 'large');
+    await execute(executor, documentOf('Large', 100), 'large');
+    await execute(executor, documentOf('Large', 100), 'large');
     expect(executor.keptBytes).toBe(0);
   });
 

@@ -12,18 +12,18 @@ import {
 } from 'graphql';
 
 export interface QueryLimits {
-  /** Levels of fields; fragments add none. */
+  /** Levels of fields. Fragments add none. */
   readonly maxDepth: number;
   readonly maxAliases: number;
   readonly maxTokens: number;
 }
 
-/** A full introspection query of today's tools is below this; it keeps the parser bounded where such tokens are free. */
+/** More tokens than any tool's introspection query. They do not count for `maxTokens`, but the parser must be bounded. */
 const INTROSPECTION_TOKENS = 2_000;
-/** Their tokens are kept with the document, and none of them counts for anything else. */
+/** Comments are kept with the document, and count for no other limit. */
 const MAX_COMMENTS = 1_000;
 
-/** What ends the parser early, before any rule sees the document. @param production introspection is off */
+/** Limits of the parser, which apply before any rule. @param production introspection is off */
 export function parseLimits(limits: QueryLimits, production: boolean): ParseOptions {
   const { maxTokens } = limits;
   return { maxTokens: maxTokens + (production ? 0 : INTROSPECTION_TOKENS), maxComments: MAX_COMMENTS };
@@ -32,16 +32,16 @@ export function parseLimits(limits: QueryLimits, production: boolean): ParseOpti
 interface Cost {
   readonly depth: number;
   readonly aliases: number;
-  /** Fields and spreads, a fragment's counted wherever it is spread. */
+  /** Fields and spreads. Those of a fragment count at every spread. */
   readonly expanded: number;
 }
 
 const FREE: Cost = { depth: 0, aliases: 0, expanded: 0 };
 
 /**
- * One validation rule for depth, aliases and tokens, with the code QUERY_TOO_COMPLEX. Introspection (`__schema`,
- * `__type`) counts for none of them: where it is not allowed, another rule refuses it. Its verdict is kept with the
- * parsed document, so a query that is sent again costs nothing here.
+ * A validation rule for depth, aliases and tokens, with the code QUERY_TOO_COMPLEX. Introspection (`__schema`, `__type`)
+ * does not count: where it is not allowed, another rule refuses it. The result is kept with the parsed document, so that
+ * a repeated query is not validated again.
  */
 export function queryLimitsRule(limits: QueryLimits): ValidationRule {
   return (context) => ({
@@ -59,8 +59,8 @@ export function queryLimitsRule(limits: QueryLimits): ValidationRule {
           context.reportError(
             tooComplex(`expected at most ${limits.maxDepth} levels of fields, got ${depth}`, operation),
           );
-        // Spreads of spreads double with every level, and so does the work of whoever follows them. Without reuse a query
-        // has fewer fields than tokens.
+        // Spreads of spreads multiply with every level, and so does the work of execution. A query without spreads has
+        // fewer fields than tokens.
         if (expanded > limits.maxTokens) {
           context.reportError(
             tooComplex(`expected at most ${limits.maxTokens} fields with all fragments spread, got more`, operation),
@@ -77,7 +77,7 @@ function tooComplex(message: string, node?: OperationDefinitionNode): GraphQLErr
   return new GraphQLError(message, { nodes: node, extensions: { code: 'QUERY_TOO_COMPLEX' } });
 }
 
-// Private: costs add up through fragments; each fragment is measured once, so that spreading spreads stays linear.
+/** Adds up costs through fragments. Each fragment is measured once, so that nested spreads take linear time. */
 class CostMeter {
   readonly #fragments = new Map<string, Cost>();
 
@@ -114,7 +114,7 @@ class CostMeter {
   #ofFragment(name: string): Cost {
     const known = this.#fragments.get(name);
     if (known) return known;
-    // A cycle meets this and ends; the specification's own rule refuses the document for it.
+    // This entry ends a cycle, for which the specification's own rule refuses the document.
     this.#fragments.set(name, FREE);
     const fragment = this.context.getFragment(name);
     const inner = fragment ? this.#ofSelections(fragment.selectionSet) : FREE;
@@ -128,7 +128,7 @@ function isIntrospection(field: FieldNode): boolean {
   return field.name.value === '__schema' || field.name.value === '__type';
 }
 
-// Private: the tokens of introspection's root fields, and of fragments that can only belong to it.
+/** The tokens of introspection: its root fields, and fragments on its types. */
 function introspectionTokens(context: ValidationContext): number {
   let tokens = 0;
   for (const definition of context.getDocument().definitions) {

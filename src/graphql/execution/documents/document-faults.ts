@@ -5,7 +5,7 @@ export const TOO_DEEP = {
   message: 'expected a document that is nested less deeply',
 } as const;
 
-/** Whether this is what ends the recursion of a parser or a rule over a document within all limits. */
+/** Whether a parser or a rule exhausted the stack: a document within all limits may still be nested too deeply. */
 export function isTooDeep(thrown: unknown): boolean {
   const cause = thrown instanceof GraphQLError ? thrown.originalError : thrown;
   return cause instanceof RangeError;
@@ -15,15 +15,12 @@ export function tooDeep(): GraphQLError {
   return refused(TOO_DEEP.code, TOO_DEEP.message);
 }
 
-/**
- * What is wrong with a document over which graphql-js threw while it validated, instead of telling; null: nothing, it is
- * a fault of ours.
- */
+/** The fault of a document for which graphql-js' validation threw instead of reporting; null: the error is ours. */
 export function faultOfValidation(thrown: unknown): GraphQLError | null {
   if (isTooDeep(thrown)) return tooDeep();
   if (!(thrown instanceof GraphQLError)) return null;
-  // Its rule that a subscription has one root field follows @skip and @include there, and throws where they depend on a
-  // variable or have no condition. The specification has neither at such a root ("Single Root Field").
+  // The rule for the single root field of a subscription evaluates @skip and @include, and throws where they depend on a
+  // variable or have no condition. The specification allows neither at that root ("Single Root Field").
   const message = 'expected the root field of a subscription without @skip and @include';
   return refused('GRAPHQL_VALIDATION_FAILED', message, thrown);
 }

@@ -2,10 +2,13 @@ import type { DocumentNode } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { parsedWeightOf } from './document-weight.js';
 
-/** Keeps some thousands of documents of usual size. */
+/** Enough for some thousands of documents of usual size. */
 const MAX_PARSED_BYTES = 32_000_000;
 
-/** Parsed and checked documents, for Apollo Server, whose own store counts characters: a document holds fifty times as much. */
+/**
+ * Parsed and validated documents for Apollo Server, bounded by their memory. Apollo's own store counts characters, and a
+ * document takes fifty times as many bytes.
+ */
 export class DocumentStore {
   readonly #documents: LRUCache<string, DocumentNode>;
 

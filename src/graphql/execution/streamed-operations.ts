@@ -19,11 +19,12 @@ import {
 } from 'graphql';
 import { toError } from '../../model/errors.js';
 import type { Metrics } from '../../telemetry/metrics.js';
-import { type FormatError, toldResult } from '../execution/answer-errors.js';
-import { countOperation } from '../execution/counted-operation.js';
-import { faultOfValidation, isTooDeep, tooDeep } from '../execution/document-faults.js';
-import { parseLimits, type QueryLimits, queryLimitsRule } from '../execution/query-limits.js';
 import type { GraphQLContext } from '../resolvers/context.js';
+import { type FormatError, formattedResult } from './answer-errors.js';
+import { countOperation } from './counted-operation.js';
+import { faultOfValidation, isTooDeep, tooDeep } from './documents/document-faults.js';
+import { parseLimits, type QueryLimits, queryLimitsRule } from './documents/query-limits.js';
+import { endableIterator } from './endable-iterator.js';
 
 export interface StreamedOperationsOptions {
   readonly schema: GraphQLSchema;
@@ -34,30 +35,30 @@ export interface StreamedOperationsOptions {
   readonly formatError: FormatError;
 }
 
-/** As GraphQL over HTTP and both protocols of subscriptions carry it. */
+/** A request as GraphQL over HTTP and both protocols of subscriptions carry it. */
 export interface StreamedRequest {
   readonly query: string;
   readonly operationName?: string | null;
   readonly variables?: Readonly<Record<string, unknown>> | null;
 }
 
-/** What a client is told; a subscription's answers come one by one. */
+/** One result of an operation, as the client receives it. */
 export interface StreamedResult {
   readonly data?: Record<string, unknown> | null;
   readonly errors?: readonly GraphQLFormattedError[];
 }
 
-/** Of a document that cannot be executed, what is wrong with it. */
+/** The results of one operation. `return` ends the operation, even while a result is pending. */
+export type StreamedResults = AsyncIterableIterator<StreamedResult, undefined>;
+
+/** A document that can be executed, or the errors of one that cannot. */
 export type PreparedOperation =
   | { readonly errors: readonly GraphQLFormattedError[] }
   | {
       readonly document: DocumentNode;
       readonly operation: OperationTypeNode;
-      /**
-       * Resolves when no event is missed any more. Never rejects: what goes wrong is a result with errors. `return` ends
-       * it, also while nothing happens.
-       */
-      start(createContext: CreateContext): Promise<AsyncIterableIterator<StreamedResult>>;
+      /** Resolves once no further event can be missed. Never rejects: a failure is a result with errors. */
+      start(createContext: CreateContext): Promise<StreamedResults>;
     };
 
 interface Operation {
@@ -69,16 +70,16 @@ interface Operation {
 
 interface Executed {
   readonly result: ExecutionResult;
-  /** null: it was not reached. */
+  /** null when the operation failed before it had a context. */
   readonly context: GraphQLContext | null;
 }
 
-/** Made anew for every answer, so that each reads the catalogue and the clock anew. @throws MediagraphError */
-export type CreateContext = () => GraphQLContext;
+/** Called for each result, so that each reads the catalogue and the clock anew. Rejects with a MediagraphError. */
+export type CreateContext = () => Promise<GraphQLContext>;
 
 /**
- * Operations over connections that stay open, where Apollo Server has no transport: the same limits, resolvers and errors
- * as for requests, executed by graphql-js. GraphQL specification, section 6.2.3 "Subscription".
+ * Operations over connections that stay open, for which Apollo Server has no transport. They have the limits, resolvers
+ * and errors of requests, and are executed by graphql-js: GraphQL specification, section 6.2.3 "Subscription".
  */
 export class StreamedOperations {
   readonly #rules: readonly ValidationRule[];
@@ -94,7 +95,7 @@ export class StreamedOperations {
     this.#parseOptions = parseLimits(limits, production);
   }
 
-  /** Parsed and checked; nothing is executed yet. @param requestId for the errors */
+  /** Parses and validates; executes nothing. @param requestId goes into the errors */
   prepare(request: StreamedRequest, requestId: string): PreparedOperation {
     try {
       const document = this.#parse(request.query);
@@ -112,61 +113,68 @@ export class StreamedOperations {
     }
   }
 
-  async #start(operation: Operation, createContext: CreateContext): Promise<AsyncIterableIterator<StreamedResult>> {
+  async #start(operation: Operation, createContext: CreateContext): Promise<StreamedResults> {
     const ended = new AbortController();
-    const begun = await this.#begin(operation, createContext, ended.signal).catch(failed);
-    const results = this.#told(begun, operation.requestId);
-    const started: AsyncIterableIterator<StreamedResult> = {
-      next: () => results.next(),
-      // A generator that waits for an event does not hear of it by itself.
-      return: () => {
+    const executions = await this.#execute(operation, createContext, ended.signal).catch(failedExecution);
+    const results = this.#formatted(executions, operation.requestId, ended.signal);
+    return endableIterator({
+      next: async () => {
+        const { value, done } = await results.next();
+        return done ? { value: undefined, done } : { value, done: false };
+      },
+      end: () => {
         ended.abort();
         return results.return();
       },
-      [Symbol.asyncIterator]: () => started,
-    };
-    return started;
+    });
   }
 
-  async #begin(
+  async #execute(
     { request, document, definition }: Operation,
     createContext: CreateContext,
-    signal: AbortSignal,
+    ended: AbortSignal,
   ): Promise<AsyncIterable<Executed>> {
     const { schema } = this.options;
     const { operationName, variables } = request;
     const args = { schema, document, operationName, variableValues: variables };
-    // Anew for every result, which has a budget of its own.
-    const counted = () => {
-      const context = createContext();
+    // Each result has a context, and with it a budget, of its own.
+    const countedContext = async () => {
+      const context = await createContext();
       countOperation({ schema, document, operation: definition, variables: variables ?? {} }, context.budget);
       return context;
     };
     const executeOver = async (rootValue: unknown): Promise<Executed> => {
-      const context = counted();
+      const context = await countedContext();
       return { result: await execute({ ...args, rootValue, contextValue: context }), context };
     };
-    if (definition.operation !== 'subscription') return mapped([undefined], executeOver);
-    const context = counted();
+    if (definition.operation !== 'subscription') return executions([undefined], executeOver);
+    const context = await countedContext();
     const source = await createSourceEventStream({ ...args, contextValue: context });
-    if (!(Symbol.asyncIterator in source)) return mapped([{ result: source, context }], async (executed) => executed);
+    if (!(Symbol.asyncIterator in source))
+      return executions([{ result: source, context }], async (executed) => executed);
     const events = source[Symbol.asyncIterator]();
-    const closed = this.options.metrics?.subscriptionOpened();
-    // Perhaps before a first one was asked for.
-    signal.addEventListener('abort', () => {
-      closed?.();
+    const onClosed = this.options.metrics?.subscriptionOpened();
+    // The consumer may end the operation before it has asked for a first result, when no `finally` below has begun.
+    ended.addEventListener('abort', () => {
+      onClosed?.();
       void events.return?.();
     });
-    return mapped({ [Symbol.asyncIterator]: () => events }, executeOver, closed);
+    return executions({ [Symbol.asyncIterator]: () => events }, executeOver, onClosed);
   }
 
-  async *#told(executed: AsyncIterable<Executed>, requestId: string): AsyncGenerator<StreamedResult, void, void> {
+  async *#formatted(
+    executed: AsyncIterable<Executed>,
+    requestId: string,
+    ended: AbortSignal,
+  ): AsyncGenerator<StreamedResult, void, void> {
     try {
       for await (const { result, context } of executed) {
-        if (context) yield await toldResult(result, context, this.options.formatError);
+        if (context) yield await formattedResult(result, context, this.options.formatError);
         else yield { errors: result.errors?.map((error) => this.#format(error, requestId)) };
       }
     } catch (thrown) {
+      // Formatting counts the error in the metrics, and no client is left to receive it.
+      if (ended.aborted) return;
       yield { errors: [this.#format(graphQLErrorOf(thrown), requestId)] };
     }
   }
@@ -196,7 +204,7 @@ export class StreamedOperations {
   }
 }
 
-/** @throws GraphQLError for a name that is missing, or names none */
+/** @throws GraphQLError when the name is missing although it is needed, or names no operation */
 function operationOf(document: DocumentNode, operationName: string | null | undefined): OperationDefinitionNode {
   const operation = getOperationAST(document, operationName);
   if (operation) return operation;
@@ -206,7 +214,7 @@ function operationOf(document: DocumentNode, operationName: string | null | unde
   });
 }
 
-// Private: a rule's own code stays.
+/** Adds a code to an error whose rule has set none. */
 function withCode(code: string, error: GraphQLError): GraphQLError {
   if (error.extensions.code === undefined) error.extensions.code = code;
   return error;
@@ -218,18 +226,19 @@ function graphQLErrorOf(thrown: unknown): GraphQLError {
   return new GraphQLError(error.message, { originalError: error });
 }
 
-async function* mapped<Item>(
-  items: Iterable<Item> | AsyncIterable<Item>,
-  map: (item: Item) => Promise<Executed>,
-  ended?: () => void,
+/** Executes once for each event. @param onClosed called when the events end, or their consumer ends them */
+async function* executions<Event>(
+  events: Iterable<Event> | AsyncIterable<Event>,
+  executeOver: (event: Event) => Promise<Executed>,
+  onClosed?: () => void,
 ): AsyncGenerator<Executed, void, void> {
   try {
-    for await (const item of items) yield await map(item);
+    for await (const event of events) yield await executeOver(event);
   } finally {
-    ended?.();
+    onClosed?.();
   }
 }
 
-function failed(thrown: unknown): AsyncIterable<Executed> {
-  return mapped([graphQLErrorOf(thrown)], async (error) => ({ result: { errors: [error] }, context: null }));
+function failedExecution(thrown: unknown): AsyncIterable<Executed> {
+  return executions([graphQLErrorOf(thrown)], async (error) => ({ result: { errors: [error] }, context: null }));
 }

@@ -1,31 +1,17 @@
-/** One thing that is wrong with a configuration. Neither part ever holds a secret. */
+/** One fault of a configuration. Neither part ever holds a secret. */
 export interface Fault {
-  /** Such as `channels[0].baseUrl`; `(file)` for the file as a whole. */
+  /** Such as `channels[0].baseUrl`, or `(file)` for the whole file. */
   readonly path: string;
   readonly message: string;
 }
 
 export const FILE_PATH = '(file)';
 
-/** A configuration that cannot be used, with everything that is wrong with it. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-
-  constructor(
-    readonly faults: readonly Fault[],
-    /** Where the configuration came from, for people. */
-    readonly source: string,
-    options?: { cause?: unknown },
-  ) {
-    super(`${source}: ${faults.map(({ path, message }) => `${path}: ${message}`).join('; ')}`, options);
-  }
-}
-
 export function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What stands at a path, undefined where nothing does. */
+/** Returns the value at a path, or undefined where the document has none. */
 export function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
   let value = document;
   for (const key of path) {
@@ -38,7 +24,7 @@ export function valueAt(document: unknown, path: readonly PropertyKey[]): unknow
   return value;
 }
 
-/** `['channels', 0, 'baseUrl']` as `channels[0].baseUrl`; keys that are no plain words are quoted. */
+/** Formats `['channels', 0, 'baseUrl']` as `channels[0].baseUrl`. Keys that are not plain words are quoted. */
 export function formatPath(path: readonly PropertyKey[]): string {
   const parts = path.map((key) => {
     if (typeof key === 'number') {

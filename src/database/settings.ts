@@ -1,0 +1,14 @@
+import { z } from 'zod';
+import { KEYS_MAY_BE_SECRETS, section } from '../settings/section.js';
+
+/** The section `database`. */
+export const database = section({
+  url: z
+    .string()
+    .regex(/^(pglite:.|postgres(ql)?:\/\/.)/, 'expected pglite:<folder> or postgres://…')
+    .default('pglite:./data/catalog')
+    .meta({ form: '`pglite:<folder>` or `postgres://…`' })
+    .describe(
+      'Where the catalogue is. `pglite:` is PostgreSQL inside this process, for one process a folder; `postgres://user:password@host/name` is a server, which replicas share.',
+    ),
+}).meta(KEYS_MAY_BE_SECRETS);

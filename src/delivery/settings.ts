@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import { signingKeys, urlTtl } from '../links/settings.js';
+import { isMapping, valueAt } from '../settings/faults.js';
+import { distinct, isOn, type Rule } from '../settings/rules.js';
+import { SHOWN_IN_FAULTS, section } from '../settings/section.js';
+import { baseUrl, corsOrigin, httpUrl, text } from '../settings/texts.js';
+import { boolean, bytes } from '../settings/units.js';
+
+const DEFAULT_ALLOWED_ORIGINS: readonly string[] = ['*'];
+
+const corsOrigins = z.array(corsOrigin);
+const corsOriginsByTenant = z.record(z.string().min(1), corsOrigins);
+
+/** One list, or a list per tenant. A zod union would report a faulty entry without its path. */
+const allowedOrigins = z
+  .unknown()
+  .transform((origins, context): string[] | Record<string, string[]> => {
+    const result = Array.isArray(origins) ? corsOrigins.safeParse(origins) : corsOriginsByTenant.safeParse(origins);
+    for (const { message, path } of result.error?.issues ?? []) {
+      const nested = path.length > 0 && message.startsWith('expected');
+      context.addIssue({
+        code: 'custom',
+        path,
+        message: nested ? message : 'expected a list of origins, or one per tenant',
+      });
+    }
+    return result.data ?? z.NEVER;
+  })
+  .meta({ form: 'a list of `*` and origins such as `https://app.example.com`, or a mapping of tenants to such lists' });
+
+/** The section `delivery`. */
+export const delivery = section({
+  baseUrl: baseUrl
+    .nullable()
+    .default(null)
+    .describe('The origin of a CDN before this server; links begin with it. `null`: `server.publicUrl`.'),
+  signingKeys,
+  urlTtl,
+  visibility: z
+    .enum(['private', 'public'])
+    .default('private')
+    .meta(SHOWN_IN_FAULTS)
+    .describe('Who may cache the bytes: the browser alone, or a CDN too.'),
+  allowedOrigins: allowedOrigins
+    .default([...DEFAULT_ALLOWED_ORIGINS])
+    .describe(
+      'Which pages may read the bytes by script (CORS). Pictures and players need none of this. A tenant that the mapping does not name has no origins.',
+    ),
+  bindToOrigins: boolean()
+    .default(false)
+    .describe(
+      'Links work for pages of `allowedOrigins` alone, which then may not hold `*`. No shared cache keeps such an answer.',
+    ),
+  purge: httpUrl
+    .nullable()
+    .default(null)
+    .describe('A URL that is told of each deletion, so that a CDN forgets the media; see [cdn.md](cdn.md).'),
+  purgeHeaders: z
+    .record(z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the name of a header'), text)
+    .nullable()
+    .default(null)
+    .transform((headers) => headers ?? {})
+    .describe('Headers of that call by name, mostly a secret.'),
+  memoryCache: bytes({ min: 0 })
+    .default(64_000_000)
+    .describe('Memory for media of at most 1 MiB that is asked for often; `0` keeps none.'),
+})
+  .transform(({ urlTtl, memoryCache, ...rest }) => ({ ...rest, urlTtlMs: urlTtl, memoryCacheBytes: memoryCache }))
+  .describe('Links, and the answers to them.');
+
+const boundToEveryOrigin: Rule = (document) => {
+  const origins = valueAt(document, ['delivery', 'allowedOrigins']) ?? DEFAULT_ALLOWED_ORIGINS;
+  const lists = Array.isArray(origins) ? [origins] : isMapping(origins) ? Object.values(origins) : [];
+  const isOpen = lists.some((list) => Array.isArray(list) && list.includes('*'));
+  if (!isOpen || !isOn(document, ['delivery', 'bindToOrigins'])) return [];
+  const message = 'links can be bound to origins that are named only; delivery.allowedOrigins holds "*"';
+  return [{ path: 'delivery.bindToOrigins', message }];
+};
+
+/** Rules over `delivery`. */
+export const deliveryRules: readonly Rule[] = [distinct(['delivery', 'signingKeys'], 'id'), boundToEveryOrigin];

@@ -1,0 +1,48 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { afterAdmission } from '../http/pending-admission.js';
+
+export const MAX_HEADER_BYTES = 16 * 1024;
+
+/** Called with the request id and the status of the answer. */
+type OnAnswered = (requestId: string, status: number) => void;
+
+/**
+ * For Fastify's `clientErrorHandler`: answers bytes that are no request, or a request that arrives too slowly. Nothing of
+ * them is logged, since they may hold anything.
+ */
+export function answerMalformed(error: NodeJS.ErrnoException, socket: Socket, onAnswered: OnAnswered): void {
+  const answer = () => {
+    if (isUnanswerable(error, socket)) {
+      socket.destroy();
+      return;
+    }
+    const requestId = randomUUID();
+    onAnswered(requestId, writeAnswer(error, socket, requestId));
+  };
+  // The codes of Node's parse errors. A request that arrives too slowly gets no further delay.
+  if (error.code?.startsWith('HPE_')) afterAdmission(socket, answer);
+  else answer();
+}
+
+function isUnanswerable({ code }: NodeJS.ErrnoException, socket: Socket): boolean {
+  const response: unknown = Reflect.get(socket, '_httpMessage');
+  const isAnswering =
+    typeof response === 'object' && response !== null && Reflect.get(response, 'headersSent') === true;
+  return code === 'ECONNRESET' || !socket.writable || isAnswering;
+}
+
+/** @returns the status */
+function writeAnswer({ code }: NodeJS.ErrnoException, socket: Socket, requestId: string): number {
+  const [status, reason, message] =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? [431, 'Request Header Fields Too Large', `expected headers of at most ${MAX_HEADER_BYTES} bytes, got more`]
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? [408, 'Request Timeout', 'expected the whole of a request sooner']
+        : [400, 'Bad Request', 'expected a well-formed request'];
+  const body = JSON.stringify({ error: { code: 'BAD_USER_INPUT', message, requestId } });
+  const head = `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
+  socket.write(`${head}\r\n\r\n${body}`);
+  socket.destroySoon();
+  return status;
+}
