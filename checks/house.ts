@@ -13,6 +13,7 @@ export const DEMO = fileURLToPath(new URL('../demo/src/', import.meta.url));
  */
 export const LEVELS: readonly (readonly string[])[] = [
   ['model'],
+  ['settings'],
   ['streams', 'telemetry'],
   ['net'],
   ['http'],
@@ -32,14 +33,13 @@ export const LEVELS: readonly (readonly string[])[] = [
 
 /** Rooms that know less than their level would allow. */
 export const ONLY: Readonly<Record<string, readonly string[]>> = {
-  database: ['telemetry', 'model'],
+  database: ['telemetry', 'settings', 'model'],
   jobs: ['database', 'telemetry', 'model'],
   catalogue: ['jobs', 'database', 'telemetry', 'model'],
-  providers: ['net', 'streams', 'telemetry', 'model'],
-  storage: ['streams', 'telemetry', 'model'],
-  rendering: ['streams', 'telemetry', 'model'],
-  links: ['model'],
-  config: ['providers', 'model'],
+  providers: ['net', 'streams', 'telemetry', 'settings', 'model'],
+  storage: ['streams', 'telemetry', 'settings', 'model'],
+  rendering: ['streams', 'telemetry', 'settings', 'model'],
+  links: ['settings', 'model'],
 };
 
 /** The largest sizes that a reader still has in one view. */

@@ -1,0 +1,36 @@
+import type { Config } from '../config/config.js';
+import type { Authenticate } from '../http/admission.js';
+import type { KnownHosts } from '../http/known-host.js';
+import { decodeMediaId } from '../model/ids.js';
+import type { ChannelDirectory } from '../providers/channel-directory.js';
+import { type ApiKeys, openToAll } from '../server/authenticate.js';
+
+/** `Host` headers that are answered without credentials: a page of another site must not reach this server by its own name. */
+export function knownHosts({ auth, server: { publicUrl, trustProxy } }: Config): KnownHosts | null {
+  return auth.mode === 'none' && !auth.allowOpen ? { publicUrl, trustProxy } : null;
+}
+
+/** `auth.mode` */
+export function authenticator(config: Config, apiKeys: ApiKeys): Authenticate {
+  switch (config.auth.mode) {
+    case 'none':
+      return openToAll;
+    case 'apiKey':
+      return apiKeys.authenticate;
+  }
+}
+
+/** The origins that may read a media: those of its tenant. */
+export function allowedOrigins(
+  { delivery }: Config,
+  channels: ChannelDirectory,
+): (mediaId: string) => readonly string[] {
+  const { allowedOrigins: origins } = delivery;
+  if (isList(origins)) return () => origins;
+  return (mediaId) => origins[channels.findForSignedLink(decodeMediaId(mediaId)?.channelId ?? '')?.tenant ?? ''] ?? [];
+}
+
+// Array.isArray does not narrow readonly arrays.
+function isList(value: object): value is readonly string[] {
+  return Array.isArray(value);
+}

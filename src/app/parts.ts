@@ -1,0 +1,125 @@
+import type { GraphQLSchema } from 'graphql';
+import { ensureSigningKey } from '../catalogue/signing-keys.js';
+import type { Config } from '../config/config.js';
+import { LazyMirror } from '../delivery/first-copy.js';
+import { createSubgraphSchema, createTracedSchema } from '../graphql/build-schema.js';
+import { createGraphQLServers, type GraphQLServers } from '../graphql/graphql-server.js';
+import { type SigningKey, UrlSigner } from '../links/signed-url.js';
+import { MediaLookup } from '../media/lookup/lookup.js';
+import { dateOf } from '../model/clock.js';
+import { OriginPools } from '../net/client/origin-pools.js';
+import { AddressPolicy } from '../net/guarded/public-address.js';
+import { SafeFetch } from '../net/guarded/safe-fetch.js';
+import { type ConnectedProviders, connectChannels, userAgent } from '../providers/connect-channels.js';
+import { ApiKeys } from '../server/authenticate.js';
+import type { Logger } from '../telemetry/logger.js';
+import type { Metrics } from '../telemetry/metrics.js';
+import { createJobs, type Jobs, type UploadSource } from './background.js';
+import { type MediaBytes, openMediaBytes } from './media-bytes.js';
+import type { Stores } from './stores.js';
+
+/** HMAC-SHA-256 makes use of so many bytes of a key (RFC 2104 section 3). */
+const RECOMMENDED_SECRET_BYTES = 32;
+/** The longest pause of an upload's source within its bytes, milliseconds. */
+const SOURCE_SILENCE_MS = 15_000;
+
+export interface PartsOptions {
+  readonly config: Config;
+  readonly stores: Stores;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Variables of the explorer's example operations. */
+  readonly exampleVariables?: Readonly<Record<string, unknown>>;
+  /** Where this server listens, once it does. */
+  readonly ownUrl: () => string;
+}
+
+/** Everything that an app is made of, besides its HTTP server. */
+export interface Parts {
+  readonly config: Config;
+  readonly stores: Stores;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly pools: OriginPools;
+  readonly providers: ConnectedProviders;
+  readonly source: UploadSource;
+  readonly apiKeys: ApiKeys;
+  readonly schema: GraphQLSchema;
+  readonly servers: GraphQLServers;
+  readonly urls: UrlSigner;
+  readonly bytes: MediaBytes;
+  readonly jobs: Jobs;
+  readonly lookup: MediaLookup;
+  /** null: `mirror.mode` is off, and delivered bytes are not kept. */
+  readonly lazyMirror: LazyMirror | null;
+}
+
+/** Constructs the parts and joins them; nothing of them has begun to work afterwards. */
+export async function createParts(options: PartsOptions): Promise<Parts> {
+  const { config, stores, metrics, logger } = options;
+  const pools = new OriginPools();
+  const providers = connectChannels(config, { pools, quota: stores.quota, facts: stores.facts, logger, metrics });
+  const { directory: channels } = providers;
+  const source = uploadSource(config);
+  const apiKeys = new ApiKeys(config.auth.apiKeys);
+  const { schema, servers } = await graphQLServers(options);
+  const urls = new UrlSigner({
+    keys: await signingKeys(config, stores, logger),
+    baseUrl: () => config.delivery.baseUrl ?? config.server.publicUrl ?? options.ownUrl(),
+    ttlMs: config.delivery.urlTtlMs,
+  });
+  const bytes = await openMediaBytes(config, stores, logger);
+  const jobs = createJobs({ config, channels, stores, urls, source, bytes, logger });
+  const { clock } = stores.database;
+  const { catalogue, blobs } = stores;
+  const { defaultMs: retentionMs } = config.retention;
+  const lookup = new MediaLookup({ channels, catalogue, retentionMs, clock, logger });
+  const { maxBytes } = config.upload;
+  const { inspector } = bytes;
+  const lazyMirror =
+    config.mirror.mode === 'off' ? null : new LazyMirror({ catalogue, blobs, inspector, maxBytes, clock, logger });
+  return {
+    ...{ config, stores, metrics, logger, pools, providers, source, apiKeys },
+    ...{ schema, servers, urls, bytes, jobs, lookup, lazyMirror },
+  };
+}
+
+async function graphQLServers({
+  config,
+  exampleVariables,
+  logger,
+  metrics,
+}: PartsOptions): Promise<Pick<Parts, 'schema' | 'servers'>> {
+  const schema = createSubgraphSchema(config.federation);
+  const servers = await createGraphQLServers({
+    schema,
+    tracedSchema: createTracedSchema(config.federation),
+    limits: config.limits,
+    explorer: config.server.explorer,
+    exampleVariables,
+    production: config.production,
+    logger,
+    metrics,
+  });
+  return { schema, servers };
+}
+
+function uploadSource({ network, upload: { timeoutMs } }: Config): UploadSource {
+  const policy = new AddressPolicy(network);
+  const silenceTimeoutMs = Math.min(SOURCE_SILENCE_MS, timeoutMs);
+  // Strangers do not learn this server's name.
+  const fetch = new SafeFetch({ policy, headersTimeoutMs: timeoutMs, silenceTimeoutMs, userAgent: userAgent() });
+  return { fetch, policy };
+}
+
+/** The keys of the configuration, else one that is generated once and kept in the database. */
+async function signingKeys({ delivery }: Config, { database }: Stores, logger: Logger): Promise<readonly SigningKey[]> {
+  if (delivery.signingKeys.length === 0) return [await ensureSigningKey(database, dateOf(database.clock))];
+  for (const { id, secret } of delivery.signingKeys) {
+    if (Buffer.byteLength(secret) < RECOMMENDED_SECRET_BYTES) {
+      const advice = `the secret of this signing key is short: ${RECOMMENDED_SECRET_BYTES} random bytes are advised`;
+      logger.warn({ id }, advice);
+    }
+  }
+  return delivery.signingKeys;
+}
