@@ -2,11 +2,11 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CataloguedMedia, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
 import {
-  type ByteKeeping,
+  type ByteStorage,
   differsFrom,
-  inspected,
-  recordInspected,
-  recordLate,
+  inspectStored,
+  recordInspection,
+  recordLateFacts,
   removeAttempt,
   writeBytes,
 } from '../inspection/stored-bytes.js';
@@ -18,7 +18,7 @@ import { Spool } from '../streams/spool.js';
 import type { Logger } from '../telemetry/logger.js';
 import { openPart, type ProviderBytes } from './provider-bytes.js';
 
-export interface LazyMirrorOptions extends ByteKeeping {
+export interface LazyMirrorOptions extends ByteStorage {
   readonly catalogue: MediaCatalogue;
   readonly maxBytes: number;
   readonly logger: Logger;
@@ -234,9 +234,9 @@ export class LazyMirror {
   }
 
   async #look(media: CataloguedMedia, stored: StoredBytes, sniffed: string): Promise<void> {
-    const found = await inspected(this.options, stored, sniffed, this.#stopping.signal);
-    await recordInspected(this.options, media, found);
-    await recordLate(this.options, media, found);
+    const found = await inspectStored(this.options, stored, sniffed, this.#stopping.signal);
+    await recordInspection(this.options, media, found);
+    await recordLateFacts(this.options, media, found);
   }
 }
 

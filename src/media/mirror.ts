@@ -1,5 +1,5 @@
 import type { CataloguedMedia, MediaCatalogue, MirrorJob } from '../catalogue/media-catalogue.js';
-import { type ByteKeeping, differsFrom, recordLate, removeAttempt, storeBytes } from '../inspection/stored-bytes.js';
+import { type ByteStorage, differsFrom, recordLateFacts, removeAttempt, storeBytes } from '../inspection/stored-bytes.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
@@ -7,7 +7,7 @@ import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, failureOf, inFlightPauseMs } from './backoff.js';
 import { ofProvider, openSniffed } from './sniffed-stream.js';
 
-export interface MirrorOptions extends ByteKeeping {
+export interface MirrorOptions extends ByteStorage {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
   readonly maxBytes: number;
@@ -71,7 +71,7 @@ export class Mirror {
     // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
     const kept = await catalogue.finishMirror(tenant, id, owner, { stored, details }, dateOf(clock));
     if (kept.isNamed) {
-      void recordLate(this.options, media, inspected);
+      void recordLateFacts(this.options, media, inspected);
       return;
     }
     await removeAttempt(blobs, stored);

@@ -4,7 +4,7 @@ import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
 import type { Uploads } from '../catalogue/uploads.js';
 import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { MediaInspector } from '../inspection/inspect.js';
-import { inspected, recordInspected, recordLate, removeBytes } from '../inspection/stored-bytes.js';
+import { inspectStored, recordInspection, recordLateFacts, removeBytes } from '../inspection/stored-bytes.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import type { MediaId } from '../model/media.js';
@@ -101,9 +101,9 @@ async function inspectLeft(options: SweepOptions, now: Date): Promise<void> {
     for (const media of left) {
       const { stored } = media;
       if (!stored) continue;
-      const found = await inspected({ inspector }, stored, stored.mimeType ?? 'application/octet-stream', signal);
-      await recordInspected(options, media, found);
-      await recordLate(options, media, found);
+      const found = await inspectStored({ inspector }, stored, stored.mimeType ?? 'application/octet-stream', signal);
+      await recordInspection(options, media, found);
+      await recordLateFacts(options, media, found);
     }
     signal?.throwIfAborted();
     if (left.length < INSPECTION_BATCH) return;

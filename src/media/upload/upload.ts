@@ -5,10 +5,10 @@ import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media-cata
 import type { Reserved, UploadedBytes, UploadJob, Uploads } from '../../catalogue/uploads.js';
 import { bytesToSniff, UPLOAD_SNIFF_BYTES } from '../../inspection/sniff/sniff.js';
 import {
-  type ByteKeeping,
+  type ByteStorage,
   type InspectedBytes,
   keyOfStored,
-  recordLate,
+  recordLateFacts,
   removeAttempt,
   removeBytes,
   storeBytes,
@@ -51,7 +51,7 @@ export interface UploadOutcome {
   readonly replayed: boolean;
 }
 
-export interface MediaUploadOptions extends ByteKeeping {
+export interface MediaUploadOptions extends ByteStorage {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
   readonly uploads: Uploads;
@@ -303,7 +303,7 @@ export class MediaUpload {
     }
     // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
     if (await uploads.markStored(tenant, id, owner, bytes, dateOf(clock))) {
-      void recordLate(this.options, job.media, bytes);
+      void recordLateFacts(this.options, job.media, bytes);
       return bytes;
     }
     await removeAttempt(blobs, bytes.stored);

@@ -70,7 +70,7 @@ describe('sniffing in a thread', () => {
   });
 
   it('is not ended by many that make no end at once', async () => {
-    const sniffers = threads({ worker: STUCK, timeoutMs: 250, most: 2 });
+    const sniffers = threads({ worker: STUCK, timeoutMs: 250, maxThreads: 2 });
     const told = Array.from({ length: 6 }, () => sniffers.sniff(Buffer.from('no end'), null));
     const after = sniffers.sniff(Buffer.from('after'), null);
     expect(await Promise.all(told)).toEqual(Array<string>(6).fill(OCTETS));

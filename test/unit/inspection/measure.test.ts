@@ -373,7 +373,7 @@ describe('the measures of media', () => {
     ['png', [20, 40]],
     ['tiff', [20, 40]],
     ['avif', [20, 40]],
-    // Chromium shows it so; see measure-picture.ts.
+    // Chromium ignores the orientation in a WebP.
     ['webp', [40, 20]],
   ] as const)('are those of a picture on its side as libvips writes it: %s', async (format, [width, height]) => {
     const create = { width: 40, height: 20, channels: 3, background: 'red' } as const;

@@ -1,21 +1,21 @@
+import type { ByteWindow } from '../byte-window.js';
 import type { Measures } from '../measures.js';
-import type { ByteWindow } from '../window.js';
 
-/** No page is longer (RFC 3533, section 6), so the last of the only stream begins within so many bytes. */
+/** The longest page (RFC 3533, section 6). The last page of a single stream begins within that distance from the end. */
 const TAIL_BYTES = 65_536;
-/** Where several streams are interleaved, the last page of one may be further in front. */
+/** Where several streams are interleaved, the last page of one of them may lie further from the end. */
 const MAX_TAILS = 4;
 const MAX_STREAMS = 8;
 
 interface Stream {
   readonly serial: number;
   readonly unitsPerSecond: number;
-  /** Samples to be dropped from the front of what a decoder gives. */
+  /** Samples that a decoder drops from the front. */
   readonly preSkip: number;
 }
 
-/** Ogg (RFC 3533): how far its last page counts. */
-export async function measureOgg(window: ByteWindow): Promise<Partial<Measures>> {
+/** Ogg (RFC 3533): the length is the granule position of the last page of its first known stream. */
+export async function measureOggLastPage(window: ByteWindow): Promise<Partial<Measures>> {
   const stream = await findStream(window);
   const granule = stream && (await lastGranule(window, stream.serial));
   if (stream === null || granule === null) return {};
@@ -39,7 +39,7 @@ async function findStream(window: ByteWindow): Promise<Stream | null> {
 }
 
 function streamOf(packet: Buffer, serial: number): Stream | null {
-  // RFC 7845, sections 4 and 5.1: Opus counts at 48 kHz, whatever went in.
+  // RFC 7845, sections 4 and 5.1: Opus counts at 48 kHz, whatever the input's rate.
   if (packet.toString('latin1', 0, 8) === 'OpusHead') {
     return { serial, unitsPerSecond: 48_000, preSkip: packet.readUInt16LE(10) };
   }
@@ -54,12 +54,12 @@ async function lastGranule(window: ByteWindow, serial: number): Promise<number |
   let end = window.sizeBytes;
   for (let nth = 0; nth < MAX_TAILS && end > 0; nth++) {
     const start = Math.max(end - TAIL_BYTES, 0);
-    // A page's header may begin in this part and end in the next.
+    // A page header may begin in this part and end in the one after it.
     const tail = await window.upTo(start, end - start + 26);
     for (let at = tail.lastIndexOf('OggS'); at >= 0; at = at === 0 ? -1 : tail.lastIndexOf('OggS', at - 1)) {
       if (tail.length < at + 27 || !isPage(tail, at) || tail.readUInt32LE(at + 14) !== serial) continue;
       const granule = tail.readBigInt64LE(at + 6);
-      // -1: no packet ends on this page.
+      // -1 marks a page on which no packet ends.
       if (granule !== -1n) return Number(granule);
     }
     end = start;
@@ -67,7 +67,7 @@ async function lastGranule(window: ByteWindow, serial: number): Promise<number |
   return null;
 }
 
-/** The capture pattern and the only version there is. */
+/** Whether the capture pattern and the only version, 0, are at that offset. */
 function isPage(bytes: Buffer, at: number): boolean {
   return bytes.toString('latin1', at, at + 4) === 'OggS' && bytes.readUInt8(at + 4) === 0;
 }

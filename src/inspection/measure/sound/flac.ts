@@ -1,11 +1,27 @@
-import type { Found } from './measures.js';
-import type { MeasuredSource } from './window.js';
+import type { ByteWindow, MeasuredSource } from '../byte-window.js';
+import type { RawMeasures } from '../measures.js';
+import { endOfId3 } from './id3.js';
 
-/** A frame of the largest block, in eight channels, is longer only where nothing could be compressed. */
+/** Larger than a frame of the largest block in eight channels, unless nothing in it could be compressed. */
 const TAIL_BYTES = 256 * 1024;
 
-/** How far the last frame goes, where that is told (RFC 9639, section 9.1), since a stream that was cut short or written to a pipe has another length than its header. */
-export async function measureFlacEnd(source: MeasuredSource, { durationSeconds }: Found): Promise<Found | null> {
+/** FLAC (RFC 9639, section 8.2): the first block holds the sample rate and the number of samples. */
+export async function measureFlac(window: ByteWindow): Promise<RawMeasures> {
+  const block = await window.exactly(await endOfId3(window), 26);
+  if (block.toString('latin1', 0, 4) !== 'fLaC' || (block.readUInt8(4) & 0x7f) !== 0) return {};
+  const rate = block.readUIntBE(18, 3) >> 4;
+  const samples = (block.readUInt8(21) & 0x0f) * 2 ** 32 + block.readUInt32BE(22);
+  return { durationSeconds: samples / rate };
+}
+
+/**
+ * The length up to the last frame, by the position in its header (RFC 9639, section 9.1). A stream that was cut short, or
+ * written to a pipe, has another length than its header says. Null: no frame was found, or the header is right.
+ */
+export async function measureFlacEnd(
+  source: MeasuredSource,
+  { durationSeconds }: RawMeasures,
+): Promise<RawMeasures | null> {
   const front = await source.read(0, Math.min(TAIL_BYTES, source.sizeBytes) - 1);
   const start = front.indexOf('fLaC');
   if (start < 0 || front.length < start + 26) return null;
@@ -16,11 +32,11 @@ export async function measureFlacEnd(source: MeasuredSource, { durationSeconds }
   const end = lastSample(tail, largest);
   if (end === null) return null;
   const seconds = end / rate;
-  // The header is exact where both agree; the last frame is shorter than the others.
+  // The last frame may be shorter than the others, so within one block the header is more exact.
   return durationSeconds && Math.abs(durationSeconds - seconds) <= largest / rate ? null : { durationSeconds: seconds };
 }
 
-/** Backwards, the first frame header that is whole: its number, times the length of a block, and its own length. */
+/** The number of samples up to the end of the last frame whose header is whole. Null: there is none. */
 function lastSample(bytes: Buffer, largest: number): number | null {
   for (let at = bytes.lastIndexOf(0xff); at >= 0; at = at === 0 ? -1 : bytes.lastIndexOf(0xff, at - 1)) {
     const end = frameEnd(bytes, at, largest);
@@ -29,6 +45,7 @@ function lastSample(bytes: Buffer, largest: number): number | null {
   return null;
 }
 
+/** The number of samples up to the end of the frame whose header is at that offset. Null: there is no such header. */
 function frameEnd(bytes: Buffer, at: number, largest: number): number | null {
   if (at + 16 > bytes.length || (bytes.readUInt16BE(at) & 0xfffe) !== 0xfff8) return null;
   const isVariable = (bytes.readUInt8(at + 1) & 1) === 1;
@@ -46,7 +63,7 @@ function frameEnd(bytes: Buffer, at: number, largest: number): number | null {
   return isVariable ? coded.value + block : coded.value * largest + block;
 }
 
-/** As UTF-8 is written, up to 36 bits: section 9.1.5. */
+/** A number of up to 36 bits in the encoding of UTF-8: section 9.1.5. */
 function codedNumber(bytes: Buffer, at: number): { readonly value: number; readonly next: number } | null {
   const first = bytes.readUInt8(at);
   if (first < 0x80) return { value: first, next: at + 1 };
@@ -57,7 +74,7 @@ function codedNumber(bytes: Buffer, at: number): { readonly value: number; reado
   return { value, next: at + length };
 }
 
-/** Section 9.1.8: x^8 + x^2 + x + 1. */
+/** CRC-8 with the polynomial x^8 + x^2 + x + 1: section 9.1.8. */
 function crc8(bytes: Buffer): number {
   let crc = 0;
   for (const byte of bytes) {

@@ -1,5 +1,5 @@
-import { type Found, type Measures, tracksOf } from '../measures.js';
-import type { ByteWindow } from '../window.js';
+import type { ByteWindow } from '../byte-window.js';
+import { type Measures, type RawMeasures, trackKindOf } from '../measures.js';
 
 const SEGMENT = 0x18538067;
 const INFO = 0x1549a966;
@@ -26,23 +26,23 @@ interface Element {
   readonly end: number;
 }
 
-/** WebM, which is Matroska (RFC 9559) in EBML (RFC 8794): what stands before the first cluster. Live recordings tell no length. */
-export async function measureWebm(window: ByteWindow): Promise<Found> {
-  let found: Found = {};
+/** Matroska and WebM (RFC 9559, in EBML, RFC 8794): the elements before the first cluster. Live recordings have no length there. */
+export async function measureMatroskaHeader(window: ByteWindow): Promise<RawMeasures> {
+  let tracks: RawMeasures = {};
   let durationSeconds: number | null = null;
   for await (const segment of elementsIn(window, { start: 0, end: window.sizeBytes })) {
     if (segment.id !== SEGMENT) continue;
     for await (const element of elementsIn(window, segment)) {
       if (element.id === CLUSTER) break;
       if (element.id === INFO) durationSeconds = await durationOf(window, element);
-      if (element.id === TRACKS) found = await shownTracks(window, element);
+      if (element.id === TRACKS) tracks = await measureTracks(window, element);
     }
     break;
   }
-  return { ...found, durationSeconds };
+  return { ...tracks, durationSeconds };
 }
 
-/** RFC 9559, sections 5.1.2.9 and 5.1.2.10: a float of ticks, a tick in nanoseconds. */
+/** RFC 9559, sections 5.1.2.9 and 5.1.2.10: a float in ticks, and the nanoseconds per tick. */
 async function durationOf(window: ByteWindow, info: Element): Promise<number | null> {
   let scale = 1_000_000;
   let ticks: number | null = null;
@@ -56,7 +56,7 @@ async function durationOf(window: ByteWindow, info: Element): Promise<number | n
 }
 
 /** The kinds of tracks (RFC 9559, section 5.1.4.1.3), and the size of the first video. */
-async function shownTracks(window: ByteWindow, tracks: Element): Promise<Found> {
+async function measureTracks(window: ByteWindow, tracks: Element): Promise<RawMeasures> {
   let size: Partial<Measures> | null = null;
   let hasSound = false;
   for await (const track of elementsIn(window, tracks)) {
@@ -70,10 +70,10 @@ async function shownTracks(window: ByteWindow, tracks: Element): Promise<Found> 
     hasSound ||= type === 2;
     if (type === 1) size ??= video === null ? {} : await sizeOf(window, video);
   }
-  return { ...size, tracks: tracksOf({ hasVideo: size !== null, hasSound }) };
+  return { ...size, trackKind: trackKindOf({ hasVideo: size !== null, hasSound }) };
 }
 
-/** RFC 9559, section 5.1.4.1.28: the display size where it is in pixels (unit 0), else the pixels that are not cropped. */
+/** RFC 9559, section 5.1.4.1.28: the display size where it is in pixels (unit 0), otherwise the size after cropping. */
 async function sizeOf(window: ByteWindow, video: Element): Promise<Partial<Measures>> {
   const values = new Map<number, number>();
   for await (const element of elementsIn(window, video)) {
@@ -90,7 +90,7 @@ async function unsigned(window: ByteWindow, { start, end }: Element): Promise<nu
   return end === start ? 0 : (await window.exactly(start, end - start)).readUIntBE(0, end - start);
 }
 
-/** RFC 8794, section 4: an id and a length of one to eight bytes each, whose first one bit tells how many they are. */
+/** The elements between two offsets (RFC 8794, section 4): an id and a size, whose leading zero bits tell their own length. */
 async function* elementsIn(
   window: ByteWindow,
   { start, end }: { readonly start: number; readonly end: number },
@@ -106,7 +106,7 @@ async function* elementsIn(
     const marker = 1n << BigInt(7 * sizeBytes);
     const size = BigInt(`0x${digits}`) - marker;
     const content = at + idBytes + sizeBytes;
-    // All ones: a length that was not known when it was written (section 6.2).
+    // All ones mark a size that was unknown when the element was written (section 6.2).
     const contentEnd = size === marker - 1n ? end : Math.min(content + Number(size), end);
     yield { id, start: content, end: contentEnd };
     at = contentEnd;

@@ -1,23 +1,23 @@
 import { inflateSync } from 'node:zlib';
-import type { MeasuredSource } from './window.js';
+import type { MeasuredSource } from '../byte-window.js';
 
-/** A document above this is left to a program that reads its table of references. */
+/** Larger documents are left to pdfinfo, which reads the cross-reference table. */
 const MAX_BYTES = 32 * 2 ** 20;
-/** Of all streams of objects together, once they are inflated. */
+/** The limit on all object streams together, once they are inflated. */
 const MAX_INFLATED_BYTES = 16 * 2 ** 20;
 const MAX_STREAMS = 2_000;
-/** Longer than the dictionary of any node of the page tree but for its list of kids. */
+/** Larger than a page tree node's dictionary without its list of kids. */
 const DICTIONARY_BYTES = 256;
-/** With its list of kids, which is in front of its type or behind it. */
+/** The distance searched for a node's list of kids, before and after its type. */
 const NODE_BYTES = 128 * 1024;
 const MAX_PAGES = 1_000_000;
 
 /**
- * How many pages a PDF says that it has: the `Count` of the root of its page tree (ISO 32000-1, section 7.7.3.2), which
- * stands in the file or in one of its streams of objects (section 7.5.7). Null where that is not found, where the document
- * is encrypted, and where it was changed in a way that leaves several.
+ * The number of pages of a PDF: the `Count` of the root of its page tree (ISO 32000-1, section 7.7.3.2), which stands in
+ * the file or in one of its object streams (section 7.5.7). Null: no count was found, the document is encrypted, or its
+ * revisions left several counts.
  */
-export async function countPages({ sizeBytes, read }: MeasuredSource): Promise<number | null> {
+export async function countPdfPages({ sizeBytes, read }: MeasuredSource): Promise<number | null> {
   if (sizeBytes > MAX_BYTES) return null;
   const file = await read(0, sizeBytes - 1);
   if (file.includes('/Encrypt')) return null;
@@ -33,11 +33,11 @@ export async function countPages({ sizeBytes, read }: MeasuredSource): Promise<n
   return counts.size === 1 && only !== undefined && only > 0 && only <= MAX_PAGES ? only : null;
 }
 
-/** The counts of page tree nodes that have no parent. */
+/** The counts of page tree nodes without a parent. */
 function* rootCounts(bytes: Buffer): Generator<number, void, undefined> {
   for (let at = bytes.indexOf('/Pages'); at >= 0; at = bytes.indexOf('/Pages', at + 6)) {
     if (!/\/Type\s{0,8}$/.test(bytes.toString('latin1', Math.max(at - 16, 0), at))) continue;
-    // The name goes on in others: /PagesTree.
+    // The name may be a longer one, such as /PagesTree.
     if (/[A-Za-z]/.test(String.fromCharCode(bytes[at + 6] ?? 0))) continue;
     const dictionary = dictionaryAround(bytes, at);
     if (dictionary === null || /\/Parent\b/.test(dictionary)) continue;
@@ -46,7 +46,7 @@ function* rootCounts(bytes: Buffer): Generator<number, void, undefined> {
   }
 }
 
-/** Without its list of kids, however long that is. */
+/** The dictionary around an offset, without its list of kids. Null: there is none. */
 function dictionaryAround(bytes: Buffer, at: number): string | null {
   const front = Math.max(at - NODE_BYTES, 0);
   const node = bytes.subarray(front, at + NODE_BYTES);
@@ -66,7 +66,7 @@ function dictionaryIn(bytes: Buffer, at: number): string | null {
   return `${bytes.toString('latin1', start, front)} ${bytes.toString('latin1', listEnd + 1, back)}`;
 }
 
-/** The bytes of deflated streams of objects, from where they begin: a zlib stream knows its own end. */
+/** The compressed bytes of each object stream. Bytes after its end do no harm, since a zlib stream marks its own end. */
 function* objectStreams(file: Buffer): Generator<Buffer, void, undefined> {
   let left = MAX_STREAMS;
   for (let at = file.indexOf('/ObjStm'); at >= 0; at = file.indexOf('/ObjStm', at + 7)) {
@@ -79,13 +79,13 @@ function* objectStreams(file: Buffer): Generator<Buffer, void, undefined> {
   }
 }
 
-/** @throws RangeError when it inflates to more */
+/** @throws RangeError when the stream inflates to more than `maxOutputLength` */
 function inflated(stream: Buffer, maxOutputLength: number): Buffer {
   try {
     return inflateSync(stream, { maxOutputLength: Math.max(maxOutputLength, 1) });
   } catch (thrown) {
     if (thrown instanceof RangeError) throw thrown;
-    // Corrupt, or under another filter.
+    // The stream is corrupt, or uses another filter.
     return Buffer.alloc(0);
   }
 }
