@@ -435,6 +435,20 @@ describe('the measures of media', () => {
     await expect(measure({ mimeType: 'image/jpeg', sizeBytes: bytes.length, read })).rejects.toBe(reason);
   });
 
+  it('of a picture that is cut short are not read from the memory behind it', async () => {
+    const behind = Buffer.alloc(64, 1);
+    for (const [mimeType, bytes] of [
+      ['image/bmp', bmp(640, 480)],
+      ['image/gif', gif(640, 480)],
+    ] as const) {
+      const cut = join(bytes.subarray(0, 9), behind).subarray(0, 9);
+      expect(await measure({ mimeType, sizeBytes: 9, read: async () => cut })).toMatchObject({
+        width: null,
+        height: null,
+      });
+    }
+  });
+
   it('are null where a source gives fewer bytes than it said', async () => {
     for (const [, mimeType, bytes] of ALL) {
       const read = async (start: number, end: number) => bytes.subarray(start, Math.max(end - 10, start));
