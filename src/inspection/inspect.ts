@@ -32,7 +32,10 @@ export interface Inspection {
   readonly mimeType: string | null;
   /** The kind by the tracks of a container, whatever the sender said. Null: the bytes do not tell. */
   readonly kind: Extract<MediaKind, 'VIDEO' | 'AUDIO'> | null;
-  /** The facts of a still that took longer than {@link PREVIEW_WAIT_MS}. Never rejects. It resolves null where there are none. */
+  /**
+   * The facts of a still that took longer than {@link PREVIEW_WAIT_MS}. Never rejects. It resolves null where there are
+   * none.
+   */
   readonly late: Promise<LateFacts | null> | null;
 }
 
@@ -122,7 +125,9 @@ export class MediaInspector {
   }
 }
 
-/** The type by the tracks of a container: a video that was sent as sound has a still, and sound sent as video has none. */
+/**
+ * The type by the tracks of a container: a video that was sent as sound has a still, and sound sent as video has none.
+ */
 async function typeForPreview(sniffed: string, looking: Promise<Look | null>): Promise<string> {
   if (!/^(audio|video)\//.test(sniffed)) return sniffed;
   return (await looking)?.mimeType ?? sniffed;
@@ -181,7 +186,10 @@ function unlessAborted<Result>(signal: AbortSignal, work: Promise<Result>): Prom
   });
 }
 
-/** A signal that aborts after `ms`, or with `outer`. AbortSignal.any would leak memory on a long-lived `outer` (Node 20). */
+/**
+ * A signal that aborts after `ms`, or with `outer`. AbortSignal.any would leak memory on a long-lived `outer` (Node
+ * 20).
+ */
 function deadline(ms: number, outer: AbortSignal | undefined) {
   const controller = new AbortController();
   const stop = () => controller.abort(outer?.reason);

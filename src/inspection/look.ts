@@ -40,7 +40,9 @@ function lookOf(file: MeasuredSource, sniffed: string, raw: RawMeasures, pageCou
   };
 }
 
-/** Sound behind a tag with cover art is sniffed as MP3, since the tag fills the sample. The first frame tells its type. */
+/**
+ * Sound behind a tag with cover art is sniffed as MP3, since the tag fills the sample. The first frame tells its type.
+ */
 async function typeBehindTag(file: MeasuredSource): Promise<string> {
   if (essenceOf(file.mimeType) !== 'audio/mpeg') return file.mimeType;
   const window = new ByteWindow(file);
@@ -51,7 +53,10 @@ async function typeBehindTag(file: MeasuredSource): Promise<string> {
   return head.length === 4 && (head.readUInt16BE(0) & 0xfff6) === 0xfff0 ? 'audio/aac' : file.mimeType;
 }
 
-/** The names of each container with video and with sound only: RFC 4337, 3839, 4393, 5334 and 9559. QuickTime has no name for sound. */
+/**
+ * The names of each container with video and with sound only: RFC 4337, 3839, 4393, 5334 and 9559. QuickTime has no
+ * name for sound.
+ */
 const CONTAINERS: ReadonlyArray<{ readonly VIDEO: readonly string[]; readonly AUDIO: readonly string[] }> = [
   { VIDEO: ['video/mp4', 'video/x-m4v', 'video/quicktime'], AUDIO: ['audio/mp4', 'audio/x-m4a'] },
   { VIDEO: ['video/3gpp'], AUDIO: ['audio/3gpp'] },
@@ -64,7 +69,10 @@ const CONTAINERS: ReadonlyArray<{ readonly VIDEO: readonly string[]; readonly AU
   { VIDEO: ['video/x-ms-asf', 'application/vnd.ms-asf'], AUDIO: ['audio/x-ms-asf', 'application/vnd.ms-asf'] },
 ];
 
-/** The container's name for tracks of that kind. It is unchanged where it fits, and where the container has one name only. */
+/**
+ * The container's name for tracks of that kind. It is unchanged where it fits, and where the container has one name
+ * only.
+ */
 function typeByTracks(mimeType: string, kind: TrackKind): string {
   const essence = essenceOf(mimeType);
   if (essence.startsWith(`${kind.toLowerCase()}/`)) return mimeType;

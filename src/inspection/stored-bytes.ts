@@ -146,7 +146,8 @@ export async function removeAttempt(
 /** Removes all bytes of a media that has ended: those of every attempt, and everything derived from them. */
 export async function removeBytes(blobs: BlobStore, { tenant, id }: Owner): Promise<void> {
   const stem = stemOf(attemptBlobKey(tenant, id));
-  // Two passes: a rendition that was being made may be stored behind the first listing. A later one finds its original gone.
+  // Two passes: a rendition that was being made may be stored behind the first listing. A later one finds its original
+  // gone.
   for (const _pass of [1, 2]) for await (const { key } of blobs.keys(stem)) await blobs.delete(key);
 }
 

@@ -16,8 +16,8 @@ export interface BlobStore {
    * Stores the bytes of `body` in place of an earlier blob, and hashes them on the way. It is atomic: readers see the
    * earlier blob or the whole new one, and one of several concurrent puts wins as a whole. `body` is read to its end or
    * destroyed. Rejects, and leaves nothing behind, with the body's own error, the signal's reason, MediagraphError
-   * MEDIA_TOO_LARGE, or BlobStoreError. (If the response to the last request is lost, an object store may have stored the
-   * whole blob nevertheless.)
+   * MEDIA_TOO_LARGE, or BlobStoreError. (If the response to the last request is lost, an object store may have stored
+   * the whole blob nevertheless.)
    */
   put(key: BlobKey, body: Readable, options: PutOptions): Promise<StoredBlob>;
   /**
@@ -28,9 +28,9 @@ export interface BlobStore {
   /** Null: there is no such blob. */
   stat(key: BlobKey): Promise<{ readonly sizeBytes: number } | null>;
   /**
-   * A URL from which any holder can read the bytes and ranges of them, with these headers. Absent where the store has no such
-   * URLs. The blob is not looked up: without one, the URL answers with the store's own 404. The URL ends with the blob, and
-   * with the credentials that signed it. Rejects with RangeError for an expiry out of range.
+   * A URL from which any holder can read the bytes and ranges of them, with these headers. Absent where the store has
+   * no such URLs. The blob is not looked up: without one, the URL answers with the store's own 404. The URL ends with
+   * the blob, and with the credentials that signed it. Rejects with RangeError for an expiry out of range.
    */
   presign?(key: BlobKey, options: PresignOptions): Promise<URL>;
   /** Deleting what is already gone is success. */
@@ -91,7 +91,10 @@ export class BlobNotFound extends Error {
   }
 }
 
-/** The store failed: disk full, no permission, no connection. `message` contains no path, host or credential, but `cause` may. */
+/**
+ * The store failed: disk full, no permission, no connection. `message` contains no path, host or credential, but
+ * `cause` may.
+ */
 export class BlobStoreError extends Error {
   override readonly name = 'BlobStoreError';
 
@@ -116,10 +119,10 @@ const MEDIA_KEY =
 
 /**
  * The key under which one attempt stores a media's bytes: `media/<shard>/t-<tenant in base64url>/i-<media
- * id>.<attempt>.original`. No two attempts share a key, so that a late attempt cannot overwrite the bytes that a row names.
- * A tenant or id that is longer than a file name may be continues in further `t-` or `i-` folders. A rendition lies beside
- * its original, with another suffix: no id contains a dot, so the key up to its first dot is a prefix of the blobs of this
- * media only. The shard keeps folders small. Keys are case-sensitive.
+ * id>.<attempt>.original`. No two attempts share a key, so that a late attempt cannot overwrite the bytes that a row
+ * names. A tenant or id that is longer than a file name may be continues in further `t-` or `i-` folders. A rendition
+ * lies beside its original, with another suffix: no id contains a dot, so the key up to its first dot is a prefix of
+ * the blobs of this media only. The shard keeps folders small. Keys are case-sensitive.
  * @throws RangeError for an invalid tenant or media id, or a tenant above {@link MAX_TENANT_BYTES}
  */
 export function attemptBlobKey(tenant: TenantId, id: MediaId): BlobKey {
@@ -128,7 +131,10 @@ export function attemptBlobKey(tenant: TenantId, id: MediaId): BlobKey {
   return key;
 }
 
-/** The key under which version 0.1 stored a media's bytes. Rows of that time name it. @throws RangeError as {@link attemptBlobKey} */
+/**
+ * The key under which version 0.1 stored a media's bytes. Rows of that time name it.
+ * @throws RangeError as {@link attemptBlobKey}
+ */
 export function mediaBlobKey(tenant: TenantId, id: MediaId): BlobKey {
   const fault = faultOf(tenant, id);
   if (fault !== null) throw new RangeError(fault);
@@ -138,8 +144,8 @@ export function mediaBlobKey(tenant: TenantId, id: MediaId): BlobKey {
 }
 
 /**
- * The key of something made from a media, beside its original. `name` has up to 40 lower-case letters, digits and dashes;
- * `extension` has up to 8 letters and digits, and is not `original`.
+ * The key of something made from a media, beside its original. `name` has up to 40 lower-case letters, digits and
+ * dashes; `extension` has up to 8 letters and digits, and is not `original`.
  */
 export function derivedBlobKey(original: BlobKey, name: string, extension: string): BlobKey {
   const key = `${stemOf(original)}${name}.${extension}`;
@@ -170,7 +176,10 @@ export function parseMediaBlobKey(key: string): { tenant: TenantId; id: MediaId 
   return key.startsWith(original.slice(0, -ORIGINAL.length + 1)) ? { tenant, id } : null;
 }
 
-/** Whether a text is a valid key: no empty, dotted or overlong segment, and no character with a meaning in a path or a URL. */
+/**
+ * Whether a text is a valid key: no empty, dotted or overlong segment, and no character with a meaning in a path or a
+ * URL.
+ */
 export function isBlobKey(text: string): text is BlobKey {
   return text.length <= MAX_KEY_LENGTH && text.split('/').every((segment) => SEGMENT.test(segment));
 }

@@ -2,7 +2,9 @@ import type { Readable } from 'node:stream';
 import { toError } from '../model/errors.js';
 import { isError } from '../streams/net-error.js';
 
-/** The bytes that are buffered for a slow consumer. Measured: the best for delivery, see "Decisions" in ARCHITECTURE.md. */
+/**
+ * The bytes that are buffered for a slow consumer. Measured: the best for delivery, see "Decisions" in ARCHITECTURE.md.
+ */
 export const READ_AHEAD_BYTES = 256 * 1024;
 
 /** Destroys a stream with the signal's reason. Node's `addAbortSignal` would replace the reason by an AbortError. */

@@ -7,7 +7,10 @@ const MAX_WALK_BYTES = 128 * 2 ** 20;
 /** Far above the number of pages or frames in any real media. It ends a walk over very small ones. */
 const MAX_STEPS = 1_000_000;
 
-/** Sequential access to a media for parsers of pages and frames: each byte is read once, and few are in memory at a time. */
+/**
+ * Sequential access to a media for parsers of pages and frames: each byte is read once, and few are in memory at a
+ * time.
+ */
 export class ByteWalk {
   readonly #source: MeasuredSource;
   readonly #end: number;

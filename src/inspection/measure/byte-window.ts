@@ -11,7 +11,10 @@ const MAX_BLOCKS = 16;
 /** Far above what any real header takes. It ends a parser that follows offsets in a circle. */
 const MAX_CALLS = 10_000;
 
-/** Random access to a media for header parsers: a bounded number of blocks, each read once, and a bounded number of calls. */
+/**
+ * Random access to a media for header parsers: a bounded number of blocks, each read once, and a bounded number of
+ * calls.
+ */
 export class ByteWindow {
   readonly sizeBytes: number;
   /** What `read` rejected with. It tells a failed store from a parser that failed on the bytes. */

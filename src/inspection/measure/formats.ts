@@ -62,9 +62,9 @@ const MPEG_STREAMS = ['video/mp2t', 'video/mpeg', 'video/mp1s', 'video/mp2p'];
 /**
  * Which formats are measured, and how.
  *
- * image-size reads the pictures whose size lies in their first bytes. music-metadata reads none of the others: it tells no
- * size of a video, reads pages, clusters and cover art to their end, knows no VBRI header, and collects tags in quadratic
- * time (one megabyte of comments in a FLAC held the event loop for 14 seconds).
+ * image-size reads the pictures whose size lies in their first bytes. music-metadata reads none of the others: it tells
+ * no size of a video, reads pages, clusters and cover art to their end, knows no VBRI header, and collects tags in
+ * quadratic time (one megabyte of comments in a FLAC held the event loop for 14 seconds).
  */
 const FORMATS: readonly MediaFormat[] = [
   { types: ['image/jpeg'], header: measureJpeg },

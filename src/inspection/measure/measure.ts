@@ -31,14 +31,20 @@ export async function measureHeaders(source: MeasuredSource): Promise<RawMeasure
   }
 }
 
-/** What the body tells beyond the headers. Null: nothing, or the body is not read. Rejects with what `read` rejects with. */
+/**
+ * What the body tells beyond the headers. Null: nothing, or the body is not read. Rejects with what `read` rejects
+ * with.
+ */
 export async function measureBody(source: MeasuredSource, headers: RawMeasures): Promise<RawMeasures | null> {
   const format = formatOf(source.mimeType);
   if (!format?.body || !format.when(headers, source.sizeBytes)) return null;
   return await format.body(source, headers);
 }
 
-/** The number of pages of a document. Null: the document does not tell, or the type has no pages. Rejects as `read` does. */
+/**
+ * The number of pages of a document. Null: the document does not tell, or the type has no pages. Rejects as `read`
+ * does.
+ */
 export async function countPages(source: MeasuredSource): Promise<number | null> {
   const pages = formatOf(source.mimeType)?.pages;
   return pages === undefined ? null : await pages(source);

@@ -1,4 +1,7 @@
-/** Pixels as a browser shows them, after orientation and cropping. Null: the bytes do not tell, or the value is implausible. */
+/**
+ * Pixels as a browser shows them, after orientation and cropping. Null: the bytes do not tell, or the value is
+ * implausible.
+ */
 export interface Measures {
   readonly width: number | null;
   readonly height: number | null;

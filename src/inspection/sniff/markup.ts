@@ -1,7 +1,7 @@
 /**
- * The type of markup, by the first element after any comments, processing instructions and document types. Null: the text
- * is no markup. A prologue that is longer than the sample counts as markup, since markup may follow it. Each character is
- * read a bounded number of times.
+ * The type of markup, by the first element after any comments, processing instructions and document types. Null: the
+ * text is no markup. A prologue that is longer than the sample counts as markup, since markup may follow it. Each
+ * character is read a bounded number of times.
  */
 export function markupType(text: string, isCut: boolean): string | null {
   let isXml = false;
@@ -72,7 +72,10 @@ function isNameCharacter(character: string): boolean {
   return /^[A-Za-z0-9:._-]$/.test(character);
 }
 
-/** The end of a comment. In HTML `--!>` ends one too, as does `>` or `->` right after its start. Null: it does not end in the text. */
+/**
+ * The end of a comment. In HTML `--!>` ends one too, as does `>` or `->` right after its start. Null: it does not end
+ * in the text.
+ */
 function endOfComment(text: string, start: number): number | null {
   for (let dashes = text.indexOf('--', start + 2); dashes !== -1; dashes = text.indexOf('--', dashes + 1)) {
     if (text.startsWith('>', dashes + 2)) return dashes + 3;

@@ -4,16 +4,22 @@ import { isPlainText, readText, textType } from './text.js';
 
 /** The sample that file-type needs of a file that it cannot read whole. */
 export const SNIFF_BYTES = 4_100;
-/** The sample of an upload. It is larger because the entry that tells an office document's type is not the first in its archive. */
+/**
+ * The sample of an upload. It is larger because the entry that tells an office document's type is not the first in its
+ * archive.
+ */
 export const UPLOAD_SNIFF_BYTES = 65_536;
-/** The largest sample, for a tag with cover art before the sound. Behind a longer tag, the claim decides the type of sound. */
+/**
+ * The largest sample, for a tag with cover art before the sound. Behind a longer tag, the claim decides the type of
+ * sound.
+ */
 const MAX_SNIFF_BYTES = 1_048_576;
 /** The sample behind a tag: its padding and the first frame. */
 const BYTES_BEHIND_TAG = 4_096;
 
 /**
- * The type to serve bytes as. The bytes decide: by their signature if they have one, otherwise as text if they decode as
- * text. `declared` only refines that result (which text, which office document). It takes time linear in the bytes,
+ * The type to serve bytes as. The bytes decide: by their signature if they have one, otherwise as text if they decode
+ * as text. `declared` only refines that result (which text, which office document). It takes time linear in the bytes,
  * whatever they are.
  */
 export async function sniffMimeType(head: Buffer, declared: string | null): Promise<string> {
@@ -26,13 +32,18 @@ export async function sniffMimeType(head: Buffer, declared: string | null): Prom
   return text === null ? 'application/octet-stream' : textType(text, claim);
 }
 
-/** The size of the sample that {@link sniffMimeType} needs, as far as `head` tells: `usual`, or more for tagged sound. */
+/**
+ * The size of the sample that {@link sniffMimeType} needs, as far as `head` tells: `usual`, or more for tagged sound.
+ */
 export function bytesToSniff(head: Buffer, usual: number = SNIFF_BYTES): number {
   const end = endOfTags(head);
   return end === 0 ? usual : Math.min(Math.max(usual, end + BYTES_BEHIND_TAG), MAX_SNIFF_BYTES);
 }
 
-/** The type by a binary signature. Null: there is none, or it is that of a text, whose type the text itself tells better. */
+/**
+ * The type by a binary signature. Null: there is none, or it is that of a text, whose type the text itself tells
+ * better.
+ */
 async function signatureType(head: Buffer, claim: string | null): Promise<string | null> {
   const fileType = await fileTypeFromBuffer(head).catch(() => undefined);
   const mime = fileType === undefined ? null : essenceOf(fileType.mime);
@@ -67,12 +78,17 @@ function isGif(head: Buffer): boolean {
   return signature === 'GIF87a' || signature === 'GIF89a';
 }
 
-/** Whether the bytes begin with a UTF-16 byte order mark, which file-type takes for MPEG-1 layer I: its frames begin the same. */
+/**
+ * Whether the bytes begin with a UTF-16 byte order mark, which file-type takes for MPEG-1 layer I: its frames begin the
+ * same.
+ */
 function isUtf16Marked(head: Buffer): boolean {
   return head.length >= 2 && (head.readUInt16BE(0) === 0xfffe || head.readUInt16BE(0) === 0xfeff);
 }
 
-/** TIFF 6.0, section 2, and BigTIFF. The directory, which tells a raw picture from others, may lie beyond the sample. */
+/**
+ * TIFF 6.0, section 2, and BigTIFF. The directory, which tells a raw picture from others, may lie beyond the sample.
+ */
 function isTiff(head: Buffer): boolean {
   const signature = head.toString('latin1', 0, 4);
   return ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'].includes(signature);
@@ -124,7 +140,10 @@ function taggedSoundType(head: Buffer, claim: string | null): string | null {
   return frameType(head, start);
 }
 
-/** The type of the frame at that offset: MPEG audio and ADTS share a sync word, and ADTS has a layer of zero. Null: no frame. */
+/**
+ * The type of the frame at that offset: MPEG audio and ADTS share a sync word, and ADTS has a layer of zero. Null: no
+ * frame.
+ */
 function frameType(head: Buffer, at: number): string | null {
   const sync = head.readUInt16BE(at);
   if ((sync & 0xfff6) === 0xfff0) return 'audio/aac';
@@ -135,9 +154,9 @@ function frameType(head: Buffer, at: number): string | null {
 const SIGNATURE_BYTES = 36;
 const RARE_SIGNATURE_BYTES = 512;
 /**
- * Types that file-type recognises by {@link SIGNATURE_BYTES} alone, and that nothing above refines: JPEG, GIF, PDF, FLAC,
- * AMR, Ogg with its codec, WebP, WAV, AVI, and the MP4 family by its major brand. PNG is not among them, since it may turn
- * out to be animated.
+ * Types that file-type recognises by {@link SIGNATURE_BYTES} alone, and that nothing above refines: JPEG, GIF, PDF,
+ * FLAC, AMR, Ogg with its codec, WebP, WAV, AVI, and the MP4 family by its major brand. PNG is not among them, since it
+ * may turn out to be animated.
  */
 const SIGNATURES =
   /^(\xff\xd8\xff|GIF8[79]a|%PDF|fLaC|#!AMR|OggS|RIFF.{4}(WEBP|WAVE|AVI )|\0\0.{2}(ftyp[\x20-\x7f]|moov|mdat|free|wide))/s;
@@ -152,7 +171,9 @@ export function isVerdictFinal(head: Buffer): boolean {
   return SIGNATURES.test(head.toString('latin1', 0, SIGNATURE_BYTES)) || isDecidedPng(head) || isDecidedSound(head);
 }
 
-/** Whether a PNG is known to be animated or not: `acTL` stands before the pixels, `IDAT` (PNG 3rd edition, section 5.3). */
+/**
+ * Whether a PNG is known to be animated or not: `acTL` stands before the pixels, `IDAT` (PNG 3rd edition, section 5.3).
+ */
 function isDecidedPng(head: Buffer): boolean {
   if (head.readBigUInt64BE(0) !== 0x89504e470d0a1a0an) return false;
   for (let at = 8; at + 8 < head.length; at += 12 + head.readUInt32BE(at))
@@ -178,7 +199,10 @@ const COMPOUND_STREAMS = new Map([
 ]);
 const DIRECTORY_ENTRY_BYTES = 128;
 
-/** The type by the directory of a compound file ([MS-CFB], sections 2.2 and 2.6). Null: it is not in the sample, so that the claim decides. */
+/**
+ * The type by the directory of a compound file ([MS-CFB], sections 2.2 and 2.6). Null: it is not in the sample, so that
+ * the claim decides.
+ */
 function compoundType(head: Buffer): string | null {
   if (head.length < 512 || head.readBigUInt64BE(0) !== 0xd0cf11e0a1b11ae1n) return null;
   const sectorBytes = head.readUInt16LE(30) === 12 ? 4_096 : 512;
@@ -192,7 +216,9 @@ function compoundType(head: Buffer): string | null {
   return null;
 }
 
-/** The types that share a container's signature. The claim chooses among them. An entry that ends in a dot is a prefix. */
+/**
+ * The types that share a container's signature. The claim chooses among them. An entry that ends in a dot is a prefix.
+ */
 const CONTAINED: Readonly<Record<string, readonly string[]>> = {
   'application/x-cfb': [
     'application/msword',

@@ -20,8 +20,8 @@ interface Sampled {
 }
 
 /**
- * Decodes bytes as text, in the first encoding that fits: that of their byte order mark, UTF-16 or UTF-8, the claimed one,
- * UTF-8 with errors, Windows-1252. Null: the bytes are no text.
+ * Decodes bytes as text, in the first encoding that fits: that of their byte order mark, UTF-16 or UTF-8, the claimed
+ * one, UTF-8 with errors, Windows-1252. Null: the bytes are no text.
  */
 export function readText(sample: Buffer, { isCut, claim }: Sampled): ReadableText | null {
   if (sample.length === 0) return null;
@@ -44,7 +44,10 @@ export function isPlainText(sample: Buffer): boolean {
   return sample.length > 0 && !hasBinaryBytes(sample) && isUtf8Sample(sample, true);
 }
 
-/** Markup is recognised whatever is claimed, so that it is never served inline as another type (WHATWG MIME Sniffing, section 7.1). */
+/**
+ * Markup is recognised whatever is claimed, so that it is never served inline as another type (WHATWG MIME Sniffing,
+ * section 7.1).
+ */
 export function textType({ text, charset, isCut }: ReadableText, claim: string | null): string {
   const markup = markupType(text, isCut);
   if (markup !== null) return markup;
@@ -66,7 +69,9 @@ function hasBinaryBytes(sample: Buffer): boolean {
 /** The bits of all characters below a space, except tab, line feed, form feed, carriage return and escape. */
 const BINARY_CONTROLS = ~((1 << 0x09) | (1 << 0x0a) | (1 << 0x0c) | (1 << 0x0d) | (1 << 0x1b));
 
-/** Whether the bytes are UTF-8. The end of a cut sample may split a character, so up to three bytes of it are ignored. */
+/**
+ * Whether the bytes are UTF-8. The end of a cut sample may split a character, so up to three bytes of it are ignored.
+ */
 function isUtf8Sample(sample: Buffer, isCut: boolean): boolean {
   const ignorable = isCut ? [0, 1, 2, 3] : [0];
   return ignorable.some((bytes) => isUtf8(sample.subarray(0, sample.length - bytes)));
@@ -87,7 +92,9 @@ function utf16(bytes: Buffer, encoding: 'utf-16le' | 'utf-16be', isCut: boolean)
 const NO_TEXT = /[\0-\x08\x0b\x0e-\x1a\x1c-\x1f\ufdd0-\ufdef\ufffe\uffff]/;
 /** Unassigned and private-use characters. */
 const NO_CHARACTER = /[\p{Cn}\p{Co}]/u;
-/** The least share of ASCII in an unmarked text. In every script, spaces, line ends, digits and separators are ASCII. */
+/**
+ * The least share of ASCII in an unmarked text. In every script, spaces, line ends, digits and separators are ASCII.
+ */
 const MIN_ASCII_SHARE = 1 / 8;
 
 /** UTF-16 without a byte order mark. Null: neither byte order gives a text with enough ASCII. */
@@ -102,7 +109,9 @@ function unmarkedUtf16(sample: Buffer, isCut: boolean): ReadableText | null {
   return null;
 }
 
-/** Encodings that are not believed: their bytes below 128 may be other characters than ASCII, or they decode nothing. */
+/**
+ * Encodings that are not believed: their bytes below 128 may be other characters than ASCII, or they decode nothing.
+ */
 const UNTRUSTED_ENCODINGS: ReadonlySet<string> = new Set([
   'utf-16le',
   'utf-16be',
@@ -155,8 +164,8 @@ const LONG_RUN = 5;
 const MIN_USUAL_SHARE = 0.9;
 
 /**
- * Whether the bytes hold only what texts of Western Europe have: their letters, quotes, dashes and signs. 20 random bytes
- * fail this test with near certainty.
+ * Whether the bytes hold only what texts of Western Europe have: their letters, quotes, dashes and signs. 20 random
+ * bytes fail this test with near certainty.
  */
 function isWindows1252(sample: Buffer): boolean {
   let nonAscii = 0;

@@ -46,7 +46,10 @@ interface RunningTask {
   partial: TaskResult | null;
 }
 
-/** One thread, from its start to its end. It performs one task at a time. Without a task it does not keep the process alive. */
+/**
+ * One thread, from its start to its end. It performs one task at a time. Without a task it does not keep the process
+ * alive.
+ */
 export class InspectionThread {
   readonly #worker: Worker;
   readonly #ready: Promise<void>;

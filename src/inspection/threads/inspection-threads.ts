@@ -9,9 +9,9 @@ const UNKNOWN_MIME_TYPE = 'application/octet-stream';
 const MAX_READ_BYTES = 160 * 2 ** 20;
 
 /**
- * Parses untrusted bytes in threads, since a thread that hangs can be terminated. Threads start on demand, and end after a
- * while without tasks. A task whose thread had to be terminated twice yields no result; the other tasks move on to other
- * threads.
+ * Parses untrusted bytes in threads, since a thread that hangs can be terminated. Threads start on demand, and end
+ * after a while without tasks. A task whose thread had to be terminated twice yields no result; the other tasks move on
+ * to other threads.
  */
 export class InspectionThreads {
   // Two pools, so that sniffing, for which a reader waits, is not queued behind a look, which may read for seconds.

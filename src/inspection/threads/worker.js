@@ -1,11 +1,12 @@
 // @ts-check
 /*
- * The thread that parses untrusted bytes. Bytes on which a parser hangs harm nothing else, since a thread can be terminated
- * and a function cannot. It is plain JavaScript, so that a Worker loads the same file from the sources and from the build.
+ * The thread that parses untrusted bytes. Bytes on which a parser hangs harm nothing else, since a thread can be
+ * terminated and a function cannot. It is plain JavaScript, so that a Worker loads the same file from the sources and
+ * from the build.
  *
- * It sends `{ ready: true }` once, and then receives one task at a time. During a task it sends `{ read }` for each read,
- * which is answered by `{ bytes }` or `{ failed: true }`; `{ partial }` before work that may not end; and finally `{ done }`
- * or `{ fault }`. The types are in `inspection-thread.ts`.
+ * It sends `{ ready: true }` once, and then receives one task at a time. During a task it sends `{ read }` for each
+ * read, which is answered by `{ bytes }` or `{ failed: true }`; `{ partial }` before work that may not end; and finally
+ * `{ done }` or `{ fault }`. The types are in `inspection-thread.ts`.
  */
 import { parentPort } from 'node:worker_threads';
 import { look } from '../look.js';

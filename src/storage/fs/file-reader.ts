@@ -4,7 +4,10 @@ import { Readable } from 'node:stream';
 import type { ByteSpan } from '../../model/byte-range.js';
 import { LARGE_BYTES, type ReadMemory, SMALL_BYTES } from './read-memory.js';
 
-/** A client that took this much, each piece within {@link PROMPT_MS}, is fast. Sockets and proxies buffer less than that. */
+/**
+ * A client that took this much, each piece within {@link PROMPT_MS}, is fast. Sockets and proxies buffer less than
+ * that.
+ */
 const PROVEN_BYTES = 4 * 1024 * 1024;
 const PROMPT_MS = 100;
 
@@ -64,8 +67,8 @@ export class FileReader extends Readable {
   }
 
   /**
-   * Behaves as any Readable's `pipe`. Into a ServerResponse it uses pieces again: the callback of a write tells that the
-   * socket no longer needs the bytes.
+   * Behaves as any Readable's `pipe`. Into a ServerResponse it uses pieces again: the callback of a write tells that
+   * the socket no longer needs the bytes.
    */
   override pipe<Destination extends NodeJS.WritableStream>(
     destination: Destination,
@@ -107,8 +110,8 @@ export class FileReader extends Readable {
   }
 
   /**
-   * Reads a large piece and sends it in small copies. A client that stops taking them holds one copy, and the bytes behind
-   * it are read again. Without a free place for that, a single small piece is read and sent.
+   * Reads a large piece and sends it in small copies. A client that stops taking them holds one copy, and the bytes
+   * behind it are read again. Without a free place for that, a single small piece is read and sent.
    */
   async #sendInSlices(response: ServerResponse, closed: Promise<void>): Promise<void> {
     const endSlicedRead = this.memory.beginSlicedRead();

@@ -47,7 +47,10 @@ const TEMPORARY = 'tmp';
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 
-/** Names this process in its temporary files. The token tells it from an earlier process with the same pid: in a container it is always 1. */
+/**
+ * Names this process in its temporary files. The token tells it from an earlier process with the same pid: in a
+ * container it is always 1.
+ */
 const PROCESS = { pid: process.pid, token: randomBytes(6).toString('hex') };
 
 /**
@@ -177,7 +180,8 @@ export class FsBlobStore implements BlobStore {
         if (codeOf(thrown) !== 'ENOENT' || attempt === 10) throw thrown;
       }
     }
-    // Up to the root: a folder may have been created by another process that has not synced it yet. Syncing a clean folder is cheap.
+    // Up to the root: a folder may have been created by another process that has not synced it yet. Syncing a clean
+    // folder is cheap.
     for (let at = folder; ; at = dirname(at)) {
       await syncFolder(at);
       if (at === this.root) return;
@@ -219,7 +223,10 @@ async function writeDurably(path: string, bytes: AsyncIterable<Buffer>): Promise
   }
 }
 
-/** Makes files that were created in, renamed into or removed from a folder survive a power failure (fsync(2), "Description"). */
+/**
+ * Makes files that were created in, renamed into or removed from a folder survive a power failure (fsync(2),
+ * "Description").
+ */
 async function syncFolder(path: string): Promise<void> {
   // Windows cannot open a folder.
   if (process.platform === 'win32') return;
@@ -253,8 +260,8 @@ async function removeLeftovers(folder: string, before: Date): Promise<number> {
 }
 
 /**
- * Whether the process that wrote a file is still running. A process that started after the file was created has only been
- * given the same pid. For a process on another machine, the age of the last write has to decide.
+ * Whether the process that wrote a file is still running. A process that started after the file was created has only
+ * been given the same pid. For a process on another machine, the age of the last write has to decide.
  */
 async function isAlive(pid: number, token: string | undefined, createdAt: Date): Promise<boolean> {
   if (pid === PROCESS.pid) return token === PROCESS.token;

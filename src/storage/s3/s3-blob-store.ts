@@ -63,9 +63,9 @@ const MAX_SOCKETS = 1_000;
 
 /**
  * Stores blobs as objects of a bucket, in any server that speaks S3. It needs the rights to get, put, delete and list
- * objects, and to abort multipart uploads. A failed upload removes its parts. A killed process cannot, so the bucket needs
- * a lifecycle rule for incomplete multipart uploads. With versioning, a deleted object stays as a version until another
- * rule removes it.
+ * objects, and to abort multipart uploads. A failed upload removes its parts. A killed process cannot, so the bucket
+ * needs a lifecycle rule for incomplete multipart uploads. With versioning, a deleted object stays as a version until
+ * another rule removes it.
  */
 export class S3BlobStore implements BlobStore {
   readonly #client: S3Client;
@@ -229,7 +229,9 @@ function credentialsOf({ accessKeyId, secretAccessKey }: S3BlobStoreOptions) {
   return undefined;
 }
 
-/** Whether the response is for the requested range. Some servers ignore a range, or answer `0-0` with the whole object. */
+/**
+ * Whether the response is for the requested range. Some servers ignore a range, or answer `0-0` with the whole object.
+ */
 function isAnswerTo({ start, end }: ByteRange, contentRange: string | undefined): boolean {
   const [, from, to] = /^bytes (\d+)-(\d+)\//.exec(contentRange ?? '') ?? [];
   return Number(from) === start && Number(to) <= end;
@@ -263,7 +265,9 @@ function toBlobStoreError(expected: string, thrown: unknown): Error {
   return new BlobStoreError(expected, codeOf(thrown), { cause: thrown });
 }
 
-/** The server's error code (`AccessDenied`) with its status, or the system's (`ECONNREFUSED`). Other text is dropped. */
+/**
+ * The server's error code (`AccessDenied`) with its status, or the system's (`ECONNREFUSED`). Other text is dropped.
+ */
 function codeOf(thrown: unknown): string {
   if (thrown instanceof S3ServiceException) return `${asWord(thrown.name)} (HTTP ${statusOf(thrown) ?? 'unknown'})`;
   if (!isError(thrown)) return typeof thrown;

@@ -14,8 +14,8 @@ const BLOCK_DURATION = 0x9b;
 const MAX_TRIES = 64;
 
 /**
- * The length of a Matroska without `Duration`, which recorders that cannot seek back omit: from the first to the last block
- * of its clusters (RFC 9559, section 10). Null: the end of the media holds no cluster.
+ * The length of a Matroska without `Duration`, which recorders that cannot seek back omit: from the first to the last
+ * block of its clusters (RFC 9559, section 10). Null: the end of the media holds no cluster.
  */
 export async function measureMatroskaClusters({ sizeBytes, read }: MeasuredSource): Promise<RawMeasures | null> {
   const head = await read(0, Math.min(HEAD_BYTES, sizeBytes) - 1);
@@ -30,7 +30,9 @@ export async function measureMatroskaClusters({ sizeBytes, read }: MeasuredSourc
   return ticks > 0 ? { durationSeconds: (ticks * scaleIn(head)) / 1e9 } : null;
 }
 
-/** The times of the first cluster with blocks. `next` finds the candidate after an offset, and the first one after -1. */
+/**
+ * The times of the first cluster with blocks. `next` finds the candidate after an offset, and the first one after -1.
+ */
 function firstTimes(bytes: Buffer, next: (from: number) => number): TimeSpan | null {
   let at = next(-1);
   for (let tries = 0; at >= 0 && tries < MAX_TRIES; tries++) {
@@ -53,7 +55,9 @@ interface TimeSpan {
   readonly end: number;
 }
 
-/** The time span of the blocks in the cluster at that offset, in ticks. Null: no cluster is there, or it has no block. */
+/**
+ * The time span of the blocks in the cluster at that offset, in ticks. Null: no cluster is there, or it has no block.
+ */
 function timesOf(bytes: Buffer, at: number): TimeSpan | null {
   if (at < 0) return null;
   const cluster = elementAt(bytes, at);
@@ -109,7 +113,9 @@ interface Element {
   readonly end: number;
 }
 
-/** The element at that offset (RFC 8794, section 4). One of unknown size (section 6.2) extends to the end of the bytes. */
+/**
+ * The element at that offset (RFC 8794, section 4). One of unknown size (section 6.2) extends to the end of the bytes.
+ */
 function elementAt(bytes: Buffer, at: number): Element | null {
   const idBytes = Math.clz32(bytes[at] ?? 0) - 23;
   if (idBytes > 4 || at + idBytes >= bytes.length) return null;

@@ -26,7 +26,10 @@ interface Element {
   readonly end: number;
 }
 
-/** Matroska and WebM (RFC 9559, in EBML, RFC 8794): the elements before the first cluster. Live recordings have no length there. */
+/**
+ * Matroska and WebM (RFC 9559, in EBML, RFC 8794): the elements before the first cluster. Live recordings have no
+ * length there.
+ */
 export async function measureMatroskaHeader(window: ByteWindow): Promise<RawMeasures> {
   let tracks: RawMeasures = {};
   let durationSeconds: number | null = null;
@@ -90,7 +93,10 @@ async function unsigned(window: ByteWindow, { start, end }: Element): Promise<nu
   return end === start ? 0 : (await window.exactly(start, end - start)).readUIntBE(0, end - start);
 }
 
-/** The elements between two offsets (RFC 8794, section 4): an id and a size, whose leading zero bits tell their own length. */
+/**
+ * The elements between two offsets (RFC 8794, section 4): an id and a size, whose leading zero bits tell their own
+ * length.
+ */
 async function* elementsIn(
   window: ByteWindow,
   { start, end }: { readonly start: number; readonly end: number },

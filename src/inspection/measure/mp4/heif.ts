@@ -35,7 +35,10 @@ async function itemIdOf(window: ByteWindow, primary: Box): Promise<number> {
   return content.readUInt8(0) === 0 ? content.readUInt16BE(4) : content.readUInt32BE(4);
 }
 
-/** ItemPropertyAssociationBox, section 9.3: the indexes of an item's properties, from one, in the order in which they apply. */
+/**
+ * ItemPropertyAssociationBox, section 9.3: the indexes of an item's properties, from one, in the order in which they
+ * apply.
+ */
 async function propertyIndexes(window: ByteWindow, within: Box, item: number): Promise<number[]> {
   for await (const box of boxesIn(window, within)) {
     if (box.type !== 'ipma') continue;

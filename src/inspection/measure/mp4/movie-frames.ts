@@ -5,8 +5,8 @@ import { type RawMeasures, trackKindOf } from '../measures.js';
 const CACHE_BYTES = 8 * 2 ** 20;
 
 /**
- * The length of an MP4 from its first to its last frame. Recorders that cannot seek back write fragments without `mehd`,
- * so that no header tells it.
+ * The length of an MP4 from its first to its last frame. Recorders that cannot seek back write fragments without
+ * `mehd`, so that no header tells it.
  */
 export async function measureMovieFrames({ sizeBytes, read }: MeasuredSource): Promise<RawMeasures> {
   // The library is large and seldom needed, so it is loaded on demand.

@@ -3,8 +3,8 @@ import { type Measures, type RawMeasures, trackKindOf } from '../measures.js';
 import { type Box, boxAt, boxesIn, durationField } from './boxes.js';
 
 /**
- * MP4, 3GP (ISO/IEC 14496-12) and QuickTime (QuickTime File Format, "Movie atoms"): the movie box, wherever it lies. Only
- * the headers of its tracks are read, since their sample tables may be long.
+ * MP4, 3GP (ISO/IEC 14496-12) and QuickTime (QuickTime File Format, "Movie atoms"): the movie box, wherever it lies.
+ * Only the headers of its tracks are read, since their sample tables may be long.
  */
 export async function measureMovieHeader(window: ByteWindow): Promise<RawMeasures> {
   const movie = await boxAt(window, { start: 0, end: window.sizeBytes }, 'moov');
@@ -37,7 +37,10 @@ async function handlerOf(window: ByteWindow, track: Box): Promise<string | null>
   return handler && (await window.exactly(handler.start, 12)).toString('latin1', 8, 12);
 }
 
-/** Whether a track holds an audio book's chapter pictures: it is not enabled (section 8.3.2), and no player shows it as video. */
+/**
+ * Whether a track holds an audio book's chapter pictures: it is not enabled (section 8.3.2), and no player shows it as
+ * video.
+ */
 async function isChapterPictures(window: ByteWindow, track: Box): Promise<boolean> {
   const header = await boxAt(window, track, 'tkhd');
   const entry = await boxAt(window, track, 'mdia', 'minf', 'stbl', 'stsd');

@@ -78,7 +78,10 @@ function flac(packet: Buffer): OggCodec {
   return { ...SOUND, unitsPerSecond, headerPackets, unitsOf };
 }
 
-/** Theora specification, sections 6.2 and A.2.3: a granule position holds the frames up to the last key frame, and those since then. */
+/**
+ * Theora specification, sections 6.2 and A.2.3: a granule position holds the frames up to the last key frame, and those
+ * since then.
+ */
 function theora(packet: Buffer): OggCodec {
   const shift = BigInt(((packet.readUInt8(40) & 3) << 3) | (packet.readUInt8(41) >> 5));
   return {
@@ -125,8 +128,8 @@ const MODE_BITS = 41;
 const MAX_MODES = 64;
 
 /**
- * Whether each mode uses the long block. The modes end the setup header, so they are read backwards from the framing bit,
- * without parsing the codebooks: as long as the bits can be a mode, and as many as their count says.
+ * Whether each mode uses the long block. The modes end the setup header, so they are read backwards from the framing
+ * bit, without parsing the codebooks: as long as the bits can be a mode, and as many as their count says.
  */
 function longBlockModes(header: Buffer): boolean[] {
   const bitAt = (index: number) => ((header[index >> 3] ?? 0) >> (index & 7)) & 1;

@@ -1,7 +1,9 @@
 import type { ByteWindow } from '../byte-window.js';
 import type { Measures } from '../measures.js';
 
-/** The longest page (RFC 3533, section 6). The last page of a single stream begins within that distance from the end. */
+/**
+ * The longest page (RFC 3533, section 6). The last page of a single stream begins within that distance from the end.
+ */
 const TAIL_BYTES = 65_536;
 /** Where several streams are interleaved, the last page of one of them may lie further from the end. */
 const MAX_TAILS = 4;

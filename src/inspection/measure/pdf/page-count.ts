@@ -13,9 +13,9 @@ const NODE_BYTES = 128 * 1024;
 const MAX_PAGES = 1_000_000;
 
 /**
- * The number of pages of a PDF: the `Count` of the root of its page tree (ISO 32000-1, section 7.7.3.2), which stands in
- * the file or in one of its object streams (section 7.5.7). Null: no count was found, the document is encrypted, or its
- * revisions left several counts.
+ * The number of pages of a PDF: the `Count` of the root of its page tree (ISO 32000-1, section 7.7.3.2), which stands
+ * in the file or in one of its object streams (section 7.5.7). Null: no count was found, the document is encrypted, or
+ * its revisions left several counts.
  */
 export async function countPdfPages({ sizeBytes, read }: MeasuredSource): Promise<number | null> {
   if (sizeBytes > MAX_BYTES) return null;
@@ -66,7 +66,9 @@ function dictionaryIn(bytes: Buffer, at: number): string | null {
   return `${bytes.toString('latin1', start, front)} ${bytes.toString('latin1', listEnd + 1, back)}`;
 }
 
-/** The compressed bytes of each object stream. Bytes after its end do no harm, since a zlib stream marks its own end. */
+/**
+ * The compressed bytes of each object stream. Bytes after its end do no harm, since a zlib stream marks its own end.
+ */
 function* objectStreams(file: Buffer): Generator<Buffer, void, undefined> {
   let left = MAX_STREAMS;
   for (let at = file.indexOf('/ObjStm'); at >= 0; at = file.indexOf('/ObjStm', at + 7)) {

@@ -12,7 +12,8 @@ export async function measureFirstBytes(window: ByteWindow): Promise<Partial<Mea
   if (header.toString('latin1', 0, 2) === 'BM' && header.readUInt32LE(14) === 12) {
     return { width: header.readUInt16LE(18), height: header.readUInt16LE(20) };
   }
-  // A copy with a memory of its own: of a short header, image-size reads on in the memory that a Buffer shares with others.
+  // A copy with a memory of its own: of a short header, image-size reads on in the memory that a Buffer shares with
+  // others.
   const { width, height } = imageSize(new Uint8Array(header));
   return { width, height };
 }

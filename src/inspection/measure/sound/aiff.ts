@@ -2,8 +2,8 @@ import type { ByteWindow } from '../byte-window.js';
 import type { Measures } from '../measures.js';
 
 /**
- * AIFF and AIFF-C (Audio Interchange File Format 1.3, "Common Chunk"): the number of frames, and their rate as an 80-bit float (Apple
- * Numerics Manual, "SANE data types").
+ * AIFF and AIFF-C (Audio Interchange File Format 1.3, "Common Chunk"): the number of frames, and their rate as an
+ * 80-bit float (Apple Numerics Manual, "SANE data types").
  */
 export async function measureAiff(window: ByteWindow): Promise<Partial<Measures>> {
   const form = (await window.exactly(0, 12)).toString('latin1');

@@ -4,8 +4,8 @@ import type { RawMeasures } from '../measures.js';
 import { extrapolate, type FrameAt, measureAllFrames, sumFrames } from './frames.js';
 
 /**
- * The signature of each band, and its frame sizes by frame type, with the byte that holds the type: 3GPP TS 26.101, annex
- * A, and TS 26.201, annex A. A type without data takes one byte.
+ * The signature of each band, and its frame sizes by frame type, with the byte that holds the type: 3GPP TS 26.101,
+ * annex A, and TS 26.201, annex A. A type without data takes one byte.
  */
 const BANDS = [
   { magic: '#!AMR-WB\n', frameBytes: [18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1] },

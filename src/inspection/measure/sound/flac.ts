@@ -15,8 +15,8 @@ export async function measureFlac(window: ByteWindow): Promise<RawMeasures> {
 }
 
 /**
- * The length up to the last frame, by the position in its header (RFC 9639, section 9.1). A stream that was cut short, or
- * written to a pipe, has another length than its header says. Null: no frame was found, or the header is right.
+ * The length up to the last frame, by the position in its header (RFC 9639, section 9.1). A stream that was cut short,
+ * or written to a pipe, has another length than its header says. Null: no frame was found, or the header is right.
  */
 export async function measureFlacEnd(
   source: MeasuredSource,

@@ -1,8 +1,8 @@
 import type { ByteWindow } from '../byte-window.js';
 
 /**
- * The offset behind all leading ID3v2 tags (ID3 tag version 2.4.0, section 3.1). Cover art makes them large, so only their
- * headers are read.
+ * The offset behind all leading ID3v2 tags (ID3 tag version 2.4.0, section 3.1). Cover art makes them large, so only
+ * their headers are read.
  */
 export async function endOfId3(window: ByteWindow): Promise<number> {
   for (let at = 0; ; ) {

@@ -1,7 +1,10 @@
 import type { ByteWindow } from '../byte-window.js';
 import { type RawMeasures, trackKindOf } from '../measures.js';
 
-/** The first eight bytes of each object's GUID, which tell them apart ("Advanced Systems Format Specification", section 10). */
+/**
+ * The first eight bytes of each object's GUID, which tell them apart ("Advanced Systems Format Specification", section
+ * 10).
+ */
 const HEADER = '3026b2758e66cf11';
 const FILE_PROPERTIES = 'a1dcab8c47a9cf11';
 const STREAM_PROPERTIES = '9107dcb7b7a9cf11';

@@ -9,7 +9,10 @@ const SCRIPT_TAG = 18;
 const MAX_TAGS = 64;
 const MAX_SCRIPT_BYTES = 16 * 1024;
 
-/** FLV (Adobe, "Video File Format Specification" version 10.1, annex E). The length is that from the first tag's timestamp to the last one's. */
+/**
+ * FLV (Adobe, "Video File Format Specification" version 10.1, annex E). The length is that from the first tag's
+ * timestamp to the last one's.
+ */
 export async function measureFlv(window: ByteWindow): Promise<RawMeasures> {
   const header = await window.exactly(0, 9);
   if (header.toString('latin1', 0, 3) !== 'FLV') return {};

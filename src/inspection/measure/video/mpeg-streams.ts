@@ -9,7 +9,8 @@ const WRAP = 2 ** 33;
 
 /**
  * MPEG transport and program streams (ISO/IEC 13818-1, section 2.4.3.6). They have no header for their length, which is
- * that from the first presentation timestamp to the last. Both hold the same packets, which are found by their start code.
+ * that from the first presentation timestamp to the last. Both hold the same packets, which are found by their start
+ * code.
  */
 export async function measureMpegStream(source: MeasuredSource): Promise<RawMeasures> {
   const front = await source.read(0, Math.min(END_BYTES, source.sizeBytes) - 1);
@@ -60,7 +61,10 @@ function timestampsIn(bytes: Buffer): Map<number, Timestamps> {
   return streams;
 }
 
-/** The timestamp in a packet header of MPEG-2 (after two flag bytes) or MPEG-1 (after stuffing and a buffer size). Null: none. */
+/**
+ * The timestamp in a packet header of MPEG-2 (after two flag bytes) or MPEG-1 (after stuffing and a buffer size). Null:
+ * none.
+ */
 function timestampAt(bytes: Buffer, start: number): number | null {
   let at = start;
   if (((bytes[at] ?? 0) & 0xc0) === 0x80) {
