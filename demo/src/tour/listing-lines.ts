@@ -13,13 +13,13 @@ import {
 } from '../emulators/sample-ids.js';
 import type { DemoLine } from '../line.js';
 
-/** Lines at providers that can be asked which media a message has. */
+/* Lines at providers that can list the media of a message. */
 
-/** WhatsApp through Kirim: one attachment a message, and one message without. The photo alone is announced. */
+/** WhatsApp through Kirim: four messages with one attachment each, and one without. Only the photo has a webhook. */
 export async function startSupport(cdn: CdnEmulator): Promise<DemoLine> {
   const credentials = { token: 'kdv_live_demo' };
   const secret = 'whsec_demo';
-  // One secret is being replaced: Kirim signs with both.
+  // During the replacement of a secret, Kirim signs with both.
   const emulator = await new KirimEmulator({ ...credentials, cdn, webhookSecrets: ['whsec_retired', secret] }).start();
   const { photo, sticker, voiceNote, document } = loadMediaSamples();
   const media = [
@@ -29,9 +29,9 @@ export async function startSupport(cdn: CdnEmulator): Promise<DemoLine> {
     { ...document, filename: 'delivery-note.pdf' },
     undefined,
   ];
-  const messages = media.map((one, index) => {
+  const messages = media.map((attachment, index) => {
     const id = kirimMessageId(index + 1);
-    emulator.addMessage({ id, media: one });
+    emulator.addMessage({ id, media: attachment });
     return id;
   });
   const announced = kirimMessageId(1);
@@ -48,7 +48,7 @@ export async function startSupport(cdn: CdnEmulator): Promise<DemoLine> {
       run: () => {
         for (const id of messages) emulator.expire(id);
       },
-      question: {
+      request: {
         url: `${emulator.baseUrl}/messages/${announced}/media`,
         headers: { authorization: `Bearer ${credentials.token}` },
       },
@@ -112,7 +112,7 @@ export async function startMms(cdn: CdnEmulator): Promise<DemoLine> {
   };
 }
 
-/** A provider on a bad day: whatever it is asked, it answers 503. */
+/** A provider that is down: it answers every request with 503. */
 export async function startSales(cdn: CdnEmulator): Promise<DemoLine> {
   const credentials = { token: 'kdv_live_demo_sales' };
   const emulator = await new KirimEmulator({ ...credentials, cdn }).start();

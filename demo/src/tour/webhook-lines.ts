@@ -6,9 +6,9 @@ import { ChakraEmulator } from '../emulators/whatsapp/chakra-emulator.js';
 import { WhatsAppEmulator } from '../emulators/whatsapp/whatsapp-emulator.js';
 import type { DemoLine } from '../line.js';
 
-/** Lines at providers that cannot be asked which media a message has: what no webhook told, nobody knows. */
+/* Lines at providers that cannot list the media of a message. Only webhooks announce them. */
 
-/** WhatsApp through Chakra, which signs nothing: the address that it was told holds the secret. */
+/** WhatsApp through Chakra, which does not sign webhooks. The secret is in the webhook's URL. */
 export async function startChakra(): Promise<DemoLine> {
   const credentials = { token: 'demo-chakra-token' };
   const secret = 'demo-chakra-url-token';
@@ -29,7 +29,7 @@ export async function startChakra(): Promise<DemoLine> {
     },
     expiry: {
       run: () => emulator.expire(mediaId),
-      question: {
+      request: {
         url: `${emulator.baseUrl}/v1/whatsapp/v19.0/media/${mediaId}`,
         headers: { authorization: `Bearer ${credentials.token}` },
       },
@@ -38,7 +38,7 @@ export async function startChakra(): Promise<DemoLine> {
   };
 }
 
-/** WhatsApp at Meta itself: the API and the bytes are at two origins. */
+/** WhatsApp at Meta itself, with one origin for the API and another for the bytes. */
 export async function startCloud(): Promise<DemoLine> {
   const credentials = { token: 'demo-meta-token' };
   const secret = 'demo-app-secret';
@@ -67,7 +67,7 @@ export async function startCloud(): Promise<DemoLine> {
     },
     expiry: {
       run: () => emulator.expire(mediaId),
-      question: {
+      request: {
         url: `${emulator.baseUrl}/v23.0/${mediaId}`,
         headers: { authorization: `Bearer ${credentials.token}` },
       },
@@ -76,7 +76,7 @@ export async function startCloud(): Promise<DemoLine> {
   };
 }
 
-/** WhatsApp through the gateway, which stores everything as `.bin`. */
+/** WhatsApp through WA Gateway, which stores every file as `.bin`. */
 export async function startGateway(): Promise<DemoLine> {
   const credentials = { token: 'demo-gateway-token' };
   const secret = 'demo-gateway-secret';
@@ -96,7 +96,7 @@ export async function startGateway(): Promise<DemoLine> {
     },
     expiry: {
       run: () => emulator.expireMedia(messageId),
-      question: {
+      request: {
         url: `${emulator.baseUrl}/media?path=${path}`,
         headers: { authorization: `Bearer ${credentials.token}` },
       },
@@ -105,7 +105,7 @@ export async function startGateway(): Promise<DemoLine> {
   };
 }
 
-/** WhatsApp through Gupshup, which signs nothing: a static header is all there is. */
+/** WhatsApp through Gupshup, which does not sign webhooks. A static header holds the secret. */
 export async function startGupshup(): Promise<DemoLine> {
   const appId = 'b8e1f2c4-6a7d-4f3e-9c10-3a5b7d9e1f20';
   const webhook = { headerName: 'X-Webhook-Token', secret: 'demo-gupshup-header' };
@@ -131,7 +131,7 @@ export async function startGupshup(): Promise<DemoLine> {
       provenBy: webhook.headerName,
       make: () => emulator.inboundV2(mediaId),
     },
-    expiry: { run: () => emulator.expireMedia(mediaId), question: { url, headers: {} } },
+    expiry: { run: () => emulator.expireMedia(mediaId), request: { url, headers: {} } },
     servers: [emulator],
   };
 }
