@@ -21,17 +21,17 @@ function threads(options: ConstructorParameters<typeof InspectionThreads>[0] = {
 }
 
 afterEach(async () => {
-  await Promise.all(started.splice(0).map((one) => one.close()));
+  await Promise.all(started.splice(0).map((pool) => pool.close()));
 });
 
 describe('sniffing in a thread', () => {
   it('says the same as sniffing here', async () => {
     const sniffers = threads();
     const heads = Object.values(loadMediaSamples()).map(({ bytes, mimeType }) => [bytes, mimeType] as const);
-    const told = await Promise.all(heads.map(([bytes, declared]) => sniffers.sniff(bytes, declared)));
+    const types = await Promise.all(heads.map(([bytes, declared]) => sniffers.sniff(bytes, declared)));
     const expected = await Promise.all(heads.map(([bytes, declared]) => sniffMimeType(bytes, declared)));
-    expect(told).toEqual(expected);
-    expect(new Set(told).size).toBeGreaterThan(3);
+    expect(types).toEqual(expected);
+    expect(new Set(types).size).toBeGreaterThan(3);
   });
 
   it('leaves the head as it was, and goes on after a close', async () => {
@@ -71,9 +71,9 @@ describe('sniffing in a thread', () => {
 
   it('is not ended by many that make no end at once', async () => {
     const sniffers = threads({ worker: STUCK, timeoutMs: 250, maxThreads: 2 });
-    const told = Array.from({ length: 6 }, () => sniffers.sniff(Buffer.from('no end'), null));
+    const stuck = Array.from({ length: 6 }, () => sniffers.sniff(Buffer.from('no end'), null));
     const after = sniffers.sniff(Buffer.from('after'), null);
-    expect(await Promise.all(told)).toEqual(Array<string>(6).fill(OCTETS));
+    expect(await Promise.all(stuck)).toEqual(Array<string>(6).fill(OCTETS));
     expect(await after).toBe('x/after');
   });
 
