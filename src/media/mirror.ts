@@ -1,5 +1,11 @@
 import type { CataloguedMedia, MediaCatalogue, MirrorJob } from '../catalogue/media-catalogue.js';
-import { type ByteStorage, differsFrom, recordLateFacts, removeAttempt, storeBytes } from '../inspection/stored-bytes.js';
+import {
+  type ByteStorage,
+  differsFrom,
+  recordLateFacts,
+  removeAttempt,
+  storeBytes,
+} from '../inspection/stored-bytes.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';

@@ -257,8 +257,8 @@ function allowOrigin(request: FastifyRequest, reply: FastifyReply, allowed: read
 }
 
 /**
- * A bound link works only for pages of the tenant's origins. They are told by `Origin` where the browser sends it
- * (CORS), otherwise by `Referer`, which it sends with pictures, sound and navigations.
+ * A bound link works only for pages of the tenant's origins. The page is identified by `Origin` where the browser sends
+ * it (CORS), otherwise by `Referer`, which it sends with pictures, sound and navigations.
  * @throws MediagraphError FORBIDDEN
  */
 function assertBound(request: FastifyRequest, reply: FastifyReply, options: DeliveryRouteOptions): void {

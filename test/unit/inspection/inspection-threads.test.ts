@@ -49,8 +49,8 @@ describe('sniffing in a thread', () => {
     async (fault) => {
       const sniffers = threads({ worker: STUCK, timeoutMs: 500 });
       const stuck = sniffers.sniff(Buffer.from(fault), 'image/png');
-      const others = Array.from({ length: 20 }, (_, nth) => sniffers.sniff(Buffer.from(String(nth)), null));
-      expect(await Promise.all(others)).toEqual(Array.from({ length: 20 }, (_, nth) => `x/${nth}`));
+      const otherTasks = Array.from({ length: 20 }, (_, nth) => sniffers.sniff(Buffer.from(String(nth)), null));
+      expect(await Promise.all(otherTasks)).toEqual(Array.from({ length: 20 }, (_, nth) => `x/${nth}`));
       expect(await stuck).toBe(OCTETS);
       expect(await sniffers.sniff(Buffer.from('after'), null)).toBe('x/after');
     },
@@ -104,8 +104,8 @@ describe('a look in a thread', () => {
   const read = async (start: number, end: number) => photo.bytes.subarray(start, end + 1);
 
   it('measures', async () => {
-    const found = await threads().look({ ...file, read });
-    expect(found?.measures).toMatchObject({ width: expect.any(Number), height: expect.any(Number) });
+    const result = await threads().look({ ...file, read });
+    expect(result?.measures).toMatchObject({ width: expect.any(Number), height: expect.any(Number) });
   });
 
   it('rejects with what the read rejected with', async () => {
@@ -118,8 +118,8 @@ describe('a look in a thread', () => {
       await new Promise((resolve) => setTimeout(resolve, 1_200));
       return await read(start, end);
     };
-    const found = await threads({ timeoutMs: 500 }).look({ ...file, read: slowly });
-    expect(found?.measures.width).toBeGreaterThan(0);
+    const result = await threads({ timeoutMs: 500 }).look({ ...file, read: slowly });
+    expect(result?.measures.width).toBeGreaterThan(0);
   });
 
   it('answers with what it found when it is to end', async () => {

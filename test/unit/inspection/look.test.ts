@@ -266,9 +266,9 @@ if (canMake.length > 0)
     }
 
     it.each(canMake)('is as long as what decodes: %s', async (file, mimeType, _encoders, args, expected) => {
-      const found = await lookedAt(mimeType, await made(file, args));
-      expect(Math.abs((found.measures.durationSeconds ?? 0) - expected)).toBeLessThan(0.3);
-      expect(found.kind).toBe(
+      const result = await lookedAt(mimeType, await made(file, args));
+      expect(Math.abs((result.measures.durationSeconds ?? 0) - expected)).toBeLessThan(0.3);
+      expect(result.kind).toBe(
         /^(audio\/(aiff|flac))/.test(mimeType) ? null : mimeType.startsWith('audio/') ? 'AUDIO' : 'VIDEO',
       );
     });

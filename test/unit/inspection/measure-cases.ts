@@ -29,7 +29,7 @@ import {
 type Expected = readonly [width: number | null, height: number | null, durationSeconds: number | null];
 export type Case = readonly [what: string, mimeType: string, bytes: Buffer, expected: Expected];
 
-export const NOTHING: Expected = [null, null, null];
+const NOTHING: Expected = [null, null, null];
 export const times = (count: number, bytes: Buffer) => Buffer.concat(Array<Buffer>(count).fill(bytes));
 export const join = (...parts: readonly Buffer[]) => Buffer.concat(parts);
 
@@ -137,8 +137,7 @@ export const PICTURES: readonly Case[] = [
 
 export const video = (options: TrackOptions, rest: MovieOptions = {}) =>
   movie({ duration: 12_345, ...rest, tracks: [track({ handler: 'soun' }), track(options)] });
-export const frontMovie = (bytes: Buffer, brand = 'isom') =>
-  join(fileType(brand), bytes, box('mdat', Buffer.alloc(1_000)));
+const frontMovie = (bytes: Buffer, brand = 'isom') => join(fileType(brand), bytes, box('mdat', Buffer.alloc(1_000)));
 export const size = { width: 640, height: 480 };
 
 export const VIDEOS: readonly Case[] = [

@@ -25,10 +25,10 @@ describe.each([
   ['sounds', SOUNDS],
 ])('the measures of %s', (_kind, cases) => {
   it.each(cases)('are found: %s', async (_what, mimeType, bytes, [width, height, seconds]) => {
-    const found = await measured(mimeType, bytes);
-    expect(found).toMatchObject({ width, height });
-    if (seconds === null) expect(found.durationSeconds).toBeNull();
-    else expect(found.durationSeconds).toBeCloseTo(seconds, 3);
+    const measures = await measured(mimeType, bytes);
+    expect(measures).toMatchObject({ width, height });
+    if (seconds === null) expect(measures.durationSeconds).toBeNull();
+    else expect(measures.durationSeconds).toBeCloseTo(seconds, 3);
   });
 });
 
@@ -63,8 +63,8 @@ describe('the measures of media', () => {
   it.each(['application/pdf', 'text/plain', 'image/svg+xml', '', 'constructor', '__proto__'])(
     'are not looked for in %j',
     async (mimeType) => {
-      const found = await measured(mimeType, png(640, 480));
-      expect(found).toEqual({ width: null, height: null, durationSeconds: null, reads: 0, readBytes: 0 });
+      const measures = await measured(mimeType, png(640, 480));
+      expect(measures).toEqual({ width: null, height: null, durationSeconds: null, reads: 0, readBytes: 0 });
     },
   );
 
@@ -77,8 +77,8 @@ describe('the measures of media', () => {
   it('are null for what is something else', async () => {
     for (const [, mimeType] of ALL) {
       for (const byte of [0x00, 0x01, 0x20, 0x47, 0x4f, 0xff]) {
-        const found = await measured(mimeType, Buffer.alloc(3_000, byte));
-        expect([mimeType, byte, found]).toEqual([
+        const measures = await measured(mimeType, Buffer.alloc(3_000, byte));
+        expect([mimeType, byte, measures]).toEqual([
           mimeType,
           byte,
           expect.objectContaining({ width: null, height: null, durationSeconds: null }),
@@ -156,9 +156,9 @@ describe('reading', () => {
       { at: 0, bytes: front },
       { at, bytes: end },
     ];
-    const found = await measuredParts('video/mp4', at + end.length, parts);
-    expect(found).toMatchObject({ ...size, durationSeconds: 12.345 });
-    expect(found.reads).toBeLessThanOrEqual(3);
+    const measures = await measuredParts('video/mp4', at + end.length, parts);
+    expect(measures).toMatchObject({ ...size, durationSeconds: 12.345 });
+    expect(measures.reads).toBeLessThanOrEqual(3);
   });
 
   it('takes the first and the last blocks of an hour of Opus', async () => {
@@ -168,9 +168,9 @@ describe('reading', () => {
       { at: 0, bytes: opusFirst },
       { at: sizeBytes - last.length, bytes: last },
     ];
-    const found = await measuredParts('audio/ogg; codecs=opus', sizeBytes, parts);
-    expect(found.durationSeconds).toBe(3_600);
-    expect(found.reads).toBeLessThanOrEqual(3);
+    const measures = await measuredParts('audio/ogg; codecs=opus', sizeBytes, parts);
+    expect(measures.durationSeconds).toBe(3_600);
+    expect(measures.reads).toBeLessThanOrEqual(3);
   });
 
   it('stops, whatever the format, after a megabyte', async () => {

@@ -78,8 +78,8 @@ describeWith('ffmpeg', tools.ffmpeg !== null, 'playable sound', () => {
 
   /** The largest absolute sample. */
   async function loudness(bytes: Buffer): Promise<number> {
-    await writeFile(join(harness.folder, 'heard'), bytes);
-    const samples = await harness.record('heard.raw', '-i', 'heard', '-f', 's16le');
+    await writeFile(join(harness.folder, 'played'), bytes);
+    const samples = await harness.record('played.raw', '-i', 'played', '-f', 's16le');
     let largest = 0;
     for (let at = 0; at < samples.length; at += 2) largest = Math.max(largest, Math.abs(samples.readInt16LE(at)));
     return largest;

@@ -112,8 +112,8 @@ export async function statOf(pid: number): Promise<{ pid: number; state: string;
 }
 
 export async function onlyChild(): Promise<number> {
-  const [pid, ...others] = await children();
-  if (pid === undefined || others.length > 0) throw new Error(`expected one process, got ${others.length + 1}`);
+  const [pid, ...rest] = await children();
+  if (pid === undefined || rest.length > 0) throw new Error(`expected one process, got ${rest.length + 1}`);
   return pid;
 }
 

@@ -80,8 +80,8 @@ describe('a still', () => {
   });
 
   it.each(['gif', 'webp'] as const)('is the first frame of an animated %s', async (format) => {
-    const others = (['blue', 'white'] as const).map((colour) => quarters([colour, colour, colour, colour]));
-    const frames = await Promise.all([quarters(), ...others].map((frame) => frame.png().toBuffer()));
+    const plainFrames = (['blue', 'white'] as const).map((colour) => quarters([colour, colour, colour, colour]));
+    const frames = await Promise.all([quarters(), ...plainFrames].map((frame) => frame.png().toBuffer()));
     const animated = await sharp(frames, { join: { animated: true } })
       .toFormat(format, { loop: 0 })
       .toBuffer();
@@ -93,7 +93,7 @@ describe('a still', () => {
     }
   });
 
-  it('has white behind what is transparent, in a JPEG; the others stay transparent', async () => {
+  it('has white behind what is transparent, in a JPEG; the plainFrames stay transparent', async () => {
     const original = await sharp({ create: { width: 8, height: 8, channels: 4, background: '#ff000000' } })
       .png()
       .toBuffer();

@@ -113,17 +113,17 @@ describe('tools', () => {
       return;
     }
     const source = sourceOf(Buffer.from('%PDF-'), 'application/pdf');
-    const told = join(harness.folder, 'read');
+    const marker = join(harness.folder, 'read');
     // Another user could write only to the folder of the job.
     const path = await fakeTool(
       'pdftoppm',
-      `if /bin/cat /proc/$PPID/environ >/dev/null 2>&1; then echo read >${told}; fi; /bin/cat /proc/$PPID/status >${told}.status; exit 1`,
+      `if /bin/cat /proc/$PPID/environ >/dev/null 2>&1; then echo read >${marker}; fi; /bin/cat /proc/$PPID/status >${marker}.status; exit 1`,
     );
     const renderer = await harness.start({ path });
     expect(await failureOf(renderer.renderStill(source, SPEC, {}))).toBeInstanceOf(Unrenderable);
     // The program's parent is this process, so it tried to read the right file.
-    expect(await readFile(`${told}.status`, 'utf8')).toContain(`\nPid:\t${process.pid}\n`);
-    await expect(readFile(told, 'utf8')).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await readFile(`${marker}.status`, 'utf8')).toContain(`\nPid:\t${process.pid}\n`);
+    await expect(readFile(marker, 'utf8')).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   it('end when they take more memory than a picture needs', async () => {

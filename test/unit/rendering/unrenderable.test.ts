@@ -47,15 +47,15 @@ describe('bytes that never render', () => {
   });
 
   it('are too many, and no more of them are read than that', async () => {
-    let given = 0;
+    let producedBytes = 0;
     const endless = function* () {
-      for (; ; given += MEBIBYTE) yield Buffer.alloc(MEBIBYTE);
+      for (; ; producedBytes += MEBIBYTE) yield Buffer.alloc(MEBIBYTE);
     };
     const source = { mimeType: 'image/png', open: async () => Readable.from(endless(), { objectMode: false }) };
     const rendering = harness.renderer.renderStill(source, WHOLE, {});
     await expect(rendering).rejects.toThrow(new Unrenderable(`expected at most ${MAX_SOURCE_BYTES} bytes, got more`));
     await expect(rendering).rejects.toBeInstanceOf(Unrenderable);
-    expect(given).toBeLessThan(16 * MEBIBYTE);
+    expect(producedBytes).toBeLessThan(16 * MEBIBYTE);
   });
 
   it('are a header of 50,000 by 50,000 pixels, whatever follows', async () => {
@@ -110,8 +110,8 @@ describe('bytes that never render', () => {
 async function peakMemory(): Promise<number> {
   const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const texts = await Promise.all(processes.map((pid) => readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')));
-  const ours = texts.filter((text) => text.includes(`PPid:\t${process.pid}\n`));
-  const sizes = ours.map((text) => Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1]) * 1_024);
+  const children = texts.filter((text) => text.includes(`PPid:\t${process.pid}\n`));
+  const sizes = children.map((text) => Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1]) * 1_024);
   expect(sizes).toHaveLength(1);
   return sizes[0] ?? Number.NaN;
 }

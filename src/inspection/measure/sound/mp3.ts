@@ -75,7 +75,7 @@ function mpegFrameAt(bytes: Buffer, at: number): Frame | null {
 
 interface FrameCount {
   readonly frames: number;
-  /** The bytes of all frames together. Null: not told. */
+  /** The bytes of all frames together. Null: the header does not tell. */
   readonly bytes: number | null;
 }
 
