@@ -4,10 +4,10 @@ import { z } from 'zod';
 import type { ShopLine } from './shop-line.js';
 import type { DemoClient } from './tour/client.js';
 
-/** How often she looks at her telephone. */
-const LOOK_EVERY_MS = 500;
-/** What she understands. */
-const ASKED = /photo|picture/i;
+/** How often the customer reads the conversation. */
+const POLL_EVERY_MS = 500;
+/** The words that ask for a photo. */
+const PHOTO_REQUEST = /photo|picture/i;
 
 const latestMessages = z.object({
   data: z.object({
@@ -22,58 +22,58 @@ const ADD = 'mutation($input: AddMessageInput!) { addMessage(input: $input) { id
 
 export interface CustomerOptions {
   readonly shop: ShopLine;
-  /** The subgraph of messages. */
+  /** The messages subgraph. */
   readonly messagesUrl: string;
   readonly client: DemoClient;
-  /** Where her messages are told of. */
+  /** The server's webhook for the line. */
   readonly webhookUrl: string;
 }
 
-/** The customer of the inbox's line: asked for a photo, she takes one. */
+/** The customer of the inbox's line, who sends a photo whenever a message asks for one. */
 export class Customer {
   readonly #leaving = new AbortController();
   readonly #answered = new Set<string>();
-  #reading: Promise<void> = Promise.resolve();
+  #polling: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: CustomerOptions) {}
 
   start(): void {
-    this.#reading = this.#read();
+    this.#polling = this.#poll();
   }
 
   async leave(): Promise<void> {
     this.#leaving.abort();
-    await this.#reading;
+    await this.#polling;
   }
 
-  async #read(): Promise<void> {
+  async #poll(): Promise<void> {
     const { signal } = this.#leaving;
     while (!signal.aborted) {
-      // Whatever keeps her from reading or answering, she looks again.
-      await this.#look().catch(() => {});
-      await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => {});
+      // A failed request is made again at the next poll.
+      await this.#answerRequests().catch(() => {});
+      await sleep(POLL_EVERY_MS, undefined, { signal }).catch(() => {});
     }
   }
 
-  async #look(): Promise<void> {
+  async #answerRequests(): Promise<void> {
     const { shop } = this.options;
-    const { data } = latestMessages.parse(await this.#ask(LATEST, { id: shop.channel.id }));
+    const { data } = latestMessages.parse(await this.#query(LATEST, { id: shop.channel.id }));
     for (const { id, direction, text } of data.conversation.messages) {
-      if (direction !== 'OUTBOUND' || this.#answered.has(id) || !ASKED.test(text ?? '')) continue;
+      if (direction !== 'OUTBOUND' || this.#answered.has(id) || !PHOTO_REQUEST.test(text ?? '')) continue;
       this.#answered.add(id);
       await this.#sendPhoto();
     }
   }
 
-  /** Meta tells both: whoever keeps the media, and whoever keeps the messages. */
+  /** Announces the photo to the media server and to the messages subgraph, as Meta's webhook would reach both. */
   async #sendPhoto(): Promise<void> {
     const { shop, client, webhookUrl } = this.options;
     const { providerMessageId, make } = await shop.takePhoto();
     await client.deliver(webhookUrl, make());
-    await this.#ask(ADD, { input: { conversationId: shop.channel.id, direction: 'INBOUND', providerMessageId } });
+    await this.#query(ADD, { input: { conversationId: shop.channel.id, direction: 'INBOUND', providerMessageId } });
   }
 
-  async #ask(query: string, variables: Readonly<Record<string, unknown>>): Promise<unknown> {
+  async #query(query: string, variables: Readonly<Record<string, unknown>>): Promise<unknown> {
     const { body } = await request(this.options.messagesUrl, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

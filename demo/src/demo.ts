@@ -11,23 +11,23 @@ import { formatReady, INTRODUCTION } from './tour/report.js';
 import { paintFor } from './tour/table.js';
 import { showTour } from './tour/tour.js';
 
-/** `mediagraph demo`: needs no account and no Internet. Runs until SIGINT or SIGTERM; resolves to the exit status. */
+/** `mediagraph demo`, without an account or the Internet. Runs until SIGINT or SIGTERM. Resolves to the exit status. */
 export async function demo({ env, stdout, stderr, startServer, untilSignal }: DemoHost): Promise<number> {
   const stopped = untilSignal();
   const folder = await mkdtemp(join(tmpdir(), 'mediagraph-demo-'));
   const [providers, shop] = await Promise.all([startDemoProviders(), startShop()]);
   try {
     stdout.write(INTRODUCTION);
-    const from = performance.now();
+    const startedAt = performance.now();
     const app = await startServer(demoConfig([...providers.lines, shop], folder), {
-      log: withoutExpected(stderr, shop),
+      log: withoutExpectedFailures(stderr, shop),
       exampleVariables: { url: providers.pictureUrl },
     });
-    // Beside the tour, which ends with it.
+    // Starts during the tour, whose last step needs it.
     const starting = startInbox({ appUrl: app.url, shop, lines: providers.lines, folder });
     const inbox = starting.catch((reason: unknown) => ({ reason }));
     try {
-      stdout.write(formatReady(app.url, performance.now() - from));
+      stdout.write(formatReady(app.url, performance.now() - startedAt));
       const paint = paintFor(stdout.isTTY === true && !env.NO_COLOR);
       await showTour({ app, providers, inbox, print: (text) => stdout.write(text), paint });
       await stopped;
@@ -43,7 +43,7 @@ export async function demo({ env, stdout, stderr, startServer, untilSignal }: De
   return 0;
 }
 
-// The stand-ins have private addresses, which no media is fetched from unless the configuration allows it.
+/** The emulators have private addresses, from which media is fetched only where the configuration allows it. */
 function demoConfig(lines: readonly DemoLine[], folder: string): Readonly<Record<string, unknown>> {
   return {
     server: { port: 0, explorer: 'graphiql' },
@@ -56,11 +56,14 @@ function demoConfig(lines: readonly DemoLine[], folder: string): Readonly<Record
   };
 }
 
-const EXPECTED = ['"status":"FAILED"', '"status":"EXPIRED"', '"msg":"a copy is tried again"'];
+const EXPECTED_FAILURES = ['"status":"FAILED"', '"status":"EXPIRED"', '"msg":"a copy is tried again"'];
 
-/** Two media of the inbox's line are there to fail: told of in the log, that would look like a fault of the demo. */
-function withoutExpected(stderr: DemoHost['stderr'], { channel }: ShopLine): DemoHost['stderr'] {
+/**
+ * Hides the log lines about two media of the inbox's line that fail on purpose. They would look like a fault of the
+ * demo.
+ */
+function withoutExpectedFailures(stderr: DemoHost['stderr'], { channel }: ShopLine): DemoHost['stderr'] {
   const isExpected = (line: string) =>
-    line.includes(`"channelId":"${channel.id}"`) && EXPECTED.some((words) => line.includes(words));
+    line.includes(`"channelId":"${channel.id}"`) && EXPECTED_FAILURES.some((words) => line.includes(words));
   return { write: (line) => void (isExpected(line) || stderr.write(line)) };
 }

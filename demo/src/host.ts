@@ -1,21 +1,21 @@
-/** The server that the demo shows, as the command `mediagraph demo` hands it over. */
+/** The server that the demo shows. The command `mediagraph demo` provides it. */
 export interface DemoServer {
-  /** The address that it listens on. */
+  /** The address on which it listens. */
   readonly url: string;
-  /** Resolves when everything that was listed or delivered so far is recorded and kept. */
+  /** Resolves when everything that was listed or delivered so far is recorded and stored. */
   settled(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What the demo needs of the program that loads it. */
+/** What the demo needs from the program that loads it. */
 export interface DemoHost {
   readonly env: NodeJS.ProcessEnv;
   readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean };
   readonly stderr: { write(text: string): void };
   /**
    * @param config as in a configuration file
-   * @param options.log where the log's lines go, at level `warn`
-   * @param options.exampleVariables of the explorer's example operations
+   * @param options.log receives the log's lines, from level `warn`
+   * @param options.exampleVariables the variables of the explorer's example operations
    */
   startServer(
     config: Readonly<Record<string, unknown>>,

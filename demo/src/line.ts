@@ -11,41 +11,41 @@ export interface DemoChannel {
   readonly webhook?: Readonly<Record<string, string>>;
 }
 
-/** One line at one provider, and what customers sent through it. */
+/** One line at one provider, and the messages that customers sent through it. */
 export interface DemoLine {
   readonly channel: DemoChannel;
-  /** By the provider's own ids. */
+  /** The messages' ids at the provider. */
   readonly messages: readonly string[];
-  /** What announces a message; absent: nobody does, and the provider must be asked. */
+  /** The webhook that announces a message. Absent: there is none, and the provider must be asked. */
   readonly webhook?: DemoWebhook;
   /** Absent: the provider keeps media until they are deleted. */
   readonly expiry?: DemoExpiry;
-  /** Everything that plays the provider. */
+  /** The emulators of the provider. */
   readonly servers: readonly EmulatorServer[];
 }
 
 export interface DemoWebhook {
-  /** The one of the line's messages that it is about. */
+  /** The message of the line that it announces. */
   readonly messageId: string;
-  /** For people: what the customer sent. */
+  /** The column "the customer sent" of the report. */
   readonly sent: string;
-  /** For people: what the server knows the sender by. */
+  /** The column "proven by" of the report. */
   readonly provenBy: string;
-  /** What the address that the provider was told ends in, e.g. `?token=…`. */
+  /** The query of the webhook's URL, for example `?token=…`. */
   readonly query?: string;
-  /** Body and headers for the address that the provider was told; valid for the next minutes. */
+  /** Body and headers of the webhook for that URL. Its signature is valid for some minutes. */
   make(url: string): WebhookDelivery;
 }
 
 export interface DemoExpiry {
-  /** Ends all media of the line at the provider. */
+  /** Makes the provider forget all media of the line. */
   run(): void;
-  /** What the provider is asked for one of them, with its credentials. */
-  readonly question: ProviderQuestion;
+  /** A request for one of them, with the provider's credentials. */
+  readonly request: ProviderRequest;
 }
 
-/** A `GET`. */
-export interface ProviderQuestion {
+/** A `GET` request. */
+export interface ProviderRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
 }

@@ -1,4 +1,4 @@
-/** A message's id in GraphQL, which any client of the subgraph can write. */
+/** A message's id in GraphQL. Its form is public, so any client of the subgraph can build it. */
 export function messageIdOf(channelId: string, providerMessageId: string): string {
   return `${channelId}:${providerMessageId}`;
 }

@@ -2,22 +2,22 @@ import { CdnEmulator } from './emulators/cdn-emulator.js';
 import { loadMediaSamples } from './emulators/media-samples.js';
 import type { DemoLine } from './line.js';
 import { messageIdOf } from './message-id.js';
-import { startMms, startSales, startSms, startSupport } from './tour/asked-lines.js';
-import { startChakra, startCloud, startGateway, startGupshup } from './tour/told-lines.js';
+import { startMms, startSales, startSms, startSupport } from './tour/listing-lines.js';
+import { startChakra, startCloud, startGateway, startGupshup } from './tour/webhook-lines.js';
 
-/** Providers' APIs on this machine, and messages that customers sent through them. */
+/** The emulated providers, and the messages that customers sent through them. */
 export interface DemoProviders {
   readonly lines: readonly DemoLine[];
-  /** A picture on a website of nobody's. */
+  /** A picture on a website that is no provider's. */
   readonly pictureUrl: string;
-  /** How many requests they were sent so far, all together. */
+  /** The number of requests to all providers so far. */
   requestCount(): number;
   close(): Promise<void>;
 }
 
 const PICTURE = 'website/team-photo.jpg';
 
-/** All seven providers, and a second line at Kirim that is down. */
+/** Starts all seven providers, and a second line at Kirim that is down. */
 export async function startDemoProviders(): Promise<DemoProviders> {
   const cdn = await new CdnEmulator().start();
   const lines = await Promise.all([
@@ -42,7 +42,7 @@ export async function startDemoProviders(): Promise<DemoProviders> {
   };
 }
 
-/** What the query calls them; the same in every run, and in schema/operations too. */
+/** The messages' ids in GraphQL. They are the same in every run, and in schema/operations. */
 export function messageIdsOf({ channel, messages }: DemoLine): string[] {
   return messages.map((providerMessageId) => messageIdOf(channel.id, providerMessageId));
 }

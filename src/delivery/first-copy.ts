@@ -2,15 +2,16 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CataloguedMedia, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
 import {
-  type ByteKeeping,
+  type ByteStorage,
   differsFrom,
-  inspected,
-  recordInspected,
-  recordLate,
+  inspectStored,
+  recordInspection,
+  recordLateFacts,
   removeAttempt,
   writeBytes,
 } from '../inspection/stored-bytes.js';
 import { ofProvider, openSniffed, type SniffedStream } from '../media/sniffed-stream.js';
+import type { ByteSpan } from '../model/byte-range.js';
 import { dateOf } from '../model/clock.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
@@ -18,36 +19,45 @@ import { Spool } from '../streams/spool.js';
 import type { Logger } from '../telemetry/logger.js';
 import { openPart, type ProviderBytes } from './provider-bytes.js';
 
-export interface LazyMirrorOptions extends ByteKeeping {
+export interface LazyMirrorOptions extends ByteStorage {
   readonly catalogue: MediaCatalogue;
   readonly maxBytes: number;
   readonly logger: Logger;
 }
 
-interface Opened {
+/** A download whose first bytes have arrived. */
+interface OpenDownload {
   readonly spool: Spool;
   readonly facts: Omit<SniffedStream, 'body'>;
 }
 
 interface Download {
-  readonly opened: Promise<Opened>;
-  /** What `opened` came to. */
-  first: Opened | null;
-  /** Until the copy is stored and recorded, or could not be. */
-  readonly kept: Promise<void>;
-  /** Readers that wait for the first bytes; when the last of them leaves, nobody does. */
+  readonly opening: Promise<OpenDownload>;
+  /** The value of `opening`, once it has resolved. */
+  opened: OpenDownload | null;
+  /** Resolves when the copy is stored and recorded, or has failed. Never rejects. */
+  readonly storing: Promise<void>;
+  /** The number of readers that wait for the first bytes. When the last one leaves, the download is abandoned. */
   waiting: number;
   readonly abandon: AbortController;
 }
 
-/** The longest that the last byte of a first reader waits for the copy, so that the next reader finds it. */
-const COPY_PATIENCE_MS = 2_000;
-/** A part that starts so far behind what is here is worth a request of its own. */
+/** A download that a reader of a media has joined. */
+interface JoinedDownload {
+  readonly channel: ConnectedChannel;
+  readonly media: CataloguedMedia;
+  readonly download: Download;
+  readonly opened: OpenDownload;
+}
+
+/** How long the end of a first delivery waits for the copy, so that the next reader finds it. */
+const MAX_WAIT_FOR_COPY_MS = 2_000;
+/** A range that starts this far behind the downloaded bytes is requested from the provider on its own. */
 const FAR_AHEAD_BYTES = 4 * 1024 * 1024;
 
 /**
- * Keeps the bytes of media whose first reader asks for them: one download, however many ask at once, followed by all of
- * them and by the blob store. The download belongs to none of its readers: one that leaves ends nothing.
+ * Stores media on its first delivery. Concurrent readers and the blob store share one download. A reader that leaves
+ * does not end it.
  */
 export class LazyMirror {
   readonly #downloads = new Map<string, Download>();
@@ -55,22 +65,22 @@ export class LazyMirror {
   readonly #stopping = new AbortController();
 
   constructor(private readonly options: LazyMirrorOptions) {
-    // Every download under way listens: many, and no leak.
+    // Each running download adds a listener, so many of them are no leak.
     setMaxListeners(0, this.#stopping.signal);
   }
 
   /**
-   * Where all bytes of a copy in the making have come, waits until it is stored, or could not be.
+   * Waits for a copy of the media whose bytes have all arrived, until it is stored or has failed.
    * @returns whether there was such a copy
    */
   async finished(media: Pick<CataloguedMedia, 'tenant' | 'id'>): Promise<boolean> {
     const download = this.#downloads.get(nameOf(media));
-    if (!download?.first || !hasAll(download.first)) return false;
-    await download.kept;
+    if (!download?.opened || !hasAllBytes(download.opened)) return false;
+    await download.storing;
     return true;
   }
 
-  /** @param sized wait for the last byte rather than not tell a size */
+  /** @param sized whether to wait for the last byte if the provider tells no size */
   async open(
     channel: ConnectedChannel,
     media: CataloguedMedia,
@@ -88,7 +98,8 @@ export class LazyMirror {
       return {
         ...facts,
         sizeBytes,
-        open: (range) => this.#part({ spool, facts }, download, channel, media, range, { signal }).finally(leave),
+        open: (range) =>
+          this.#openRange({ channel, media, download, opened: { spool, facts } }, range, signal).finally(leave),
         close: leave,
       };
     } catch (thrown) {
@@ -97,59 +108,58 @@ export class LazyMirror {
     }
   }
 
-  /** Until a copy of the media is stored, or could not be; what happened, the catalogue knows. */
+  /** Waits until a copy of the media is stored, or has failed. The catalogue tells which. */
   async keep(channel: ConnectedChannel, media: CataloguedMedia, { signal }: CallOptions): Promise<void> {
     const download = this.#downloadOf(channel, media);
     const { spool } = await this.#firstBytes(download, signal);
     spool.release();
-    await download.kept;
+    await download.storing;
   }
 
-  /** Until everything that is being kept is here, or has failed. */
+  /** Waits until all running copies are stored, or have failed. */
   async settle(): Promise<void> {
     await Promise.all(this.#copies);
   }
 
-  /** Ends the downloads under way; what was not stored yet is asked for again by its next reader. */
+  /** Aborts the running downloads. The next reader of a media that was not stored starts a new one. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the server stops'));
     await Promise.all(this.#copies);
   }
 
-  async #part(
-    { spool, facts }: Opened,
-    download: Download,
-    channel: ConnectedChannel,
-    media: CataloguedMedia,
-    range: Parameters<ProviderBytes['open']>[0],
-    options: CallOptions,
+  async #openRange(
+    { channel, media, download, opened: { spool, facts } }: JoinedDownload,
+    range: ByteSpan | null,
+    signal: AbortSignal | undefined,
   ): ReturnType<ProviderBytes['open']> {
     if (range && range.start - spool.writtenBytes > FAR_AHEAD_BYTES) {
-      // Whatever stands in the way of it, the copy in the making has the bytes, too, though later.
-      const part = await openPart(channel, media, range, options).catch(() => null);
+      // If this request fails, the running download still reaches the range, though later.
+      const part = await openPart(channel, media, range, { signal }).catch(() => null);
       if (part) return part;
     }
-    // So that a failure can still be told.
+    // A failure before the first byte can still be answered with a status.
     await ofProvider(channel, spool.reach(range?.start ?? 0));
-    // Where a length was announced, a reader that gets less must learn of it.
+    // With an announced size, a stream that ends early must fail.
     const whole = facts.sizeBytes ? { start: 0, end: facts.sizeBytes - 1 } : undefined;
     if (range) return spool.reader(range);
-    // Then the next reader, of this or another replica, finds the copy and its hash.
-    return spool.reader(whole, () => orAfter(COPY_PATIENCE_MS, download.kept));
+    // The next reader, of this or another replica, then finds the copy and its hash.
+    return spool.reader(whole, () => withTimeLimit(MAX_WAIT_FOR_COPY_MS, download.storing));
   }
 
   #downloadOf(channel: ConnectedChannel, media: CataloguedMedia): Download {
     const key = nameOf(media);
-    const under = this.#downloads.get(key);
-    if (under && !under.abandon.signal.aborted) return under;
-    const download = this.#download(channel, media, key);
+    const running = this.#downloads.get(key);
+    if (running && !running.abandon.signal.aborted) return running;
+    const download = this.#startDownload(channel, media, key);
     this.#downloads.set(key, download);
     return download;
   }
 
-  // Private: a reader that leaves waits no more; a download that nobody waits for, and that has nothing yet, ends.
-  // Whoever gets the spool has joined it.
-  async #firstBytes(download: Download, signal: AbortSignal | undefined): Promise<Opened> {
+  /**
+   * Waits for the first bytes, and joins the spool, which the caller has to leave. A download without any bytes ends
+   * when its last waiting reader leaves.
+   */
+  async #firstBytes(download: Download, signal: AbortSignal | undefined): Promise<OpenDownload> {
     signal?.throwIfAborted();
     download.waiting += 1;
     const leave = () => {
@@ -158,7 +168,7 @@ export class LazyMirror {
     };
     signal?.addEventListener('abort', leave, { once: true });
     try {
-      const opened = await download.opened;
+      const opened = await download.opening;
       signal?.throwIfAborted();
       opened.spool.retain();
       return opened;
@@ -167,76 +177,77 @@ export class LazyMirror {
     }
   }
 
-  #download(channel: ConnectedChannel, media: CataloguedMedia, key: string): Download {
+  #startDownload(channel: ConnectedChannel, media: CataloguedMedia, key: string): Download {
     const abandon = new AbortController();
     const { signal } = abandon;
-    // Not AbortSignal.any, which leaves something behind at a signal that lives as long as the process.
+    // AbortSignal.any would leak memory on a signal that lives as long as the process (Node 20).
     const stop = () => abandon.abort(this.#stopping.signal.reason);
     this.#stopping.signal.addEventListener('abort', stop, { once: true });
     const forget = () => {
       this.#stopping.signal.removeEventListener('abort', stop);
       if (this.#downloads.get(key) === download) this.#downloads.delete(key);
     };
-    const open = async (): Promise<Opened> => {
+    const open = async (): Promise<OpenDownload> => {
       const { spool, source } = await Spool.open(() => openSniffed(channel, media, { signal }));
       const { body: _, ...facts } = source;
       return { spool, facts };
     };
-    const opened = open();
-    const kept = opened
-      .then((first) => {
-        download.first = first;
+    const opening = open();
+    const storing = opening
+      .then((opened) => {
+        download.opened = opened;
         return (
-          this.#keep(media, first.spool, first.facts)
+          this.#store(media, opened)
             .finally(forget)
-            // A reader that found the download before it was forgotten joins the spool within this turn.
-            .finally(() => setImmediate(() => first.spool.release()))
+            // A reader that found the download before it was forgotten joins the spool within this turn of the event
+            // loop.
+            .finally(() => setImmediate(() => opened.spool.release()))
         );
       })
       .catch(forget)
-      .finally(() => this.#copies.delete(kept));
-    this.#copies.add(kept);
-    const download: Download = { opened, first: null, kept, waiting: 0, abandon };
+      .finally(() => this.#copies.delete(storing));
+    this.#copies.add(storing);
+    const download: Download = { opening, opened: null, storing, waiting: 0, abandon };
     return download;
   }
 
-  async #keep(media: CataloguedMedia, spool: Spool, facts: Opened['facts']): Promise<void> {
+  async #store(media: CataloguedMedia, { spool, facts }: OpenDownload): Promise<void> {
     const { catalogue, blobs, maxBytes, clock, logger } = this.options;
     const { tenant, id } = media;
     const { mimeType } = facts;
     try {
-      const how = { signal: this.#stopping.signal, maxBytes };
-      const stored = await writeBytes(this.options, media, { body: spool.reader(), mimeType }, how);
+      const limits = { signal: this.#stopping.signal, maxBytes };
+      const stored = await writeBytes(this.options, media, { body: spool.reader(), mimeType }, limits);
       if (differsFrom(media, stored) || (facts.sizeBytes ?? stored.sizeBytes) !== stored.sizeBytes) {
         await removeAttempt(blobs, stored);
-        throw new Error('expected the bytes that were told of, got others');
+        throw new Error('expected the announced bytes, got others');
       }
       const details = { mimeType, filename: media.filename ?? facts.filename };
-      // What the store has lost, this takes the place of.
+      // The copy replaces bytes that the row names and the store has lost.
       const replacing = media.stored?.key ?? null;
-      const kept = await catalogue.markStored(tenant, id, { stored, details, replacing }, dateOf(clock));
-      if (kept.isNamed) this.#inspect(media, stored, mimeType);
+      const marked = await catalogue.markStored(tenant, id, { stored, details, replacing }, dateOf(clock));
+      if (marked.isNamed) this.#inspectInBackground(media, stored, mimeType);
       else await removeAttempt(blobs, stored);
     } catch (err) {
       if (!this.#stopping.signal.aborted) logger.warn({ err, media: id }, 'a delivered media was not kept');
     }
   }
 
-  /** Readers do not wait for what the bytes show; the sweep looks at what a crash keeps this from. */
-  #inspect(media: CataloguedMedia, stored: StoredBytes, sniffed: string): void {
-    const looking = this.#look(media, stored, sniffed)
+  /** Readers do not wait for the inspection. The sweep inspects media whose inspection a crash prevented. */
+  #inspectInBackground(media: CataloguedMedia, stored: StoredBytes, sniffed: string): void {
+    const inspecting = this.#inspect(media, stored, sniffed)
       .catch((err: unknown) => {
         if (!this.#stopping.signal.aborted)
           this.options.logger.warn({ err, media: media.id }, 'a delivered media was not looked at');
       })
-      .finally(() => this.#copies.delete(looking));
-    this.#copies.add(looking);
+      .finally(() => this.#copies.delete(inspecting));
+    this.#copies.add(inspecting);
   }
 
-  async #look(media: CataloguedMedia, stored: StoredBytes, sniffed: string): Promise<void> {
-    const found = await inspected(this.options, stored, sniffed, this.#stopping.signal);
-    await recordInspected(this.options, media, found);
-    await recordLate(this.options, media, found);
+  async #inspect(media: CataloguedMedia, stored: StoredBytes, sniffed: string): Promise<void> {
+    const inspected = await inspectStored(this.options, stored, sniffed, this.#stopping.signal);
+    await recordInspection(this.options, media, inspected);
+    await recordLateFacts(this.options, media, inspected);
   }
 }
 
@@ -244,12 +255,13 @@ function nameOf({ tenant, id }: Pick<CataloguedMedia, 'tenant' | 'id'>): string 
   return `${tenant}\n${id}`;
 }
 
-function hasAll({ spool, facts }: Opened): boolean {
+function hasAllBytes({ spool, facts }: OpenDownload): boolean {
   return spool.isComplete || (facts.sizeBytes !== null && spool.writtenBytes >= facts.sizeBytes);
 }
 
-async function orAfter(ms: number, work: Promise<void>): Promise<void> {
-  const over = new AbortController();
-  await Promise.race([work, sleep(ms, undefined, { signal: over.signal }).catch(() => {})]);
-  over.abort();
+/** Resolves with `work`, or after `ms` without it. */
+async function withTimeLimit(ms: number, work: Promise<void>): Promise<void> {
+  const timer = new AbortController();
+  await Promise.race([work, sleep(ms, undefined, { signal: timer.signal }).catch(() => {})]);
+  timer.abort();
 }

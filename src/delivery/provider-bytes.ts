@@ -5,18 +5,20 @@ import type { MediaRef } from '../model/media.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import { type CallOptions, RangeNotSatisfiable } from '../providers/provider-adapter.js';
 
-/** A media that is still at its provider: what its first bytes and their headers told, and how to have them all. */
+/**
+ * A media at its provider: what its headers and first bytes tell, and its bytes. The caller calls `open` or `close`,
+ * once.
+ */
 export interface ProviderBytes extends Omit<SniffedStream, 'body'> {
-  /** Once. All bytes, or those of a range within the known size. The caller drains or destroys them. */
+  /** All bytes, or those of a range within the known size. The caller drains or destroys the stream. */
   open(range: ByteSpan | null): Promise<Readable>;
-  /** Instead of `open`. */
   close(): void;
 }
 
-/** What comes before a range is read and dropped up to here; beyond, the provider is asked for the range. */
-const DROPPED_BYTES = 256 * 1024;
+/** Up to this many bytes before a range are read and dropped. Beyond it, the provider is asked for the range. */
+const MAX_DROPPED_BYTES = 256 * 1024;
 
-/** Passed through, kept nowhere. @throws MediagraphError as {@link openSniffed} */
+/** Opens media without storing it. @throws MediagraphError as {@link openSniffed} */
 export async function openAtProvider(
   channel: ConnectedChannel,
   ref: MediaRef & { readonly mimeType?: string | null },
@@ -27,7 +29,7 @@ export async function openAtProvider(
     ...facts,
     open: async (range) => {
       if (range === null) return body;
-      if (range.start <= DROPPED_BYTES) return partOf(body, range);
+      if (range.start <= MAX_DROPPED_BYTES) return partOf(body, range);
       body.destroy();
       const part = await openPart(channel, ref, range, options);
       return part ?? partOf((await openSniffed(channel, ref, options)).body, range);
@@ -36,7 +38,7 @@ export async function openAtProvider(
   };
 }
 
-/** A range from the provider, cut out of the whole where it gives nothing less; null: it gives something else. */
+/** A range from the provider, or cut out of the whole if the provider sends that. Null: it sends another range. */
 export async function openPart(
   channel: ConnectedChannel,
   ref: MediaRef,
@@ -52,13 +54,13 @@ export async function openPart(
     stream.body.destroy();
     return null;
   } catch (thrown) {
-    // It is within what the provider said is there.
+    // The range is within the size that the provider told before, so the provider has other bytes now.
     if (thrown instanceof RangeNotSatisfiable) return null;
     throw thrown;
   }
 }
 
-/** Those bytes of a stream, which ends with them; it fails where the stream has fewer. */
+/** A range of a stream. It fails where the stream has fewer bytes. */
 function partOf(source: Readable, range: ByteSpan): Readable {
   const part = Readable.from(readPart(source, range), { objectMode: false });
   part.once('close', () => source.destroy());

@@ -7,69 +7,73 @@ import type { MediaId } from '../model/media.js';
 
 export interface StoredRowsOptions {
   readonly catalogue: MediaCatalogue;
-  /** For how long a row counts, from when it was asked for; a deletion waits as long (see {@link FORGOTTEN_MS}). */
+  /**
+   * How long a row is remembered, from when it was requested. A deletion waits that long (see {@link FORGOTTEN_MS}).
+   */
   readonly rememberMs: number;
 }
 
 /**
- * Replicas are not told of a deletion: they forget by themselves, and whoever deletes waits until all of them have. So it
- * holds when a notification is lost, and a media that everybody looks at costs four look-ups a second.
+ * How long replicas remember a row. A deletion sends them no notification, which might be lost. It waits this long
+ * instead, after which every replica has forgotten the row. Popular media costs four look-ups per second.
  */
 export const FORGOTTEN_MS = 250;
-/** Where this process is told of every deletion because it makes them all. */
+/** How long a row is remembered where this process is the only one, and therefore knows of every deletion. */
 export const REMEMBERED_ALONE_MS = 10_000;
 
 const MAX_ROWS = 20_000;
 
-interface Remembered {
-  readonly askedAt: number;
+interface RememberedRow {
+  readonly requestedAt: number;
   readonly row: Promise<CataloguedMedia | null>;
-  /** What `row` came to. */
-  known: CataloguedMedia | null;
+  /** The row, once `row` has resolved to one that is remembered. */
+  resolved: CataloguedMedia | null;
 }
 
-/** Rows of media that is READY and stored, so that a blob that is asked for often costs no statement each time. */
+/** Remembers rows of media that is READY and stored, so that repeated deliveries of a media cost no statement each. */
 export class StoredRows {
-  readonly #rows = new LRUCache<string, Remembered>(upTo(MAX_ROWS));
+  readonly #rows = new LRUCache<string, RememberedRow>(upTo(MAX_ROWS));
 
   constructor(private readonly options: StoredRowsOptions) {}
 
-  /** null: there is none. Rejects a retryable INTERNAL_SERVER_ERROR while the catalogue cannot be asked. */
+  /** Null: there is no such row. Rejects with a retryable INTERNAL_SERVER_ERROR while the catalogue is unavailable. */
   find(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {
     const name = nameOf(tenant, id);
-    const known = this.#rows.get(name);
+    const remembered = this.#rows.get(name);
     const now = performance.now();
-    if (known && now - known.askedAt < this.options.rememberMs) return known.row;
-    const asked: Remembered = { askedAt: now, row: this.#ask(tenant, id), known: null };
-    this.#rows.set(name, asked);
+    if (remembered && now - remembered.requestedAt < this.options.rememberMs) return remembered.row;
+    const requested: RememberedRow = { requestedAt: now, row: this.#query(tenant, id), resolved: null };
+    this.#rows.set(name, requested);
     const forgetUnlessStored = (row: CataloguedMedia | null) => {
-      const lasts = row?.status === 'READY' && row.stored !== null;
-      if (lasts) asked.known = row;
-      else if (this.#rows.get(name) === asked) this.#rows.delete(name);
+      const isStored = row?.status === 'READY' && row.stored !== null;
+      if (isStored) requested.resolved = row;
+      else if (this.#rows.get(name) === requested) this.#rows.delete(name);
     };
-    asked.row.then(forgetUnlessStored, () => forgetUnlessStored(null));
-    return asked.row;
+    requested.row.then(forgetUnlessStored, () => forgetUnlessStored(null));
+    return requested.row;
   }
 
-  /** What is remembered just now; null: it has to be asked for. */
+  /** The remembered row. Null: {@link find} would have to query it. */
   peek(tenant: TenantId, id: MediaId): CataloguedMedia | null {
     const remembered = this.#rows.get(nameOf(tenant, id));
-    return remembered && performance.now() - remembered.askedAt < this.options.rememberMs ? remembered.known : null;
+    return remembered && performance.now() - remembered.requestedAt < this.options.rememberMs
+      ? remembered.resolved
+      : null;
   }
 
   forget(tenant: TenantId, id: MediaId): void {
     this.#rows.delete(nameOf(tenant, id));
   }
 
-  /** The database may have been changed by somebody who told nobody, such as an operator. */
+  /** Forgets all rows, for changes to the database that no process announced, such as an operator's. */
   clear(): void {
     this.#rows.clear();
   }
 
-  async #ask(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {
+  async #query(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {
     try {
-      const found = await inTime(this.options.catalogue.findByIds(tenant, [id]));
-      return found.get(id) ?? null;
+      const rows = await inTime(this.options.catalogue.findByIds(tenant, [id]));
+      return rows.get(id) ?? null;
     } catch (thrown) {
       throw asCatalogueFault(thrown);
     }

@@ -25,53 +25,56 @@ interface StoredFile {
   readonly sizeBytes: number;
 }
 
-/** What bytes turned out to be. */
+/** What an inspection of stored bytes told. */
 export interface Inspection {
   readonly measures: MediaMeasures;
-  /** By the tracks of a container; null: the sniffed type stands. */
+  /** The type by the tracks of a container. Null: the sniffed type is right. */
   readonly mimeType: string | null;
-  /** By the tracks of a container, whatever the sender said; null: not told by the bytes. */
+  /** The kind by the tracks of a container, whatever the sender said. Null: the bytes do not tell. */
   readonly kind: Extract<MediaKind, 'VIDEO' | 'AUDIO'> | null;
-  /** Where the still took too long to be waited for: what it showed. Never rejects; null: nothing, or not in time. */
+  /**
+   * The facts of a still that took longer than {@link PREVIEW_WAIT_MS}. Never rejects. It resolves null where there are
+   * none.
+   */
   readonly late: Promise<LateFacts | null> | null;
 }
 
-/** What only decoding tells. */
+/** The facts that only decoding tells. */
 export type LateFacts = Pick<MediaMeasures, 'thumbHash' | 'still' | 'width' | 'height'>;
 
-/** So long a media waits for what it shows. */
-const PATIENCE_MS = 5_000;
-/** So long what it shows may come behind it. */
-const LATE_MS = 30_000;
+/** How long a media stays unavailable for its preview. */
+const PREVIEW_WAIT_MS = 5_000;
+/** How long the preview may take in all. */
+const PREVIEW_TIMEOUT_MS = 30_000;
 
 /**
- * Looks at bytes that have just been stored: at their headers and frames for sizes, at a small still for a placeholder. A
- * picture that takes long to decode is decoded here once: what stills are made from is stored beside the original.
+ * Inspects bytes that have just been stored: headers and frames for the measures, a small still for the placeholder. A
+ * picture that takes long to decode is decoded here once, and the base of all its stills is stored beside the original.
  */
 export class MediaInspector {
   constructor(private readonly options: MediaInspectorOptions) {}
 
-  /** Never fails for what the bytes are, nor for want of a tool: what cannot be told is null. */
+  /** Rejects only with the signal's reason. Facts that the bytes or the installed tools do not tell are null. */
   async inspect(file: StoredFile, signal?: AbortSignal): Promise<Inspection> {
     signal?.throwIfAborted();
-    const [soon, late] = [deadline(PATIENCE_MS, signal), deadline(LATE_MS, signal)];
+    const [wait, timeout] = [deadline(PREVIEW_WAIT_MS, signal), deadline(PREVIEW_TIMEOUT_MS, signal)];
     try {
-      const looking = this.#look(file, soon.signal);
-      const previewing = typeToShow(file.mimeType, looking)
-        .then((mimeType) => this.#preview({ ...file, mimeType }, late.signal))
-        .finally(late.clear);
-      const [look, shown, pageCount] = await Promise.all([
+      const looking = this.#look(file, wait.signal);
+      const previewing = typeForPreview(file.mimeType, looking)
+        .then((mimeType) => this.#preview({ ...file, mimeType }, timeout.signal))
+        .finally(timeout.clear);
+      const [look, preview, pageCount] = await Promise.all([
         looking,
-        unless(soon.signal, previewing),
-        this.#pageCount(file, soon.signal),
+        unlessAborted(wait.signal, previewing),
+        this.#pageCount(file, wait.signal),
       ]);
       signal?.throwIfAborted();
       const { placeholders } = this.options;
-      const inspection = inspectionOf(look, shown === LATE ? null : shown, placeholders, pageCount);
-      if (shown !== LATE || inspection.kind === 'AUDIO') return { ...inspection, late: null };
-      return { ...inspection, late: previewing.then((preview) => lateFacts(inspection, look, preview, placeholders)) };
+      const inspection = inspectionOf(look, preview === LATE ? null : preview, placeholders, pageCount);
+      if (preview !== LATE || inspection.kind === 'AUDIO') return { ...inspection, late: null };
+      return { ...inspection, late: previewing.then((made) => lateFacts(inspection, look, made, placeholders)) };
     } finally {
-      soon.clear();
+      wait.clear();
     }
   }
 
@@ -81,7 +84,7 @@ export class MediaInspector {
     return this.#orNull(inspectionThreads.look({ mimeType, sizeBytes, read }, signal), key);
   }
 
-  // Private: false: no still can be made of these bytes; null: that is not known.
+  /** False: no still can be made of these bytes. Null: it is unknown whether one can. */
   async #preview(file: StoredFile, signal: AbortSignal): Promise<Preview | false | null> {
     const { blobs, renderer } = this.options;
     const { key, mimeType } = file;
@@ -97,7 +100,7 @@ export class MediaInspector {
     }
   }
 
-  // A removal takes the original first, and then what lies beside it: what came too late for that is taken away here.
+  // A removal deletes the original before the blobs beside it. A base that is stored after the removal is deleted here.
   async #keepBase(original: StoredFile, { bytes }: Still, signal: AbortSignal): Promise<void> {
     const { blobs } = this.options;
     const key = baseKeyOf(original);
@@ -112,9 +115,9 @@ export class MediaInspector {
     return this.#orNull(renderer.pageCount(source, { signal }), key);
   }
 
-  async #orNull<Found>(looking: Promise<Found>, key: BlobKey): Promise<Found | null> {
+  async #orNull<Fact>(fact: Promise<Fact>, key: BlobKey): Promise<Fact | null> {
     try {
-      return await looking;
+      return await fact;
     } catch (err) {
       this.options.logger.debug({ err, key }, 'stored bytes could not be looked at');
       return null;
@@ -122,8 +125,10 @@ export class MediaInspector {
   }
 }
 
-/** Of a container, what the tracks say: a video that was called sound has a still, and sound that was called a video has none. */
-async function typeToShow(sniffed: string, looking: Promise<Look | null>): Promise<string> {
+/**
+ * The type by the tracks of a container: a video that was sent as sound has a still, and sound sent as video has none.
+ */
+async function typeForPreview(sniffed: string, looking: Promise<Look | null>): Promise<string> {
   if (!/^(audio|video)\//.test(sniffed)) return sniffed;
   return (await looking)?.mimeType ?? sniffed;
 }
@@ -135,18 +140,18 @@ function inspectionOf(
   pageCount: number | null,
 ): Omit<Inspection, 'late'> {
   const { width = null, height = null, durationSeconds = null } = look?.measures ?? {};
-  const shown = preview === false ? null : preview;
+  const still = preview === false ? null : preview;
   const isSound = look?.kind === 'AUDIO';
-  // A container of sound may hold a cover, which is no still of it.
+  // A container of sound may hold cover art, which is no still of it.
   const size =
-    isSound || width !== null ? { width, height } : { width: shown?.width ?? null, height: shown?.height ?? null };
+    isSound || width !== null ? { width, height } : { width: still?.width ?? null, height: still?.height ?? null };
   return {
     measures: {
       ...size,
       durationSeconds,
-      thumbHash: placeholders && !isSound ? (shown?.thumbHash ?? null) : null,
+      thumbHash: placeholders && !isSound ? (still?.thumbHash ?? null) : null,
       pageCount: pageCount ?? look?.pageCount ?? null,
-      still: isSound || preview === false ? false : shown === null ? null : true,
+      still: isSound || preview === false ? false : still === null ? null : true,
     },
     mimeType: look?.mimeType ?? null,
     kind: look?.kind ?? null,
@@ -154,7 +159,7 @@ function inspectionOf(
 }
 
 function lateFacts(
-  soon: Omit<Inspection, 'late'>,
+  inspection: Omit<Inspection, 'late'>,
   look: Look | null,
   preview: Preview | false | null,
   placeholders: boolean,
@@ -164,15 +169,15 @@ function lateFacts(
     look,
     preview,
     placeholders,
-    soon.measures.pageCount,
+    inspection.measures.pageCount,
   ).measures;
   return { thumbHash, still, width, height };
 }
 
 const LATE = Symbol('late');
 
-/** What the work comes to, or {@link LATE} once the signal has aborted. */
-function unless<Result>(signal: AbortSignal, work: Promise<Result>): Promise<Result | typeof LATE> {
+/** The result of the work, or {@link LATE} once the signal has aborted. */
+function unlessAborted<Result>(signal: AbortSignal, work: Promise<Result>): Promise<Result | typeof LATE> {
   return new Promise((resolve, reject) => {
     const onAbort = () => resolve(LATE);
     signal.addEventListener('abort', onAbort, { once: true });
@@ -181,16 +186,19 @@ function unless<Result>(signal: AbortSignal, work: Promise<Result>): Promise<Res
   });
 }
 
-/** A signal that aborts after so long, or with `outer`. Not AbortSignal.any, which leaves something behind at `outer`. */
+/**
+ * A signal that aborts after `ms`, or with `outer`. AbortSignal.any would leak memory on a long-lived `outer` (Node
+ * 20).
+ */
 function deadline(ms: number, outer: AbortSignal | undefined) {
-  const until = new AbortController();
-  const stop = () => until.abort(outer?.reason);
-  const overdue = setTimeout(() => until.abort(new Error('the inspection took too long')), ms);
+  const controller = new AbortController();
+  const stop = () => controller.abort(outer?.reason);
+  const timer = setTimeout(() => controller.abort(new Error('the inspection took too long')), ms);
   outer?.addEventListener('abort', stop, { once: true });
   if (outer?.aborted) stop();
   const clear = () => {
-    clearTimeout(overdue);
+    clearTimeout(timer);
     outer?.removeEventListener('abort', stop);
   };
-  return { signal: until.signal, clear };
+  return { signal: controller.signal, clear };
 }

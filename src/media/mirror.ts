@@ -1,6 +1,12 @@
 import type { Copies } from '../catalogue/copies.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
-import { type ByteKeeping, differsFrom, recordLate, removeAttempt, storeBytes } from '../inspection/stored-bytes.js';
+import {
+  type ByteStorage,
+  differsFrom,
+  recordLateFacts,
+  removeAttempt,
+  storeBytes,
+} from '../inspection/stored-bytes.js';
 import type { ClaimedJob } from '../jobs/job.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
@@ -9,7 +15,7 @@ import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, failureOf, inFlightPauseMs } from './backoff.js';
 import { ofProvider, openSniffed } from './sniffed-stream.js';
 
-export interface MirrorOptions extends ByteKeeping {
+export interface MirrorOptions extends ByteStorage {
   readonly channels: ChannelDirectory;
   readonly catalogue: Pick<MediaCatalogue, 'recordMeasures'>;
   readonly copies: Copies;
@@ -74,7 +80,7 @@ export class Mirror {
     // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
     const kept = await copies.finish(job, media, { stored, details }, dateOf(clock));
     if (kept.isNamed) {
-      void recordLate(this.options, media, inspected);
+      void recordLateFacts(this.options, media, inspected);
       return;
     }
     await removeAttempt(blobs, stored);

@@ -1,36 +1,36 @@
 import { Slots } from '../streams/slots.js';
 import { RendererOverloaded } from './renderer.js';
 
-/** So many jobs at once, so many that wait behind them in the order in which they came, and no more. */
+/** Runs a bounded number of jobs at once. A bounded number of others wait, first come, first served. */
 export class JobQueue {
   readonly #slots: Slots;
-  readonly #most: number;
+  readonly #maxAdmitted: number;
   #admitted = 0;
 
   constructor({ concurrency, maxWaiting }: { readonly concurrency: number; readonly maxWaiting: number }) {
     this.#slots = new Slots(concurrency);
-    this.#most = concurrency + maxWaiting;
+    this.#maxAdmitted = concurrency + maxWaiting;
   }
 
   /**
-   * What `job` comes to, once its turn has come. One whose signal aborts before that leaves the queue with the reason.
-   * @throws RendererOverloaded at once
+   * The result of `job`. A job whose signal aborts while it waits leaves the queue and rejects with the reason.
+   * @throws RendererOverloaded at once, when too many jobs wait
    */
   async run<Result>(signal: AbortSignal, job: () => Promise<Result>): Promise<Result> {
     signal.throwIfAborted();
-    if (this.#admitted >= this.#most)
-      throw new RendererOverloaded(`expected at most ${this.#most} renderings at a time, got one more`);
+    if (this.#admitted >= this.#maxAdmitted)
+      throw new RendererOverloaded(`expected at most ${this.#maxAdmitted} renderings at a time, got one more`);
     this.#admitted += 1;
     try {
-      return await this.#inTurn(signal, job);
+      return await this.#runInSlot(signal, job);
     } finally {
       this.#admitted -= 1;
     }
   }
 
-  async #inTurn<Result>(signal: AbortSignal, job: () => Promise<Result>): Promise<Result> {
-    const turn = this.#slots.take(signal);
-    if (turn) await turn;
+  async #runInSlot<Result>(signal: AbortSignal, job: () => Promise<Result>): Promise<Result> {
+    const waiting = this.#slots.take(signal);
+    if (waiting) await waiting;
     try {
       return await job();
     } finally {

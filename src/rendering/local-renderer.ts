@@ -21,9 +21,9 @@ import { playableSound } from './tools/playable-sound.js';
 import { baseTypesWith, playableTypesWith, stillTypesWith } from './tools/tools.js';
 import type { Job, Workshop } from './tools/workshop.js';
 
-/** ThumbHash's own limit. */
+/** The limit of ThumbHash, in pixels. */
 const THUMB_HASH_SIDE = 100;
-/** The shorter side of what stills are made from: the largest of them is a square of it. */
+/** The shorter side of the base of stills: that of the largest square still. */
 const BASE_SIDE = 2_048;
 const READ_AHEAD_BYTES = 256 * 1024;
 
@@ -32,12 +32,12 @@ export interface LocalRendererOptions extends Workshop {
   readonly maxSourceBytes: number;
 }
 
-/** Renders with the programs of this machine. Each job has a folder, which goes with it. */
+/** Renders with programs that are installed on this machine. Each job has a folder, which is removed at its end. */
 export class LocalRenderer implements Renderer {
   readonly stillTypes: ReadonlySet<string>;
   readonly baseTypes: ReadonlySet<string>;
   readonly playableTypes: ReadonlySet<string>;
-  // What the close has to end and to wait for.
+  // `close` aborts these jobs and waits for them.
   readonly #jobs = new Map<AbortController, Promise<unknown>>();
   #closed = false;
 
@@ -96,7 +96,7 @@ export class LocalRenderer implements Renderer {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const ending of this.#jobs.keys()) ending.abort(new Error('the renderer is closed'));
+    for (const controller of this.#jobs.keys()) controller.abort(new Error('the renderer is closed'));
     await this.options.pictures.close();
     await Promise.allSettled(this.#jobs.values());
   }
@@ -105,7 +105,7 @@ export class LocalRenderer implements Renderer {
     return { ...(await decodablePicture(job, side, this.options)), maxPixels: this.options.maxPixels };
   }
 
-  // Private: an aborted job rejects at once, although it keeps its turn until what it started has ended.
+  // An aborted job rejects at once, but keeps its slot in the queue until the processes that it started have ended.
   async #job<Result>(
     source: RenderSource,
     signal: AbortSignal | undefined,
@@ -114,31 +114,31 @@ export class LocalRenderer implements Renderer {
   ): Promise<Result> {
     signal?.throwIfAborted();
     if (this.#closed) throw new Error('the renderer is closed');
-    const ending = new AbortController();
-    const onAbort = () => ending.abort(signal?.reason);
+    const controller = new AbortController();
+    const onAbort = () => controller.abort(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
-    const done = this.options.queue.run(ending.signal, () =>
+    const done = this.options.queue.run(controller.signal, () =>
       inJobFolder(async (folder) => {
-        await this.#fetch(source, folder, ending.signal);
-        return await work({ essence: essenceOf(source.mimeType), folder, signal: ending.signal });
+        await this.#fetch(source, folder, controller.signal);
+        return await work({ essence: essenceOf(source.mimeType), folder, signal: controller.signal });
       }),
     );
-    this.#jobs.set(ending, done);
-    const forget = () => this.#jobs.delete(ending);
+    this.#jobs.set(controller, done);
+    const forget = () => this.#jobs.delete(controller);
     done.then(forget, forget);
     try {
-      return await orAborted(done, ending.signal, discardLate);
+      return await orAborted(done, controller.signal, discardLate);
     } finally {
       signal?.removeEventListener('abort', onAbort);
     }
   }
 
-  // Private: that a source is slow says nothing about its bytes.
+  // A slow source says nothing about its bytes, so this timeout is not an Unrenderable.
   async #fetch(source: RenderSource, folder: string, signal: AbortSignal): Promise<void> {
     const { timeoutMs, maxSourceBytes } = this.options;
     const tooLong = () => new Error(`expected the original within ${timeoutMs} ms`);
-    await within(timeoutMs, tooLong, signal, (ending) =>
-      saveSource(source, folder, { maxBytes: maxSourceBytes, signal: ending }),
+    await within(timeoutMs, tooLong, signal, (limited) =>
+      saveSource(source, folder, { maxBytes: maxSourceBytes, signal: limited }),
     );
   }
 }

@@ -1,11 +1,11 @@
-/** What the picture process reads, by the names that sharp reports. */
+/** The formats that the picture process reads, by sharp's names. */
 export type PictureFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'heif' | 'tiff';
 
-/** Pictures that sharp decodes. */
+/** The pictures that sharp decodes, with their format. */
 export const PICTURES: ReadonlyMap<string, PictureFormat> = new Map([
   ['image/jpeg', 'jpeg'],
   ['image/png', 'png'],
-  // Its first frame is that of a PNG, unless that is left out of the animation: then it is what old readers show.
+  // sharp decodes the default image. It is the first frame, or what decoders without animation show instead.
   ['image/apng', 'png'],
   ['image/webp', 'webp'],
   ['image/gif', 'gif'],
@@ -13,10 +13,10 @@ export const PICTURES: ReadonlyMap<string, PictureFormat> = new Map([
   ['image/tiff', 'tiff'],
 ]);
 
-/** Pictures that may be sequences of which sharp finds no picture; ffmpeg's demuxer does. */
+/** Types whose files may be sequences without a picture that sharp finds, with ffmpeg's demuxer for them. */
 export const SEQUENCES: ReadonlyMap<string, string> = new Map([['image/avif', 'mov']]);
 
-/** Pictures whose codec sharp does not have; their headers it reads. */
+/** Pictures of which sharp reads the header, but lacks the codec. */
 export const HEIF_PICTURES: ReadonlySet<string> = new Set([
   'image/heic',
   'image/heif',
@@ -24,7 +24,7 @@ export const HEIF_PICTURES: ReadonlySet<string> = new Set([
   'image/heif-sequence',
 ]);
 
-/** With ffmpeg's demuxer, which is named and never guessed: some of those that it would guess open further files. */
+/** Videos, with ffmpeg's demuxer. It is named because some demuxers that ffmpeg would guess open further files. */
 export const VIDEOS: ReadonlyMap<string, string> = new Map([
   ['video/mp4', 'mov'],
   ['video/x-m4v', 'mov'],
@@ -46,7 +46,7 @@ export const VIDEOS: ReadonlyMap<string, string> = new Map([
   ['video/x-ms-wmv', 'asf'],
 ]);
 
-/** With ffmpeg's demuxer. */
+/** Sound of which an AAC rendition is made, with ffmpeg's demuxer. */
 export const SOUNDS: ReadonlyMap<string, string> = new Map([
   ['audio/ogg', 'ogg'],
   ['audio/amr', 'amr'],

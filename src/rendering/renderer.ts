@@ -1,22 +1,22 @@
 import type { Readable } from 'node:stream';
 
-/** In pixels, each at least 1 and at most {@link MAX_STILL_SIDE}. */
+/** The size of a still in pixels. Each side is from 1 to {@link MAX_STILL_SIDE}. */
 export interface StillSpec {
   readonly width: number;
-  /** null: as the picture's own shape has it. */
+  /** Null: the height that the picture's own aspect ratio gives. */
   readonly height: number | null;
-  /** `cover` crops the middle to the shape asked for, `contain` fits the whole inside. */
+  /** `cover` crops the middle to the requested shape, `contain` fits the whole picture inside. */
   readonly fit: 'cover' | 'contain';
   readonly format: 'jpeg' | 'png' | 'webp' | 'avif';
 }
 
-/** What every format can hold; WebP's is the lowest limit (RFC 9649 section 2.5). */
+/** A side that every format supports. WebP's limit is the lowest (RFC 9649 section 2.5). */
 export const MAX_STILL_SIDE = 16_383;
 
 export interface RenderSource {
-  /** What the bytes are, by their signature; parameters are ignored. */
+  /** The sniffed type. Its parameters are ignored. */
   readonly mimeType: string;
-  /** The original bytes. Called once, when the job's turn has come; the signal aborts when they are wanted no more. */
+  /** Opens the original. Called once, when the job starts. The signal aborts when the bytes are no longer needed. */
   open(signal: AbortSignal): Promise<Readable>;
 }
 
@@ -25,58 +25,61 @@ export interface Still {
   readonly mimeType: string;
 }
 
-/** What stills are made from where the original was decoded once for all of them. */
+/** The type of a base: the decoded original from which all stills are made. */
 export const BASE_MIME_TYPE = 'image/webp';
 
-/** What a picture, page or video is known by before it is opened. */
+/** What can be shown of a picture, page or video before it is opened. */
 export interface Preview {
-  /** Of the upright still, in base64. */
+  /** The ThumbHash of the upright still, in base64. */
   readonly thumbHash: string;
-  /** Pixels of the original as it is shown; null: a page has none. */
+  /** Pixels of the original as it is shown. Null for a page, which has none. */
   readonly width: number | null;
   readonly height: number | null;
-  /** For types of {@link Renderer.baseTypes}: what every still of the original can be made from. */
+  /** For types of {@link Renderer.baseTypes}: a picture from which every still of the original can be made. */
   readonly base: Still | null;
 }
 
-/** AAC in MP4. The caller drains or destroys `body`: its file has no name and is gone when the body closes. */
+/**
+ * AAC in MP4. The caller drains or destroys `body`. Its file is already unlinked and disappears when the body closes.
+ */
 export interface Playable {
   readonly body: Readable;
   readonly mimeType: string;
 }
 
 export interface RenderOptions {
-  /** Its reason is what an aborted job rejects with. */
+  /** An aborted job rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Makes pictures and sound from media. All of it happens in other processes, without the environment of this one, and
- * what is made has none of the original's metadata.
+ * Makes stills and playable sound from media. The work runs in other processes, without the environment of this one.
+ * The results hold none of the original's metadata.
  *
  * Every job rejects with {@link Unrenderable} for bytes that will never render, with {@link RendererOverloaded} at once
- * when too many wait, with a RangeError for a type that is not in the set or a spec that is none, with whatever the
- * source fails with, and with another Error for what may go better next time.
+ * when too many jobs wait, with a RangeError for a type outside of the set or an invalid spec, with the source's own
+ * error, and with another Error for failures that a later attempt may not meet.
  */
 export interface Renderer {
-  /** Essences of which a still can be made on this machine. */
+  /** The essences of which this machine can make a still. */
   readonly stillTypes: ReadonlySet<string>;
-  /** Of these, essences whose decoding takes long: it is done once, and stills are made from what it gave. */
+  /** Those of `stillTypes` that take long to decode. They are decoded once, into a base for all stills. */
   readonly baseTypes: ReadonlySet<string>;
-  /** Essences of which an AAC rendition can be made on this machine. */
+  /** The essences of which this machine can make an AAC rendition. */
   readonly playableTypes: ReadonlySet<string>;
   /**
-   * Of the first frame or page: upright, in sRGB, never larger than the original (with `cover` it then has the shape that
-   * was asked for). Transparent becomes white in a JPEG. A page of a PDF, which has no pixels, counts as twice the size.
+   * A still of the first frame or page: upright, in sRGB, and never larger than the original (with `cover` a small
+   * original gives the requested shape). Transparency becomes white in a JPEG. A page of a PDF, which has no pixels,
+   * counts as twice the requested size.
    */
   renderStill(source: RenderSource, spec: StillSpec, options: RenderOptions): Promise<Still>;
-  /** The first audio stream, as long as the original; mono stays mono, everything else is stereo. */
+  /** The first audio stream, as long as the original. Mono stays mono, everything else becomes stereo. */
   renderPlayable(source: RenderSource, options: RenderOptions): Promise<Playable>;
-  /** The original is decoded once, whatever is made of it. */
+  /** A ThumbHash, the size, and for `baseTypes` the base, from a single decoding of the original. */
   preview(source: RenderSource, options: RenderOptions): Promise<Preview>;
-  /** Of a PDF; null where nothing here can count them, and for documents that open with a password only. */
+  /** The pages of a PDF. Null: pdfinfo is not installed, or the document needs a password. */
   pageCount(source: RenderSource, options: RenderOptions): Promise<number | null>;
-  /** Ends all jobs, their processes and folders. Harmless when repeated. */
+  /** Aborts all jobs, and waits for their processes and folders to be gone. It may be called again. */
   close(): Promise<void>;
 }
 
@@ -85,7 +88,7 @@ export class Unrenderable extends Error {
   override readonly name = 'Unrenderable';
 }
 
-/** Too many jobs wait: this one may be tried again later. */
+/** Too many jobs wait. A later attempt may succeed. */
 export class RendererOverloaded extends Error {
   override readonly name = 'RendererOverloaded';
 }

@@ -4,27 +4,27 @@ import { LocalRenderer } from './local-renderer.js';
 import { Pictures } from './pictures/pictures.js';
 import type { Renderer } from './renderer.js';
 import { findConfinement } from './tools/confinement.js';
-import { removeLeftBehind } from './tools/job-folder.js';
+import { removeStaleJobFolders } from './tools/job-folder.js';
 import { findTools, logMissing } from './tools/tools.js';
 
 export interface RendererOptions {
-  /** How many jobs at once. */
+  /** How many jobs run at once. */
   readonly concurrency: number;
   /** How many jobs wait behind them; default 64. */
   readonly maxWaiting?: number;
-  /** The longest that one step of a job may take: reading the original, a program's run, sharp's work. */
+  /** The limit on each step of a job: reading the original, running a program, a task of sharp. */
   readonly timeoutMs: number;
-  /** Of the original and everything between it and the still: width times height. */
+  /** The limit on width times height, of the original and of every intermediate picture. */
   readonly maxPixels: number;
   readonly maxSourceBytes: number;
   readonly logger: Logger;
-  /** Where programs are looked for, a list of folders as in PATH; '' looks nowhere. */
+  /** The folders in which programs are searched, as in PATH. '': none. */
   readonly path: string;
-  /** How long the picture process stays when there is nothing to do; default five minutes. */
+  /** How long the picture process stays without a task; default five minutes. */
   readonly idleMs?: number;
 }
 
-/** Looks once for the programs that are there; what is missing is logged, and not made. */
+/** Searches the installed programs once. Renditions that need a missing one are not made, which is logged. */
 export async function startRenderer(options: RendererOptions): Promise<Renderer> {
   const {
     concurrency,
@@ -36,7 +36,7 @@ export async function startRenderer(options: RendererOptions): Promise<Renderer>
     logger,
     idleMs = 300_000,
   } = options;
-  const [tools, confinement] = await Promise.all([findTools(path), findConfinement(), removeLeftBehind()]);
+  const [tools, confinement] = await Promise.all([findTools(path), findConfinement(), removeStaleJobFolders()]);
   logMissing(tools, logger);
   return new LocalRenderer({
     tools,

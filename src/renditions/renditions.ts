@@ -18,7 +18,7 @@ import { type BlobKey, BlobNotFound, type BlobStore, derivedBlobKey, type Stored
 import type { HotBytes } from '../storage/hot-bytes.js';
 import type { Logger } from '../telemetry/logger.js';
 
-/** Something that is made from a media's bytes. */
+/** A rendition that is made from the original, in contrast to the original itself. */
 export type Derived = Exclude<Rendition, typeof ORIGINAL>;
 
 export interface RenditionsOptions {
@@ -28,7 +28,7 @@ export interface RenditionsOptions {
   readonly logger: Logger;
 }
 
-/** What renditions are made from, and where they are kept. */
+/** The original from which renditions are made, and beside whose key they are stored. */
 export interface StoredOriginal {
   readonly key: BlobKey;
   readonly sha256: string;
@@ -40,6 +40,16 @@ export interface StoredRendition extends StoredBlob {
   readonly key: BlobKey;
   readonly mimeType: string;
   open(range: ByteSpan | null, options: { readonly signal?: AbortSignal }): Promise<Buffer | Readable>;
+}
+
+/** One rendition that is to be made. */
+interface RenditionJob {
+  readonly key: BlobKey;
+  readonly original: StoredOriginal;
+  readonly rendition: Derived;
+  /** Null: playable sound, which has one format. */
+  readonly format: Format | null;
+  readonly isWanted: () => Promise<boolean>;
 }
 
 interface Format {
@@ -54,24 +64,24 @@ const WEBP: Format = { name: 'webp', mimeType: 'image/webp', extension: 'webp' }
 const AVIF: Format = { name: 'avif', mimeType: 'image/avif', extension: 'avif' };
 
 const PLAYABLE_MIME_TYPE = 'audio/mp4';
-/** For readers that name no newer format: types that may be transparent stay so. */
+/** Originals that may be transparent. Their stills are PNG for clients that name no newer format. */
 const MAY_BE_TRANSPARENT = /^image\/(png|gif|webp|avif)$/;
-const MAX_FACTS = 10_000;
+const MAX_REMEMBERED = 10_000;
 /** How long bytes that could not be rendered are not tried again. */
 const UNRENDERABLE_MS = 10 * 60 * 1000;
 
-/** Stills and playable sound: made once, when they are first asked for, and kept beside the original. */
+/** Stills and playable sound. Each is made once, on its first request, and stored beside the original. */
 export class Renditions {
-  readonly #facts = new LRUCache<BlobKey, StoredBlob>(upTo(MAX_FACTS));
+  readonly #stored = new LRUCache<BlobKey, StoredBlob>(upTo(MAX_REMEMBERED));
   readonly #making = new Map<BlobKey, Promise<StoredBlob>>();
-  // Per original and kind of rendition, whatever size and format was asked for.
-  readonly #unrenderable = new LRUCache<string, string>({ ...upTo(MAX_FACTS), ttl: UNRENDERABLE_MS });
-  readonly #renderable = new LRUCache<string, true>(upTo(MAX_FACTS));
-  readonly #first = new Map<string, Promise<unknown>>();
+  // These three are by original and kind of rendition, for any size and format.
+  readonly #unrenderable = new LRUCache<string, string>({ ...upTo(MAX_REMEMBERED), ttl: UNRENDERABLE_MS });
+  readonly #renderable = new LRUCache<string, true>(upTo(MAX_REMEMBERED));
+  readonly #firstAttempts = new Map<string, Promise<unknown>>();
 
   constructor(private readonly options: RenditionsOptions) {}
 
-  /** Whether such a rendition can be made of such bytes here. */
+  /** Whether this machine can make such a rendition of bytes of that type. */
   makes(rendition: Derived, mimeType: string | null): boolean {
     if (mimeType === null) return false;
     const { stillTypes, playableTypes } = this.options.renderer;
@@ -79,24 +89,25 @@ export class Renditions {
   }
 
   /**
-   * @param accept the reader's `Accept`, which decides a still's format
-   * @param stillWanted asked after a rendition was stored: whether its media is still there
-   * @throws MediagraphError CONTENT_TYPE_NOT_ALLOWED where the bytes give no such rendition; a retryable MEDIA_NOT_READY
-   *   while too many are being made; MEDIA_GONE
+   * The stored rendition, made first if it is missing.
+   * @param accept the client's `Accept` header, which decides a still's format
+   * @param isWanted called after a rendition was stored: whether its media still exists
+   * @throws MediagraphError CONTENT_TYPE_NOT_ALLOWED where the bytes cannot be rendered so; a retryable MEDIA_NOT_READY
+   *   while too many renditions are being made; MEDIA_GONE
    */
   async open(
     original: StoredOriginal,
     rendition: Derived,
     accept: string | undefined,
-    stillWanted: () => Promise<boolean>,
+    isWanted: () => Promise<boolean>,
   ): Promise<StoredRendition> {
     const format = rendition.kind === 'still' ? formatFor(original.mimeType, accept) : null;
-    // The hash of what it was made from: a copy that was made anew gets renditions of its own.
+    // The name contains the original's hash, so that a new copy with other bytes gets renditions of its own.
     const name = `${formatRendition(rendition)}-${original.sha256.slice(0, 8)}`;
     const key = derivedBlobKey(original.key, name, format?.extension ?? 'm4a');
     const stored = await this.#find(key).catch((thrown: unknown) => {
       if (!(thrown instanceof BlobNotFound)) throw thrown;
-      return this.#make(key, original, rendition, format, stillWanted);
+      return this.#make({ key, original, rendition, format, isWanted });
     });
     return {
       ...stored,
@@ -107,8 +118,8 @@ export class Renditions {
   }
 
   async #find(key: BlobKey): Promise<StoredBlob> {
-    const known = this.#facts.get(key);
-    if (known) return known;
+    const remembered = this.#stored.get(key);
+    if (remembered) return remembered;
     const hash = createHash('sha256');
     const chunks: Buffer[] = [];
     let sizeBytes = 0;
@@ -118,59 +129,51 @@ export class Renditions {
       if (this.options.hot.takes(sizeBytes)) chunks.push(chunk);
     }
     const stored = { sizeBytes, sha256: hash.digest('hex') };
-    this.#facts.set(key, stored);
+    this.#stored.set(key, stored);
     if (this.options.hot.takes(sizeBytes)) this.options.hot.set(key, stored.sha256, Buffer.concat(chunks));
     return stored;
   }
 
-  // One at a time of each; it goes on when its readers leave, since the next will ask.
-  #make(
-    key: BlobKey,
-    original: StoredOriginal,
-    rendition: Derived,
-    format: Format | null,
-    stillWanted: () => Promise<boolean>,
-  ): Promise<StoredBlob> {
-    const under = this.#making.get(key);
-    if (under) return under;
-    const making = this.#unlessRefused(original, rendition.kind, async () => {
+  /** Concurrent requests share one rendering. It continues without them, since the next request needs it. */
+  #make({ key, original, rendition, format, isWanted }: RenditionJob): Promise<StoredBlob> {
+    const pending = this.#making.get(key);
+    if (pending) return pending;
+    const making = this.#afterFirstAttempt(original, rendition.kind, async () => {
       if (rendition.kind === 'playable') {
         const { body } = await this.options.renderer.renderPlayable(this.#sourceOf(original), {});
-        return await this.#keep(key, body, stillWanted);
+        return await this.#store(key, body, isWanted);
       }
-      const source = await this.#stillSource(original, stillWanted);
+      const source = await this.#stillSource(original, isWanted);
       const spec = { ...sizesOf(rendition), format: format?.name ?? 'jpeg' };
       const { bytes } = await this.options.renderer.renderStill(source, spec, {});
-      return await this.#keep(key, Readable.from([bytes], { objectMode: false }), stillWanted);
+      return await this.#store(key, Readable.from([bytes], { objectMode: false }), isWanted);
     }).finally(() => this.#making.delete(key));
     this.#making.set(key, making);
     return making;
   }
 
-  // While the first rendition of an original is being made, others of it wait: bytes that cannot be rendered cost one
-  // attempt, whatever is asked for at once, and what takes long to decode is decoded once.
-  async #unlessRefused(
+  /**
+   * Makes other renditions of an original wait for its first one. Bytes that cannot be rendered then cost one attempt,
+   * and an original that takes long to decode is decoded once.
+   */
+  async #afterFirstAttempt(
     original: StoredOriginal,
     kind: Derived['kind'],
     make: () => Promise<StoredBlob>,
   ): Promise<StoredBlob> {
     const id = `${kind} ${original.key} ${original.sha256}`;
-    for (let first = this.#first.get(id); first !== undefined; first = this.#first.get(id)) await first;
-    const refused = this.#unrenderable.get(id);
-    if (refused !== undefined) throw notRenderable(refused);
-    const making = this.#toldApart(id, original.key, make);
+    for (let first = this.#firstAttempts.get(id); first !== undefined; first = this.#firstAttempts.get(id)) await first;
+    const reason = this.#unrenderable.get(id);
+    if (reason !== undefined) throw notRenderable(reason);
+    const making = this.#attempt(id, original.key, make);
     if (this.#renderable.has(id)) return await making;
-    this.#first.set(
-      id,
-      making.then(
-        () => this.#first.delete(id),
-        () => this.#first.delete(id),
-      ),
-    );
+    const forget = () => this.#firstAttempts.delete(id);
+    this.#firstAttempts.set(id, making.then(forget, forget));
     return await making;
   }
 
-  async #toldApart(id: string, key: BlobKey, make: () => Promise<StoredBlob>): Promise<StoredBlob> {
+  /** Translates the renderer's errors, and remembers whether the original can be rendered. */
+  async #attempt(id: string, key: BlobKey, make: () => Promise<StoredBlob>): Promise<StoredBlob> {
     try {
       const made = await make();
       this.#renderable.set(id, true);
@@ -191,32 +194,35 @@ export class Renditions {
     return { mimeType, open: (signal) => this.options.blobs.open(key, { signal }) };
   }
 
-  // The original, or what its decoding gave, which the inspection has kept, or the first still keeps.
-  async #stillSource(original: StoredOriginal, stillWanted: () => Promise<boolean>): Promise<RenderSource> {
+  /**
+   * The source of a still: the original, or its base. The inspection stored the base; if it is missing, it is made
+   * here.
+   */
+  async #stillSource(original: StoredOriginal, isWanted: () => Promise<boolean>): Promise<RenderSource> {
     const { renderer } = this.options;
     if (!renderer.baseTypes.has(essenceOf(original.mimeType))) return this.#sourceOf(original);
     const base: StoredOriginal = { ...original, key: baseKeyOf(original), mimeType: BASE_MIME_TYPE };
-    if (!(await this.#isThere(base.key))) {
-      const { base: made } = await renderer.preview(this.#sourceOf(original), {});
-      if (made === null) return this.#sourceOf(original);
-      await this.#keep(base.key, Readable.from([made.bytes], { objectMode: false }), stillWanted);
+    if (!(await this.#exists(base.key))) {
+      const preview = await renderer.preview(this.#sourceOf(original), {});
+      if (preview.base === null) return this.#sourceOf(original);
+      await this.#store(base.key, Readable.from([preview.base.bytes], { objectMode: false }), isWanted);
     }
     return this.#sourceOf(base);
   }
 
-  async #isThere(key: BlobKey): Promise<boolean> {
+  async #exists(key: BlobKey): Promise<boolean> {
     return (await this.options.blobs.stat(key)) !== null;
   }
 
-  async #keep(key: BlobKey, bytes: Readable, stillWanted: () => Promise<boolean>): Promise<StoredBlob> {
+  async #store(key: BlobKey, bytes: Readable, isWanted: () => Promise<boolean>): Promise<StoredBlob> {
     const { blobs } = this.options;
     const stored = await blobs.put(key, bytes, {});
-    if (!(await stillWanted())) {
+    if (!(await isWanted())) {
       await blobs.delete(key);
       throw new MediagraphError('MEDIA_GONE', 'this media is gone for good');
     }
-    // Measured while it was written; else the next reader would read it all to know this.
-    this.#facts.set(key, stored);
+    // Remembered from writing. Otherwise the next request would read the whole blob to hash it.
+    this.#stored.set(key, stored);
     return stored;
   }
 
@@ -234,14 +240,14 @@ export class Renditions {
     return blobs.open(key, { signal, range: range ?? { start: 0, end: stored.sizeBytes - 1 } });
   }
 
-  /** That was lost: the next reader has it made anew. */
+  /** Forgets renditions that are missing in the store, so that the next request makes them again. */
   forget(prefix: string): void {
-    for (const key of this.#facts.keys()) if (key.startsWith(prefix)) this.#facts.delete(key);
+    for (const key of this.#stored.keys()) if (key.startsWith(prefix)) this.#stored.delete(key);
     this.options.hot.forget(prefix);
   }
 }
 
-/** Where that lies which stills of an original are made from, if that takes long to decode. */
+/** The key of an original's base, the decoded picture from which its stills are made, if decoding takes long. */
 export function baseKeyOf({ key, sha256 }: Pick<StoredOriginal, 'key' | 'sha256'>): BlobKey {
   return derivedBlobKey(key, `base-${sha256.slice(0, 8)}`, 'webp');
 }
@@ -250,7 +256,7 @@ function sizesOf({ width, height, fit }: Still) {
   return { width, height, fit };
 }
 
-/** WebP before AVIF, which takes ten times as long to make; either only for readers that name it. */
+/** WebP is preferred to AVIF, which takes ten times as long to encode. Either is only for clients that name it. */
 function formatFor(mimeType: string, accept: string | undefined): Format {
   const accepted = new Negotiator({ headers: { accept } }).mediaTypes();
   const named = [WEBP, AVIF].find((format) => accepted.includes(format.mimeType));

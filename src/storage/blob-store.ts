@@ -7,49 +7,50 @@ import type { MediaId } from '../model/media.js';
 
 declare const blobKeyBrand: unique symbol;
 
-/** Where a blob lies in its store: made by the functions below and by listings. */
+/** The name of a blob in its store. The functions below and listings create it. */
 export type BlobKey = string & { readonly [blobKeyBrand]: true };
 
 /** The stored bytes of media. Every method rejects {@link BlobStoreError} when the store itself fails. */
 export interface BlobStore {
   /**
-   * Stores what `body` yields, hashed on its way, in place of what was there. All or nothing: readers see the blob as it
-   * was before or the whole new one, and of several puts at once one wins whole. `body` is read to its end or destroyed.
-   * Rejects, and leaves nothing behind, with the body's own error, the signal's reason, MediagraphError MEDIA_TOO_LARGE,
-   * or BlobStoreError. (An object store whose answer to the last request was lost may have the whole blob nevertheless.)
+   * Stores the bytes of `body` in place of an earlier blob, and hashes them on the way. It is atomic: readers see the
+   * earlier blob or the whole new one, and one of several concurrent puts wins as a whole. `body` is read to its end or
+   * destroyed. Rejects, and leaves nothing behind, with the body's own error, the signal's reason, MediagraphError
+   * MEDIA_TOO_LARGE, or BlobStoreError. (If the response to the last request is lost, an object store may have stored
+   * the whole blob nevertheless.)
    */
   put(key: BlobKey, body: Readable, options: PutOptions): Promise<StoredBlob>;
   /**
-   * The bytes. Whoever holds the stream drains or destroys it; an abort destroys it with the signal's reason.
-   * Rejects BlobNotFound, or RangeError for a range that starts after the last byte.
+   * The bytes of a blob. The caller drains or destroys the stream; an abort destroys it with the signal's reason.
+   * Rejects with BlobNotFound, or with RangeError for a range that starts after the last byte.
    */
   open(key: BlobKey, options: OpenOptions): Promise<Readable>;
-  /** null = there is no such blob. */
+  /** Null: there is no such blob. */
   stat(key: BlobKey): Promise<{ readonly sizeBytes: number } | null>;
   /**
-   * A URL that gives the bytes, and ranges of them, to whoever has it, with these headers; present only where the store can.
-   * Nothing is asked: of a blob that is not there the URL gives the store's own 404. Deletion ends it at once, and so does
-   * the end of the credentials that it was signed with. Rejects RangeError for a time that is no such time.
+   * A URL from which any holder can read the bytes and ranges of them, with these headers. Absent where the store has
+   * no such URLs. The blob is not looked up: without one, the URL answers with the store's own 404. The URL ends with
+   * the blob, and with the credentials that signed it. Rejects with RangeError for an expiry out of range.
    */
   presign?(key: BlobKey, options: PresignOptions): Promise<URL>;
   /** Deleting what is already gone is success. */
   delete(key: BlobKey): Promise<void>;
-  /** All blobs whose keys start so, in no promised order. Blobs may be put and deleted meanwhile. */
+  /** All blobs whose keys start with the prefix, in no particular order. Blobs may be put and deleted meanwhile. */
   keys(prefix: string): AsyncIterable<ListedBlob>;
   /**
-   * Removes what puts of processes that are gone left half written, if nothing wrote to it for so many milliseconds. Absent
-   * where puts leave nothing. @returns how many
+   * Removes what interrupted puts of dead processes left behind, once it was not written to for that many milliseconds.
+   * Absent where puts leave nothing behind. @returns the number of removed files
    */
   removeLeftovers?(unchangedForMs: number): Promise<number>;
-  /** Rejects when the store cannot be reached or used. */
+  /** Rejects while the store cannot be reached or used. */
   ping(): Promise<void>;
-  /** Ends idle connections. Nothing is called afterwards; streams in use end by themselves. */
+  /** Closes idle connections. No method may be called afterwards. Open streams continue to their end. */
   close(): Promise<void>;
 }
 
 export interface PutOptions {
   readonly signal?: AbortSignal;
-  /** One byte more is MEDIA_TOO_LARGE; absent: no limit. */
+  /** A body with more bytes is MEDIA_TOO_LARGE. Absent: no limit. */
   readonly maxBytes?: number;
 }
 
@@ -61,7 +62,7 @@ export interface StoredBlob {
 
 export interface OpenOptions {
   readonly signal?: AbortSignal;
-  /** Of the whole blob: one of another size is not the one that is meant, and rejects BlobNotFound. */
+  /** The expected size of the whole blob. A blob of another size is not the one that is meant: BlobNotFound. */
   readonly sizeBytes?: number;
   readonly range?: ByteRange;
 }
@@ -74,7 +75,7 @@ export interface PresignOptions {
   readonly cacheControl: string;
 }
 
-/** Of a blob, whose size is known: what is asked for has an end. */
+/** A range of a blob. The size of a blob is known, so the range always has an end. */
 export type ByteRange = ByteSpan;
 
 export interface ListedBlob {
@@ -90,12 +91,17 @@ export class BlobNotFound extends Error {
   }
 }
 
-/** The store failed: disk full, no permission, no connection. `message` names no path, host or credential; `cause` may. */
+/**
+ * The store failed: disk full, no permission, no connection. `message` contains no path, host or credential, but
+ * `cause` may.
+ */
 export class BlobStoreError extends Error {
   override readonly name = 'BlobStoreError';
 
-  /** @param expected what the store should have done, to follow "expected the blob store to"
-   *  @param got a code, such as `ENOSPC` or `AccessDenied` */
+  /**
+   * @param expected what the store should have done, to follow "expected the blob store to"
+   * @param got a code, such as `ENOSPC` or `AccessDenied`
+   */
   constructor(expected: string, got: string, options?: { cause?: unknown }) {
     super(`expected the blob store to ${expected}, got ${got}`, options);
   }
@@ -103,7 +109,7 @@ export class BlobStoreError extends Error {
 
 /** S3's limit, in bytes ("Naming Amazon S3 objects"). */
 const MAX_KEY_LENGTH = 1_024;
-/** File names end at 255 bytes; stores and tools append suffixes of their own. */
+/** File names have at most 255 bytes, and stores and tools append suffixes of their own. */
 const MAX_PART_LENGTH = 200;
 const ORIGINAL = '.original';
 
@@ -112,12 +118,12 @@ const MEDIA_KEY =
   /^media\/[0-9a-f]{2}((?:\/t-[A-Za-z0-9_-]{1,200})+)((?:\/i-[A-Za-z0-9_-]{1,200})+)\.(?:original|[a-z0-9-]{1,40}\.[a-z0-9]{1,8})$/;
 
 /**
- * Where one attempt to store a media's bytes puts them: `media/<shard>/t-<tenant in base64url>/i-<media
- * id>.<attempt>.original`. No two attempts share a key, so that a late one touches nothing that a row names. What is longer
- * than a file name may be goes on in further `t-` or `i-` folders. What is derived from a media (a thumbnail) belongs
- * beside it, with another suffix: no id has a dot, so the key up to its first dot is a prefix of this media's blobs and of
- * no other's. The shard keeps folders small. Letters' case matters.
- * @throws RangeError for a tenant or media id that cannot be, or a tenant above {@link MAX_TENANT_BYTES}
+ * The key under which one attempt stores a media's bytes: `media/<shard>/t-<tenant in base64url>/i-<media
+ * id>.<attempt>.original`. No two attempts share a key, so that a late attempt cannot overwrite the bytes that a row
+ * names. A tenant or id that is longer than a file name may be continues in further `t-` or `i-` folders. A rendition
+ * lies beside its original, with another suffix: no id contains a dot, so the key up to its first dot is a prefix of
+ * the blobs of this media only. The shard keeps folders small. Keys are case-sensitive.
+ * @throws RangeError for an invalid tenant or media id, or a tenant above {@link MAX_TENANT_BYTES}
  */
 export function attemptBlobKey(tenant: TenantId, id: MediaId): BlobKey {
   const key = `${stemOf(mediaBlobKey(tenant, id))}${randomUUID()}${ORIGINAL}`;
@@ -125,7 +131,10 @@ export function attemptBlobKey(tenant: TenantId, id: MediaId): BlobKey {
   return key;
 }
 
-/** Where version 0.1 stored a media's bytes; rows of that time name these keys. @throws RangeError as {@link attemptBlobKey} */
+/**
+ * The key under which version 0.1 stored a media's bytes. Rows of that time name it.
+ * @throws RangeError as {@link attemptBlobKey}
+ */
 export function mediaBlobKey(tenant: TenantId, id: MediaId): BlobKey {
   const fault = faultOf(tenant, id);
   if (fault !== null) throw new RangeError(fault);
@@ -135,28 +144,28 @@ export function mediaBlobKey(tenant: TenantId, id: MediaId): BlobKey {
 }
 
 /**
- * Where something that was made from a media lies: beside its original. `name` is up to 40 lower-case letters, digits and
- * dashes, `extension` up to 8 letters and digits, and not `original`.
+ * The key of something made from a media, beside its original. `name` has up to 40 lower-case letters, digits and
+ * dashes; `extension` has up to 8 letters and digits, and is not `original`.
  */
 export function derivedBlobKey(original: BlobKey, name: string, extension: string): BlobKey {
   const key = `${stemOf(original)}${name}.${extension}`;
   if (!MEDIA_KEY.test(key) || isOriginal(key))
-    throw new RangeError('expected the name of something derived, got a text that none can be');
+    throw new RangeError('expected the name and extension of a derived blob, got other text');
   assertBlobKey(key);
   return key;
 }
 
-/** What starts the keys of a media's originals and of everything derived from them, and of nothing else. */
+/** The prefix of the keys of a media's originals and of everything derived from them, and of no other keys. */
 export function stemOf(original: BlobKey): string {
   return original.slice(0, original.indexOf('.', original.lastIndexOf('/')) + 1);
 }
 
-/** Whether a key of a media is that of an attempt to store it; else it is of something derived. */
+/** True for the key of an original; false for that of something derived. */
 export function isOriginal(key: string): boolean {
   return key.endsWith(ORIGINAL);
 }
 
-/** Whose bytes a key names; null for what none of the functions above can have written. */
+/** The media to which a key belongs. Null: none of the functions above can have created the key. */
 export function parseMediaBlobKey(key: string): { tenant: TenantId; id: MediaId } | null {
   const [, tenantParts, idParts] = (isBlobKey(key) && MEDIA_KEY.exec(key)) || [];
   if (tenantParts === undefined || idParts === undefined) return null;
@@ -167,17 +176,20 @@ export function parseMediaBlobKey(key: string): { tenant: TenantId; id: MediaId 
   return key.startsWith(original.slice(0, -ORIGINAL.length + 1)) ? { tenant, id } : null;
 }
 
-/** Whether a text may be a key: no empty, dotted or over-long segment, nothing that a file system or a URL reads otherwise. */
+/**
+ * Whether a text is a valid key: no empty, dotted or overlong segment, and no character with a meaning in a path or a
+ * URL.
+ */
 export function isBlobKey(text: string): text is BlobKey {
   return text.length <= MAX_KEY_LENGTH && text.split('/').every((segment) => SEGMENT.test(segment));
 }
 
-/** Drivers ask again, whatever the type says: a key becomes a path. @throws RangeError */
+/** Drivers check again, in spite of the type, since a key becomes a path. @throws RangeError */
 export function assertBlobKey(text: string): asserts text is BlobKey {
-  if (!isBlobKey(text)) throw new RangeError('expected a blob key, got a text that none can be');
+  if (!isBlobKey(text)) throw new RangeError('expected a blob key, got other text');
 }
 
-/** @throws RangeError: NaN or a fraction would reach the store as a range of something else. */
+/** NaN or a fraction would reach the store as another range. @throws RangeError */
 export function assertByteRange({ start, end }: ByteRange): void {
   if (Number.isSafeInteger(start) && Number.isSafeInteger(end) && 0 <= start && start <= end) return;
   throw new RangeError(`expected a range of whole bytes, start to end, got ${start} to ${end}`);
@@ -197,8 +209,8 @@ function formatMediaBlobKey(tenant: TenantId, id: MediaId): string {
   return `media/${shard}/${folders.join('/')}${ORIGINAL}`;
 }
 
-function inParts(mark: string, text: string): string[] {
+function inParts(prefix: string, text: string): string[] {
   const parts: string[] = [];
-  for (let at = 0; at < text.length; at += MAX_PART_LENGTH) parts.push(mark + text.slice(at, at + MAX_PART_LENGTH));
+  for (let at = 0; at < text.length; at += MAX_PART_LENGTH) parts.push(prefix + text.slice(at, at + MAX_PART_LENGTH));
   return parts;
 }

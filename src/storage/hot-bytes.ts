@@ -3,33 +3,34 @@ import { LRUCache } from 'lru-cache';
 import type { ByteSpan } from '../model/byte-range.js';
 import type { BlobKey, StoredBlob } from './blob-store.js';
 
-/** A blob that is larger is streamed from the store, which reads it at full speed anyway. */
+/** Larger blobs are streamed from the store, where the cost per request hardly matters. */
 const MAX_HOT_BYTES = 1024 * 1024;
 
-interface Hot {
-  /** Of which bytes: a key may get others. */
+interface CachedBlob {
+  /** The hash of the bytes, since a key may be given others. */
   readonly sha256: string;
   readonly bytes: Buffer;
 }
 
-/** Small blobs that are asked for often, in a bounded part of memory. */
+/** A bounded cache of small blobs that are read often. */
 export class HotBytes {
-  readonly #blobs: LRUCache<BlobKey, Hot> | null;
+  readonly #blobs: LRUCache<BlobKey, CachedBlob> | null;
   readonly #loading = new Map<string, Promise<Buffer | null>>();
 
-  /** @param maxBytes in all; 0 keeps nothing */
+  /** @param maxBytes the size of the cache; 0 disables it */
   constructor(private readonly maxBytes: number) {
-    const sizeCalculation = ({ bytes }: Hot) => bytes.length;
+    const sizeCalculation = ({ bytes }: CachedBlob) => bytes.length;
     this.#blobs = maxBytes === 0 ? null : new LRUCache({ maxSize: maxBytes, sizeCalculation });
   }
 
+  /** Whether a blob of that size is cached. */
   takes(sizeBytes: number): boolean {
     return this.#blobs !== null && sizeBytes > 0 && sizeBytes <= Math.min(MAX_HOT_BYTES, this.maxBytes);
   }
 
   get(key: BlobKey, sha256: string): Buffer | null {
-    const hot = this.#blobs?.get(key);
-    return hot?.sha256 === sha256 ? hot.bytes : null;
+    const cached = this.#blobs?.get(key);
+    return cached?.sha256 === sha256 ? cached.bytes : null;
   }
 
   set(key: BlobKey, sha256: string, bytes: Buffer): void {
@@ -37,8 +38,8 @@ export class HotBytes {
   }
 
   /**
-   * All bytes of a blob that {@link takes} says yes to, or those of a range. null: the blob is not as long as it should
-   * be. Rejects as `open` does.
+   * The bytes of a blob for which {@link takes} is true, or those of a range. Null: the stored blob has another length.
+   * Rejects as `open` does.
    */
   async read(
     key: BlobKey,
@@ -50,11 +51,11 @@ export class HotBytes {
     return bytes && range ? bytes.subarray(range.start, range.end + 1) : bytes;
   }
 
-  // Private: once, however many ask.
+  /** Concurrent readers share one read. */
   #load(key: BlobKey, sha256: string, sizeBytes: number, open: () => Promise<Readable>): Promise<Buffer | null> {
     const name = `${key}\n${sha256}`;
-    const under = this.#loading.get(name);
-    if (under) return under;
+    const pending = this.#loading.get(name);
+    if (pending) return pending;
     const loading = this.#collect(key, sha256, sizeBytes, open).finally(() => {
       if (this.#loading.get(name) === loading) this.#loading.delete(name);
     });
@@ -80,7 +81,7 @@ export class HotBytes {
     return bytes;
   }
 
-  /** Everything whose key starts so. */
+  /** Drops every blob whose key starts with the prefix. */
   forget(prefix: string): void {
     for (const key of this.#blobs?.keys() ?? []) if (key.startsWith(prefix)) this.#blobs?.delete(key);
   }

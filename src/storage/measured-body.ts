@@ -5,11 +5,11 @@ import { assertByteCount } from '../streams/byte-limit.js';
 import type { PutOptions, StoredBlob } from './blob-store.js';
 
 /**
- * The bytes of a put on their way into a store: counted, hashed, limited, ended by the signal. It remembers how the
- * source failed, so that a driver can tell the source's failures from its own.
+ * Counts and hashes the bytes of a put, and ends it at the byte limit or with the signal. It remembers how the source
+ * failed, so that a driver can tell the source's failures from its own.
  */
 export class MeasuredBody implements AsyncIterable<Buffer> {
-  /** What iterating threw; null = nothing, or it did not come to that. */
+  /** What the iteration threw. Null: it did not throw. */
   failure: { readonly thrown: unknown } | null = null;
   #sizeBytes = 0;
   readonly #hash = createHash('sha256');
@@ -25,7 +25,7 @@ export class MeasuredBody implements AsyncIterable<Buffer> {
     private readonly options: PutOptions,
   ) {
     if (options.maxBytes !== undefined) assertByteCount(options.maxBytes);
-    // From now on, since the body may fail before a driver comes to read it; reading throws the same then.
+    // The body may fail before a driver reads it. Reading it then throws the same error.
     body.on('error', ignore);
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (options.signal?.aborted) this.#onAbort();
@@ -34,25 +34,25 @@ export class MeasuredBody implements AsyncIterable<Buffer> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     const chunks = this.body[Symbol.asyncIterator]();
     try {
-      // What a driver throws in at the `yield`, when it has failed itself, is no failure of the source.
+      // An error that a driver injects at the `yield` is the driver's own and does not count as one of the source.
       for (let bytes = await this.#next(chunks); bytes !== null; bytes = await this.#next(chunks)) yield bytes;
     } finally {
       this.body.destroy();
     }
   }
 
-  /** Once, after the last byte. */
+  /** May be called once, after the last byte. */
   finish(): StoredBlob {
     return { sizeBytes: this.#sizeBytes, sha256: this.#hash.digest('hex') };
   }
 
-  /** Ends the source if nobody read it to its end, and lets go of the signal. */
+  /** Destroys the source, in case it was not read to its end, and removes the listener from the signal. */
   close(): void {
     this.options.signal?.removeEventListener('abort', this.#onAbort);
     this.body.destroy();
   }
 
-  /** Why a put failed: how the source did or why it was aborted, unchanged; else the store's failure. */
+  /** The reason of a failed put: the source's error or the abort's reason, unchanged, otherwise the store's failure. */
   reasonOr(storeFailure: () => Error): unknown {
     if (this.failure !== null) return this.failure.thrown;
     return this.options.signal?.aborted ? this.options.signal.reason : storeFailure();
@@ -72,7 +72,7 @@ export class MeasuredBody implements AsyncIterable<Buffer> {
     }
   }
 
-  // Private: destroying a body need not end a wait for its next chunk; a generator that waits itself cannot be ended.
+  // Destroying a body does not always end the wait for its next chunk: a generator that awaits cannot be interrupted.
   #orAbort<Result>(chunk: Promise<Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.#rejectChunk = reject;

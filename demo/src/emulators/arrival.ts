@@ -1,32 +1,32 @@
 export interface ArrivalOptions {
-  /** The first so many requests find nothing. */
+  /** How many requests fail to find it first. */
   readonly afterRequests?: number;
-  /** Requests find nothing for so long from now. */
+  /** How long requests fail to find it, from now. */
   readonly afterMs?: number;
 }
 
 /** Something that a provider announces before it can be fetched. */
 export class Arrival {
   private requestsLeft: number;
-  private readonly from: number;
+  private readonly arrivesAt: number;
 
   constructor(
     options: ArrivalOptions,
     private readonly now: () => number,
   ) {
     this.requestsLeft = options.afterRequests ?? 0;
-    this.from = now() + (options.afterMs ?? 0);
+    this.arrivesAt = now() + (options.afterMs ?? 0);
   }
 
-  /** Whether it is there, without counting as a request. */
+  /** Whether it has arrived. This does not count as a request. */
   get hasArrived(): boolean {
-    return this.requestsLeft <= 0 && this.now() >= this.from;
+    return this.requestsLeft <= 0 && this.now() >= this.arrivesAt;
   }
 
-  /** Whether this request finds it. */
+  /** Counts a request. @returns whether it finds it */
   request(): boolean {
-    const found = this.hasArrived;
+    const { hasArrived } = this;
     if (this.requestsLeft > 0) this.requestsLeft -= 1;
-    return found;
+    return hasArrived;
   }
 }

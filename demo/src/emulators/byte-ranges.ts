@@ -1,8 +1,8 @@
 import type { Answer } from './faults.js';
 
 /**
- * What a `Range` makes of the answer that has the whole file: the part, the whole again for a header that is to be ignored,
- * null for a range that is not satisfiable.
+ * Applies a `Range` header to an answer with the whole file. A header that is to be ignored leaves the answer
+ * unchanged. Null: the range is not satisfiable.
  */
 export function partOf(answer: Answer, header: string): Answer | null {
   const bytes = Buffer.from(answer.body ?? '');
@@ -18,7 +18,10 @@ export function partOf(answer: Answer, header: string): Answer | null {
   };
 }
 
-/** One range (RFC 9110 section 14.1.2), both ends inclusive; null = to be ignored: malformed, or more than one. */
+/**
+ * One range (RFC 9110 section 14.1.2), both ends inclusive. Null: to be ignored, because it is malformed or several
+ * ranges.
+ */
 function parseRange(header: string, size: number): { start: number; end: number } | 'unsatisfiable' | null {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header.trim());
   if (!match) return null;

@@ -8,18 +8,18 @@ export interface CdnFile {
 }
 
 export interface CdnFileOptions {
-  /** What the origin says, which may be a lie; the file's own type unless given, null = nothing. */
+  /** The `Content-Type`, which may be wrong. Default: the file's own type. Null: no such header. */
   readonly contentType?: string | null;
-  /** The whole header, e.g. `inline; filename="photo.jpg"`. */
+  /** The whole header, for example `inline; filename="photo.jpg"`. */
   readonly contentDisposition?: string;
-  /** Opens only through {@link CdnEmulator.signedUrl}. */
+  /** True: only a {@link CdnEmulator.signedUrl} opens the file. */
   readonly private?: boolean;
-  /** Answers without Content-Length. */
+  /** True: answers without Content-Length. */
   readonly chunked?: boolean;
 }
 
 export interface CdnOptions {
-  /** Milliseconds since the epoch; signed URLs die by it. */
+  /** Milliseconds since the epoch, by which signed URLs expire. */
   readonly now?: () => number;
 }
 
@@ -31,9 +31,9 @@ interface StoredFile {
 }
 
 /**
- * The origin behind the providers' redirects: public files, and S3-like signed ones. It rejects requests that bear an
+ * The origin behind the providers' redirects: public files, and S3-like signed ones. It rejects requests with an
  * `Authorization` header, as such origins do when the query is signed ("Only one auth mechanism allowed"), so that a
- * client that takes credentials across a redirect fails instead of leaking them quietly.
+ * client that forwards credentials across a redirect fails instead of leaking them unnoticed.
  */
 export class CdnEmulator extends EmulatorServer {
   private readonly files = new Map<string, StoredFile>();
@@ -45,7 +45,7 @@ export class CdnEmulator extends EmulatorServer {
     this.now = options.now ?? Date.now;
   }
 
-  /** Stores or replaces the file at `/{key}`; works before start() too. */
+  /** Stores or replaces the file at `/{key}`. It may be called before start(). */
   put(key: string, file: CdnFile, options: CdnFileOptions = {}): void {
     const contentType = options.contentType === undefined ? file.mimeType : options.contentType;
     this.files.set(key, {
@@ -69,7 +69,7 @@ export class CdnEmulator extends EmulatorServer {
     return this.url + pathOf(key);
   }
 
-  /** An address that stops working `lifetimeMs` from now. */
+  /** A URL that expires `lifetimeMs` from now. */
   signedUrl(key: string, lifetimeMs: number): string {
     const expires = Math.floor((this.now() + lifetimeMs) / 1000);
     return `${this.publicUrl(key)}?Expires=${expires}&Signature=${this.sign(key, String(expires))}`;

@@ -3,27 +3,27 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { partOf } from './byte-ranges.js';
 import { type Answer, type EmulatorRequest, type Fault, type FaultRule, send, sendFault, takeFault } from './faults.js';
 
-/** The log keeps at most this many requests and forgets the older half when it is full. */
+/** The most requests in the log. When it is full, the older half is dropped. */
 const LOG_LIMIT = 10_000;
 
 /**
- * A provider's API on a real port, for the demo, for tests and for benchmarks. Plain `node:http`, so that an emulator
- * that shares a machine with what is measured costs little. Subclasses say what a request is answered with.
+ * A provider's API on a real port, for the demo, for tests and for benchmarks. It uses plain `node:http`, so that it
+ * takes little of the machine that a benchmark measures. Subclasses answer the requests.
  */
 export abstract class EmulatorServer {
-  /** Strikes every request that no rule of `faults` matches. */
+  /** The fault for every request that no rule of `faults` matches. */
   fault: Fault | null = null;
-  /** Rules in order of precedence; before `fault`. */
+  /** Rules in order of precedence. They come before `fault`. */
   readonly faults: FaultRule[] = [];
-  /** How long every answer waits, faults included. */
+  /** The delay of every answer and fault. */
   latencyMs = 0;
-  /** Answers every `Range` with the whole file, as RFC 9110 section 14.2 allows. */
+  /** True: every `Range` is answered with the whole file, as RFC 9110 section 14.2 allows. */
   ignoresRanges = false;
-  /** The latest requests, oldest first, those struck by faults included; bounded, see `requestCount`. */
+  /** The latest requests, oldest first, including those with faults. It is bounded; `requestCount` counts all. */
   readonly requests: EmulatorRequest[] = [];
-  /** Those of them that asked for the bytes of a media, as `requests`. */
+  /** The latest requests for the bytes of a media, as `requests`. */
   readonly fileRequests: EmulatorRequest[] = [];
-  /** How many requests there were, also those that `requests` has forgotten. */
+  /** The number of all requests, including those that `requests` has dropped. */
   requestCount = 0;
 
   private readonly server: Server;
@@ -34,7 +34,7 @@ export abstract class EmulatorServer {
     this.server = createServer((request, response) => this.handle(request, response));
   }
 
-  /** Listens; port 0 takes a free one. */
+  /** Starts to listen. Port 0 selects a free one. */
   async start(port = 0, host = '127.0.0.1'): Promise<this> {
     this.server.listen(port, host);
     await once(this.server, 'listening');
@@ -44,7 +44,7 @@ export abstract class EmulatorServer {
     return this;
   }
 
-  /** Ends everything at once: requests under way lose their connection. Closing twice does nothing. */
+  /** Closes the server and all connections, even during a request. It may be called again. */
   async close(): Promise<void> {
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
@@ -68,13 +68,16 @@ export abstract class EmulatorServer {
     this.requestCount = 0;
   }
 
-  /** Carries one request out, once its body is here whole; a body that broke off changes nothing. */
+  /** Performs one request, once its whole body has arrived. An incomplete body has no effect. */
   protected abstract answer(request: EmulatorRequest, body: Buffer): Answer | Promise<Answer>;
 
-  /** An error as the provider words it. */
+  /** The provider's error envelope. */
   protected abstract errorAnswer(status: number): Answer;
 
-  /** Answers requests that are not the provider's: neither logged, counted, delayed nor struck by faults. */
+  /**
+   * Answers requests that do not belong to the provider's API. They are not logged, counted, delayed or subject to
+   * faults.
+   */
   protected control(_method: string, _path: string): Answer | null {
     return null;
   }
@@ -94,7 +97,7 @@ export abstract class EmulatorServer {
     if (fault?.kind === 'unread') return;
     collect(message, (body) => {
       const respond = () => this.respond({ request, body, response, fault });
-      if (this.latencyMs > 0) this.later(this.latencyMs, respond);
+      if (this.latencyMs > 0) this.schedule(this.latencyMs, respond);
       else respond();
     });
   }
@@ -111,32 +114,32 @@ export abstract class EmulatorServer {
   }
 
   private respond({ request, body, response, fault }: Exchange): void {
-    const carryOut = (then: (answer: Answer) => void) => this.carryOut(request, body, then);
+    const perform = (then: (answer: Answer) => void) => this.perform(request, body, then);
     if (fault === null) {
-      carryOut((answer) => send(response, answer));
+      perform((answer) => send(response, answer));
       return;
     }
     sendFault(fault, response, {
-      carryOut,
+      perform,
       errorAnswer: (status) => this.errorAnswer(status),
-      later: (ms, action) => this.later(ms, action),
+      schedule: (ms, action) => this.schedule(ms, action),
     });
   }
 
-  /** A mistake in an emulator shows in the answer instead of ending the process that runs it. */
-  private carryOut(request: EmulatorRequest, body: Buffer, then: (answer: Answer) => void): void {
+  /** An error in an emulator becomes a 500, so that it does not end the process. */
+  private perform(request: EmulatorRequest, body: Buffer, then: (answer: Answer) => void): void {
     let answer: Answer | Promise<Answer>;
     try {
       answer = this.answer(request, body);
     } catch (error) {
       answer = failed(error);
     }
-    const inPart = (whole: Answer) => then(this.inPart(request, whole));
-    if (answer instanceof Promise) answer.then(inPart, (error: unknown) => then(failed(error)));
-    else inPart(answer);
+    const finish = (whole: Answer) => then(this.withRange(request, whole));
+    if (answer instanceof Promise) answer.then(finish, (error: unknown) => then(failed(error)));
+    else finish(answer);
   }
 
-  private inPart(request: EmulatorRequest, whole: Answer): Answer {
+  private withRange(request: EmulatorRequest, whole: Answer): Answer {
     const { method, headers } = request;
     const { range } = headers;
     if (whole.isFile && method === 'GET') this.logFile(request);
@@ -148,7 +151,7 @@ export abstract class EmulatorServer {
     return { ...refusal, headers: { ...refusal.headers, 'content-range': contentRange } };
   }
 
-  private later(ms: number, action: () => void): void {
+  private schedule(ms: number, action: () => void): void {
     const timer = setTimeout(() => {
       this.timers.delete(timer);
       action();
@@ -166,7 +169,7 @@ interface Exchange {
 
 const NO_BODY = Buffer.alloc(0);
 
-/** At once where there is no body to wait for; never for one that breaks off. */
+/** Calls `then` with the whole body. A body that ends early never calls it. */
 function collect(message: IncomingMessage, then: (body: Buffer) => void): void {
   const { 'content-length': length, 'transfer-encoding': encoding } = message.headers;
   if (length === undefined && encoding === undefined) {
@@ -184,7 +187,7 @@ function failed(error: unknown): Answer {
   return { status: 500, headers: { 'content-type': 'text/plain' }, body };
 }
 
-/** The path without its query, and the query. */
+/** Splits a request's path at its query. */
 export function splitPath(path: string): { pathname: string; query: string } {
   const mark = path.indexOf('?');
   return mark < 0 ? { pathname: path, query: '' } : { pathname: path.slice(0, mark), query: path.slice(mark + 1) };

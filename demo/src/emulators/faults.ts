@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 
-/** One request as it arrived. */
+/** One request as it was received. */
 export interface EmulatorRequest {
   readonly method: string;
-  /** With its query. */
+  /** The path with its query. */
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   /** Milliseconds since the epoch, by the machine's clock. */
@@ -14,50 +14,50 @@ export interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer | string;
-  /** Sends the body chunked, without saying how long it is. */
+  /** True: sends the body chunked, without its length. */
   readonly chunked?: boolean;
-  /** All bytes of a media: a request may ask for a part of them. */
+  /** True: the body is a media's bytes, to which a `Range` applies. */
   readonly isFile?: boolean;
 }
 
 /**
- * What can go wrong between a client and a provider. `cut`, `hang-in-body` and `delay` work on the answer that the
- * request would have had; the others replace it, and the request then changes nothing in the emulator.
+ * What can fail between a client and a provider. `cut`, `hang-in-body` and `delay` affect the regular answer. The
+ * others replace it, and the request then has no effect in the emulator.
  */
 export type Fault =
-  /** The body is the provider's own error envelope unless one is given. */
+  /** The default body is the provider's own error envelope. */
   | {
       readonly kind: 'status';
       readonly status: number;
       readonly headers?: Record<string, string>;
       readonly body?: string;
-      /** Sends the body chunked, without saying how long it is. */
+      /** True: sends the body chunked, without its length. */
       readonly chunked?: boolean;
     }
   | { readonly kind: 'delay'; readonly ms: number }
-  /** Announces the whole length, sends this many bytes and ends the connection. */
+  /** Announces the whole length, sends this many bytes, and closes the connection. */
   | { readonly kind: 'cut'; readonly afterBytes: number }
-  /** Announces the whole length, sends this many bytes and then nothing more. */
+  /** Announces the whole length, sends this many bytes, and keeps the connection open. */
   | { readonly kind: 'hang-in-body'; readonly afterBytes: number }
-  /** 200 with a body of the wrong shape; `application/json` unless said otherwise. */
+  /** Answers 200 with another body. The default type is `application/json`. */
   | { readonly kind: 'body'; readonly body: Buffer | string; readonly contentType?: string }
   | { readonly kind: 'redirect'; readonly status: 301 | 302 | 303 | 307 | 308; readonly location: string }
-  /** Takes the request, with its body, and never answers. */
+  /** Reads the whole request and never answers. */
   | { readonly kind: 'hang' }
-  /** Takes the headers alone: nobody reads the body or answers. */
+  /** Reads only the headers, and never the body. It never answers. */
   | { readonly kind: 'unread' }
-  /** Ends the connection instead of answering. */
+  /** Resets the connection instead of answering. */
   | { readonly kind: 'reset' };
 
 export interface FaultRule {
   /** A pattern over the path with its query, or a predicate. */
   readonly match: RegExp | ((request: EmulatorRequest) => boolean);
   readonly fault: Fault;
-  /** How often it strikes: counted down, at 0 the rule is passed over. Absent: for ever. */
+  /** How often it still applies. It is counted down, and at 0 the rule is skipped. Absent: always. */
   times?: number;
 }
 
-/** The first rule that matches and has not worn out; counts it down. */
+/** The fault of the first rule that matches and still applies. It counts the rule down. */
 export function takeFault(rules: readonly FaultRule[], request: EmulatorRequest): Fault | null {
   for (const rule of rules) {
     const matches = rule.match instanceof RegExp ? request.path.search(rule.match) >= 0 : rule.match(request);
@@ -68,30 +68,30 @@ export function takeFault(rules: readonly FaultRule[], request: EmulatorRequest)
   return null;
 }
 
-/** What the emulator lends to a fault. */
+/** The functions of the emulator that a fault uses. */
 export interface FaultTools {
-  /** Carries the request out, and hands on the answer that it would have had. */
-  readonly carryOut: (then: (answer: Answer) => void) => void;
+  /** Performs the request, and calls `then` with its regular answer. */
+  readonly perform: (then: (answer: Answer) => void) => void;
   /** The provider's own error envelope. */
   readonly errorAnswer: (status: number) => Answer;
-  /** Runs an action later, unless the emulator is closed before. */
-  readonly later: (ms: number, action: () => void) => void;
+  /** Runs an action after a delay, unless the emulator is closed first. */
+  readonly schedule: (ms: number, action: () => void) => void;
 }
 
 export function sendFault(fault: Fault, response: ServerResponse, tools: FaultTools): void {
   switch (fault.kind) {
     case 'delay':
-      tools.later(fault.ms, () => tools.carryOut((answer) => send(response, answer)));
+      tools.schedule(fault.ms, () => tools.perform((answer) => send(response, answer)));
       break;
     case 'cut':
-      tools.carryOut((answer) => {
+      tools.perform((answer) => {
         sendPart(response, answer, fault.afterBytes);
-        // Not destroy(): that would drop what has not left the process yet.
+        // destroy() would drop bytes that have not left the process yet.
         response.socket?.destroySoon();
       });
       break;
     case 'hang-in-body':
-      tools.carryOut((answer) => sendPart(response, answer, fault.afterBytes));
+      tools.perform((answer) => sendPart(response, answer, fault.afterBytes));
       break;
     case 'hang':
     case 'unread':
@@ -120,7 +120,7 @@ function sendPart(response: ServerResponse, answer: Answer, afterBytes: number):
 
 function headersOf(answer: Answer): Record<string, string | number> {
   const headers: Record<string, string | number> = { ...answer.headers };
-  // RFC 9110 section 8.6: 204 bears no Content-Length.
+  // RFC 9110 section 8.6: a 204 has no Content-Length.
   if (!answer.chunked && answer.status !== 204) headers['content-length'] = Buffer.byteLength(answer.body ?? '');
   return headers;
 }

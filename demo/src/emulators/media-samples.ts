@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 /** One attachment as a customer might send it. */
 export interface MediaSample {
   readonly filename: string;
-  /** As messengers write it, parameters included. */
+  /** The type as messengers send it, with parameters. */
   readonly mimeType: string;
   readonly bytes: Buffer;
 }
@@ -16,7 +16,7 @@ const SAMPLES_FOLDER = new URL('../../../assets/samples/', import.meta.url);
 
 let loaded: MediaSamples | null = null;
 
-/** The files of `assets/samples/`, read once, at the first call. */
+/** The files of `assets/samples/`, which are read at the first call. */
 export function loadMediaSamples(): MediaSamples {
   loaded ??= {
     photo: readSample('photo.jpg', 'image/jpeg'),

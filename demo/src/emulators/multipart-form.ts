@@ -1,14 +1,14 @@
-/** One part of `multipart/form-data`; a part is a file if it bears a file name. */
+/** One part of `multipart/form-data`. A part with a file name is a file. */
 export type FormPart = string | FormFile;
 
 export interface FormFile {
   readonly filename: string;
-  /** As the part's own header has it, lower-case, parameters included. */
+  /** The part's own `Content-Type` in lower case, with parameters. */
   readonly type: string;
   readonly bytes: Buffer;
 }
 
-/** The parts by name, the last of those that share one; null for a body that is no whole form. */
+/** The parts by name. Of several parts with one name the last one counts. Null: the body is no complete form. */
 export async function readForm(
   body: Buffer,
   contentType: string | undefined,

@@ -1,20 +1,20 @@
 import { createHash } from 'node:crypto';
 
 /**
- * Identifiers shaped like the providers' own, derived from an index: the same index gives the same id in every
- * process, so a load generator can name an emulator's messages without asking for them.
+ * Identifiers in the form of the providers' own, derived from an index. The same index gives the same id in every
+ * process, so that a load generator knows an emulator's messages.
  */
 
-/** What all ids of {@link signalwireMessageSid} start with. */
+/** The common prefix of all ids of {@link signalwireMessageSid}. */
 export const SIGNALWIRE_MESSAGE_SID_PREFIX = '0a059168-ead0-41af-9d1f-';
 
-/** A UUID: the prefix and the index as 12 decimal digits, e.g. `0a059168-ead0-41af-9d1f-000000000042`. */
+/** A UUID: the prefix and the index as 12 decimal digits, for example `0a059168-ead0-41af-9d1f-000000000042`. */
 export function signalwireMessageSid(index: number): string {
   return SIGNALWIRE_MESSAGE_SID_PREFIX + String(index).padStart(12, '0');
 }
 
 /**
- * Like the documented example `b3877c40-da60-4998-90ad-b792e98472me`: declared a UUID, but ending in the letters `me`
+ * Like the documented example `b3877c40-da60-4998-90ad-b792e98472me`: called a UUID, but ending in the letters `me`
  * (providers: SignalWire, Retrieve Message Media).
  */
 export function signalwireMediaSid(index: number): string {
@@ -51,7 +51,7 @@ export function kirimRequestId(index: number): string {
   return `req_${ulid('request', index)}`;
 }
 
-/** `wamid.` and Base64 with its `=` at the end: a customer's number, and 20 hex digits as text. */
+/** `wamid.` and padded Base64 of a customer's number and 20 hex digits as text. */
 export function whatsappMessageId(index: number): string {
   const number = Buffer.from('16505551234');
   const digits = Buffer.from(hexDigits('whatsapp message', index).slice(0, 20).toUpperCase());
@@ -59,12 +59,12 @@ export function whatsappMessageId(index: number): string {
   return `wamid.${Buffer.from(bytes).toString('base64')}`;
 }
 
-/** 16 digits, as Meta's media ids are. */
+/** 16 digits, as in Meta's media ids. */
 export function whatsappMediaId(index: number): string {
   return String(1_000_000_000_000_000n + (digest('whatsapp media', index).readBigUInt64BE() % 9_000_000_000_000_000n));
 }
 
-/** `3EB0` and 16 hex digits in capitals, as WhatsApp's own applications name their messages. */
+/** `3EB0` and 16 hex digits in capitals, as in the ids of WhatsApp's own applications. */
 export function waGatewayMessageId(index: number): string {
   return `3EB0${hexDigits('gateway message', index).slice(0, 16).toUpperCase()}`;
 }

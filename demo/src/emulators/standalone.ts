@@ -1,11 +1,11 @@
 /**
- * An emulator in a process of its own, for benchmarks: `node dist/emulators/standalone.js '<json options>'`, where the
+ * An emulator in a process of its own, for benchmarks: `node dist/emulators/standalone.js '<json options>'`. The
  * options are {@link StandaloneOptions}, all optional.
  *
- * Prints one line of JSON when both servers listen: `{ url, baseUrl, cdnUrl, accountSid, username, password,
+ * It prints one line of JSON when both servers listen: `{ url, baseUrl, cdnUrl, accountSid, username, password,
  * messageSidPrefix, messages }`. Message number i, from 0, has the SID `messageSidPrefix` + i as 12 decimal digits.
- * `GET {url}/__count` answers how many API requests there were, a bare number; `GET {url}/__reset` sets it to 0.
- * Ends at SIGTERM or SIGINT, when the parent's IPC channel closes, or else when a piped standard input ends.
+ * `GET {url}/__count` answers with the number of API requests, `GET {url}/__reset` sets it to 0. The process ends at
+ * SIGTERM or SIGINT, when the parent's IPC channel closes, or without one when a piped standard input ends.
  */
 import { fstatSync } from 'node:fs';
 import { CdnEmulator } from './cdn-emulator.js';
@@ -20,11 +20,11 @@ import {
 } from './sample-ids.js';
 
 interface StandaloneOptions {
-  /** How many messages there are, with one photo each; 1000. */
+  /** The number of messages, with one photo each. Default: 1000. */
   readonly messages: number;
-  /** How long every API answer waits; 0. The CDN's do not. */
+  /** The delay of every API answer, but not of the CDN's. Default: 0. */
   readonly latencyMs: number;
-  /** 0 = a free one. */
+  /** 0, the default, selects a free port. */
   readonly port: number;
   readonly cdnPort: number;
 }
@@ -53,7 +53,7 @@ async function run(options: StandaloneOptions): Promise<void> {
   process.stdout.write(`${JSON.stringify({ ...line, messages: options.messages })}\n`);
 }
 
-/** A benchmark that dies must not leave its emulator behind. */
+/** Ends the process with its parent, so that a benchmark that dies leaves no emulator behind. */
 function endWithParent(): void {
   const end = () => process.exit(0);
   process.once('SIGTERM', end);
@@ -63,7 +63,7 @@ function endWithParent(): void {
     return;
   }
   const stdin = fstatSync(0);
-  // A terminal or /dev/null says nothing about a parent.
+  // A terminal or /dev/null does not end with the parent.
   if (stdin.isFIFO() || stdin.isSocket()) process.stdin.once('close', end).resume();
 }
 
@@ -71,9 +71,9 @@ function parseOptions(json: string): StandaloneOptions {
   const options: unknown = JSON.parse(json);
   if (typeof options !== 'object' || options === null)
     throw new Error(`expected a JSON object of options, got ${json}`);
-  const given = new Map<string, unknown>(Object.entries(options));
-  const read = (name: keyof StandaloneOptions, absent: number): number => {
-    const value = given.get(name) ?? absent;
+  const values = new Map<string, unknown>(Object.entries(options));
+  const read = (name: keyof StandaloneOptions, defaultValue: number): number => {
+    const value = values.get(name) ?? defaultValue;
     if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value;
     throw new Error(`expected ${name} to be a whole number, got ${JSON.stringify(value)}`);
   };

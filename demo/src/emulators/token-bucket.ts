@@ -1,7 +1,7 @@
 export interface RateLimit {
-  /** The bucket's size: so many requests at once. */
+  /** The bucket's size: the most requests at once. */
   readonly limit: number;
-  /** How long an empty bucket takes to be full. */
+  /** How long an empty bucket takes to fill. */
   readonly windowMs: number;
 }
 
@@ -18,7 +18,7 @@ export class TokenBucket {
     this.filledAt = now();
   }
 
-  /** Takes a token if there is one. */
+  /** Takes a token. @returns whether there was one */
   take(): boolean {
     this.fill();
     if (this.tokens < 1) return false;
@@ -35,7 +35,7 @@ export class TokenBucket {
     return Math.floor(this.tokens);
   }
 
-  /** When the bucket will be full, in unix seconds. */
+  /** When the bucket will be full, in Unix seconds. */
   get fullAtSeconds(): number {
     this.fill();
     return Math.ceil((this.now() + (this.rateLimit.limit - this.tokens) * this.msPerToken) / 1000);

@@ -7,19 +7,19 @@ const SUPERGRAPH = new URL('../../../schema/supergraph/supergraph.graphql', impo
 
 /** Hive Gateway over the composed supergraph, in this process. */
 export interface Gateway {
-  /** Answers `/graphql`, subscriptions as Server-Sent Events. */
+  /** Answers `/graphql`, with subscriptions as Server-Sent Events. */
   readonly answer: RequestListener;
   close(): Promise<void>;
 }
 
 /**
- * @param urls of the subgraphs, by their names in the supergraph
- * @throws Error with code ERR_MODULE_NOT_FOUND where Hive Gateway is not installed: who uses this package need not have it
+ * @param urls the URLs of the subgraphs, by their names in the supergraph
+ * @throws Error with code ERR_MODULE_NOT_FOUND where Hive Gateway is not installed, since it is an optional dependency
  */
 export async function startGateway(urls: ReadonlyMap<string, string>): Promise<Gateway> {
   const { createGatewayRuntime } = await import('@graphql-hive/gateway-runtime');
   const runtime = createGatewayRuntime({
-    supergraph: relocated(await readFile(SUPERGRAPH, 'utf8'), urls),
+    supergraph: withUrls(await readFile(SUPERGRAPH, 'utf8'), urls),
     logging: false,
     graphiql: false,
     landingPage: false,
@@ -32,19 +32,19 @@ export async function startGateway(urls: ReadonlyMap<string, string>): Promise<G
   };
 }
 
-/** The same supergraph, whose subgraphs are elsewhere. */
-function relocated(supergraph: string, urls: ReadonlyMap<string, string>): string {
-  const moved = visit(parse(supergraph), {
+/** The supergraph with other URLs for its subgraphs. */
+function withUrls(supergraph: string, urls: ReadonlyMap<string, string>): string {
+  const changed = visit(parse(supergraph), {
     [Kind.DIRECTIVE]: (directive) => {
       if (directive.name.value !== 'join__graph') return undefined;
       const name = directive.arguments?.find((argument) => argument.name.value === 'name')?.value;
       const url = name?.kind === Kind.STRING ? urls.get(name.value) : undefined;
       if (url === undefined) throw new Error('expected a URL for every subgraph of the supergraph');
-      const moves = directive.arguments?.map((argument) =>
+      const args = directive.arguments?.map((argument) =>
         argument.name.value === 'url' ? { ...argument, value: { kind: Kind.STRING, value: url } as const } : argument,
       );
-      return { ...directive, arguments: moves };
+      return { ...directive, arguments: args };
     },
   });
-  return print(moved);
+  return print(changed);
 }

@@ -15,18 +15,18 @@ interface BuiltFile {
   readonly type: string;
 }
 
-/** What `vite build` wrote, by path: some files, which fit into memory. */
+/** The output of `vite build`, by path. It is small enough to be held in memory. */
 export type BuiltFiles = ReadonlyMap<string, BuiltFile>;
 
 export interface InboxServerOptions {
   readonly files: BuiltFiles;
-  /** Where pictures, sound and videos come from. */
+  /** The origin of pictures, sound and videos. */
   readonly mediaOrigin: string;
-  /** What answers `/graphql`: at the same origin, so that there is no CORS. */
+  /** Answers `/graphql`. It is at the page's origin, so that CORS is not needed. */
   readonly graphql: RequestListener;
 }
 
-/** The built inbox, and the supergraph beside it. */
+/** Serves the built inbox, and the supergraph at the same origin. */
 export class InboxServer {
   readonly url: string;
 
@@ -58,21 +58,21 @@ export class InboxServer {
   async close(): Promise<void> {
     const closed = once(this.server, 'close');
     this.server.close();
-    // Subscriptions last as long as their pages.
+    // Subscriptions keep their connections open as long as their pages are.
     this.server.closeAllConnections();
     await closed;
   }
 }
 
-/** @throws Error with code ENOENT where the folder is not there */
+/** @throws Error with code ENOENT where the folder does not exist */
 export async function readBuiltFiles(folder: string): Promise<BuiltFiles> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
-  const read = files.map(async (file): Promise<[string, BuiltFile]> => {
+  const entriesByPath = files.map(async (file): Promise<[string, BuiltFile]> => {
     const path = `/${relative(folder, file).split(sep).join('/')}`;
     return [path, { bytes: await readFile(file), type: TYPES[extname(file)] ?? 'application/octet-stream' }];
   });
-  return new Map(await Promise.all(read));
+  return new Map(await Promise.all(entriesByPath));
 }
 
 function sendFile(
@@ -85,12 +85,12 @@ function sendFile(
     response.writeHead(404, headers).end();
     return;
   }
-  // Vite puts a hash into these names.
+  // Vite puts a content hash into the names of these files.
   const cacheControl = path.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache';
   response.writeHead(200, { ...headers, 'content-type': file.type, 'cache-control': cacheControl }).end(file.bytes);
 }
 
-/** Nothing but the page's own files, and media: a picture that was made to attack could not say a word to anybody. */
+/** Allows only the page's own files and media, so that a malicious media could not send data anywhere. */
 function policyOver(mediaOrigin: string): string {
   return [
     "default-src 'none'",

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { conversationsFile, talkOn } from '../conversations.js';
+import { conversationOn, conversationsFile } from '../conversations.js';
 import { Customer } from '../customer.js';
 import type { DemoLine } from '../line.js';
 import { messageIdOf } from '../message-id.js';
@@ -9,31 +9,31 @@ import type { ShopLine } from '../shop-line.js';
 import { DemoClient } from '../tour/client.js';
 import { startGateway } from './gateway.js';
 import { InboxServer, readBuiltFiles } from './inbox-server.js';
-import { Neighbour } from './neighbour.js';
+import { SubgraphProcess } from './subgraph-process.js';
 
 /** The package's own folder: three levels above this file in `src/` as well as in `dist/`. */
 const BUILT_INBOX = new URL('../../../examples/inbox/dist/', import.meta.url);
 
 export interface DemoInboxOptions {
-  /** The media subgraph's. */
+  /** The URL of the media subgraph. */
   readonly appUrl: string;
   readonly shop: ShopLine;
-  /** The tour's. */
+  /** The tour's lines. */
   readonly lines: readonly DemoLine[];
-  /** For files. */
+  /** A folder for temporary files. */
   readonly folder: string;
 }
 
-/** `examples/inbox` over a supergraph: this server, its neighbours, a gateway, and a customer who writes. */
+/** `examples/inbox` over a supergraph: this server, two other subgraphs, a gateway, and a customer. */
 export interface DemoInbox {
-  /** What a browser opens. */
+  /** The page's URL. */
   readonly url: string;
-  /** Lets the customer begin. @returns the ids of the messages whose media are on their way */
+  /** Sends the customer's first messages. @returns their ids */
   open(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
-/** Starts all of it, or none and rejects. */
+/** Starts all parts. If one of them fails, it closes the others and rejects. */
 export async function startInbox(options: DemoInboxOptions): Promise<DemoInbox> {
   const closing: Array<() => Promise<void>> = [];
   const close = async () => {
@@ -47,7 +47,7 @@ export async function startInbox(options: DemoInboxOptions): Promise<DemoInbox> 
   }
 }
 
-/** Why there is no inbox, in a few words. */
+/** Why the inbox could not be started, in a few words. */
 export function reasonAgainst(thrown: unknown): string {
   const code = thrown instanceof Error && 'code' in thrown ? thrown.code : null;
   if (code === 'ENOENT') return 'it is not built; npm run demo builds it';
@@ -55,19 +55,19 @@ export function reasonAgainst(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-/** @param closing gets what ends each part that was started, in their order */
+/** @param closing receives a function for each started part, in order, which closes it */
 async function startParts(
   { appUrl, shop, lines, folder }: DemoInboxOptions,
   closing: Array<() => Promise<void>>,
 ): Promise<Omit<DemoInbox, 'close'>> {
-  // First what is most likely to be missing: nothing was started for nothing then.
+  // The build is most likely to be missing, so it is read before anything is started.
   const files = await readBuiltFiles(fileURLToPath(BUILT_INBOX));
   const file = join(folder, 'conversations.json');
-  const talks = lines.map((line) => [line.channel.id, talkOn(line)] as const);
-  await writeFile(file, JSON.stringify(conversationsFile(new Map([[shop.channel.id, shop.conversation], ...talks]))));
-  const messages = await Neighbour.start('messages', ['--ids', 'transparent', '--data', file]);
+  const tour = lines.map((line) => [line.channel.id, conversationOn(line)] as const);
+  await writeFile(file, JSON.stringify(conversationsFile(new Map([[shop.channel.id, shop.conversation], ...tour]))));
+  const messages = await SubgraphProcess.start('messages', ['--ids', 'transparent', '--data', file]);
   closing.push(() => messages.close());
-  const notes = await Neighbour.start('notes');
+  const notes = await SubgraphProcess.start('notes');
   closing.push(() => notes.close());
   const gateway = await startGateway(
     new Map([

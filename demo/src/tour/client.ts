@@ -1,6 +1,6 @@
 import { Agent, request } from 'undici';
 import type { WebhookDelivery } from '../emulators/whatsapp/whatsapp-webhook.js';
-import type { ProviderQuestion } from '../line.js';
+import type { ProviderRequest } from '../line.js';
 import type { TypedDocumentString } from '../operations.generated.js';
 
 export interface GraphQLFault {
@@ -14,27 +14,27 @@ export interface GraphQLAnswer<Data> {
   readonly errors?: readonly GraphQLFault[];
 }
 
-/** What a link gave to somebody who has nothing but the link. */
+/** The response to a link that was opened without credentials. */
 export interface OpenedLink {
   readonly status: number;
   readonly contentType: string | null;
   readonly sizeBytes: number;
 }
 
-/** How a webhook was answered. */
+/** The response to a webhook. */
 export interface WebhookReceipt {
   readonly status: number;
-  /** Milliseconds until the answer was there. */
+  /** Milliseconds until the response. */
   readonly tookMs: number;
 }
 
-/** What a provider says when it is asked itself. */
-export interface ProviderWord {
+/** A provider's response. */
+export interface ProviderResponse {
   readonly status: number;
   readonly text: string;
 }
 
-/** Somebody outside who knows the server by its address, and the providers by theirs: asks over HTTP as any client does. */
+/** An HTTP client of the server and of the providers, which uses nothing but their public addresses. */
 export class DemoClient {
   readonly #agent = new Agent();
 
@@ -51,7 +51,7 @@ export class DemoClient {
       body: JSON.stringify({ query: document.toString(), variables }),
       dispatcher: this.#agent,
     });
-    // The shape is the typed document's, generated from the same schema that answers.
+    // The type follows from the document. Both are generated from the schema of the server.
     const answer: GraphQLAnswer<Data> = JSON.parse(await body.text());
     return answer;
   }
@@ -63,9 +63,9 @@ export class DemoClient {
     return { status: statusCode, contentType: typeof type === 'string' ? type : null, sizeBytes: byteLength };
   }
 
-  /** Sends what a provider would send. */
+  /** Sends a webhook as its provider would. */
   async deliver(url: string, { body: sent, headers }: WebhookDelivery): Promise<WebhookReceipt> {
-    const from = performance.now();
+    const startedAt = performance.now();
     const { statusCode, body } = await request(url, {
       method: 'POST',
       headers: { ...headers },
@@ -73,11 +73,11 @@ export class DemoClient {
       dispatcher: this.#agent,
     });
     await body.dump();
-    return { status: statusCode, tookMs: performance.now() - from };
+    return { status: statusCode, tookMs: performance.now() - startedAt };
   }
 
-  /** Asks a provider past the server. Redirects are answers. */
-  async askProvider({ url, headers }: ProviderQuestion): Promise<ProviderWord> {
+  /** Sends a request to a provider without the server in between. It does not follow redirects. */
+  async requestProvider({ url, headers }: ProviderRequest): Promise<ProviderResponse> {
     const { statusCode, body } = await request(url, { headers: { ...headers }, dispatcher: this.#agent });
     return { status: statusCode, text: await body.text() };
   }

@@ -1,6 +1,6 @@
 import type { DemoLine, DemoWebhook } from '../line.js';
 import type { MessagesWithMediaQuery, UploadMediaFromUrlMutation } from '../operations.generated.js';
-import type { GraphQLFault, OpenedLink, ProviderWord, WebhookReceipt } from './client.js';
+import type { GraphQLFault, OpenedLink, ProviderResponse, WebhookReceipt } from './client.js';
 import { channelCells, formatLine, formatSize, formatTable, type Paint, type Style, widthsOf } from './table.js';
 
 type Message = NonNullable<MessagesWithMediaQuery['messagesWithMedia'][number]>;
@@ -11,7 +11,7 @@ export interface DemoResult {
   readonly faults: readonly GraphQLFault[];
 }
 
-/** By URL; null = no answer. */
+/** The responses by URL. Null: there was none. */
 export type OpenedLinks = ReadonlyMap<string, OpenedLink | null>;
 
 export interface ReportOptions {
@@ -19,7 +19,7 @@ export interface ReportOptions {
   readonly paint: Paint;
 }
 
-/** A media, or what there is to say in its place; below it whole lines of their own. */
+/** One media, or the text in its place. `below` holds whole lines under the row. */
 interface Row {
   readonly cells: readonly string[];
   readonly below: readonly string[];
@@ -28,10 +28,10 @@ interface Row {
 
 const MEDIA_COLUMNS = ['CHANNEL', 'PROVIDER', 'KIND', 'TYPE', 'SIZE', 'NAME', 'STATUS'];
 const WEBHOOK_COLUMNS = ['CHANNEL', 'PROVIDER', 'THE CUSTOMER SENT', 'PROVEN BY', 'ANSWER'];
-const WORD_COLUMNS = ['CHANNEL', 'PROVIDER', 'BEFORE', 'NOW', 'IN ITS OWN WORDS'];
+const EXPIRED_COLUMNS = ['CHANNEL', 'PROVIDER', 'BEFORE', 'NOW', 'IN ITS OWN WORDS'];
 const REOPENED_COLUMNS = ['CHANNEL', 'PROVIDER', 'KIND', 'AT THE PROVIDER', 'THE LINK'];
-/** Characters; with the columns before it below 100. */
-const MAX_WORDS = 60;
+/** In characters. With the columns before it, a row stays below 100. */
+const MAX_MESSAGE_LENGTH = 60;
 
 export const INTRODUCTION = `Seven providers, which emulators on this machine play, and one server over them.
 No account, no Internet, an embedded database in memory. Starting …
@@ -46,10 +46,10 @@ export function formatHeading(heading: string, explanation: string, paint: Paint
   return `\n${paint(['bold', 'cyan'], heading)}\n${explanation}\n\n`;
 }
 
-/** A line that provider and server have in common, and the webhook that it sends. */
+/** A line with a webhook. */
 export type AnnouncedLine = DemoLine & { readonly webhook: DemoWebhook };
 
-/** The table of the webhooks, row by row, since each is shown when it was answered. */
+/** The table of the webhooks, printed row by row, since each row appears with its response. */
 export class WebhookReport {
   readonly #widths: readonly number[];
 
@@ -79,7 +79,7 @@ function webhookCells({ channel, webhook }: AnnouncedLine): string[] {
   return [...channelCells(channel), webhook.sent, webhook.provenBy];
 }
 
-/** The answer as a table: one row a media, below it its URL, whole, and what came when it was opened. */
+/** The result as a table: one row for each media, and below it the URL and the response to opening it. */
 export function formatResult(result: DemoResult, opened: OpenedLinks, { lines, paint }: ReportOptions): string {
   const rows = result.messages.flatMap((message, index) => rowsOf(message, { index, result, opened, lines, paint }));
   const widths = widthsOf(
@@ -94,38 +94,38 @@ export function formatResult(result: DemoResult, opened: OpenedLinks, { lines, p
   return `${[head, ...printed, ...waitingLines(result), summaryOf(result, opened)].join('\n')}\n`;
 }
 
-/** One provider, asked twice for the same media. */
-export interface AskedTwice {
+/** A provider's responses for one media, before and after it expired. */
+export interface ExpiredCopy {
   readonly line: DemoLine;
-  readonly before: ProviderWord;
-  readonly now: ProviderWord;
+  readonly before: ProviderResponse;
+  readonly after: ProviderResponse;
 }
 
-export function formatForgotten(asked: readonly AskedTwice[], paint: Paint): string {
-  const rows = asked.map(({ line, before, now }) => [
+export function formatExpired(expired: readonly ExpiredCopy[], paint: Paint): string {
+  const rows = expired.map(({ line, before, after }) => [
     ...channelCells(line.channel),
     String(before.status),
-    String(now.status),
-    wordsOf(now.text),
+    String(after.status),
+    errorMessageIn(after.text),
   ]);
-  return formatTable(WORD_COLUMNS, rows, paint);
+  return formatTable(EXPIRED_COLUMNS, rows, paint);
 }
 
-/** The message of a provider's error, whatever is around it. */
-function wordsOf(text: string): string {
+/** The message of a provider's error, whatever its envelope is. */
+function errorMessageIn(text: string): string {
   const [, quoted] = /"message":("(?:[^"\\]|\\.)*")/.exec(text) ?? [];
-  const words = quoted === undefined ? text : String(JSON.parse(quoted));
-  return words.length > MAX_WORDS ? `${words.slice(0, MAX_WORDS - 1)}…` : words;
+  const message = quoted === undefined ? text : String(JSON.parse(quoted));
+  return message.length > MAX_MESSAGE_LENGTH ? `${message.slice(0, MAX_MESSAGE_LENGTH - 1)}…` : message;
 }
 
 export interface Reopening {
   readonly result: DemoResult;
   readonly opened: OpenedLinks;
-  /** Requests that providers were sent meanwhile. */
+  /** The number of requests to providers meanwhile. */
   readonly providerRequests: number;
 }
 
-/** The same links once more: one row a link. */
+/** The second opening of the links, one row for each. */
 export function formatReopened(reopening: Reopening, { lines, paint }: ReportOptions): string {
   const { result, opened, providerRequests } = reopening;
   const links = linksOf(result, lines);
@@ -136,13 +136,14 @@ export function formatReopened(reopening: Reopening, { lines, paint }: ReportOpt
     describeOpened(opened.get(url) ?? null, paint),
   ]);
   const open = links.filter(({ url }) => isOpen(opened.get(url)));
-  const orphans = open.filter(({ line }) => line.expiry).length;
-  const asked = providerRequests === 0 ? 'nobody asked a provider' : `providers were asked ${providerRequests} times`;
-  const summary = `${open.length} of ${links.length} links open, ${orphans} of them without the provider's copy; ${asked}.`;
+  const onlyHere = open.filter(({ line }) => line.expiry).length;
+  const requests =
+    providerRequests === 0 ? 'nobody asked a provider' : `providers were asked ${providerRequests} times`;
+  const summary = `${open.length} of ${links.length} links open, ${onlyHere} of them without the provider's copy; ${requests}.`;
   return `${formatTable(REOPENED_COLUMNS, rows, paint)}\n${summary}\n`;
 }
 
-/** A media from its upload to its end. */
+/** A media from its upload to its deletion. */
 export type DemoLifetime = { readonly pictureUrl: string; readonly faults: readonly GraphQLFault[] } & (
   | { readonly uploaded: null }
   | {
@@ -166,7 +167,7 @@ export function formatLifetime(lifetime: DemoLifetime, paint: Paint): string {
       paint('cyan', uploaded.url ?? '-'),
       `opened: ${describeOpened(before, paint)}`,
       `deleted, scope ${scope ?? '-'}`,
-      // Gone is what it is to be.
+      // 410 is the expected status, so it is printed in green.
       `opened: ${paint(after.status === 410 ? 'green' : 'red', `${after.status} ${after.status === 410 ? 'gone' : ''}`.trimEnd())}`,
     );
   }
@@ -174,7 +175,7 @@ export function formatLifetime(lifetime: DemoLifetime, paint: Paint): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Where the inbox is, or why it is nowhere. */
+/** The inbox's URL, or why it was not started. */
 export type InboxNews = { readonly url: string } | { readonly url: null; readonly reason: string };
 
 export function formatInbox(news: InboxNews): string {
@@ -208,7 +209,7 @@ Ctrl-C ends it.
 `;
 }
 
-/** Every media that has a link, with the line that it came through. */
+/** Every media with a link, and its line. */
 export function linksOf(
   { messages }: DemoResult,
   lines: readonly DemoLine[],
@@ -229,10 +230,12 @@ interface RowContext extends ReportOptions {
 function rowsOf(message: Message | null, { index, result, opened, lines, paint }: RowContext): Row[] {
   const line = lines.find(({ channel }) => channel.id === message?.channelId);
   const first = line ? channelCells(line.channel) : [message?.channelId ?? '-', '-'];
-  const media = message?.media?.map((one) => ({
-    cells: [...first, ...mediaCells(one)],
+  const media = message?.media?.map((item) => ({
+    cells: [...first, ...mediaCells(item)],
     below:
-      one.url === null ? [] : [paint('cyan', one.url), `opened: ${describeOpened(opened.get(one.url) ?? null, paint)}`],
+      item.url === null
+        ? []
+        : [paint('cyan', item.url), `opened: ${describeOpened(opened.get(item.url) ?? null, paint)}`],
   }));
   const faults = faultsOf(result, index).map(
     (fault): Row => ({

@@ -4,19 +4,22 @@ import type { DemoChannel } from '../line.js';
 export type Style = Parameters<typeof styleText>[0];
 export type Paint = (style: Style, text: string) => string;
 
-/** Colours for people who watch a terminal, plain text for everybody else. */
+/** Colours for a terminal, plain text for files and pipes. */
 export function paintFor(colours: boolean): Paint {
   return colours ? styleText : (_style, text) => text;
 }
 
-/** The widest cell of each column, in characters. A row that is shorter than the titles runs on and widens none but the first two. */
+/**
+ * The widest cell of each column, in characters. The last cell of a short row may be long, so it widens only the first
+ * two columns.
+ */
 export function widthsOf(titles: readonly string[], rows: ReadonlyArray<readonly string[]>): number[] {
   return titles.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => widthOf(row, column, titles.length))),
   );
 }
 
-/** One line, without spaces at its end. */
+/** One line, without trailing spaces. */
 export function formatLine(cells: readonly string[], widths: readonly number[]): string {
   return cells
     .map((cell, column) => cell.padEnd(widths[column] ?? 0))

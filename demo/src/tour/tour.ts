@@ -8,10 +8,10 @@ import { type DemoProviders, messageIdsOf } from '../providers.js';
 import { DemoClient } from './client.js';
 import {
   type AnnouncedLine,
-  type AskedTwice,
   type DemoLifetime,
   type DemoResult,
-  formatForgotten,
+  type ExpiredCopy,
+  formatExpired,
   formatHeading,
   formatInbox,
   formatLifetime,
@@ -28,17 +28,20 @@ import type { Paint } from './table.js';
 export interface Tour {
   readonly app: DemoServer;
   readonly providers: DemoProviders;
-  /** What kept it from starting, in its place. */
+  /** Resolves to the reason where the inbox could not be started. */
   readonly inbox: Promise<DemoInbox | { readonly reason: unknown }>;
   readonly print: (text: string) => void;
   readonly paint: Paint;
 }
 
-/** Copies of some kilobytes on one machine take milliseconds; a machine that is busy takes longer. */
+/** Copies of some kilobytes take milliseconds, but longer on a busy machine. */
 const COPIED_WITHIN_MS = 20_000;
-const LOOK_EVERY_MS = 25;
+const POLL_EVERY_MS = 25;
 
-/** What there is to see, in the order in which it happens to media: told of, asked for, forgotten, still there; uploaded, deleted. */
+/**
+ * Shows what happens to media, in order: announced, queried, expired at the provider, still delivered; uploaded,
+ * deleted.
+ */
 export async function showTour({ app, providers, inbox, print, paint }: Tour): Promise<void> {
   const { lines } = providers;
   const client = new DemoClient(app.url);
@@ -50,19 +53,19 @@ export async function showTour({ app, providers, inbox, print, paint }: Tour): P
 
     print(formatHeading('2. One GraphQL query', QUERY, paint));
     const announcedIds = new Set(announced.map(announcedId));
-    const until = performance.now() + COPIED_WITHIN_MS;
-    // First those alone, so that the line that is down is not asked over and over.
-    await askUntilCopied(client, [...announcedIds], announcedIds, until);
-    const result = await askUntilCopied(client, ids, announcedIds, until);
-    // Listings are recorded behind their answer, and what is recorded is kept when it is opened.
+    const deadline = performance.now() + COPIED_WITHIN_MS;
+    // The announced messages come first, so that the line that is down is not queried again and again.
+    await queryUntilCopied(client, [...announcedIds], announcedIds, deadline);
+    const result = await queryUntilCopied(client, ids, announcedIds, deadline);
+    // Listings are recorded after their response, and media without a row is not stored when it is opened.
     await app.settled();
     const urls = linksOf(result, lines).map(({ url }) => url);
     print(formatResult(result, await openAll(client, urls), { lines, paint }));
 
     print(formatHeading('3. The providers forget', EXPIRY, paint));
-    // The last of what was opened may be on its way into the store still.
+    // The bytes that were opened last may still be on their way into the store.
     await app.settled();
-    print(formatForgotten(await expireCopies(client, lines), paint));
+    print(formatExpired(await expireCopies(client, lines), paint));
 
     print(formatHeading('4. The same links again', REOPENING, paint));
     const before = providers.requestCount();
@@ -103,7 +106,7 @@ function announcedId({ channel, webhook: { messageId } }: AnnouncedLine): string
   return messageIdOf(channel.id, messageId);
 }
 
-/** One after the other, so that what each answer took is its own. */
+/** One after the other, so that they do not slow each other down. */
 async function sendWebhooks(
   client: DemoClient,
   lines: readonly AnnouncedLine[],
@@ -113,24 +116,27 @@ async function sendWebhooks(
   print(report.head());
   for (const line of lines) {
     const { channel, webhook } = line;
-    const told = `${url}/webhooks/${channel.id}${webhook.query ?? ''}`;
-    const receipt = await client.deliver(told, webhook.make(told)).catch(() => null);
+    const webhookUrl = `${url}/webhooks/${channel.id}${webhook.query ?? ''}`;
+    const receipt = await client.deliver(webhookUrl, webhook.make(webhookUrl)).catch(() => null);
     print(report.row(line, receipt));
   }
 }
 
-/** Webhooks are worked off after their answer, so their media appear a moment later; not for ever is waited for them. */
-async function askUntilCopied(
+/**
+ * Repeats the query until the announced media is copied, or until the deadline. Webhooks are processed after their
+ * response.
+ */
+async function queryUntilCopied(
   client: DemoClient,
   ids: readonly string[],
   announced: ReadonlySet<string>,
-  until: number,
+  deadline: number,
 ): Promise<DemoResult> {
   for (;;) {
     const { data, errors: faults = [] } = await client.query(MessagesWithMediaDocument, { ids });
     const result = { messages: data?.messagesWithMedia ?? [], faults };
-    if (isCopied(result, announced) || performance.now() > until) return result;
-    await sleep(LOOK_EVERY_MS);
+    if (isCopied(result, announced) || performance.now() > deadline) return result;
+    await sleep(POLL_EVERY_MS);
   }
 }
 
@@ -146,15 +152,15 @@ async function openAll(client: DemoClient, urls: readonly string[]): Promise<Ope
   return new Map(await Promise.all(urls.map(async (url) => [url, await client.open(url).catch(() => null)] as const)));
 }
 
-/** Lets the inbox's customer write, and waits for what she sends. */
+/** Sends the messages of the inbox's customer, and waits until their media is copied. */
 async function openInbox(client: DemoClient, inbox: Awaited<Tour['inbox']>): Promise<InboxNews> {
   if ('reason' in inbox) return { url: null, reason: reasonAgainst(inbox.reason) };
   const ids = await inbox.open();
-  await askUntilCopied(client, ids, new Set(ids), performance.now() + COPIED_WITHIN_MS);
+  await queryUntilCopied(client, ids, new Set(ids), performance.now() + COPIED_WITHIN_MS);
   return inbox;
 }
 
-/** What a link gives between an upload and a deletion, and after it. */
+/** Uploads a picture, opens its link, deletes it, and opens the link again. */
 async function uploadAndDelete(client: DemoClient, pictureUrl: string): Promise<DemoLifetime> {
   const uploading = await client.query(UploadMediaFromUrlDocument, { url: pictureUrl });
   const uploaded = uploading.data?.uploadMediaFromUrl.media ?? null;
@@ -166,15 +172,15 @@ async function uploadAndDelete(client: DemoClient, pictureUrl: string): Promise<
   return { pictureUrl, uploaded, before, scope, after, faults: deleting.errors ?? [] };
 }
 
-/** Every provider whose media end is asked before and after, for one of them. */
-async function expireCopies(client: DemoClient, lines: readonly DemoLine[]): Promise<AskedTwice[]> {
-  const asked: AskedTwice[] = [];
+/** Expires the media of every provider that deletes them, and requests one of each before and after. */
+async function expireCopies(client: DemoClient, lines: readonly DemoLine[]): Promise<ExpiredCopy[]> {
+  const expired: ExpiredCopy[] = [];
   for (const line of lines) {
     const { expiry } = line;
     if (!expiry) continue;
-    const before = await client.askProvider(expiry.question);
+    const before = await client.requestProvider(expiry.request);
     expiry.run();
-    asked.push({ line, before, now: await client.askProvider(expiry.question) });
+    expired.push({ line, before, after: await client.requestProvider(expiry.request) });
   }
-  return asked;
+  return expired;
 }

@@ -1,25 +1,25 @@
 import type { ByteSpan } from '../../model/byte-range.js';
 
-/** What a `Range` header comes to for a representation of known length. */
+/** What a `Range` header selects of a representation of known length. */
 export type Selected = 'whole' | 'unsatisfiable' | ByteSpan;
 
-/** More than any player asks for at once; RFC 9110 section 17.15 advises to ignore what only costs. */
+/** More ranges than any player requests. RFC 9110 section 17.15 advises to ignore requests for too many. */
 const MAX_RANGES = 64;
 const SPEC = /^(?:(\d+)-(\d*)|-(\d+))$/;
 
 /**
- * RFC 9110 section 14.2: a header that is malformed, or in another unit, is ignored. One satisfiable range is answered
- * with it; several are answered with the whole, which that section allows.
+ * Selects a range by RFC 9110 section 14.2. A malformed header, or one in another unit, is ignored. Several satisfiable
+ * ranges select the whole, which that section allows.
  */
 export function selectRange(header: string | undefined, sizeBytes: number): Selected {
   const [, set] = /^bytes=(.*)$/i.exec(header ?? '') ?? [];
   if (set === undefined) return 'whole';
   const specs = set.split(',').map((spec) => withoutBlanks(spec));
-  // Empty elements of a list count for nothing (section 5.6.1.2).
-  const given = specs.filter((spec) => spec !== '');
-  if (given.length === 0 || given.length > MAX_RANGES) return 'whole';
+  // Empty elements of a list are ignored (section 5.6.1.2).
+  const nonEmpty = specs.filter((spec) => spec !== '');
+  if (nonEmpty.length === 0 || nonEmpty.length > MAX_RANGES) return 'whole';
   const ranges: ByteSpan[] = [];
-  for (const spec of given) {
+  for (const spec of nonEmpty) {
     const range = resolve(spec, sizeBytes);
     if (range === 'malformed') return 'whole';
     if (range) ranges.push(range);
@@ -29,7 +29,7 @@ export function selectRange(header: string | undefined, sizeBytes: number): Sele
   return second ? 'whole' : first;
 }
 
-/** RFC 9110 section 5.6.3; other spaces are no part of the grammar. */
+/** Trims spaces and tabs, the only optional whitespace of RFC 9110 section 5.6.3. */
 function withoutBlanks(spec: string): string {
   let start = 0;
   let end = spec.length;
@@ -38,7 +38,7 @@ function withoutBlanks(spec: string): string {
   return spec.slice(start, end);
 }
 
-/** null: unsatisfiable, section 14.1.2. Digits beyond any file's length are infinity, which compares as it should. */
+/** Null: unsatisfiable, section 14.1.2. A number too large for a double becomes Infinity, which compares correctly. */
 function resolve(spec: string, sizeBytes: number): ByteSpan | 'malformed' | null {
   const [matched, first = '', last = '', suffix] = SPEC.exec(spec) ?? [];
   if (matched === undefined) return 'malformed';
@@ -48,7 +48,7 @@ function resolve(spec: string, sizeBytes: number): ByteSpan | 'malformed' | null
     return length === 0 || sizeBytes === 0 ? null : { start: Math.max(0, sizeBytes - length), end };
   }
   const start = Number(first);
-  const asked = last === '' ? Number.POSITIVE_INFINITY : Number(last);
-  if (asked < start) return 'malformed';
-  return start > end ? null : { start, end: Math.min(asked, end) };
+  const requestedEnd = last === '' ? Number.POSITIVE_INFINITY : Number(last);
+  if (requestedEnd < start) return 'malformed';
+  return start > end ? null : { start, end: Math.min(requestedEnd, end) };
 }

@@ -1,8 +1,8 @@
 import { safeFilename } from '../../links/media-name.js';
 
-/** RFC 6266: an ASCII stand-in for old readers, and the name itself (RFC 8187) where that is not the same. */
+/** RFC 6266: an ASCII name for old clients, and the name itself (RFC 8187) where it differs. */
 export function contentDisposition(disposition: 'inline' | 'attachment', filename: string): string {
-  const ascii = standIn(filename);
+  const ascii = asciiName(filename);
   const plain = `${disposition}; filename="${ascii}"`;
   if (ascii === filename) return plain;
   const extended = encodeURIComponent(filename).replace(
@@ -12,8 +12,8 @@ export function contentDisposition(disposition: 'inline' | 'attachment', filenam
   return `${plain}; filename*=UTF-8''${extended}`;
 }
 
-function standIn(filename: string): string {
-  // Made safe once more: what stood for a slash, a dot or a device's name has become one.
+function asciiName(filename: string): string {
+  // NFKD may turn other characters into a slash, a dot or a device name, so the name is made safe again.
   const plain = safeFilename(filename.normalize('NFKD').replace(/\p{M}/gu, ''));
   return (plain ?? 'media').replace(/[^\x20-\x7e]|["\\%]/gu, '_');
 }

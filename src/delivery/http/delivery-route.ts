@@ -8,7 +8,9 @@ import type { Clock } from '../../model/clock.js';
 import { MediagraphError } from '../../model/errors.js';
 import { essenceOf } from '../../model/mime-type.js';
 import { parseUrl } from '../../model/parse-url.js';
-import type { Delivery, MediaDelivery, PresignOptions } from '../deliver.js';
+import type { PresignOptions } from '../../storage/blob-store.js';
+import type { MediaDelivery } from '../deliver.js';
+import type { Delivery } from '../delivery.js';
 import { selectRange } from './byte-ranges.js';
 import { contentDisposition } from './content-disposition.js';
 import type { HotAnswers } from './hot-answers.js';
@@ -19,7 +21,7 @@ export interface DeliveryRouteOptions {
   readonly urls: UrlSigner;
   readonly delivery: MediaDelivery;
   readonly visibility: 'private' | 'public';
-  /** CORS, for the tenant of a media. */
+  /** The CORS origins of a media's tenant. */
   readonly allowedOrigins: (mediaId: string) => readonly string[];
   readonly hot: HotAnswers;
 }
@@ -29,10 +31,10 @@ const CSP = "sandbox; default-src 'none'; media-src 'self'; img-src 'self'; styl
 const CSP_PDF = "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'";
 const EXPOSED = 'Content-Length, Content-Disposition, Content-Range, Accept-Ranges, ETag, Last-Modified, X-Request-Id';
 const ALLOWED_HEADERS = 'Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since';
-/** How long a store's own link works: long enough to begin, and for a player to come back for parts. */
+/** How long a store's own URL works: long enough to start a download, and for a player to request further ranges. */
 const PRESIGNED_S = 3_600;
 
-/** `GET`, `HEAD /media/{mediaId}/{filename}?…`: nothing happens before the signature is checked. */
+/** `GET`, `HEAD /media/{mediaId}/{filename}?…`. The signature is checked before anything else. */
 export function registerDeliveryRoute(http: FastifyInstance, options: DeliveryRouteOptions): void {
   http.register(async (scope) => {
     scope.route({
@@ -75,7 +77,7 @@ async function deliver(
       partly: !isHead && range !== undefined && !/^bytes=0-$/i.test(range),
       signal: clientGone(reply),
     });
-    return await answer(request, reply, delivery, grant, options);
+    return await answer({ request, reply, delivery, grant, options });
   } catch (thrown) {
     delivery?.close();
     if (reply.raw.destroyed) return reply.hijack();
@@ -84,8 +86,8 @@ async function deliver(
 }
 
 /**
- * What a link grants. Only to one that was given out is it told whose pages its media is for: a made-up
- * address is answered alike whatever channel it names, and wherever it is asked from.
+ * The grant of a link. Only the response to a genuine link names the tenant's origins. A forged URL gets the same
+ * response for every channel and from every origin.
  * @throws MediagraphError SIGNATURE_INVALID, URL_EXPIRED
  */
 function verified(
@@ -104,20 +106,24 @@ function verified(
   }
 }
 
-/** What is allowed for it is allowed for all. */
+/** An id of no media, whose origins are those that all media allows. */
 const NO_MEDIA = '';
 
 function isExpired(thrown: unknown): boolean {
   return thrown instanceof MediagraphError && thrown.code === 'URL_EXPIRED';
 }
 
-async function answer(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  delivery: Delivery,
-  grant: Required<MediaGrant>,
-  options: DeliveryRouteOptions,
-): Promise<FastifyReply> {
+/** A delivery that is about to be answered. */
+interface Answering {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly delivery: Delivery;
+  readonly grant: Required<MediaGrant>;
+  readonly options: DeliveryRouteOptions;
+}
+
+async function answer(answering: Answering): Promise<FastifyReply> {
+  const { request, reply, delivery, grant, options } = answering;
   const { sizeBytes, sha256, lastModified, mimeType } = delivery;
   const validators = { etag: sha256 === null ? null : `"${sha256}"`, lastModified };
   const isHead = request.method === 'HEAD';
@@ -139,10 +145,10 @@ async function answer(
     return refuse(reply, 416, `expected a range within ${sizeBytes} bytes, got another`);
   }
   if (delivery.handOver && !isHead) {
-    const to = await delivery.handOver(presignOptions(delivery, grant, options));
+    const location = await delivery.handOver(presignOptions(delivery, grant, options));
     delivery.close();
-    // Not cached: each use of a link is checked here, so that a deleted media is gone with it.
-    return reply.code(302).header('cache-control', 'no-store').header('location', to.href).send();
+    // Not cached, so that each use of the link is checked here and a deleted media is not found.
+    return reply.code(302).header('cache-control', 'no-store').header('location', location.href).send();
   }
   let body: Buffer | Readable | undefined;
   if (isHead) delivery.close();
@@ -152,28 +158,25 @@ async function answer(
   const length = range ? range.end - range.start + 1 : sizeBytes;
   if (length !== null) reply.header('content-length', length);
   reply.header('content-type', mimeType);
-  if (Buffer.isBuffer(body)) rememberHot(request, reply, delivery, grant, options);
+  if (Buffer.isBuffer(body)) rememberHot(answering);
   return reply.send(body);
 }
 
-/** Where an answer depends on nothing but the link and what it names. */
-function rememberHot(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { bytesInMemory }: Delivery,
-  { expiresAt, boundToOrigins }: Required<MediaGrant>,
-  { hot, visibility }: DeliveryRouteOptions,
-): void {
+/** Lets {@link HotAnswers} repeat a response that depends on nothing but the link and its media. */
+function rememberHot({ request, reply, delivery, grant, options }: Answering): void {
+  const { bytesInMemory } = delivery;
+  const { expiresAt, boundToOrigins } = grant;
+  const { hot, visibility } = options;
   if (!bytesInMemory || boundToOrigins || reply.getHeader('access-control-allow-origin') !== '*') return;
   const headers = Object.fromEntries(
     Object.entries(reply.getHeaders()).flatMap(([name, value]) =>
-      value === undefined || OF_ONE_ANSWER.has(name) ? [] : [[name, String(value)]],
+      value === undefined || HEADERS_OF_ONE_RESPONSE.has(name) ? [] : [[name, String(value)]],
     ),
   );
   hot.remember(request.raw, { headers, expiresAt: expiresAt.getTime(), visibility, bytesInMemory });
 }
 
-const OF_ONE_ANSWER = new Set(['cache-control', 'content-length', 'content-range', 'x-request-id']);
+const HEADERS_OF_ONE_RESPONSE = new Set(['cache-control', 'content-length', 'content-range', 'x-request-id']);
 
 function rangeOf(
   { headers }: FastifyRequest,
@@ -185,7 +188,7 @@ function rangeOf(
   return selected === 'whole' ? null : selected;
 }
 
-/** What stands in a 200, a 206 and a 304 alike (RFC 9110 section 15.4.5). */
+/** The headers that 200, 206 and 304 have in common (RFC 9110 section 15.4.5). */
 function headersOf(
   { mimeType, disposition, filename, sizeBytes }: Delivery,
   { etag, lastModified }: Validators,
@@ -199,7 +202,7 @@ function headersOf(
     'content-security-policy': essenceOf(mimeType) === 'application/pdf' ? CSP_PDF : CSP,
     'cross-origin-resource-policy': 'cross-origin',
     'referrer-policy': 'no-referrer',
-    // What a CDN is told to purge when the media is deleted (Cloudflare's and Fastly's names for it).
+    // The tag by which a CDN purges deleted media: Cloudflare's header, then Fastly's.
     'cache-tag': grant.mediaId,
     'surrogate-key': grant.mediaId,
     'accept-ranges': sizeBytes === null ? 'none' : 'bytes',
@@ -213,7 +216,7 @@ function cacheControl(
   { visibility, clock }: Pick<DeliveryRouteOptions, 'visibility' | 'clock'>,
 ): string {
   const secondsLeft = Math.max(0, Math.floor((expiresAt.getTime() - clock.now()) / 1000));
-  // A shared cache does not ask where a reader comes from.
+  // A shared cache does not check the origin of a client.
   return `${boundToOrigins ? 'private' : visibility}, max-age=${secondsLeft}, immutable`;
 }
 
@@ -235,7 +238,7 @@ function refuse(reply: FastifyReply, status: 412 | 416, message: string): Fastif
   return sendError(reply, new MediagraphError('BAD_USER_INPUT', message, {}, { cause: refusal(status) }));
 }
 
-/** As Fastify's own refusals say which status they are. */
+/** An error with a status in the form of Fastify's own. */
 function refusal(statusCode: number): Error {
   return Object.assign(new Error(), { statusCode });
 }
@@ -248,14 +251,14 @@ function allowOrigin(request: FastifyRequest, reply: FastifyReply, allowed: read
   }
   const { origin } = request.headers;
   vary(reply, 'Origin');
-  // A sandboxed document's origin is "null"; the link's signature is what protects the bytes.
+  // A sandboxed document has the origin "null". The link's signature protects the bytes, not the origin.
   if (origin !== undefined && (origin === 'null' || allowed.includes(origin)))
     reply.header('access-control-allow-origin', origin);
 }
 
 /**
- * A link that is bound works for pages of the tenant's origins. `Origin` where the browser sends it (CORS), else
- * `Referer`, which it sends with pictures, sound and navigations.
+ * A bound link works only for pages of the tenant's origins. The page is identified by `Origin` where the browser sends
+ * it (CORS), otherwise by `Referer`, which it sends with pictures, sound and navigations.
  * @throws MediagraphError FORBIDDEN
  */
 function assertBound(request: FastifyRequest, reply: FastifyReply, options: DeliveryRouteOptions): void {
@@ -271,8 +274,8 @@ function originOf(url: string | undefined): string | null {
 }
 
 function vary(reply: FastifyReply, name: string): void {
-  const already = reply.getHeader('vary');
-  reply.header('vary', already === undefined ? name : `${String(already)}, ${name}`);
+  const current = reply.getHeader('vary');
+  reply.header('vary', current === undefined ? name : `${String(current)}, ${name}`);
 }
 
 function mediaIdOf(request: FastifyRequest): string {

@@ -1,14 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LRUCache } from 'lru-cache';
+import type { ByteSpan } from '../../model/byte-range.js';
 import type { Clock } from '../../model/clock.js';
 import { upTo } from '../../model/lru-limit.js';
-import type { Delivery } from '../deliver.js';
+import type { Delivery } from '../delivery.js';
 import { selectRange } from './byte-ranges.js';
 
-/** An answer that can be given again: what stands in it whatever part is asked for, and where its bytes are. */
+/** A response that can be repeated: the headers that are the same for every range, and access to its bytes. */
 export interface HotAnswer {
   readonly headers: Readonly<Record<string, string | number>>;
-  /** Milliseconds since the epoch: when the link ends. */
+  /** When the link expires, in milliseconds since the epoch. */
   readonly expiresAt: number;
   /** `private` or `public`. */
   readonly visibility: string;
@@ -18,18 +19,28 @@ export interface HotAnswer {
 export interface HotAnswersOptions {
   readonly clock: Clock;
   readonly requestId: (request: IncomingMessage) => string;
-  /** Called when an answer is out. */
+  /** Called when a response was sent. */
   readonly onAnswered: (requestId: string, status: number, ms: number) => void;
 }
 
+interface Sending {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly answer: HotAnswer;
+  readonly bytes: Buffer;
+  /** Null: the whole. */
+  readonly range: ByteSpan | null;
+  readonly now: number;
+}
+
 const MAX_ANSWERS = 5_000;
-/** What asks for something else than bytes; rare for what browsers and CDNs do not have yet. */
+/** The headers of conditional requests, which the route answers. They are rare for media that is not cached yet. */
 const CONDITIONS = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range'] as const;
 
 /**
- * Links that were opened a moment ago, answered from memory without a router and its hooks in between, which cost more
- * than everything else about a small picture. Only what was verified, byte for byte, and is known to be there still; all
- * else is left to the route.
+ * Answers links that were opened recently from memory, before the router, whose hooks cost more than all other work for
+ * a small picture. It answers only a request line that was verified before, byte for byte, and media that is known to
+ * exist. The route answers everything else.
  */
 export class HotAnswers {
   readonly #answers = new LRUCache<string, HotAnswer>(upTo(MAX_ANSWERS));
@@ -40,51 +51,46 @@ export class HotAnswers {
     this.#answers.set(nameOf(request), answer);
   }
 
-  /** @returns whether it was answered */
+  /** @returns whether the request was answered */
   answer(request: IncomingMessage, response: ServerResponse): boolean {
     if (request.method !== 'GET' || !request.url?.startsWith('/media/')) return false;
     const name = nameOf(request);
-    const known = this.#answers.get(name);
-    if (!known) return false;
+    const answer = this.#answers.get(name);
+    if (!answer) return false;
     const now = this.options.clock.now();
-    if (now >= known.expiresAt) {
+    if (now >= answer.expiresAt) {
       this.#answers.delete(name);
       return false;
     }
     if (CONDITIONS.some((condition) => request.headers[condition] !== undefined)) return false;
-    const bytes = known.bytesInMemory();
+    const bytes = answer.bytesInMemory();
     if (!bytes) return false;
     const range = selectRange(request.headers.range, bytes.length);
     if (range === 'unsatisfiable') return false;
-    this.#send(request, response, known, bytes, range, now);
+    const selected = range === 'whole' ? null : range;
+    this.#send({ request, response, answer, bytes, range: selected, now });
     return true;
   }
 
-  #send(
-    request: IncomingMessage,
-    response: ServerResponse,
-    { headers, expiresAt, visibility }: HotAnswer,
-    bytes: Buffer,
-    range: Exclude<ReturnType<typeof selectRange>, 'unsatisfiable'>,
-    now: number,
-  ): void {
+  #send({ request, response, answer, bytes, range, now }: Sending): void {
+    const { headers, expiresAt, visibility } = answer;
     const requestId = this.options.requestId(request);
-    const from = performance.now();
-    const status = range === 'whole' ? 200 : 206;
-    response.once('finish', () => this.options.onAnswered(requestId, status, performance.now() - from));
-    const part = range === 'whole' ? bytes : bytes.subarray(range.start, range.end + 1);
+    const startedAt = performance.now();
+    const status = range === null ? 200 : 206;
+    response.once('finish', () => this.options.onAnswered(requestId, status, performance.now() - startedAt));
+    const part = range === null ? bytes : bytes.subarray(range.start, range.end + 1);
     response.writeHead(status, {
       ...headers,
       'cache-control': `${visibility}, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`,
       'content-length': part.length,
-      ...(range !== 'whole' && { 'content-range': `bytes ${range.start}-${range.end}/${bytes.length}` }),
+      ...(range !== null && { 'content-range': `bytes ${range.start}-${range.end}/${bytes.length}` }),
       'x-request-id': requestId,
     });
     response.end(part);
   }
 }
 
-/** A still's format depends on the reader, too. */
+/** A still's format depends on the client's `Accept` header too. */
 function nameOf({ url = '', headers }: IncomingMessage): string {
   return `${url}\n${headers.accept ?? ''}`;
 }

@@ -1,15 +1,15 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** What tells one state of a representation from another. null: it has no such validator. */
+/** The validators of a representation. Null: it has no such validator. */
 export interface Validators {
-  /** Strong, with its quotes (RFC 9110 section 8.8.3). */
+  /** A strong entity tag with its quotes (RFC 9110 section 8.8.3). */
   readonly etag: string | null;
   readonly lastModified: Date | null;
 }
 
 export type Outcome = 'proceed' | 'not modified' | 'failed';
 
-/** The preconditions of a GET or HEAD in the order of RFC 9110 section 13.2.2. */
+/** Evaluates the preconditions of a GET or HEAD in the order of RFC 9110 section 13.2.2. */
 export function evaluatePreconditions(headers: IncomingHttpHeaders, { etag, lastModified }: Validators): Outcome {
   const modified = secondsOf(lastModified);
   const ifMatch = headers['if-match'];
@@ -25,20 +25,20 @@ export function evaluatePreconditions(headers: IncomingHttpHeaders, { etag, last
   return modifiedSince !== null && modified !== null && modified <= modifiedSince ? 'not modified' : 'proceed';
 }
 
-/** Whether a `Range` counts: without `If-Range`, or with the current validator in it (section 13.1.5). */
+/** Whether a `Range` applies: there is no `If-Range`, or it holds the current validator (section 13.1.5). */
 export function rangeStillApplies(header: string | string[] | undefined, { etag, lastModified }: Validators): boolean {
   if (header === undefined) return true;
   if (typeof header !== 'string') return false;
   const tag = header.trim();
   if (tag.startsWith('"') || tag.startsWith('W/')) return etag !== null && tag === etag;
-  // An exact match, and of a strong validator: the bytes of a media never change, so the second of its date is enough.
-  const given = secondsOf(parseHttpDate(tag));
-  return given !== null && given === secondsOf(lastModified);
+  // Section 13.1.5 requires a strong validator. The bytes of a media never change, so its date in seconds is one.
+  const date = secondsOf(parseHttpDate(tag));
+  return date !== null && date === secondsOf(lastModified);
 }
 
 const ENTITY_TAG = /^(W\/)?("[\x21\x23-\x7e\x80-\xff]*")$/;
 
-/** Sections 13.1.1 and 13.1.2: `*`, or a list of entity tags. A list that is none matches nothing. */
+/** Sections 13.1.1 and 13.1.2: `*`, or a list of entity tags. A malformed tag matches nothing. */
 function matches(header: string, etag: string | null, comparison: 'strong' | 'weak'): boolean {
   if (header.trim() === '*') return true;
   if (etag === null) return false;
@@ -48,12 +48,12 @@ function matches(header: string, etag: string | null, comparison: 'strong' | 'we
   });
 }
 
-/** At commas outside of quotes: an entity tag may hold some. */
+/** Splits at commas outside of quotes, since an entity tag may contain commas. */
 function splitTags(list: string): string[] {
   return (list.match(/(?:"[^"]*"|[^,"])+/g) ?? []).map((text) => text.trim());
 }
 
-/** IMF-fixdate and the two obsolete forms of section 5.6.7; null for anything else, which is ignored. */
+/** IMF-fixdate and the two obsolete forms of section 5.6.7. Null for anything else, which is ignored. */
 function parseHttpDate(text: string | undefined): Date | null {
   if (text === undefined) return null;
   const isAsctime = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}$/.test(text);
@@ -65,14 +65,14 @@ function parseHttpDate(text: string | undefined): Date | null {
   return Number.isNaN(milliseconds) ? null : new Date(milliseconds);
 }
 
-/** A year of two digits is the latest that is no more than 50 years ahead (section 5.6.7). */
+/** A two-digit year is the latest year with these digits that is at most 50 years ahead (section 5.6.7). */
 function fullYear(lastDigits: string): number {
   const latest = new Date().getUTCFullYear() + 50;
   const year = latest - (latest % 100) + Number(lastDigits);
   return year > latest ? year - 100 : year;
 }
 
-/** Headers tell whole seconds. */
+/** HTTP dates have whole seconds. */
 function secondsOf(date: Date | null): number | null {
   return date && Math.floor(date.getTime() / 1000);
 }

@@ -1,23 +1,25 @@
-/** Pixels as a browser shows them, orientation and cropping applied; null: not told, or not to be believed. */
+/**
+ * Pixels as a browser shows them, after orientation and cropping. Null: the bytes do not tell, or the value is
+ * implausible.
+ */
 export interface Measures {
   readonly width: number | null;
   readonly height: number | null;
   readonly durationSeconds: number | null;
 }
 
-/** What the tracks of a container are: VIDEO where one of them is a video, AUDIO where there is sound alone. */
-export type Tracks = 'VIDEO' | 'AUDIO';
+/** VIDEO where at least one track of a container is video; AUDIO where all of its tracks are sound. */
+export type TrackKind = 'VIDEO' | 'AUDIO';
 
-/** What a measurer found; absent: not told. */
-export interface Found extends Partial<Measures> {
-  /** Of a container whose tracks were read. */
-  readonly tracks?: Tracks | null;
-  /** The length is that of a part, and the rest was taken to be like it. */
-  readonly isGuess?: boolean;
+/** What one measure function read, not checked for plausibility yet. An absent property was not found. */
+export interface RawMeasures extends Partial<Measures> {
+  /** Only of a container whose tracks were read. */
+  readonly trackKind?: TrackKind | null;
+  /** True: the length was extrapolated from a part of the media. */
+  readonly isEstimate?: boolean;
 }
 
-/** @param kinds of the tracks that were found, in any order */
-export function tracksOf(kinds: { readonly hasVideo: boolean; readonly hasSound: boolean }): Tracks | null {
-  if (kinds.hasVideo) return 'VIDEO';
-  return kinds.hasSound ? 'AUDIO' : null;
+export function trackKindOf(tracks: { readonly hasVideo: boolean; readonly hasSound: boolean }): TrackKind | null {
+  if (tracks.hasVideo) return 'VIDEO';
+  return tracks.hasSound ? 'AUDIO' : null;
 }

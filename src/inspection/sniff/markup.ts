@@ -1,7 +1,7 @@
 /**
- * What markup a text is, by its first element behind any number of comments, processing instructions and document types;
- * null: none. A prologue that ends behind the sample is markup, since what it hides may be. Every character is looked
- * at a bounded number of times.
+ * The type of markup, by the first element after any comments, processing instructions and document types. Null: the
+ * text is no markup. A prologue that is longer than the sample counts as markup, since markup may follow it. Each
+ * character is read a bounded number of times.
  */
 export function markupType(text: string, isCut: boolean): string | null {
   let isXml = false;
@@ -23,7 +23,7 @@ export function markupType(text: string, isCut: boolean): string | null {
       const end = endOfDoctype(text, at);
       if (end === null) return name === 'svg' ? SVG : XML;
       at = skipSpace(text, end);
-      // Nothing but the document type is told: it says what was meant.
+      // The sample ends after the document type, which then decides.
       if (name === 'svg' && at === text.length) return SVG;
     } else return elementType(text, at) ?? (isXml ? XML : null);
   }
@@ -44,9 +44,9 @@ const HTML = 'text/html';
 const SVG = 'image/svg+xml';
 const XML = 'application/xml';
 
-/** Longer than any name that means something here. */
+/** Longer than any name that is compared here. */
 const MAX_NAME = 64;
-/** As much of a first tag as is looked at. */
+/** The most characters of a first tag that are searched. */
 const MAX_TAG = 4_096;
 
 function skipSpace(text: string, from: number): number {
@@ -55,13 +55,13 @@ function skipSpace(text: string, from: number): number {
   return at;
 }
 
-/** Whether these letters stand there, in any case, as a word of their own. */
+/** Whether the word, in any case, stands at that offset and is not the start of a longer name. */
 function isWord(text: string, at: number, word: string): boolean {
   const next = text.charAt(at + word.length);
   return text.slice(at, at + word.length).toLowerCase() === word && !isNameCharacter(next);
 }
 
-/** Lower-case; empty for none. */
+/** The name at that offset, in lower case. Empty: there is none. */
 function nameAt(text: string, from: number): string {
   let at = from;
   while (at < text.length && at - from < MAX_NAME && isNameCharacter(text.charAt(at))) at += 1;
@@ -72,7 +72,10 @@ function isNameCharacter(character: string): boolean {
   return /^[A-Za-z0-9:._-]$/.test(character);
 }
 
-/** HTML ends a comment also with `--!>`, and with what ends one right behind its start; null: it does not end here. */
+/**
+ * The end of a comment. In HTML `--!>` ends one too, as does `>` or `->` right after its start. Null: it does not end
+ * in the text.
+ */
 function endOfComment(text: string, start: number): number | null {
   for (let dashes = text.indexOf('--', start + 2); dashes !== -1; dashes = text.indexOf('--', dashes + 1)) {
     if (text.startsWith('>', dashes + 2)) return dashes + 3;
@@ -81,7 +84,7 @@ function endOfComment(text: string, start: number): number | null {
   return null;
 }
 
-/** XML 1.0, section 2.8: quoted texts and the subset in brackets may hold a `>`; null: it does not end here. */
+/** XML 1.0, section 2.8: quoted texts and the subset in brackets may contain `>`. Null: it does not end in the text. */
 function endOfDoctype(text: string, start: number): number | null {
   let quote = '';
   let isInSubset = false;
@@ -101,14 +104,14 @@ function endOfDoctype(text: string, start: number): number | null {
   return null;
 }
 
-/** XML may do without a declaration, yet hardly without a namespace. */
+/** XML without a declaration nearly always has a namespace. */
 function hasNamespace(text: string, start: number): boolean {
   const tag = text.slice(start, start + MAX_TAG);
   const end = tag.indexOf('>');
   return /\sxmlns[=:]/.test(end === -1 ? tag : tag.slice(0, end));
 }
 
-/** Those that a page, or a part of one, may begin with. */
+/** The elements with which a page, or a fragment of one, may begin. */
 const HTML_ELEMENTS: ReadonlySet<string> = new Set(
   'html head body title base link meta style script noscript template iframe frame frameset object embed applet a abbr article aside audio b big blockquote br button canvas center dd details dialog div dl dt em fieldset figure font footer form h1 h2 h3 h4 h5 h6 header hr i img input label li listing main map marquee math menu nav ol p picture plaintext pre section select slot small span strong sub summary sup svg table tbody td textarea tfoot th thead tr tt u ul video xmp'.split(
     ' ',

@@ -3,25 +3,25 @@ import { charsetOf, essenceOf } from '../../model/mime-type.js';
 import { readWindows1252 } from '../../model/windows-1252.js';
 import { markupType } from './markup.js';
 
-/** Bytes that read as text. */
+/** Bytes that decode as text. */
 export interface ReadableText {
-  /** Without its byte order mark. */
+  /** The decoded text, without a byte order mark. */
   readonly text: string;
-  /** By which browsers read it (WHATWG Encoding, section 4.2). */
+  /** The encoding, as browsers name it (WHATWG Encoding, section 4.2). */
   readonly charset: string;
-  /** There is more of it. */
+  /** True: the text goes on beyond the sample. */
   readonly isCut: boolean;
 }
 
 interface Sampled {
-  /** The sample is the start of more. */
+  /** True: more bytes follow the sample. */
   readonly isCut: boolean;
   readonly claim: string | null;
 }
 
 /**
- * The text that bytes are, in the encoding that they show themselves to be in: by their byte order mark, as UTF-8, as
- * UTF-16, else as what is claimed if it can be, else as Windows-1252. null: no text.
+ * Decodes bytes as text, in the first encoding that fits: that of their byte order mark, UTF-16 or UTF-8, the claimed
+ * one, UTF-8 with errors, Windows-1252. Null: the bytes are no text.
  */
 export function readText(sample: Buffer, { isCut, claim }: Sampled): ReadableText | null {
   if (sample.length === 0) return null;
@@ -32,19 +32,22 @@ export function readText(sample: Buffer, { isCut, claim }: Sampled): ReadableTex
     if (mark === 0xfeff) return read(utf16(sample.subarray(2), 'utf-16be', isCut), 'utf-16be');
   }
   if (hasBinaryBytes(sample)) return unmarkedUtf16(sample, isCut);
-  if (isUtf8But(sample, isCut)) return read(utf8(sample), 'utf-8');
+  if (isUtf8Sample(sample, isCut)) return read(utf8(sample), 'utf-8');
   const claimed = claimedText(sample, claim, isCut);
   if (claimed !== null) return { ...claimed, isCut };
   if (isMostlyUtf8(sample)) return read(utf8(sample), 'utf-8');
   return isWindows1252(sample) ? read(readWindows1252(sample), 'windows-1252') : null;
 }
 
-/** Whether it is text without any guess: UTF-8 without control characters. */
+/** Whether the bytes are text for certain: UTF-8 without control characters. */
 export function isPlainText(sample: Buffer): boolean {
-  return sample.length > 0 && !hasBinaryBytes(sample) && isUtf8But(sample, true);
+  return sample.length > 0 && !hasBinaryBytes(sample) && isUtf8Sample(sample, true);
 }
 
-/** Markup is called what it is, so that it is not served inline for a lie (WHATWG MIME Sniffing, section 7.1). */
+/**
+ * Markup is recognised whatever is claimed, so that it is never served inline as another type (WHATWG MIME Sniffing,
+ * section 7.1).
+ */
 export function textType({ text, charset, isCut }: ReadableText, claim: string | null): string {
   const markup = markupType(text, isCut);
   if (markup !== null) return markup;
@@ -52,7 +55,7 @@ export function textType({ text, charset, isCut }: ReadableText, claim: string |
   if (start.startsWith('begin:vcard')) return `text/vcard; charset=${charset}`;
   if (start.startsWith('begin:vcalendar')) return `text/calendar; charset=${charset}`;
   const essence = claim === null ? '' : essenceOf(claim);
-  // RFC 8259 section 8.1 knows no other encoding.
+  // RFC 8259 section 8.1 allows no other encoding.
   if (essence === 'application/json' && charset === 'utf-8') return 'application/json';
   return `${essence === 'text/csv' ? essence : 'text/plain'}; charset=${charset}`;
 }
@@ -63,47 +66,53 @@ function hasBinaryBytes(sample: Buffer): boolean {
   return false;
 }
 
-/** All below a space but tab, line feed, form feed, carriage return and escape. */
+/** The bits of all characters below a space, except tab, line feed, form feed, carriage return and escape. */
 const BINARY_CONTROLS = ~((1 << 0x09) | (1 << 0x0a) | (1 << 0x0c) | (1 << 0x0d) | (1 << 0x1b));
 
-/** The sample's end may split a character: up to three bytes of it are forgiven, if it is a sample of more. */
-function isUtf8But(sample: Buffer, isCut: boolean): boolean {
-  const forgiven = isCut ? [0, 1, 2, 3] : [0];
-  return forgiven.some((cut) => isUtf8(sample.subarray(0, sample.length - cut)));
+/**
+ * Whether the bytes are UTF-8. The end of a cut sample may split a character, so up to three bytes of it are ignored.
+ */
+function isUtf8Sample(sample: Buffer, isCut: boolean): boolean {
+  const ignorable = isCut ? [0, 1, 2, 3] : [0];
+  return ignorable.some((bytes) => isUtf8(sample.subarray(0, sample.length - bytes)));
 }
 
 function utf8(sample: Buffer): string {
   return new TextDecoder().decode(sample);
 }
 
-/** null: not well-formed, or with characters that no text has. */
+/** Null: the bytes are not well-formed, or hold characters that do not occur in text. */
 function utf16(bytes: Buffer, encoding: 'utf-16le' | 'utf-16be', isCut: boolean): string | null {
   if (!isCut && bytes.length % 2 !== 0) return null;
   const text = decode(bytes, encoding, isCut);
   return text === null || NO_TEXT.test(text) ? null : text;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern matches control characters.
 const NO_TEXT = /[\0-\x08\x0b\x0e-\x1a\x1c-\x1f\ufdd0-\ufdef\ufffe\uffff]/;
-/** Neither assigned nor a stranger's own. */
+/** Unassigned and private-use characters. */
 const NO_CHARACTER = /[\p{Cn}\p{Co}]/u;
-/** Of an unmarked text: spaces, line ends, digits and separators are in ASCII, whatever its script. */
-const LEAST_ASCII = 1 / 8;
+/**
+ * The least share of ASCII in an unmarked text. In every script, spaces, line ends, digits and separators are ASCII.
+ */
+const MIN_ASCII_SHARE = 1 / 8;
 
-/** Without a byte order mark it is told by its zeros, which stand before or behind each character of ASCII. */
+/** UTF-16 without a byte order mark. Null: neither byte order gives a text with enough ASCII. */
 function unmarkedUtf16(sample: Buffer, isCut: boolean): ReadableText | null {
   for (const charset of ['utf-16le', 'utf-16be'] as const) {
     const text = utf16(sample, charset, isCut);
     if (text === null || text.length < 2 || NO_CHARACTER.test(text)) continue;
     let ascii = 0;
     for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) < 0x80) ascii += 1;
-    if (ascii / text.length >= LEAST_ASCII) return { text, charset, isCut };
+    if (ascii / text.length >= MIN_ASCII_SHARE) return { text, charset, isCut };
   }
   return null;
 }
 
-/** Encodings whose bytes below 128 may be something else than ASCII, or that decode nothing. */
-const TREACHEROUS: ReadonlySet<string> = new Set([
+/**
+ * Encodings that are not believed: their bytes below 128 may be other characters than ASCII, or they decode nothing.
+ */
+const UNTRUSTED_ENCODINGS: ReadonlySet<string> = new Set([
   'utf-16le',
   'utf-16be',
   'iso-2022-jp',
@@ -111,17 +120,17 @@ const TREACHEROUS: ReadonlySet<string> = new Set([
   'x-user-defined',
 ]);
 
-/** What the claim's charset makes of bytes, if they are well-formed in it. */
+/** The text in the claimed encoding. Null: none is claimed, or the bytes are not well-formed in it. */
 function claimedText(sample: Buffer, claim: string | null, isCut: boolean): Omit<ReadableText, 'isCut'> | null {
   const label = claim === null ? null : charsetOf(claim);
   if (label === null) return null;
   const charset = encodingOf(label);
-  if (charset === null || TREACHEROUS.has(charset)) return null;
+  if (charset === null || UNTRUSTED_ENCODINGS.has(charset)) return null;
   const text = decode(sample, charset, isCut);
   return text === null ? null : { text, charset };
 }
 
-/** The encoding's name for a label (WHATWG Encoding, section 4.2); null: none that this platform has. */
+/** The encoding's name for a label (WHATWG Encoding, section 4.2). Null: this platform has no such encoding. */
 function encodingOf(label: string): string | null {
   try {
     return new TextDecoder(label).encoding;
@@ -130,7 +139,7 @@ function encodingOf(label: string): string | null {
   }
 }
 
-/** null: not well-formed. What a sample's end cuts in two is forgiven. */
+/** Null: the bytes are not well-formed. A character that the end of a cut sample splits is ignored. */
 function decode(bytes: Buffer, encoding: string, isCut: boolean): string | null {
   try {
     return new TextDecoder(encoding, { fatal: true, ignoreBOM: true }).decode(bytes, { stream: isCut });
@@ -139,7 +148,7 @@ function decode(bytes: Buffer, encoding: string, isCut: boolean): string | null 
   }
 }
 
-/** A text of UTF-8 with some broken characters, rather than one of another encoding. */
+/** Whether the bytes are UTF-8 with some broken characters, rather than another encoding. */
 function isMostlyUtf8(sample: Buffer): boolean {
   let broken = 0;
   let whole = 0;
@@ -150,16 +159,16 @@ function isMostlyUtf8(sample: Buffer): boolean {
   return whole > broken;
 }
 
-/** Most of the letters in a text of Western Europe are in ASCII; longer runs of others are another script. */
+/** Most letters in a text of Western Europe are ASCII. Runs of this many other characters indicate another script. */
 const LONG_RUN = 5;
-const LEAST_USUAL = 0.9;
+const MIN_USUAL_SHARE = 0.9;
 
 /**
- * Without control characters, and with nothing but what texts of Western Europe have: their letters, quotes, dashes and
- * signs. Any 20 random bytes fail here with near certainty.
+ * Whether the bytes hold only what texts of Western Europe have: their letters, quotes, dashes and signs. 20 random
+ * bytes fail this test with near certainty.
  */
 function isWindows1252(sample: Buffer): boolean {
-  let others = 0;
+  let nonAscii = 0;
   let usual = 0;
   let inLongRuns = 0;
   let run = 0;
@@ -169,12 +178,12 @@ function isWindows1252(sample: Buffer): boolean {
       continue;
     }
     if (UNASSIGNED_1252.has(byte)) return false;
-    others += 1;
+    nonAscii += 1;
     run += 1;
     if (byte >= 0xc0 || USUAL_SIGNS_1252.has(byte)) usual += 1;
     if (run >= LONG_RUN) inLongRuns += run === LONG_RUN ? LONG_RUN : 1;
   }
-  return others < sample.length && usual >= others * LEAST_USUAL && inLongRuns <= others / 2;
+  return nonAscii < sample.length && usual >= nonAscii * MIN_USUAL_SHARE && inLongRuns <= nonAscii / 2;
 }
 
 const UNASSIGNED_1252: ReadonlySet<number> = new Set([0x81, 0x8d, 0x8f, 0x90, 0x9d]);

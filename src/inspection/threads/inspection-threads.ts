@@ -1,45 +1,46 @@
 import type { Look } from '../look.js';
-import type { MeasuredSource } from '../measure/window.js';
+import type { MeasuredSource } from '../measure/byte-window.js';
+import type { Read } from './inspection-thread.js';
 import { INSPECTION_WORKER } from './inspection-worker-file.js';
-import { InspectionLane, type LaneOptions } from './lane.js';
-import type { Read } from './thread.js';
+import { ThreadPool, type ThreadPoolOptions } from './thread-pool.js';
 
 const UNKNOWN_MIME_TYPE = 'application/octet-stream';
-/** Bytes of a media that one look may read. */
+/** The most bytes of a media that one look may read. */
 const MAX_READ_BYTES = 160 * 2 ** 20;
 
 /**
- * Looks at foreign bytes where that can be stopped. Threads are started when they are needed, and end when nothing has
- * come for a while. What stops a thread twice is taken for what cannot be told; everything that waits meanwhile is
- * performed by others.
+ * Parses untrusted bytes in threads, since a thread that hangs can be terminated. Threads start on demand, and end
+ * after a while without tasks. A task whose thread had to be terminated twice yields no result; the other tasks move on
+ * to other threads.
  */
 export class InspectionThreads {
-  // Apart, so that a sniffing, which a reader waits for, never waits for a look, which may read for seconds.
-  readonly #sniffers: InspectionLane;
-  readonly #lookers: InspectionLane;
+  // Two pools, so that sniffing, for which a reader waits, is not queued behind a look, which may read for seconds.
+  readonly #sniffers: ThreadPool;
+  readonly #lookers: ThreadPool;
 
-  constructor(given: Partial<LaneOptions> = {}) {
-    const options = { worker: INSPECTION_WORKER, timeoutMs: 3_000, most: 4, idleMs: 30_000, ...given };
-    this.#sniffers = new InspectionLane(options);
-    this.#lookers = new InspectionLane(options);
+  constructor(overrides: Partial<ThreadPoolOptions> = {}) {
+    const options = { worker: INSPECTION_WORKER, timeoutMs: 3_000, maxThreads: 4, idleMs: 30_000, ...overrides };
+    this.#sniffers = new ThreadPool(options);
+    this.#lookers = new ThreadPool(options);
   }
 
-  /** As `sniffMimeType`; `application/octet-stream` for bytes that it makes no end of. Never rejects. */
+  /** Runs `sniffMimeType`. Resolves `application/octet-stream` for bytes on which it hangs. Never rejects. */
   async sniff(head: Buffer, declared: string | null): Promise<string> {
     const done = await this.#sniffers.perform({ kind: 'sniff', head, declared }, noBytes).catch(() => null);
     return done !== null && 'mimeType' in done ? done.mimeType : UNKNOWN_MIME_TYPE;
   }
 
   /**
-   * As `look`; null for bytes that it makes no end of. Rejects with what `read` rejected with, and nothing else.
-   * @param signal ends the reads: what was found until then is the answer
+   * Runs `look`. Resolves null for bytes on which it hangs. Rejects only with what `read` rejected with.
+   * @param signal ends the reads; the result is what was known until then
    */
   async look({ mimeType, sizeBytes, read }: MeasuredSource, signal?: AbortSignal): Promise<Look | null> {
     const failures: unknown[] = [];
     let bytesLeft = MAX_READ_BYTES;
     const counted: Read = async (start, end) => {
       bytesLeft -= end - start + 1;
-      if (bytesLeft < 0 || signal?.aborted) throw new Error('expected an answer after fewer bytes, or sooner');
+      if (bytesLeft < 0 || signal?.aborted)
+        throw new Error('expected a look to end within its time and its bytes, got another read');
       return await read(start, end).catch((reason: unknown) => {
         if (!signal?.aborted) failures.push(reason);
         throw reason;
@@ -51,15 +52,15 @@ export class InspectionThreads {
     return null;
   }
 
-  /** Ends all threads. Harmless when repeated; what is asked afterwards starts anew. */
+  /** Ends all threads. It may be called again, and later tasks start new threads. */
   async close(): Promise<void> {
     await Promise.all([this.#sniffers.close(), this.#lookers.close()]);
   }
 }
 
-/** Of this process, whatever apps are in it, as libuv's threads are. */
+/** One pool for the process, even with several apps in it: like libuv's threads, its size follows the machine. */
 export const inspectionThreads = new InspectionThreads();
 
 function noBytes(): Promise<Buffer> {
-  return Promise.reject(new Error('expected a task that reads nothing'));
+  return Promise.reject(new Error('expected a task that reads nothing, got a read'));
 }

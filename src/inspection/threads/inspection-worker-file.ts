@@ -1,2 +1,2 @@
-/** The file that an inspection thread runs: beside this one, whether that is a source or was built. */
+/** The file that an inspection thread runs. It lies beside this one in the sources and in the build. */
 export const INSPECTION_WORKER = new URL('./worker.js', import.meta.url);

@@ -1,7 +1,7 @@
 import type { Copies } from '../../catalogue/copies.js';
 import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media-catalogue.js';
 import type { MediaInspector } from '../../inspection/inspect.js';
-import { inspected, recordInspected, recordLate } from '../../inspection/stored-bytes.js';
+import { inspectStored, recordInspection, recordLateFacts } from '../../inspection/stored-bytes.js';
 import type { ClaimedJob } from '../../jobs/job.js';
 import type { JobHandler } from '../../jobs/job-handler.js';
 import type { JobStore } from '../../jobs/job-store.js';
@@ -49,9 +49,9 @@ async function inspect(
 ): Promise<void> {
   const { stored } = media;
   if (stored && stored.measures === null) {
-    const found = await inspected(options, stored, stored.mimeType ?? 'application/octet-stream', signal);
-    await recordInspected(options, media, found);
-    await recordLate(options, media, found);
+    const found = await inspectStored(options, stored, stored.mimeType ?? 'application/octet-stream', signal);
+    await recordInspection(options, media, found);
+    await recordLateFacts(options, media, found);
   }
   await options.jobs.finish(job);
 }

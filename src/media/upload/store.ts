@@ -2,9 +2,9 @@ import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media-cata
 import type { UploadedBytes, UploadJob, Uploads } from '../../catalogue/uploads.js';
 import { bytesToSniff, UPLOAD_SNIFF_BYTES } from '../../inspection/sniff/sniff.js';
 import {
-  type ByteKeeping,
+  type ByteStorage,
   type InspectedBytes,
-  recordLate,
+  recordLateFacts,
   removeAttempt,
   storeBytes,
 } from '../../inspection/stored-bytes.js';
@@ -20,7 +20,7 @@ import type { Logger } from '../../telemetry/logger.js';
 import { agreedType, isTooLarge, limitOf, tooLarge, typeTaken } from './limits.js';
 import { openSource, sourceFault } from './source.js';
 
-export interface UploadStoringOptions extends ByteKeeping {
+export interface UploadStoringOptions extends ByteStorage {
   readonly catalogue: Pick<MediaCatalogue, 'recordMeasures'>;
   readonly uploads: Pick<Uploads, 'markStored'>;
   /** Guarded against private addresses. */
@@ -69,7 +69,7 @@ export async function storeFromSource(
   }
   // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
   if (await uploads.markStored(job.job, bytes, dateOf(clock))) {
-    void recordLate(options, job.media, bytes);
+    void recordLateFacts(options, job.media, bytes);
     return bytes;
   }
   await removeAttempt(blobs, bytes.stored);

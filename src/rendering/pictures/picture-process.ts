@@ -4,17 +4,17 @@ import type { PictureFormat } from '../media-formats.js';
 import { type StillSpec, Unrenderable } from '../renderer.js';
 import type { Confinement } from '../tools/confinement.js';
 
-/** A file that is to be looked at. */
+/** A file for the picture process. */
 export interface Picture {
   readonly path: string;
   /** Bytes of another format are refused. */
   readonly format: PictureFormat;
-  /** True: what the file says about its orientation has been done already. */
+  /** True: the orientation in the file's metadata has been applied already. */
   readonly upright: boolean;
   readonly maxPixels: number;
 }
 
-/** What is to become of it; a check reads the header only. */
+/** What the process makes of a file. A check reads only the header. */
 export type PictureTask = Picture &
   (
     | { readonly make: 'still'; readonly spec: StillSpec; readonly maxSide: number }
@@ -23,29 +23,29 @@ export type PictureTask = Picture &
     | { readonly make: 'check' }
   );
 
-export type PictureMade =
+export type PictureResult =
   | { readonly still: Buffer }
   | { readonly thumbHash: string; readonly width: number; readonly height: number }
-  /** The index of the picture that is shown first, of those in the file, and whether it may be transparent. */
+  /** The index of the primary picture in the file, and whether it may be transparent. */
   | { readonly first: number; readonly hasAlpha: boolean };
 
 interface Refusal {
   readonly refused: 'type' | 'corrupt' | 'pixels' | 'frames';
-  /** In the decoder's words, for the log. */
+  /** The decoder's message, for the log. */
   readonly detail: string;
 }
 
-export type PictureAnswer = PictureMade | Refusal;
+export type PictureAnswer = PictureResult | Refusal;
 
-/** What the process says: `picture-worker.js`. */
+/** The messages from `picture-worker.js`. */
 export type FromPictureProcess = { readonly ready: true } | { readonly id: number; readonly answer: PictureAnswer };
 
-interface Waiting {
+interface PendingTask {
   resolve(answer: PictureAnswer): void;
   reject(fault: Error): void;
 }
 
-/** The process ended with a task in it. With several in it, nobody knows which of them it died of. */
+/** The process ended during a task. Any of the tasks in it may have been the cause. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
 }
@@ -53,21 +53,21 @@ export class Interrupted extends Error {
 const START_WITHIN_MS = 30_000;
 
 export interface PictureProcessOptions {
-  /** How many tasks are made side by side. */
+  /** How many tasks run at once. */
   readonly concurrency: number;
-  /** Of any task. */
+  /** The largest limit of any task. */
   readonly maxPixels: number;
   readonly confinement: Confinement;
 }
 
-/** Node.js, sharp and their threads' stacks. */
+/** The memory of Node.js, sharp and their threads' stacks. */
 const BASE_MEMORY_BYTES = 1_024 * 2 ** 20;
-/** A picture that has to be whole in memory to be turned, and what it is turned into. */
+/** A picture that is turned is whole in memory twice: before and after. */
 const BYTES_PER_PIXEL = 8;
 
 /**
- * The limits of setrlimit(2) as far as the system has them: no core dump, and data, which Linux counts by what can be
- * written to; V8 reserves more addresses than it uses, so that a limit of those would keep it from starting.
+ * Applies the limits of setrlimit(2) that the system has: no core dump, and RLIMIT_DATA. A limit on address space would
+ * keep V8 from starting, because it reserves more addresses than it uses.
  */
 const LIMITED = `ulimit -c 0 2>/dev/null
 ulimit -d "$1" 2>/dev/null
@@ -75,24 +75,24 @@ shift
 unset PWD OLDPWD
 exec "$0" "$@"`;
 
-/** One process, from its start to its end. It never keeps ours alive. */
+/** One process, from its start to its end. It never keeps the parent process alive. */
 export class PictureProcess {
-  /** Resolves when it has ended, however that came, and every task that was in it knows. */
+  /** Resolves once the process has ended, for any reason, and its tasks have been rejected. */
   readonly ended: Promise<void>;
   readonly #child: ChildProcess;
   readonly #ready: Promise<void>;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #pending = new Map<number, PendingTask>();
   #lastId = 0;
   #isEnding = false;
 
   constructor({ concurrency, maxPixels, confinement }: PictureProcessOptions) {
     const memoryKibibytes = Math.ceil((BASE_MEMORY_BYTES + concurrency * maxPixels * BYTES_PER_PIXEL) / 1_024);
-    // It opens the folders of jobs by their full names, which another user could not.
+    // The process opens jobs' folders by their paths, to which another user has no access.
     const prefix = confinement.user === null ? confinement.prefix : [];
     const worker = fileURLToPath(new URL('./picture-worker.js', import.meta.url));
     const [program = process.execPath, ...args] = [...prefix, process.execPath, worker];
     this.#child = spawn('/bin/sh', ['-c', LIMITED, program, String(memoryKibibytes), ...args], {
-      // sharp works in libuv's pool, which has four threads unless it is told otherwise.
+      // sharp runs in libuv's thread pool, which has four threads by default.
       env: { UV_THREADPOOL_SIZE: String(Math.max(4, concurrency)) },
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
@@ -102,83 +102,83 @@ export class PictureProcess {
     this.#child.on('message', (message: FromPictureProcess) => {
       if ('id' in message) this.#take(message.id)?.resolve(message.answer);
     });
-    // One that could not be started has no exit.
+    // A process that could not be started emits `error` and no `exit`.
     this.ended = new Promise<unknown>((resolve) => {
       this.#child.once('exit', resolve).on('error', resolve);
     }).then(() => this.#end());
     this.#ready = this.#start();
-    // Whoever waits for it is told; it may be that nobody does.
+    // `make` awaits this promise and handles its rejection. Without a task, nothing else would.
     this.#ready.catch(() => {});
   }
 
-  /** Takes no more tasks. */
+  /** True: it takes no more tasks. */
   get isEnding(): boolean {
     return this.#isEnding;
   }
 
   /** @throws Unrenderable; Interrupted when the process died; another Error when it could not be started */
-  async make(task: PictureTask, timeoutMs: number): Promise<PictureMade> {
+  async make(task: PictureTask, timeoutMs: number): Promise<PictureResult> {
     await this.#ready;
-    const answer = await this.#ask(task, timeoutMs);
+    const answer = await this.#send(task, timeoutMs);
     if ('refused' in answer) throw refusalOf(answer, task);
     return answer;
   }
 
-  /** At once, whatever it is doing. */
+  /** Kills the process at once, even during a task. */
   kill(): void {
     this.#isEnding = true;
     this.#child.kill('SIGKILL');
   }
 
-  // Private: its first message says that it is ready.
+  /** Resolves with the process's first message, which says that it is ready. */
   #start(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const tooLate = setTimeout(() => this.kill(), START_WITHIN_MS);
+      const timer = setTimeout(() => this.kill(), START_WITHIN_MS);
       this.#child.once('message', () => {
-        clearTimeout(tooLate);
+        clearTimeout(timer);
         resolve();
       });
       void this.ended.then(() => {
-        clearTimeout(tooLate);
+        clearTimeout(timer);
         reject(new Error('expected the picture process to start, got its end'));
       });
     });
   }
 
-  #ask(task: PictureTask, timeoutMs: number): Promise<PictureAnswer> {
+  #send(task: PictureTask, timeoutMs: number): Promise<PictureAnswer> {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
-      const overdue = setTimeout(() => {
+      const timer = setTimeout(() => {
         this.#take(id)?.reject(new Unrenderable(`expected to be rendered within ${timeoutMs} ms, got no end of it`));
-        // A decoder cannot be stopped otherwise.
+        // A decoder that hangs can only be stopped with its process.
         this.kill();
       }, timeoutMs);
-      this.#waiting.set(id, {
+      this.#pending.set(id, {
         resolve: (answer) => {
-          clearTimeout(overdue);
+          clearTimeout(timer);
           resolve(answer);
         },
         reject: (fault) => {
-          clearTimeout(overdue);
+          clearTimeout(timer);
           reject(fault);
         },
       });
-      // Where it cannot be sent, the process is ending, and its end answers.
+      // A task that cannot be sent is rejected when the process ends.
       if (this.#child.connected) this.#child.send({ id, task }, () => {});
       else this.#end();
     });
   }
 
-  #take(id: number): Waiting | undefined {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    return waiting;
+  #take(id: number): PendingTask | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    return pending;
   }
 
   #end(): void {
     this.#isEnding = true;
-    for (const id of [...this.#waiting.keys()])
+    for (const id of [...this.#pending.keys()])
       this.#take(id)?.reject(new Interrupted('expected the picture process to answer, got its end'));
   }
 }

@@ -1,10 +1,11 @@
 // @ts-check
 /*
- * The process in which sharp runs, so that a picture that breaks the decoder, or keeps it busy for ever, harms nothing
- * else. Plain JavaScript, so that it is the same file in the sources, the tests and the build. It has no environment.
+ * The process in which sharp runs. A picture that crashes the decoder, or on which it hangs, harms nothing else. It is
+ * plain JavaScript, so that it is the same file in the sources, the tests and the build. It has no environment
+ * variables.
  *
- * Out: `{ ready: true }` once. In: tasks, any number at once. Out for each: what was made, or why it cannot be.
- * The types are in `picture-process.ts`.
+ * It sends `{ ready: true }` once, and then receives any number of tasks at once. It answers each with its result or
+ * with the reason why there is none. The types are in `picture-process.ts`.
  */
 import sharp from 'sharp';
 import { rgbaToThumbHash } from 'thumbhash';
@@ -16,11 +17,14 @@ import { rgbaToThumbHash } from 'thumbhash';
  * @typedef {{ readonly width: number, readonly height: number }} Size
  */
 
-/** More than any animation that people send; each costs a look at its header. */
+/** Above any animation that people send. Each frame costs the parsing of its header. */
 const MAX_FRAMES = 5_000;
 const THUMB_HASH_SIDE = 100;
 
-/** Quick rather than small: the reader waits. AVIF's default takes ten times as long for a tenth fewer bytes. */
+/**
+ * Fast rather than small, since a reader waits. AVIF's default effort takes ten times as long and saves a tenth of the
+ * bytes.
+ */
 const ENCODINGS = /** @type {const} */ ({
   jpeg: { quality: 80 },
   png: {},
@@ -28,11 +32,11 @@ const ENCODINGS = /** @type {const} */ ({
   avif: { quality: 50, effort: 2 },
 });
 
-// Each file is read once.
+// Each file is read once, so a cache would not help.
 sharp.cache(false);
-// Tasks run side by side instead.
+// One thread per task, since tasks run side by side.
 sharp.concurrency(1);
-// Nothing but what is asked for is ever decoded: no SVG, which opens files, whatever the bytes are.
+// Only the loaders in use are allowed. Others, such as SVG, open further files that the bytes name.
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({
   operation: ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif', 'Tiff'].map((loader) => `VipsForeignLoad${loader}File`),
@@ -52,9 +56,9 @@ async function answer(task) {
 /** @type {(task: PictureTask) => Promise<PictureAnswer>} */
 async function make(task) {
   const { path, format, maxPixels } = task;
-  // Browsers leave the orientation in a WebP's EXIF alone.
+  // Browsers ignore the orientation in a WebP's EXIF.
   const upright = task.upright || format === 'webp';
-  // What could be decoded is shown, as browsers do with what is cut short.
+  // A picture that is cut short is rendered as far as it decodes, as browsers do.
   const image = sharp(path, { autoOrient: !upright, failOn: 'none', limitInputPixels: maxPixels });
   const header = await image.metadata();
   if (header.format !== format) return { refused: 'type', detail: `got ${header.format}` };
@@ -65,26 +69,31 @@ async function make(task) {
   if (task.make === 'thumbHash') return { thumbHash: await thumbHash(image), width, height };
   if (task.make === 'base') return { still: await base(image, { width, height }, task) };
   fitInto(image, { width, height }, task);
-  const { format: made } = task.spec;
-  if (made === 'jpeg') image.flatten({ background: '#ffffff' });
-  return { still: await image.toFormat(made, ENCODINGS[made]).toBuffer() };
+  const { format: target } = task.spec;
+  if (target === 'jpeg') image.flatten({ background: '#ffffff' });
+  return { still: await image.toFormat(target, ENCODINGS[target]).toBuffer() };
 }
 
-/** @type {(image: import('sharp').Sharp, size: Size, task: { readonly spec: StillSpec, readonly maxSide: number }) => void} */
+/**
+ * @type {(image: import('sharp').Sharp, size: Size, task: { readonly spec: StillSpec, readonly maxSide: number }) =>
+ *   void}
+ */
 function fitInto(image, size, { spec: { width, height, fit }, maxSide }) {
   if (height === null || fit === 'contain') {
     image.resize(width, height ?? maxSide, { fit: 'inside', withoutEnlargement: true });
     return;
   }
-  // A picture that is too small for it gives the largest piece of that shape.
+  // A picture that is too small gives its largest part of the requested shape.
   const scale = Math.min(1, size.width / width, size.height / height);
   const side = (/** @type {number} */ length) => Math.max(1, Math.round(length * scale));
   image.resize(side(width), side(height), { fit: 'cover' });
 }
 
 /**
- * Large enough for every still, so that none has to decode the original again; WebP, since it may be transparent.
- * @type {(image: import('sharp').Sharp, size: Size, task: { readonly side: number, readonly maxSide: number }) => Promise<Buffer>}
+ * The base: large enough for every still, so that the original is decoded once. It is WebP, since it may be
+ * transparent.
+ * @type {(image: import('sharp').Sharp, size: Size, task: { readonly side: number, readonly maxSide: number }) =>
+ *   Promise<Buffer>}
  */
 async function base(image, { width, height }, { side, maxSide }) {
   const scale = Math.min(1, side / Math.min(width, height), maxSide / Math.max(width, height));
@@ -104,13 +113,13 @@ async function thumbHash(image) {
 }
 
 /** @type {(message: import('./picture-process.js').FromPictureProcess) => void} */
-function tell(message) {
+function send(message) {
   if (process.connected) process.send?.(message);
 }
 
 process.on('message', (/** @type {{ id: number, task: PictureTask }} */ { id, task }) => {
-  void answer(task).then((made) => tell({ id, answer: made }));
+  void answer(task).then((result) => send({ id, answer: result }));
 });
-// Nobody is left to tell.
+// The parent process is gone.
 process.on('disconnect', () => process.exit());
-tell({ ready: true });
+send({ ready: true });

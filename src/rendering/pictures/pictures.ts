@@ -1,28 +1,28 @@
 import { MAX_STILL_SIDE, type StillSpec, Unrenderable } from '../renderer.js';
 import type { Confinement } from '../tools/confinement.js';
-import { Interrupted, type Picture, type PictureMade, PictureProcess, type PictureTask } from './picture-process.js';
+import { Interrupted, type Picture, PictureProcess, type PictureResult, type PictureTask } from './picture-process.js';
 
 export interface PicturesOptions {
-  /** The longest that a task may take, once the process has it. */
+  /** The limit on a task, counted from when the process received it. */
   readonly timeoutMs: number;
-  /** How many tasks come at once, at most. */
+  /** How many tasks run at once. */
   readonly concurrency: number;
-  /** How long the process stays when there is nothing to do. */
+  /** How long the process stays without a task. */
   readonly idleMs: number;
-  /** Of any task. */
+  /** The largest limit of any task. */
   readonly maxPixels: number;
   readonly confinement: Confinement;
 }
 
 /**
- * The one picture process: there when it is needed, replaced when it dies, gone when nothing has come for a while. All
- * that is asked of it rejects with Unrenderable, or another Error when it could not be started or this is closed.
+ * The shared picture process. It starts on demand, is replaced when it dies, and ends after a while without a task.
+ * Every task rejects with Unrenderable, or with another Error when the process could not be started or this is closed.
  */
 export class Pictures {
   #shared: PictureProcess | null = null;
-  readonly #all = new Set<PictureProcess>();
-  #underWay = 0;
-  #idle: NodeJS.Timeout | undefined;
+  readonly #processes = new Set<PictureProcess>();
+  #runningTasks = 0;
+  #idleTimer: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(private readonly options: PicturesOptions) {}
@@ -33,14 +33,14 @@ export class Pictures {
     throw unexpected('a still');
   }
 
-  /** WebP, for further stills: its shorter side is `side` at most. */
+  /** A WebP for further stills, whose shorter side is at most `side`. */
   async base(picture: Picture, side: number): Promise<Buffer> {
     const made = await this.#make({ ...picture, make: 'base', side, maxSide: MAX_STILL_SIDE });
     if ('still' in made) return made.still;
     throw unexpected('a still');
   }
 
-  /** With the size of the upright picture. */
+  /** The ThumbHash, and the size of the upright picture. */
   async thumbHash(picture: Picture) {
     const made = await this.#make({ ...picture, make: 'thumbHash' });
     if ('thumbHash' in made) return made;
@@ -48,8 +48,8 @@ export class Pictures {
   }
 
   /**
-   * Looks at the header only. `first`: the index of the picture that is shown first, of those in the file; `hasAlpha`:
-   * whether it may be transparent.
+   * Reads only the header. `first` is the index of the primary picture in the file, `hasAlpha` tells whether it may be
+   * transparent.
    */
   async check(picture: Picture) {
     const made = await this.#make({ ...picture, make: 'check' });
@@ -60,15 +60,15 @@ export class Pictures {
   /** Ends the processes. */
   async close(): Promise<void> {
     this.#closed = true;
-    clearTimeout(this.#idle);
-    const processes = [...this.#all];
-    for (const one of processes) one.kill();
+    clearTimeout(this.#idleTimer);
+    const processes = [...this.#processes];
+    for (const process of processes) process.kill();
     await Promise.all(processes.map(({ ended }) => ended));
   }
 
-  async #make(task: PictureTask): Promise<PictureMade> {
-    clearTimeout(this.#idle);
-    this.#underWay += 1;
+  async #make(task: PictureTask): Promise<PictureResult> {
+    clearTimeout(this.#idleTimer);
+    this.#runningTasks += 1;
     try {
       if (this.#shared === null || this.#shared.isEnding) this.#shared = this.#start();
       return await this.#shared.make(task, this.options.timeoutMs);
@@ -76,14 +76,14 @@ export class Pictures {
       if (thrown instanceof Interrupted) return await this.#makeAlone(task);
       throw thrown;
     } finally {
-      this.#underWay -= 1;
-      if (this.#underWay === 0) this.#rest();
+      this.#runningTasks -= 1;
+      if (this.#runningTasks === 0) this.#killWhenIdle();
     }
   }
 
-  // Private: what was in a process when it died has another try in one of its own, where nothing else can be to blame
-  // for its death and nothing else is harmed by it.
-  async #makeAlone(task: PictureTask): Promise<PictureMade> {
+  // Each task of a process that died is tried again in a process of its own. If that dies too, the task is the cause,
+  // and no other task is lost with it.
+  async #makeAlone(task: PictureTask): Promise<PictureResult> {
     const own = this.#start();
     try {
       return await own.make(task, this.options.timeoutMs);
@@ -98,13 +98,13 @@ export class Pictures {
   #start(): PictureProcess {
     if (this.#closed) throw new Error('the renderer is closed');
     const started = new PictureProcess(this.options);
-    this.#all.add(started);
-    void started.ended.then(() => this.#all.delete(started));
+    this.#processes.add(started);
+    void started.ended.then(() => this.#processes.delete(started));
     return started;
   }
 
-  #rest(): void {
-    this.#idle = setTimeout(() => this.#shared?.kill(), this.options.idleMs).unref();
+  #killWhenIdle(): void {
+    this.#idleTimer = setTimeout(() => this.#shared?.kill(), this.options.idleMs).unref();
   }
 }
 

@@ -4,35 +4,40 @@ import { access, chown, constants, mkdtemp, readFile, rm, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** How programs are run that look at foreign bytes, so that they can reach neither this process nor its environment. */
+/** How programs that parse untrusted bytes run, so that they cannot read this process or its environment. */
 export interface Confinement {
-  /** Words in front of the command, each program by its full name. */
+  /** The words before the command. Programs in it have absolute paths. */
   readonly prefix: readonly string[];
-  /** Another user, where this process may take on another; null: the same. */
+  /** The user id to run as. Null: that of this process. */
   readonly user: number | null;
 }
 
 const NONE: Confinement = { prefix: [], user: null };
-/** Of util-linux; where an operator's own programs are looked for is of no account. */
+/** Where util-linux is installed. The configured search path is not used: it may hold other programs of these names. */
 const FOLDERS = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
-/** No distribution gives this id to a service, and every container has it. */
+/** A user id that no distribution gives to a service, and that exists in every container. */
 const OTHER_USER = 65_533;
 const ANSWER_WITHIN_MS = 5_000;
 
-let found: Promise<Confinement> | undefined;
+let confinement: Promise<Confinement> | undefined;
 
-/** What this machine allows, tried out once for the process. */
+/**
+ * The strongest confinement that this machine allows. It is tried out once per process, since the machine does not
+ * change.
+ */
 export function findConfinement(): Promise<Confinement> {
-  found ??= tryOut();
-  return found;
+  confinement ??= tryCandidates();
+  return confinement;
 }
 
 /**
- * No new privileges (prctl(2), PR_SET_NO_NEW_PRIVS), and a user namespace of its own, from which /proc/PID/environ of a process outside cannot be read even by the same user (ptrace(2), "Ptrace
- * access mode checking": without a capability in the target's namespace), without a network where that can be had. Where
- * namespaces are forbidden and this is root, another user. Neither: as before, a process of the same user.
+ * The strongest candidate is no new privileges (prctl(2), PR_SET_NO_NEW_PRIVS) in a user namespace of its own, without
+ * a network. From there even the same user cannot read /proc/PID/environ of a process outside, which takes a capability
+ * in that process's namespace (ptrace(2), "Ptrace access mode checking"). Where namespaces are forbidden and this
+ * process is root, the program runs as another user. Otherwise it runs as the same user, without new privileges if
+ * possible.
  */
-async function tryOut(): Promise<Confinement> {
+async function tryCandidates(): Promise<Confinement> {
   const [setpriv, unshare] = await Promise.all([programAt('setpriv'), programAt('unshare')]);
   const noPrivileges = setpriv === null ? [] : [setpriv, '--no-new-privs'];
   const inner = (await works({ prefix: noPrivileges, user: null })) ? noPrivileges : [];
@@ -50,7 +55,7 @@ async function tryOut(): Promise<Confinement> {
   return NONE;
 }
 
-/** What a confined program leaves in its folder can be read here, and this process's environment cannot be read there. */
+/** Whether a confined program starts, reads its source, and writes a result that this process can read. */
 async function works(confinement: Confinement): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'mediagraph-confined-'));
   try {
@@ -85,7 +90,7 @@ export async function handOver(path: string, { user }: Confinement): Promise<voi
   if (user !== null) await chown(path, user, process.getegid?.() ?? user);
 }
 
-/** For `spawn`. */
+/** The options of `spawn` for the confinement's user. */
 export function spawnedAs({ user }: Confinement): { readonly uid?: number; readonly gid?: number } {
   return user === null ? {} : { uid: user, gid: user };
 }

@@ -1,6 +1,6 @@
 /**
- * What `work` comes to, under a signal that aborts with `outer`, or after `ms` milliseconds with what `expired` makes.
- * Rejects with the reason of that abort, and not before `work` has ended: it leaves nothing running.
+ * Runs `work` under a signal that aborts with `outer`, or after `ms` milliseconds with the error of `expired`. It
+ * rejects with the reason of that abort, but only once `work` has ended, so that nothing is left running.
  */
 export async function within<Result>(
   ms: number,
@@ -9,7 +9,7 @@ export async function within<Result>(
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const inner = new AbortController();
-  // `AbortSignal.any` would leave a trace on a long-lived signal for every call (Node 20).
+  // `AbortSignal.any` would leak memory on a long-lived signal with every call (Node 20).
   const onAbort = () => inner.abort(outer.reason);
   const timer = setTimeout(() => inner.abort(expired()), ms);
   outer.addEventListener('abort', onAbort, { once: true });
@@ -24,7 +24,9 @@ export async function within<Result>(
   }
 }
 
-/** The outcome of `work`, or the abort's reason as soon as there is one; what comes too late goes to `discardLate`. */
+/**
+ * The result of `work`, or a rejection as soon as the signal aborts. A result after the abort goes to `discardLate`.
+ */
 export function orAborted<Result>(
   work: Promise<Result>,
   signal: AbortSignal,

@@ -1,9 +1,9 @@
 import { SOURCE_FILE } from './job-folder.js';
 
 /**
- * What every call of ffmpeg begins with: it opens this one file, by this one demuxer, in one thread, and asks nothing.
- * What a file says about other files and addresses is not followed.
- * @param streams the kinds that are not looked at: `-vn` and its like
+ * The input arguments of every call of ffmpeg: one file, by a named demuxer, in one thread, without prompts. References
+ * to other files and addresses are not followed.
+ * @param streams the options that exclude kinds of streams, such as `-vn`
  */
 export function ffmpegInput(demuxer: string, maxPixels: number, streams: readonly string[]): string[] {
   const maxAllocation = 64 * 2 ** 20 + maxPixels * 8;

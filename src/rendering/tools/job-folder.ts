@@ -8,13 +8,13 @@ import { discard } from '../../streams/limited-body.js';
 import { type RenderSource, Unrenderable } from '../renderer.js';
 import { orAborted } from './deadline.js';
 
-/** The original's bytes in a job's folder. No name of a file comes from outside. */
+/** The file with the original's bytes in a job's folder. Its name is constant, so that no name comes from outside. */
 export const SOURCE_FILE = 'source';
 
 /** Longer than any job takes. */
-const LEFT_BEHIND_MS = 3_600_000;
+const STALE_AFTER_MS = 3_600_000;
 
-/** A job in a folder of its own, which nobody else may enter and which goes with it. */
+/** Runs a job in a folder of its own, which other users cannot enter, and which is removed at the job's end. */
 export async function inJobFolder<Result>(job: (folder: string) => Promise<Result>): Promise<Result> {
   const folder = await mkdtemp(join(await root(), `${process.pid}-`));
   try {
@@ -24,12 +24,13 @@ export async function inJobFolder<Result>(job: (folder: string) => Promise<Resul
   }
 }
 
-/** What processes that were killed could not remove: somebody's pictures. */
-export async function removeLeftBehind(): Promise<void> {
+/** Removes the folders that killed processes left behind, since they hold users' media. */
+export async function removeStaleJobFolders(): Promise<void> {
   const folder = await root();
   const paths = (await readdir(folder)).map((name) => join(folder, name));
-  const oldest = Date.now() - LEFT_BEHIND_MS;
-  // Another process may be at the same, or the folder another user's: neither keeps us from rendering.
+  const oldest = Date.now() - STALE_AFTER_MS;
+  // A removal may fail because another process removes the same folder, or another user owns it. Rendering works all
+  // the same.
   const removals = paths.map(async (path) => {
     const { mtimeMs } = await stat(path);
     if (mtimeMs < oldest) await rm(path, { recursive: true, force: true });
@@ -39,7 +40,7 @@ export async function removeLeftBehind(): Promise<void> {
 
 /**
  * Writes {@link SOURCE_FILE}.
- * @throws Unrenderable when there are more bytes than `maxBytes`, or none; whatever the source fails with
+ * @throws Unrenderable when there are more bytes than `maxBytes`, or none; the source's own error
  */
 export async function saveSource(
   source: RenderSource,

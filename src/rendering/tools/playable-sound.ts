@@ -7,8 +7,8 @@ import { type Job, runForJob, type Workshop } from './workshop.js';
 const RESULT_FILE = 'playable.m4a';
 
 /**
- * The first audio stream as AAC-LC in MP4, at a rate that every player knows.
- * @returns the file, open: it outlives the job's folder
+ * The first audio stream as AAC-LC in MP4, at a sample rate that every player supports.
+ * @returns the open file, which outlives the job's folder
  * @throws Unrenderable
  */
 export async function playableSound(job: Job, workshop: Workshop): Promise<FileHandle> {
@@ -22,12 +22,12 @@ export async function playableSound(job: Job, workshop: Workshop): Promise<FileH
     : ['-ac', '2', '-b:a', '96k'];
   const metadata = ['-map_metadata', '-1', '-map_chapters', '-1', '-fflags', '+bitexact', '-flags:a', '+bitexact'];
   const output = ['-c:a', 'aac', '-profile:a', 'aac_low', '-ar', '48000', ...channels, ...metadata];
-  // `ipod` is MP4 with the brand of a file that is sound alone.
+  // `ipod` is MP4 with the brand of files that hold only sound.
   await runForJob(ffmpeg, [...input, ...output, '-movflags', '+faststart', '-f', 'ipod', RESULT_FILE], job, workshop);
   return await open(join(job.folder, RESULT_FILE));
 }
 
-/** By the header of ffmpeg's list of checksums, which is made to be read by programs (ffmpeg-formats, "framehash"). */
+/** Reads the header of ffmpeg's "framehash" output, whose format is stable for programs (ffmpeg-formats). */
 async function isMono(ffmpeg: string, input: readonly string[], job: Job, workshop: Workshop): Promise<boolean> {
   const list = ['-c', 'copy', '-frames:a', '1', '-f', 'framehash', '-hash', 'crc32', '-'];
   const printed = await runForJob(ffmpeg, [...input, ...list], job, workshop);

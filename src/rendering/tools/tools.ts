@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Logger } from '../../telemetry/logger.js';
 import { DOCUMENT, HEIF_PICTURES, PICTURES, SOUNDS, VIDEOS } from '../media-formats.js';
 
-/** Programs that are there; null: not installed. */
+/** The commands of the installed programs. Null: not installed. */
 export interface Tools {
   readonly ffmpeg: string | null;
   readonly pdftoppm: string | null;
@@ -13,16 +13,19 @@ export interface Tools {
 
 const ANSWER_WITHIN_MS = 5_000;
 
-/** Asks each program that could be used for its version. `path` is a list of folders as in PATH; '' would be this one. */
+/**
+ * Runs each program for its version. `path` is a list of folders as in PATH. '' finds nothing; spawn would search the
+ * working folder.
+ */
 export async function findTools(path: string): Promise<Tools> {
   if (path === '') return { ffmpeg: null, pdftoppm: null, pdfinfo: null, heifConvert: null };
   const [ffmpeg, pdftoppm, pdfinfo, heifConvert, heifDec] = await Promise.all([
-    answers('ffmpeg', '-version', path),
-    answers('pdftoppm', '-v', path),
-    answers('pdfinfo', '-v', path),
-    answers('heif-convert', '--version', path),
-    // Its name since libheif 1.18.
-    answers('heif-dec', '--version', path),
+    isInstalled('ffmpeg', '-version', path),
+    isInstalled('pdftoppm', '-v', path),
+    isInstalled('pdfinfo', '-v', path),
+    isInstalled('heif-convert', '--version', path),
+    // The name of heif-convert since libheif 1.18.
+    isInstalled('heif-dec', '--version', path),
   ]);
   return {
     ffmpeg: ffmpeg ? 'ffmpeg' : null,
@@ -32,7 +35,7 @@ export async function findTools(path: string): Promise<Tools> {
   };
 }
 
-/** Essences of which these tools, and sharp, can make a still. */
+/** The essences of which sharp and these tools can make a still. */
 export function stillTypesWith({ ffmpeg, pdftoppm, heifConvert }: Tools): ReadonlySet<string> {
   return new Set([
     ...PICTURES.keys(),
@@ -42,17 +45,20 @@ export function stillTypesWith({ ffmpeg, pdftoppm, heifConvert }: Tools): Readon
   ]);
 }
 
-/** Those that a program of its own has to decode before sharp can make a still, and that have the same pixels for all. */
+/**
+ * The essences that a program has to decode before sharp can make a still. A PDF is none: each size is rendered from
+ * the page.
+ */
 export function baseTypesWith({ ffmpeg, heifConvert }: Tools): ReadonlySet<string> {
   return new Set([...(heifConvert === null ? [] : HEIF_PICTURES), ...(ffmpeg === null ? [] : VIDEOS.keys())]);
 }
 
-/** Essences of which these tools can make sound that plays everywhere. */
+/** The essences of which these tools can make sound that plays everywhere. */
 export function playableTypesWith({ ffmpeg }: Tools): ReadonlySet<string> {
   return new Set(ffmpeg === null ? [] : SOUNDS.keys());
 }
 
-/** One line that names what is not installed and what is not made for that; none when everything is there. */
+/** Logs one line with the missing programs and the renditions that are not made without them, if any is missing. */
 export function logMissing({ ffmpeg, pdftoppm, heifConvert }: Tools, logger: Logger): void {
   const missing = [
     ...(ffmpeg === null ? ['ffmpeg'] : []),
@@ -68,8 +74,8 @@ export function logMissing({ ffmpeg, pdftoppm, heifConvert }: Tools, logger: Log
   logger.info({ missing, notMade }, `not installed: ${missing.join(', ')}; not made: ${notMade.join(', ')}`);
 }
 
-/** Any answer will do, whatever its status: not every version knows the option. */
-async function answers(command: string, option: string, path: string): Promise<boolean> {
+/** Whether the program can be run. Its exit status does not matter, since not every version knows the option. */
+async function isInstalled(command: string, option: string, path: string): Promise<boolean> {
   const child = spawn(command, [option], {
     env: { PATH: path },
     stdio: 'ignore',
@@ -78,7 +84,8 @@ async function answers(command: string, option: string, path: string): Promise<b
   });
   try {
     const [status]: Array<number | null> = await once(child, 'close');
-    // 126 and 127: found, but it cannot be run (POSIX, XCU section 2.8.2; the dynamic linker too).
+    // 126 and 127: found, but not executable (POSIX, XCU section 2.8.2), or its libraries are missing (the dynamic
+    // linker).
     return typeof status === 'number' && status < 126;
   } catch {
     return false;

@@ -4,15 +4,15 @@ import { within } from './deadline.js';
 import { runTool, ToolFailed, type ToolLimits } from './run-tool.js';
 import type { Tools } from './tools.js';
 
-/** What jobs are done with. */
+/** The tools and limits with which jobs run. */
 export interface Workshop extends ToolLimits {
   readonly tools: Tools;
-  /** Where they are, as in PATH. */
+  /** The folders with the tools, as in PATH. */
   readonly path: string;
   readonly pictures: Pictures;
 }
 
-/** One job whose turn has come: the original's bytes are in its folder. */
+/** A running job. The original's bytes are in its folder. */
 export interface Job {
   readonly essence: string;
   readonly folder: string;
@@ -20,8 +20,8 @@ export interface Job {
 }
 
 /**
- * Runs a program over a job's original, and returns what it printed.
- * @throws Unrenderable when it can make nothing of the bytes, or not in time
+ * Runs a program on a job's original, and returns its output.
+ * @throws Unrenderable when the program fails on the bytes, or takes too long
  */
 export async function runForJob(
   command: string,
@@ -31,8 +31,8 @@ export async function runForJob(
 ): Promise<string> {
   const tooLong = () => new Unrenderable(`expected to be rendered within ${timeoutMs} ms, got no end of it`);
   try {
-    return await within(timeoutMs, tooLong, signal, (ending) =>
-      runTool(command, args, { folder, path, maxPixels, timeoutMs, confinement, signal: ending }),
+    return await within(timeoutMs, tooLong, signal, (limited) =>
+      runTool(command, args, { folder, path, maxPixels, timeoutMs, confinement, signal: limited }),
     );
   } catch (thrown) {
     if (!(thrown instanceof ToolFailed)) throw thrown;
@@ -41,7 +41,7 @@ export async function runForJob(
 }
 
 function reasonOf({ complaint }: ToolFailed, essence: string, maxPixels: number): string {
-  // In ffmpeg's words, and in pdftoppm's.
+  // The messages of ffmpeg and of pdftoppm.
   if (complaint.includes('exceeds specified max pixel count')) return `expected at most ${maxPixels} pixels, got more`;
   if (complaint.includes('Incorrect password')) return 'expected a document that opens without a password, got another';
   return `expected a whole file of the type ${essence}, got a corrupt one or another type`;

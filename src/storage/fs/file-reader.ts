@@ -2,36 +2,27 @@ import type { FileHandle } from 'node:fs/promises';
 import { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { ByteSpan } from '../../model/byte-range.js';
-
-/** As much as is read at once for whoever takes it at once; measured best for delivery. */
-const LARGE_BYTES = 256 * 1024;
-/** For whoever does not. */
-const SMALL_BYTES = 32 * 1024;
-/** What all readers together may hold in large pieces before they have shown that they take them. */
-const HELD_BYTES = 8 * 1024 * 1024;
-/** A reader that took so much, each piece within this time, is no slow one: sockets and proxies swallow less than that. */
-const PROVEN_BYTES = 4 * 1024 * 1024;
-const PROMPT_MS = 100;
-const MAX_IDLE_BYTES = 8 * 1024 * 1024;
-
-/** How many readers at once have more read for them than they may hold. */
-const MAX_LENT = 16;
-
-let held = 0;
-let lent = 0;
-/** By size, what nobody holds: memory that is new has to be cleared by the system first, which costs as much as reading. */
-const idle: Readonly<Record<number, Buffer[]>> = { [LARGE_BYTES]: [], [SMALL_BYTES]: [] };
+import { LARGE_BYTES, type ReadMemory, SMALL_BYTES } from './read-memory.js';
 
 /**
- * A part of an open file, which it closes. One piece is in memory at a time (two where a reader has shown that it takes
- * them), and none is read before the one before it was taken: a thousand slow readers hold a thousand small pieces.
+ * A client that took this much, each piece within {@link PROMPT_MS}, is fast. Sockets and proxies buffer less than
+ * that.
+ */
+const PROVEN_BYTES = 4 * 1024 * 1024;
+const PROMPT_MS = 100;
+
+/**
+ * Streams a part of an open file, and closes the file. One piece is in memory at a time, or two for a client that has
+ * proven to be fast. The next piece is read once the previous one was taken, so that a thousand slow clients hold a
+ * thousand small pieces.
  */
 export class FileReader extends Readable {
+  /** The offset of the next byte to read. */
   #at: number;
-  readonly #from: number;
-  readonly #last: number;
-  /** The size of the pieces that were handed out and not taken yet. */
-  #held = 0;
+  readonly #start: number;
+  readonly #end: number;
+  /** The bytes of the pieces that were handed out and not taken yet. */
+  #heldBytes = 0;
   #handedOutAt = 0;
   #isPrompt = true;
   #reading: Promise<unknown> = Promise.resolve();
@@ -39,17 +30,18 @@ export class FileReader extends Readable {
   constructor(
     private readonly file: FileHandle,
     { start, end }: ByteSpan,
+    private readonly memory: ReadMemory,
   ) {
-    // 0: nothing is read ahead of a reader that has paused.
+    // 0: nothing is read ahead for a consumer that has paused.
     super({ highWaterMark: 0 });
-    this.#from = start;
+    this.#start = start;
     this.#at = start;
-    this.#last = end;
+    this.#end = end;
   }
 
   override _read(): void {
-    this.#taken(this.#held);
-    const size = Math.min(this.#left, this.#mayBeLarge ? LARGE_BYTES : SMALL_BYTES);
+    this.#onTaken(this.#heldBytes);
+    const size = Math.min(this.#bytesLeft, this.#mayReadLarge ? LARGE_BYTES : SMALL_BYTES);
     if (size === 0) {
       this.push(null);
       return;
@@ -65,8 +57,8 @@ export class FileReader extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#hold(-this.#held);
-    // A file that is closed while it is read from may be another one by then.
+    this.#hold(-this.#heldBytes);
+    // Closing during a read would let the read use the descriptor of another file that is opened meanwhile.
     const close = () => this.file.close();
     this.#reading.then(close, close).then(
       () => callback(error),
@@ -75,147 +67,141 @@ export class FileReader extends Readable {
   }
 
   /**
-   * As every Readable's, but that pieces are used again: a response says by the callback of a write that the socket has
-   * it behind it.
+   * Behaves as any Readable's `pipe`. Into a ServerResponse it uses pieces again: the callback of a write tells that
+   * the socket no longer needs the bytes.
    */
   override pipe<Destination extends NodeJS.WritableStream>(
     destination: Destination,
     options?: { end?: boolean },
   ): Destination {
-    const isWhole = destination instanceof ServerResponse && options?.end !== false;
-    if (!isWhole) return super.pipe(destination, options);
+    const isWholeResponse = destination instanceof ServerResponse && options?.end !== false;
+    if (!isWholeResponse) return super.pipe(destination, options);
     this.#pump(destination).catch((error) => this.destroy(error));
     return destination;
   }
 
-  async #pump(destination: ServerResponse): Promise<void> {
-    const closed = new Promise<void>((resolve) => destination.once('close', resolve));
-    const isOver = () => destination.destroyed || this.destroyed;
-    let onItsWay: Promise<void> = Promise.resolve();
-    while (this.#left > 0 && !isOver()) {
-      // While a piece is on its way, the next is read, if the reader has earned that.
-      if (!this.#isProven) await onItsWay;
-      if (this.#mayBeLarge) {
-        const size = Math.min(this.#left, LARGE_BYTES);
+  async #pump(response: ServerResponse): Promise<void> {
+    const closed = new Promise<void>((resolve) => response.once('close', resolve));
+    const isOver = () => response.destroyed || this.destroyed;
+    let sending: Promise<void> = Promise.resolve();
+    while (this.#bytesLeft > 0 && !isOver()) {
+      // Only for a client that has proven to be fast, the next piece is read while one is being sent.
+      if (!this.#isProvenFast) await sending;
+      if (this.#mayReadLarge) {
+        const size = Math.min(this.#bytesLeft, LARGE_BYTES);
         this.#hold(size);
-        const piece = await this.#fill(pieceOf(size));
-        await onItsWay;
-        if (!isOver()) onItsWay = this.#send(destination, piece, size, closed).then(() => giveBack(piece, destination));
+        const piece = await this.#fill(this.memory.allocate(size));
+        await sending;
+        if (!isOver()) sending = this.#send(response, piece, size, closed).then(() => this.#release(piece, response));
       } else {
-        await onItsWay;
-        await this.#sendInSlices(destination, closed);
+        await sending;
+        await this.#sendInSlices(response, closed);
       }
     }
-    await onItsWay;
+    await sending;
     if (isOver()) {
       this.destroy();
       return;
     }
-    destination.end();
-    // For whoever waits for the end of this stream.
+    response.end();
+    // Emits `end` for consumers that wait for the end of this stream.
     this.push(null);
     this.resume();
   }
 
-  // Private: read like a large piece and sent in copied slices: a reader that stops taking them holds one, and what was
-  // read beyond it is read again.
-  async #sendInSlices(destination: ServerResponse, closed: Promise<void>): Promise<void> {
-    if (lent === MAX_LENT) {
-      const size = Math.min(this.#left, SMALL_BYTES);
-      this.#hold(size);
-      const slice = await this.#fill(pieceOf(size));
-      await this.#send(destination, slice, size, closed);
-      giveBack(slice, destination);
+  /**
+   * Reads a large piece and sends it in small copies. A client that stops taking them holds one copy, and the bytes
+   * behind it are read again. Without a free place for that, a single small piece is read and sent.
+   */
+  async #sendInSlices(response: ServerResponse, closed: Promise<void>): Promise<void> {
+    const endSlicedRead = this.memory.beginSlicedRead();
+    if (endSlicedRead === null) {
+      await this.#sendSmall(response, closed);
       return;
     }
-    lent += 1;
-    let isLent = true;
-    const giveUp = () => {
-      if (isLent) lent -= 1;
-      isLent = false;
-    };
     try {
-      await this.#sendLent(destination, closed, giveUp);
+      await this.#sendSliced(response, closed, endSlicedRead);
     } finally {
-      giveUp();
+      endSlicedRead();
     }
   }
 
-  async #sendLent(destination: ServerResponse, closed: Promise<void>, giveUp: () => void): Promise<void> {
-    const piece = await this.#fill(pieceOf(Math.min(this.#left, LARGE_BYTES)));
-    for (let from = 0; from < piece.length && !destination.destroyed; from += SMALL_BYTES) {
-      const slice = pieceOf(Math.min(SMALL_BYTES, piece.length - from));
+  async #sendSmall(response: ServerResponse, closed: Promise<void>): Promise<void> {
+    const size = Math.min(this.#bytesLeft, SMALL_BYTES);
+    this.#hold(size);
+    const piece = await this.#fill(this.memory.allocate(size));
+    await this.#send(response, piece, size, closed);
+    this.#release(piece, response);
+  }
+
+  async #sendSliced(response: ServerResponse, closed: Promise<void>, endSlicedRead: () => void): Promise<void> {
+    const piece = await this.#fill(this.memory.allocate(Math.min(this.#bytesLeft, LARGE_BYTES)));
+    for (let from = 0; from < piece.length && !response.destroyed; from += SMALL_BYTES) {
+      const slice = this.memory.allocate(Math.min(SMALL_BYTES, piece.length - from));
       piece.copy(slice, 0, from);
       this.#hold(slice.length);
       let isTaken = false;
-      const sent = this.#send(destination, slice, slice.length, closed).then(() => {
+      const sent = this.#send(response, slice, slice.length, closed).then(() => {
         isTaken = true;
-        giveBack(slice, destination);
+        this.#release(slice, response);
       });
       await Promise.race([sent, nextTurn()]);
       if (!isTaken) {
         this.#at -= piece.length - from - slice.length;
-        giveBack(piece, destination);
-        giveUp();
+        this.#release(piece, response);
+        endSlicedRead();
         await sent;
         return;
       }
     }
-    giveBack(piece, destination);
+    this.#release(piece, response);
   }
 
-  async #send(destination: ServerResponse, piece: Buffer, size: number, closed: Promise<void>): Promise<void> {
+  async #send(response: ServerResponse, piece: Buffer, size: number, closed: Promise<void>): Promise<void> {
     this.#handedOutAt = performance.now();
-    const written = new Promise<void>((resolve) => destination.write(piece, () => resolve()));
+    const written = new Promise<void>((resolve) => response.write(piece, () => resolve()));
     await Promise.race([written, closed]);
-    this.#taken(size);
+    this.#onTaken(size);
   }
 
   async #fill(buffer: Buffer): Promise<Buffer> {
     const reading = this.file.read(buffer, 0, buffer.length, this.#at);
     this.#reading = reading;
     const { bytesRead } = await reading;
-    if (bytesRead === 0) throw new Error(`expected ${this.#left} more bytes in a file, got none`);
+    if (bytesRead === 0) throw new Error(`expected ${this.#bytesLeft} more bytes in a file, got none`);
     this.#at += bytesRead;
     return bytesRead === buffer.length ? buffer : buffer.subarray(0, bytesRead);
   }
 
-  get #left(): number {
-    return this.#last + 1 - this.#at;
+  get #bytesLeft(): number {
+    return this.#end + 1 - this.#at;
   }
 
-  get #isProven(): boolean {
-    return this.#isPrompt && this.#at - this.#from >= PROVEN_BYTES;
+  get #isProvenFast(): boolean {
+    return this.#isPrompt && this.#at - this.#start >= PROVEN_BYTES;
   }
 
-  get #mayBeLarge(): boolean {
-    return this.#isProven || held + LARGE_BYTES <= HELD_BYTES;
+  get #mayReadLarge(): boolean {
+    return this.#isProvenFast || this.memory.hasRoomForLarge;
   }
 
-  // Private: the reader has them behind it.
-  #taken(bytes: number): void {
+  /** The client has taken these bytes. */
+  #onTaken(bytes: number): void {
     if (bytes === 0) return;
     this.#isPrompt &&= performance.now() - this.#handedOutAt < PROMPT_MS;
     this.#hold(-bytes);
   }
 
   #hold(bytes: number): void {
-    const change = Math.max(bytes, -this.#held);
-    this.#held += change;
-    held += change;
+    const change = Math.max(bytes, -this.#heldBytes);
+    this.#heldBytes += change;
+    this.memory.addHeld(change);
   }
-}
 
-/** Memory for so many bytes, {@link LARGE_BYTES} at most. */
-function pieceOf(size: number): Buffer {
-  const whole = size > SMALL_BYTES ? LARGE_BYTES : SMALL_BYTES;
-  return (idle[whole]?.pop() ?? Buffer.allocUnsafeSlow(whole)).subarray(0, size);
-}
-
-/** What a socket that died may still have is not used again. */
-function giveBack({ buffer }: Buffer, { destroyed }: ServerResponse): void {
-  const pool = idle[buffer.byteLength];
-  if (pool && !destroyed && pool.length * buffer.byteLength < MAX_IDLE_BYTES) pool.push(Buffer.from(buffer));
+  /** A destroyed socket may still read the piece, so it is not used again. */
+  #release(piece: Buffer, { destroyed }: ServerResponse): void {
+    if (!destroyed) this.memory.release(piece);
+  }
 }
 
 function nextTurn(): Promise<void> {

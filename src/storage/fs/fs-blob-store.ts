@@ -33,27 +33,36 @@ import {
 import { destroyOnAbort } from '../blob-stream.js';
 import { MeasuredBody } from '../measured-body.js';
 import { FileReader } from './file-reader.js';
+import { ReadMemory } from './read-memory.js';
 
 export interface FsBlobStoreOptions {
-  /** A folder; made if it is not there. Its file system tells upper from lower case. */
+  /** A folder, created if it is missing. Its file system must be case-sensitive. */
   readonly root: string;
-  /** For how long nobody wrote to what a dead process left half written, until it is removed; milliseconds. */
+  /** The age of its last write at which a dead process's temporary file is removed, in milliseconds. */
   readonly leftoverAgeMs?: number;
 }
 
-/** Where bytes are until they are a blob. No key starts so. */
+/** The folder of temporary files. No key starts with it. */
 const TEMPORARY = 'tmp';
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 
-/** In the names of temporary files. The token tells this process from an earlier one with its pid: in a container all have 1. */
+/**
+ * Names this process in its temporary files. The token tells it from an earlier process with the same pid: in a
+ * container it is always 1.
+ */
 const PROCESS = { pid: process.pid, token: randomBytes(6).toString('hex') };
 
-/** Blobs as files, their keys as paths. A put is a temporary file, fsync, rename, fsync of the folders. */
+/**
+ * Stores blobs as files, with their keys as paths. A put writes a temporary file, syncs it, renames it, and syncs the
+ * folders.
+ */
 export class FsBlobStore implements BlobStore {
+  readonly #readMemory = new ReadMemory();
+
   private constructor(private readonly root: string) {}
 
-  /** @throws Error, for the operator, if blobs cannot be kept there */
+  /** @throws Error, meant for the operator, if the folder cannot be created or written */
   static async open({ root, leftoverAgeMs = 3_600_000 }: FsBlobStoreOptions): Promise<FsBlobStore> {
     const folder = resolve(root);
     try {
@@ -81,7 +90,7 @@ export class FsBlobStore implements BlobStore {
       await this.#place(temporary, target);
       return measured.finish();
     } catch (thrown) {
-      // What cannot be removed now is a leftover, and removed as such.
+      // `removeLeftovers` removes a file that cannot be removed now.
       await rm(temporary, { force: true }).catch(ignore);
       throw measured.reasonOr(() => toBlobStoreError('take a blob', thrown));
     } finally {
@@ -110,7 +119,7 @@ export class FsBlobStore implements BlobStore {
       throw thrown;
     }
     const { start, end } = range ?? { start: 0, end: size - 1 };
-    const stream = new FileReader(handle, { start, end: Math.min(end, size - 1) });
+    const stream = new FileReader(handle, { start, end: Math.min(end, size - 1) }, this.#readMemory);
     destroyOnAbort(stream, signal);
     return stream;
   }
@@ -151,7 +160,7 @@ export class FsBlobStore implements BlobStore {
 
   async close(): Promise<void> {}
 
-  // Private: a key's grammar has no way up and no absolute form, so the path is below the root.
+  // The grammar of keys excludes `..` and absolute paths, so the path is always below the root.
   #pathOf(key: BlobKey): string {
     assertBlobKey(key);
     if (key === TEMPORARY || key.startsWith(`${TEMPORARY}/`))
@@ -167,18 +176,19 @@ export class FsBlobStore implements BlobStore {
         await rename(temporary, target);
         break;
       } catch (thrown) {
-        // A deletion took the folder away between the two, since it was empty.
+        // A concurrent deletion removed the empty folder between `mkdir` and `rename`.
         if (codeOf(thrown) !== 'ENOENT' || attempt === 10) throw thrown;
       }
     }
-    // Up to the root, whoever made the folders: another process may not have come to it yet. Clean ones cost next to nothing.
+    // Up to the root: a folder may have been created by another process that has not synced it yet. Syncing a clean
+    // folder is cheap.
     for (let at = folder; ; at = dirname(at)) {
       await syncFolder(at);
       if (at === this.root) return;
     }
   }
 
-  // Private: best effort; whatever stands in the way of one (a new blob, mostly) stands in the way of those above.
+  // Best effort: a folder that cannot be removed, mostly because of a new blob, keeps the folders above it as well.
   async #removeEmptyFolders(folder: string): Promise<void> {
     try {
       for (let at = folder; at !== this.root; at = dirname(at)) await rmdir(at);
@@ -213,15 +223,18 @@ async function writeDurably(path: string, bytes: AsyncIterable<Buffer>): Promise
   }
 }
 
-/** After it, what was created in, renamed into or removed from a folder is so after a power cut too (fsync(2), "Description"). */
+/**
+ * Makes files that were created in, renamed into or removed from a folder survive a power failure (fsync(2),
+ * "Description").
+ */
 async function syncFolder(path: string): Promise<void> {
-  // Windows cannot open folders.
+  // Windows cannot open a folder.
   if (process.platform === 'win32') return;
   let handle: FileHandle;
   try {
     handle = await open(path, 'r');
   } catch (thrown) {
-    // Deleted meanwhile, with all that was in it.
+    // The folder was deleted meanwhile, with its content.
     if (isAbsent(thrown)) return;
     throw thrown;
   }
@@ -232,7 +245,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** @returns how many */
+/** @returns the number of removed files */
 async function removeLeftovers(folder: string, before: Date): Promise<number> {
   let removed = 0;
   for (const { name } of await entriesOf(folder)) {
@@ -247,14 +260,14 @@ async function removeLeftovers(folder: string, before: Date): Promise<number> {
 }
 
 /**
- * Whether the process that wrote a file is there still. One of this machine that began after the file was made has only
- * got the number of the one that wrote it. Of another machine's, the age of the last write must tell.
+ * Whether the process that wrote a file is still running. A process that started after the file was created has only
+ * been given the same pid. For a process on another machine, the age of the last write has to decide.
  */
-async function isAlive(pid: number, token: string | undefined, writtenSince: Date): Promise<boolean> {
+async function isAlive(pid: number, token: string | undefined, createdAt: Date): Promise<boolean> {
   if (pid === PROCESS.pid) return token === PROCESS.token;
   if (!isRunning(pid)) return false;
-  const since = await startOf(pid);
-  return since === null || since <= writtenSince;
+  const startedAt = await startTimeOf(pid);
+  return startedAt === null || startedAt <= createdAt;
 }
 
 function isRunning(pid: number): boolean {
@@ -265,23 +278,23 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Clock ticks a second, as Linux counts them for programs (proc(5), "starttime"; sysconf(3), "_SC_CLK_TCK"). */
-const TICKS = 100;
+/** Clock ticks per second in Linux's user interfaces (proc(5), "starttime"; sysconf(3), "_SC_CLK_TCK"). */
+const TICKS_PER_SECOND = 100;
 
-/** When a process began, to a tenth of a second; null where the system does not tell. */
-async function startOf(pid: number): Promise<Date | null> {
+/** When a process started, to a tenth of a second. Null: the system does not tell. */
+async function startTimeOf(pid: number): Promise<Date | null> {
   try {
     const [stat, uptime] = await Promise.all([readFile(`/proc/${pid}/stat`, 'utf8'), readFile('/proc/uptime', 'utf8')]);
-    // The second field is a name in parentheses, which may hold anything; the 22nd is the time since the start of the system.
+    // Field 2 is a name in parentheses, which may hold any character. Field 22 is the start time since boot.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const ageS = Number.parseFloat(uptime) - Number(fields[19]) / TICKS;
+    const ageS = Number.parseFloat(uptime) - Number(fields[19]) / TICKS_PER_SECOND;
     return Number.isFinite(ageS) ? new Date(Date.now() - ageS * 1_000 - 100) : null;
   } catch {
     return null;
   }
 }
 
-/** [] for a folder that is not there. */
+/** Empty for a folder that does not exist. */
 async function entriesOf(folder: string): Promise<Dirent[]> {
   try {
     return await readdir(folder, { withFileTypes: true });
@@ -291,7 +304,7 @@ async function entriesOf(folder: string): Promise<Dirent[]> {
   }
 }
 
-/** null for what is no file, or not there. */
+/** Null: there is no regular file at that path. */
 async function fileStats(path: string): Promise<Stats | null> {
   try {
     const stats = await lstat(path);
@@ -307,7 +320,7 @@ function isAbsent(thrown: unknown): boolean {
 }
 
 function toBlobStoreError(expected: string, thrown: unknown): Error {
-  // A key that is none is a mistake of ours, not the disk's.
+  // An invalid key is a programming error, not a failure of the disk.
   return thrown instanceof RangeError ? thrown : new BlobStoreError(expected, codeOf(thrown), { cause: thrown });
 }
 

@@ -34,43 +34,44 @@ import { MeasuredBody } from '../measured-body.js';
 
 export interface S3BlobStoreOptions {
   readonly bucket: string;
-  /** Default: us-east-1, which servers other than Amazon's mostly take for theirs. */
+  /** Default: us-east-1, which most servers other than Amazon's accept. */
   readonly region?: string | null;
-  /** Default: Amazon's, of that region. */
+  /** Default: Amazon's endpoint of that region. */
   readonly endpoint?: string | null;
-  /** The bucket in the path and not in the host name: what most servers other than Amazon's want. */
+  /** Puts the bucket into the path instead of the host name, as most servers other than Amazon's require. */
   readonly forcePathStyle?: boolean;
-  /** Both or neither; neither: the SDK's default chain (environment, profile, instance role). */
+  /** Both keys or neither. Without them the SDK's default chain applies (environment, profile, instance role). */
   readonly accessKeyId?: string | null;
   readonly secretAccessKey?: string | null;
 }
 
-/** S3's least ("Amazon S3 multipart upload limits"); 10,000 of them are 52 GB. A put holds up to three in memory. */
+/** S3's minimum ("Amazon S3 multipart upload limits"). 10,000 parts are 52 GB. A put holds up to three in memory. */
 const PART_BYTES = 5 * 1024 * 1024;
 const PARTS_AT_ONCE = 2;
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** Until the answer's headers; a part must have gone out by then. */
+/** The limit until the response headers, which includes sending a part. */
 const ANSWER_TIMEOUT_MS = 60_000;
-/** Within an answer's body, while somebody reads. */
+/** The limit between two chunks of a response body, while the consumer reads. */
 const SILENCE_TIMEOUT_MS = 30_000;
 const PING_TIMEOUT_MS = 5_000;
-/** Signature Version 4's own limit ("Authenticating Requests: Using Query Parameters"). */
+/** The limit of Signature Version 4 ("Authenticating Requests: Using Query Parameters"). */
 const MAX_PRESIGNED_S = 7 * 24 * 60 * 60;
 
-/** The SDK's default is 50, and every delivery to a slow client holds one. */
+/** The SDK's default is 50, and each delivery to a slow client occupies a socket. */
 const MAX_SOCKETS = 1_000;
 
 /**
- * Blobs as objects of a bucket, in any server that speaks S3. Its rights: get, put, delete, list, abort multipart uploads.
- * An upload that fails removes its parts. One that is killed cannot: give the bucket a lifecycle rule for incomplete
- * multipart uploads. With versioning on, what is deleted stays as a version until a rule removes that too.
+ * Stores blobs as objects of a bucket, in any server that speaks S3. It needs the rights to get, put, delete and list
+ * objects, and to abort multipart uploads. A failed upload removes its parts. A killed process cannot, so the bucket
+ * needs a lifecycle rule for incomplete multipart uploads. With versioning, a deleted object stays as a version until
+ * another rule removes it.
  */
 export class S3BlobStore implements BlobStore {
   readonly #client: S3Client;
   readonly #bucket: string;
 
-  /** Connects to nothing yet. @throws Error, for the operator, when half of the credentials are missing */
+  /** Opens no connection. @throws Error, meant for the operator, when the credentials are incomplete */
   constructor(options: S3BlobStoreOptions) {
     this.#bucket = options.bucket;
     this.#client = new S3Client({
@@ -78,14 +79,14 @@ export class S3BlobStore implements BlobStore {
       endpoint: options.endpoint ?? undefined,
       forcePathStyle: options.forcePathStyle ?? false,
       credentials: credentialsOf(options),
-      // Many servers know no checksums in trailers. Parts are protected by the SHA-256 in their signature.
+      // Many servers do not support checksums in trailers. The SHA-256 in their signature protects the parts.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
       requestHandler: {
         connectionTimeout: CONNECT_TIMEOUT_MS,
         requestTimeout: ANSWER_TIMEOUT_MS,
         throwOnRequestTimeout: true,
-        // The SDK's would end the body of a client that pauses; see SILENCE_TIMEOUT_MS.
+        // A socket timeout would end the body of a client that pauses. SILENCE_TIMEOUT_MS takes its place.
         socketTimeout: 0,
         httpAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
         httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
@@ -97,9 +98,9 @@ export class S3BlobStore implements BlobStore {
     const measured = new MeasuredBody(body, options);
     try {
       const upload = new Upload({
-        client: this.#clientUnder(options.signal),
+        client: this.#clientWithSignal(options.signal),
         params: {
-          ...this.#at(key),
+          ...this.#object(key),
           Body: Readable.from(measured, { objectMode: false, highWaterMark: READ_AHEAD_BYTES }),
           ContentType: 'application/octet-stream',
         },
@@ -119,7 +120,7 @@ export class S3BlobStore implements BlobStore {
     if (range) assertByteRange(range);
     const Range = range && `bytes=${range.start}-${range.end}`;
     const { Body, ContentRange, ContentLength } = await this.#client
-      .send(new GetObjectCommand({ ...this.#at(key), Range }), { abortSignal: signal })
+      .send(new GetObjectCommand({ ...this.#object(key), Range }), { abortSignal: signal })
       .catch((thrown: unknown) => {
         if (signal?.aborted) throw signal.reason;
         if (statusOf(thrown) === 416 && sizeBytes === undefined)
@@ -136,12 +137,12 @@ export class S3BlobStore implements BlobStore {
       Body.on('error', ignore).destroy();
       throw new BlobNotFound();
     }
-    return handOut(Body, signal);
+    return guardBody(Body, signal);
   }
 
   async stat(key: BlobKey): Promise<{ readonly sizeBytes: number } | null> {
     try {
-      const { ContentLength } = await this.#client.send(new HeadObjectCommand(this.#at(key)));
+      const { ContentLength } = await this.#client.send(new HeadObjectCommand(this.#object(key)));
       if (ContentLength === undefined) throw new BlobStoreError('tell the size of a blob', 'an answer without it');
       return { sizeBytes: ContentLength };
     } catch (thrown) {
@@ -155,9 +156,9 @@ export class S3BlobStore implements BlobStore {
     if (!Number.isInteger(expiresInS) || expiresInS < 1 || expiresInS > MAX_PRESIGNED_S) {
       throw new RangeError(`expected whole seconds from 1 to ${MAX_PRESIGNED_S}, got ${expiresInS}`);
     }
-    // In the query, all of it: a browser that is sent there adds no header, so none but the host may be signed.
+    // The whole signature is in the query: a redirected browser adds no headers, so only the host may be signed.
     const command = new GetObjectCommand({
-      ...this.#at(key),
+      ...this.#object(key),
       ResponseContentType: options.contentType,
       ResponseContentDisposition: options.contentDisposition,
       ResponseCacheControl: options.cacheControl,
@@ -171,7 +172,7 @@ export class S3BlobStore implements BlobStore {
 
   async delete(key: BlobKey): Promise<void> {
     try {
-      await this.#client.send(new DeleteObjectCommand(this.#at(key)));
+      await this.#client.send(new DeleteObjectCommand(this.#object(key)));
     } catch (thrown) {
       if (!isNoSuchKey(thrown)) throw toBlobStoreError('delete a blob', thrown);
     }
@@ -202,19 +203,19 @@ export class S3BlobStore implements BlobStore {
     this.#client.destroy();
   }
 
-  #at(key: BlobKey): { Bucket: string; Key: string } {
+  #object(key: BlobKey): { Bucket: string; Key: string } {
     assertBlobKey(key);
     return { Bucket: this.#bucket, Key: key };
   }
 
-  // Private: Upload gives no signal to the requests it makes; its own abort rejects while they go on, and the blob appears
-  // afterwards. Those that make and remove a multipart upload finish even so, or its parts would stay.
-  #clientUnder(signal: AbortSignal | undefined): S3Client {
+  // `Upload` passes no signal to its requests. Its own abort rejects while they continue, so that the blob would appear
+  // later. The requests that create and abort a multipart upload are not aborted, because its parts would stay.
+  #clientWithSignal(signal: AbortSignal | undefined): S3Client {
     const client = this.#client;
     const send: S3Client['send'] = (command: Parameters<S3Client['send']>[0]) => {
-      const finishes =
+      const isNeverAborted =
         command instanceof CreateMultipartUploadCommand || command instanceof AbortMultipartUploadCommand;
-      return client.send(command, finishes ? {} : { abortSignal: signal });
+      return client.send(command, isNeverAborted ? {} : { abortSignal: signal });
     };
     return Object.create(client, { send: { value: send } });
   }
@@ -228,7 +229,9 @@ function credentialsOf({ accessKeyId, secretAccessKey }: S3BlobStoreOptions) {
   return undefined;
 }
 
-/** Some servers ignore a range, or read `0-0` as all: bytes that were not asked for must not pass as those that were. */
+/**
+ * Whether the response is for the requested range. Some servers ignore a range, or answer `0-0` with the whole object.
+ */
 function isAnswerTo({ start, end }: ByteRange, contentRange: string | undefined): boolean {
   const [, from, to] = /^bytes (\d+)-(\d+)\//.exec(contentRange ?? '') ?? [];
   return Number(from) === start && Number(to) <= end;
@@ -238,11 +241,11 @@ function wholeSize(contentRange: string | undefined, contentLength: number | und
   return contentRange === undefined ? contentLength : Number(contentRange.split('/').at(-1));
 }
 
-/** A body that fails rather than end early, with an error of ours. */
-function handOut(source: Readable, signal: AbortSignal | undefined): Readable {
+/** A body that fails with a BlobStoreError where the source ends early or stalls. */
+function guardBody(source: Readable, signal: AbortSignal | undefined): Readable {
   const body = silenceLimit(SILENCE_TIMEOUT_MS);
   destroyOnAbort(body, signal);
-  // First in line, so that the reader meets our error and not the socket's, which `pipeline` would pass on.
+  // This listener comes first, so that the consumer sees a BlobStoreError and not the socket's error from `pipeline`.
   source.once('error', (error) => body.destroy(toBlobStoreError('send the whole blob', error)));
   pipeline(source, body, ignore);
   return body;
@@ -257,12 +260,14 @@ function isNoSuchKey(thrown: unknown): boolean {
 }
 
 function toBlobStoreError(expected: string, thrown: unknown): Error {
-  // Ours already: a key that is none, or an answer that was judged above.
+  // Already translated: an invalid key, or a response that was rejected above.
   if (thrown instanceof RangeError || thrown instanceof BlobStoreError) return thrown;
   return new BlobStoreError(expected, codeOf(thrown), { cause: thrown });
 }
 
-/** A server's own name for a fault (`AccessDenied`) and its status, or the system's (`ECONNREFUSED`): single words only. */
+/**
+ * The server's error code (`AccessDenied`) with its status, or the system's (`ECONNREFUSED`). Other text is dropped.
+ */
 function codeOf(thrown: unknown): string {
   if (thrown instanceof S3ServiceException) return `${asWord(thrown.name)} (HTTP ${statusOf(thrown) ?? 'unknown'})`;
   if (!isError(thrown)) return typeof thrown;

@@ -21,17 +21,17 @@ function threads(options: ConstructorParameters<typeof InspectionThreads>[0] = {
 }
 
 afterEach(async () => {
-  await Promise.all(started.splice(0).map((one) => one.close()));
+  await Promise.all(started.splice(0).map((pool) => pool.close()));
 });
 
 describe('sniffing in a thread', () => {
   it('says the same as sniffing here', async () => {
     const sniffers = threads();
     const heads = Object.values(loadMediaSamples()).map(({ bytes, mimeType }) => [bytes, mimeType] as const);
-    const told = await Promise.all(heads.map(([bytes, declared]) => sniffers.sniff(bytes, declared)));
+    const types = await Promise.all(heads.map(([bytes, declared]) => sniffers.sniff(bytes, declared)));
     const expected = await Promise.all(heads.map(([bytes, declared]) => sniffMimeType(bytes, declared)));
-    expect(told).toEqual(expected);
-    expect(new Set(told).size).toBeGreaterThan(3);
+    expect(types).toEqual(expected);
+    expect(new Set(types).size).toBeGreaterThan(3);
   });
 
   it('leaves the head as it was, and goes on after a close', async () => {
@@ -49,8 +49,8 @@ describe('sniffing in a thread', () => {
     async (fault) => {
       const sniffers = threads({ worker: STUCK, timeoutMs: 500 });
       const stuck = sniffers.sniff(Buffer.from(fault), 'image/png');
-      const others = Array.from({ length: 20 }, (_, nth) => sniffers.sniff(Buffer.from(String(nth)), null));
-      expect(await Promise.all(others)).toEqual(Array.from({ length: 20 }, (_, nth) => `x/${nth}`));
+      const otherTasks = Array.from({ length: 20 }, (_, nth) => sniffers.sniff(Buffer.from(String(nth)), null));
+      expect(await Promise.all(otherTasks)).toEqual(Array.from({ length: 20 }, (_, nth) => `x/${nth}`));
       expect(await stuck).toBe(OCTETS);
       expect(await sniffers.sniff(Buffer.from('after'), null)).toBe('x/after');
     },
@@ -70,10 +70,10 @@ describe('sniffing in a thread', () => {
   });
 
   it('is not ended by many that make no end at once', async () => {
-    const sniffers = threads({ worker: STUCK, timeoutMs: 250, most: 2 });
-    const told = Array.from({ length: 6 }, () => sniffers.sniff(Buffer.from('no end'), null));
+    const sniffers = threads({ worker: STUCK, timeoutMs: 250, maxThreads: 2 });
+    const stuck = Array.from({ length: 6 }, () => sniffers.sniff(Buffer.from('no end'), null));
     const after = sniffers.sniff(Buffer.from('after'), null);
-    expect(await Promise.all(told)).toEqual(Array<string>(6).fill(OCTETS));
+    expect(await Promise.all(stuck)).toEqual(Array<string>(6).fill(OCTETS));
     expect(await after).toBe('x/after');
   });
 
@@ -104,8 +104,8 @@ describe('a look in a thread', () => {
   const read = async (start: number, end: number) => photo.bytes.subarray(start, end + 1);
 
   it('measures', async () => {
-    const found = await threads().look({ ...file, read });
-    expect(found?.measures).toMatchObject({ width: expect.any(Number), height: expect.any(Number) });
+    const result = await threads().look({ ...file, read });
+    expect(result?.measures).toMatchObject({ width: expect.any(Number), height: expect.any(Number) });
   });
 
   it('rejects with what the read rejected with', async () => {
@@ -118,8 +118,8 @@ describe('a look in a thread', () => {
       await new Promise((resolve) => setTimeout(resolve, 1_200));
       return await read(start, end);
     };
-    const found = await threads({ timeoutMs: 500 }).look({ ...file, read: slowly });
-    expect(found?.measures.width).toBeGreaterThan(0);
+    const result = await threads({ timeoutMs: 500 }).look({ ...file, read: slowly });
+    expect(result?.measures.width).toBeGreaterThan(0);
   });
 
   it('answers with what it found when it is to end', async () => {

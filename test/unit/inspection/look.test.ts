@@ -24,7 +24,7 @@ const join = (...parts: readonly Buffer[]) => Buffer.concat(parts);
 const times = (count: number, bytes: Buffer) => Buffer.concat(Array<Buffer>(count).fill(bytes));
 const FRAME_SECONDS = 1_152 / 44_100;
 
-/** 20 ms of Opus (RFC 6716, section 3.1), a page each, from a place on. */
+/** Opus packets of 20 ms (RFC 6716, section 3.1), each on a page of its own, from a granule position on. */
 function opusPages(count: number, { from = 0, serial = 1 } = {}): Buffer {
   const page = (nth: number) => oggPage(BigInt(from + (nth + 1) * 960), Buffer.from([0x78, 1, 2]), { serial });
   return join(
@@ -223,7 +223,7 @@ const BOTH = [...PICTURE, ...TONE];
 const H264 = ['-c:v', 'libx264', '-pix_fmt', 'yuv420p'];
 const FRAGMENTS = ['-movflags', 'frag_keyframe+empty_moov+default_base_moof'];
 
-/** What ffmpeg makes: the file, its type, the encoders it takes, the arguments, the length that decodes. */
+/** Files that ffmpeg makes: name, type, required encoders, arguments, and the length of the decoded media. */
 const MADE: ReadonlyArray<readonly [string, string, readonly string[], readonly string[], number]> = [
   ['fragments.mp4', 'video/mp4', ['libx264', 'aac'], [...BOTH, ...H264, '-c:a', 'aac', ...FRAGMENTS], 7.3],
   ['fragments.m4a', 'audio/mp4', ['aac'], [...TONE, '-c:a', 'aac', ...FRAGMENTS, '-f', 'mp4'], 7.3],
@@ -256,7 +256,7 @@ if (canMake.length > 0)
 
     afterAll(() => rm(folder, { recursive: true }));
 
-    /** With `pipe:1` the writer cannot go back to its header. */
+    /** With `pipe:1` the writer cannot seek back to its header. */
     async function made(file: string, args: readonly string[]): Promise<Buffer> {
       const path = pathOf(folder, file);
       const isPiped = args.includes('pipe:1');
@@ -266,9 +266,9 @@ if (canMake.length > 0)
     }
 
     it.each(canMake)('is as long as what decodes: %s', async (file, mimeType, _encoders, args, expected) => {
-      const found = await lookedAt(mimeType, await made(file, args));
-      expect(Math.abs((found.measures.durationSeconds ?? 0) - expected)).toBeLessThan(0.3);
-      expect(found.kind).toBe(
+      const result = await lookedAt(mimeType, await made(file, args));
+      expect(Math.abs((result.measures.durationSeconds ?? 0) - expected)).toBeLessThan(0.3);
+      expect(result.kind).toBe(
         /^(audio\/(aiff|flac))/.test(mimeType) ? null : mimeType.startsWith('audio/') ? 'AUDIO' : 'VIDEO',
       );
     });
@@ -284,7 +284,7 @@ if (canMake.length > 0)
         const path = pathOf(folder, `cut-${name}.ogg`);
         const counted = ['-of', 'csv=p=0', '-show_entries', 'packet=duration_time'];
         const packets = (await printedBy('ffprobe', '-v', 'error', ...counted, path)).trim().split('\n').map(Number);
-        const expected = packets.reduce((sum, one) => sum + (one || 0), 0);
+        const expected = packets.reduce((sum, seconds) => sum + (seconds || 0), 0);
         expect(Math.abs((await seconds(mimeType, cut)) - expected)).toBeLessThan(0.3);
       });
   });

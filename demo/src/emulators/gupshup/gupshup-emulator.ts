@@ -16,21 +16,21 @@ export interface GupshupEmulatorOptions {
   /** A UUID. */
   readonly appId: string;
   readonly appName?: string;
-  /** The static header that the subscription was given; none unless given. */
+  /** The static header of the webhook subscription. Absent: none. */
   readonly webhookHeader?: GupshupHeader;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
 }
 
 export interface GupshupMedia extends MediaSample {
-  /** Numeric, as Meta's are. */
+  /** Digits, as in Meta's ids. */
   readonly id: string;
-  /** The message that brings it. */
+  /** The message of the media. */
   readonly messageId: string;
   readonly caption?: string;
-  /** Sent "as a document": webhook type `file`, whatever the MIME type. */
+  /** True: it was sent "as a document". The webhook type is then `file` for any MIME type. */
   readonly asFile?: boolean;
-  /** What the file manager says about the file, where that is not the media's own type; null = nothing. */
+  /** The file manager's `Content-Type`. Default: the media's own type. Null: no such header. */
   readonly contentType?: string | null;
 }
 
@@ -46,14 +46,14 @@ const HOUR_MS = 60 * 60 * 1000;
 const STRIKES = 20;
 
 /**
- * Gupshup's file manager, the origin that inbound media live on, apart from the Partner API; and the webhooks that name
- * its addresses (providers: Gupshup, docs/media, media-management). Opened without credentials. That ranges are heeded
- * and that no Content-Disposition is sent is our deduction.
+ * Gupshup's file manager, the origin of inbound media, which is not that of the Partner API; and the webhooks with its
+ * URLs (providers: Gupshup, docs/media, media-management). It needs no credentials. That it supports ranges and sends
+ * no Content-Disposition is our deduction.
  */
 export class GupshupFilemanagerEmulator extends EmulatorServer {
-  /** "400 or 404": both are documented. */
+  /** The status of an invalid media id. "400 or 404": both are documented. */
   invalidStatus: 400 | 404 = 400;
-  /** Unit of the time in the 429's message, which is not documented. */
+  /** The unit of the time in the message of a 429, which is not documented. */
   epochUnit: 'seconds' | 'milliseconds' = 'milliseconds';
 
   private readonly media = new Map<string, StoredMedia>();
@@ -66,46 +66,46 @@ export class GupshupFilemanagerEmulator extends EmulatorServer {
     this.now = options.now ?? Date.now;
   }
 
-  /** Receives a message with a media; replaces one with the same media id. Returns the address of its bytes. */
+  /** Adds a message with a media, or replaces that with the same media id. @returns the URL of its bytes */
   addMedia(media: GupshupMedia): string {
     const receivedAt = this.now();
     this.media.set(media.id, { ...media, receivedAt, expiresAt: receivedAt + LIFETIME_MS });
     return this.mediaUrl(media.id);
   }
 
-  /** Ends a media's days before their time. */
+  /** Expires a media at once. */
   expireMedia(id: string): void {
     this.media.set(id, { ...this.stored(id), expiresAt: this.now() });
   }
 
-  /** Also of media that does not exist. */
+  /** A URL in the file manager's form. The media need not exist. */
   mediaUrl(id: string): string {
     const filename = this.media.get(id)?.filename;
     const name = filename === undefined ? '' : `&fileName=${encodeURIComponent(filename)}`;
     return `${this.url}/wa/${this.options.appId}/wa/media/${id}?download=false${name}`;
   }
 
-  /** Whether it answers nothing but 429. */
+  /** Whether every request is answered with 429. */
   get isLockedOut(): boolean {
     return this.now() < this.lockedUntil;
   }
 
-  /** Current webhooks: five types, `image`, `audio`, `video`, `file` and `sticker`. */
+  /** The current webhook, with the types `image`, `audio`, `video`, `file` and `sticker`. */
   inboundV2(id: string): WebhookDelivery {
     return inboundV2(this.announcement(id));
   }
 
-  /** Meta's shape with `gs_app_id` and with an address of its own. */
+  /** The webhook in Meta's form, with `gs_app_id` and a URL of the file manager. */
   inboundV3(id: string): WebhookDelivery {
     return inboundV3(this.announcement(id));
   }
 
-  /** The oldest, still seen. */
+  /** The oldest webhook, which still occurs. */
   inboundV1(id: string): WebhookDelivery {
     return inboundV1(this.announcement(id));
   }
 
-  /** An event about no media, with a message's id in it. */
+  /** An event without a media, about a message. */
   statusEvent(messageId: string): WebhookDelivery {
     return statusEvent(this.message(messageId));
   }
@@ -133,7 +133,10 @@ export class GupshupFilemanagerEmulator extends EmulatorServer {
     };
   }
 
-  /** The strike that fills the hour is answered like the others; from then on everything is refused for an hour. */
+  /**
+   * Counts an invalid call. The one that reaches the limit is answered like the others; after it everything is refused
+   * for an hour.
+   */
   private invalid(): Answer {
     const now = this.now();
     this.strikes = [...this.strikes.filter((at) => at > now - HOUR_MS), now];

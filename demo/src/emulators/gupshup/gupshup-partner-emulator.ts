@@ -7,43 +7,46 @@ import { fileTypeRefusal, uploadLimitOf } from '../whatsapp/whatsapp-upload-rule
 export interface GupshupPartnerOptions {
   /** A UUID. */
   readonly appId: string;
-  /** The only app token that is let in; bare, in `Authorization` or in `token`. */
+  /** The only valid app token, without a scheme, in `Authorization` or in `token`. */
   readonly token: string;
-  /** Milliseconds since the epoch; the hours of deletions go by it. */
+  /** Milliseconds since the epoch, for the hourly limit on deletions. */
   readonly now?: () => number;
 }
 
 export interface GupshupUpload {
-  /** Numeric, as Meta's are. */
+  /** Digits, as in Meta's ids. */
   readonly id: string;
   readonly bytes: Buffer;
-  /** What the caller said that it is. */
+  /** The type that the caller sent. */
   readonly fileType: string;
   readonly mode: 'file' | 'url';
 }
 
-/** One URL that an upload made the emulator fetch. */
+/** The emulator's request to the URL of an upload. */
 export interface GupshupFetch {
   readonly url: string;
-  /** null = nobody answered. */
+  /** Null: there was no response. */
   readonly status: number | null;
 }
 
 const HOUR_MS = 60 * 60 * 1000;
 const DELETIONS_PER_HOUR = 10;
-/** "File size exceeds the maximum limit!"; the limits of the kinds bite when the media is sent. */
+/**
+ * The limit of an upload: "File size exceeds the maximum limit!". The lower limits of some kinds apply when the media
+ * is sent.
+ */
 const MAX_BYTES = 100_000_000;
 
 /**
- * The media of Gupshup's Partner API: uploads of files, or of URLs that it fetches while the caller waits, and deletions.
- * Statuses and messages are the published ones (partner-docs.gupshup.io, post_partner-app-appid-media,
- * delete_partner-app-appid-media-mediaid, partner-rate-limits); the one for a wrong token is that of other calls, and what
- * the eleventh deletion of an hour is answered with is not published.
+ * The media of Gupshup's Partner API: uploads of files, or of URLs that it fetches while the caller waits, and
+ * deletions. Statuses and messages are the published ones (partner-docs.gupshup.io, post_partner-app-appid-media,
+ * delete_partner-app-appid-media-mediaid, partner-rate-limits). The message for a wrong token is that of other calls.
+ * The response to the eleventh deletion of an hour is not published.
  */
 export class GupshupPartnerEmulator extends EmulatorServer {
-  /** false: an app that is not on the Cloud API. */
+  /** False: the app is not on the Cloud API. */
   isCloudApiApp = true;
-  /** What a deletion above the limit is answered with: 429, or the documented 400 "temporarily blocked". */
+  /** The status of a deletion above the limit: 429, or the documented 400 "temporarily blocked". */
   beyondDeletions: 400 | 429 = 429;
 
   private readonly media = new Map<string, GupshupUpload>();
@@ -62,17 +65,17 @@ export class GupshupPartnerEmulator extends EmulatorServer {
     await Promise.all([super.close(), this.agent.destroy()]);
   }
 
-  /** What a channel has as its `baseUrl`. */
+  /** The `baseUrl` of a channel. */
   get baseUrl(): string {
     return this.url;
   }
 
-  /** What is there, oldest first. */
+  /** The uploads that were not deleted, oldest first. */
   get uploads(): readonly GupshupUpload[] {
     return [...this.media.values()];
   }
 
-  /** What was fetched, in order. */
+  /** The requests to the URLs of uploads, in order. */
   get fetches(): readonly GupshupFetch[] {
     return this.fetched;
   }
@@ -108,13 +111,13 @@ export class GupshupPartnerEmulator extends EmulatorServer {
     return json(200, { mediaId: id, status: 'success' });
   }
 
-  /** A part with a file name is the file; one without holds a URL. */
+  /** A part with a file name is the file. A part without one holds a URL. */
   private async bytesOf(file: FormPart | undefined): Promise<Buffer | null> {
     if (file === undefined) return null;
     return typeof file === 'string' ? await this.download(file) : file.bytes;
   }
 
-  /** Without credentials; that redirects are not followed is our deduction. */
+  /** Fetches a URL without credentials. That redirects are not followed is our deduction. */
   private async download(url: string): Promise<Buffer | null> {
     let status: number | null = null;
     try {

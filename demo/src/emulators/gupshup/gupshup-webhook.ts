@@ -9,7 +9,7 @@ export interface GupshupHeader {
 }
 
 export interface GupshupMessage {
-  /** WhatsApp's. */
+  /** WhatsApp's message id. */
   readonly id: string;
   readonly appId: string;
   readonly appName: string;
@@ -34,7 +34,10 @@ const CUSTOMER = { phone: '918x98xx21x4', name: 'Smit', country_code: '91', dial
 const DISPLAY_PHONE_NUMBER = '15550783881';
 const PHONE_NUMBER_ID = '106540352242922';
 
-/** Version 2 (providers: Gupshup, docs/media): times in milliseconds, a document is a `file` and alone has a `name`. */
+/**
+ * Version 2 (providers: Gupshup, docs/media): times are in milliseconds, and a document is a `file`, the only type with
+ * a `name`.
+ */
 export function inboundV2(announcement: GupshupAnnouncement): WebhookDelivery {
   const { id, appName, receivedAt, media } = announcement;
   const type = typeOf(announcement);
@@ -49,7 +52,7 @@ export function inboundV2(announcement: GupshupAnnouncement): WebhookDelivery {
   return delivery(announcement, { app: appName, timestamp: receivedAt, version: 2, type: 'message', payload: message });
 }
 
-/** Version 3: Meta's Cloud API with `gs_app_id`, and an address of the file manager in the media object. */
+/** Version 3: the Cloud API's webhook with `gs_app_id`, and a URL of the file manager in the media object. */
 export function inboundV3(announcement: GupshupAnnouncement): WebhookDelivery {
   const { id, appId, receivedAt, media } = announcement;
   const kind = typeOf(announcement);
@@ -74,7 +77,7 @@ export function inboundV3(announcement: GupshupAnnouncement): WebhookDelivery {
   );
 }
 
-/** Legacy: `botname` and `messageobj`. What else it has is not published. */
+/** Version 1: `botname` and `messageobj`. Its other fields are not published. */
 export function inboundV1(announcement: GupshupAnnouncement): WebhookDelivery {
   const { id, appName, receivedAt, media } = announcement;
   const messageobj = {
@@ -88,7 +91,7 @@ export function inboundV1(announcement: GupshupAnnouncement): WebhookDelivery {
   return delivery(announcement, { botname: appName, messageobj });
 }
 
-/** `message-event`, version 2: about a message that was sent, not about media. */
+/** A `message-event` of version 2, about a sent message and without a media. */
 export function statusEvent(message: GupshupMessage): WebhookDelivery {
   const { id, appName, receivedAt } = message;
   const payload = {
@@ -121,7 +124,7 @@ function delivery({ header }: GupshupMessage, body: object): WebhookDelivery {
   };
 }
 
-/** webp is a sticker, never an image. */
+/** WebP is always a sticker, never an image. */
 function typeOf({ media: { mimeType, asFile } }: GupshupAnnouncement): MediaType {
   if (asFile) return 'file';
   if (mimeType.startsWith('image/webp')) return 'sticker';

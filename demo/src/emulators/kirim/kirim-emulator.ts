@@ -8,35 +8,37 @@ import type { WebhookDelivery } from '../whatsapp/whatsapp-webhook.js';
 import { kirimDelivery } from './kirim-webhook.js';
 
 export interface KirimEmulatorOptions {
-  /** The only key that is let in, e.g. `kdv_live_…`. */
+  /** The only valid key, for example `kdv_live_…`. */
   readonly token: string;
-  /** Where the redirects lead. */
+  /** The target of the redirects. */
   readonly cdn: CdnEmulator;
-  /** Present: paths of generation B, `/{phone_number_id}/messages/…`; absent: generation A, `/messages/…`. */
+  /**
+   * Present: the paths of generation B, `/{phone_number_id}/messages/…`. Absent: those of generation A, `/messages/…`.
+   */
   readonly phoneNumberId?: string;
-  /** Sign the webhooks: one secret, or several while one is being replaced; none unless given. */
+  /** The secrets that sign the webhooks: one, or several during a replacement. Absent: none. */
   readonly webhookSecrets?: readonly string[];
-  /** Requests that bear the right key; 6000 a minute (the Pro plan's reads) unless given. */
+  /** The limit on requests with the valid key. Default: 6000 per minute, the Pro plan's reads. */
   readonly rateLimit?: RateLimit;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
 }
 
 export interface KirimMedia extends CdnFile {
-  /** WhatsApp names documents; for other media it is mostly absent. */
+  /** Documents have a name. Other media mostly has none. */
   readonly filename?: string;
   readonly caption?: string;
 }
 
 export interface KirimMessage {
   readonly id: string;
-  /** Absent: a text message. WhatsApp has at most one media a message. */
+  /** Absent: a text message. WhatsApp has at most one media per message. */
   readonly media?: KirimMedia;
-  /** The first so many requests for the media find it in flight. */
+  /** How many requests for the media find it still in flight first. */
   readonly arrivesAfterRequests?: number;
-  /** The media is in flight for so long from now. */
+  /** How long the media is in flight, from now. */
   readonly arrivesAfterMs?: number;
-  /** What the CDN says about the file, where that is not the media's own type; null = nothing. */
+  /** The CDN's `Content-Type`. Default: the media's own type. Null: no such header. */
   readonly contentType?: string | null;
 }
 
@@ -50,11 +52,12 @@ interface StoredMessage {
 
 /**
  * Kirim's messages API (providers: Kirim, "Redirect to the media asset for a message"; developers.kirim.chat
- * sending/receive-messages, concepts/errors, concepts/rate-limits). Reading only: no stored page documents an upload or
- * a deletion. That generation B keeps the `/media` sub-path, and that stickers redirect like images, is our deduction.
+ * sending/receive-messages, concepts/errors, concepts/rate-limits). It is read-only, since no known page documents an
+ * upload or a deletion. That generation B keeps the `/media` sub-path, and that stickers redirect like images, is our
+ * deduction.
  */
 export class KirimEmulator extends EmulatorServer {
-  /** Errors come without `message`, as the published example does although its schema requires it. */
+  /** True: errors have no `message`, like the published example, although its schema requires one. */
   omitsErrorMessage = false;
 
   private readonly messages = new Map<string, StoredMessage>();
@@ -68,12 +71,12 @@ export class KirimEmulator extends EmulatorServer {
     this.bucket = new TokenBucket(options.rateLimit ?? { limit: 6000, windowMs: 60_000 }, this.now);
   }
 
-  /** What a channel has as its `baseUrl`. */
+  /** The `baseUrl` of a channel. */
   get baseUrl(): string {
     return `${this.url}/v1`;
   }
 
-  /** Receives a message from a customer; replaces one with the same id. */
+  /** Adds a customer's message, or replaces that with the same id. */
   addMessage(message: KirimMessage): void {
     const { id, media = null, arrivesAfterRequests: afterRequests, arrivesAfterMs: afterMs } = message;
     const arrival = new Arrival({ afterRequests, afterMs }, this.now);
@@ -81,7 +84,10 @@ export class KirimEmulator extends EmulatorServer {
     if (media) this.options.cdn.put(keyOf(id, media), media, { contentType: message.contentType });
   }
 
-  /** The CDN has a message's file no longer. How long Kirim keeps media is not published; the answer then is our deduction. */
+  /**
+   * Removes a message's file from the CDN. How long Kirim keeps media is not published, and the answer then is our
+   * deduction.
+   */
   expire(messageId: string): void {
     const message = this.stored(messageId);
     message.isGone = true;
@@ -94,7 +100,7 @@ export class KirimEmulator extends EmulatorServer {
     return kirimDelivery('message.received', { message }, this.options.webhookSecrets ?? [], new Date(this.now()));
   }
 
-  /** Where the CDN has a message's file, without signature or expiry: Kirim redirects to public addresses. */
+  /** The CDN's URL of a message's file. Kirim redirects to public URLs without signature or expiry. */
   mediaUrl(messageId: string): string | null {
     const media = this.messages.get(messageId)?.media;
     return media ? this.options.cdn.publicUrl(keyOf(messageId, media)) : null;
@@ -110,7 +116,7 @@ export class KirimEmulator extends EmulatorServer {
     return route.wantsMedia ? this.redirectToMedia(route.messageId) : this.message(route.messageId);
   }
 
-  /** Every code is one that the documentation names, but those of 404, 500 and 429, which are not published. */
+  /** All codes are documented, except those of 404, 500 and 429, which are not published. */
   protected errorAnswer(status: number): Answer {
     const answer = this.error(status, ERROR_CODES[status] ?? 'internal_error', `The request failed with ${status}.`);
     if (status !== 429) return answer;
@@ -127,8 +133,8 @@ export class KirimEmulator extends EmulatorServer {
   }
 
   /**
-   * 302 to the public CDN address. A text message, media still in flight and an unknown message are told apart by
-   * nothing: all are the same 404.
+   * A 302 to the public CDN URL. A text message, media still in flight and an unknown message have the same 404, as in
+   * Kirim's API.
    */
   private redirectToMedia(messageId: string): Answer {
     const message = this.messages.get(messageId);
@@ -168,7 +174,7 @@ export class KirimEmulator extends EmulatorServer {
     return message;
   }
 
-  /** `request_id` equals `X-Request-Id`; X-RateLimit-* come with every success and 4xx. */
+  /** `request_id` equals `X-Request-Id`. Every success and 4xx has the X-RateLimit-* headers. */
   private error(status: number, code: string, message: string): Answer {
     const requestId = this.nextRequestId();
     const type = ERROR_TYPES[status] ?? 'api_error';
@@ -234,7 +240,7 @@ function keyOf(messageId: string, media: KirimMedia): string {
   return `kirim/${messageId}/${media.filename ?? 'file'}`;
 }
 
-/** WhatsApp's message types; webp is a sticker there, never an image. */
+/** WhatsApp's message types, where WebP is always a sticker, never an image. */
 function typeOf(mimeType: string): string {
   if (mimeType.startsWith('image/webp')) return 'sticker';
   const [family = ''] = mimeType.split('/', 1);

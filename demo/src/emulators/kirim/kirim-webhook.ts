@@ -2,10 +2,10 @@ import { createHmac, randomUUID } from 'node:crypto';
 import type { WebhookDelivery } from '../whatsapp/whatsapp-webhook.js';
 
 /**
- * A webhook as Kirim sends it: an envelope `{id, event, delivered_at, data}` (developers.kirim.chat,
+ * A webhook in Kirim's form: an envelope `{id, event, delivered_at, data}` (developers.kirim.chat,
  * sending/receive-messages), its headers (kirim-dev.pages.dev, webhooks/overview) and `X-Kirim-Signature:
- * t=<unix seconds>,v1=<hex>[,v1=<hex>]`, an HMAC-SHA256 of `<t>.<raw body>` for each secret (webhooks/signing). It is
- * accepted for five minutes.
+ * t=<unix seconds>,v1=<hex>[,v1=<hex>]`, an HMAC-SHA256 of `<t>.<raw body>` for each secret (webhooks/signing). The
+ * signature is valid for five minutes.
  */
 export function kirimDelivery(event: string, data: object, secrets: readonly string[], now: Date): WebhookDelivery {
   const id = `wbd_${randomUUID().replaceAll('-', '')}`;

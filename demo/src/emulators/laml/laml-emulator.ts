@@ -9,14 +9,17 @@ import { json, type LamlFlavour, lamlError, mediaJson } from './laml-wire.js';
 
 export interface LamlEmulatorOptions {
   readonly flavour: LamlFlavour;
-  /** In every path: a project id (SignalWire) or an `AC…` SID (Twilio). */
+  /** The account in every path: a project id (SignalWire) or an `AC…` SID (Twilio). */
   readonly accountSid: string;
-  /** Basic credentials: project id and API token; account SID and auth token, or key SID and secret. */
+  /**
+   * With the password: project id and API token (SignalWire); account SID and auth token, or key SID and secret
+   * (Twilio).
+   */
   readonly username: string;
   readonly password: string;
-  /** Signs the webhooks; the password unless given, as Twilio signs with the auth token. */
+  /** Signs the webhooks. Default: the password, since Twilio signs with the auth token. */
   readonly signingKey?: string;
-  /** Where the redirects lead. */
+  /** The target of the redirects. */
   readonly cdn: CdnEmulator;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
@@ -24,32 +27,32 @@ export interface LamlEmulatorOptions {
 
 export interface LamlMedia extends CdnFile {
   readonly sid: string;
-  /** Twilio's CDN gives the original name in Content-Disposition; SignalWire's is not known to. */
+  /** Twilio's CDN sends the original name in Content-Disposition. SignalWire's is not known to send one. */
   readonly filename?: string;
-  /** One second apart unless given, the last of a message being now. */
+  /** Default: one second apart, the last media of a message now. */
   readonly createdAt?: Date;
-  /** What the CDN says about the file, where that is not the media's own type; null = nothing. */
+  /** The CDN's `Content-Type`. Default: the media's own type. Null: no such header. */
   readonly contentType?: string | null;
-  /** This media's own paths answer 404 so many times first (providers: Twilio, support 44750147594523). */
+  /** How often the media's own paths answer 404 first (providers: Twilio, support 44750147594523). */
   readonly notFoundFirst?: number;
 }
 
 export interface LamlMessage {
   readonly sid: string;
   readonly media: readonly LamlMedia[];
-  /** Everything of this message, the list too, answers 404 so many times first. */
+  /** How often all paths of the message, including the list, answer 404 first. */
   readonly notFoundFirst?: number;
-  /** Everything of this message answers 404 for so long from now. */
+  /** How long all paths of the message answer 404, from now. */
   readonly notFoundForMs?: number;
-  /** `queued` or `initiated`: its media cannot be deleted yet. */
+  /** True: the message is `queued` or `initiated`, so that its media cannot be deleted yet. */
   readonly inProgress?: boolean;
 }
 
-/** What a list's `next_page_uri` says instead of the truth. */
+/** A wrong `next_page_uri` of a list. */
 export type PageFault =
   | { readonly kind: 'other-origin'; readonly origin: string }
   | { readonly kind: 'other-account'; readonly accountSid: string }
-  /** The page names itself as the next, for ever. */
+  /** Every page names itself as the next one. */
   | { readonly kind: 'endless' };
 
 interface StoredMedia {
@@ -64,39 +67,39 @@ interface StoredMedia {
 
 interface StoredMessage {
   readonly sid: string;
-  /** Newest first; deleted ones stay, so that page tokens keep their meaning. */
+  /** Newest first. Deleted media stays in the list, so that page tokens keep their meaning. */
   readonly media: readonly StoredMedia[];
   readonly arrival: Arrival;
   inProgress: boolean;
-  /** List answers by query, so that a list costs little; emptied by every change. */
+  /** The list's answers by query, so that a benchmark's lists cost little. Every change clears it. */
   readonly pages: Map<string, Answer>;
 }
 
-/** Twilio's redirect targets live four hours (providers: Twilio, support 223183748). */
+/** Twilio's redirect targets expire after four hours (providers: Twilio, support 223183748). */
 const REDIRECT_LIFETIME_MS = 4 * 60 * 60 * 1000;
-const PAGES_KEPT_PER_MESSAGE = 16;
+const MAX_CACHED_PAGES = 16;
 
-/** Below a base path, which depends on the flavour. */
+/** The path below the base path, which depends on the flavour. */
 const MEDIA_PATH =
   /^\/Accounts\/(?<account>[^/]+)\/Messages\/(?<message>[^/]+)\/Media(?:\/(?<media>[^/.]+))?(?<json>\.json)?$/;
 
 /**
- * The media of messages as SignalWire's Compatibility API and Twilio have it (providers: SignalWire, Message Media list,
- * retrieve and delete; Twilio, api v2010 specification and messaging/api/media-resource). `.json` is optional wherever
- * a path may bear it, since SignalWire's SDK writes it and its pages do not.
+ * The media of messages in SignalWire's Compatibility API and Twilio's API (providers: SignalWire, Message Media list,
+ * retrieve and delete; Twilio, api v2010 specification and messaging/api/media-resource). `.json` is optional in every
+ * path, since SignalWire's SDK writes it and its pages do not.
  */
 export class LamlEmulator extends EmulatorServer {
-  /** The largest page, whatever `PageSize` says. */
+  /** The largest page for any `PageSize`. */
   maxPageSize = 1000;
   pageFault: PageFault | null = null;
-  /** 302 in recordings of 2026, 307 in older ones (providers: Twilio). */
+  /** 302 in responses recorded in 2026, 307 in older ones (providers: Twilio). */
   redirectStatus: 302 | 307 = 302;
   /**
-   * What `GET …/Media/{Sid}` without `.json` answers: Twilio redirects to the bytes; SignalWire's page shows the
-   * metadata; `inline` gives the bytes themselves.
+   * The response to `GET …/Media/{Sid}` without `.json`. Twilio redirects to the bytes, SignalWire's page shows the
+   * metadata, and `inline` sends the bytes.
    */
   bytesWithoutExtension: 'redirect' | 'json' | 'inline' = 'redirect';
-  /** What the list of an unknown message is; SignalWire's page names no 404 for it. */
+  /** The list of an unknown message. SignalWire's page documents no 404 for it. */
   unknownMessage: 'not-found' | 'empty' = 'not-found';
 
   private readonly messages = new Map<string, StoredMessage>();
@@ -111,15 +114,15 @@ export class LamlEmulator extends EmulatorServer {
     this.authorization = `Basic ${Buffer.from(`${options.username}:${options.password}`).toString('base64')}`;
   }
 
-  /** What a channel has as its `baseUrl`. */
+  /** The `baseUrl` of a channel. */
   get baseUrl(): string {
     return this.url + this.basePath;
   }
 
-  /** Receives a message; replaces one with the same SID. Media are given oldest first. */
+  /** Adds a message, or replaces that with the same SID. Its media are given oldest first. */
   addMessage(message: LamlMessage): void {
     const { sid, notFoundFirst: afterRequests, notFoundForMs: afterMs } = message;
-    const media = message.media.map((one, index) => this.store(sid, one, message.media.length - 1 - index));
+    const media = message.media.map((item, index) => this.store(sid, item, message.media.length - 1 - index));
     this.messages.set(sid, {
       sid,
       media: media.reverse().sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime()),
@@ -129,19 +132,19 @@ export class LamlEmulator extends EmulatorServer {
     });
   }
 
-  /** Says whether a message is still being sent, which keeps its media from deletion. */
+  /** Sets whether a message is still being sent. Its media cannot be deleted until then. */
   setInProgress(messageSid: string, inProgress: boolean): void {
     this.stored(messageSid).inProgress = inProgress;
   }
 
-  /** The address of a media as webhooks name it: without extension. */
+  /** The URL of a media in webhooks, which has no extension. */
   mediaUrl(messageSid: string, mediaSid: string): string {
     return `${this.url}${this.listPath(messageSid)}/${mediaSid}`;
   }
 
   /**
    * The signed webhook of a message that was added.
-   * @param url what the provider was told to call, to the letter
+   * @param url the exact webhook URL, which the signature covers
    */
   webhookOf(messageSid: string, url: string): WebhookDelivery {
     const { flavour, accountSid, password, signingKey = password } = this.options;
@@ -160,7 +163,7 @@ export class LamlEmulator extends EmulatorServer {
     const message = this.messages.get(path.message ?? '');
     if (message && !message.arrival.request()) return this.errorAnswer(404);
     if (path.media === undefined) return this.listOrError(request.method, message, path.message ?? '', query);
-    const media = message?.media.find((one) => one.sid === path.media);
+    const media = message?.media.find(({ sid }) => sid === path.media);
     if (!message || !media?.arrival.request() || media.deleted) return this.errorAnswer(404);
     return this.oneMedia(request.method, message, media, path.json !== undefined);
   }
@@ -198,10 +201,10 @@ export class LamlEmulator extends EmulatorServer {
     if (method !== 'GET') return this.errorAnswer(405);
     if (!message && this.unknownMessage === 'not-found') return this.errorAnswer(404);
     const key = JSON.stringify([query, this.maxPageSize, this.pageFault]);
-    const kept = message?.pages.get(key);
-    if (kept) return kept;
+    const cached = message?.pages.get(key);
+    if (cached) return cached;
     const answer = this.list(message?.media ?? [], sid, query);
-    if (message && message.pages.size < PAGES_KEPT_PER_MESSAGE) message.pages.set(key, answer);
+    if (message && message.pages.size < MAX_CACHED_PAGES) message.pages.set(key, answer);
     return answer;
   }
 
@@ -246,7 +249,9 @@ export class LamlEmulator extends EmulatorServer {
     return { status: this.redirectStatus, headers: { location } };
   }
 
-  /** 204, then 404; refused while the message is in progress (providers: SignalWire, error 20009). */
+  /**
+   * Answers 204, and 404 afterwards. It refuses while the message is in progress (providers: SignalWire, error 20009).
+   */
   private deleteMedia(message: StoredMessage, media: StoredMedia): Answer {
     if (message.inProgress) return this.error(400, 20009, 'Cannot delete media while its message is in progress');
     media.deleted = true;

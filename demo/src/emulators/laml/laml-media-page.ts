@@ -1,11 +1,11 @@
-/** What a list request may ask for (providers: SignalWire, openapi list media; Twilio, api v2010 specification). */
+/** The paging parameters of a list (providers: SignalWire, openapi list media; Twilio, api v2010 specification). */
 export interface PageQuery {
   readonly page: number;
   readonly pageSize: number;
   readonly pageToken: string | null;
 }
 
-/** Something in a list. Deleted items stay where they were, unseen, so that page tokens keep their meaning. */
+/** An item of a list. Deleted items stay in place, but are not shown, so that page tokens keep their meaning. */
 export interface PagedItem {
   readonly sid: string;
   readonly deleted: boolean;
@@ -13,9 +13,9 @@ export interface PagedItem {
 
 export interface Page<Item> {
   readonly items: readonly Item[];
-  /** Of the items shown: the index of the first one. */
+  /** The index of the first item on the page. */
   readonly start: number;
-  /** Queries, each null where there is no such page. */
+  /** The queries of the next and previous pages. Null: there is no such page. */
   readonly next: string | null;
   readonly previous: string | null;
 }
@@ -23,7 +23,7 @@ export interface Page<Item> {
 const DEFAULT_PAGE_SIZE = 50;
 const LARGEST_PAGE_SIZE = 1000;
 
-/** null = out of bounds: `PageSize` is 1 to 1000, `Page` counts from 0. */
+/** Null: out of bounds. `PageSize` is from 1 to 1000, and `Page` counts from 0. */
 export function parsePageQuery(query: string, maxPageSize: number): PageQuery | null {
   const parameters = new URLSearchParams(query);
   const page = count(parameters.get('Page'), 0);
@@ -33,8 +33,8 @@ export function parsePageQuery(query: string, maxPageSize: number): PageQuery | 
 }
 
 /**
- * One page of a list. A token is opaque to clients; ours names the item that came last (`PA`) or that comes next
- * (`PB`). null = a token that this list never gave out.
+ * One page of a list. Its token, which is opaque to clients, names the item before the page (`PA`) or after it (`PB`).
+ * Null: the token does not belong to this list.
  */
 export function pageOf<Item extends PagedItem>(query: PageQuery, all: readonly Item[]): Page<Item> | null {
   const { page, pageSize } = query;

@@ -8,7 +8,7 @@ export interface LamlInbound {
   readonly messageSid: string;
   /** In the order in which the customer attached them. */
   readonly media: ReadonlyArray<{ readonly url: string; readonly contentType: string }>;
-  /** What the provider was told to call, query included: the signature covers it. */
+  /** The webhook URL with its query, which the signature covers. */
   readonly url: string;
   /** SignalWire: the project's signing key. Twilio: the primary auth token. */
   readonly signingKey: string;
@@ -16,8 +16,8 @@ export interface LamlInbound {
 
 /**
  * The webhook of an inbound message (SignalWire, cXML messaging overview; Twilio, messaging/guides/webhook-request): a
- * form, `NumMedia` a text, `Body` there and empty. Signed as Base64 of HMAC-SHA1 over the URL and the fields sorted by
- * name, each name followed by its value (Twilio, usage/security).
+ * form with `NumMedia` as text and an empty `Body`. The signature is Base64 of HMAC-SHA1 over the URL and the fields
+ * sorted by name, each name followed by its value (Twilio, usage/security).
  */
 export function lamlDelivery({ flavour, url, signingKey, ...message }: LamlInbound): WebhookDelivery {
   const fields = fieldsOf(flavour, message);

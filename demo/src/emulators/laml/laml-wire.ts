@@ -5,7 +5,7 @@ export type LamlFlavour = 'signalwire' | 'twilio';
 export interface MediaFacts {
   readonly accountSid: string;
   readonly messageSid: string;
-  /** Path of the message's list, without extension. */
+  /** The path of the message's list, without extension. */
   readonly listPath: string;
   readonly sid: string;
   readonly contentType: string;
@@ -13,7 +13,7 @@ export interface MediaFacts {
 }
 
 /**
- * The media resource: no size, no filename, no checksum; `uri` is relative to the host and ends in `.json`
+ * The media resource, which has no size, filename or checksum. `uri` is relative to the host and ends in `.json`
  * (providers: SignalWire, Retrieve Message Media; Twilio, api v2010 specification).
  */
 export function mediaJson(media: MediaFacts): object {
@@ -32,7 +32,7 @@ export function mediaJson(media: MediaFacts): object {
 export interface LamlError {
   readonly flavour: LamlFlavour;
   readonly status: number;
-  /** The status's usual code unless given. */
+  /** Default: the usual code of the status. */
   readonly code?: number;
   readonly message?: string;
 }
@@ -49,7 +49,7 @@ export function json(status: number, body: object): Answer {
   return { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
 }
 
-/** 20003, 20404 and 20429 are documented; the others are what Twilio is known to use. */
+/** 20003, 20404 and 20429 are documented. The others are those that Twilio is known to use. */
 const USUAL_CODES: Readonly<Record<number, number>> = {
   400: 20001,
   401: 20003,

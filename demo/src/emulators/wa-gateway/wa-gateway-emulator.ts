@@ -6,14 +6,14 @@ import type { MediaSample } from '../media-samples.js';
 import type { WebhookDelivery } from '../whatsapp/whatsapp-webhook.js';
 
 export interface WaGatewayEmulatorOptions {
-  /** The app that the token belongs to; a UUID. */
+  /** The app of the token, a UUID. */
   readonly appId: string;
-  /** The only token that is let in. */
+  /** The only valid token. */
   readonly token: string;
   readonly webhookSecret: string;
-  /** `X-WA-Signature` unless given: the documentation that is stored breaks off before the name. */
+  /** Default: `X-WA-Signature`, a deduction: the known copy of the documentation ends before the name. */
   readonly signatureHeader?: string;
-  /** Larger files are not stored; 64 MiB unless given (providers: WA Gateway, `MEDIA_MAX_BYTES`). */
+  /** Larger files are not stored. Default: 64 MiB (providers: WA Gateway, `MEDIA_MAX_BYTES`). */
   readonly maxBytes?: number;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
@@ -22,29 +22,32 @@ export interface WaGatewayEmulatorOptions {
 export interface WaGatewayMedia extends MediaSample {
   /** A UUID. */
   readonly deviceId: string;
-  /** WhatsApp's, hexadecimal digits in capitals. */
+  /** WhatsApp's message id: hexadecimal digits in capitals. */
   readonly messageId: string;
-  /** Of the stored file, without the dot; `bin` unless given, whatever the bytes are. */
+  /** The extension of the stored file, without the dot. Default: `bin`, for any bytes. */
   readonly extension?: string;
   readonly caption?: string;
-  /** What the gateway says about the file, where that is not what it says about its type. */
+  /** The file's `Content-Type`. Default: the type, if the gateway supports it. */
   readonly contentType?: string;
-  /** The first so many requests find nothing. */
+  /** How many requests fail to find it first. */
   readonly arrivesAfterRequests?: number;
-  /** Requests find nothing for so long from now. */
+  /** How long requests fail to find it, from now. */
   readonly arrivesAfterMs?: number;
 }
 
 export interface WaGatewayMessageOptions {
-  /** `message` fires for both directions; `inbound` unless given. */
+  /** A `message` event has either direction. Default: `inbound`. */
   readonly direction?: 'inbound' | 'outbound';
-  /** `mimetype`, `filename` and `size` in place of `mime_type`, `file_name` and `file_size`: no page settles it. */
+  /**
+   * Uses `mimetype`, `filename` and `size` instead of `mime_type`, `file_name` and `file_size`. No page documents which
+   * are right.
+   */
   readonly otherNames?: boolean;
 }
 
 interface StoredMedia {
   readonly media: WaGatewayMedia;
-  /** null: larger than what is stored. */
+  /** Null: the file is too large to be stored. */
   readonly path: string | null;
   readonly arrival: Arrival;
   isGone: boolean;
@@ -52,7 +55,7 @@ interface StoredMedia {
 
 const DEFAULT_MAX_BYTES = 64 * 2 ** 20;
 
-/** "Supported types"; all others are `application/octet-stream` (providers: wa-server, Media Handling). */
+/** "Supported types". All others are served as `application/octet-stream` (providers: wa-server, Media Handling). */
 const SERVED_TYPES: ReadonlySet<string> = new Set([
   'image/jpeg',
   'image/png',
@@ -66,10 +69,10 @@ const SERVED_TYPES: ReadonlySet<string> = new Set([
 /**
  * wa-server, also called WA Gateway: the media of one app and the webhooks that announce them (providers: wa-server,
  * Media Handling; WA Gateway, Media, Webhooks, Errors). The JSON around error codes, the names of most payload fields,
- * the words of Content-Disposition and whether ranges are heeded are not published; what stands here is our deduction.
+ * the form of Content-Disposition and the support of ranges are not published. They are our deduction here.
  */
 export class WaGatewayEmulator extends EmulatorServer {
-  /** How error codes are wrapped: `{code, message}`, `{error:{code, message}}` or `{error:code}`. */
+  /** The error envelope: `{code, message}`, `{error:{code, message}}` or `{error:code}`. */
   errorShape: 'flat' | 'nested' | 'text' = 'nested';
 
   private readonly messages = new Map<string, StoredMedia>();
@@ -80,12 +83,12 @@ export class WaGatewayEmulator extends EmulatorServer {
     this.now = options.now ?? Date.now;
   }
 
-  /** What a channel has as its `baseUrl`. */
+  /** The `baseUrl` of a channel. */
   get baseUrl(): string {
     return this.url;
   }
 
-  /** Receives a message with a media; returns its `media_path`, or null where the file is too large to be stored. */
+  /** Adds a message with a media. @returns its `media_path`; null where the file is too large to be stored */
   addMedia(media: WaGatewayMedia): string | null {
     const { deviceId, messageId, bytes, extension = 'bin' } = media;
     const isStored = bytes.length <= (this.options.maxBytes ?? DEFAULT_MAX_BYTES);
@@ -95,18 +98,18 @@ export class WaGatewayEmulator extends EmulatorServer {
     return path;
   }
 
-  /** "Cleanup removes expired media automatically": its path is unknown from now on. */
+  /** Makes the path unknown, as the gateway's cleanup does: "Cleanup removes expired media automatically". */
   expireMedia(messageId: string): void {
     this.stored(messageId).isGone = true;
   }
 
-  /** Deletes the device's media with it; returns the event that says so. */
+  /** Deletes a device and its media. @returns the event about it */
   destroyDevice(deviceId: string): WebhookDelivery {
     for (const stored of this.messages.values()) stored.isGone ||= stored.media.deviceId === deviceId;
     return this.event('device_destroyed', deviceId, { device_id: deviceId });
   }
 
-  /** The event of a message that was added; a file too large to be stored has no `media_path`. */
+  /** The event of a message that was added. A file that is too large to be stored has no `media_path`. */
   messageEvent(messageId: string, options: WaGatewayMessageOptions = {}): WebhookDelivery {
     const { media, path } = this.stored(messageId);
     const { mimeType, filename, bytes, caption } = media;
@@ -124,21 +127,21 @@ export class WaGatewayEmulator extends EmulatorServer {
     });
   }
 
-  /** The example of the media page: nothing but `payload.media_path`. */
+  /** The example of the media page, which has only `payload.media_path`. */
   bareEvent(messageId: string): WebhookDelivery {
     const { path } = this.stored(messageId);
     if (path === null) throw new Error(`expected a media that is stored, got ${messageId}`);
     return this.signed({ payload: { media_path: path } }, randomUUID());
   }
 
-  /** An event about no media, with a message's id in it. */
+  /** An event without a media, about a message. */
   receiptEvent(deviceId: string, messageId: string): WebhookDelivery {
     return this.event('receipt', deviceId, { message_id: messageId, status: 'read' });
   }
 
   /**
-   * Any event, signed: hexadecimal HMAC-SHA256 of the body. `X-WA-Request-ID` stays the same when a delivery is repeated,
-   * so a delivery that is sent twice is a repetition.
+   * Any event, signed with a hexadecimal HMAC-SHA256 of the body. A repeated delivery has the same `X-WA-Request-ID`,
+   * so sending the result twice is a redelivery.
    */
   event(event: string, deviceId: string, payload: object): WebhookDelivery {
     const requestId = randomUUID();
@@ -181,7 +184,7 @@ export class WaGatewayEmulator extends EmulatorServer {
   }
 
   private bytes(path: string): Answer {
-    const stored = [...this.messages.values()].find((one) => one.path === path);
+    const stored = [...this.messages.values()].find((media) => media.path === path);
     if (!stored?.arrival.request() || stored.isGone) return this.errorAnswer(404);
     const { mimeType, bytes, contentType } = stored.media;
     const [essence = ''] = mimeType.split(';', 1);
@@ -213,7 +216,7 @@ export class WaGatewayEmulator extends EmulatorServer {
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
-/** Published (providers: WA Gateway, Errors). */
+/** The published codes (providers: WA Gateway, Errors). */
 const ERROR_CODES: Readonly<Record<number, string>> = {
   400: 'validation_error',
   401: 'invalid_api_key',
@@ -224,13 +227,13 @@ const ERROR_CODES: Readonly<Record<number, string>> = {
   429: 'rate_limit_exceeded',
 };
 
-/** Raw as in the documented example, or percent-encoded; null for none, and for what is no encoding. */
+/** The `path` parameter, raw as in the documented example or percent-encoded. Null: absent or malformed. */
 function pathParameter(query: string): string | null {
   const raw = /(?:^|&)path=([^&]*)/.exec(query)?.[1];
   return raw === undefined || raw === '' ? null : decode(raw);
 }
 
-/** "Path traversal attacks are prevented": dot segments, backslashes and NUL, however often they were encoded. */
+/** "Path traversal attacks are prevented": dot segments, backslashes and NUL, encoded any number of times. */
 function isTampered(path: string): boolean {
   for (let decoded = path; ; ) {
     if (decoded.includes('\0') || decoded.split(/[/\\]/).some((part) => part === '.' || part === '..')) return true;
@@ -248,7 +251,7 @@ function decode(text: string): string | null {
   }
 }
 
-/** webp is a sticker, never an image. */
+/** WebP is always a sticker, never an image. */
 function typeOf(mimeType: string): string {
   if (mimeType.startsWith('image/webp')) return 'sticker';
   const [family = ''] = mimeType.split('/', 1);

@@ -8,15 +8,15 @@ import { inboundMessage, WEBHOOK_HEADERS, type WebhookDelivery, type WhatsAppMes
 import { attachmentAnswer, graphErrorAnswer, metadataOf, unknownObject } from './whatsapp-wire.js';
 
 export interface ChakraEmulatorOptions {
-  /** The only access token that is let in. */
+  /** The only valid access token. */
   readonly token: string;
-  /** In the path of uploads; without one there are none. */
+  /** The plugin in the path of uploads. Absent: there are no uploads. */
   readonly pluginId?: string;
-  /** Milliseconds since the epoch; addresses die by it. */
+  /** Milliseconds since the epoch, by which URLs expire. */
   readonly now?: () => number;
 }
 
-/** The published example asks v19.0 and is sent to v22.0. */
+/** In the published example, a request to v19.0 returns a URL of v22.0. */
 const ATTACHMENTS_VERSION = 'v22.0';
 const METADATA = /^\/v1\/whatsapp\/v\d+\.\d+\/media\/([^/]+)(\/show)?$/;
 const ATTACHMENTS = /^\/v1\/whatsapp\/v\d+\.\d+\/whatsapp_business\/attachments\/$/;
@@ -24,7 +24,7 @@ const ATTACHMENTS = /^\/v1\/whatsapp\/v\d+\.\d+\/whatsapp_business\/attachments\
 const PUBLIC_MEDIA = '/chakra-public-media/';
 const TENANT = '8b1f6d0a-6c1e-4f0e-9d55-2f3a7c1b9e42';
 
-/** An upload, at an address that anyone may open. */
+/** An upload, at a public URL. */
 export interface ChakraPublicMedia {
   readonly url: string;
   readonly filename: string;
@@ -33,15 +33,15 @@ export interface ChakraPublicMedia {
 }
 
 /**
- * ChakraHQ's pass-through of Meta's media: metadata without the envelope that its other answers have, the bytes at an
- * address of its own origin or in one step at `/show`, all with the same Bearer; and its own upload to a public address
- * ("Upload Public Media"), which is on an origin of its own in earnest. Whether that one checks types or sizes is not
- * published: it takes what it gets. Source: Chakra's API reference, "Media -
- * Upload & Manage". Its error bodies are not published; that an unknown id gives Meta's own, and the rest `_errors`, is our
- * deduction from "pass-through" and from "Response Format".
+ * ChakraHQ's pass-through of Meta's media. Metadata has no envelope, unlike its other responses. The bytes are at a URL
+ * of its own origin, or in one step at `/show`, with the same Bearer token. Its own upload ("Upload Public Media")
+ * gives a public URL, which has a separate origin in production. Whether uploads check types or sizes is not published;
+ * here they do not. Source: Chakra's API reference, "Media - Upload & Manage". Its error bodies are not published. That
+ * an unknown id gives Meta's error, and everything else `_errors`, is our deduction from "pass-through" and from
+ * "Response Format".
  */
 export class ChakraEmulator extends EmulatorServer {
-  /** What metadata names in front of `/whatsapp_business/attachments/`, instead of the emulator's own address. */
+  /** The origin and path before `/whatsapp_business/attachments/` in metadata, instead of the emulator's own. */
   announcedOrigin: string | null = null;
   fileSizeAsString = false;
   readonly lockOut: LookUpLockOut;
@@ -62,24 +62,24 @@ export class ChakraEmulator extends EmulatorServer {
     return [...this.published.values()];
   }
 
-  /** What a channel has as its `baseUrl`. */
+  /** The `baseUrl` of a channel. */
   get baseUrl(): string {
     return this.url;
   }
 
-  /** Receives a media from a customer; replaces one with the same id. */
+  /** Adds a customer's media, or replaces that with the same id. */
   addMedia(media: WhatsAppMedia): void {
     this.store.add(media);
   }
 
-  /** After seven days: neither the id nor an address that was made before opens it any more. */
+  /** Expires a media, as after seven days: neither its id nor an earlier URL opens it any more. */
   expire(id: string): void {
     this.store.expire(id);
   }
 
   /**
-   * The pass-through webhook that announces a media: Meta's body without a signature, its `url` at Meta's own origin, which
-   * no key of Chakra's opens. @throws Error for a media that was not added
+   * The pass-through webhook that announces a media: Meta's body without a signature. Its `url` is at Meta's own
+   * origin, which does not accept Chakra's tokens. @throws Error for a media that was not added
    */
   webhookOf(mediaId: string, message: WhatsAppMessage): WebhookDelivery {
     const media = this.store.find(mediaId);
@@ -119,7 +119,7 @@ export class ChakraEmulator extends EmulatorServer {
     return json(status, { _data: null, _meta: {}, _errors: [{ message: `The request failed with ${status}.` }] });
   }
 
-  /** `<tenant>/<date>/<uuid>.<ext>`, as in the published example. */
+  /** The path is `<tenant>/<date>/<uuid>.<ext>`, as in the published example. */
   private async upload(body: Buffer, contentType: string | undefined): Promise<Answer> {
     const form = await readForm(body, contentType);
     const file = form?.get('file');

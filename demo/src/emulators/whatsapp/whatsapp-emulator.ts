@@ -9,32 +9,33 @@ import { inboundMessage, signedDelivery, type WebhookDelivery, type WhatsAppMess
 import { type GraphError, graphErrorAnswer, metadataOf, metaJson, unknownObject } from './whatsapp-wire.js';
 
 export interface WhatsAppEmulatorOptions {
-  /** The only access token that is let in. */
+  /** The only valid access token. */
   readonly token: string;
-  /** The number that all media were sent to. */
+  /** The number to which all media was sent. */
   readonly phoneNumberId: string;
   /** Signs the webhooks. */
   readonly appSecret: string;
-  /** Milliseconds since the epoch; addresses die by it. */
+  /** Milliseconds since the epoch, by which URLs expire. */
   readonly now?: () => number;
 }
 
 /**
- * Meta's Cloud API: metadata by id, uploads and deletions here, the bytes on {@link lookaside}, an origin of its own. What
- * an upload that is too large is answered with is not published: 413 is our deduction, and that Meta checks the sizes of
- * the kinds at the upload already. Sources: Meta's business messaging OpenAPI v23.0 and its page on media; status codes, headers and escaping as in answers that
- * github.com/ignacio-chiazzo/ruby_whatsapp_sdk recorded in October 2024.
+ * Meta's Cloud API: metadata by id, uploads and deletions. The bytes are on {@link lookaside}, an origin of its own.
+ * The response to an upload that is too large is not published. Its status 413, and that Meta checks each kind's size
+ * limit at the upload, are our deduction. Sources: Meta's business messaging OpenAPI v23.0 and its page on media.
+ * Status codes, headers and escaping follow responses that github.com/ignacio-chiazzo/ruby_whatsapp_sdk recorded in
+ * October 2024.
  */
 export class WhatsAppEmulator extends EmulatorServer {
-  /** Where the bytes are; it starts and closes with the API. */
+  /** The origin of the bytes. It starts and closes with the API. */
   readonly lookaside: WhatsAppLookasideEmulator;
-  /** The origin that metadata names instead of the lookaside's own. */
+  /** The origin in metadata, instead of the lookaside's own. */
   announcedOrigin: string | null = null;
-  /** `file_size` as the documentation has it, and not as it comes over the wire. */
+  /** True: `file_size` is a string, as documented. In real responses it is a number. */
   fileSizeAsString = false;
   /**
-   * What a call with `phone_number_id` gets; `refused`: "Param phone_number_id is not a valid whatsapp business phone number
-   * id ID", as it was seen for media that customers had sent (github.com/chatwoot/chatwoot/pull/13319).
+   * The response to a call with `phone_number_id`. `refused` is "Param phone_number_id is not a valid whatsapp business
+   * phone number id ID", which was observed for customers' media (github.com/chatwoot/chatwoot/pull/13319).
    */
   phoneNumberParameter: 'heeded' | 'refused' = 'heeded';
   readonly lockOut: LookUpLockOut;
@@ -59,27 +60,27 @@ export class WhatsAppEmulator extends EmulatorServer {
     await Promise.all([super.close(), this.lookaside.close()]);
   }
 
-  /** What a channel has as its `baseUrl`. */
+  /** The `baseUrl` of a channel. */
   get baseUrl(): string {
     return this.url;
   }
 
-  /** Receives a media from a customer; replaces one with the same id. */
+  /** Adds a customer's media, or replaces that with the same id. */
   addMedia(media: WhatsAppMedia): void {
     this.store.add(media);
   }
 
-  /** What Meta has for the business, oldest first. */
+  /** The media that Meta has for the business, oldest first. */
   get media(): readonly WhatsAppMedia[] {
     return this.store.all;
   }
 
-  /** After seven days: neither the id nor an address that was made before opens it any more. */
+  /** Expires a media, as after seven days: neither its id nor an earlier URL opens it any more. */
   expire(id: string): void {
     this.store.expire(id);
   }
 
-  /** The signed webhook that announces a media. @throws Error for one that was not added */
+  /** The signed webhook that announces a media. @throws Error for a media that was not added */
   webhookOf(mediaId: string, message: WhatsAppMessage): WebhookDelivery {
     const media = this.store.find(mediaId);
     if (!media) throw new Error(`expected a media that was added, got ${mediaId}`);
@@ -114,7 +115,7 @@ export class WhatsAppEmulator extends EmulatorServer {
     return this.error(status, ERRORS[status] ?? UNKNOWN_ERROR);
   }
 
-  /** The part's own type is what counts, and `type` is not compared (Cloud API, "Upload media"). */
+  /** The part's own type counts. The field `type` is not compared (Cloud API, "Upload media"). */
   private async upload(number: string, body: Buffer, contentType: string | undefined): Promise<Answer> {
     if (number !== this.options.phoneNumberId) return this.error(400, unknownObject(number, 'post'));
     const form = await readForm(body, contentType);
@@ -132,7 +133,7 @@ export class WhatsAppEmulator extends EmulatorServer {
     return this.success({ id });
   }
 
-  /** An id that is unknown is an invalid parameter, in a recorded answer of v20. */
+  /** An unknown id is an invalid parameter, as in a recorded response of v20. */
   private delete(media: WhatsAppMedia | null): Answer {
     if (!media)
       return this.error(400, { message: '(#100) Invalid post_id parameter', type: 'OAuthException', code: 100 });
@@ -174,7 +175,7 @@ const NUMBER_REFUSED: GraphError = {
 
 const UNKNOWN_ERROR: GraphError = { message: 'An unknown error occurred', type: 'OAuthException', code: 1 };
 
-/** By code, as Meta's list of error codes has them; the texts are abridged. */
+/** The errors of Meta's list of error codes, with abridged texts. */
 const ERRORS: Readonly<Record<number, GraphError>> = {
   400: { message: '(#100) Invalid parameter', type: 'OAuthException', code: 100 },
   401: { message: 'Error validating access token', type: 'OAuthException', code: 190 },

@@ -4,9 +4,9 @@ import type { WhatsAppMediaStore } from './whatsapp-media-store.js';
 import { attachmentAnswer } from './whatsapp-wire.js';
 
 /**
- * lookaside.fbsbx.com, where Meta has the bytes: `GET /whatsapp_business/attachments/?mid&ext&hash` with the same Bearer
- * as the API. Recorded answers redirect nowhere. The statuses 401 (no token) and 404 (stale address) are documented, their
- * bodies are not: pages, as integrators have seen them.
+ * lookaside.fbsbx.com, the origin of Meta's bytes: `GET /whatsapp_business/attachments/?mid&ext&hash` with the API's
+ * Bearer token. Recorded responses do not redirect. The statuses 401 (no token) and 404 (expired URL) are documented.
+ * Their bodies are not; they are HTML pages, as integrators report them.
  */
 export class WhatsAppLookasideEmulator extends EmulatorServer {
   constructor(

@@ -1,30 +1,29 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 
 export interface WhatsAppMedia {
-  /** Meta's are digits. */
+  /** Digits, as in Meta's ids. */
   readonly id: string;
   readonly bytes: Buffer;
-  /** As a webhook tells it, parameters included. */
+  /** The type in a webhook, with parameters. */
   readonly mimeType: string;
-  /** What the bytes are sent as, where that is not `mimeType`; null = nothing. */
+  /** The `Content-Type` of the bytes. Default: `mimeType`. Null: no such header. */
   readonly contentType?: string | null;
-  /** Of an upload. */
+  /** The file name of an upload. */
   readonly filename?: string;
 }
 
-/** "The URL is only valid for 5 minutes"; in recorded answers `ext` is the time of the answer and 300 seconds. */
+/** "The URL is only valid for 5 minutes". In recorded responses `ext` is the response's time plus 300 seconds. */
 const URL_LIFE_S = 300;
 
 /**
- * The media that Meta has for a business, and the addresses that they are opened by:
- * `/whatsapp_business/attachments/?mid&ext&hash`, where `ext` is the expiry in unix seconds. How `hash` is made is Meta's
- * secret; here it is an HMAC of the same length.
+ * The media that Meta has for a business, and their URLs: `/whatsapp_business/attachments/?mid&ext&hash`, where `ext`
+ * is the expiry in Unix seconds. How Meta computes `hash` is not public; here it is an HMAC of the same length.
  */
 export class WhatsAppMediaStore {
   private readonly media = new Map<string, WhatsAppMedia>();
   private readonly key = randomBytes(32);
 
-  /** @param now milliseconds since the epoch; addresses die by it */
+  /** @param now milliseconds since the epoch, by which URLs expire */
   constructor(private readonly now: () => number) {}
 
   add(media: WhatsAppMedia): void {
@@ -39,18 +38,18 @@ export class WhatsAppMediaStore {
     return this.media.get(id) ?? null;
   }
 
-  /** Everything that is there, oldest first. */
+  /** All media, oldest first. */
   get all(): readonly WhatsAppMedia[] {
     return [...this.media.values()];
   }
 
-  /** A new address each time, as path and query. */
+  /** A new URL with each call, as path and query. */
   attachmentPath(id: string): string {
     const ext = String(Math.floor(this.now() / 1000) + URL_LIFE_S);
     return `/whatsapp_business/attachments/?mid=${id}&ext=${ext}&hash=${this.hash(id, ext)}`;
   }
 
-  /** What an address opens: null once its time is over or its media is gone, and for one that was made up. */
+  /** The media of a URL. Null: the URL has expired or is forged, or the media is gone. */
   open(query: string): WhatsAppMedia | null {
     const parameters = new URLSearchParams(query);
     const id = parameters.get('mid') ?? '';
@@ -64,7 +63,7 @@ export class WhatsAppMediaStore {
   }
 }
 
-/** `GET` by id tells it in hexadecimal, webhooks in Base64. */
+/** The hash, which is hexadecimal in `GET` by id and Base64 in webhooks. */
 export function sha256Of({ bytes }: WhatsAppMedia, encoding: 'hex' | 'base64'): string {
   return createHash('sha256').update(bytes).digest(encoding);
 }

@@ -1,7 +1,10 @@
-/** What Meta takes as a media: Cloud API, "Media", "Supported media types"; `audio/opus` passes here and fails when sent. */
 const MEGABYTE = 1_000_000;
 const OFFICE = 'application/vnd.openxmlformats-officedocument';
 
+/**
+ * The types that Meta accepts, with their limits (Cloud API, "Media", "Supported media types"). `audio/opus` is
+ * accepted, but fails when sent.
+ */
 const LIMITS: Readonly<Record<string, number>> = {
   'audio/aac': 16 * MEGABYTE,
   'audio/mp4': 16 * MEGABYTE,
@@ -24,12 +27,12 @@ const LIMITS: Readonly<Record<string, number>> = {
   'video/3gpp': 16 * MEGABYTE,
 };
 
-/** Bytes; null for a type that is not taken. A type with parameters is not. */
+/** The size limit in bytes. Null: the type is not accepted. No type with parameters is. */
 export function uploadLimitOf(type: string): number | null {
   return LIMITS[type] ?? null;
 }
 
-/** Meta's words for a type that it does not take, which its partners let through. */
+/** Meta's message for a type that it does not accept. Its partners pass the message on. */
 export function fileTypeRefusal(type: string): string {
   return `(#100) Param file must be a file with one of the following types: ${Object.keys(LIMITS).join(', ')}. Received file of type '${type}'.`;
 }

@@ -2,23 +2,23 @@ import { createHmac } from 'node:crypto';
 import { sha256Of, type WhatsAppMedia } from './whatsapp-media-store.js';
 import { metaJson } from './whatsapp-wire.js';
 
-/** The message that brings a media; each has one. */
+/** The message of a media. Each message has at most one. */
 export interface WhatsAppMessage {
   /** `wamid.…` */
   readonly id: string;
-  /** Decides the kind, whatever the bytes are; by MIME type unless given. */
+  /** The message type. Default: by the MIME type. */
   readonly type?: 'image' | 'video' | 'audio' | 'document' | 'sticker';
   readonly caption?: string;
-  /** Documents alone have one; `document` unless given. */
+  /** Only documents have a name. Default: `document`. */
   readonly filename?: string;
-  /** Digits of a telephone number. */
+  /** The digits of a telephone number. */
   readonly from?: string;
   readonly sentAt?: Date;
-  /** An address at Meta's lookaside origin; payloads from before 2025 have none. */
+  /** A URL at Meta's lookaside origin. Payloads from before 2025 have none. */
   readonly url?: string;
 }
 
-/** One `POST`, ready to be sent; the signature is over these very bytes. */
+/** The body and headers of a webhook. The signature covers exactly these bytes. */
 export interface WebhookDelivery {
   readonly body: Buffer;
   readonly headers: Readonly<Record<string, string>>;
@@ -27,12 +27,12 @@ export interface WebhookDelivery {
 const BUSINESS_ACCOUNT_ID = '102290129340398';
 const CUSTOMER = '16505551234';
 
-/** The business's own number, as Meta displays it. */
+/** The business's number, as Meta displays it. */
 const BUSINESS = '15550783881';
 
 /**
- * Meta's webhook for one inbound message (webhook reference, messages: image, video, audio, document, sticker): slashes
- * and everything beyond ASCII escaped, `sha256` in Base64, `timestamp` in seconds as a text.
+ * Meta's webhook for one inbound message (webhook reference, messages: image, video, audio, document, sticker). Slashes
+ * and non-ASCII characters are escaped, `sha256` is Base64, and `timestamp` is seconds as text.
  */
 export function inboundMessage(media: WhatsAppMedia, message: WhatsAppMessage, phoneNumberId: string): Buffer {
   const { from = CUSTOMER } = message;
@@ -40,13 +40,15 @@ export function inboundMessage(media: WhatsAppMedia, message: WhatsAppMessage, p
   return metaEvent(phoneNumberId, 'messages', { contacts, messages: [messageOf(media, message, { from })] });
 }
 
-/** `smb_message_echoes`: a message that the business sent with the app on its phone; `from` is the customer here too. */
+/**
+ * `smb_message_echoes`: a message that the business sent with the app on its phone, to the customer in `message.from`.
+ */
 export function echoedMessage(media: WhatsAppMedia, message: WhatsAppMessage, phoneNumberId: string): Buffer {
   const parties = { from: BUSINESS, to: message.from ?? CUSTOMER };
   return metaEvent(phoneNumberId, 'smb_message_echoes', { message_echoes: [messageOf(media, message, parties)] });
 }
 
-/** One thread of a `history`: placeholders in the place of media, whose contents come later, if they do. */
+/** One thread of a `history`, with placeholders for media. Their content may follow in other webhooks. */
 export function historyOf(messages: readonly WhatsAppMessage[], phoneNumberId: string): Buffer {
   const placeholders = messages.map(({ id, from = CUSTOMER, sentAt }) => ({
     from,
@@ -60,13 +62,13 @@ export function historyOf(messages: readonly WhatsAppMessage[], phoneNumberId: s
   return metaEvent(phoneNumberId, 'history', { history });
 }
 
-/** The content of a media of a `history`. */
+/** The content of a media in a `history`. */
 export function historyMedia(media: WhatsAppMedia, message: WhatsAppMessage, phoneNumberId: string): Buffer {
   const { from = CUSTOMER } = message;
   return metaEvent(phoneNumberId, 'history', { messages: [messageOf(media, message, { from })] });
 }
 
-/** A customer's edit of a caption (webhook reference, messages: edit); undefined takes it away. */
+/** A customer's edit of a caption (webhook reference, messages: edit). An undefined caption removes it. */
 export function editedMessage(
   original: string,
   media: WhatsAppMedia,
@@ -80,7 +82,7 @@ export function editedMessage(
   return metaEvent(phoneNumberId, 'messages', { messages: [edited] });
 }
 
-/** A customer takes a message back (webhook reference, messages: revoke). */
+/** A customer's revocation of a message (webhook reference, messages: revoke). */
 export function revokedMessage(
   original: string,
   { id, from = CUSTOMER, sentAt }: WhatsAppMessage,
@@ -96,7 +98,7 @@ export function revokedMessage(
   return metaEvent(phoneNumberId, 'messages', { messages: [revoked] });
 }
 
-/** A message whose media Meta does not hand on (error codes: 131051 unsupported, 131052 download, 131053 upload). */
+/** A message without its media (error codes: 131051 unsupported, 131052 download failed, 131053 upload failed). */
 export function failedMessage(
   { id, type = 'document', from = CUSTOMER, sentAt }: WhatsAppMessage,
   error: { readonly code: number; readonly title: string },
@@ -153,7 +155,7 @@ function mediaObject(
   };
 }
 
-/** What a customer's application would have sent it as. */
+/** The message type that a customer's application would use for a MIME type. */
 function typeOf(mimeType: string): NonNullable<WhatsAppMessage['type']> {
   if (mimeType.startsWith('image/webp')) return 'sticker';
   const [family = ''] = mimeType.split('/', 1);

@@ -1,7 +1,10 @@
 import type { Answer } from '../faults.js';
 import { sha256Of, type WhatsAppMedia } from './whatsapp-media-store.js';
 
-/** `GET` by id, at Meta and at Chakra alike. Documented with `file_size` as a string; on the wire it is a number. */
+/**
+ * The response to `GET` by id, at Meta and at Chakra. `file_size` is documented as a string, but a number in real
+ * responses.
+ */
 export function metadataOf(media: WhatsAppMedia, url: string, options: { readonly fileSizeAsString: boolean }): object {
   const { length } = media.bytes;
   return {
@@ -14,7 +17,7 @@ export function metadataOf(media: WhatsAppMedia, url: string, options: { readonl
   };
 }
 
-/** The bytes as lookaside.fbsbx.com sent them in a recorded answer: a generic name, unquoted. */
+/** The bytes, with the headers of a recorded response of lookaside.fbsbx.com: the file name is generic and unquoted. */
 export function attachmentAnswer(media: WhatsAppMedia): Answer {
   const contentType = media.contentType === undefined ? media.mimeType : media.contentType;
   return {
@@ -38,7 +41,7 @@ export interface GraphError {
   readonly subcode?: number;
 }
 
-/** Meta's error envelope; X-Fb-Request-Id equals `fbtrace_id` in recorded answers. */
+/** Meta's error envelope. X-Fb-Request-Id equals `fbtrace_id`, as in recorded responses. */
 export function graphErrorAnswer(
   status: number,
   { message, type, code, subcode }: GraphError,
@@ -52,7 +55,7 @@ export function graphErrorAnswer(
   };
 }
 
-/** "Unsupported … request": 400, not 404, for an id that is unknown, too old, or another number's. */
+/** "Unsupported … request", which comes with 400 for an id that is unknown, expired, or of another number. */
 export function unknownObject(id: string, method: 'get' | 'post' = 'get'): GraphError {
   return {
     message: `Unsupported ${method} request. Object with ID '${id}' does not exist, cannot be loaded due to missing permissions, or does not support this operation. Please read the Graph API documentation at https://developers.facebook.com/docs/graph-api`,
@@ -62,14 +65,14 @@ export function unknownObject(id: string, method: 'get' | 'post' = 'get'): Graph
   };
 }
 
-/** JSON as Meta writes it: slashes escaped, and nothing beyond ASCII. */
+/** JSON as Meta writes it: with escaped slashes, and in ASCII. */
 export function metaJson(value: unknown): string {
   return JSON.stringify(value)
     .replaceAll('/', '\\/')
     .replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** `image/png` is `png` in the one recording; other types are our deduction. */
+/** The extension is `png` for `image/png` in the only recording. Other types are our deduction. */
 function extensionOf(mimeType: string): string {
   const subtype = /\/([a-z0-9]+)/i.exec(mimeType)?.[1] ?? 'bin';
   return subtype === 'jpeg' ? 'jpg' : subtype;

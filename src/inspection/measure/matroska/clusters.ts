@@ -1,7 +1,7 @@
-import type { Found } from '../measures.js';
-import type { MeasuredSource } from '../window.js';
+import type { MeasuredSource } from '../byte-window.js';
+import type { RawMeasures } from '../measures.js';
 
-/** Longer than recorders' clusters, which begin with a key frame. */
+/** Larger than the clusters of recorders, each of which begins with a key frame. */
 const TAIL_BYTES = 16 * 2 ** 20;
 const HEAD_BYTES = 2 ** 20;
 const CLUSTER = Buffer.from('1f43b675', 'hex');
@@ -10,14 +10,14 @@ const SIMPLE_BLOCK = 0xa3;
 const BLOCK_GROUP = 0xa0;
 const BLOCK = 0xa1;
 const BLOCK_DURATION = 0x9b;
-/** What looks like a cluster by chance, or has no block, at most. */
+/** The most candidates for a cluster that are tried. A candidate may be a coincidence, or have no block. */
 const MAX_TRIES = 64;
 
 /**
- * The length of a Matroska without `Duration`, as recorders write that cannot go back: from the first to the last block
- * of its clusters (RFC 9559, section 10). Null where the end holds no cluster.
+ * The length of a Matroska without `Duration`, which recorders that cannot seek back omit: from the first to the last
+ * block of its clusters (RFC 9559, section 10). Null: the end of the media holds no cluster.
  */
-export async function measureClusters({ sizeBytes, read }: MeasuredSource): Promise<Found | null> {
+export async function measureMatroskaClusters({ sizeBytes, read }: MeasuredSource): Promise<RawMeasures | null> {
   const head = await read(0, Math.min(HEAD_BYTES, sizeBytes) - 1);
   const from = Math.max(sizeBytes - TAIL_BYTES, 0);
   const tail = from === 0 && sizeBytes <= HEAD_BYTES ? head : await read(from, sizeBytes - 1);
@@ -30,8 +30,10 @@ export async function measureClusters({ sizeBytes, read }: MeasuredSource): Prom
   return ticks > 0 ? { durationSeconds: (ticks * scaleIn(head)) / 1e9 } : null;
 }
 
-/** Of the first cluster that has blocks, of those that `next` finds, one after the other; it begins with -1. */
-function firstTimes(bytes: Buffer, next: (from: number) => number): Times | null {
+/**
+ * The times of the first cluster with blocks. `next` finds the candidate after an offset, and the first one after -1.
+ */
+function firstTimes(bytes: Buffer, next: (from: number) => number): TimeSpan | null {
   let at = next(-1);
   for (let tries = 0; at >= 0 && tries < MAX_TRIES; tries++) {
     const times = timesOf(bytes, at);
@@ -41,26 +43,28 @@ function firstTimes(bytes: Buffer, next: (from: number) => number): Times | null
   return null;
 }
 
-/** TimestampScale, section 5.1.2.9: nanoseconds of a tick. */
+/** TimestampScale, section 5.1.2.9: nanoseconds per tick. */
 function scaleIn(head: Buffer): number {
   const at = head.subarray(0, 64 * 1024).indexOf(Buffer.from('2ad7b1', 'hex'));
   const size = at < 0 ? 0 : (head[at + 3] ?? 0) - 0x80;
   return size >= 1 && size <= 6 && at + 4 + size <= head.length ? head.readUIntBE(at + 4, size) : 1_000_000;
 }
 
-interface Times {
+interface TimeSpan {
   readonly start: number;
   readonly end: number;
 }
 
-/** Of the blocks of the cluster that begins there, in ticks; null: there is none, or it has no block. */
-function timesOf(bytes: Buffer, at: number): Times | null {
+/**
+ * The time span of the blocks in the cluster at that offset, in ticks. Null: no cluster is there, or it has no block.
+ */
+function timesOf(bytes: Buffer, at: number): TimeSpan | null {
   if (at < 0) return null;
   const cluster = elementAt(bytes, at);
   if (cluster === null) return null;
   let base: number | null = null;
   let [start, end] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  const take = (time: number | null, duration: number) => {
+  const includeBlock = (time: number | null, duration: number) => {
     if (time === null || base === null) return;
     start = Math.min(start, base + time);
     end = Math.max(end, base + time + duration);
@@ -70,10 +74,10 @@ function timesOf(bytes: Buffer, at: number): Times | null {
     if (element === null) break;
     if (element.id === TIMESTAMP) base = unsignedIn(bytes, element);
     else if (base === null) return null;
-    else if (element.id === SIMPLE_BLOCK) take(blockTime(bytes, element), 0);
+    else if (element.id === SIMPLE_BLOCK) includeBlock(blockTime(bytes, element), 0);
     else if (element.id === BLOCK_GROUP) {
       const group = blockOf(bytes, element);
-      take(group.time, group.duration);
+      includeBlock(group.time, group.duration);
     }
     place = element.end;
   }
@@ -92,7 +96,7 @@ function blockOf(bytes: Buffer, group: Element): { readonly time: number | null;
   return { time, duration };
 }
 
-/** Section 10.1: behind the number of its track, relative to the cluster. */
+/** A block's time relative to its cluster, which follows the track number: section 10.1. */
 function blockTime(bytes: Buffer, { start }: Element): number | null {
   const at = start + Math.clz32(bytes[start] ?? 0) - 23;
   return at + 2 <= bytes.length ? bytes.readInt16BE(at) : null;
@@ -109,7 +113,9 @@ interface Element {
   readonly end: number;
 }
 
-/** RFC 8794, section 4; one of unknown size (section 6.2) goes to the end of what is here. */
+/**
+ * The element at that offset (RFC 8794, section 4). One of unknown size (section 6.2) extends to the end of the bytes.
+ */
 function elementAt(bytes: Buffer, at: number): Element | null {
   const idBytes = Math.clz32(bytes[at] ?? 0) - 23;
   if (idBytes > 4 || at + idBytes >= bytes.length) return null;

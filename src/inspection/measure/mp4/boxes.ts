@@ -1,14 +1,14 @@
-import type { ByteWindow } from '../window.js';
+import type { ByteWindow } from '../byte-window.js';
 
-/** Where the content of a box lies. */
+/** The type of a box, and the offsets of its content. */
 export interface Box {
   readonly type: string;
   readonly start: number;
-  /** After the last byte; never beyond the box around it. */
+  /** The offset after the last byte. It is never beyond the enclosing box. */
   readonly end: number;
 }
 
-/** The boxes between two places, one after the other, never one within another: ISO/IEC 14496-12, section 4.2. */
+/** The boxes between two offsets, without the boxes within them: ISO/IEC 14496-12, section 4.2. */
 export async function* boxesIn(
   window: ByteWindow,
   { start, end }: { readonly start: number; readonly end: number },
@@ -28,7 +28,7 @@ export async function* boxesIn(
   }
 }
 
-/** The first box of this type at the end of the path; null where one is missing. */
+/** The first box at the end of a path of types. Null: a box of the path is missing. */
 export async function boxAt(
   window: ByteWindow,
   within: { readonly start: number; readonly end: number },
@@ -41,7 +41,7 @@ export async function boxAt(
   return null;
 }
 
-/** A duration in units of a scale, 32 bits or 64 by the version of the box; null for the value that says "unknown". */
+/** A duration in time scale units, of 32 or 64 bits by the version of the box. Null: the box marks it as unknown. */
 export function durationField(content: Buffer, at: number, version: number): number | null {
   if (version === 1) {
     const value = content.readBigUInt64BE(at);

@@ -1,20 +1,20 @@
-/** What a codec in Ogg counts in, and how much of it a packet holds. */
+/** How a codec counts time in Ogg: its units, and how many of them a packet holds. */
 export interface OggCodec {
   readonly unitsPerSecond: number;
-  /** What a decoder drops from the front. */
+  /** The units that a decoder drops from the front. */
   readonly skippedUnits: number;
-  /** Packets in front that hold nothing to be seen or heard. */
+  /** The number of leading packets without video or sound. */
   readonly headerPackets: number;
-  /** Of a video, in pixels; null: it is sound. */
+  /** The size of a video in pixels. Null: the codec is one of sound. */
   readonly size: { readonly width: number; readonly height: number } | null;
-  /** Looks at one of the header packets, in their order. */
-  header(packet: Buffer): void;
+  /** Called with each header packet, in order. */
+  readHeader(packet: Buffer): void;
   unitsOf(packet: Buffer): number;
-  /** As far as a page with this granule position goes. */
+  /** The units up to the end of a page with this granule position. */
   unitsAt(granule: bigint): number;
 }
 
-/** By the first page's packet; null for what is neither seen nor heard, or not known. */
+/** The codec by the packet of a stream's first page. Null: it is neither video nor sound, or unknown. */
 export function codecOf(packet: Buffer): OggCodec | null {
   try {
     const text = packet.toString('latin1', 0, 8);
@@ -24,14 +24,14 @@ export function codecOf(packet: Buffer): OggCodec | null {
     if (text.startsWith('\x7fFLAC')) return flac(packet);
     return text.startsWith('\x80theora') ? theora(packet) : null;
   } catch {
-    // Cut short.
+    // The packet is cut short.
     return null;
   }
 }
 
-const SOUND = { size: null, skippedUnits: 0, header: () => {}, unitsAt: (granule: bigint) => Number(granule) };
+const SOUND = { size: null, skippedUnits: 0, readHeader: () => {}, unitsAt: (granule: bigint) => Number(granule) };
 
-/** RFC 7845, sections 4 and 5.1: 48 kHz, whatever went in. */
+/** RFC 7845, sections 4 and 5.1: 48 kHz, whatever the input's rate. */
 function opus(packet: Buffer): OggCodec {
   return {
     ...SOUND,
@@ -42,7 +42,7 @@ function opus(packet: Buffer): OggCodec {
   };
 }
 
-/** RFC 6716, section 3.1: the length of a frame by its configuration, and how many there are. */
+/** RFC 6716, section 3.1: the length of a frame by its configuration, times the number of frames. */
 function opusUnits(packet: Buffer): number {
   if (packet.length === 0) return 0;
   const first = packet.readUInt8(0);
@@ -64,12 +64,12 @@ function speex(packet: Buffer): OggCodec {
   return { ...SOUND, unitsPerSecond: packet.readInt32LE(36), headerPackets, unitsOf: () => units };
 }
 
-/** RFC 9639, section 10.1; the length of a packet is that of its frame (section 9.1.1). */
+/** RFC 9639, section 10.1. A packet is as long as its frame (section 9.1.1). */
 function flac(packet: Buffer): OggCodec {
   const unitsPerSecond = packet.readUIntBE(27, 3) >> 4;
   const largest = packet.readUInt16BE(19);
   let isSound = false;
-  // The number of header packets may be left out: frames begin with fourteen ones.
+  // A stream need not tell its number of header packets. A frame is recognised by its leading fourteen ones.
   const headerPackets = 1;
   const unitsOf = (data: Buffer) => {
     isSound ||= data.length > 2 && (data.readUInt16BE(0) & 0xfffc) === 0xfff8;
@@ -78,7 +78,10 @@ function flac(packet: Buffer): OggCodec {
   return { ...SOUND, unitsPerSecond, headerPackets, unitsOf };
 }
 
-/** Theora specification, sections 6.2 and A.2.3: a granule counts frames up to a key frame, and from there. */
+/**
+ * Theora specification, sections 6.2 and A.2.3: a granule position holds the frames up to the last key frame, and those
+ * since then.
+ */
 function theora(packet: Buffer): OggCodec {
   const shift = BigInt(((packet.readUInt8(40) & 3) << 3) | (packet.readUInt8(41) >> 5));
   return {
@@ -86,49 +89,49 @@ function theora(packet: Buffer): OggCodec {
     skippedUnits: 0,
     headerPackets: 3,
     size: { width: packet.readUIntBE(14, 3), height: packet.readUIntBE(17, 3) },
-    header: () => {},
+    readHeader: () => {},
     unitsOf: () => 1,
     unitsAt: (granule) => Number((granule >> shift) + (granule & ((1n << shift) - 1n))),
   };
 }
 
 /**
- * Vorbis I specification, sections 4.2 and 4.3.1: a packet begins with a bit that says "sound" and the number of its mode,
- * and gives a quarter of its block and a quarter of the one before.
+ * Vorbis I specification, sections 4.2 and 4.3.1: a packet of sound begins with a zero bit and the number of its mode,
+ * and yields a quarter of its block and a quarter of the previous one.
  */
 function vorbis(packet: Buffer): OggCodec {
   const sizes = packet.readUInt8(28);
   const blocks = [2 ** (sizes & 15), 2 ** (sizes >> 4)] as const;
   let modes: boolean[] = [];
-  let before: number | null = null;
+  let previousBlock: number | null = null;
   return {
     ...SOUND,
     unitsPerSecond: packet.readUInt32LE(12),
     headerPackets: 3,
-    header: (header) => {
-      if (header.toString('latin1', 0, 7) === '\x05vorbis') modes = modesOf(header);
+    readHeader: (header) => {
+      if (header.toString('latin1', 0, 7) === '\x05vorbis') modes = longBlockModes(header);
     },
     unitsOf: (data) => {
       if (data.length === 0 || (data.readUInt8(0) & 1) === 1) return 0;
       const bits = 32 - Math.clz32(Math.max(modes.length - 1, 0));
       const mode = (data.readUInt8(0) >> 1) & ((1 << bits) - 1);
       const block = blocks[modes[mode] ? 1 : 0];
-      const units = before === null ? 0 : (before + block) / 4;
-      before = block;
+      const units = previousBlock === null ? 0 : (previousBlock + block) / 4;
+      previousBlock = block;
       return units;
     },
   };
 }
 
-/** 1 for the flag, 16 for the window, 16 for the transform, 8 for the mapping: section 4.2.4, "Modes". */
+/** 1 bit for the block flag, 16 for the window, 16 for the transform, 8 for the mapping: section 4.2.4, "Modes". */
 const MODE_BITS = 41;
 const MAX_MODES = 64;
 
 /**
- * Whether each mode's block is the long one. The modes end the setup header, whose books need not be read for them: from
- * the end, behind the framing bit, they go on as long as what stands there can be one, and as many as their count says.
+ * Whether each mode uses the long block. The modes end the setup header, so they are read backwards from the framing
+ * bit, without parsing the codebooks: as long as the bits can be a mode, and as many as their count says.
  */
-function modesOf(header: Buffer): boolean[] {
+function longBlockModes(header: Buffer): boolean[] {
   const bitAt = (index: number) => ((header[index >> 3] ?? 0) >> (index & 7)) & 1;
   const read = (index: number, count: number) => {
     let value = 0;
@@ -138,12 +141,12 @@ function modesOf(header: Buffer): boolean[] {
   let end = header.length * 8 - 1;
   while (end > 0 && bitAt(end) === 0) end -= 1;
   const flags: boolean[] = [];
-  let found: boolean[] = [];
+  let counted: boolean[] = [];
   for (let at = end - MODE_BITS; at > 56 && flags.length < MAX_MODES; at -= MODE_BITS) {
-    // Window and transform are zero, the only ones there are; mappings are 64 at most.
+    // The only window and transform are zero, and there are at most 64 mappings.
     if (read(at + 1, 32) !== 0 || read(at + 33, 8) >= 64) break;
     flags.unshift(bitAt(at) === 1);
-    if (read(at - 6, 6) + 1 === flags.length) found = [...flags];
+    if (read(at - 6, 6) + 1 === flags.length) counted = [...flags];
   }
-  return found;
+  return counted;
 }

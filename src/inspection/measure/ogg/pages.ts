@@ -1,15 +1,15 @@
-import { ByteWalk } from '../chunks.js';
-import { type Found, tracksOf } from '../measures.js';
-import type { MeasuredSource } from '../window.js';
+import { ByteWalk } from '../byte-walk.js';
+import type { MeasuredSource } from '../byte-window.js';
+import { type RawMeasures, trackKindOf } from '../measures.js';
 import { codecOf, type OggCodec } from './codecs.js';
 
-/** A page is no longer: RFC 3533, section 6. */
+/** The longest page: RFC 3533, section 6. */
 const MAX_PAGE_BYTES = 27 + 255 + 255 * 255;
-/** As many streams side by side, at most. */
+/** The most streams that are measured within one link. */
 const MAX_STREAMS = 16;
-/** As many links of a chain, at most. */
+/** The most links of a chain. */
 const MAX_LINKS = 10_000;
-/** Of packets that are looked at: longer than any set of codebooks. */
+/** The most bytes of a packet that are read. Larger than any set of codebooks. */
 const MAX_PACKET_BYTES = 256 * 1024;
 
 interface Page {
@@ -22,37 +22,37 @@ interface Page {
   readonly body: Buffer;
 }
 
-/** One logical stream of one link. */
+/** Measures one logical stream of one link. */
 class Stream {
   readonly codec: OggCodec;
   #packet: Buffer[] = [];
   #packets = 0;
-  /** Units of what the packets before the first granule hold. */
-  #units = 0;
-  #first: number | null = null;
-  #last: number | null = null;
+  /** The units in the packets before the first granule position. */
+  #unitsBeforeFirst = 0;
+  #firstUnit: number | null = null;
+  #lastUnit: number | null = null;
 
   constructor(codec: OggCodec) {
     this.codec = codec;
   }
 
-  take(page: Page): void {
+  addPage(page: Page): void {
     const { granule } = page;
-    if (this.#first === null) this.#takePackets(page);
+    if (this.#firstUnit === null) this.#addPackets(page);
     if (granule === null) return;
     const units = this.codec.unitsAt(granule);
-    // Header pages are at zero. RFC 7845, section 4.4: sound that begins later than at zero was cut out of something longer.
-    if (this.#first === null && units > 0) this.#first = Math.max(units - this.#units, 0);
-    if (this.#first !== null && units > (this.#last ?? 0)) this.#last = units;
+    // Header pages have position zero. Sound that begins later was cut out of a longer stream (RFC 7845, section 4.4).
+    if (this.#firstUnit === null && units > 0) this.#firstUnit = Math.max(units - this.#unitsBeforeFirst, 0);
+    if (this.#firstUnit !== null && units > (this.#lastUnit ?? 0)) this.#lastUnit = units;
   }
 
   get seconds(): number {
-    if (this.#first === null || this.#last === null) return 0;
-    return Math.max((this.#last - this.#first - this.codec.skippedUnits) / this.codec.unitsPerSecond, 0);
+    if (this.#firstUnit === null || this.#lastUnit === null) return 0;
+    return Math.max((this.#lastUnit - this.#firstUnit - this.codec.skippedUnits) / this.codec.unitsPerSecond, 0);
   }
 
-  // Packets up to the first page that counts, as they lie in its segments.
-  #takePackets({ segments, body, isContinued }: Page): void {
+  // Splits the segments of a page into packets, for pages up to the first one with a granule position.
+  #addPackets({ segments, body, isContinued }: Page): void {
     if (!isContinued) this.#packet = [];
     let at = 0;
     for (const segment of segments) {
@@ -62,39 +62,39 @@ class Stream {
       if (segment === 255) continue;
       this.#packets += 1;
       const packet = Buffer.concat(this.#packet);
-      if (this.#packets > this.codec.headerPackets) this.#units += this.codec.unitsOf(packet);
-      else this.codec.header(packet);
+      if (this.#packets > this.codec.headerPackets) this.#unitsBeforeFirst += this.codec.unitsOf(packet);
+      else this.codec.readHeader(packet);
       this.#packet = [];
     }
   }
 }
 
 /**
- * All pages of an Ogg: each link of a chain (RFC 3533, section 4) is as long as the longest of its streams, from where that
- * begins to where it ends.
+ * Ogg by all of its pages. The links of a chain (RFC 3533, section 4) are added up, each as long as the longest of its
+ * streams.
  */
-export async function measureOggPages(source: MeasuredSource): Promise<Found | null> {
+export async function measureOggPages(source: MeasuredSource): Promise<RawMeasures | null> {
   const walk = new ByteWalk(source);
   let streams = new Map<number, Stream>();
-  let others = new Set<number>();
+  let unknownSerials = new Set<number>();
   let [isBeginning, seconds, links] = [true, 0, 0];
   let [hasVideo, hasSound] = [false, false];
-  let size: Found = {};
-  const end = () => {
+  let size: RawMeasures = {};
+  const endLink = () => {
     seconds += Math.max(0, ...[...streams.values()].map((stream) => stream.seconds));
     streams = new Map();
-    others = new Set();
+    unknownSerials = new Set();
   };
   for (let page = await nextPage(walk); page !== null; page = await nextPage(walk)) {
     if (page.isFirst) {
       if (!isBeginning || streams.has(page.serial)) {
-        end();
+        endLink();
         links += 1;
         if (links > MAX_LINKS) return null;
       }
       isBeginning = true;
-      const codec = streams.size + others.size < MAX_STREAMS ? codecOf(page.body) : null;
-      if (codec === null) others.add(page.serial);
+      const codec = streams.size + unknownSerials.size < MAX_STREAMS ? codecOf(page.body) : null;
+      if (codec === null) unknownSerials.add(page.serial);
       else {
         streams.set(page.serial, new Stream(codec));
         hasVideo ||= codec.size !== null;
@@ -102,19 +102,19 @@ export async function measureOggPages(source: MeasuredSource): Promise<Found | n
         if (codec.size !== null && size.width === undefined) size = codec.size;
       }
     } else isBeginning = false;
-    streams.get(page.serial)?.take(page);
+    streams.get(page.serial)?.addPage(page);
   }
-  end();
-  return { ...size, tracks: tracksOf({ hasVideo, hasSound }), ...(seconds > 0 && { durationSeconds: seconds }) };
+  endLink();
+  return { ...size, trackKind: trackKindOf({ hasVideo, hasSound }), ...(seconds > 0 && { durationSeconds: seconds }) };
 }
 
-/** What lies between pages is passed over. */
+/** The next page; bytes between pages are skipped. Null: there is none. */
 async function nextPage(walk: ByteWalk): Promise<Page | null> {
   while (!walk.isAtEnd) {
-    const bytes = await walk.ahead(MAX_PAGE_BYTES);
+    const bytes = await walk.peek(MAX_PAGE_BYTES);
     const at = bytes.indexOf('OggS');
     if (at !== 0) {
-      // The pattern may begin here and end in what is not here yet.
+      // The capture pattern may begin in these bytes and end in the next ones.
       walk.skip(at < 0 ? Math.max(bytes.length - 3, 1) : at);
       continue;
     }
@@ -129,7 +129,7 @@ async function nextPage(walk: ByteWalk): Promise<Page | null> {
   return null;
 }
 
-/** RFC 3533, section 6; null for what is none, or is cut short. */
+/** RFC 3533, section 6. Null: no page, or one that is cut short. */
 function pageOf(bytes: Buffer): Page | null {
   if (bytes.length < 27 || bytes.readUInt8(4) !== 0) return null;
   const flags = bytes.readUInt8(5);
