@@ -32,7 +32,7 @@ export const LEVELS: readonly (readonly string[])[] = [
 ];
 
 /** Rooms that know less than their level would allow. */
-export const ONLY: Readonly<Record<string, readonly string[]>> = {
+const ONLY: Readonly<Record<string, readonly string[]>> = {
   database: ['telemetry', 'settings', 'model'],
   jobs: ['database', 'telemetry', 'model'],
   catalogue: ['jobs', 'database', 'telemetry', 'model'],

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CataloguedMedia } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia } from '../catalogue/media/media-catalogue.js';
 import type { Config } from '../config/config.js';
 import { FORGOTTEN_MS, REMEMBERED_ALONE_MS, StoredRows } from '../delivery/stored-rows.js';
 import { MediaInspector } from '../inspection/inspect.js';

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { asCatalogueFault, inTime } from '../catalogue/catalogue-fault.js';
+import { type MediaChanges, SqlMediaChanges } from '../catalogue/changes/media-changes.js';
 import { SqlChannelFacts } from '../catalogue/channel-facts.js';
-import { type Copies, SqlCopies } from '../catalogue/copies.js';
 import { type Deletions, SqlDeletions } from '../catalogue/deletions.js';
 import { SqlErrorBudgets } from '../catalogue/error-budgets.js';
-import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
-import { type MediaChanges, SqlMediaChanges } from '../catalogue/media-changes.js';
+import { type Copies, SqlCopies } from '../catalogue/media/copies.js';
+import type { MediaCatalogue } from '../catalogue/media/media-catalogue.js';
+import { SqlMediaCatalogue } from '../catalogue/media/sql-media-catalogue.js';
 import { adoptPreviousWork } from '../catalogue/previous-work.js';
 import { SqlQuotas } from '../catalogue/quotas.js';
-import { SqlMediaCatalogue } from '../catalogue/sql-media-catalogue.js';
 import { SqlUploads, type Uploads } from '../catalogue/uploads.js';
 import { SqlWebhookInbox, type WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { Config } from '../config/config.js';

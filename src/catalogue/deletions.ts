@@ -5,9 +5,9 @@ import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import { droppedJobs, endedJob } from '../jobs/job-statements.js';
 import type { TenantId } from '../model/channel.js';
 import type { DeletionScope, MediaId } from '../model/media.js';
-import type { CataloguedMedia } from './catalogued-media.js';
-import { findMediaOfJobs } from './copies.js';
-import { type MediaRow, toCataloguedMedia, withoutBytes } from './media-rows.js';
+import type { CataloguedMedia } from './media/catalogued-media.js';
+import { findMediaOfJobs } from './media/copies.js';
+import { type MediaRow, toCataloguedMedia, withoutBytes } from './media/media-rows.js';
 
 /** How a deletion ended. */
 export interface Completion {

@@ -6,11 +6,11 @@ import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import { addedJobs, endedJob, heldJob } from '../jobs/job-statements.js';
 import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
 import type { MediaFailure, MediaId, MediaKind } from '../model/media.js';
-import { storable } from '../model/storable.js';
-import type { CataloguedMedia, StoredBytes } from './catalogued-media.js';
-import { findMediaOfJobs } from './copies.js';
-import { failureColumns, type MediaRow, storedColumns, toCataloguedMedia, withoutBytes } from './media-rows.js';
-import { assignments } from './stored-columns.js';
+import { storable } from '../model/text/storable.js';
+import type { CataloguedMedia, StoredBytes } from './media/catalogued-media.js';
+import { findMediaOfJobs } from './media/copies.js';
+import { failureColumns, type MediaRow, storedColumns, toCataloguedMedia, withoutBytes } from './media/media-rows.js';
+import { assignments } from './media/stored-columns.js';
 
 /** An upload as a caller asks for it. */
 export interface UploadReservation {

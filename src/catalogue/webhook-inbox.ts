@@ -4,7 +4,7 @@ import type { Tables } from '../database/tables.js';
 import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import { addedJobs, buriedJob, endedJob } from '../jobs/job-statements.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
-import { storable } from '../model/storable.js';
+import { storable } from '../model/text/storable.js';
 
 /** A verified delivery as it came. Its meaning is not known yet. */
 export interface ReceivedEvent {

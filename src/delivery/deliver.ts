@@ -1,8 +1,8 @@
-import type { CataloguedMedia } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia } from '../catalogue/media/media-catalogue.js';
 import { isMarkupName, safeFilename, withExtension } from '../links/media-name.js';
 import type { MediaGrant } from '../links/signed-url.js';
 import { decodeMediaId } from '../model/ids.js';
-import { isInlineSafe } from '../model/mime-type.js';
+import { isInlineSafe } from '../model/text/mime-type.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { Renditions } from '../renditions/renditions.js';
 import type { BlobStore } from '../storage/blob-store.js';

@@ -1,4 +1,4 @@
-import type { CataloguedMedia } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia } from '../catalogue/media/media-catalogue.js';
 import { LinkFault, MediagraphError } from '../model/errors.js';
 import { BlobStoreError } from '../storage/blob-store.js';
 import { isStored } from './delivery.js';

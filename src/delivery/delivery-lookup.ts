@@ -1,4 +1,4 @@
-import type { CataloguedMedia } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia } from '../catalogue/media/media-catalogue.js';
 import type { MediaLookup } from '../media/lookup/lookup.js';
 import { asOf } from '../media/retention.js';
 import type { TenantId } from '../model/channel.js';

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { CataloguedMedia, StoredBytes } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia, StoredBytes } from '../catalogue/media/media-catalogue.js';
 import type { Disposition } from '../links/signed-url.js';
 import type { ByteSpan } from '../model/byte-range.js';
 import type { DecodedMediaId } from '../model/ids.js';

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CataloguedMedia, MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia, MediaCatalogue, StoredBytes } from '../catalogue/media/media-catalogue.js';
 import {
   type ByteStorage,
   differsFrom,

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { asCatalogueFault, inTime } from '../catalogue/catalogue-fault.js';
-import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../model/channel.js';
 import { upTo } from '../model/lru-limit.js';
 import type { MediaId } from '../model/media.js';

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { MediaKind, MediaMeasures } from '../model/media.js';
-import { essenceOf } from '../model/mime-type.js';
+import { essenceOf } from '../model/text/mime-type.js';
 import { type Preview, type Renderer, type Still, Unrenderable } from '../rendering/renderer.js';
 import { baseKeyOf } from '../renditions/renditions.js';
 import type { BlobKey, BlobStore } from '../storage/blob-store.js';

@@ -1,5 +1,5 @@
 import type { MediaKind } from '../model/media.js';
-import { essenceOf } from '../model/mime-type.js';
+import { essenceOf } from '../model/text/mime-type.js';
 import { ByteWindow, type MeasuredSource } from './measure/byte-window.js';
 import { countPages, measureBody, measureHeaders, plausible } from './measure/measure.js';
 import type { Measures, RawMeasures, TrackKind } from './measure/measures.js';

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { MediaCatalogue, StoredBytes } from '../catalogue/media-catalogue.js';
+import type { MediaCatalogue, StoredBytes } from '../catalogue/media/media-catalogue.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { Media, MediaKind } from '../model/media.js';

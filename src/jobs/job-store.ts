@@ -3,8 +3,8 @@ import type { Database } from '../database/database.js';
 import type { JobsTable } from '../database/tables.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
-import { JOB_KINDS, type JobKind } from '../model/job-kind.js';
-import { storable } from '../model/storable.js';
+import type { JobKind } from '../model/job-kind.js';
+import { storable } from '../model/text/storable.js';
 import { type ClaimedJob, type JobCounts, type JobLease, LEASE_MS, type NewJob } from './job.js';
 import { addedJobs, buriedJob, endedJob, postponedJob, UNLEASED } from './job-statements.js';
 
@@ -300,9 +300,4 @@ function toClaimedJob(row: Selectable<JobsTable>, owner: string): ClaimedJob {
     interruptions: row.interruptions,
     deaths: row.deaths,
   };
-}
-
-/** Narrows what came from the database or the command line. */
-export function isJobKind(text: string): text is JobKind {
-  return JOB_KINDS.some((kind) => kind === text);
 }

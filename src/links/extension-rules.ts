@@ -1,5 +1,5 @@
-import { ALTERNATIVE_EXTENSIONS, EXTENSIONS } from '../model/file-extensions.js';
-import { essenceOf } from '../model/mime-type.js';
+import { ALTERNATIVE_EXTENSIONS, EXTENSIONS } from '../model/text/file-extensions.js';
+import { essenceOf } from '../model/text/mime-type.js';
 
 /**
  * Whether an extension (lower case, without its dot) describes bytes of this type at least as precisely as the type's

@@ -1,6 +1,6 @@
-import { ALTERNATIVE_EXTENSIONS } from '../model/file-extensions.js';
 import type { Media } from '../model/media.js';
-import { extensionOf } from '../model/mime-type.js';
+import { ALTERNATIVE_EXTENSIONS } from '../model/text/file-extensions.js';
+import { extensionOf } from '../model/text/mime-type.js';
 import { isAtLeastAsSpecific, isKnownExtension, isMarkupExtension } from './extension-rules.js';
 
 const MAX_NAME_CHARACTERS = 100;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asCatalogueFault } from '../catalogue/catalogue-fault.js';
 import type { BegunDeletion, Deletions } from '../catalogue/deletions.js';
-import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import { removeBytes } from '../inspection/stored-bytes.js';
 import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import type { JobStore } from '../jobs/job-store.js';

@@ -1,5 +1,5 @@
-import type { Copies } from '../catalogue/copies.js';
-import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
+import type { Copies } from '../catalogue/media/copies.js';
+import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import {
   type ByteStorage,
   differsFrom,

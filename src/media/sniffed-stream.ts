@@ -2,7 +2,7 @@ import { bytesToSniff, isVerdictFinal } from '../inspection/sniff/sniff.js';
 import { inspectionThreads } from '../inspection/threads/inspection-threads.js';
 import { MediagraphError } from '../model/errors.js';
 import type { MediaRef } from '../model/media.js';
-import { essenceOf } from '../model/mime-type.js';
+import { essenceOf } from '../model/text/mime-type.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 import type { ByteStream, CallOptions } from '../providers/provider-adapter.js';
 import { ProviderFaults } from '../providers/toolkit/provider-call.js';

@@ -1,6 +1,6 @@
+import type { MediaChanges } from '../catalogue/changes/media-changes.js';
 import type { Deletions } from '../catalogue/deletions.js';
-import type { MediaCatalogue } from '../catalogue/media-catalogue.js';
-import type { MediaChanges } from '../catalogue/media-changes.js';
+import type { MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import type { Uploads } from '../catalogue/uploads.js';
 import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
 import { removeBytes } from '../inspection/stored-bytes.js';

@@ -1,7 +1,7 @@
 import { asCatalogueFault, inTime } from '../catalogue/catalogue-fault.js';
-import type { MediaChange } from '../catalogue/change-log.js';
-import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media-catalogue.js';
-import type { MediaChangeListener, MediaChanges } from '../catalogue/media-changes.js';
+import type { MediaChange } from '../catalogue/changes/change-log.js';
+import type { MediaChangeListener, MediaChanges } from '../catalogue/changes/media-changes.js';
+import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import { formatMessageId } from '../model/ids.js';

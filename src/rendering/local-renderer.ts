@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { essenceOf } from '../model/mime-type.js';
+import { essenceOf } from '../model/text/mime-type.js';
 import type { JobQueue } from './job-queue.js';
 import { DOCUMENT } from './media-formats.js';
 import { type DecodablePicture, decodablePicture } from './pictures/decodable-picture.js';

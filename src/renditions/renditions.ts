@@ -5,8 +5,8 @@ import Negotiator from 'negotiator';
 import type { ByteSpan } from '../model/byte-range.js';
 import { MediagraphError } from '../model/errors.js';
 import { upTo } from '../model/lru-limit.js';
-import { essenceOf } from '../model/mime-type.js';
 import { formatRendition, type ORIGINAL, type Rendition, type Still } from '../model/rendition.js';
+import { essenceOf } from '../model/text/mime-type.js';
 import {
   BASE_MIME_TYPE,
   type Renderer,

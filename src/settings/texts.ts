@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
-import { parseUrl } from '../model/parse-url.js';
+import { parseUrl } from '../model/text/parse-url.js';
 
 /** JavaScript rounds integers above 2^53, and a rounded account number would name another account. */
 const exactNumber = z.number().refine((value) => !Number.isInteger(value) || Number.isSafeInteger(value), {

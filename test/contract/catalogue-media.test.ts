@@ -1,6 +1,6 @@
-import { SqlCopies } from '../../src/catalogue/copies.js';
-import type { CataloguedMedia, FoundDetails, StoredBytes } from '../../src/catalogue/media-catalogue.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
+import { SqlCopies } from '../../src/catalogue/media/copies.js';
+import type { CataloguedMedia, FoundDetails, StoredBytes } from '../../src/catalogue/media/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { formatMessageId } from '../../src/model/ids.js';
 import type { JobKind } from '../../src/model/job-kind.js';
 import { type MediaMeasures, type MessageKey, type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';

@@ -1,9 +1,9 @@
 import { type Kysely, sql } from 'kysely';
-import { SqlCopies } from '../../src/catalogue/copies.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
+import { SqlCopies } from '../../src/catalogue/media/copies.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { adoptPreviousWork } from '../../src/catalogue/previous-work.js';
 import { SqlQuotas } from '../../src/catalogue/quotas.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import type { Database } from '../../src/database/database.js';

@@ -1,6 +1,6 @@
-import { SqlCopies } from '../../src/catalogue/copies.js';
-import type { CopyRetry } from '../../src/catalogue/media-catalogue.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
+import { SqlCopies } from '../../src/catalogue/media/copies.js';
+import type { CopyRetry } from '../../src/catalogue/media/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import type { Database } from '../../src/database/database.js';
 import type { MediaFailure, MessageMedia } from '../../src/model/media.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';

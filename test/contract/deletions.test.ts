@@ -1,5 +1,5 @@
-import { SqlCopies } from '../../src/catalogue/copies.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
+import { SqlCopies } from '../../src/catalogue/media/copies.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { JobKind } from '../../src/model/job-kind.js';
 import { describeEngines, type EngineBed, reportedMedia, storedBytes } from '../support/databases.js';

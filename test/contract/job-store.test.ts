@@ -1,5 +1,5 @@
-import { SqlCopies } from '../../src/catalogue/copies.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
+import { SqlCopies } from '../../src/catalogue/media/copies.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { type ClaimedJob, MAX_DEATHS, type NewJob } from '../../src/jobs/job.js';

@@ -1,7 +1,7 @@
 /** Changes of media under what only a server knows: several sessions, open transactions, lost connections. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { ChangeLog } from '../../src/catalogue/change-log.js';
+import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
 import { type Database, openDatabase } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrations/migrate.js';
 import { heardBy, insertMedia, changesOf as openChanges, setStatus } from '../support/changes-heard.js';

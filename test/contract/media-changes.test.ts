@@ -1,7 +1,7 @@
 /** Changes of media, as subscribers of one process hear of what every process commits. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type KyselyPlugin, sql } from 'kysely';
-import { ChangeLog } from '../../src/catalogue/change-log.js';
+import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
 import type { Database } from '../../src/database/database.js';
 import {
   type ChangesDatabase,

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { Tables } from '../../src/database/tables.js';
 import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { type Reserved, SqlUploads, type UploadJob, type UploadReservation } from '../../src/catalogue/uploads.js';
 import type { Database } from '../../src/database/database.js';
 import type { MediaId } from '../../src/model/media.js';

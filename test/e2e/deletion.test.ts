@@ -12,9 +12,9 @@ import {
   twilioMediaSid,
   twilioMessageSid,
 } from '../../demo/src/emulators/sample-ids.js';
-import { ChangeLog } from '../../src/catalogue/change-log.js';
+import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import type { Database } from '../../src/database/database.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { kirimDelivery } from '../../demo/src/emulators/kirim/kirim-webhook.js';
 import type { WebhookDelivery } from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { type Database, openDatabase } from '../../src/database/database.js';
 import { createLogger } from '../../src/telemetry/logger.js';

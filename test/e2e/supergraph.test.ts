@@ -21,7 +21,7 @@ import {
   signalwireMessageSid,
   twilioMessageSid,
 } from '../../demo/src/emulators/sample-ids.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import type { Database } from '../../src/database/database.js';
 import { printSubgraphSdl } from '../../src/graphql/build-schema.js';
 import type { MessageIds } from '../../src/graphql/resolvers/message-source.js';

@@ -5,7 +5,7 @@ import { sql } from 'kysely';
 import type { EmulatorServer } from '../../demo/src/emulators/emulator-server.js';
 import type { Fault, FaultRule } from '../../demo/src/emulators/faults.js';
 import type { MediaSample } from '../../demo/src/emulators/media-samples.js';
-import type { MediaName } from '../../src/catalogue/catalogued-media.js';
+import type { MediaName } from '../../src/catalogue/media/catalogued-media.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import type { Database } from '../../src/database/database.js';
 import { LEASE_MS } from '../../src/jobs/job.js';

@@ -6,7 +6,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { openDatabase } from '../../src/database/database.js';
 import { encodeMediaId } from '../../src/model/ids.js';

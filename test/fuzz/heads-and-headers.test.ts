@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import { bytesToSniff, isVerdictFinal, sniffMimeType } from '../../src/inspection/sniff/sniff.js';
 import { safeFilename, withExtension } from '../../src/links/media-name.js';
 import { MediagraphError } from '../../src/model/errors.js';
-import { essenceOf, extensionOf, isInlineSafe, normalizeMimeType } from '../../src/model/mime-type.js';
+import { essenceOf, extensionOf, isInlineSafe, normalizeMimeType } from '../../src/model/text/mime-type.js';
 import { AddressPolicy } from '../../src/net/guarded/public-address.js';
 import { judgeRedirect } from '../../src/net/guarded/url-policy.js';
 import { dispositionName } from '../../src/providers/toolkit/disposition-name.js';

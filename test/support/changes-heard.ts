@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
-import type { MediaChange } from '../../src/catalogue/change-log.js';
-import { type MediaChangeListener, SqlMediaChanges } from '../../src/catalogue/media-changes.js';
+import type { MediaChange } from '../../src/catalogue/changes/change-log.js';
+import { type MediaChangeListener, SqlMediaChanges } from '../../src/catalogue/changes/media-changes.js';
 import type { Database } from '../../src/database/database.js';
 import type { MediaStatus } from '../../src/model/media.js';
 import { createLogger } from '../../src/telemetry/logger.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import type { StoredBytes } from '../../src/catalogue/media-catalogue.js';
+import type { StoredBytes } from '../../src/catalogue/media/media-catalogue.js';
 import type { Database } from '../../src/database/database.js';
 import { openDatabase } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrations/migrate.js';

@@ -1,6 +1,6 @@
 import { type CompletedDeletion, type DeletionClaim, SqlDeletions } from '../../src/catalogue/deletions.js';
-import type { CataloguedMedia } from '../../src/catalogue/media-catalogue.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
+import type { CataloguedMedia } from '../../src/catalogue/media/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { SqlUploads, type UploadJob, type UploadReservation } from '../../src/catalogue/uploads.js';
 import type { Database } from '../../src/database/database.js';
 import type { DeletionScope, MediaId, MessageMedia } from '../../src/model/media.js';

@@ -1,5 +1,5 @@
-import { SqlCopies } from '../../src/catalogue/copies.js';
-import type { CataloguedMedia } from '../../src/catalogue/media-catalogue.js';
+import { SqlCopies } from '../../src/catalogue/media/copies.js';
+import type { CataloguedMedia } from '../../src/catalogue/media/media-catalogue.js';
 import { SqlUploads, type UploadJob } from '../../src/catalogue/uploads.js';
 import { type InboxEvent, SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import type { Database } from '../../src/database/database.js';

@@ -1,4 +1,4 @@
-import type { CataloguedMedia } from '../../src/catalogue/media-catalogue.js';
+import type { CataloguedMedia } from '../../src/catalogue/media/media-catalogue.js';
 import type { Reserved, UploadedBytes, UploadReservation } from '../../src/catalogue/uploads.js';
 import { createUploadId } from '../../src/model/ids.js';
 import { storedBytes } from './databases.js';

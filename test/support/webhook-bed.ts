@@ -5,7 +5,7 @@ import type { Selectable } from 'kysely';
 import { Agent, request } from 'undici';
 import type { WebhookDelivery } from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
 import { type App, startApp } from '../../src/app/app.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/sql-media-catalogue.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { parseConfig } from '../../src/config/config.js';
 import type { Database } from '../../src/database/database.js';

@@ -1,4 +1,4 @@
-import { essenceOf } from '../../model/mime-type.js';
+import { essenceOf } from '../../model/text/mime-type.js';
 import type { ByteWindow, MeasuredSource } from './byte-window.js';
 import { measureMatroskaClusters } from './matroska/clusters.js';
 import { measureMatroskaHeader } from './matroska/matroska-header.js';

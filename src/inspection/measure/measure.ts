@@ -1,4 +1,4 @@
-import { essenceOf } from '../../model/mime-type.js';
+import { essenceOf } from '../../model/text/mime-type.js';
 import { ByteWindow, type MeasuredSource } from './byte-window.js';
 import { formatOf } from './formats.js';
 import type { Measures, RawMeasures } from './measures.js';

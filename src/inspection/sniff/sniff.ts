@@ -1,5 +1,5 @@
 import { fileTypeFromBuffer } from 'file-type';
-import { essenceOf, normalizeMimeType } from '../../model/mime-type.js';
+import { essenceOf, normalizeMimeType } from '../../model/text/mime-type.js';
 import { isPlainText, readText, textType } from './text.js';
 
 /** The sample that file-type needs of a file that it cannot read whole. */

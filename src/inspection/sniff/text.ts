@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { charsetOf, essenceOf } from '../../model/mime-type.js';
-import { readWindows1252 } from '../../model/windows-1252.js';
+import { charsetOf, essenceOf } from '../../model/text/mime-type.js';
+import { readWindows1252 } from '../../model/text/windows-1252.js';
 import { markupType } from './markup.js';
 
 /** Bytes that decode as text. */

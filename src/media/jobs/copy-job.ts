@@ -1,4 +1,4 @@
-import type { Copies } from '../../catalogue/copies.js';
+import type { Copies } from '../../catalogue/media/copies.js';
 import type { JobHandler } from '../../jobs/job-handler.js';
 import type { Mirror } from '../mirror.js';
 

@@ -1,4 +1,4 @@
-import type { MessageRecord } from '../../catalogue/media-catalogue.js';
+import type { MessageRecord } from '../../catalogue/media/media-catalogue.js';
 
 const LISTING_MS = 24 * 60 * 60 * 1000;
 const SECOND_MS = 1_000;

@@ -1,4 +1,4 @@
-import type { CataloguedMedia, MessageRecord } from '../../catalogue/media-catalogue.js';
+import type { CataloguedMedia, MessageRecord } from '../../catalogue/media/media-catalogue.js';
 import type { DecodedMediaId, MediaIdParts } from '../../model/ids.js';
 import type { Media } from '../../model/media.js';
 import { asOf } from '../retention.js';

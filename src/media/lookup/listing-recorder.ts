@@ -1,5 +1,5 @@
 import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
-import type { Description, Listing, MediaCatalogue, Recording } from '../../catalogue/media-catalogue.js';
+import type { Description, Listing, MediaCatalogue, Recording } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
 import { formatMessageId } from '../../model/ids.js';

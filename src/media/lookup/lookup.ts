@@ -1,5 +1,5 @@
 import { asCatalogueFault, inTime } from '../../catalogue/catalogue-fault.js';
-import type { Listing, MediaCatalogue, MessageRecord } from '../../catalogue/media-catalogue.js';
+import type { Listing, MediaCatalogue, MessageRecord } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
 import { decodeMediaId, formatMessageId } from '../../model/ids.js';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
-import type { MediaCatalogue, MessageChange } from '../../catalogue/media-catalogue.js';
+import type { MediaCatalogue, MessageChange } from '../../catalogue/media/media-catalogue.js';
 import type { InboxEvent, ReceivedEvent, WebhookInbox } from '../../catalogue/webhook-inbox.js';
 import type { ClaimedJob } from '../../jobs/job.js';
 import type { JobStore } from '../../jobs/job-store.js';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ChannelId } from '../../model/channel.js';
 import { MediagraphError } from '../../model/errors.js';
 import { parseMessageId } from '../../model/ids.js';
-import { normalizeMimeType } from '../../model/mime-type.js';
+import { normalizeMimeType } from '../../model/text/mime-type.js';
 import type { ConnectedChannel } from '../../providers/channel-directory.js';
 import { limitOf } from './limits.js';
 

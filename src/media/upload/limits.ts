@@ -1,5 +1,5 @@
 import { MediagraphError } from '../../model/errors.js';
-import { essenceOf, generalTypeOf } from '../../model/mime-type.js';
+import { essenceOf, generalTypeOf } from '../../model/text/mime-type.js';
 import type { ConnectedChannel } from '../../providers/channel-directory.js';
 import { contradicts } from '../sniffed-stream.js';
 

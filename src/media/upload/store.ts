@@ -1,4 +1,4 @@
-import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media-catalogue.js';
+import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media/media-catalogue.js';
 import type { UploadedBytes, UploadJob, Uploads } from '../../catalogue/uploads.js';
 import { bytesToSniff, UPLOAD_SNIFF_BYTES } from '../../inspection/sniff/sniff.js';
 import {
@@ -12,7 +12,7 @@ import { inspectionThreads } from '../../inspection/threads/inspection-threads.j
 import { safeFilename, withExtension } from '../../links/media-name.js';
 import { dateOf } from '../../model/clock.js';
 import { MediagraphError } from '../../model/errors.js';
-import { kindOfMimeType } from '../../model/mime-type.js';
+import { kindOfMimeType } from '../../model/text/mime-type.js';
 import type { SafeFetch } from '../../net/guarded/safe-fetch.js';
 import type { ConnectedChannel } from '../../providers/channel-directory.js';
 import { peek } from '../../streams/peek.js';

@@ -1,5 +1,5 @@
 import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
-import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media-catalogue.js';
+import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media/media-catalogue.js';
 import type { Reserved, UploadJob, Uploads } from '../../catalogue/uploads.js';
 import { removeAttempt, removeBytes } from '../../inspection/stored-bytes.js';
 import type { TenantId } from '../../model/channel.js';

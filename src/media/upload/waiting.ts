@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media-catalogue.js';
+import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { MediagraphError } from '../../model/errors.js';
 import type { MediaId } from '../../model/media.js';

@@ -10,7 +10,7 @@ import {
   handleWhen,
 } from 'cockatiel';
 import type { Dispatcher, Pool } from 'undici';
-import { parseUrl } from '../../model/parse-url.js';
+import { parseUrl } from '../../model/text/parse-url.js';
 import { NetError, toNetError } from '../../streams/net-error.js';
 import { Slots } from '../../streams/slots.js';
 import type { ProviderMetrics } from '../../telemetry/metrics.js';

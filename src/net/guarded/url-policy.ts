@@ -1,6 +1,6 @@
 import { domainToUnicode } from 'node:url';
 import { MediagraphError } from '../../model/errors.js';
-import { parseUrl } from '../../model/parse-url.js';
+import { parseUrl } from '../../model/text/parse-url.js';
 import type { AddressPolicy } from './public-address.js';
 
 /** Signed URLs of object stores reach 2 to 4 kB. Common servers refuse request lines beyond 8 kB. */

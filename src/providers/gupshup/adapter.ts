@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { ByteRange } from '../../model/byte-range.js';
 import { upTo } from '../../model/lru-limit.js';
 import type { MediaDetails, MediaRef } from '../../model/media.js';
-import { essenceOf } from '../../model/mime-type.js';
+import { essenceOf } from '../../model/text/mime-type.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import { multipartBody } from '../../net/client/multipart.js';
 import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';

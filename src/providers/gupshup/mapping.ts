@@ -1,5 +1,5 @@
 import type { MediaDetails } from '../../model/media.js';
-import { kindOfMimeType } from '../../model/mime-type.js';
+import { kindOfMimeType } from '../../model/text/mime-type.js';
 import type { ByteStream } from '../provider-adapter.js';
 
 /** The details in the headers of the bytes. Kind, caption and name come with the webhook only. */

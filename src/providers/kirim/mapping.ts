@@ -1,5 +1,5 @@
 import type { MediaDetails, ProviderMedia } from '../../model/media.js';
-import { kindOfMimeType, normalizeMimeType } from '../../model/mime-type.js';
+import { kindOfMimeType, normalizeMimeType } from '../../model/text/mime-type.js';
 import type { MediaHeaders } from '../toolkit/media-headers.js';
 import { kindOfMessageType } from '../webhooks/announced-media.js';
 import type { KirimMessage } from './wire.js';

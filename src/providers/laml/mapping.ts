@@ -1,5 +1,5 @@
 import { type MediaDetails, type ProviderMedia, UNKNOWN_DETAILS } from '../../model/media.js';
-import { kindOfMimeType, normalizeMimeType } from '../../model/mime-type.js';
+import { kindOfMimeType, normalizeMimeType } from '../../model/text/mime-type.js';
 import { parseDate } from '../toolkit/media-headers.js';
 import type { LamlMedia, LamlMediaDetails } from './wire.js';
 

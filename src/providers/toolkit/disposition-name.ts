@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { readWindows1252 } from '../../model/windows-1252.js';
+import { readWindows1252 } from '../../model/text/windows-1252.js';
 
 /** Servers and Node refuse longer headers, so a longer text is not a received header. */
 const MAX_HEADER_CHARACTERS = 16_384;

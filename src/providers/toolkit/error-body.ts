@@ -1,4 +1,4 @@
-import { essenceOf } from '../../model/mime-type.js';
+import { essenceOf } from '../../model/text/mime-type.js';
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import type { StreamedResponse } from '../../net/client/streamed-response.js';
 

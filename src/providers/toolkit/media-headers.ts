@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { parseContentRange } from '../../model/byte-range.js';
-import { normalizeMimeType } from '../../model/mime-type.js';
+import { normalizeMimeType } from '../../model/text/mime-type.js';
 import { dispositionName } from './disposition-name.js';
 
 /** Facts about a media in the headers of a response with bytes. */

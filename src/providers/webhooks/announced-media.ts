@@ -1,6 +1,6 @@
 import type { MediaDetails, MediaDirection, MediaFault, MediaKind, ProviderMedia } from '../../model/media.js';
-import { kindOfMimeType, normalizeMimeType } from '../../model/mime-type.js';
-import { parseUrl } from '../../model/parse-url.js';
+import { kindOfMimeType, normalizeMimeType } from '../../model/text/mime-type.js';
+import { parseUrl } from '../../model/text/parse-url.js';
 
 const MAX_CAPTION_CHARACTERS = 4_096;
 const MAX_FILENAME_CHARACTERS = 1_024;

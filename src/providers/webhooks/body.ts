@@ -1,4 +1,4 @@
-import { essenceOf } from '../../model/mime-type.js';
+import { essenceOf } from '../../model/text/mime-type.js';
 import type { WebhookFaults } from './faults.js';
 import { FormBody } from './form.js';
 import { type JsonBody, JsonObject, type JsonPart, openJson } from './json-walk.js';

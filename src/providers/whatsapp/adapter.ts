@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { MediagraphError } from '../../model/errors.js';
 import { upTo } from '../../model/lru-limit.js';
 import type { MediaDetails, MediaRef } from '../../model/media.js';
-import { essenceOf } from '../../model/mime-type.js';
+import { essenceOf } from '../../model/text/mime-type.js';
 import { multipartBody } from '../../net/client/multipart.js';
 import { NetError } from '../../streams/net-error.js';
 import type { AdapterContext } from '../adapter-context.js';

@@ -1,5 +1,5 @@
 import type { MediaDetails } from '../../model/media.js';
-import { essenceOf, kindOfMimeType, normalizeMimeType } from '../../model/mime-type.js';
+import { essenceOf, kindOfMimeType, normalizeMimeType } from '../../model/text/mime-type.js';
 import type { WhatsAppMetadata } from './wire.js';
 
 /** The metadata has no names and captions; those come with the webhook. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type ExecutionResult, execute, type GraphQLSchema, parse, validate } from 'graphql';
-import type { MediaCatalogue } from '../../../src/catalogue/media-catalogue.js';
-import { SqlMediaCatalogue } from '../../../src/catalogue/sql-media-catalogue.js';
+import type { MediaCatalogue } from '../../../src/catalogue/media/media-catalogue.js';
+import { SqlMediaCatalogue } from '../../../src/catalogue/media/sql-media-catalogue.js';
 import type { Database } from '../../../src/database/database.js';
 import { createSubgraphSchema } from '../../../src/graphql/build-schema.js';
 import { CompiledExecutor } from '../../../src/graphql/execution/compiled-executor.js';

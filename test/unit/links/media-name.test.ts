@@ -1,6 +1,6 @@
 import { supportedMimeTypes } from 'file-type';
 import { safeFilename, withExtension } from '../../../src/links/media-name.js';
-import { extensionOf, normalizeMimeType } from '../../../src/model/mime-type.js';
+import { extensionOf, normalizeMimeType } from '../../../src/model/text/mime-type.js';
 
 describe('a file name', () => {
   it.each<[string | null, string | null]>([

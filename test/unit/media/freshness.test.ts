@@ -1,4 +1,4 @@
-import type { CataloguedMedia, MessageRecord } from '../../../src/catalogue/catalogued-media.js';
+import type { CataloguedMedia, MessageRecord } from '../../../src/catalogue/media/catalogued-media.js';
 import { mayAnswerAlone, pendingPauseMs } from '../../../src/media/lookup/freshness.js';
 import { reportedMedia } from '../../support/databases.js';
 

@@ -1,4 +1,4 @@
-import { isInlineSafe, kindOfMimeType, normalizeMimeType } from '../../../src/model/mime-type.js';
+import { isInlineSafe, kindOfMimeType, normalizeMimeType } from '../../../src/model/text/mime-type.js';
 
 describe('a claimed media type', () => {
   it.each<[string | null | undefined, string | null]>([

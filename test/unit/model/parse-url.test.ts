@@ -1,4 +1,4 @@
-import { parseUrl } from '../../../src/model/parse-url.js';
+import { parseUrl } from '../../../src/model/text/parse-url.js';
 
 it('reads a host in Latin letters however often it was called before', () => {
   // Enough calls for V8 to optimize the function; from then on `URL.canParse` of Node 20 fails.

@@ -1,8 +1,8 @@
 import { type RawBuilder, type Selectable, sql } from 'kysely';
-import type { MediaTable } from '../database/tables.js';
-import { ERROR_CODES } from '../model/errors.js';
-import { earliest, type MediaFailure, type MediaMeasures, type MediaStatus } from '../model/media.js';
-import { storable } from '../model/storable.js';
+import type { MediaTable } from '../../database/tables.js';
+import { ERROR_CODES } from '../../model/errors.js';
+import { earliest, type MediaFailure, type MediaMeasures, type MediaStatus } from '../../model/media.js';
+import { storable } from '../../model/text/storable.js';
 import type { CataloguedMedia, MediaPatch, StoredBytes } from './catalogued-media.js';
 
 export type MediaRow = Selectable<MediaTable>;

@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
-import type { Database } from '../database/database.js';
-import { addedJobs, droppedJobs } from '../jobs/job-statements.js';
-import type { ChannelId, TenantId } from '../model/channel.js';
-import type { JobKind } from '../model/job-kind.js';
-import type { MediaId, MediaStatus, MessageKey, MessageMedia } from '../model/media.js';
+import type { Database } from '../../database/database.js';
+import { addedJobs, droppedJobs } from '../../jobs/job-statements.js';
+import type { ChannelId, TenantId } from '../../model/channel.js';
+import type { JobKind } from '../../model/job-kind.js';
+import type { MediaId, MediaStatus, MessageKey, MessageMedia } from '../../model/media.js';
 import { findLive } from './copies.js';
 import type {
   CatalogueCounts,

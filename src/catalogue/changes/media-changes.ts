@@ -1,5 +1,5 @@
-import type { Database } from '../database/database.js';
-import type { Logger } from '../telemetry/logger.js';
+import type { Database } from '../../database/database.js';
+import type { Logger } from '../../telemetry/logger.js';
 import { ChangeLog, type MediaChange } from './change-log.js';
 import { PacedTask } from './paced-task.js';
 

@@ -1,5 +1,5 @@
-import type { ChannelId, TenantId } from '../model/channel.js';
-import type { MediaId, MediaStatus, MessageKey, MessageMedia } from '../model/media.js';
+import type { ChannelId, TenantId } from '../../model/channel.js';
+import type { MediaId, MediaStatus, MessageKey, MessageMedia } from '../../model/media.js';
 import type {
   CatalogueCounts,
   CataloguedMedia,

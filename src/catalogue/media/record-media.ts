@@ -1,9 +1,9 @@
 import { type RawBuilder, sql } from 'kysely';
-import { addedJobs } from '../jobs/job-statements.js';
-import type { TenantId } from '../model/channel.js';
-import { formatMessageId } from '../model/ids.js';
-import type { MediaDetails, MessageKey, MessageMedia } from '../model/media.js';
-import { storable } from '../model/storable.js';
+import { addedJobs } from '../../jobs/job-statements.js';
+import type { TenantId } from '../../model/channel.js';
+import { formatMessageId } from '../../model/ids.js';
+import type { MediaDetails, MessageKey, MessageMedia } from '../../model/media.js';
+import { storable } from '../../model/text/storable.js';
 import type { Description, Listing, MessageChange, Recording } from './catalogued-media.js';
 
 interface Positioned {
@@ -186,10 +186,6 @@ function upsert(
   { announced, mirror, now, retainedUntil }: UpsertOptions,
 ): RawBuilder<unknown> {
   const rows = inOrder(new Map(all.map((one) => [one.media.id, one])));
-  const texts = (read: (media: MessageMedia) => string | null) =>
-    sql`${rows.map(({ media }) => storable(read(media)))}::text[]`;
-  const times = (read: (media: MessageMedia) => Date | null) =>
-    sql`${rows.map(({ media }) => read(media))}::timestamptz[]`;
   const due = sql`(${mirror} and told.status <> 'FAILED')`;
   const failed = sql`told.status = 'FAILED'`;
   return sql`
@@ -207,7 +203,22 @@ function upsert(
       told.status = 'READY' and not ${due},
       case when ${due} then 'open' end,
       failure_code, failure_reason, failure_retryable, case when ${failed} then ${now}::timestamptz end
-    from unnest(
+    from ${reported(rows)}
+    on conflict (tenant, id) do update
+    set (${COLUMNS}, updated_at) = row (
+      ${VALUES}, case when (${COLUMNS_OF_ROW}) is distinct from (${VALUES}) then excluded.updated_at else media.updated_at end)
+    where media.status not in ('DELETED', 'EXPIRED')
+      -- The row of a copy is returned, changed or not, so that its job begins anew.
+      and (excluded.mirror_state = 'open' or (${COLUMNS_OF_ROW}) is distinct from (${VALUES}))`;
+}
+
+/** The reported media as rows `told`. */
+function reported(rows: readonly Positioned[]): RawBuilder<unknown> {
+  const texts = (read: (media: MessageMedia) => string | null) =>
+    sql`${rows.map(({ media }) => storable(read(media)))}::text[]`;
+  const times = (read: (media: MessageMedia) => Date | null) =>
+    sql`${rows.map(({ media }) => read(media))}::timestamptz[]`;
+  return sql`unnest(
       ${texts((media) => media.id)},
       ${texts((media) => media.channelId)},
       ${texts((media) => media.provider)},
@@ -234,13 +245,7 @@ function upsert(
       id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
       size_bytes, sha256, filename, caption, voice, contact, direction, failure_code, failure_reason, failure_retryable,
       created_at, available_until, status
-    )
-    on conflict (tenant, id) do update
-    set (${COLUMNS}, updated_at) = row (
-      ${VALUES}, case when (${COLUMNS_OF_ROW}) is distinct from (${VALUES}) then excluded.updated_at else media.updated_at end)
-    where media.status not in ('DELETED', 'EXPIRED')
-      -- The row of a copy is returned, changed or not, so that its job begins anew.
-      and (excluded.mirror_state = 'open' or (${COLUMNS_OF_ROW}) is distinct from (${VALUES}))`;
+    )`;
 }
 
 const DESCRIBED = ['kind', 'mime_type', 'size_bytes', 'sha256', 'filename', 'caption']

@@ -1,5 +1,5 @@
+import type { MediaKind } from '../media.js';
 import { EXTENSIONS } from './file-extensions.js';
-import type { MediaKind } from './media.js';
 
 /**
  * The media type without its parameters, lower-case: `audio/ogg` of `Audio/OGG; codecs=opus` (RFC 9110 section 8.3.1).

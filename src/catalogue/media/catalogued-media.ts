@@ -1,4 +1,4 @@
-import type { TenantId } from '../model/channel.js';
+import type { TenantId } from '../../model/channel.js';
 import type {
   DeletionScope,
   Media,
@@ -10,7 +10,7 @@ import type {
   MediaStatus,
   MessageKey,
   MessageMedia,
-} from '../model/media.js';
+} from '../../model/media.js';
 
 /** Stored bytes, measured while they were written. */
 export interface StoredBytes {

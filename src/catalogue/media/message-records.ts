@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import { LRUCache } from 'lru-cache';
-import type { Database } from '../database/database.js';
-import type { ChannelId, TenantId } from '../model/channel.js';
-import { formatMessageId } from '../model/ids.js';
-import { upTo } from '../model/lru-limit.js';
-import type { MessageKey } from '../model/media.js';
+import type { Database } from '../../database/database.js';
+import type { ChannelId, TenantId } from '../../model/channel.js';
+import { formatMessageId } from '../../model/ids.js';
+import { upTo } from '../../model/lru-limit.js';
+import type { MessageKey } from '../../model/media.js';
 import type { MessageRecord } from './catalogued-media.js';
 import { type CataloguedRow, type MediaRow, toCataloguedMedia } from './media-rows.js';
 

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
-import type { Database } from '../database/database.js';
-import type { TenantId } from '../model/channel.js';
-import type { MediaId, MediaStatus, MessageKey } from '../model/media.js';
+import type { Database } from '../../database/database.js';
+import type { TenantId } from '../../model/channel.js';
+import type { MediaId, MediaStatus, MessageKey } from '../../model/media.js';
 
 /** A media of a message became known, or its status changed. */
 export interface MediaChange extends MessageKey {

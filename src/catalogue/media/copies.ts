@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
-import type { Database } from '../database/database.js';
-import type { ClaimedJob, JobLease } from '../jobs/job.js';
-import { endedJob, endedWhere, heldJob, postponedJob } from '../jobs/job-statements.js';
-import type { TenantId } from '../model/channel.js';
-import type { MediaFailure, MediaId } from '../model/media.js';
-import { storable } from '../model/storable.js';
+import type { Database } from '../../database/database.js';
+import type { ClaimedJob, JobLease } from '../../jobs/job.js';
+import { endedJob, endedWhere, heldJob, postponedJob } from '../../jobs/job-statements.js';
+import type { TenantId } from '../../model/channel.js';
+import type { MediaFailure, MediaId } from '../../model/media.js';
+import { storable } from '../../model/text/storable.js';
 import type { CataloguedMedia, CopyRetry, FoundDetails, Kept, StoredBytes } from './catalogued-media.js';
 import { failureColumns, type MediaRow, toCataloguedMedia } from './media-rows.js';
 import { assignments, namedBytes } from './stored-columns.js';
