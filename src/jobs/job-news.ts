@@ -52,7 +52,10 @@ export class JobNews {
 
   #receive(payload: string | null): void {
     // The connection was lost, and notifications with it.
-    if (payload === null) return this.options.onNews(JOB_KINDS);
+    if (payload === null) {
+      this.options.onNews(JOB_KINDS);
+      return;
+    }
     // Any session of the database may notify, with any text.
     const [sender, ...words] = payload.slice(0, MAX_PAYLOAD).split(',');
     if (sender !== this.#sender) this.options.onNews(JOB_KINDS.filter((kind) => words.includes(kind)));
