@@ -82,6 +82,7 @@ export class MediaDeletion {
     try {
       await this.#carryOut({ media, job }, options);
     } catch (err) {
+      if (options.signal?.aborted) throw err;
       this.options.logger.warn({ err, channelId, media: id }, 'an interrupted deletion could not be finished');
     }
   }
@@ -118,6 +119,8 @@ export class MediaDeletion {
     try {
       scope = await deleteAtProvider(channels.get(media.tenant, media.channelId), media, options);
     } catch (thrown) {
+      // The server stops, and the provider may have deleted the media: the job is handed back and goes on elsewhere.
+      if (options.signal?.aborted) throw thrown;
       await deletions.withdraw(job);
       throw asRefusal(thrown);
     }

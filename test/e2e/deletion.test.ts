@@ -537,7 +537,7 @@ async function sweepIn(ms: number, { blobs: root }: OwnServer): Promise<SweepRep
     inbox: new SqlWebhookInbox(database),
     uploads: new SqlUploads(database),
     deletions: new SqlDeletions(database),
-    jobs: jobStore(database, Date.now() + ms),
+    jobs: jobStore(database, { at: Date.now() + ms }),
     blobs,
   };
   const logger = createLogger({ level: 'warn', destination: { write: () => {} } });

@@ -100,7 +100,7 @@ async function sweepIn(ms: number, { server }: Started, purgeUrl = cdn.url + PAT
     inbox: new SqlWebhookInbox(database),
     uploads: new SqlUploads(database),
     deletions: new SqlDeletions(database),
-    jobs: jobStore(database, Date.now() + ms),
+    jobs: jobStore(database, { at: Date.now() + ms }),
     blobs,
   };
   const purge = new CdnPurge({ url: purgeUrl, headers: {}, timeoutMs: TIMEOUT_MS });

@@ -436,8 +436,8 @@ describe('an upload that three processes died of', () => {
 
   /** A process that dies of it while it does nothing else. */
   const diesAlone = async (owner: string, media: MediaName) => {
-    // Its lease ended as soon as it began.
-    const jobs = jobStore(database, Date.now() - LEASE_MS, owner);
+    // Its lease ends as soon as it begins.
+    const jobs = jobStore(database, { owner, leaseMs: 0 });
     const job = sole(await jobs.claim([{ kind: 'upload', limit: 1 }]));
     expect(job.key).toBe(media.id);
     expect(await jobs.setAlone(job, true)).toBe(true);

@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { Database } from '../../src/database/database.js';
 import { SqlJobStore } from '../../src/jobs/job-store.js';
 
-/** The job store of another process, whose clock stands at a time, or goes as this machine's does. */
-export function jobStore(database: Database, at?: number, owner: string = randomUUID()): SqlJobStore {
-  return new SqlJobStore(database, { owner, clock: { now: () => at ?? Date.now() } });
+export interface OtherProcess {
+  /** Where its clock stands, milliseconds since the epoch; absent: it goes as this machine's does. */
+  readonly at?: number;
+  readonly owner?: string;
+  readonly leaseMs?: number;
+}
+
+/** The job store of another process. */
+export function jobStore(database: Database, { at, owner = randomUUID(), leaseMs }: OtherProcess = {}): SqlJobStore {
+  return new SqlJobStore(database, { owner, clock: { now: () => at ?? Date.now() }, leaseMs });
 }
