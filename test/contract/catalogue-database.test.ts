@@ -204,7 +204,7 @@ describe('an embedded database in a folder', () => {
       });
       children.push(child);
       child.stdin.end(`
-      import { openDatabase } from './src/catalogue/database.js';
+      import { openDatabase } from './src/database/database.js';
       const database = await openDatabase({ url: ${JSON.stringify(`pglite:${folder}`)} });
       const row = { id: 'of-the-child', secret: 's', created_at: new Date() };
       await database.kysely.insertInto('signing_keys').values(row).execute();

@@ -675,19 +675,19 @@ class HeardStatements implements KyselyPlugin {
 
   /** The same database, but heard. */
   of(database: Database): Database {
-    const kysely = database.kysely.withPlugin(this);
+    const answering = { kysely: database.kysely.withPlugin(this), reads: database.reads.withPlugin(this) };
     return new Proxy(database, {
       get(target, name) {
-        if (name === 'kysely') return kysely;
+        if (name === 'kysely' || name === 'reads') return answering[name];
         const value: unknown = Reflect.get(target, name, target);
         return typeof value === 'function' ? value.bind(target) : value;
       },
     });
   }
 
-  /** How many read or wrote messages and their media since this was asked last; uploads look for work by a clock. */
+  /** How many statements of requests there were since the last call. */
   take(): number {
-    return this.#heard.splice(0).filter((statement) => !statement.includes('uploads')).length;
+    return this.#heard.splice(0).length;
   }
 
   transformQuery({ node }: PluginTransformQueryArgs): RootOperationNode {
