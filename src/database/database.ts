@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely';
 import type pg from 'pg';
 import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
@@ -112,6 +113,8 @@ class PooledDatabase {
   }
 
   async close(): Promise<void> {
+    // The first statement of a handle reaches the pool some microtasks after it was asked.
+    await nextTurn();
     await this.#pool.end();
   }
 }

@@ -20,6 +20,7 @@ const MIGRATIONS = [
   '0004-media-changes',
   '0005-fenced-work',
   '0006-channel-facts',
+  '0007-jobs',
   '0008-change-log',
 ];
 
