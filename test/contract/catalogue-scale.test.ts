@@ -245,7 +245,8 @@ function jobQuestions(): Questions {
       20,
       (of) => store(of).claim([{ kind: 'upload', limit: 1, exceptTenants: ['another'] }]),
     ],
-    nextAt: [20, (of) => store(of).nextAt(JOB_KINDS)],
+    // Of each kind one job, and the leases of this process, which are as many as it has jobs under way.
+    nextAt: [60, (of) => store(of).nextAt(JOB_KINDS)],
     add: [5, (of) => store(of).add({ ...added, kind: 'copy', key: 'new' })],
     'add what is open': [5, (of) => store(of).add({ ...added, kind: 'copy', key: 'media-7' })],
     renew: [5, (of) => store(of).renew([leased('copy', 10_101), leased('upload', 10_128)])],
