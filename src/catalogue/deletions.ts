@@ -1,8 +1,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
-import { later } from '../database/later.js';
 import type { ClaimedJob, JobLease } from '../jobs/job.js';
-import { droppedJobs, endedJob } from '../jobs/job-statements.js';
+import { addedLeased, droppedJobs, endedJob } from '../jobs/job-statements.js';
 import type { TenantId } from '../model/channel.js';
 import type { DeletionScope, MediaId } from '../model/media.js';
 import type { CataloguedMedia } from './media/catalogued-media.js';
@@ -73,16 +72,7 @@ export class SqlDeletions implements Deletions {
           -- A replica of an earlier version notes its intent in the row.
           and (deletion_owner is null or deletion_until <= ${now})
         for update
-      ), begun as (
-        insert into jobs (kind, tenant, key, channel_id, due_at, waits, since, attempts, lease_owner, lease_until)
-        select 'deletion', tenant, id, channel_id, ${now}::timestamptz, false, ${now}::timestamptz, 1, ${owner},
-          ${later(now, leaseMs)}::timestamptz
-        from target
-        on conflict (tenant, kind, key) do update set
-          lease_owner = excluded.lease_owner, lease_until = excluded.lease_until, attempts = jobs.attempts + 1
-        where jobs.lease_until is null or jobs.lease_until <= ${now}
-        returning id
-      )
+      ), begun as (${addedLeased({ kind: 'deletion', owner, now, leaseMs, among: 'target' })})
       select target.*, begun.id as job_id from target, begun`.execute(this.#db);
     const [row] = rows;
     return row ? { media: toCataloguedMedia(row), job: { id: Number(row.job_id), owner } } : null;
@@ -103,15 +93,7 @@ export class SqlDeletions implements Deletions {
       ), dropped as (${droppedJobs(['copy', 'upload', 'inspection'], 'ended')}), failed_upload as (
         delete from failed_uploads using ended
         where failed_uploads.tenant = ended.tenant and failed_uploads.media_id = ended.id
-      ), removal as (
-        insert into jobs (kind, tenant, key, channel_id, due_at, waits, since, attempts, lease_owner, lease_until)
-        select 'removal', tenant, id, channel_id, ${now}::timestamptz, false, ${now}::timestamptz, 1, ${job.owner},
-          ${later(now, leaseMs)}::timestamptz
-        from ended
-        on conflict (tenant, kind, key) do update set
-          lease_owner = excluded.lease_owner, lease_until = excluded.lease_until, state = 'open'
-        returning id
-      )
+      ), removal as (${addedLeased({ kind: 'removal', owner: job.owner, now, leaseMs, among: 'ended' })})
       select ended.*, removal.id as removal_id from ended, removal`.execute(this.#db);
     const [row] = rows;
     return row ? { media: toCataloguedMedia(row), removal: { id: Number(row.removal_id), owner: job.owner } } : null;

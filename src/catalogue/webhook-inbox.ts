@@ -111,7 +111,7 @@ export class SqlWebhookInbox implements WebhookInbox {
 
   async bury(job: JobLease, error: string): Promise<void> {
     await sql`
-      with buried as (${buriedJob(job, storable(error))})
+      with buried as (${buriedJob(job, error)})
       update webhook_events set state = 'dead', last_error = ${storable(error)}, attempts = buried.attempts
       from buried
       where webhook_events.id = buried.key::bigint and state = 'due'`.execute(this.#db);

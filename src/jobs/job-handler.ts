@@ -28,3 +28,11 @@ export interface PreparedJob {
   /** Gives up a job that has ended its process too often. */
   condemn(): Promise<void>;
 }
+
+/** Gives every job that has a subject its work. */
+export function preparedJobs<Subject>(
+  subjects: ReadonlyMap<ClaimedJob, Subject>,
+  prepare: (job: ClaimedJob, subject: Subject) => PreparedJob,
+): ReadonlyMap<ClaimedJob, PreparedJob> {
+  return new Map([...subjects].map(([job, subject]) => [job, prepare(job, subject)]));
+}

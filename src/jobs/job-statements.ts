@@ -1,5 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
+import { later } from '../database/later.js';
 import type { JobKind } from '../model/job-kind.js';
+import { storable } from '../model/text/storable.js';
 import type { JobLease } from './job.js';
 
 /**
@@ -40,14 +42,38 @@ export function addedJobs({ kind, now, rows }: Addition): RawBuilder<unknown> {
 /** What is under way goes on, and what was never begun needs no new beginning. */
 const BEGINS_ANEW = sql.raw(`(jobs.lease_owner is null and (jobs.attempts > 0 or jobs.state = 'dead'))`);
 
-/** Locks a job while its lease is the owner's: one row `tenant, key, payload`, or none. */
-export function heldJob({ id, owner }: JobLease): RawBuilder<unknown> {
-  return sql`select id, tenant, key, payload from jobs where id = ${id} and lease_owner = ${owner} for update`;
+interface LeasedAddition extends Pick<JobLease, 'owner'> {
+  readonly kind: JobKind;
+  readonly now: Date;
+  readonly leaseMs: number;
+  /** The alias of a query that returns `tenant, id, channel_id` of the subjects. */
+  readonly among: string;
 }
 
-/** Ends a job whose lease is the owner's: returns one row `tenant, key, channel_id, attempts, payload`, or none. */
+/**
+ * Adds jobs that their caller performs at once, leased to it: returns the `id` of each. None is added, or taken over, where a
+ * lease on one for the same subject holds.
+ */
+export function addedLeased({ kind, owner, now, leaseMs, among }: LeasedAddition): RawBuilder<unknown> {
+  return sql`
+    insert into jobs (kind, tenant, key, channel_id, due_at, waits, since, attempts, lease_owner, lease_until)
+    select ${kind}, tenant, id, channel_id, ${now}::timestamptz, false, ${now}::timestamptz, 1, ${owner},
+      ${later(now, leaseMs)}::timestamptz
+    from ${sql.table(among)}
+    on conflict (tenant, kind, key) do update set
+      lease_owner = excluded.lease_owner, lease_until = excluded.lease_until, attempts = jobs.attempts + 1, state = 'open'
+    where jobs.lease_until is null or jobs.lease_until <= ${now}
+    returning id`;
+}
+
+/** Locks a job while its lease is the owner's: one row `id, tenant, key`, or none. */
+export function heldJob({ id, owner }: JobLease): RawBuilder<unknown> {
+  return sql`select id, tenant, key from jobs where id = ${id} and lease_owner = ${owner} for update`;
+}
+
+/** Ends a job whose lease is the owner's: returns one row `tenant, key, attempts, payload`, or none. */
 export function endedJob({ id, owner }: JobLease): RawBuilder<unknown> {
-  return sql`delete from jobs where id = ${id} and lease_owner = ${owner} returning tenant, key, channel_id, attempts, payload`;
+  return sql`delete from jobs where id = ${id} and lease_owner = ${owner} returning tenant, key, attempts, payload`;
 }
 
 /** Ends the job that `held` names, the alias of a query of {@link heldJob}, where `among` has a row. */
@@ -63,16 +89,16 @@ export function droppedJobs(kinds: readonly JobKind[], among: string): RawBuilde
 }
 
 /** Hands a job back until a time, with the reason: returns one row `tenant, key`, or none where the lease is another's. */
-export function postponedJob({ id, owner }: JobLease, dueAt: Date, reason: string | null): RawBuilder<unknown> {
+export function postponedJob({ id, owner }: JobLease, dueAt: Date, reason: string): RawBuilder<unknown> {
   return sql`
-    update jobs set due_at = ${dueAt}, waits = true, last_error = ${reason}, ${UNLEASED}
+    update jobs set due_at = ${dueAt}, waits = true, last_error = ${storable(reason)}, ${UNLEASED}
     where id = ${id} and lease_owner = ${owner} returning tenant, key`;
 }
 
 /** Keeps a job as a dead letter: returns one row `tenant, key, attempts`, or none where the lease is another's. */
 export function buriedJob({ id, owner }: JobLease, reason: string): RawBuilder<unknown> {
   return sql`
-    update jobs set state = 'dead', last_error = ${reason}, ${UNLEASED}
+    update jobs set state = 'dead', last_error = ${storable(reason)}, ${UNLEASED}
     where id = ${id} and lease_owner = ${owner} returning tenant, key, attempts`;
 }
 

@@ -4,7 +4,6 @@ import type { JobsTable } from '../database/tables.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import type { JobKind } from '../model/job-kind.js';
-import { storable } from '../model/text/storable.js';
 import { type ClaimedJob, type JobCounts, type JobLease, LEASE_MS, type NewJob } from './job.js';
 import { addedJobs, buriedJob, endedJob, postponedJob, UNLEASED } from './job-statements.js';
 
@@ -160,7 +159,7 @@ export class SqlJobStore implements JobStore {
   }
 
   async retry(job: JobLease, at: Date, reason: string): Promise<void> {
-    await postponedJob(job, at, storable(reason)).execute(this.#db);
+    await postponedJob(job, at, reason).execute(this.#db);
   }
 
   async reschedule({ id, owner }: JobLease, at: Date): Promise<void> {
@@ -170,7 +169,7 @@ export class SqlJobStore implements JobStore {
   }
 
   async bury(job: JobLease, reason: string): Promise<void> {
-    await buriedJob(job, storable(reason)).execute(this.#db);
+    await buriedJob(job, reason).execute(this.#db);
   }
 
   async abandonLeases(): Promise<void> {

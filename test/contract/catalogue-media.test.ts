@@ -494,7 +494,7 @@ describeEngines('the catalogue', (bed) => {
       expect(await copyJobs()).toMatchObject([{ media: { id: media.id, status: 'READY' } }]);
     });
 
-    test('of FAILED media back to READY ends its copy, which nobody needs', async () => {
+    test('of FAILED media back to READY ends its copy, which is not needed', async () => {
       const media = picture('a');
       await announce([media], true);
       const { job } = soleJob(await copyJobs());

@@ -174,7 +174,7 @@ const messageKeys: MessageKey[] = Array.from({ length: 50 }, (_, index) => ({
   providerMessageId: `message-${index * 1_999}`,
 }));
 
-/** Of the rows of media and of what waits to be recorded. */
+/** Statements of the media catalogue. */
 function catalogueQuestions(): Questions {
   const catalogue = (of: Handles) => new SqlMediaCatalogue(of);
   return {
@@ -232,7 +232,7 @@ function catalogueQuestions(): Questions {
 
 const MEASURES = { width: 1, height: 1, durationSeconds: null, thumbHash: null, pageCount: null, still: null };
 
-/** Of the queue itself. */
+/** Statements of the job store. */
 function jobQuestions(): Questions {
   const store = (of: Handles, now = NOW) => jobStoreOf(of, { owner: 'a', now });
   const added = { tenant: TENANT, channelId: 'support', dueAt: NOW };
@@ -261,7 +261,7 @@ function jobQuestions(): Questions {
   };
 }
 
-/** Of the rooms that end jobs together with their rows. */
+/** Statements that end jobs together with their rows. */
 function roomQuestions(): Questions {
   const [inbox, uploads] = [(of: Handles) => new SqlWebhookInbox(of), (of: Handles) => new SqlUploads(of)];
   const [deletions, copies] = [(of: Handles) => new SqlDeletions(of), (of: Handles) => new SqlCopies(of)];
@@ -303,7 +303,7 @@ function roomQuestions(): Questions {
   };
 }
 
-/** Once a start, or a sweep: of a table that nobody has counted yet, they may read all. */
+/** Statements of a start or a sweep, which may read a whole table that has no statistics yet. */
 function rareQuestions(): Questions {
   const store = (of: Handles) => jobStoreOf(of, { owner: 'a', now: plus(9_999) });
   return {

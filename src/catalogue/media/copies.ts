@@ -4,7 +4,6 @@ import type { ClaimedJob, JobLease } from '../../jobs/job.js';
 import { endedJob, endedWhere, heldJob, postponedJob } from '../../jobs/job-statements.js';
 import type { TenantId } from '../../model/channel.js';
 import type { MediaFailure, MediaId } from '../../model/media.js';
-import { storable } from '../../model/text/storable.js';
 import type { CataloguedMedia, CopyRetry, FoundDetails, Kept, StoredBytes } from './catalogued-media.js';
 import { failureColumns, type MediaRow, toCataloguedMedia } from './media-rows.js';
 import { assignments, namedBytes } from './stored-columns.js';
@@ -64,7 +63,7 @@ export class SqlCopies implements Copies {
   async retry(job: JobLease, { dueAt, failure, isFailed }: CopyRetry, now: Date): Promise<void> {
     const columns = { ...failureColumns(failure), ...(isFailed ? { status: 'FAILED', updated_at: now } : {}) };
     await sql`
-      with postponed as (${postponedJob(job, dueAt, storable(failure.message))})
+      with postponed as (${postponedJob(job, dueAt, failure.message)})
       update media set ${assignments(columns)} from postponed
       where media.tenant = postponed.tenant and media.id = postponed.key and ${IS_OPEN}`.execute(this.#db);
   }

@@ -1,5 +1,5 @@
 import type { Copies } from '../../catalogue/media/copies.js';
-import type { JobHandler } from '../../jobs/job-handler.js';
+import { type JobHandler, preparedJobs } from '../../jobs/job-handler.js';
 import type { Mirror } from '../mirror.js';
 
 /**
@@ -13,12 +13,10 @@ export function copyJobs(mirror: Mirror, copies: Copies, concurrency: number): J
     prepare: async (jobs) => {
       const media = await copies.findMedia(jobs);
       const toCopy = [...media].filter(([, { mirrored, stored }]) => mirrored && !stored);
-      return new Map(
-        toCopy.map(([job, one]) => [
-          job,
-          { perform: (signal) => mirror.copy(job, one, signal), condemn: () => mirror.condemn(job) },
-        ]),
-      );
+      return preparedJobs(new Map(toCopy), (job, subject) => ({
+        perform: (signal) => mirror.copy(job, subject, signal),
+        condemn: () => mirror.condemn(job),
+      }));
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { Deletions } from '../../catalogue/deletions.js';
-import type { JobHandler } from '../../jobs/job-handler.js';
+import { type JobHandler, preparedJobs } from '../../jobs/job-handler.js';
 import type { MediaDeletion } from '../delete.js';
 
 const CONCURRENCY = 4;
@@ -10,15 +10,11 @@ export function deletionJobs(deletion: MediaDeletion, deletions: Deletions): Job
     kind: 'deletion',
     concurrency: CONCURRENCY,
     isTrusted: true,
-    prepare: async (jobs) => {
-      const media = await deletions.findMedia(jobs);
-      return new Map(
-        [...media].map(([job, one]) => [
-          job,
-          { perform: (signal) => deletion.resume(job, one, { signal }), condemn: async () => {} },
-        ]),
-      );
-    },
+    prepare: async (jobs) =>
+      preparedJobs(await deletions.findMedia(jobs), (job, media) => ({
+        perform: (signal) => deletion.resume(job, media, { signal }),
+        condemn: async () => {},
+      })),
   };
 }
 
@@ -28,14 +24,10 @@ export function removalJobs(deletion: MediaDeletion, deletions: Deletions): JobH
     kind: 'removal',
     concurrency: CONCURRENCY,
     isTrusted: true,
-    prepare: async (jobs) => {
-      const media = await deletions.findMedia(jobs);
-      return new Map(
-        [...media].map(([job, one]) => [
-          job,
-          { perform: async () => void (await deletion.remove(job, one)), condemn: async () => {} },
-        ]),
-      );
-    },
+    prepare: async (jobs) =>
+      preparedJobs(await deletions.findMedia(jobs), (job, media) => ({
+        perform: async () => void (await deletion.remove(job, media)),
+        condemn: async () => {},
+      })),
   };
 }

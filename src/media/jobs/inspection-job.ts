@@ -3,7 +3,7 @@ import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media/medi
 import type { MediaInspector } from '../../inspection/inspect.js';
 import { inspectStored, recordInspection, recordLateFacts } from '../../inspection/stored-bytes.js';
 import type { ClaimedJob } from '../../jobs/job.js';
-import type { JobHandler } from '../../jobs/job-handler.js';
+import { type JobHandler, preparedJobs } from '../../jobs/job-handler.js';
 import type { JobStore } from '../../jobs/job-store.js';
 import type { Clock } from '../../model/clock.js';
 import type { Logger } from '../../telemetry/logger.js';
@@ -28,16 +28,11 @@ export function inspectionJobs(options: InspectionJobsOptions): JobHandler {
   return {
     kind: 'inspection',
     concurrency: CONCURRENCY,
-    prepare: async (jobs) => {
-      const media = await options.copies.findMedia(jobs);
-      const condemn = async (job: ClaimedJob) => void (await options.jobs.finish(job));
-      return new Map(
-        [...media].map(([job, one]) => [
-          job,
-          { perform: (signal) => inspect(options, job, one, signal), condemn: () => condemn(job) },
-        ]),
-      );
-    },
+    prepare: async (jobs) =>
+      preparedJobs(await options.copies.findMedia(jobs), (job, media) => ({
+        perform: (signal) => inspect(options, job, media, signal),
+        condemn: async () => void (await options.jobs.finish(job)),
+      })),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Uploads } from '../../catalogue/uploads.js';
-import type { JobHandler } from '../../jobs/job-handler.js';
+import { type JobHandler, preparedJobs } from '../../jobs/job-handler.js';
 import type { MediaUpload } from '../upload/upload.js';
 
 /** Others wait their turn, PENDING. */
@@ -15,14 +15,10 @@ export function uploadJobs(upload: MediaUpload, uploads: Uploads): JobHandler {
     isAwaited: true,
     // It takes back what it has handed to the provider.
     outlivesLease: true,
-    prepare: async (jobs) => {
-      const found = await uploads.findUploads(jobs);
-      return new Map(
-        [...found].map(([job, reserved]) => [
-          job,
-          { perform: (signal) => upload.carryOut(reserved, signal), condemn: () => upload.condemn(reserved) },
-        ]),
-      );
-    },
+    prepare: async (jobs) =>
+      preparedJobs(await uploads.findUploads(jobs), (_job, reserved) => ({
+        perform: (signal) => upload.carryOut(reserved, signal),
+        condemn: () => upload.condemn(reserved),
+      })),
   };
 }

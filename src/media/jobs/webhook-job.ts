@@ -1,5 +1,5 @@
 import type { WebhookInbox } from '../../catalogue/webhook-inbox.js';
-import type { JobHandler } from '../../jobs/job-handler.js';
+import { type JobHandler, preparedJobs } from '../../jobs/job-handler.js';
 import type { WebhookReception } from '../receive/receive.js';
 
 /** Events are small and wait for nothing but the database. */
@@ -10,14 +10,10 @@ export function webhookJobs(reception: WebhookReception, inbox: WebhookInbox): J
   return {
     kind: 'webhook',
     concurrency: CONCURRENCY,
-    prepare: async (jobs) => {
-      const events = await inbox.findEvents(jobs);
-      return new Map(
-        [...events].map(([job, event]) => [
-          job,
-          { perform: () => reception.process(job, event), condemn: () => reception.condemn(job) },
-        ]),
-      );
-    },
+    prepare: async (jobs) =>
+      preparedJobs(await inbox.findEvents(jobs), (job, event) => ({
+        perform: () => reception.process(job, event),
+        condemn: () => reception.condemn(job),
+      })),
   };
 }
