@@ -6,7 +6,7 @@ import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import { addedJobs, endedJob, heldJob } from '../jobs/job-statements.js';
 import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
 import type { MediaFailure, MediaId, MediaKind } from '../model/media.js';
-import { storable } from '../model/text/storable.js';
+import { storable, storableJson } from '../model/text/storable.js';
 import type { CataloguedMedia, StoredBytes } from './media/catalogued-media.js';
 import { findMediaOfJobs } from './media/copies.js';
 import { failureColumns, type MediaRow, storedColumns, toCataloguedMedia, withoutBytes } from './media/media-rows.js';
@@ -211,13 +211,9 @@ export class SqlUploads implements Uploads {
 /** One statement: either the key is taken, and the media and its job are there, or none of them. */
 function reserveStatement(upload: UploadReservation) {
   const { tenant, id, idempotency, now } = upload;
-  const source: UploadSource = {
-    sourceUrl: storable(upload.sourceUrl),
-    filename: storable(upload.filename),
-    mimeType: storable(upload.mimeType),
-  };
-  const job = sql`select tenant, id, channel_id, null::timestamptz, ${now}::timestamptz, ${JSON.stringify(source)}::jsonb
-    from reserved`;
+  const { sourceUrl, filename, mimeType } = upload;
+  const source = storableJson({ sourceUrl, filename, mimeType } satisfies UploadSource);
+  const job = sql`select tenant, id, channel_id, null::timestamptz, ${now}::timestamptz, ${source}::jsonb from reserved`;
   return sql<MediaRow>`
     with taken as (
       insert into upload_keys (tenant, key, input_sha256, media_id, created_at)

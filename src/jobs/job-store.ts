@@ -4,6 +4,7 @@ import type { JobsTable } from '../database/tables.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
 import type { JobKind } from '../model/job-kind.js';
+import { storableJson } from '../model/text/storable.js';
 import { type ClaimedJob, type JobCounts, type JobLease, LEASE_MS, type NewJob } from './job.js';
 import { addedJobs, buriedJob, endedJob, postponedJob, UNLEASED } from './job-statements.js';
 
@@ -269,7 +270,7 @@ function hasTurn(demands: readonly Demand[]): RawBuilder<unknown> {
 }
 
 function rowOf({ tenant, key, channelId, dueAt, payload }: NewJob): RawBuilder<unknown> {
-  const json = payload === undefined ? null : JSON.stringify(payload);
+  const json = payload === undefined ? null : storableJson(payload);
   return sql`select ${tenant}::text, ${key}::text, ${channelId}::text, null::timestamptz, ${dueAt}::timestamptz,
     ${json}::jsonb`;
 }

@@ -265,6 +265,11 @@ describeEngines('the queue of jobs', (bed) => {
     expect(sweep).toMatchObject({ kind: 'sweep', tenant: '', key: '', channelId: null, payload: null });
   });
 
+  test('keeps a payload of any text: without NUL, and with a replacement for half a surrogate pair', async () => {
+    await add({ payload: { filename: 'a\0b\ud800.jpg', whole: '\ud83d\ude00' } });
+    expect(await claimCopy()).toMatchObject([{ payload: { filename: 'ab\ufffd.jpg', whole: '\ud83d\ude00' } }]);
+  });
+
   test('has one open job for each kind and subject, due at the earlier of both times', async () => {
     await add({ dueAt: plus(500) }, { dueAt: plus(900) }, { key: 'b', dueAt: plus(900) }, { key: 'b', dueAt: plus(1) });
     await add({ tenant: 'acme', dueAt: plus(5_000) }, { kind: 'inspection' });
