@@ -12,6 +12,7 @@ import { uploadJobs } from '../media/jobs/upload-job.js';
 import { webhookJobs } from '../media/jobs/webhook-job.js';
 import { Mirror } from '../media/mirror.js';
 import { WebhookReception } from '../media/receive/receive.js';
+import type { MediaLookup } from '../media/lookup/lookup.js';
 import { MediaRetry } from '../media/retry.js';
 import { type SweepReport, sweep } from '../media/sweep.js';
 import { MediaUpload } from '../media/upload/upload.js';
@@ -34,6 +35,7 @@ export interface JobsOptions {
   readonly config: Config;
   readonly channels: ChannelDirectory;
   readonly stores: Stores;
+  readonly lookup: Pick<MediaLookup, 'record' | 'recordListed'>;
   readonly urls: UrlSigner;
   /** Fetches what callers want uploaded. */
   readonly source: UploadSource;
@@ -52,6 +54,8 @@ export interface Jobs {
   readonly upload: MediaUpload;
   readonly deletion: MediaDeletion;
   readonly retry: MediaRetry;
+  /** A job of this kind may have been added. */
+  wake(kind: JobKind): void;
   start(): Promise<void>;
   /** Hands back jobs that no caller waits for, and takes no more of them. Call it before the process can be killed. */
   handBack(): Promise<void>;
@@ -96,6 +100,7 @@ export function createJobs(options: JobsOptions): Jobs {
   const news = new JobNews({ database, onNews: (kinds) => worker.wake(kinds), logger });
   return {
     ...{ reception, upload, deletion, retry },
+    wake: added,
     start: async () => {
       await news.start();
       await jobs.add({ ...SWEEP, dueAt: new Date(clock.now() + config.retention.sweepIntervalMs) });
@@ -112,7 +117,7 @@ export function createJobs(options: JobsOptions): Jobs {
 
 /** The verbs of `media/` that entrances and jobs share. @param added tells that a job of a kind was added */
 function createVerbs(
-  { config, channels, stores, urls, source, bytes, logger }: JobsOptions,
+  { config, channels, stores, lookup, urls, source, bytes, logger }: JobsOptions,
   added: (kind: JobKind) => void,
 ) {
   const { jobsCatalogue, inbox, uploads, copies, deletions, jobs, blobs, database } = stores;
@@ -125,7 +130,7 @@ function createVerbs(
   const answering = { channels, catalogue: stores.catalogue, clock, logger };
   const mirror = new Mirror({ channels, catalogue: jobsCatalogue, copies, ...keeping, maxBytes, logger });
   const reception = new WebhookReception({
-    ...{ channels, inbox, jobs, catalogue: jobsCatalogue, mirrors, retentionMs, clock, logger },
+    ...{ channels, inbox, jobs, catalogue: jobsCatalogue, lookup, mirrors, retentionMs, clock, logger },
     onRecorded: () => added('webhook'),
     onAnnounced: () => added('copy'),
   });
@@ -136,7 +141,7 @@ function createVerbs(
     onReserved: () => added('upload'),
   });
   const deletion = new MediaDeletion({ ...answering, deletions, jobs, blobs, ...bytes });
-  const retry = new MediaRetry({ ...answering, upload, mirrors, onDue: () => added('copy') });
+  const retry = new MediaRetry({ ...answering, lookup, upload, mirrors, onDue: () => added('copy') });
   return { mirror, reception, upload, deletion, retry };
 }
 

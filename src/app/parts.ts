@@ -1,4 +1,5 @@
 import type { GraphQLSchema } from 'graphql';
+import type { Listing } from '../catalogue/media/media-catalogue.js';
 import { ensureSigningKey } from '../catalogue/signing-keys.js';
 import type { Config } from '../config/config.js';
 import { LazyMirror } from '../delivery/first-copy.js';
@@ -69,11 +70,15 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
     ttlMs: config.delivery.urlTtlMs,
   });
   const bytes = await openMediaBytes(config, stores, logger);
-  const jobs = createJobs({ config, channels, stores, urls, source, bytes, logger });
   const { clock } = stores.database;
   const { catalogue, blobs } = stores;
   const { defaultMs: retentionMs } = config.retention;
-  const lookup = new MediaLookup({ channels, catalogue, retentionMs, clock, logger });
+  const lookup = new MediaLookup({
+    ...{ channels, catalogue, backgroundCatalogue: stores.jobsCatalogue, retentionMs, clock, logger },
+    copies: listedCopies(config.mirror),
+    onToCopy: () => jobs.wake('copy'),
+  });
+  const jobs = createJobs({ config, channels, stores, lookup, urls, source, bytes, logger });
   const { maxBytes } = config.upload;
   const { inspector } = bytes;
   const lazyMirror =
@@ -82,6 +87,12 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
     ...{ config, stores, metrics, logger, pools, providers, source, apiKeys },
     ...{ schema, servers, urls, bytes, jobs, lookup, lazyMirror },
   };
+}
+
+/** Media that its provider does not have yet is followed until it has; nobody may read its message again. */
+function listedCopies({ mode, listed }: Config['mirror']): Listing['copies'] {
+  if (listed) return ['PENDING', 'READY'];
+  return mode === 'eager' ? ['PENDING'] : [];
 }
 
 async function graphQLServers({

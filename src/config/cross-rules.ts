@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { deliveryRules } from '../delivery/settings.js';
+import { mirrorRules } from '../media/settings.js';
 import { CHANNEL_PROVIDERS, channelFields, channelRules } from '../providers/settings.js';
 import { DEFAULT_PORT, serverRules } from '../server/settings.js';
 import { type Fault, isMapping, valueAt } from '../settings/faults.js';
@@ -10,7 +11,7 @@ import type { Replaced } from './variables.js';
 
 /** The faults of rules over several values: the rooms' own rules, and those that span rooms. */
 export function crossFaults(replaced: Replaced): Fault[] {
-  const rules = [...channelRules, ...serverRules, ...deliveryRules, ...storageRules, metricsOnTheServersPort];
+  const rules = [...channelRules, ...serverRules, ...deliveryRules, ...storageRules, ...mirrorRules, metricsOnTheServersPort];
   return [...rules.flatMap((rule) => rule(replaced.document)), ...channelsWithoutAdapter(replaced)];
 }
 

@@ -14,9 +14,9 @@ export function assertServable(media: CataloguedMedia): void {
       throw new LinkFault(new MediagraphError(code, message, { retryable }));
     }
     case 'PENDING':
-      // The bytes of an upload that its provider is about to fetch are stored. Media that was READY before is fetched
-      // again.
-      if (isStored(media) || (media.wasReady && !media.uploaded)) return;
+      // A link is signed for READY media alone, perhaps by a replica that has listed it. Its bytes are fetched from the
+      // provider. The bytes of an upload that its provider is about to fetch are stored.
+      if (isStored(media) || !media.uploaded) return;
       throw bytesNotHere();
     case 'READY':
       if (media.uploaded && !isStored(media)) throw new LinkFault(notFound());

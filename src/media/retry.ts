@@ -8,12 +8,15 @@ import type { MediaId } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
 import type { Logger } from '../telemetry/logger.js';
+import type { MediaLookup } from './lookup/lookup.js';
 import { openSniffed } from './sniffed-stream.js';
 import type { MediaUpload } from './upload/upload.js';
 
 export interface MediaRetryOptions {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
+  /** Gives rows to media that only a listing has named. */
+  readonly lookup: Pick<MediaLookup, 'record'>;
   readonly upload: Pick<MediaUpload, 'retry'>;
   /** Whether media is copied without being asked for (`mirror.mode` eager). */
   readonly mirrors: boolean;
@@ -34,7 +37,7 @@ export class MediaRetry {
   async retry(tenant: TenantId, id: MediaId, options: CallOptions): Promise<CataloguedMedia> {
     const { catalogue, mirrors, upload, clock, onDue } = this.options;
     // What cannot be an id may be text that no database takes, and is not asked for.
-    const media = decodeMediaId(id) && (await this.#find(tenant, id));
+    const media = decodeMediaId(id) && ((await this.#find(tenant, id)) ?? (await this.#record(tenant, id, options)));
     if (!media)
       throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you may see, got another');
     if (media.status !== 'FAILED') return media;
@@ -58,6 +61,11 @@ export class MediaRetry {
       if (thrown.code === 'MEDIA_NOT_FOUND' || thrown.code === 'MEDIA_GONE')
         throw new MediagraphError('MEDIA_GONE', 'the provider no longer has this media', {}, { cause: thrown });
     }
+  }
+
+  async #record(tenant: TenantId, id: MediaId, options: CallOptions): Promise<CataloguedMedia | null> {
+    await this.options.lookup.record(tenant, id, options);
+    return this.#find(tenant, id);
   }
 
   async #find(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { valueAt } from '../settings/faults.js';
+import { isOn, type Rule } from '../settings/rules.js';
 import { SHOWN_IN_FAULTS, section } from '../settings/section.js';
 import { bytes, DAY_MS, duration, LONGEST_TIMER_MS, timer, wholeNumber } from '../settings/units.js';
 
@@ -10,10 +12,25 @@ export const mirror = section({
     .describe(
       'When bytes are copied: `eager`, as soon as a webhook announces them; `lazy`, when they are first asked for; `off`, never: media is gone here when the provider forgets it.',
     ),
+  listed: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether media that only a listing has named is copied as well, after everything that webhooks have announced. `false`: it is copied when it is first opened.',
+    ),
   concurrency: wholeNumber(1, 1_000).default(8).describe('How many copies are made at once.'),
 })
   .meta(SHOWN_IN_FAULTS)
   .describe('Copies of what providers have.');
+
+const copiesOfListedWithoutCopies: Rule = (document) => {
+  const mode = valueAt(document, ['mirror', 'mode']);
+  if (mode !== 'off' || !isOn(document, ['mirror', 'listed'])) return [];
+  return [{ path: 'mirror.listed', message: 'expected false where mirror.mode is off, got true' }];
+};
+
+/** Rules over `mirror`. */
+export const mirrorRules: readonly Rule[] = [copiesOfListedWithoutCopies];
 
 /** The section `upload`. */
 export const upload = section({

@@ -127,6 +127,8 @@ export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId
   readonly fault?: MediaFault | null;
   /** Fields that only the catalogue knows. They are absent on media that comes from a listing alone. */
   readonly failure?: MediaFailure | null;
+  /** Whether its provider was asked for its details: those that are still null, the provider does not know. */
+  readonly described?: boolean;
   readonly updatedAt?: Date;
   readonly revokedAt?: Date | null;
 }

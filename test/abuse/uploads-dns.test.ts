@@ -81,7 +81,9 @@ async function start(upload: Readonly<Record<string, string>>): Promise<void> {
   const urls = new UrlSigner({ keys, baseUrl: () => 'http://127.0.0.1', ttlMs: config.delivery.urlTtlMs });
   const { directory } = providers;
   const bytes = await openMediaBytes(config, stores, logger);
-  jobs = createJobs({ config, channels: directory, stores, urls, source: { fetch, policy }, bytes, logger });
+  const lookup = { record: async () => {}, recordListed: async () => {} };
+  const parts = { config, channels: directory, stores, lookup, urls, bytes, logger };
+  jobs = createJobs({ ...parts, source: { fetch, policy } });
   await jobs.start();
   closings.push(async () => {
     await jobs.stop();

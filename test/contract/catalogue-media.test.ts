@@ -4,7 +4,7 @@ import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue
 import { formatMessageId } from '../../src/model/ids.js';
 import type { JobKind } from '../../src/model/job-kind.js';
 import { type MediaMeasures, type MessageKey, type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
-import { describeEngines, reportedMedia, storedBytes } from '../support/databases.js';
+import { describeEngines, listing, reportedMedia, storedBytes } from '../support/databases.js';
 import { claimCopies, claimJobs, jobStoreOf, LEASE_MS, soleJob } from '../support/jobs.js';
 
 const TENANT = 'default';
@@ -33,7 +33,7 @@ describeEngines('the catalogue', (bed) => {
   };
   const record = async (key: MessageKey) => (await catalogue().findByMessages(TENANT, [key])).get(formatMessageId(key));
   const list = (media: readonly MessageMedia[], now = NOW, key = M1, retainedUntil: Date | null = null) =>
-    catalogue().recordListings(TENANT, [{ key, media }], { now, retainedUntil });
+    catalogue().recordListings(TENANT, [listing(key, media, { now, retainedUntil })], now);
   const listUntil = (retainedUntil: Date, media: readonly MessageMedia[]) => list(media, NOW, M1, retainedUntil);
   const announce = async (media: readonly MessageMedia[], mirror = false, now = NOW): Promise<CataloguedMedia[]> => {
     await catalogue().recordAnnouncement(TENANT, media, { mirror, now, retainedUntil: null });
@@ -100,7 +100,7 @@ describeEngines('the catalogue', (bed) => {
     test('messages have their media in the order of the listing, and the time of it', async () => {
       const media = ['c', 'a', 'b'].map((name) => picture(name));
       await list(media);
-      await catalogue().recordListings(TENANT, [{ key: M2, media: [] }], { now: plus(5), retainedUntil: null });
+      await catalogue().recordListings(TENANT, [listing(M2, [], { now: plus(5) })], plus(5));
       const records = await catalogue().findByMessages(TENANT, [M2, M1]);
       expect(records.size).toBe(2);
       expect(records.get('support:m1')?.media.map(({ providerMediaId }) => providerMediaId)).toEqual(['c', 'a', 'b']);
@@ -163,8 +163,8 @@ describeEngines('the catalogue', (bed) => {
       // The same message of another tenant is another row.
       await catalogue().recordListings(
         'another',
-        [{ key: M1, media: [{ ...mine, tenant: 'another', caption: 'x' }] }],
-        { now: NOW, retainedUntil: null },
+        [listing(M1, [{ ...mine, tenant: 'another', caption: 'x' }], { now: NOW })],
+        NOW,
       );
       expect(await found(mine.id)).toMatchObject({ tenant: TENANT, caption: null });
     });
@@ -255,17 +255,17 @@ describeEngines('the catalogue', (bed) => {
       await catalogue().recordListings(
         TENANT,
         [
-          { key: M1, media: [media, { ...media, caption: 'last' }] },
-          { key: M1, media: [media, { ...media, caption: 'last' }] },
+          listing(M1, [media, { ...media, caption: 'last' }], { now: NOW }),
+          listing(M1, [media, { ...media, caption: 'last' }], { now: NOW }),
         ],
-        { now: NOW, retainedUntil: null },
+        NOW,
       );
       expect((await record(M1))?.media).toMatchObject([{ caption: 'last' }]);
       expect(await announce([media, media])).toHaveLength(2);
     });
 
     test('nothing to record', async () => {
-      await catalogue().recordListings(TENANT, [], { now: NOW, retainedUntil: null });
+      await catalogue().recordListings(TENANT, [], NOW);
       expect(await announce([])).toEqual([]);
     });
 

@@ -4,7 +4,7 @@ import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue
 import { type Reserved, SqlUploads, type UploadJob, type UploadReservation } from '../../src/catalogue/uploads.js';
 import type { Database } from '../../src/database/database.js';
 import type { MediaId } from '../../src/model/media.js';
-import { describeEngines, type EngineBed, reportedMedia, storedBytes } from '../support/databases.js';
+import { describeEngines, type EngineBed, listing, reportedMedia, storedBytes } from '../support/databases.js';
 import { begunUpload } from '../support/deletions.js';
 import { claimJobs, claimUploads, jobStoreOf, LEASE_MS, soleJob } from '../support/jobs.js';
 import { createdBy, OWNER, reservation, uploadedBytes } from '../support/uploads.js';
@@ -96,7 +96,7 @@ function reservations(engine: EngineBed): void {
     const key = { channelId: listed.channelId, providerMessageId: 'm1' };
     const media = createdBy(await reserve({ providerMessageId: 'm1' }));
     await reserve();
-    await catalogue.recordListings(TENANT, [{ key, media: [listed] }], { now: NOW, retainedUntil: null });
+    await catalogue.recordListings(TENANT, [listing(key, [listed], { now: NOW })], NOW);
     const record = (await catalogue.findByMessages(TENANT, [key])).get('support:m1');
     expect(record?.media.map(({ id }) => id)).toEqual([listed.id, media.id]);
   });

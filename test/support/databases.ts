@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import type { StoredBytes } from '../../src/catalogue/media/media-catalogue.js';
+import type { Listing, StoredBytes } from '../../src/catalogue/media/media-catalogue.js';
 import type { Database } from '../../src/database/database.js';
 import { openDatabase } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrations/migrate.js';
 import { encodeMediaId } from '../../src/model/ids.js';
-import { type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
+import { type MessageKey, type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { attemptBlobKey } from '../../src/storage/blob-store.js';
 import { emptyTables, openEmbeddedDatabase } from './embedded-database.js';
 
@@ -119,6 +119,15 @@ export function reportedMedia(keys: Partial<MessageMedia> = {}): MessageMedia {
     ...message,
     ...keys,
   };
+}
+
+/** A listing of just now whose media is copied when it is first opened. */
+export function listing(
+  key: MessageKey,
+  media: readonly MessageMedia[],
+  { now, retainedUntil = null }: { readonly now: Date; readonly retainedUntil?: Date | null },
+): Listing {
+  return { key, media, listedAt: now, firstSeenAt: now, retainedUntil, copies: [] };
 }
 
 const KEY = attemptBlobKey(

@@ -4,7 +4,7 @@ import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue
 import { SqlUploads, type UploadJob, type UploadReservation } from '../../src/catalogue/uploads.js';
 import type { Database } from '../../src/database/database.js';
 import type { DeletionScope, MediaId, MessageMedia } from '../../src/model/media.js';
-import { reportedMedia, storedBytes } from './databases.js';
+import { listing, reportedMedia, storedBytes } from './databases.js';
 import { claimUploads, jobStoreOf, LEASE_MS } from './jobs.js';
 import { createdBy, OWNER, reservation, uploadedBytes } from './uploads.js';
 
@@ -43,7 +43,7 @@ export function deletionBed(database: Database, start: Date): DeletionBed {
     list: async (name, keys = {}) => {
       const media = reportedMedia({ providerMessageId: name, ...keys });
       const key = { channelId: media.channelId, providerMessageId: name };
-      await catalogue.recordListings(TENANT, [{ key, media: [media] }], { now: start, retainedUntil: null });
+      await catalogue.recordListings(TENANT, [listing(key, [media], { now: start })], start);
       return media;
     },
     keep: (id, now = start) =>

@@ -95,6 +95,13 @@ export interface Listing {
   readonly key: MessageKey;
   /** In the provider's order. */
   readonly media: readonly MessageMedia[];
+  readonly listedAt: Date;
+  /** When the message was first listed. */
+  readonly firstSeenAt: Date;
+  /** When media that is new to the catalogue is to be forgotten; null = when it is deleted. */
+  readonly retainedUntil: Date | null;
+  /** The statuses of media that get a job which copies them; other media is copied when it is first opened. */
+  readonly copies: ReadonlyArray<'PENDING' | 'READY'>;
 }
 
 /** When and for how long something is recorded. */

@@ -39,7 +39,7 @@ export interface MediaCatalogue {
    * overwritten by null, nor a measured one by a claim. A status stays, except that PENDING becomes READY when the provider
    * lists the media as READY: that answer has given out a link.
    */
-  recordListings(tenant: TenantId, listings: readonly Listing[], recording: Recording): Promise<void>;
+  recordListings(tenant: TenantId, listings: readonly Listing[], now: Date): Promise<void>;
   /**
    * Records what a webhook announced, in the given order. Repeating it changes nothing. With `mirror`, media that is
    * announced as READY is PENDING and gets a job that copies it, unless its bytes are here.

@@ -10,6 +10,9 @@ interface Positioned {
   readonly media: MessageMedia;
   /** Among the media of its message, or {@link UNKNOWN_POSITION}. */
   readonly position: number;
+  readonly retainedUntil: Date | null;
+  /** Whether it gets a job that copies it, unless its bytes are here. */
+  readonly isToCopy: boolean;
 }
 
 /** The position of a media that a webhook announced alone: later webhooks may announce others of its message. */
@@ -22,24 +25,33 @@ const UNKNOWN_POSITION = -1;
 export function listingsStatement(
   tenant: TenantId,
   listings: readonly Listing[],
-  { now, retainedUntil }: Recording,
+  now: Date,
 ): RawBuilder<unknown> {
   // Each message once, in one order everywhere: two statements that want the same rows wait for each other, not both.
   const distinct = inOrder(new Map(listings.map((listing) => [formatMessageId(listing.key), listing])));
-  const media = distinct.flatMap((listing) => listing.media.map((one, position) => ({ media: one, position })));
-  return sql`
-    with listed as (
+  const media = distinct.flatMap(({ media, retainedUntil, copies }) =>
+    media.map((one, position) => ({
+      media: one,
+      position,
+      retainedUntil,
+      isToCopy: copies.some((status) => status === one.status),
+    })),
+  );
+  const listed = sql`listed as (
       insert into message_listings (tenant, channel_id, provider_message_id, listed_at, media_count, first_seen_at)
-      select ${tenant}, channel_id, provider_message_id, ${now}::timestamptz, media_count, ${now}::timestamptz
+      select ${tenant}, channel_id, provider_message_id, listed_at, media_count, first_seen_at
       from unnest(
         ${distinct.map(({ key }) => key.channelId)}::text[],
         ${distinct.map(({ key }) => key.providerMessageId)}::text[],
-        ${distinct.map((listing) => listing.media.length)}::integer[]
-      ) as listing (channel_id, provider_message_id, media_count)
+        ${distinct.map((listing) => listing.media.length)}::integer[],
+        ${distinct.map(({ listedAt }) => listedAt)}::timestamptz[],
+        ${distinct.map(({ firstSeenAt }) => firstSeenAt)}::timestamptz[]
+      ) as listing (channel_id, provider_message_id, media_count, listed_at, first_seen_at)
       on conflict (tenant, provider_message_id, channel_id) do update
-      set listed_at = greatest(message_listings.listed_at, excluded.listed_at), media_count = excluded.media_count
-    )
-    ${upsert(tenant, media, { announced: false, mirror: false, now, retainedUntil })}`;
+      set listed_at = greatest(message_listings.listed_at, excluded.listed_at), media_count = excluded.media_count,
+        first_seen_at = least(message_listings.first_seen_at, excluded.first_seen_at)
+    )`;
+  return recordingStatement(tenant, media, { announced: false, now, before: [listed] });
 }
 
 /**
@@ -58,27 +70,49 @@ export function announcementStatement(
     else byMessage.set(formatMessageId(one), [one]);
   }
   const positioned = [...byMessage.values()].flatMap((ofMessage) =>
-    ofMessage.map((one, index) => ({ media: one, position: ofMessage.length > 1 ? index : UNKNOWN_POSITION })),
+    ofMessage.map((one, index) => ({
+      media: one,
+      position: ofMessage.length > 1 ? index : UNKNOWN_POSITION,
+      retainedUntil,
+      isToCopy: mirror && one.status !== 'FAILED',
+    })),
   );
-  const recorded = upsert(tenant, positioned, { announced: true, mirror, now, retainedUntil });
-  return mirror ? withCopies(recorded, media, now) : recorded;
+  return recordingStatement(tenant, positioned, { announced: true, now, before: [] });
 }
 
 /** The bytes of a media that is announced as PENDING reach the provider in a second at the earliest. */
 const IN_FLIGHT_MS = 1_000;
 
-/** Adds a job for each recorded media that was announced to be copied and whose bytes are not here. */
-function withCopies(recorded: RawBuilder<unknown>, media: readonly MessageMedia[], now: Date): RawBuilder<unknown> {
-  const toCopy = [...new Map(media.filter(({ status }) => status !== 'FAILED').map((one) => [one.id, one])).values()];
+/** The rank of what was announced without an end: behind what ends, and before what was listed only. */
+const NO_END = new Date('9999-01-01T00:00:00Z');
+
+interface RecordingOptions extends UpsertOptions {
+  /** Queries of the statement's `with` clause. */
+  readonly before: ReadonlyArray<RawBuilder<unknown>>;
+}
+
+/** Upserts media, and adds a job for each that is to be copied and whose bytes are not here. */
+function recordingStatement(
+  tenant: TenantId,
+  media: readonly Positioned[],
+  { announced, now, before }: RecordingOptions,
+): RawBuilder<unknown> {
+  const withClause = (queries: ReadonlyArray<RawBuilder<unknown>>) =>
+    queries.length === 0 ? sql`` : sql`with ${sql.join(queries)}`;
+  const upserted = upsert(tenant, media, { announced, now });
+  const toCopy = [...new Map(media.filter(({ isToCopy }) => isToCopy).map(({ media }) => [media.id, media])).values()];
+  if (toCopy.length === 0) return sql`${withClause(before)} ${upserted}`;
   const dueAt = ({ status }: MessageMedia) => new Date(now.getTime() + (status === 'PENDING' ? IN_FLIGHT_MS : 0));
+  const rank = announced ? sql`coalesce(recorded.available_until, ${NO_END})` : sql`null::timestamptz`;
   const rows = sql`
-    select recorded.tenant, recorded.id, recorded.channel_id, recorded.available_until, announced.due_at, null::jsonb
+    select recorded.tenant, recorded.id, recorded.channel_id, ${rank}, to_copy.due_at, null::jsonb
     from recorded join unnest(${toCopy.map(({ id }) => id)}::text[], ${toCopy.map(dueAt)}::timestamptz[])
-      as announced (id, due_at) using (id)
+      as to_copy (id, due_at) using (id)
     where recorded.mirror_state = 'open'
     order by recorded.id`;
+  const recorded = sql`recorded as (${upserted} returning tenant, id, channel_id, available_until, mirror_state)`;
   return sql`
-    with recorded as (${recorded} returning tenant, id, channel_id, available_until, mirror_state)
+    ${withClause([...before, recorded])}
     ${addedJobs({ kind: 'copy', now, rows })}`;
 }
 
@@ -175,18 +209,18 @@ function mergedChanges(changes: readonly MessageChange[]): MergedChange[] {
   return [...merged.values()];
 }
 
-interface UpsertOptions extends Recording {
+interface UpsertOptions {
   readonly announced: boolean;
-  readonly mirror: boolean;
+  readonly now: Date;
 }
 
 function upsert(
   tenant: TenantId,
   all: readonly Positioned[],
-  { announced, mirror, now, retainedUntil }: UpsertOptions,
+  { announced, now }: UpsertOptions,
 ): RawBuilder<unknown> {
   const rows = inOrder(new Map(all.map((one) => [one.media.id, one])));
-  const due = sql`(${mirror} and told.status <> 'FAILED')`;
+  const isWaiting = sql`(${announced}::boolean and told.is_to_copy)`;
   const failed = sql`told.status = 'FAILED'`;
   return sql`
     insert into media (
@@ -198,10 +232,10 @@ function upsert(
     select
       ${tenant}, id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
       size_bytes, sha256, filename, caption, voice, contact, direction, created_at, available_until,
-      ${retainedUntil}::timestamptz, ${now}::timestamptz, ${now}::timestamptz, ${announced}::boolean,
-      case when ${due} then 'PENDING' else told.status end,
-      told.status = 'READY' and not ${due},
-      case when ${due} then 'open' end,
+      retained_until, ${now}::timestamptz, ${now}::timestamptz, ${announced}::boolean,
+      case when ${isWaiting} then 'PENDING' else told.status end,
+      told.status = 'READY' and not ${isWaiting},
+      case when told.is_to_copy then 'open' end,
       failure_code, failure_reason, failure_retryable, case when ${failed} then ${now}::timestamptz end
     from ${reported(rows)}
     on conflict (tenant, id) do update
@@ -240,11 +274,13 @@ function reported(rows: readonly Positioned[]): RawBuilder<unknown> {
       ${rows.map(({ media }) => media.fault?.retryable ?? null)}::boolean[],
       ${times((media) => media.createdAt)},
       ${times((media) => media.availableUntil)},
-      ${texts((media) => media.status)}
+      ${texts((media) => media.status)},
+      ${rows.map(({ retainedUntil }) => retainedUntil)}::timestamptz[],
+      ${rows.map(({ isToCopy }) => isToCopy)}::boolean[]
     ) as told (
       id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
       size_bytes, sha256, filename, caption, voice, contact, direction, failure_code, failure_reason, failure_retryable,
-      created_at, available_until, status
+      created_at, available_until, status, retained_until, is_to_copy
     )`;
 }
 

@@ -92,8 +92,8 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     return found;
   }
 
-  async recordListings(tenant: TenantId, listings: readonly Listing[], recording: Recording): Promise<void> {
-    if (listings.length > 0) await listingsStatement(tenant, listings, recording).execute(this.#db);
+  async recordListings(tenant: TenantId, listings: readonly Listing[], now: Date): Promise<void> {
+    if (listings.length > 0) await listingsStatement(tenant, listings, now).execute(this.#db);
   }
 
   async recordAnnouncement(

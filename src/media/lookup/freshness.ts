@@ -1,4 +1,5 @@
-import type { MessageRecord } from '../../catalogue/media/media-catalogue.js';
+import type { Listing, MessageRecord } from '../../catalogue/media/media-catalogue.js';
+import type { MessageMedia } from '../../model/media.js';
 
 const LISTING_MS = 24 * 60 * 60 * 1000;
 const SECOND_MS = 1_000;
@@ -10,18 +11,32 @@ const FIRST_PAUSES_MS = [1, 2, 4, 8, 15, 30].map((seconds) => seconds * SECOND_M
 const GROWTH = 1 / 8;
 
 /**
- * Whether the catalogue is complete for a message whose provider can be asked: a webhook announced its media, or its
- * listing is fresh. An empty listing, and media that is still on its way to the provider, may change any moment: they are
- * asked for again after ever longer pauses.
+ * Whether the media of a message whose provider can list it are known without another request: a webhook announced
+ * them, or the listing is fresh. An empty listing, and media that is still on its way to the provider, may change at any
+ * moment: they are requested again after ever longer pauses.
  */
-export function mayAnswerAlone(record: MessageRecord | null, now: Date): boolean {
-  if (!record) return false;
-  const { announced, listedAt, firstSeenAt } = record;
-  const media = record.media.filter(({ uploaded }) => !uploaded);
-  const unsettled = media.length === 0 || media.some(({ status, mirrored }) => status === 'PENDING' && !mirrored);
-  const listedMsAgo = listedAt === null ? Number.POSITIVE_INFINITY : now.getTime() - listedAt.getTime();
-  if (!unsettled) return announced || listedMsAgo < LISTING_MS;
-  return listedAt !== null && listedMsAgo < pendingPauseMs(listedAt.getTime() - firstSeenAt.getTime());
+export function isKnown(record: MessageRecord | null, remembered: Listing | null, now: Date): boolean {
+  const listedAt = Math.max(timeOf(record?.listedAt), timeOf(remembered?.listedAt));
+  const listedMsAgo = now.getTime() - listedAt;
+  if (isSettled(record, remembered)) return (record?.announced ?? false) || listedMsAgo < LISTING_MS;
+  const firstSeenAt = Math.min(...[record, remembered].flatMap((known) => known?.firstSeenAt.getTime() ?? []));
+  return listedMsAgo < pendingPauseMs(listedAt - firstSeenAt);
+}
+
+/** Whether the message has media, and none of it is still on its way to the provider. */
+function isSettled(record: MessageRecord | null, remembered: Listing | null): boolean {
+  const rows = record?.media.filter(({ uploaded }) => !uploaded) ?? [];
+  const listed = remembered?.media.filter(({ id }) => !rows.some((row) => row.id === id)) ?? [];
+  if (rows.length + listed.length === 0) return false;
+  return !rows.some(({ status, mirrored }) => status === 'PENDING' && !mirrored) && !listed.some(isPending);
+}
+
+function isPending({ status }: MessageMedia): boolean {
+  return status === 'PENDING';
+}
+
+function timeOf(date: Date | null | undefined): number {
+  return date?.getTime() ?? Number.NEGATIVE_INFINITY;
 }
 
 /**

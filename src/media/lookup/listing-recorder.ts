@@ -1,78 +1,105 @@
 import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
-import type { Description, Listing, MediaCatalogue, Recording } from '../../catalogue/media/media-catalogue.js';
+import type { Description, Listing, MediaCatalogue } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
 import { formatMessageId } from '../../model/ids.js';
-import type { MessageKey } from '../../model/media.js';
 import type { Logger } from '../../telemetry/logger.js';
 
 export interface ListingRecorderOptions {
   readonly catalogue: Pick<MediaCatalogue, 'recordListings' | 'recordDescriptions'>;
+  /** There may be something new to copy. */
+  readonly onToCopy: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** Records in the background what providers list and describe, so that answers do not wait for it. */
+/** The listings of one statement, by message. */
+interface Batch {
+  readonly listings: Map<string, Listing>;
+  readonly recorded: Promise<void>;
+}
+
+/**
+ * Gives rows to media that only listings have named. What is to be recorded while a statement of the tenant is under way
+ * goes into its next statement, so that a page that opens fifty links costs few of them.
+ */
 export class ListingRecorder {
-  readonly #recording = new Set<Promise<void>>();
-  /** By message, while its listing is being recorded. */
-  readonly #recordingOf = new Map<string, Promise<void>>();
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #latest = new Map<TenantId, Promise<void>>();
+  readonly #waiting = new Map<TenantId, Batch>();
 
   constructor(private readonly options: ListingRecorderOptions) {}
 
-  /** The recording of a message's listing that is under way. */
-  underway(tenant: TenantId, key: MessageKey): Promise<void> | undefined {
-    return this.#recordingOf.get(recordingName(tenant, key));
-  }
-
-  /** Resolves when everything that was listed so far is recorded. */
-  async settle(): Promise<void> {
-    await Promise.all(this.#recording);
-  }
-
   /**
-   * Records listings in the background, or before it resolves where the caller needs the rows. Where that fails, the next
-   * query asks the provider again.
-   * @throws MediagraphError a retryable INTERNAL_SERVER_ERROR, with `awaitsRecording` only
+   * Resolves when the media of these listings have rows, with the details that were requested since.
+   * @throws MediagraphError a retryable INTERNAL_SERVER_ERROR
    */
-  async record(
-    tenant: TenantId,
-    listings: readonly Listing[],
-    recording: Recording,
-    { awaitsRecording }: { readonly awaitsRecording: boolean },
-  ): Promise<void> {
-    const recorded = this.options.catalogue.recordListings(tenant, listings, recording);
-    const ended = this.#inBackground(recorded);
-    const names = listings.map(({ key }) => recordingName(tenant, key));
-    for (const name of names) this.#recordingOf.set(name, ended);
-    void ended.then(() => {
-      for (const name of names) if (this.#recordingOf.get(name) === ended) this.#recordingOf.delete(name);
-    });
-    if (!awaitsRecording) return;
-    await recorded.catch((thrown: unknown) => {
+  async record(tenant: TenantId, listings: readonly Listing[]): Promise<void> {
+    if (listings.length === 0) return;
+    try {
+      await this.#inNextBatch(tenant, listings);
+    } catch (thrown) {
       throw asCatalogueFault(thrown);
-    });
+    }
   }
 
-  /** Records descriptions in the background, after the listings that they may be about. */
+  /** As {@link record}, for callers that do not wait. Where it fails, the next read lists the message again. */
+  recordInBackground(tenant: TenantId, listings: readonly Listing[]): void {
+    if (listings.length > 0) this.#inBackground(this.#inNextBatch(tenant, listings));
+  }
+
+  /** Records descriptions of media that have rows, in the background. */
   recordDescriptions(tenant: TenantId, descriptions: readonly Description[]): void {
     if (descriptions.length === 0) return;
-    const { catalogue } = this.options;
-    const listed = Promise.all(this.#recording);
-    void this.#inBackground(
-      listed.then(() => catalogue.recordDescriptions(tenant, descriptions, dateOf(this.options.clock))),
-    );
+    const { catalogue, clock } = this.options;
+    this.#inBackground(catalogue.recordDescriptions(tenant, descriptions, dateOf(clock)));
   }
 
-  #inBackground(work: Promise<void>): Promise<void> {
+  /** Resolves when everything that was to be recorded so far is recorded, or could not be. */
+  async settle(): Promise<void> {
+    await Promise.allSettled([...this.#underWay, ...this.#latest.values()]);
+  }
+
+  #inNextBatch(tenant: TenantId, listings: readonly Listing[]): Promise<void> {
+    const batch = this.#waiting.get(tenant) ?? this.#startBatch(tenant);
+    for (const listing of listings) batch.listings.set(formatMessageId(listing.key), listing);
+    return batch.recorded;
+  }
+
+  #startBatch(tenant: TenantId): Batch {
+    const listings = new Map<string, Listing>();
+    const before = this.#latest.get(tenant) ?? Promise.resolve();
+    const recorded = before
+      .catch(() => {})
+      .then(() => {
+        this.#waiting.delete(tenant);
+        return this.#write(tenant, [...listings.values()]);
+      });
+    const batch = { listings, recorded };
+    this.#waiting.set(tenant, batch);
+    this.#latest.set(tenant, recorded);
+    const forget = () => {
+      if (this.#latest.get(tenant) === recorded) this.#latest.delete(tenant);
+    };
+    recorded.then(forget, forget);
+    return batch;
+  }
+
+  async #write(tenant: TenantId, listings: readonly Listing[]): Promise<void> {
+    const { catalogue, onToCopy, clock } = this.options;
+    const now = dateOf(clock);
+    await catalogue.recordListings(tenant, listings, now);
+    if (listings.some(({ copies }) => copies.length > 0)) onToCopy();
+    const described = listings.flatMap(({ media }) => media.filter(({ described }) => described));
+    if (described.length === 0) return;
+    const descriptions = described.map((media) => ({ id: media.id, details: media }));
+    await catalogue.recordDescriptions(tenant, descriptions, now);
+  }
+
+  #inBackground(work: Promise<void>): void {
     const recording = work
-      .catch((err: unknown) => this.options.logger.warn({ err }, 'what a provider told could not be recorded'))
-      .finally(() => this.#recording.delete(recording));
-    this.#recording.add(recording);
-    return recording;
+      .catch((err: unknown) => this.options.logger.warn({ err }, 'media that a provider listed could not be recorded'))
+      .finally(() => this.#underWay.delete(recording));
+    this.#underWay.add(recording);
   }
-}
-
-function recordingName(tenant: TenantId, key: MessageKey): string {
-  return `${tenant}\n${formatMessageId(key)}`;
 }

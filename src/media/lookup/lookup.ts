@@ -1,24 +1,47 @@
 import { asCatalogueFault, inTime } from '../../catalogue/catalogue-fault.js';
-import type { Listing, MediaCatalogue, MessageRecord } from '../../catalogue/media/media-catalogue.js';
+import type { Description, Listing, MediaCatalogue, MessageRecord } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
 import { decodeMediaId, formatMessageId } from '../../model/ids.js';
-import { type Media, type MediaDetails, type MediaId, type MessageKey, UNKNOWN_DETAILS } from '../../model/media.js';
+import {
+  type Media,
+  type MediaDetails,
+  type MediaId,
+  type MessageKey,
+  type ProviderMedia,
+  UNKNOWN_DETAILS,
+} from '../../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../../providers/channel-directory.js';
 import type { CallOptions, ProviderCallAllowance } from '../../providers/provider-adapter.js';
 import type { Logger } from '../../telemetry/logger.js';
 import { mediaOf } from '../media-of.js';
-import { asOf, endOfRetention } from '../retention.js';
-import { mayAnswerAlone } from './freshness.js';
-import { isAnnounced, isDescribed, isOfMessage, isStored, mergeListing, visibleMedia } from './known-media.js';
+import { asOf, endOfListedRetention } from '../retention.js';
+import { isKnown } from './freshness.js';
+import {
+  isAnnounced,
+  isCatalogued,
+  isOfMessage,
+  isStored,
+  knownMedia,
+  mergeListing,
+  mustBeRecorded,
+  visibleMedia,
+} from './known-media.js';
+import { ListingMemory } from './listing-memory.js';
 import { ListingRecorder } from './listing-recorder.js';
 import { askPerChannel, askWithin } from './per-channel.js';
 
 export interface MediaLookupOptions {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
+  /** Writes for which no caller waits. */
+  readonly backgroundCatalogue: Pick<MediaCatalogue, 'recordListings' | 'recordDescriptions'>;
   /** `retention.default`; null = until deleted. */
   readonly retentionMs: number | null;
+  /** The listed media that get a job which copies them. */
+  readonly copies: Listing['copies'];
+  /** There may be something new to copy. */
+  readonly onToCopy: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -36,10 +59,14 @@ type Records = ReadonlyMap<string, MessageRecord> | null;
 
 /** Finds the media of messages, and their details. Answers are aligned with the keys; an Error fails its place alone. */
 export class MediaLookup {
+  readonly #memory = new ListingMemory();
+  /** For callers that wait for the rows. */
   readonly #recorder: ListingRecorder;
+  readonly #backgroundRecorder: ListingRecorder;
 
   constructor(private readonly options: MediaLookupOptions) {
     this.#recorder = new ListingRecorder(options);
+    this.#backgroundRecorder = new ListingRecorder({ ...options, catalogue: options.backgroundCatalogue });
   }
 
   /**
@@ -59,9 +86,21 @@ export class MediaLookup {
         if (records === null) throw asCatalogueFault(null);
         return known.map((record) => visibleMedia(record, now));
       }
-      const unanswered = ofChannel.filter((_, index) => !mayAnswerAlone(known[index] ?? null, now));
-      const listed = await this.#list(channel, unanswered, records, options);
-      return ofChannel.map((key, index) => listed.get(key) ?? visibleMedia(known[index] ?? null, now));
+      const remembered = ofChannel.map((key) => this.#memory.find(tenant, key));
+      const isUnknown = (index: number) => !isKnown(known[index] ?? null, remembered[index] ?? null, now);
+      const listed = await this.#list(
+        channel,
+        ofChannel.filter((_, index) => isUnknown(index)),
+        records,
+        options,
+      );
+      if (options.awaitsRecording) {
+        const fromMemory = remembered.flatMap((listing, index) => (listing && !isUnknown(index) ? [listing] : []));
+        await this.#recorder.record(tenant, fromMemory);
+      }
+      return ofChannel.map(
+        (key, index) => listed.get(key) ?? knownMedia(known[index] ?? null, remembered[index] ?? null, now),
+      );
     });
   }
 
@@ -100,18 +139,23 @@ export class MediaLookup {
   }
 
   /**
-   * Makes sure that a listed media has a row: waits for a recording that is under way, else lists the message again.
-   * Without effect for media that no provider lists.
+   * Makes sure that a listed media has a row: from its remembered listing, else by listing its message again. Without
+   * effect for media that no provider lists.
    * @throws MediagraphError as the provider's listing; a retryable INTERNAL_SERVER_ERROR while the catalogue cannot be written
    */
   async record(tenant: TenantId, id: MediaId, options: CallOptions): Promise<void> {
-    const parts = decodeMediaId(id);
-    if (!isOfMessage(parts)) return;
-    const underway = this.#recorder.underway(tenant, parts);
-    await underway;
-    if (underway && (await this.options.catalogue.findByIds(tenant, [id])).has(id)) return;
+    if (!isOfMessage(decodeMediaId(id))) return;
     const [media] = await this.byIds(tenant, [id], { ...options, awaitsRecording: true });
     if (media instanceof Error) throw media;
+  }
+
+  /**
+   * Gives rows to what this process has listed of these messages.
+   * @throws MediagraphError a retryable INTERNAL_SERVER_ERROR
+   */
+  async recordListed(tenant: TenantId, keys: readonly MessageKey[]): Promise<void> {
+    const listings = keys.map((key) => this.#memory.find(tenant, key)).filter((listing) => listing !== null);
+    await this.#recorder.record(tenant, listings);
   }
 
   /** The messages that a provider's own id may mean, among the tenant's channels. */
@@ -119,7 +163,12 @@ export class MediaLookup {
     const { catalogue, channels } = this.options;
     try {
       const found = await inTime(catalogue.findKeysByProviderMessageIds(tenant, ids));
-      return ids.map((id) => (found.get(id) ?? []).filter(({ channelId }) => channels.find(tenant, channelId)));
+      return ids.map((id) => {
+        const catalogued = found.get(id)?.map(({ channelId }) => channelId) ?? [];
+        return [...new Set([...catalogued, ...this.#memory.channelsOf(tenant, id)])]
+          .filter((channelId) => channels.find(tenant, channelId))
+          .map((channelId) => ({ channelId, providerMessageId: id }));
+      });
     } catch (thrown) {
       return ids.map(() => asCatalogueFault(thrown));
     }
@@ -136,13 +185,7 @@ export class MediaLookup {
         ? askWithin(options.calls, ofChannel, (granted) => channel.adapter.describeMedia?.(granted, options))
         : ofChannel.map(() => UNKNOWN_DETAILS),
     );
-    this.#recorder.recordDescriptions(
-      tenant,
-      media.flatMap(({ id }, index) => {
-        const details = told[index];
-        return details && !(details instanceof Error) ? [{ id, details }] : [];
-      }),
-    );
+    this.#keepDescriptions(tenant, media, told);
     // A provider may have forgotten a media whose bytes are stored here.
     return told.map((details, index) =>
       details instanceof Error && isStored(media[index]) ? UNKNOWN_DETAILS : details,
@@ -151,7 +194,7 @@ export class MediaLookup {
 
   /** Whether {@link details} can find a field that is not known. */
   canDescribe(media: Media, field: keyof MediaDetails): boolean {
-    if (media.status !== 'READY' || isDescribed(media)) return false;
+    if (media.status !== 'READY' || media.described) return false;
     // A webhook contains the caption and the file name of its message, where there are any.
     if (isAnnounced(media) && (field === 'caption' || field === 'filename')) return false;
     const adapter = this.options.channels.find(media.tenant, media.channelId)?.adapter;
@@ -159,10 +202,11 @@ export class MediaLookup {
   }
 
   /** Resolves when everything that was listed so far is recorded. */
-  settle(): Promise<void> {
-    return this.#recorder.settle();
+  async settle(): Promise<void> {
+    await Promise.all([this.#recorder.settle(), this.#backgroundRecorder.settle()]);
   }
 
+  /** Asks a channel's provider for the listings of messages, and remembers them. */
   async #list(
     channel: ConnectedChannel,
     keys: readonly MessageKey[],
@@ -176,8 +220,7 @@ export class MediaLookup {
       (granted) => channel.adapter.listMedia?.(granted, options),
     );
     const now = dateOf(this.options.clock);
-    const recording = { now, retainedUntil: endOfRetention(this.options.retentionMs, now) };
-    const listings: Listing[] = [];
+    const toRecord: Listing[] = [];
     const result = new Map<MessageKey, readonly Media[] | Error>();
     keys.forEach((key, index) => {
       const answer = answers[index] ?? new Error('an adapter gave fewer answers than it was asked for');
@@ -185,15 +228,39 @@ export class MediaLookup {
         result.set(key, answer);
         return;
       }
-      const media = answer.map((one) => mediaOf(channel, one, recording.retainedUntil));
-      listings.push({ key, media });
-      result.set(key, mergeListing(media, records?.get(formatMessageId(key)) ?? null, now));
+      const record = records?.get(formatMessageId(key)) ?? null;
+      const listing = this.#listingOf(channel, key, answer, now);
+      this.#memory.remember(channel.tenant, listing);
+      if (options.awaitsRecording || this.#mustBeRecorded(listing, record)) toRecord.push(listing);
+      result.set(key, mergeListing(listing.media, record, now));
     });
-    if (listings.length === 0) return result;
-    const awaitsRecording = options.awaitsRecording ?? false;
-    if (records !== null) await this.#recorder.record(channel.tenant, listings, recording, { awaitsRecording });
-    else if (awaitsRecording) throw asCatalogueFault(null);
+    if (options.awaitsRecording) await this.#recorder.record(channel.tenant, toRecord);
+    else if (records !== null) this.#backgroundRecorder.recordInBackground(channel.tenant, toRecord);
     return result;
+  }
+
+  #listingOf(channel: ConnectedChannel, key: MessageKey, media: readonly ProviderMedia[], now: Date): Listing {
+    const retainedUntil = endOfListedRetention(this.options.retentionMs, media, now);
+    const firstSeenAt = this.#memory.find(channel.tenant, key)?.firstSeenAt ?? now;
+    const copies = channel.adapter.openMedia ? this.options.copies : [];
+    const listed = media.map((one) => mediaOf(channel, one, retainedUntil));
+    return { key, media: listed, listedAt: now, firstSeenAt, retainedUntil, copies };
+  }
+
+  #mustBeRecorded(listing: Listing, record: MessageRecord | null): boolean {
+    return mustBeRecorded(listing, record, { isRetentionLimited: this.options.retentionMs !== null });
+  }
+
+  #keepDescriptions(tenant: TenantId, media: readonly Media[], described: ReadonlyArray<MediaDetails | Error>): void {
+    const ofRows: Description[] = [];
+    media.forEach((one, index) => {
+      const details = described[index];
+      if (!details || details instanceof Error) return;
+      const { id, channelId, providerMessageId } = one;
+      if (providerMessageId !== null) this.#memory.describe(tenant, { channelId, providerMessageId }, id, details);
+      if (isCatalogued(one)) ofRows.push({ id, details });
+    });
+    this.#backgroundRecorder.recordDescriptions(tenant, ofRows);
   }
 
   async #recordsOf(tenant: TenantId, keys: readonly MessageKey[]): Promise<Records> {

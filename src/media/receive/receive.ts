@@ -11,6 +11,7 @@ import type { ChannelDirectory, ConnectedChannel } from '../../providers/channel
 import type { WebhookAnswer, WebhookEvent, WebhookReceiver, WebhookRequest } from '../../providers/provider-adapter.js';
 import type { Logger } from '../../telemetry/logger.js';
 import { backoffMs, reasonOf } from '../backoff.js';
+import type { MediaLookup } from '../lookup/lookup.js';
 import { mediaOf } from '../media-of.js';
 import { endOfRetention } from '../retention.js';
 import { FaultTally, partsOf } from './parts.js';
@@ -20,6 +21,8 @@ export interface WebhookReceptionOptions {
   readonly inbox: WebhookInbox;
   readonly jobs: Pick<JobStore, 'retry'>;
   readonly catalogue: MediaCatalogue;
+  /** Gives rows to media that this process has listed. */
+  readonly lookup: Pick<MediaLookup, 'recordListed'>;
   /** Whether media that is announced is copied at once (`mirror.mode` eager). */
   readonly mirrors: boolean;
   /** `retention.default`; null = until deleted. */
@@ -109,7 +112,7 @@ export class WebhookReception {
 
   /** @returns whether every message that is changed has media here */
   async #apply(channel: ConnectedChannel, events: readonly WebhookEvent[]): Promise<boolean> {
-    const { catalogue, mirrors, retentionMs, onAnnounced } = this.options;
+    const { catalogue, lookup, mirrors, retentionMs, onAnnounced } = this.options;
     const now = dateOf(this.options.clock);
     for (const event of events) {
       if (event.type === 'deviceDestroyed')
@@ -120,6 +123,8 @@ export class WebhookReception {
       const mirror = mirrors && channel.adapter.openMedia !== undefined;
       const retainedUntil = endOfRetention(retentionMs, now);
       const media = announced.map((one) => mediaOf(channel, one, retainedUntil));
+      // A link that a listing has given out goes on to work: its media is READY before it is announced.
+      await lookup.recordListed(channel.tenant, media);
       await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
       if (mirror) onAnnounced();
     }

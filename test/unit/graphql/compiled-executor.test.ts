@@ -75,7 +75,11 @@ function context(): GraphQLContext {
       retry: () => Promise.reject(new Error('none')),
     },
     loaders: createLoaders({
-      lookup: new MediaLookup({ channels: directory, catalogue, retentionMs: null, clock: Date, logger }),
+      lookup: new MediaLookup({
+        ...{ channels: directory, catalogue, backgroundCatalogue: catalogue, retentionMs: null, clock: Date, logger },
+        copies: [],
+        onToCopy: () => {},
+      }),
       tenant: 'default',
       call: {},
       cache,

@@ -1,5 +1,5 @@
 import type { CataloguedMedia, MessageRecord } from '../../../src/catalogue/media/catalogued-media.js';
-import { mayAnswerAlone, pendingPauseMs } from '../../../src/media/lookup/freshness.js';
+import { isKnown, pendingPauseMs } from '../../../src/media/lookup/freshness.js';
 import { reportedMedia } from '../../support/databases.js';
 
 const NOW = new Date('2026-11-21T12:00:00.000Z');
@@ -55,7 +55,7 @@ describe('the catalogue answers alone', () => {
       record({ media: [PENDING], announced: true, listedAt: ago(SECOND - 1) }),
     ],
     ['a listing of a clock that goes fast', record({ media: [READY], listedAt: ago(-5 * SECOND) })],
-  ])('%s', (_what, known) => expect(mayAnswerAlone(known, new Date(NOW))).toBe(true));
+  ])('%s', (_what, known) => expect(isKnown(known, null, new Date(NOW))).toBe(true));
 
   it.each<[string, MessageRecord | null]>([
     ['of a message that nobody told of', null],
@@ -70,7 +70,7 @@ describe('the catalogue answers alone', () => {
       record({ media: [READY, PENDING], announced: true, listedAt: ago(SECOND), firstSeenAt: ago(SECOND) }),
     ],
     ['while one is on its way there and another here', record({ media: [BEING_COPIED, PENDING], announced: true })],
-  ])('but not %s', (_what, known) => expect(mayAnswerAlone(known, new Date(NOW))).toBe(false));
+  ])('but not %s', (_what, known) => expect(isKnown(known, null, new Date(NOW))).toBe(false));
 });
 
 /** When a provider is asked by a reader that looks every tenth of a second, in seconds since the first time. */
@@ -79,7 +79,7 @@ function questionsWithin(ms: number, known: Partial<MessageRecord>): number[] {
   let listedAt: Date | null = null;
   for (let at = 0; at <= ms; at += 100) {
     const now = new Date(NOW.getTime() + at);
-    if (mayAnswerAlone({ ...record({ ...known, firstSeenAt: NOW }), listedAt }, now)) continue;
+    if (isKnown({ ...record({ ...known, firstSeenAt: NOW }), listedAt }, null, now)) continue;
     listedAt = now;
     asked.push(at / SECOND);
   }
