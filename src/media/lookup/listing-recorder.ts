@@ -2,7 +2,7 @@ import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
 import type { Description, Listing, MediaCatalogue } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
-import { formatMessageId } from '../../model/ids.js';
+import { formatMessageId, type MessageId } from '../../model/ids.js';
 import type { Logger } from '../../telemetry/logger.js';
 
 export interface ListingRecorderOptions {
@@ -15,7 +15,7 @@ export interface ListingRecorderOptions {
 
 /** The listings of one statement, by message. */
 interface Batch {
-  readonly listings: Map<string, Listing>;
+  readonly listings: Map<MessageId, Listing>;
   readonly recorded: Promise<void>;
 }
 
@@ -67,7 +67,7 @@ export class ListingRecorder {
   }
 
   #startBatch(tenant: TenantId): Batch {
-    const listings = new Map<string, Listing>();
+    const listings = new Map<MessageId, Listing>();
     const before = this.#latest.get(tenant) ?? Promise.resolve();
     const recorded = before
       .catch(() => {})
