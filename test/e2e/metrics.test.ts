@@ -15,7 +15,7 @@ import { copyTemplate } from '../support/copy-template.js';
 import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { eventually, until } from '../support/eventually.js';
-import { jobStore } from '../support/job-store.js';
+import { jobStoreOf } from '../support/jobs.js';
 import { leaksIn } from '../support/leaks.js';
 import { useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
@@ -503,7 +503,7 @@ describe('while the database', () => {
       const anHourAgo = new Date(Date.now() - 3_600_000);
       const event = { tenant: 'default', channelId: 'wa', contentType: '', rawBody: Buffer.from('x'), now: anHourAgo };
       await inbox.receive({ ...event, dedupeKey: 'k' });
-      const jobs = jobStore(database);
+      const jobs = jobStoreOf(database);
       const job = sole(await jobs.claim([{ kind: 'webhook', limit: 1 }]));
       await jobs.retry(job, new Date(Date.now() + 3_600_000), 'not now');
 

@@ -16,7 +16,7 @@ import { OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.js';
 import { EmulatedProviders } from '../support/emulated-providers.js';
 import { until } from '../support/eventually.js';
-import { jobStore } from '../support/job-store.js';
+import { jobStoreOf } from '../support/jobs.js';
 import { Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
@@ -100,7 +100,7 @@ async function sweepIn(ms: number, { server }: Started, purgeUrl = cdn.url + PAT
     inbox: new SqlWebhookInbox(database),
     uploads: new SqlUploads(database),
     deletions: new SqlDeletions(database),
-    jobs: jobStore(database, { at: Date.now() + ms }),
+    jobs: jobStoreOf(database, { now: new Date(Date.now() + ms) }),
     blobs,
   };
   const purge = new CdnPurge({ url: purgeUrl, headers: {}, timeoutMs: TIMEOUT_MS });

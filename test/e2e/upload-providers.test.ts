@@ -16,7 +16,7 @@ import { until } from '../support/eventually.js';
 import { endOf, retried } from '../support/failures.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
-import { jobStore } from '../support/job-store.js';
+import { jobStoreOf } from '../support/jobs.js';
 import { META, metaChannel } from '../support/meta.js';
 import { codesOf, Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
@@ -437,7 +437,7 @@ describe('an upload that three processes died of', () => {
   /** A process that dies of it while it does nothing else. */
   const diesAlone = async (owner: string, media: MediaName) => {
     // Its lease ends as soon as it begins.
-    const jobs = jobStore(database, { owner, leaseMs: 0 });
+    const jobs = jobStoreOf(database, { owner, leaseMs: 0 });
     const job = sole(await jobs.claim([{ kind: 'upload', limit: 1 }]));
     expect(job.key).toBe(media.id);
     expect(await jobs.setAlone(job, true)).toBe(true);
