@@ -15,7 +15,7 @@ import { WebhookReception } from '../media/receive/receive.js';
 import { MediaRetry } from '../media/retry.js';
 import { type SweepReport, sweep } from '../media/sweep.js';
 import { MediaUpload } from '../media/upload/upload.js';
-import { dateOf } from '../model/clock.js';
+import { addMilliseconds, dateOf } from '../model/clock.js';
 import type { JobKind } from '../model/job-kind.js';
 import type { MediaId } from '../model/media.js';
 import { OriginPools } from '../net/client/origin-pools.js';
@@ -98,7 +98,7 @@ export function createJobs(options: JobsOptions): Jobs {
     ...{ reception, upload, deletion, retry },
     start: async () => {
       await news.start();
-      await jobs.add({ ...SWEEP, dueAt: new Date(clock.now() + config.retention.sweepIntervalMs) });
+      await jobs.add({ ...SWEEP, dueAt: addMilliseconds(dateOf(clock), config.retention.sweepIntervalMs) });
       worker.start();
     },
     handBack: () => worker.handBack(),

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { asCatalogueFault, inTime } from '../catalogue/catalogue-fault.js';
+import { inTime, queryCatalogue } from '../catalogue/catalogue-fault.js';
 import { type MediaChanges, SqlMediaChanges } from '../catalogue/changes/media-changes.js';
 import { SqlChannelFacts } from '../catalogue/channel-facts.js';
 import { type Deletions, SqlDeletions } from '../catalogue/deletions.js';
@@ -102,14 +102,14 @@ const END_OF_TIME = new Date('9999-12-31T00:00:00Z');
 
 function quotaOver(quotas: SqlQuotas, budgets: Pick<Quota, 'hold'>): Quota {
   return {
-    take: (...counted) => quotas.take(...counted).catch(asFault),
+    take: (...counted) => queryCatalogue(() => quotas.take(...counted)),
     hold: (...asked) => budgets.hold(...asked),
   };
 }
 
 function holdsOver(budgets: SqlErrorBudgets, logger: Logger): Quota['hold'] {
   return async (name, limits) => {
-    const held = await inTime(budgets.hold(name, limits)).catch(asFault);
+    const held = await queryCatalogue(() => inTime(budgets.hold(name, limits)));
     if (typeof held !== 'string') return { kind: 'full', ...held };
     return {
       kind: 'held',
@@ -119,10 +119,6 @@ function holdsOver(budgets: SqlErrorBudgets, logger: Logger): Quota['hold'] {
           .catch((err: unknown) => logger.warn({ err }, 'how a look-up ended could not be counted')),
     };
   };
-}
-
-function asFault(thrown: unknown): never {
-  throw asCatalogueFault(thrown);
 }
 
 /** Listings and look-ups go on without it where the database does not answer. */

@@ -17,6 +17,15 @@ export async function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
   }
 }
 
+/** Runs a query of the catalogue, and rejects with {@link asCatalogueFault} where it fails. */
+export async function queryCatalogue<Answer>(query: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await query();
+  } catch (thrown) {
+    throw asCatalogueFault(thrown);
+  }
+}
+
 /** The catalogue cannot be asked: ours to mend, and it passes. The driver's words, which name hosts, stay in `cause`. */
 export function asCatalogueFault(thrown: unknown): MediagraphError {
   const details = { retryable: true, retryAfterMs: RETRY_AFTER_MS };

@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 import type { Database } from '../database/database.js';
-import { later } from '../database/later.js';
 import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import { addedJobs, endedJob, heldJob } from '../jobs/job-statements.js';
 import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
+import { addMilliseconds } from '../model/clock.js';
 import type { MediaFailure, MediaId, MediaKind } from '../model/media.js';
 import { storable, storableJson } from '../model/text/storable.js';
 import type { CataloguedMedia, StoredBytes } from './media/catalogued-media.js';
@@ -179,7 +179,7 @@ export class SqlUploads implements Uploads {
     const { rows } = await sql<MediaRow>`
       with source as (
         delete from failed_uploads
-        where tenant = ${tenant} and media_id = ${id} and failed_at > ${later(now, -SOURCE_LIFETIME_MS)}
+        where tenant = ${tenant} and media_id = ${id} and failed_at > ${addMilliseconds(now, -SOURCE_LIFETIME_MS)}
           and exists (select from media where tenant = ${tenant} and id = ${id} and status = 'FAILED' and uploaded)
         returning *
       ), begun as (
@@ -221,7 +221,7 @@ function reserveStatement(upload: UploadReservation) {
       where ${idempotency !== null}
       on conflict (tenant, key) do update
       set input_sha256 = excluded.input_sha256, media_id = excluded.media_id, created_at = excluded.created_at
-      where upload_keys.created_at <= ${later(now, -KEY_LIFETIME_MS)}
+      where upload_keys.created_at <= ${addMilliseconds(now, -KEY_LIFETIME_MS)}
       returning media_id
     ), reserved as (
       insert into media (

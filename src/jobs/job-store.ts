@@ -2,7 +2,7 @@ import { type RawBuilder, type Selectable, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { JobsTable } from '../database/tables.js';
 import type { TenantId } from '../model/channel.js';
-import { type Clock, dateOf } from '../model/clock.js';
+import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
 import type { JobKind } from '../model/job-kind.js';
 import { storableJson } from '../model/text/storable.js';
 import { type ClaimedJob, type JobCounts, type JobLease, LEASE_MS, type NewJob } from './job.js';
@@ -232,7 +232,7 @@ export class SqlJobStore implements JobStore {
   }
 
   #leaseEnd(now: Date): Date {
-    return new Date(now.getTime() + this.#leaseMs);
+    return addMilliseconds(now, this.#leaseMs);
   }
 }
 

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { asCatalogueFault } from '../catalogue/catalogue-fault.js';
+import { asCatalogueFault, queryCatalogue } from '../catalogue/catalogue-fault.js';
 import type { BegunDeletion, Deletions } from '../catalogue/deletions.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import { removeBytes } from '../inspection/stored-bytes.js';
 import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import type { JobStore } from '../jobs/job-store.js';
 import type { TenantId } from '../model/channel.js';
-import { type Clock, dateOf } from '../model/clock.js';
+import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { DeletionScope, Media, MediaId } from '../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
@@ -97,7 +97,8 @@ export class MediaDeletion {
     await removeBytes(blobs, media);
     const isDone = await this.#tellCdn(media);
     if (isDone) await jobs.finish(job);
-    else await jobs.retry(job, new Date(clock.now() + backoffMs(job.attempts, null)), 'the CDN could not be told');
+    else
+      await jobs.retry(job, addMilliseconds(dateOf(clock), backoffMs(job.attempts, null)), 'the CDN could not be told');
     return isDone;
   }
 
@@ -125,7 +126,7 @@ export class MediaDeletion {
       throw asRefusal(thrown);
     }
     const completion = { scope, now: dateOf(this.options.clock) };
-    const completed = await this.#asked(() => deletions.complete(job, completion, LEASE_MS));
+    const completed = await queryCatalogue(() => deletions.complete(job, completion, LEASE_MS));
     if (!completed) throw busy();
     await this.options.forget(completed.media);
     await this.#tellCdn(completed.media);
@@ -137,7 +138,7 @@ export class MediaDeletion {
   /** Schedules the removal once more where there is a CDN, which is then told again. */
   async #endRemoval(removal: JobLease): Promise<void> {
     const { jobs, purge, clock } = this.options;
-    if (purge) await jobs.reschedule(removal, new Date(clock.now() + PURGED_AGAIN_MS));
+    if (purge) await jobs.reschedule(removal, addMilliseconds(dateOf(clock), PURGED_AGAIN_MS));
     else await jobs.finish(removal);
   }
 
@@ -152,20 +153,12 @@ export class MediaDeletion {
   #intend({ tenant, id }: Media): Promise<BegunDeletion | null> {
     // Each caller has a lease of its own: two deletions in one process are two owners.
     const claim = { owner: randomUUID(), now: dateOf(this.options.clock), leaseMs: LEASE_MS };
-    return this.#asked(() => this.options.deletions.intend(tenant, id, claim));
+    return queryCatalogue(() => this.options.deletions.intend(tenant, id, claim));
   }
 
   async #find({ tenant, id }: Media): Promise<CataloguedMedia | null> {
-    const found = await this.#asked(() => this.options.catalogue.findByIds(tenant, [id]));
+    const found = await queryCatalogue(() => this.options.catalogue.findByIds(tenant, [id]));
     return found.get(id) ?? null;
-  }
-
-  async #asked<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-    try {
-      return await ask();
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
   }
 }
 

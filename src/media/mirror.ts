@@ -8,7 +8,7 @@ import {
   storeBytes,
 } from '../inspection/stored-bytes.js';
 import type { ClaimedJob } from '../jobs/job.js';
-import { type Clock, dateOf } from '../model/clock.js';
+import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -117,7 +117,7 @@ function nextStep({ attempts, since }: ClaimedJob, media: CataloguedMedia, throw
   const isInFlight = doubt === 'inFlight' && now.getTime() - since.getTime() < IN_FLIGHT_MS;
   const longestMs = doubt === 'bytes' ? LONGEST_PAUSE_OF_DOUBT_MS : undefined;
   const pauseMs = isInFlight ? inFlightPauseMs(attempts) : backoffMs(attempts, thrown, longestMs);
-  const dueAt = new Date(now.getTime() + pauseMs);
+  const dueAt = addMilliseconds(now, pauseMs);
   if (media.availableUntil !== null && media.availableUntil <= dueAt) return { step: 'expire' };
   if (media.availableUntil === null && dueAt.getTime() - since.getTime() > UNKNOWN_LIFETIME_MS)
     return { step: 'exhaust' };

@@ -1,8 +1,9 @@
+import { addMilliseconds } from '../model/clock.js';
 import type { Media } from '../model/media.js';
 
 /** When media that becomes known now is to be forgotten; null = when it is deleted. */
 export function endOfRetention(retentionMs: number | null, now: Date): Date | null {
-  return retentionMs === null ? null : new Date(now.getTime() + retentionMs);
+  return retentionMs === null ? null : addMilliseconds(now, retentionMs);
 }
 
 /** EXPIRED where its end has come since its row was last touched: the sweep is not there at every moment. */

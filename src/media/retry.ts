@@ -1,4 +1,4 @@
-import { asCatalogueFault } from '../catalogue/catalogue-fault.js';
+import { queryCatalogue } from '../catalogue/catalogue-fault.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
@@ -41,7 +41,7 @@ export class MediaRetry {
     if (media.uploaded) return upload.retry(media);
     await this.#assertNotGone(media, options);
     const isToCopy = mirrors || media.mirrored;
-    const begun = await this.#asked(() => catalogue.retryFailed(tenant, id, { copy: isToCopy, now: dateOf(clock) }));
+    const begun = await queryCatalogue(() => catalogue.retryFailed(tenant, id, { copy: isToCopy, now: dateOf(clock) }));
     if (begun && isToCopy) onDue();
     return begun ?? (await this.#find(tenant, id)) ?? media;
   }
@@ -61,14 +61,6 @@ export class MediaRetry {
   }
 
   async #find(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {
-    return (await this.#asked(() => this.options.catalogue.findByIds(tenant, [id]))).get(id) ?? null;
-  }
-
-  async #asked<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-    try {
-      return await ask();
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
+    return (await queryCatalogue(() => this.options.catalogue.findByIds(tenant, [id]))).get(id) ?? null;
   }
 }

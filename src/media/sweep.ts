@@ -6,7 +6,7 @@ import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
 import { removeBytes } from '../inspection/stored-bytes.js';
 import type { JobStore } from '../jobs/job-store.js';
 import type { TenantId } from '../model/channel.js';
-import { type Clock, dateOf } from '../model/clock.js';
+import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
 import type { MediaId } from '../model/media.js';
 import { type BlobKey, type BlobStore, isOriginal, parseMediaBlobKey } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -83,12 +83,12 @@ export async function sweep(options: SweepOptions, now = dateOf(options.clock)):
     leftovers: 0,
   };
   if (dryRun) return report;
-  await changes.prune(ago(now, REMEMBERED_CHANGES_MS));
-  const forgottenEvents = await inbox.forget(ago(now, REMEMBERED_EVENTS_MS));
-  const deadLetters = await inbox.forgetDead(ago(now, DEAD_LETTER_MS));
-  const tombstones = await deletions.bury(ago(now, TOMBSTONE_MS));
-  await uploads.forgetKeys(ago(now, REMEMBERED_KEYS_MS));
-  await uploads.forgetFailed(ago(now, REMEMBERED_SOURCES_MS));
+  await changes.prune(addMilliseconds(now, -REMEMBERED_CHANGES_MS));
+  const forgottenEvents = await inbox.forget(addMilliseconds(now, -REMEMBERED_EVENTS_MS));
+  const deadLetters = await inbox.forgetDead(addMilliseconds(now, -DEAD_LETTER_MS));
+  const tombstones = await deletions.bury(addMilliseconds(now, -TOMBSTONE_MS));
+  await uploads.forgetKeys(addMilliseconds(now, -REMEMBERED_KEYS_MS));
+  await uploads.forgetFailed(addMilliseconds(now, -REMEMBERED_SOURCES_MS));
   const leftovers = (await blobs.removeLeftovers?.(graceMs)) ?? 0;
   return { ...report, tombstones, forgottenEvents, deadLetters, leftovers };
 }
@@ -130,10 +130,6 @@ async function finishRemovals({ deletions, jobs, signal }: SweepOptions, deletio
   }
 }
 
-function ago(now: Date, ms: number): Date {
-  return new Date(now.getTime() - ms);
-}
-
 async function expireMedia({ catalogue, blobs, dryRun, signal }: SweepOptions, now: Date): Promise<number> {
   if (dryRun) return catalogue.countExpirable(now);
   let count = 0;
@@ -152,7 +148,7 @@ async function removeOrphans(options: SweepOptions, now: Date): Promise<number> 
   let batch: Candidate[] = [];
   for await (const { key, modifiedAt } of blobs.keys('media/')) {
     signal?.throwIfAborted();
-    if (modifiedAt > ago(now, graceMs)) continue;
+    if (modifiedAt > addMilliseconds(now, -graceMs)) continue;
     const owner = parseMediaBlobKey(key);
     // What this version cannot have written may be a later version's: not ours to remove.
     if (owner) batch.push({ key, ...owner });

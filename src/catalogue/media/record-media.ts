@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { addedJobs } from '../../jobs/job-statements.js';
 import type { TenantId } from '../../model/channel.js';
+import { addMilliseconds } from '../../model/clock.js';
 import { formatMessageId } from '../../model/ids.js';
 import type { MediaDetails, MessageKey, MessageMedia } from '../../model/media.js';
 import { storable } from '../../model/text/storable.js';
@@ -70,7 +71,7 @@ const IN_FLIGHT_MS = 1_000;
 /** Adds a job for each recorded media that was announced to be copied and whose bytes are not here. */
 function withCopies(recorded: RawBuilder<unknown>, media: readonly MessageMedia[], now: Date): RawBuilder<unknown> {
   const toCopy = [...new Map(media.filter(({ status }) => status !== 'FAILED').map((one) => [one.id, one])).values()];
-  const dueAt = ({ status }: MessageMedia) => new Date(now.getTime() + (status === 'PENDING' ? IN_FLIGHT_MS : 0));
+  const dueAt = ({ status }: MessageMedia) => addMilliseconds(now, status === 'PENDING' ? IN_FLIGHT_MS : 0);
   const rows = sql`
     select recorded.tenant, recorded.id, recorded.channel_id, recorded.available_until, announced.due_at, null::jsonb
     from recorded join unnest(${toCopy.map(({ id }) => id)}::text[], ${toCopy.map(dueAt)}::timestamptz[])

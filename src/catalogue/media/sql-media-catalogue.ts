@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Database } from '../../database/database.js';
 import { addedJobs, droppedJobs } from '../../jobs/job-statements.js';
 import type { ChannelId, TenantId } from '../../model/channel.js';
+import { addMilliseconds } from '../../model/clock.js';
 import type { JobKind } from '../../model/job-kind.js';
 import type { MediaId, MediaStatus, MessageKey, MessageMedia } from '../../model/media.js';
 import { findLive } from './copies.js';
@@ -145,7 +146,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     now: Date,
   ): Promise<Kept> {
     const inspection = sql`select tenant, id, channel_id, null::timestamptz,
-      ${new Date(now.getTime() + INSPECTED_WITHIN_MS)}::timestamptz, null::jsonb from named`;
+      ${addMilliseconds(now, INSPECTED_WITHIN_MS)}::timestamptz, null::jsonb from named`;
     const { rows } = await sql`
       with named as (
         update media set ${assignments(namedBytes(stored, details, now))}, mirror_state = ${endOfCopy('done')}

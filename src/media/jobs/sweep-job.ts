@@ -1,7 +1,7 @@
 import type { ClaimedJob } from '../../jobs/job.js';
 import type { JobHandler } from '../../jobs/job-handler.js';
 import type { JobStore } from '../../jobs/job-store.js';
-import type { Clock } from '../../model/clock.js';
+import { addMilliseconds, type Clock, dateOf } from '../../model/clock.js';
 import type { Logger } from '../../telemetry/logger.js';
 
 export interface SweepJobsOptions {
@@ -25,7 +25,7 @@ export function sweepJobs({ jobs, intervalMs, sweep, clock, logger }: SweepJobsO
       if (signal.aborted) return;
       logger.warn({ err }, 'the sweep failed; the next one goes on');
     }
-    await jobs.reschedule(job, new Date(clock.now() + intervalMs));
+    await jobs.reschedule(job, addMilliseconds(dateOf(clock), intervalMs));
   };
   return {
     kind: 'sweep',

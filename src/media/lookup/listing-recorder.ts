@@ -1,4 +1,4 @@
-import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
+import { queryCatalogue } from '../../catalogue/catalogue-fault.js';
 import type { Description, Listing, MediaCatalogue, Recording } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
@@ -49,9 +49,7 @@ export class ListingRecorder {
       for (const name of names) if (this.#recordingOf.get(name) === ended) this.#recordingOf.delete(name);
     });
     if (!awaitsRecording) return;
-    await recorded.catch((thrown: unknown) => {
-      throw asCatalogueFault(thrown);
-    });
+    await queryCatalogue(() => recorded);
   }
 
   /** Records descriptions in the background, after the listings that they may be about. */

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
+import { queryCatalogue } from '../../catalogue/catalogue-fault.js';
 import type { MediaCatalogue, MessageChange } from '../../catalogue/media/media-catalogue.js';
 import type { InboxEvent, ReceivedEvent, WebhookInbox } from '../../catalogue/webhook-inbox.js';
 import type { ClaimedJob } from '../../jobs/job.js';
 import type { JobStore } from '../../jobs/job-store.js';
 import type { ChannelId } from '../../model/channel.js';
-import { type Clock, dateOf } from '../../model/clock.js';
+import { addMilliseconds, type Clock, dateOf } from '../../model/clock.js';
 import { MediagraphError } from '../../model/errors.js';
 import type { ChannelDirectory, ConnectedChannel } from '../../providers/channel-directory.js';
 import type { WebhookAnswer, WebhookEvent, WebhookReceiver, WebhookRequest } from '../../providers/provider-adapter.js';
@@ -93,7 +93,7 @@ export class WebhookReception {
   }
 
   #retryAt({ attempts }: ClaimedJob, thrown: unknown): Date {
-    return new Date(this.options.clock.now() + backoffMs(attempts, thrown));
+    return addMilliseconds(dateOf(this.options.clock), backoffMs(attempts, thrown));
   }
 
   #bury(job: ClaimedJob, event: InboxEvent, error: string): Promise<void> {
@@ -130,12 +130,8 @@ export class WebhookReception {
   }
 
   /** Rejects what is not acknowledged, and worth repeating. */
-  async #record(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
-    try {
-      return await this.options.inbox.receive(event);
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
+  #record(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
+    return queryCatalogue(() => this.options.inbox.receive(event));
   }
 
   #receiverOf(channelId: ChannelId): { channel: ConnectedChannel; receiver: WebhookReceiver } {

@@ -1,4 +1,4 @@
-import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
+import { queryCatalogue } from '../../catalogue/catalogue-fault.js';
 import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media/media-catalogue.js';
 import type { Reserved, UploadJob, Uploads } from '../../catalogue/uploads.js';
 import { removeAttempt, removeBytes } from '../../inspection/stored-bytes.js';
@@ -81,9 +81,7 @@ export class MediaUpload {
   /** Begins a FAILED upload anew. @throws MediagraphError MEDIA_GONE where its source is forgotten */
   async retry(media: CataloguedMedia): Promise<CataloguedMedia> {
     const { uploads, clock, onReserved } = this.options;
-    const begun = await uploads.retryFailed(media.tenant, media.id, dateOf(clock)).catch((thrown: unknown) => {
-      throw asCatalogueFault(thrown);
-    });
+    const begun = await queryCatalogue(() => uploads.retryFailed(media.tenant, media.id, dateOf(clock)));
     if (begun) {
       onReserved();
       return begun;
@@ -122,8 +120,8 @@ export class MediaUpload {
     const { messageId, filename, mimeType } = judgeInput(request, channel);
     judgeUrl(request.url, policy);
     const now = dateOf(clock);
-    try {
-      return await uploads.reserve({
+    return queryCatalogue(() =>
+      uploads.reserve({
         tenant,
         id: createUploadId(channel.id),
         channelId: channel.id,
@@ -135,10 +133,8 @@ export class MediaUpload {
         idempotency: idempotencyOf(request),
         now,
         retainedUntil: endOfRetention(retentionMs, now),
-      });
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
+      }),
+    );
   }
 
   /** Resolves with null where another process has taken the job over and reports its end. */
@@ -194,11 +190,7 @@ export class MediaUpload {
   }
 
   async #find(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {
-    try {
-      return (await this.options.catalogue.findByIds(tenant, [id])).get(id) ?? null;
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
+    return (await queryCatalogue(() => this.options.catalogue.findByIds(tenant, [id]))).get(id) ?? null;
   }
 }
 
