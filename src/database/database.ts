@@ -6,7 +6,7 @@ import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import type { Logger } from '../telemetry/logger.js';
 import { DatabaseClock } from './database-clock.js';
 import { EmbeddedEngine } from './embedded/engine.js';
-import { NotificationListener } from './notification-listener.js';
+import { NotificationListener, type OnNotification } from './notification-listener.js';
 import { embeddedPool, patientServerPool, serverPool } from './postgres-pool.js';
 import type { Tables } from './tables.js';
 import { type Place, Turns } from './turns.js';
@@ -43,12 +43,11 @@ export interface Database {
    */
   onWrite(listener: () => void): () => void;
   /**
-   * Calls back when a channel is notified, until the database is closed (PostgreSQL docs, "LISTEN"). The payload is null when
-   * the connection was lost or is there again, because notifications may have been missed. The embedded engine never calls back: its
-   * only process hears of its own writes by `onWrite`.
+   * Calls back when a channel is notified, until the database is closed (PostgreSQL docs, "LISTEN"). All channels share one
+   * connection. The embedded engine never calls back: its only process learns of its own writes by `onWrite`.
    * @throws Error when the server cannot be reached
    */
-  listen(channel: string, onNotified: (payload: string | null) => void): Promise<void>;
+  listen(channel: string, onNotification: OnNotification): Promise<void>;
   /** Lets every query finish that was asked before. Harmless when repeated. */
   close(): Promise<void>;
 }
@@ -123,7 +122,7 @@ class ServerDatabase extends PooledDatabase implements Database {
   readonly engine = 'postgres';
   readonly writeCount = null;
   readonly clock = new DatabaseClock(() => this.#time());
-  readonly #listeners: NotificationListener[] = [];
+  readonly #listener: NotificationListener;
 
   constructor(
     private readonly url: string,
@@ -131,11 +130,11 @@ class ServerDatabase extends PooledDatabase implements Database {
     private readonly logger: Logger | null,
   ) {
     super(serverPool(url, maxConnections, logger), new Turns(maxConnections, Math.ceil(maxConnections / 2)));
+    this.#listener = new NotificationListener({ url, logger });
   }
 
-  async listen(channel: string, onNotified: (payload: string | null) => void): Promise<void> {
-    const { url, logger } = this;
-    this.#listeners.push(await NotificationListener.open({ url, channel, onNotified, logger }));
+  listen(channel: string, onNotification: OnNotification): Promise<void> {
+    return this.#listener.listen(channel, onNotification);
   }
 
   startClock(): Promise<void> {
@@ -161,7 +160,7 @@ class ServerDatabase extends PooledDatabase implements Database {
 
   override async close(): Promise<void> {
     this.clock.stop();
-    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    await this.#listener.close();
     await super.close();
   }
 }
