@@ -4,8 +4,9 @@ import type { JobKind } from '../model/job-kind.js';
 
 /**
  * Earlier versions kept each kind of work in columns of its own table. These statements turn work without a live lease there
- * into jobs, with attempts, deadlines and deaths as they were. A row whose lease holds belongs to a replica of an earlier version
- * that still runs; it is moved when that lease has ended. Repeating them changes nothing.
+ * into jobs, with attempts, deadlines and deaths as they were; dead letters become dead jobs. A row whose lease holds
+ * belongs to a replica of an earlier version that still runs; it is moved when that lease has ended. Repeating them changes
+ * nothing.
  * @param leasesBefore leases that end before this time belong to dead processes
  * @returns how many jobs were made
  */
@@ -14,7 +15,7 @@ export async function adoptPreviousWork(
   { now, leasesBefore }: { readonly now: Date; readonly leasesBefore: Date },
 ): Promise<number> {
   let adopted = 0n;
-  for (const statement of [webhooks, copies, uploads, deletions, removals, inspections]) {
+  for (const statement of [webhooks, deadLetters, copies, uploads, deletions, removals, inspections]) {
     const { numAffectedRows = 0n } = await statement(now, leasesBefore).execute(background);
     adopted += numAffectedRows;
   }
@@ -51,6 +52,25 @@ function webhooks(now: Date, leasesBefore: Date): RawBuilder<unknown> {
       where webhook_events.id = found.id
     )
     ${adopted('webhook', 'open_work')}`;
+}
+
+/** A dead letter of this version has a dead job, which counts and lists find. */
+function deadLetters(): RawBuilder<unknown> {
+  return sql`
+    with found as (
+      select * from webhook_events
+      where state = 'dead' and not exists (
+        select from jobs
+        where jobs.tenant = webhook_events.tenant and jobs.kind = 'webhook' and jobs.key = webhook_events.id::text
+      )
+      for update skip locked
+    ), dead_work as (
+      select tenant, id::text as key, channel_id, 'infinity'::timestamptz as rank, received_at as due_at, false as waits,
+        received_at as since, attempts, null::jsonb as payload, last_error, suspect, interruptions, deaths
+      from found
+    )
+    insert into jobs (kind, state, ${JOB_COLUMNS}) select 'webhook', 'dead', ${JOB_COLUMNS} from dead_work
+    on conflict (tenant, kind, key) do nothing`;
 }
 
 function copies(now: Date, leasesBefore: Date): RawBuilder<unknown> {

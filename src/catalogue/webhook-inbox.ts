@@ -129,10 +129,10 @@ export class SqlWebhookInbox implements WebhookInbox {
   async forgetDead(receivedBefore: Date): Promise<number> {
     const { rows } = await sql<{ count: number }>`
       with forgotten as (
-        delete from webhook_events where state = 'dead' and received_at < ${receivedBefore} returning id, tenant
+        delete from webhook_events where state = 'dead' and received_at < ${receivedBefore} returning id
       ), jobs_forgotten as (
-        delete from jobs using forgotten
-        where jobs.tenant = forgotten.tenant and jobs.kind = 'webhook' and jobs.key = forgotten.id::text
+        -- Not only those of these events: another process may be adding the job of a letter of an earlier version.
+        delete from jobs where kind = 'webhook' and state = 'dead' and since < ${receivedBefore}
       )
       select count(*)::integer as count from forgotten`.execute(this.#db);
     return rows[0]?.count ?? 0;
