@@ -123,11 +123,13 @@ async function closeAll(parts: Parts, servers: readonly FastifyInstance[]): Prom
 }
 
 /** What scrapes ask the database. */
-function measuredStore({ database, catalogue, inbox }: Stores): MeasuredStore {
+function measuredStore({ database, catalogue, inbox, jobs }: Stores): MeasuredStore {
   return {
+    clock: database.clock,
     ping: () => database.ping(),
     mediaCounts: () => catalogue.counts(),
     eventCounts: () => inbox.counts(),
+    jobCounts: () => jobs.counts(),
   };
 }
 
