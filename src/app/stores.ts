@@ -14,8 +14,10 @@ import { SqlWebhookInbox, type WebhookInbox } from '../catalogue/webhook-inbox.j
 import type { Config } from '../config/config.js';
 import { type Database, openDatabase } from '../database/database.js';
 import { migrate } from '../database/migrations/migrate.js';
+import { wakeWorkers } from '../jobs/job-news.js';
 import { type JobStore, SqlJobStore } from '../jobs/job-store.js';
-import { dateOf } from '../model/clock.js';
+import { type Clock, dateOf } from '../model/clock.js';
+import type { JobKind } from '../model/job-kind.js';
 import type { ChannelFacts } from '../providers/channel-facts.js';
 import type { Quota } from '../providers/quota.js';
 import { ReusedHolds } from '../providers/reused-holds.js';
@@ -86,6 +88,34 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
     };
   } catch (thrown) {
     await closeDatabase();
+    throw thrown;
+  }
+}
+
+/** The queue of background jobs without anything else that a server has. */
+export interface JobQueue {
+  readonly jobs: JobStore;
+  readonly clock: Clock;
+  /** Wakes the workers of the servers that share the database. */
+  wake(kinds: readonly JobKind[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens the database and brings its schema up to date. Rejects with what an operator can mend. */
+export async function openJobQueue(config: Config, logger: Logger): Promise<JobQueue> {
+  const database = await openDatabase({ url: config.database.url, logger });
+  try {
+    await migrate(database);
+    await database.startClock();
+    const { clock } = database;
+    return {
+      jobs: new SqlJobStore(database, { owner: randomUUID(), clock }),
+      clock,
+      wake: (kinds) => wakeWorkers(database, kinds),
+      close: () => database.close(),
+    };
+  } catch (thrown) {
+    await database.close();
     throw thrown;
   }
 }

@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { readEnvironment } from '../config/config.js';
 import { MESSAGE_IDS } from '../graphql/resolvers/message-source.js';
 import { parseDuration } from '../settings/units.js';
-import { checkConfig } from './check-config.js';
+import { checkConfig, EXIT_BAD_CONFIG } from './check-config.js';
 import type { PrintSchemaOptions } from './print-schema.js';
 
 const CONFIG_OPTION = ['--config <file>', 'YAML or JSON configuration; default: the variable MEDIA_CONFIG'] as const;
@@ -17,11 +17,15 @@ interface SweepFlags extends ConfigFlags {
   readonly grace: number;
 }
 
+interface JobsFlags extends ConfigFlags {
+  readonly json: boolean;
+}
+
 type SchemaFlags = Pick<PrintSchemaOptions, 'messageIds' | 'authDirectives' | 'output' | 'check' | 'against'>;
 
 /**
  * `mediagraph [command]`. Resolves to the exit status: 0 for success, 2 for a faulty configuration, 1 for any other
- * failure. Each command imports its modules when it runs, since those of the server take a second to load.
+ * failure; `jobs` also ends with 2 for faulty arguments. Each command imports its modules when it runs, since those of the server take a second to load.
  */
 export async function runCli(argv: readonly string[]): Promise<number> {
   let status = 0;
@@ -33,6 +37,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   );
   addServerCommands(program, exitWith);
   addStoreCommands(program, exitWith);
+  addJobsCommand(program, exitWith);
   addSchemaCommand(program, exitWith);
   await program.parseAsync([...argv]);
   return status;
@@ -85,6 +90,22 @@ function addStoreCommands(program: Command, exitWith: ExitWith): void {
     .action(async ({ config, dryRun, grace }: SweepFlags) => {
       const { sweepCommand } = await import('./sweep.js');
       exitWith(await sweepCommand({ ...processIo(), file: config, dryRun, graceMs: grace }));
+    });
+}
+
+function addJobsCommand(program: Command, exitWith: ExitWith): void {
+  program
+    .command('jobs')
+    .description('list the kinds of background jobs; pause or resume some of them, on all servers of the database')
+    .argument('[action]', 'list, pause or resume', 'list')
+    .argument('[kinds...]', 'kinds of jobs; list shows all of them by default')
+    .option(...CONFIG_OPTION)
+    .option('--json', 'print a JSON array with one object for each kind', false)
+    // Faulty arguments end every run of this command with the same status, whether commander or the command finds them.
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_BAD_CONFIG))
+    .action(async (action: string, kinds: string[], { config, json }: JobsFlags) => {
+      const { jobsCommand } = await import('./jobs.js');
+      exitWith(await jobsCommand({ ...processIo(), file: config, action, kinds, json }));
     });
 }
 
