@@ -463,6 +463,7 @@ describe('an upload that is deleted meanwhile', () => {
     const { server, user } = await start(IMPATIENT);
     const release = holdSource();
     const media = await user.uploaded(from(CHAKRA));
+    await until('the source to be asked', () => source.requests.length === 1);
     expect(await user.deleted(media.id)).toMatchObject({ scope: 'LOCAL', media: { status: 'DELETED' } });
     release();
     await over(server);
@@ -475,6 +476,8 @@ describe('an upload that is deleted meanwhile', () => {
     providers.meta.faults.push({ match: /media/, fault: { kind: 'status', status: 413 } });
     const release = holdSource();
     const media = await user.uploaded(from(META));
+    // A deletion ends an upload that has not begun, and nothing is fetched then.
+    await until('the source to be asked', () => source.requests.length === 1);
     await user.deleted(media.id);
     release();
     await over(server);
@@ -492,6 +495,16 @@ describe('an upload that is deleted meanwhile', () => {
     await over(server);
     expect([heldBy(META), requestsOf(providers.meta, 'DELETE').length]).toEqual([[], 1]);
     expect(await filesBelow(server.blobs)).toEqual([]);
+  });
+
+  it('is not begun any more where it waited for its turn', async () => {
+    await jobStoreOf(database).pause('upload');
+    const { server, user } = await start(IMPATIENT);
+    const media = await user.uploaded(from(META));
+    await user.deleted(media.id);
+    await jobStoreOf(database).resume('upload');
+    expect((await jobStoreOf(database).counts()).upload.open).toBe(0);
+    expect([source.requests, await filesBelow(server.blobs)]).toEqual([[], []]);
   });
 });
 
