@@ -505,7 +505,13 @@ describe('while the database', () => {
 
     it('is open, a scrape tells of each kind what its jobs do, and for how long the first has been due', async () => {
       const add = (kind: JobKind, key: string, dueInMs: number) =>
-        jobStoreOf(database).add({ kind, tenant: 'default', key, channelId: null, dueAt: new Date(Date.now() + dueInMs) });
+        jobStoreOf(database).add({
+          kind,
+          tenant: 'default',
+          key,
+          channelId: null,
+          dueAt: new Date(Date.now() + dueInMs),
+        });
       // The server that is scraped must not begin what this test has made.
       const operator = jobStoreOf(database);
       for (const kind of JOB_KINDS) await operator.pause(kind);

@@ -40,7 +40,11 @@ export class OwnServer {
     };
     const logLines: string[] = [];
     const logger = createLogger({ level: 'warn', destination: { write: (line) => void logLines.push(line) } });
-    const app = await startApp({ config: parseConfig(document, toolsPath === undefined ? {} : { PATH: toolsPath }), logger, database });
+    const app = await startApp({
+      config: parseConfig(document, toolsPath === undefined ? {} : { PATH: toolsPath }),
+      logger,
+      database,
+    });
     return new OwnServer(app, folder, document, new Client(app.url), logLines);
   }
 
