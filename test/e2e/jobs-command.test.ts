@@ -110,7 +110,7 @@ describe('mediagraph jobs on the embedded database', () => {
       expect([await unknown.ended, unknown.stdout]).toEqual([2, '']);
       const away = folder.run(['jobs']);
       expect([await away.ended, away.stdout]).toEqual([1, '']);
-      expect(away.stderr).toMatch(/^mediagraph failed: /);
+      expect(away.stderr).toMatch(/^mediagraph failed: /m);
     },
     TEST_MS,
   );
