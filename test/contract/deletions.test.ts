@@ -1,8 +1,8 @@
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlCopies } from '../../src/catalogue/media/copies.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
-import type { JobKind } from '../../src/model/job-kind.js';
 import { formatMessageId } from '../../src/model/ids.js';
+import type { JobKind } from '../../src/model/job-kind.js';
 import { describeEngines, type EngineBed, reportedMedia, storedBytes } from '../support/databases.js';
 import { begunUpload, type DeletionBed, deletionBed, REMOVER, uploadedMedia } from '../support/deletions.js';
 import {

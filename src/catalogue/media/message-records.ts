@@ -21,7 +21,9 @@ const REMEMBERED_MESSAGES = 5_000;
  */
 export class MessageMemory {
   /** By tenant and message; null = nothing is known of the message. */
-  readonly #records = new LRUCache<TenantMessageId, { readonly record: MessageRecord | null }>(upTo(REMEMBERED_MESSAGES));
+  readonly #records = new LRUCache<TenantMessageId, { readonly record: MessageRecord | null }>(
+    upTo(REMEMBERED_MESSAGES),
+  );
   #asOf = -1;
 
   constructor(private readonly writeCount: () => number) {}
