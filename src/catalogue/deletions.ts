@@ -5,8 +5,10 @@ import { addedLeased, droppedJobs, endedJob } from '../jobs/job-statements.js';
 import type { TenantId } from '../model/channel.js';
 import type { DeletionScope, MediaId } from '../model/media.js';
 import type { CataloguedMedia } from './media/catalogued-media.js';
+import { catalogued, withoutBytes } from './media/column-lists.js';
 import { findMediaOfJobs } from './media/copies.js';
-import { type MediaRow, toCataloguedMedia, withoutBytes } from './media/media-rows.js';
+import type { CataloguedRow } from './media/media-columns.js';
+import { toCataloguedMedia } from './media/media-rows.js';
 
 /** How a deletion ended. */
 export interface Completion {
@@ -65,9 +67,9 @@ export class SqlDeletions implements Deletions {
   }
 
   async intend(tenant: TenantId, id: MediaId, { owner, now, leaseMs }: DeletionClaim): Promise<BegunDeletion | null> {
-    const { rows } = await sql<MediaRow & { readonly job_id: number }>`
+    const { rows } = await sql<CataloguedRow & { readonly job_id: number }>`
       with target as (
-        select * from media
+        select ${catalogued()} from media
         where tenant = ${tenant} and id = ${id} and status <> 'DELETED'
           -- A replica of an earlier version notes its intent in the row.
           and (deletion_owner is null or deletion_until <= ${now})
@@ -83,13 +85,13 @@ export class SqlDeletions implements Deletions {
   }
 
   async complete(job: JobLease, { scope, now }: Completion, leaseMs: number): Promise<CompletedDeletion | null> {
-    const { rows } = await sql<MediaRow & { readonly removal_id: number }>`
+    const { rows } = await sql<CataloguedRow & { readonly removal_id: number }>`
       with deletion as (${endedJob(job)}), ended as (
         update media set status = 'DELETED', deletion_scope = ${scope}, updated_at = ${now}, ${withoutBytes()},
           mirror_state = case when mirror_state in ('open', 'due') then 'failed' else mirror_state end
         from deletion
         where media.tenant = deletion.tenant and media.id = deletion.key and media.status <> 'DELETED'
-        returning media.*
+        returning ${catalogued()}
       ), dropped as (${droppedJobs(['copy', 'upload', 'inspection'], 'ended')}), failed_upload as (
         delete from failed_uploads using ended
         where failed_uploads.tenant = ended.tenant and failed_uploads.media_id = ended.id

@@ -8,9 +8,10 @@ import { addMilliseconds } from '../model/clock.js';
 import type { MediaFailure, MediaId, MediaKind } from '../model/media.js';
 import { storable, storableJson } from '../model/text/storable.js';
 import type { CataloguedMedia, StoredBytes } from './media/catalogued-media.js';
+import { assignments, catalogued, withoutBytes } from './media/column-lists.js';
 import { findMediaOfJobs } from './media/copies.js';
-import { failureColumns, type MediaRow, storedColumns, toCataloguedMedia, withoutBytes } from './media/media-rows.js';
-import { assignments } from './media/stored-columns.js';
+import type { CataloguedRow } from './media/media-columns.js';
+import { failureColumns, storedColumns, toCataloguedMedia } from './media/media-rows.js';
 
 /** An upload as a caller asks for it. */
 export interface UploadReservation {
@@ -111,8 +112,8 @@ export class SqlUploads implements Uploads {
     const [created] = rows;
     if (created) return { outcome: 'created', media: toCataloguedMedia(created) };
     const { tenant, idempotency } = upload;
-    const earlier = await sql<MediaRow & { readonly input_sha256: string }>`
-      select media.*, upload_keys.input_sha256
+    const earlier = await sql<CataloguedRow & { readonly input_sha256: string }>`
+      select ${catalogued()}, upload_keys.input_sha256
       from upload_keys join media on media.tenant = upload_keys.tenant and media.id = upload_keys.media_id
       where upload_keys.tenant = ${tenant} and upload_keys.key = ${idempotency?.key ?? null}`.execute(this.#db);
     const [row] = earlier.rows;
@@ -139,18 +140,18 @@ export class SqlUploads implements Uploads {
   }
 
   async finish(job: JobLease, providerMediaId: string | null, now: Date): Promise<CataloguedMedia | null> {
-    const { rows } = await sql<MediaRow>`
+    const { rows } = await sql<CataloguedRow>`
       with ended as (${endedJob(job)})
       update media set status = 'READY', provider_media_id = ${providerMediaId}, updated_at = ${now}
       from ended
       where media.tenant = ended.tenant and media.id = ended.key and media.status = 'PENDING'
-      returning media.*`.execute(this.#db);
+      returning ${catalogued()}`.execute(this.#db);
     return rows[0] ? toCataloguedMedia(rows[0]) : null;
   }
 
   async fail(job: JobLease, failure: MediaFailure): Promise<FailedUpload | null> {
-    const columns = { status: 'FAILED', updated_at: failure.at, ...failureColumns(failure) };
-    const { rows } = await sql<MediaRow & { readonly named_key: string | null }>`
+    const columns = { ...failureColumns(failure), status: 'FAILED', updated_at: failure.at } as const;
+    const { rows } = await sql<CataloguedRow & { readonly named_key: string | null }>`
       with ended as (${endedJob(job)}), freed as (
         delete from upload_keys using ended where upload_keys.tenant = ended.tenant and upload_keys.media_id = ended.key
       ), remembered as (
@@ -166,17 +167,17 @@ export class SqlUploads implements Uploads {
       update media set ${assignments(columns)}, ${withoutBytes()}
       from before
       where media.tenant = before.tenant and media.id = before.id and media.status = 'PENDING'
-      returning media.*, before.named_key`.execute(this.#db);
+      returning ${catalogued()}, before.named_key`.execute(this.#db);
     return rows[0] ? { media: toCataloguedMedia(rows[0]), key: rows[0].named_key } : null;
   }
 
   async retryFailed(tenant: TenantId, id: MediaId, now: Date): Promise<CataloguedMedia | null> {
-    const columns = { status: 'PENDING', updated_at: now, ...failureColumns(null) };
+    const columns = { ...failureColumns(null), status: 'PENDING', updated_at: now } as const;
     const job = sql`
       select begun.tenant, begun.id, begun.channel_id, null::timestamptz, ${now}::timestamptz,
         jsonb_build_object('sourceUrl', source_url, 'filename', source.filename, 'mimeType', source.mime_type)
       from begun join source on source.media_id = begun.id`;
-    const { rows } = await sql<MediaRow>`
+    const { rows } = await sql<CataloguedRow>`
       with source as (
         delete from failed_uploads
         where tenant = ${tenant} and media_id = ${id} and failed_at > ${addMilliseconds(now, -SOURCE_LIFETIME_MS)}
@@ -185,7 +186,7 @@ export class SqlUploads implements Uploads {
       ), begun as (
         update media set ${assignments(columns)} from source
         where media.tenant = ${tenant} and media.id = source.media_id and media.status = 'FAILED'
-        returning media.*
+        returning ${catalogued()}
       ), added as (${addedJobs({ kind: 'upload', now, rows: job })})
       select * from begun`.execute(this.#db);
     return rows[0] ? toCataloguedMedia(rows[0]) : null;
@@ -214,7 +215,7 @@ function reserveStatement(upload: UploadReservation) {
   const { sourceUrl, filename, mimeType } = upload;
   const source = storableJson({ sourceUrl, filename, mimeType } satisfies UploadSource);
   const job = sql`select tenant, id, channel_id, null::timestamptz, ${now}::timestamptz, ${source}::jsonb from reserved`;
-  return sql<MediaRow>`
+  return sql<CataloguedRow>`
     with taken as (
       insert into upload_keys (tenant, key, input_sha256, media_id, created_at)
       select ${tenant}, ${idempotency?.key ?? null}::text, ${idempotency?.inputSha256 ?? null}::text, ${id}, ${now}
@@ -232,7 +233,7 @@ function reserveStatement(upload: UploadReservation) {
         'PENDING', ${now}::timestamptz, ${now}::timestamptz, ${now}::timestamptz, false, true,
         ${upload.retainedUntil}::timestamptz
       where ${idempotency === null} or exists (select from taken)
-      returning *
+      returning ${catalogued()}
     ), added as (${addedJobs({ kind: 'upload', now, rows: job })})
     select * from reserved`;
 }

@@ -1,12 +1,13 @@
 import type { Generated } from 'kysely';
-import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
-import type { ErrorCode } from '../model/errors.js';
+import type { ChannelId, TenantId } from '../model/channel.js';
 import type { JobKind } from '../model/job-kind.js';
-import type { DeletionScope, MediaDirection, MediaId, MediaKind, MediaStatus } from '../model/media.js';
+import type { MediaId, MediaStatus } from '../model/media.js';
 
-/** What the tables hold, as both engines answer it. The columns' meanings are in `migrations/`. */
+/**
+ * What the tables hold, as both engines answer it. The columns' meanings are in `migrations/`. `media` is declared where its
+ * columns are listed: `catalogue/media/media-columns.ts`.
+ */
 export interface Tables {
-  media: MediaTable;
   media_changes: MediaChangesTable;
   message_listings: MessageListingsTable;
   webhook_events: WebhookEventsTable;
@@ -18,56 +19,6 @@ export interface Tables {
   error_budgets: ErrorBudgetsTable;
   jobs: JobsTable;
   paused_jobs: PausedJobsTable;
-}
-
-export interface MediaTable {
-  tenant: TenantId;
-  id: MediaId;
-  channel_id: ChannelId;
-  provider: ProviderName;
-  provider_message_id: string | null;
-  position: number;
-  provider_media_id: string | null;
-  download_url: string | null;
-  described: Generated<boolean>;
-  status: MediaStatus;
-  kind: MediaKind | null;
-  mime_type: string | null;
-  size_bytes: number | null;
-  sha256: string | null;
-  filename: string | null;
-  caption: string | null;
-  created_at: Date | null;
-  available_until: Date | null;
-  recorded_at: Date;
-  updated_at: Date;
-  announced: boolean;
-  failure_reason: string | null;
-  stored_at: Date | null;
-  stored_size_bytes: number | null;
-  stored_sha256: string | null;
-  stored_mime_type: string | null;
-  /** `open`: a job of kind `copy` is open for it. */
-  mirror_state: 'open' | 'done' | 'failed' | null;
-  expires_at: Date | null;
-  uploaded: Generated<boolean>;
-  failure_code: Generated<ErrorCode | null>;
-  deletion_scope: Generated<DeletionScope | null>;
-  buried: Generated<boolean>;
-  width: Generated<number | null>;
-  height: Generated<number | null>;
-  duration_seconds: Generated<number | null>;
-  thumb_hash: Generated<string | null>;
-  page_count: Generated<number | null>;
-  has_still: Generated<boolean | null>;
-  blob_key: Generated<string | null>;
-  voice: Generated<boolean | null>;
-  contact: Generated<string | null>;
-  direction: Generated<MediaDirection | null>;
-  revoked_at: Generated<Date | null>;
-  was_ready: Generated<boolean>;
-  failure_retryable: Generated<boolean | null>;
-  failed_at: Generated<Date | null>;
 }
 
 /** A log that triggers write. */

@@ -4,7 +4,7 @@ import type { MediaChangeListener, MediaChanges } from '../catalogue/changes/med
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
-import { formatMessageId } from '../model/ids.js';
+import { formatMessageId, type MessageId } from '../model/ids.js';
 import type { Media, MediaId, MediaStatus, MessageKey } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import { asOf } from './retention.js';
@@ -50,7 +50,7 @@ export class MediaWatch {
 
 /** For one reader, which takes one after the other. */
 class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener {
-  readonly #messages: ReadonlySet<string>;
+  readonly #messages: ReadonlySet<MessageId>;
   /** The status that was yielded last, or found at the start; after a gap, rows are compared with it. */
   readonly #known = new Map<MediaId, MediaStatus>();
   readonly #told = new Map<MediaId, MediaStatus>();

@@ -1,6 +1,7 @@
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlCopies } from '../../src/catalogue/media/copies.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
+import { formatMessageId } from '../../src/model/ids.js';
 import type { JobKind } from '../../src/model/job-kind.js';
 import { describeEngines, type EngineBed, reportedMedia, storedBytes } from '../support/databases.js';
 import { begunUpload, type DeletionBed, deletionBed, REMOVER, uploadedMedia } from '../support/deletions.js';
@@ -409,7 +410,7 @@ function tombstones(engine: EngineBed, bed: () => DeletionBed): void {
     await list('here', { caption: 'private' });
     expect(await found(here.id)).toBeUndefined();
     const key = { channelId: here.channelId, providerMessageId: 'here' };
-    const record = (await catalogue.findByMessages(TENANT, [key])).get('support:here');
+    const record = (await catalogue.findByMessages(TENANT, [key])).get(formatMessageId(key));
     expect(record?.media).toMatchObject([{ id: here.id, status: 'DELETED', caption: null, filename: null }]);
     expect(record?.media).toMatchObject([{ downloadUrl: null }]);
   });

@@ -1,6 +1,5 @@
 import type { TenantId } from '../../model/channel.js';
 import type {
-  DeletionScope,
   Media,
   MediaDetails,
   MediaFailure,
@@ -11,6 +10,7 @@ import type {
   MessageKey,
   MessageMedia,
 } from '../../model/media.js';
+import type { ColumnFacts } from './media-columns.js';
 
 /** Stored bytes, measured while they were written. */
 export interface StoredBytes {
@@ -26,29 +26,23 @@ export interface StoredBytes {
   readonly measures: MediaMeasures | null;
 }
 
-/** A media as its row has it. Unlike a media that an adapter reports, it may have ended. */
-export interface CataloguedMedia extends Omit<Media, 'fault'> {
+/** What a media's row says by several columns, or in another form than its column. */
+export interface ComposedFacts extends Pick<Media, 'expiresAt' | 'measures'> {
   /** null: no bytes are stored here. */
   readonly stored: StoredBytes | null;
-  /** A webhook announced it; otherwise it is known from listings alone. */
-  readonly announced: boolean;
-  /** Its provider was asked for details; those that are still null, it does not know. */
-  readonly described: boolean;
-  /** A caller uploaded it through this server: its provider may know it by another name, or not at all. */
-  readonly uploaded: boolean;
   /** Why it is FAILED, or why its last copy failed; null where nothing failed. */
   readonly failure: MediaFailure | null;
-  /** When its row last changed. */
-  readonly updatedAt: Date;
   /** Links may have been given out. */
   readonly wasReady: boolean;
-  /** When its sender withdrew it. */
-  readonly revokedAt: Date | null;
-  /** Where a deletion took effect; null where the media is not deleted. */
-  readonly deletionScope: DeletionScope | null;
   /** Whether its bytes are, or were, to be copied here by a job. */
   readonly mirrored: boolean;
 }
+
+/**
+ * A media as its row has it. Unlike a media that an adapter reports, it may have ended. The compiler refuses a property of
+ * `Media` that no column has.
+ */
+export type CataloguedMedia = ColumnFacts & ComposedFacts;
 
 /** What the bytes, and the headers before them, tell. What is null stays as it was. */
 export type FoundDetails = Partial<Pick<MediaDetails, 'mimeType' | 'filename' | 'kind'>>;

@@ -5,8 +5,9 @@ import { endedJob, endedWhere, heldJob, postponedJob } from '../../jobs/job-stat
 import type { TenantId } from '../../model/channel.js';
 import type { MediaFailure, MediaId } from '../../model/media.js';
 import type { CataloguedMedia, CopyRetry, FoundDetails, Kept, StoredBytes } from './catalogued-media.js';
-import { failureColumns, type MediaRow, toCataloguedMedia } from './media-rows.js';
-import { assignments, namedBytes } from './stored-columns.js';
+import { assignments, catalogued } from './column-lists.js';
+import type { CataloguedRow, MediaChanges } from './media-columns.js';
+import { failureColumns, namedBytes, toCataloguedMedia } from './media-rows.js';
 
 /**
  * The ends of jobs of kind `copy`: a media's row and its job change in one statement. Every method but {@link findMedia} is
@@ -61,7 +62,10 @@ export class SqlCopies implements Copies {
   }
 
   async retry(job: JobLease, { dueAt, failure, isFailed }: CopyRetry, now: Date): Promise<void> {
-    const columns = { ...failureColumns(failure), ...(isFailed ? { status: 'FAILED', updated_at: now } : {}) };
+    const columns: MediaChanges = {
+      ...failureColumns(failure),
+      ...(isFailed ? { status: 'FAILED', updated_at: now } : {}),
+    };
     await sql`
       with postponed as (${postponedJob(job, dueAt, failure.message)})
       update media set ${assignments(columns)} from postponed
@@ -72,7 +76,7 @@ export class SqlCopies implements Copies {
     job: JobLease,
     { status, failure }: { readonly status: 'FAILED' | 'EXPIRED'; readonly failure: MediaFailure },
   ): Promise<void> {
-    const columns = { status, updated_at: failure.at, mirror_state: 'failed', ...failureColumns(failure) };
+    const columns = { ...failureColumns(failure), status, updated_at: failure.at, mirror_state: 'failed' } as const;
     await sql`
       with ended as (${endedJob(job)})
       update media set ${assignments(columns)} from ended
@@ -90,8 +94,8 @@ export async function findMediaOfJobs(
 ): Promise<ReadonlyMap<ClaimedJob, CataloguedMedia>> {
   const media = new Map<ClaimedJob, CataloguedMedia>();
   if (jobs.length === 0) return media;
-  const { rows } = await sql<MediaRow & { readonly place: number }>`
-    select job.place, media.*
+  const { rows } = await sql<CataloguedRow & { readonly place: number }>`
+    select job.place, ${catalogued()}
     from unnest(${jobs.map(({ tenant }) => tenant)}::text[], ${jobs.map(({ key }) => key)}::text[])
       with ordinality as job (tenant, id, place)
     join media on media.tenant = job.tenant and media.id = job.id`.execute(reads);
@@ -108,12 +112,8 @@ export async function findLive(
   tenant: TenantId,
   id: MediaId,
 ): Promise<CataloguedMedia | null> {
-  const row = await reads
-    .selectFrom('media')
-    .selectAll()
-    .where('tenant', '=', tenant)
-    .where('id', '=', id)
-    .where('status', 'not in', ['DELETED', 'EXPIRED'])
-    .executeTakeFirst();
-  return row ? toCataloguedMedia(row) : null;
+  const { rows } = await sql<CataloguedRow>`
+    select ${catalogued()} from media
+    where tenant = ${tenant} and id = ${id} and status not in ('DELETED', 'EXPIRED')`.execute(reads);
+  return rows[0] ? toCataloguedMedia(rows[0]) : null;
 }

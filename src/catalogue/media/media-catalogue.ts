@@ -1,4 +1,5 @@
 import type { ChannelId, TenantId } from '../../model/channel.js';
+import type { MessageId } from '../../model/ids.js';
 import type { MediaId, MediaStatus, MessageKey, MessageMedia } from '../../model/media.js';
 import type {
   CatalogueCounts,
@@ -26,8 +27,8 @@ export type * from './catalogued-media.js';
 export interface MediaCatalogue {
   /** Rows of every status, without tombstones that the sweep has buried. Ids without a row are absent. */
   findByIds(tenant: TenantId, ids: readonly MediaId[]): Promise<ReadonlyMap<MediaId, CataloguedMedia>>;
-  /** By `formatMessageId`. Messages of which nothing is known are absent. */
-  findByMessages(tenant: TenantId, keys: readonly MessageKey[]): Promise<ReadonlyMap<string, MessageRecord>>;
+  /** Messages of which nothing is known are absent. */
+  findByMessages(tenant: TenantId, keys: readonly MessageKey[]): Promise<ReadonlyMap<MessageId, MessageRecord>>;
   /** The tenant's messages with these provider ids, by that id: at most one for each channel. */
   findKeysByProviderMessageIds(
     tenant: TenantId,

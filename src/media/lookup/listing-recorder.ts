@@ -2,7 +2,7 @@ import { queryCatalogue } from '../../catalogue/catalogue-fault.js';
 import type { Description, Listing, MediaCatalogue, Recording } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
-import { formatMessageId } from '../../model/ids.js';
+import { type TenantMessageId, tenantMessageId } from '../../model/ids.js';
 import type { MessageKey } from '../../model/media.js';
 import type { Logger } from '../../telemetry/logger.js';
 
@@ -16,13 +16,13 @@ export interface ListingRecorderOptions {
 export class ListingRecorder {
   readonly #recording = new Set<Promise<void>>();
   /** By message, while its listing is being recorded. */
-  readonly #recordingOf = new Map<string, Promise<void>>();
+  readonly #recordingOf = new Map<TenantMessageId, Promise<void>>();
 
   constructor(private readonly options: ListingRecorderOptions) {}
 
   /** The recording of a message's listing that is under way. */
   underway(tenant: TenantId, key: MessageKey): Promise<void> | undefined {
-    return this.#recordingOf.get(recordingName(tenant, key));
+    return this.#recordingOf.get(tenantMessageId(tenant, key));
   }
 
   /** Resolves when everything that was listed so far is recorded. */
@@ -43,7 +43,7 @@ export class ListingRecorder {
   ): Promise<void> {
     const recorded = this.options.catalogue.recordListings(tenant, listings, recording);
     const ended = this.#inBackground(recorded);
-    const names = listings.map(({ key }) => recordingName(tenant, key));
+    const names = listings.map(({ key }) => tenantMessageId(tenant, key));
     for (const name of names) this.#recordingOf.set(name, ended);
     void ended.then(() => {
       for (const name of names) if (this.#recordingOf.get(name) === ended) this.#recordingOf.delete(name);
@@ -69,8 +69,4 @@ export class ListingRecorder {
     this.#recording.add(recording);
     return recording;
   }
-}
-
-function recordingName(tenant: TenantId, key: MessageKey): string {
-  return `${tenant}\n${formatMessageId(key)}`;
 }

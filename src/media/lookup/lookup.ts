@@ -2,7 +2,7 @@ import { asCatalogueFault, inTime } from '../../catalogue/catalogue-fault.js';
 import type { Listing, MediaCatalogue, MessageRecord } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
-import { decodeMediaId, formatMessageId } from '../../model/ids.js';
+import { decodeMediaId, formatMessageId, type MessageId } from '../../model/ids.js';
 import { type Media, type MediaDetails, type MediaId, type MessageKey, UNKNOWN_DETAILS } from '../../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../../providers/channel-directory.js';
 import type { CallOptions, ProviderCallAllowance } from '../../providers/provider-adapter.js';
@@ -31,8 +31,8 @@ export interface LookupOptions extends CallOptions {
   readonly calls?: ProviderCallAllowance;
 }
 
-/** Records by `formatMessageId`; null = the catalogue does not answer. */
-type Records = ReadonlyMap<string, MessageRecord> | null;
+/** null = the catalogue does not answer. */
+type Records = ReadonlyMap<MessageId, MessageRecord> | null;
 
 /** Finds the media of messages, and their details. Answers are aligned with the keys; an Error fails its place alone. */
 export class MediaLookup {
