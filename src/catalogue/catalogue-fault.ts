@@ -1,10 +1,10 @@
 import { MediagraphError } from '../model/errors.js';
 
 const RETRY_AFTER_MS = 5_000;
-/** It answers within milliseconds, or is away. */
+/** A healthy database answers within milliseconds. */
 const PATIENCE_MS = 3_000;
 
-/** What a caller waits for who has something else to do without the catalogue. */
+/** Limits how long a caller waits for the catalogue when it can continue without the result. */
 export async function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
@@ -17,7 +17,10 @@ export async function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
   }
 }
 
-/** The catalogue cannot be asked: ours to mend, and it passes. The driver's words, which name hosts, stay in `cause`. */
+/**
+ * The catalogue is unavailable. The caller can retry. The driver's message, which contains host names, is only in
+ * `cause`.
+ */
 export function asCatalogueFault(thrown: unknown): MediagraphError {
   const details = { retryable: true, retryAfterMs: RETRY_AFTER_MS };
   return new MediagraphError('INTERNAL_SERVER_ERROR', 'the catalogue cannot be asked at the moment', details, {

@@ -24,15 +24,15 @@ export interface MirrorOptions extends ByteStorage {
   readonly logger: Logger;
 }
 
-/** Attempts after which a media is FAILED; it is tried again nevertheless. */
+/** The number of attempts after which a media becomes FAILED. Retries continue afterwards. */
 const ATTEMPTS_BEFORE_FAILED = 5;
-/** After so many refusals, a provider is believed. */
+/** The number of refusals after which the refusal counts as final. */
 const ATTEMPTS_BEFORE_BELIEVED = 3;
-/** How long bytes may take to reach their provider. */
+/** The maximum time for bytes to reach their provider. */
 const IN_FLIGHT_MS = 60 * 60 * 1000;
-/** How long a copy is attempted where the provider's lifetime of the bytes is unknown. */
+/** The maximum time for attempts if it is unknown how long the provider keeps the bytes. */
 const UNKNOWN_LIFETIME_MS = 3 * 24 * 60 * 60 * 1000;
-/** The longest pause after downloads whose bytes were wrong. */
+/** The maximum delay after downloads with wrong bytes. */
 const LONGEST_PAUSE_OF_DOUBT_MS = 6 * 60 * 60 * 1000;
 
 /** Copies a provider's bytes into the blob store before they expire there. */
@@ -52,7 +52,7 @@ export class Mirror {
     }
   }
 
-  /** Gives up a copy that has ended its process too often; a new announcement or a retry begins anew. */
+  /** Ends a copy that has ended its process too often. A new announcement or a retry starts again. */
   async condemn(job: ClaimedJob): Promise<void> {
     const { copies, clock } = this.options;
     const message = 'expected to survive the copying of this media, got the end of the process three times';
@@ -77,7 +77,7 @@ export class Mirror {
       throw signal.aborted ? signal.reason : otherHash();
     }
     const details = { mimeType: inspected.mimeType, kind, filename: media.filename ?? filename };
-    // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
+    // If this rejects, the row may reference these bytes. If it does not, the sweep deletes them.
     const kept = await copies.finish(job, media, { stored, details }, dateOf(clock));
     if (kept.isNamed) {
       void recordLateFacts(this.options, media, inspected);
@@ -108,7 +108,10 @@ export class Mirror {
 
 type Step =
   | { readonly step: 'retry'; readonly dueAt: Date; readonly isFailed: boolean }
-  /** `end`: later attempts would find the same. `exhaust`: the time for attempts is over; a retry may still succeed. */
+  /**
+   * `end`: later attempts would fail in the same way. `exhaust`: the time for attempts has passed, but a retry may
+   * succeed.
+   */
   | { readonly step: 'end' | 'exhaust' | 'expire' };
 
 function nextStep({ attempts, since }: ClaimedJob, media: CataloguedMedia, thrown: unknown, now: Date): Step {
@@ -126,9 +129,9 @@ function nextStep({ attempts, since }: ClaimedJob, media: CataloguedMedia, throw
 }
 
 /**
- * What a failure says about the next attempt. `ours`: this server does not keep such media. `told`: the provider says
- * plainly that there is nothing to be had. `inFlight`: the bytes are on their way to the provider. `bytes`: they came, and
- * were not what they should be. `other`: everything that passes, or is an operator's to mend.
+ * Classifies a failure for the next attempt. `ours`: this server does not accept such media. `told`: the provider
+ * states that the media does not exist. `inFlight`: the bytes have not reached the provider yet. `bytes`: the received
+ * bytes were wrong. `other`: a temporary failure, or one that an operator must correct.
  */
 function doubtOf(thrown: unknown): 'ours' | 'told' | 'inFlight' | 'bytes' | 'other' {
   if (!(thrown instanceof MediagraphError)) return 'other';

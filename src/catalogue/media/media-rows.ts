@@ -7,7 +7,7 @@ import type { CataloguedMedia, MediaPatch, StoredBytes } from './catalogued-medi
 
 export type MediaRow = Selectable<MediaTable>;
 
-/** The columns that {@link toCataloguedMedia} reads. Every column that is sent and parsed has its price. */
+/** The columns that {@link toCataloguedMedia} reads. Each further column would cost time to send and to parse. */
 export type CataloguedRow = Omit<MediaRow, 'position' | 'recorded_at' | 'buried'>;
 
 export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
@@ -47,7 +47,7 @@ export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
   };
 }
 
-/** The row of a media that has ended names no bytes. */
+/** Rows of media that has ended reference no bytes. */
 function hasEnded(status: MediaStatus): boolean {
   return status === 'DELETED' || status === 'EXPIRED';
 }
@@ -77,15 +77,15 @@ function toFailure({ failure_code, failure_reason, failure_retryable, failed_at,
   const at = failed_at ?? updated_at;
   if (failure_code !== null)
     return { code: failure_code, message: failure_reason, retryable: failure_retryable ?? true, at };
-  // As earlier versions wrote what became of a copy.
+  // Earlier versions wrote the failure of a copy in this form.
   const end = failure_reason.indexOf(': ');
   const code = ERROR_CODES.find((known) => known === failure_reason.slice(0, end)) ?? 'INTERNAL_SERVER_ERROR';
   return { code, message: failure_reason.slice(end < 0 ? 0 : end + 2), retryable: true, at };
 }
 
 /**
- * The one list of columns that hold what was read from bytes, and where they are. A row whose bytes are gone keeps nothing
- * of it. Claims about the bytes are replaced by what was read, and go with it.
+ * The only list of columns that contain facts from the bytes and the location of the bytes. A row without bytes
+ * contains none of them. Measured values replace reported values about the bytes and are deleted with them.
  */
 const READ_FROM_BYTES = {
   stored_at: null,
@@ -103,7 +103,7 @@ const READ_FROM_BYTES = {
   has_still: null,
 } as const satisfies Partial<MediaRow>;
 
-/** For the set list of an update that ends a media. */
+/** The assignments of an update that ends a media. */
 export function withoutBytes(): RawBuilder<unknown> {
   return sql.raw(
     Object.entries(READ_FROM_BYTES)
@@ -145,7 +145,7 @@ export function failureColumns(failure: MediaFailure | null): Partial<MediaRow> 
   };
 }
 
-/** Keys that are undefined are left out of an update by Kysely. */
+/** Kysely omits undefined keys from an update. */
 export function patchColumns(patch: MediaPatch): Partial<MediaRow> {
   return {
     kind: patch.kind,

@@ -10,15 +10,15 @@ import { type CataloguedRow, type MediaRow, toCataloguedMedia } from './media-ro
 
 type Records = ReadonlyMap<string, MessageRecord>;
 
-/** A record takes some thousand bytes. */
+/** Each record needs several thousand bytes. */
 const REMEMBERED_MESSAGES = 5_000;
 
 /**
- * Remembers what is known of messages while nothing is written. For the embedded engine alone: another process's writes
- * would not be seen.
+ * Caches the records of messages until the next write. Only for the embedded database, because the cache does not
+ * notice writes of other processes.
  */
 export class MessageMemory {
-  /** By tenant and message; null = nothing is known of the message. */
+  /** The records by tenant and message; null if nothing is known of the message. */
   readonly #records = new LRUCache<string, { readonly record: MessageRecord | null }>(upTo(REMEMBERED_MESSAGES));
   #asOf = -1;
 
@@ -41,7 +41,7 @@ export class MessageMemory {
     });
     const selected = await select(unknown);
     for (const [message, record] of selected) records.set(message, record);
-    // A read beside a write may have seen the rows as they were before it.
+    // A read that ran concurrently with a write may have seen the rows before the write.
     if (this.writeCount() !== asOf) return records;
     for (const key of unknown)
       this.#records.set(nameOf(tenant, key), { record: selected.get(formatMessageId(key)) ?? null });
@@ -49,7 +49,7 @@ export class MessageMemory {
   }
 }
 
-/** One statement for all messages. */
+/** Selects the records of all messages with one statement. */
 export async function selectMessageRecords(
   db: Database['reads'],
   tenant: TenantId,
@@ -83,7 +83,7 @@ function nameOf(tenant: TenantId, { channelId, providerMessageId }: MessageKey):
   return `${tenant}\n${channelId}\n${providerMessageId}`;
 }
 
-/** Without media of its message where only a listing is known. */
+/** The columns of the media are null if only a listing of the message is known. */
 type MessageRow = MessageKeyColumns & {
   readonly listed_at: Date | null;
   readonly first_seen_at: Date | null;
@@ -96,7 +96,7 @@ interface MessageKeyColumns {
 
 type RowOfMessage = CataloguedRow & Pick<MediaRow, 'recorded_at'>;
 
-/** The columns of a message's media, without those of the message. A column that is missing here is a type error. */
+/** The columns of a message's media, without those of the message. A missing column is a type error. */
 const OF_MESSAGE: Readonly<Record<Exclude<keyof RowOfMessage, keyof MessageKeyColumns>, true>> = {
   tenant: true,
   id: true,

@@ -8,23 +8,24 @@ import type { Description, Listing, MessageChange, Recording } from './catalogue
 
 interface Positioned {
   readonly media: MessageMedia;
-  /** Among the media of its message, or {@link UNKNOWN_POSITION}. */
+  /** The position among the media of the message, or {@link UNKNOWN_POSITION}. */
   readonly position: number;
 }
 
-/** The position of a media that a webhook announced alone: later webhooks may announce others of its message. */
+/** The position of a media that a webhook announced alone. Later webhooks may announce further media of its message. */
 const UNKNOWN_POSITION = -1;
 
 /**
- * One statement for all listings: the messages with the time of their listing, and their media. A media that is not in
- * its message's listing any more stays: providers forget, the catalogue does not.
+ * One statement for all listings. It records the messages with the time of their listing, and their media. Media that
+ * is missing in a new listing stays, because providers delete media that the catalogue keeps.
  */
 export function listingsStatement(
   tenant: TenantId,
   listings: readonly Listing[],
   { now, retainedUntil }: Recording,
 ): RawBuilder<unknown> {
-  // Each message once, in one order everywhere: two statements that want the same rows wait for each other, not both.
+  // Each message occurs once, and the order is the same in every statement. Otherwise two statements for the same rows
+  // could deadlock.
   const distinct = inOrder(new Map(listings.map((listing) => [formatMessageId(listing.key), listing])));
   const media = distinct.flatMap((listing) => listing.media.map((one, position) => ({ media: one, position })));
   return sql`
@@ -43,8 +44,8 @@ export function listingsStatement(
 }
 
 /**
- * `mirror`: what is announced waits as PENDING until its bytes are here; what a listing called READY stays READY, also where
- * that listing is recorded afterwards: its answer gave a link.
+ * With `mirror`, announced media is PENDING until its bytes are stored. Media that a listing reported as READY stays
+ * READY, even if that listing is recorded later, because the response to the query contained a link.
  */
 export function announcementStatement(
   tenant: TenantId,
@@ -64,10 +65,10 @@ export function announcementStatement(
   return mirror ? withCopies(recorded, media, now) : recorded;
 }
 
-/** The bytes of a media that is announced as PENDING reach the provider in a second at the earliest. */
+/** The bytes of a media that is announced as PENDING need at least a second to reach the provider. */
 const IN_FLIGHT_MS = 1_000;
 
-/** Adds a job for each recorded media that was announced to be copied and whose bytes are not here. */
+/** Adds a job for each recorded media that must be copied and whose bytes are not stored. */
 function withCopies(recorded: RawBuilder<unknown>, media: readonly MessageMedia[], now: Date): RawBuilder<unknown> {
   const toCopy = [...new Map(media.filter(({ status }) => status !== 'FAILED').map((one) => [one.id, one])).values()];
   const dueAt = ({ status }: MessageMedia) => new Date(now.getTime() + (status === 'PENDING' ? IN_FLIGHT_MS : 0));
@@ -82,7 +83,7 @@ function withCopies(recorded: RawBuilder<unknown>, media: readonly MessageMedia[
     ${addedJobs({ kind: 'copy', now, rows })}`;
 }
 
-/** Fills what is unknown; bytes that were measured know better anyway, so that their columns are never null. */
+/** Fills unknown values. The columns of measured bytes are never null, so measured values stay. */
 export function descriptionsStatement(
   tenant: TenantId,
   descriptions: readonly Description[],
@@ -110,7 +111,10 @@ export function descriptionsStatement(
     where media.tenant = ${tenant} and media.id = told.id`;
 }
 
-/** One statement for all changes; of several edits of a message the last counts. Tells how many messages have media. */
+/**
+ * One statement for all changes. Of several edits of a message, the last one applies. Returns the number of messages
+ * that have media.
+ */
 export function changesStatement(
   tenant: TenantId,
   changes: readonly MessageChange[],
@@ -156,7 +160,7 @@ export function changesStatement(
 
 interface MergedChange {
   readonly key: MessageKey;
-  /** undefined: it was not edited. */
+  /** Undefined if the caption was not edited. */
   readonly caption?: string | null;
   readonly revokedAt: Date | null;
 }
@@ -212,7 +216,7 @@ function upsert(
       and (excluded.mirror_state = 'open' or (${COLUMNS_OF_ROW}) is distinct from (${VALUES}))`;
 }
 
-/** The reported media as rows `told`. */
+/** The reported media, as rows named `told`. */
 function reported(rows: readonly Positioned[]): RawBuilder<unknown> {
   const texts = (read: (media: MessageMedia) => string | null) =>
     sql`${rows.map(({ media }) => storable(read(media)))}::text[]`;
@@ -253,22 +257,29 @@ const DESCRIBED = ['kind', 'mime_type', 'size_bytes', 'sha256', 'filename', 'cap
   .join(', ');
 
 const newer = (column: string) => `coalesce(excluded.${column}, media.${column})`;
-/** A claim about the bytes counts until they are measured. */
+/** A reported value applies until the bytes are measured. */
 const measured = (column: string) =>
   `case when media.stored_at is null then ${newer(column)} else coalesce(media.${column}, excluded.${column}) end`;
 
-/** A media is announced or listed as FAILED. Stored bytes, an open copy, or a known provider id count for more. */
+/**
+ * Whether a media becomes FAILED by an announcement or a listing. Stored bytes, an open copy, or a known provider id
+ * take precedence.
+ */
 const FAILS = `(excluded.status = 'FAILED' and media.stored_at is null and media.mirror_state is distinct from 'open'
   and (excluded.provider_media_id is not null or media.provider_media_id is null or not excluded.announced))`;
-/** A FAILED media is announced or listed again as one that can be fetched. A listing revives only what a listing failed. */
+/**
+ * Whether an announcement or a listing makes a FAILED media available again. A listing revives only media that a
+ * listing failed.
+ */
 const REVIVES = `(media.status = 'FAILED' and excluded.status <> 'FAILED' and media.stored_at is null
   and (excluded.announced or media.mirror_state is null))`;
 const failsWith = (column: string) =>
   [column, `case when ${FAILS} then excluded.${column} when ${REVIVES} then null else media.${column} end`] as const;
 
-/** What a repeated recording makes of each column. A row in which nothing changes is not written. */
+/** The value of each column after a repeated recording. A row without a change is not written. */
 const RULES: ReadonlyArray<readonly [column: string, value: string]> = [
-  // A message that was announced whole keeps the order in which it was sent; lists may have the newest first (Twilio).
+  // A message whose media were announced together keeps the order in which they were sent; listings may start with the
+  // newest (Twilio).
   [
     'position',
     `case when excluded.position = ${UNKNOWN_POSITION} then media.position
@@ -288,7 +299,7 @@ const RULES: ReadonlyArray<readonly [column: string, value: string]> = [
   ['direction', newer('direction')],
   ['created_at', newer('created_at')],
   ['available_until', newer('available_until')],
-  // The other way round: a question that is asked again must not prolong a retention.
+  // Here the stored value takes precedence: a repeated query must not prolong a retention.
   ['expires_at', 'coalesce(media.expires_at, excluded.expires_at)'],
   ['announced', 'media.announced or excluded.announced'],
   [

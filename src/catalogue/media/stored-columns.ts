@@ -2,7 +2,10 @@ import { type RawBuilder, sql } from 'kysely';
 import type { FoundDetails, StoredBytes } from './catalogued-media.js';
 import { failureColumns, type MediaRow, patchColumns, storedColumns } from './media-rows.js';
 
-/** The columns of a row that names these bytes: READY, with what the bytes tell in place of every claim about them. */
+/**
+ * The columns of a row that references these bytes. The status is READY, and measured values replace all reported
+ * values.
+ */
 export function namedBytes(
   stored: StoredBytes,
   { mimeType, filename, kind }: FoundDetails,
@@ -14,13 +17,13 @@ export function namedBytes(
     was_ready: true,
     updated_at: now,
     ...failureColumns(null),
-    // Measured values take the place of the patch's, which are undefined.
+    // Measured values replace the values of the patch, which are undefined.
     ...patchColumns({ ...told, kind: kind ?? undefined }),
     ...storedColumns(stored),
   };
 }
 
-/** The list behind `set` of an update. Columns whose value is undefined stay as they are. */
+/** The assignments of an update's `set` clause. Columns with undefined values stay unchanged. */
 export function assignments(columns: object): RawBuilder<unknown> {
   const entries = Object.entries(columns).filter(([, value]) => value !== undefined);
   return sql.join(entries.map(([column, value]) => sql`${sql.raw(column)} = ${value}`));
