@@ -2,16 +2,16 @@ import { MediagraphError } from '../model/errors.js';
 
 const RETRY_AFTER_MS = 5_000;
 /** A healthy database answers within milliseconds. */
-const PATIENCE_MS = 3_000;
+const TIMEOUT_MS = 3_000;
 
 /** Limits how long a caller waits for the catalogue when it can continue without the result. */
-export async function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
+export async function inTime<Answer>(pending: Promise<Answer>): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`the catalogue did not answer within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`the catalogue did not answer within ${TIMEOUT_MS} ms`)), TIMEOUT_MS);
   });
   try {
-    return await Promise.race([asked, late]);
+    return await Promise.race([pending, timeout]);
   } finally {
     clearTimeout(timer);
   }
@@ -23,7 +23,7 @@ export async function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
  */
 export function asCatalogueFault(thrown: unknown): MediagraphError {
   const details = { retryable: true, retryAfterMs: RETRY_AFTER_MS };
-  return new MediagraphError('INTERNAL_SERVER_ERROR', 'the catalogue cannot be asked at the moment', details, {
+  return new MediagraphError('INTERNAL_SERVER_ERROR', 'the catalogue is unavailable at the moment', details, {
     cause: thrown,
   });
 }

@@ -1,4 +1,4 @@
-/** Times are the caller's, never the database's: so many milliseconds after `now`. */
+/** Returns the time `ms` milliseconds after `now`. Times come from the caller, never from the database. */
 export function later(now: Date, ms: number): Date {
   return new Date(now.getTime() + ms);
 }

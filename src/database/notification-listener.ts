@@ -6,19 +6,19 @@ export interface NotificationListenerOptions {
   /** `postgres://…` */
   readonly url: string;
   readonly channel: string;
-  /** The channel was notified, or may have been: the connection was lost, or is there again. */
+  /** Called when the channel was notified, or may have been: the connection was lost or restored. */
   readonly onNotified: (payload: string | null) => void;
   readonly logger: Logger | null;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** A server that vanished without a word closes no connection (RFC 9293), and a listener waits for words alone. */
+/** A server that disappears does not close its connections (RFC 9293), and a listener sends nothing by itself. */
 const HEARTBEAT_MS = 10_000;
 const HEARTBEAT_TIMEOUT_MS = 5_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 
-/** A connection of its own that listens to one channel for as long as it is open, and comes back when it was lost. */
+/** A separate connection that listens to one channel and reconnects after an interruption. */
 export class NotificationListener {
   readonly #closing = new AbortController();
   #client: pg.Client | null = null;
@@ -26,7 +26,10 @@ export class NotificationListener {
 
   private constructor(private readonly options: NotificationListenerOptions) {}
 
-  /** Resolves when everything that is notified from now on will be heard. @throws Error when the server cannot be reached */
+  /**
+   * Resolves when all later notifications will be received.
+   * @throws Error if the server is unavailable
+   */
   static async open(options: NotificationListenerOptions): Promise<NotificationListener> {
     const listener = new NotificationListener(options);
     await listener.#connect();
@@ -48,7 +51,7 @@ export class NotificationListener {
       keepAlive: true,
       fallback_application_name: 'mediagraph',
     });
-    // An `error` without a listener ends the process; `end` follows it.
+    // An `error` event without a listener ends the process. An `end` event follows it.
     client.on('error', () => {});
     client.on('notification', ({ payload = '' }) => onNotified(payload));
     try {
@@ -59,7 +62,7 @@ export class NotificationListener {
       throw thrown;
     }
     this.#client = client;
-    // A question that is not answered in time is still under way, so that `end` cuts the connection.
+    // After a timeout the query may still be running on the server, so the connection is destroyed.
     const heartbeat = setInterval(() => client.query('select 1').catch(() => client.end()), HEARTBEAT_MS);
     client.once('end', () => {
       clearInterval(heartbeat);

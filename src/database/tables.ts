@@ -4,7 +4,7 @@ import type { ErrorCode } from '../model/errors.js';
 import type { JobKind } from '../model/job-kind.js';
 import type { DeletionScope, MediaDirection, MediaId, MediaKind, MediaStatus } from '../model/media.js';
 
-/** What the tables hold, as both engines answer it. The columns' meanings are in `migrations/`. */
+/** The types of the tables' columns, as both databases return them. `migrations/` documents the columns. */
 export interface Tables {
   media: MediaTable;
   media_changes: MediaChangesTable;
@@ -47,7 +47,7 @@ export interface MediaTable {
   stored_size_bytes: number | null;
   stored_sha256: string | null;
   stored_mime_type: string | null;
-  /** `open`: a job of kind `copy` is open for it. */
+  /** `open` means that the media has an open job of kind `copy`. */
   mirror_state: 'open' | 'done' | 'failed' | null;
   expires_at: Date | null;
   uploaded: Generated<boolean>;
@@ -70,9 +70,9 @@ export interface MediaTable {
   failed_at: Generated<Date | null>;
 }
 
-/** A log that triggers write. */
+/** The log of changes, which triggers write. */
 interface MediaChangesTable {
-  /** Of the transaction: an `xid8`, which comes as text. */
+  /** The id of the transaction, an `xid8`, which is returned as text. */
   xid: Generated<string>;
   id: Generated<number>;
   tenant: TenantId;
@@ -101,7 +101,7 @@ interface WebhookEventsTable {
   raw_body: Buffer;
   received_at: Date;
   state: Generated<'due' | 'done' | 'dead'>;
-  /** Written when the event is done or dead; until then its job counts them. */
+  /** Written when the event is processed or a dead letter. Until then its job counts the attempts. */
   attempts: Generated<number>;
   last_error: string | null;
 }
@@ -154,7 +154,7 @@ export interface JobsTable {
   key: string;
   channel_id: ChannelId | null;
   state: Generated<'open' | 'dead'>;
-  /** `infinity` is read as the number. */
+  /** `infinity` is returned as a number. */
   rank: Generated<Date | number>;
   due_at: Date;
   waits: boolean;

@@ -11,8 +11,8 @@ const LONGEST_MS = 15 * 60 * 1000;
  */
 export function backoffMs(attempts: number, thrown: unknown, longestMs = LONGEST_MS): number {
   const doubled = Math.min(FIRST_MS * 2 ** Math.min(Math.max(0, attempts - 1), 40), longestMs);
-  const asked = thrown instanceof MediagraphError ? (thrown.details.retryAfterMs ?? 0) : 0;
-  return Math.round(Math.max(doubled, asked) * (1 + Math.random() / 5));
+  const requestedMs = thrown instanceof MediagraphError ? (thrown.details.retryAfterMs ?? 0) : 0;
+  return Math.round(Math.max(doubled, requestedMs) * (1 + Math.random() / 5));
 }
 
 const IN_FLIGHT_SECONDS = [1, 2, 4, 8, 15, 30];

@@ -64,7 +64,7 @@ export class MediaDeletion {
     const [media] = await lookup.byIds(tenant, [id], { ...options, awaitsRecording: true });
     if (media instanceof Error) throw media;
     if (!media)
-      throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you may see, got another');
+      throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you can access, got another id');
     const until = performance.now() + PATIENCE_MS;
     for (;;) {
       const begun = await this.#intend(media);
@@ -103,7 +103,7 @@ export class MediaDeletion {
     await removeBytes(blobs, media);
     const isDone = await this.#tellCdn(media);
     if (isDone) await jobs.finish(job);
-    else await jobs.retry(job, new Date(clock.now() + backoffMs(job.attempts, null)), 'the CDN could not be told');
+    else await jobs.retry(job, new Date(clock.now() + backoffMs(job.attempts, null)), 'the CDN could not be purged');
     return isDone;
   }
 
@@ -114,7 +114,7 @@ export class MediaDeletion {
       return true;
     } catch (err) {
       // The media is deleted nevertheless, and its removal repeats the purge.
-      logger.error({ err, media: id }, 'the CDN could not be told of a deletion');
+      logger.error({ err, media: id }, 'the CDN could not be purged after a deletion');
       return false;
     }
   }

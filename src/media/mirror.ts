@@ -45,7 +45,7 @@ export class Mirror {
       await this.#store(job, media, signal);
     } catch (thrown) {
       if (signal.aborted) {
-        this.options.logger.warn({ media: media.id }, 'a copy was given up: its lease, or its media, has ended');
+        this.options.logger.warn({ media: media.id }, 'a copy was abandoned because its lease or its media has ended');
         return;
       }
       await this.#giveUpOrRetry(job, media, thrown);
@@ -55,7 +55,7 @@ export class Mirror {
   /** Ends a copy that has ended its process too often. A new announcement or a retry starts again. */
   async condemn(job: ClaimedJob): Promise<void> {
     const { copies, clock } = this.options;
-    const message = 'expected to survive the copying of this media, got the end of the process three times';
+    const message = 'expected a copy of this media, got a crash of the process three times';
     const failure = { code: 'INTERNAL_SERVER_ERROR', message, retryable: true, at: dateOf(clock) } as const;
     await copies.fail(job, { status: 'FAILED', failure });
   }
@@ -71,7 +71,10 @@ export class Mirror {
     );
     const { stored, kind } = inspected;
     if (media.sizeBytes !== null && media.sizeBytes !== stored.sizeBytes)
-      logger.info({ media: id, told: media.sizeBytes, came: stored.sizeBytes }, 'a media has another size than told');
+      logger.info(
+        { media: id, told: media.sizeBytes, came: stored.sizeBytes },
+        'the size of a media differs from the reported size',
+      );
     if (signal.aborted || differsFrom(media, stored)) {
       await removeAttempt(blobs, stored);
       throw signal.aborted ? signal.reason : otherHash();
@@ -85,7 +88,7 @@ export class Mirror {
     }
     await removeAttempt(blobs, stored);
     if (kept.media && !kept.media.stored && differsFrom(kept.media, stored)) throw otherHash();
-    logger.warn({ media: id }, 'a copy was given up: its lease, or its media, has ended');
+    logger.warn({ media: id }, 'a copy was abandoned because its lease or its media has ended');
   }
 
   async #giveUpOrRetry(job: ClaimedJob, media: CataloguedMedia, thrown: unknown): Promise<void> {
@@ -96,7 +99,7 @@ export class Mirror {
     const next = nextStep(job, media, thrown, now);
     const failure = { ...failureOf(thrown, now), retryable: next.step !== 'end' };
     if (next.step === 'retry') {
-      logger.warn({ err: thrown, channelId, media: id, attempts }, 'a copy is tried again');
+      logger.warn({ err: thrown, channelId, media: id, attempts }, 'a copy failed and will be retried');
       const { dueAt, isFailed } = next;
       return copies.retry(job, { dueAt, isFailed, failure }, now);
     }
@@ -144,7 +147,7 @@ function doubtOf(thrown: unknown): 'ours' | 'told' | 'inFlight' | 'bytes' | 'oth
 }
 
 function otherHash(): MediagraphError {
-  return new MediagraphError('PROVIDER_PROTOCOL', 'expected bytes of the hash that was told, got others', {
+  return new MediagraphError('PROVIDER_PROTOCOL', 'expected bytes with the reported hash, got other bytes', {
     retryable: true,
   });
 }

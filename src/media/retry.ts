@@ -38,7 +38,7 @@ export class MediaRetry {
     // A malformed id may contain text that the database rejects, so the database is not queried.
     const media = decodeMediaId(id) && (await this.#find(tenant, id));
     if (!media)
-      throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you may see, got another');
+      throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you can access, got another id');
     if (media.status !== 'FAILED') return media;
     if (media.uploaded) return upload.retry(media);
     await this.#assertNotGone(media, options);

@@ -26,7 +26,7 @@ export async function openSniffed(
   ref: MediaRef & { readonly mimeType?: string | null },
   options: CallOptions,
 ): Promise<SniffedStream> {
-  if (!channel.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
+  if (!channel.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'this media does not exist');
   const stream = await channel.adapter.openMedia(ref, options);
   const { head, body } = await ofProvider(
     channel,
@@ -47,7 +47,7 @@ export async function openSniffed(
   if (contradicts(declared, mimeType)) {
     body.destroy();
     const { provider, id: channelId } = channel;
-    throw new MediagraphError('PROVIDER_PROTOCOL', `expected ${declared} from the provider, got a page`, {
+    throw new MediagraphError('PROVIDER_PROTOCOL', `expected ${declared} from the provider, got text`, {
       provider,
       channelId,
     });

@@ -54,7 +54,8 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
   readonly #messages: ReadonlySet<string>;
   /** The status that was last yielded, or found at the start. After a gap, rows are compared with it. */
   readonly #known = new Map<MediaId, MediaStatus>();
-  readonly #told = new Map<MediaId, MediaStatus>();
+  /** The status that each media was last enqueued with. */
+  readonly #lastEnqueued = new Map<MediaId, MediaStatus>();
   #waiting: MediaChange[] = [];
   #lookedUp: Media[] = [];
   #hasGap = false;
@@ -124,7 +125,7 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
         this.#hasGap = false;
         // The result includes the waiting changes.
         this.#waiting = [];
-        for (const media of await this.#find()) if (this.#known.get(media.id) !== media.status) this.#tell(media);
+        for (const media of await this.#find()) if (this.#known.get(media.id) !== media.status) this.#enqueue(media);
         return;
       }
       const changes = this.#waiting.splice(0, BATCH);
@@ -133,7 +134,7 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
       const now = dateOf(this.clock);
       for (const { id, status } of changes) {
         const media = found.get(id);
-        if (media) this.#tell(status === 'PENDING' ? { ...media, status } : asOf(media, now));
+        if (media) this.#enqueue(status === 'PENDING' ? { ...media, status } : asOf(media, now));
       }
     } catch (thrown) {
       await this.return();
@@ -141,11 +142,11 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
     }
   }
 
-  // An earlier look-up has already reported a repeated status.
-  #tell(media: CataloguedMedia): void {
+  // An earlier look-up may have enqueued this status already.
+  #enqueue(media: CataloguedMedia): void {
     const { id, status } = media;
-    if (this.#told.get(id) === status) return;
-    this.#told.set(id, status);
+    if (this.#lastEnqueued.get(id) === status) return;
+    this.#lastEnqueued.set(id, status);
     this.#known.set(id, status);
     this.#lookedUp.push(media);
   }
@@ -153,6 +154,6 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
   async #find(): Promise<CataloguedMedia[]> {
     const records = await inTime(this.catalogue.findByMessages(this.tenant, this.keys));
     const now = dateOf(this.clock);
-    return [...records.values()].flatMap(({ media }) => media.map((one) => asOf(one, now)));
+    return [...records.values()].flatMap(({ media }) => media.map((known) => asOf(known, now)));
   }
 }

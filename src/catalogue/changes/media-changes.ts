@@ -100,8 +100,7 @@ export class SqlMediaChanges implements MediaChanges {
   async #read(): Promise<void> {
     const joining = this.#joining.splice(0);
     const read = await this.#log.read(this.#listeners.size > 0 ? this.#snapshot : null).catch((err: unknown) => {
-      if (!this.#wasAway)
-        this.logger.warn({ err }, 'changes of media cannot be read; they are read when it is possible');
+      if (!this.#wasAway) this.logger.warn({ err }, 'changes of media could not be read; the server retries');
       this.#wasAway = true;
       throw err;
     });

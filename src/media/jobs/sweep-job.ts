@@ -23,7 +23,7 @@ export function sweepJobs({ jobs, intervalMs, sweep, clock, logger }: SweepJobsO
       await sweep(signal);
     } catch (err) {
       if (signal.aborted) return;
-      logger.warn({ err }, 'the sweep failed; the next one goes on');
+      logger.warn({ err }, 'the sweep failed; the next one continues');
     }
     await jobs.reschedule(job, new Date(clock.now() + intervalMs));
   };

@@ -135,7 +135,7 @@ export class MediaLookup {
     media: readonly Media[],
     options: LookupOptions,
   ): Promise<Array<MediaDetails | Error>> {
-    const told = await askPerChannel(this.options.channels, tenant, media, async (channel, ofChannel) =>
+    const described = await askPerChannel(this.options.channels, tenant, media, async (channel, ofChannel) =>
       channel.adapter.describeMedia
         ? askWithin(options.calls, ofChannel, (granted) => channel.adapter.describeMedia?.(granted, options))
         : ofChannel.map(() => UNKNOWN_DETAILS),
@@ -143,12 +143,12 @@ export class MediaLookup {
     this.#recorder.recordDescriptions(
       tenant,
       media.flatMap(({ id }, index) => {
-        const details = told[index];
+        const details = described[index];
         return details && !(details instanceof Error) ? [{ id, details }] : [];
       }),
     );
     // A provider may have deleted a media whose bytes are stored here.
-    return told.map((details, index) =>
+    return described.map((details, index) =>
       details instanceof Error && isStored(media[index]) ? UNKNOWN_DETAILS : details,
     );
   }
@@ -184,7 +184,7 @@ export class MediaLookup {
     const listings: Listing[] = [];
     const result = new Map<MessageKey, readonly Media[] | Error>();
     keys.forEach((key, index) => {
-      const answer = answers[index] ?? new Error('an adapter gave fewer answers than it was asked for');
+      const answer = answers[index] ?? new Error('an adapter returned fewer results than requested');
       if (answer instanceof Error) {
         result.set(key, answer);
         return;
@@ -211,7 +211,7 @@ export class MediaLookup {
     try {
       return await inTime(ask());
     } catch (err) {
-      this.options.logger.warn({ err }, 'the catalogue cannot be asked');
+      this.options.logger.warn({ err }, 'the catalogue is unavailable');
       return null;
     }
   }

@@ -25,7 +25,7 @@ export async function askPerChannel<Item extends { readonly channelId: ChannelId
     const get = () => channels.get(tenant, channelId);
     const answered = await askSafely(() => ask(get(), ofChannel), ofChannel.length);
     indexes.forEach((index, position) => {
-      answers[index] = answered[position] ?? new Error('an adapter gave fewer answers than it was asked for');
+      answers[index] = answered[position] ?? new Error('an adapter returned fewer results than requested');
     });
   };
   await Promise.all([...indexesByChannel].map(askChannel));

@@ -95,7 +95,10 @@ export class WebhookReception {
         return jobs.retry(job, this.#retryAt(job, null), 'the message that it changes is not known yet');
     } catch (thrown) {
       if (!isHopeless(thrown) && job.attempts < MAX_ATTEMPTS) {
-        logger.warn({ err: thrown, channelId: event.channelId, event: event.id }, 'a webhook event is tried again');
+        logger.warn(
+          { err: thrown, channelId: event.channelId, event: event.id },
+          'a webhook event failed and will be retried',
+        );
         return jobs.retry(job, this.#retryAt(job, thrown), reasonOf(thrown));
       }
       return this.#bury(job, event, reasonOf(thrown));
@@ -110,7 +113,7 @@ export class WebhookReception {
 
   #bury(job: ClaimedJob, event: InboxEvent, error: string): Promise<void> {
     const { inbox, logger } = this.options;
-    logger.error({ channelId: event.channelId, event: event.id, error }, 'a webhook event went to the dead letters');
+    logger.error({ channelId: event.channelId, event: event.id, error }, 'a webhook event became a dead letter');
     return inbox.bury(job, error);
   }
 
@@ -171,7 +174,7 @@ function changeOf(channelId: ChannelId, event: ChangeEvent, now: Date): MessageC
 }
 
 function unknownWebhook(): MediagraphError {
-  return new MediagraphError('CHANNEL_NOT_FOUND', 'expected the id of a channel that takes webhooks, got another');
+  return new MediagraphError('CHANNEL_NOT_FOUND', 'expected the id of a channel with a webhook, got another id');
 }
 
 /** The provider's id of the delivery, or else a digest of the body, because an identical body contains nothing new. */

@@ -94,7 +94,7 @@ export class MediaUpload {
     }
     const now = await this.#find(media.tenant, media.id);
     if (now && now.status !== 'FAILED') return now;
-    throw new MediagraphError('MEDIA_GONE', 'what this upload was to fetch is no longer known; upload it anew');
+    throw new MediagraphError('MEDIA_GONE', 'the source of this upload is no longer stored; start a new upload');
   }
 
   /** Performs a job of kind `upload`. The signal aborts when the server stops. */
@@ -110,7 +110,7 @@ export class MediaUpload {
 
   /** Ends an upload that has ended its process too often. */
   async condemn(job: UploadJob): Promise<void> {
-    const message = 'expected to survive this upload, got the end of the process three times';
+    const message = 'expected an upload of this media, got a crash of the process three times';
     const fault = new MediagraphError('INTERNAL_SERVER_ERROR', message, { retryable: true });
     this.#waiting.tell(job.media, { failure: await this.#fail(job, fault) });
   }
@@ -176,7 +176,7 @@ export class MediaUpload {
       if (failed) await undo?.();
     } catch (err) {
       // The media stays PENDING, and its lease expires. Then the job starts again.
-      logger.error({ err, channelId, media: id }, 'the failure of an upload could not be noted');
+      logger.error({ err, channelId, media: id }, 'the failure of an upload could not be recorded');
     }
     return fault;
   }
@@ -194,7 +194,7 @@ export class MediaUpload {
     if (!hasEnded) return endOf(found);
     await removeBytes(this.options.blobs, media);
     this.options.logger.warn({ media: media.id, code: 'MEDIA_GONE' }, 'an upload failed');
-    return { failure: new MediagraphError('MEDIA_GONE', 'this media came to its end while it was uploaded') };
+    return { failure: new MediagraphError('MEDIA_GONE', 'this media was deleted or expired during its upload') };
   }
 
   async #find(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {

@@ -107,7 +107,7 @@ export class UploadWaiting {
         if (isOthers) this.tell(media, endOf(media));
       }
     } catch (err) {
-      this.options.logger.warn({ err }, 'uploads that are waited for cannot be looked at');
+      this.options.logger.warn({ err }, 'waiting uploads could not be read');
     }
   }
 }
