@@ -159,7 +159,10 @@ function refuseOtherHosts(http: FastifyInstance, knownHosts: KnownHosts): void {
     if (isOpen || isForKnownHost(request.raw, knownHosts)) return next();
     // The body is not read.
     reply.header('connection', 'close');
-    sendError(reply, new MediagraphError('FORBIDDEN', 'expected the Host of this machine or of server.publicUrl, got another Host'));
+    sendError(
+      reply,
+      new MediagraphError('FORBIDDEN', 'expected the Host of this machine or of server.publicUrl, got another Host'),
+    );
   });
 }
 

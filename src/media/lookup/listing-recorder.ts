@@ -66,7 +66,9 @@ export class ListingRecorder {
 
   #inBackground(work: Promise<void>): Promise<void> {
     const recording = work
-      .catch((err: unknown) => this.options.logger.warn({ err }, 'the listing or details of a provider could not be recorded'))
+      .catch((err: unknown) =>
+        this.options.logger.warn({ err }, 'the listing or details of a provider could not be recorded'),
+      )
       .finally(() => this.#recording.delete(recording));
     this.#recording.add(recording);
     return recording;
