@@ -4,8 +4,8 @@ import type { JobKind } from '../model/job-kind.js';
 import type { MediaId, MediaStatus } from '../model/media.js';
 
 /**
- * What the tables hold, as both engines answer it. The columns' meanings are in `migrations/`. `media` is declared where its
- * columns are listed: `catalogue/media/media-columns.ts`.
+ * The types of the tables' columns, as both databases return them. `migrations/` documents the columns.
+ * `catalogue/media/media-columns.ts` declares `media`, beside the list of its columns.
  */
 export interface Tables {
   media_changes: MediaChangesTable;
@@ -21,9 +21,9 @@ export interface Tables {
   paused_jobs: PausedJobsTable;
 }
 
-/** A log that triggers write. */
+/** The log of changes, which triggers write. */
 interface MediaChangesTable {
-  /** Of the transaction: an `xid8`, which comes as text. */
+  /** The id of the transaction, an `xid8`, which is returned as text. */
   xid: Generated<string>;
   id: Generated<number>;
   tenant: TenantId;
@@ -52,7 +52,7 @@ interface WebhookEventsTable {
   raw_body: Buffer;
   received_at: Date;
   state: Generated<'due' | 'done' | 'dead'>;
-  /** Written when the event is done or dead; until then its job counts them. */
+  /** Written when the event is processed or a dead letter. Until then its job counts the attempts. */
   attempts: Generated<number>;
   last_error: string | null;
 }
@@ -105,7 +105,7 @@ export interface JobsTable {
   key: string;
   channel_id: ChannelId | null;
   state: Generated<'open' | 'dead'>;
-  /** `infinity` is read as the number. */
+  /** `infinity` is returned as a number. */
   rank: Generated<Date | number>;
   due_at: Date;
   waits: boolean;

@@ -1,13 +1,14 @@
+import { addMilliseconds } from '../model/clock.js';
 import { earliest, type Media } from '../model/media.js';
 
-/** When media that becomes known now is to be forgotten; null = when it is deleted. */
+/** The end of the retention of media that becomes known now; null if it has no end. */
 export function endOfRetention(retentionMs: number | null, now: Date): Date | null {
-  return retentionMs === null ? null : new Date(now.getTime() + retentionMs);
+  return retentionMs === null ? null : addMilliseconds(now, retentionMs);
 }
 
 /**
- * When the media of a listed message are to be forgotten: retention counts from the provider's time of the message, and
- * from now where the provider gives none.
+ * The end of retention of a listed message's media. Retention counts from the provider's time of the message, or from now
+ * if the provider reports no time.
  */
 export function endOfListedRetention(
   retentionMs: number | null,
@@ -17,7 +18,7 @@ export function endOfListedRetention(
   return endOfRetention(retentionMs, earliest(now, ...media.map(({ createdAt }) => createdAt)) ?? now);
 }
 
-/** EXPIRED where its end has come since its row was last touched: the sweep is not there at every moment. */
+/** EXPIRED if the retention has ended since the last change of the row, because the sweep runs only at intervals. */
 export function asOf<Known extends Media>(media: Known, now: Date): Known {
   const { status, expiresAt } = media;
   return status === 'READY' && expiresAt !== null && expiresAt <= now ? { ...media, status: 'EXPIRED' } : media;

@@ -111,7 +111,9 @@ export interface ProviderMedia extends MediaRef, MediaDetails, Partial<ReportedF
 }
 
 /** One attachment of one message, in the same shape for every provider. */
-export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId' | 'fault' | keyof ReportedFacts>, ReportedFacts {
+export interface Media
+  extends Omit<ProviderMedia, 'status' | 'providerMessageId' | 'fault' | keyof ReportedFacts>,
+    ReportedFacts {
   readonly id: MediaId;
   /** null = an upload without a message. */
   readonly providerMessageId: string | null;

@@ -10,22 +10,25 @@ import type { CataloguedRow, MediaChanges } from './media-columns.js';
 import { failureColumns, namedBytes, toCataloguedMedia } from './media-rows.js';
 
 /**
- * The ends of jobs of kind `copy`: a media's row and its job change in one statement. Every method but {@link findMedia} is
- * without effect where the job's lease is another process's by now.
+ * Ends jobs of kind `copy`. One statement changes a media's row and its job. Every method except {@link findMedia} has
+ * no effect if another process now holds the job's lease.
  */
 export interface Copies {
-  /** The media of these jobs; a job whose media has no row is absent. */
+  /** The media of these jobs. A job whose media has no row is absent. */
   findMedia(jobs: readonly ClaimedJob[]): Promise<ReadonlyMap<ClaimedJob, CataloguedMedia>>;
-  /** READY, and the job ends. The bytes are not named where the row has bytes already, or knows another hash of them. */
+  /**
+   * Sets READY and ends the job. The row does not reference the bytes if it already references others, or if it
+   * contains another digest.
+   */
   finish(
     job: JobLease,
     media: { readonly tenant: TenantId; readonly id: MediaId },
     bytes: { readonly stored: StoredBytes; readonly details: FoundDetails },
     now: Date,
   ): Promise<Kept>;
-  /** Due again at a time, FAILED meanwhile where that is said. */
+  /** Schedules the next attempt. The media is FAILED until then if `next` says so. */
   retry(job: JobLease, next: CopyRetry, now: Date): Promise<void>;
-  /** FAILED or EXPIRED, and the job ends. */
+  /** Sets FAILED or EXPIRED and ends the job. */
   fail(job: JobLease, end: { readonly status: 'FAILED' | 'EXPIRED'; readonly failure: MediaFailure }): Promise<void>;
 }
 
@@ -84,10 +87,10 @@ export class SqlCopies implements Copies {
   }
 }
 
-/** A replica of an earlier version that records an announcement again writes 'due'. */
+/** A replica of an earlier version that repeats an announcement writes 'due'. */
 const IS_OPEN = sql`media.mirror_state in ('open', 'due') and media.status not in ('DELETED', 'EXPIRED')`;
 
-/** The media that jobs are about, by the key of the job; jobs whose media has no row are absent. */
+/** The media of jobs, by the key of the job. Jobs whose media has no row are absent. */
 export async function findMediaOfJobs(
   reads: Database['reads'],
   jobs: readonly ClaimedJob[],
@@ -106,7 +109,7 @@ export async function findMediaOfJobs(
   return media;
 }
 
-/** A media that has not ended. */
+/** The row of a media that has not ended. */
 export async function findLive(
   reads: Database['reads'],
   tenant: TenantId,

@@ -44,7 +44,7 @@ function composedOf(row: CataloguedRow): ComposedFacts {
   };
 }
 
-/** The row of a media that has ended names no bytes. */
+/** Rows of media that has ended reference no bytes. */
 function hasEnded(status: MediaStatus): boolean {
   return status === 'DELETED' || status === 'EXPIRED';
 }
@@ -74,13 +74,13 @@ function toFailure({ failure_code, failure_reason, failure_retryable, failed_at,
   const at = failed_at ?? updated_at;
   if (failure_code !== null)
     return { code: failure_code, message: failure_reason, retryable: failure_retryable ?? true, at };
-  // As earlier versions wrote what became of a copy.
+  // Earlier versions wrote the failure of a copy in this form.
   const end = failure_reason.indexOf(': ');
   const code = ERROR_CODES.find((known) => known === failure_reason.slice(0, end)) ?? 'INTERNAL_SERVER_ERROR';
   return { code, message: failure_reason.slice(end < 0 ? 0 : end + 2), retryable: true, at };
 }
 
-/** All columns of stored bytes: the compiler names one that is missing. */
+/** All columns of stored bytes. A missing column is a type error. */
 export function storedColumns(stored: StoredBytes): MediaChanges {
   const { key, at, sizeBytes, sha256, mimeType, measures } = stored;
   const columns: Pick<MediaRow, ColumnOfBytes> = {

@@ -12,16 +12,18 @@ import { toCataloguedMedia } from './media-rows.js';
 
 type Records = ReadonlyMap<MessageId, MessageRecord>;
 
-/** A record takes some thousand bytes. */
+/** Each record needs several thousand bytes. */
 const REMEMBERED_MESSAGES = 5_000;
 
 /**
- * Remembers what is known of messages while nothing is written. For the embedded engine alone: another process's writes
- * would not be seen.
+ * Caches the records of messages until the next write. Only for the embedded database, because the cache does not
+ * notice writes of other processes.
  */
 export class MessageMemory {
-  /** By tenant and message; null = nothing is known of the message. */
-  readonly #records = new LRUCache<TenantMessageId, { readonly record: MessageRecord | null }>(upTo(REMEMBERED_MESSAGES));
+  /** The records by tenant and message; null if nothing is known of the message. */
+  readonly #records = new LRUCache<TenantMessageId, { readonly record: MessageRecord | null }>(
+    upTo(REMEMBERED_MESSAGES),
+  );
   #asOf = -1;
 
   constructor(private readonly writeCount: () => number) {}
@@ -43,7 +45,7 @@ export class MessageMemory {
     });
     const selected = await select(unknown);
     for (const [message, record] of selected) records.set(message, record);
-    // A read beside a write may have seen the rows as they were before it.
+    // A read that ran concurrently with a write may have seen the rows before the write.
     if (this.writeCount() !== asOf) return records;
     for (const key of unknown)
       this.#records.set(tenantMessageId(tenant, key), { record: selected.get(formatMessageId(key)) ?? null });
@@ -51,7 +53,7 @@ export class MessageMemory {
   }
 }
 
-/** One statement for all messages. */
+/** Selects the records of all messages with one statement. */
 export async function selectMessageRecords(
   db: Database['reads'],
   tenant: TenantId,
@@ -81,7 +83,7 @@ export async function selectMessageRecords(
   return toRecords(rows);
 }
 
-/** Without media of its message where only a listing is known. */
+/** The columns of the media are null if only a listing of the message is known. */
 type MessageRow = MessageKeyColumns & {
   readonly listed_at: Date | null;
   readonly first_seen_at: Date | null;

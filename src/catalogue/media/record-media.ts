@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { addedJobs } from '../../jobs/job-statements.js';
 import type { TenantId } from '../../model/channel.js';
+import { addMilliseconds } from '../../model/clock.js';
 import { formatMessageId, type MessageId } from '../../model/ids.js';
 import type { MessageKey, MessageMedia } from '../../model/media.js';
 import { storable, storableJson } from '../../model/text/storable.js';
@@ -9,15 +10,16 @@ import { COLUMN_LIST, type ColumnType, type Reported } from './media-columns.js'
 import { UNKNOWN_POSITION } from './recording-rules.js';
 
 /**
- * One statement for all listings: the messages with the time of their listing, and their media. A media that is not in
- * its message's listing any more stays: providers forget, the catalogue does not.
+ * One statement for all listings. It records the messages with the time of their listing, and their media. Media that
+ * is missing in a new listing stays, because providers delete media that the catalogue keeps.
  */
 export function listingsStatement(
   tenant: TenantId,
   listings: readonly Listing[],
   now: Date,
 ): RawBuilder<unknown> {
-  // Each message once, in one order everywhere: two statements that want the same rows wait for each other, not both.
+  // Each message occurs once, and the order is the same in every statement. Otherwise two statements for the same rows
+  // could deadlock.
   const distinct = inOrder(new Map(listings.map((listing) => [formatMessageId(listing.key), listing])));
   const media = distinct.flatMap(({ media, retainedUntil, copies }) =>
     media.map((one, position) => ({
@@ -45,8 +47,8 @@ export function listingsStatement(
 }
 
 /**
- * `mirror`: what is announced waits as PENDING until its bytes are here; what a listing called READY stays READY, also where
- * that listing is recorded afterwards: its answer gave a link.
+ * With `mirror`, announced media is PENDING until its bytes are stored. Media that a listing reported as READY stays
+ * READY, even if that listing is recorded later, because the response to the query contained a link.
  */
 export function announcementStatement(
   tenant: TenantId,
@@ -70,7 +72,7 @@ export function announcementStatement(
   return recordingStatement(tenant, positioned, { announced: true, now, before: [] });
 }
 
-/** The bytes of a media that is announced as PENDING reach the provider in a second at the earliest. */
+/** The bytes of a media that is announced as PENDING need at least a second to reach the provider. */
 const IN_FLIGHT_MS = 1_000;
 
 /** The rank of what was announced without an end: behind what ends, and before what was listed only. */
@@ -92,7 +94,7 @@ function recordingStatement(
   const upserted = upsert(tenant, media, { announced, now });
   const toCopy = [...new Map(media.filter(({ isToCopy }) => isToCopy).map(({ media }) => [media.id, media])).values()];
   if (toCopy.length === 0) return sql`${withClause(before)} ${upserted}`;
-  const dueAt = ({ status }: MessageMedia) => new Date(now.getTime() + (status === 'PENDING' ? IN_FLIGHT_MS : 0));
+  const dueAt = ({ status }: MessageMedia) => addMilliseconds(now, status === 'PENDING' ? IN_FLIGHT_MS : 0);
   const rank = announced ? sql`coalesce(recorded.available_until, ${NO_END})` : sql`null::timestamptz`;
   const rows = sql`
     select recorded.tenant, recorded.id, recorded.channel_id, ${rank}, to_copy.due_at, null::jsonb
@@ -106,7 +108,7 @@ function recordingStatement(
     ${addedJobs({ kind: 'copy', now, rows })}`;
 }
 
-/** Fills what is unknown; bytes that were measured know better anyway, so that their columns are never null. */
+/** Fills unknown values. The columns of measured bytes are never null, so measured values stay. */
 export function descriptionsStatement(
   tenant: TenantId,
   descriptions: readonly Description[],
@@ -124,7 +126,10 @@ export function descriptionsStatement(
     where media.tenant = ${tenant} and media.id = told.id`;
 }
 
-/** One statement for all changes; of several edits of a message the last counts. Tells how many messages have media. */
+/**
+ * One statement for all changes. Of several edits of a message, the last one applies. Returns the number of messages
+ * that have media.
+ */
 export function changesStatement(
   tenant: TenantId,
   changes: readonly MessageChange[],
@@ -170,7 +175,7 @@ export function changesStatement(
 
 interface MergedChange {
   readonly key: MessageKey;
-  /** undefined: it was not edited. */
+  /** Undefined if the caption was not edited. */
   readonly caption?: string | null;
   readonly revokedAt: Date | null;
 }

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Database } from '../../database/database.js';
 import { addedJobs, droppedJobs } from '../../jobs/job-statements.js';
 import type { ChannelId, TenantId } from '../../model/channel.js';
+import { addMilliseconds } from '../../model/clock.js';
 import type { MessageId } from '../../model/ids.js';
 import type { JobKind } from '../../model/job-kind.js';
 import type { MediaId, MediaStatus, MessageKey, MessageMedia } from '../../model/media.js';
@@ -28,9 +29,9 @@ import { failureColumns, measuresColumns, namedBytes, patchColumns, toCatalogued
 import { MessageMemory, selectMessageRecords } from './message-records.js';
 import { announcementStatement, changesStatement, descriptionsStatement, listingsStatement } from './record-media.js';
 
-/** The jobs that end with their media. */
+/** The kinds of jobs that end together with their media. */
 const JOBS_OF_MEDIA: readonly JobKind[] = ['copy', 'upload', 'inspection'];
-/** The process that stored the bytes inspects them at once; the job does so if a crash prevents that. */
+/** The process that stored the bytes inspects them immediately. The job does it if that process crashes. */
 const INSPECTED_WITHIN_MS = 60_000;
 
 type Handles = Pick<Database, 'kysely' | 'reads'> & Partial<Pick<Database, 'writeCount'>>;
@@ -38,7 +39,7 @@ type Handles = Pick<Database, 'kysely' | 'reads'> & Partial<Pick<Database, 'writ
 export class SqlMediaCatalogue implements MediaCatalogue {
   readonly #db: Database['kysely'];
   readonly #reads: Database['reads'];
-  /** null: another process writes, too, and its writes would not be seen. */
+  /** Null if other processes also write, because the cache does not notice their writes. */
   readonly #memory: MessageMemory | null;
 
   constructor({ kysely, reads, writeCount = null }: Handles) {
@@ -140,7 +141,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     now: Date,
   ): Promise<Kept> {
     const inspection = sql`select tenant, id, channel_id, null::timestamptz,
-      ${new Date(now.getTime() + INSPECTED_WITHIN_MS)}::timestamptz, null::jsonb from named`;
+      ${addMilliseconds(now, INSPECTED_WITHIN_MS)}::timestamptz, null::jsonb from named`;
     const { rows } = await sql`
       with named as (
         update media set ${assignments(namedBytes(stored, details, now))}, mirror_state = ${endOfCopy('done')}
@@ -283,16 +284,18 @@ export class SqlMediaCatalogue implements MediaCatalogue {
   }
 }
 
-/** Rows that have outlived their retention. */
+/** Matches rows whose retention has ended. */
 const OVER_HERE = (now: Date) => sql`expires_at <= ${now} and status in ('PENDING', 'READY', 'FAILED')`;
 
-/** Rows whose bytes no longer exist anywhere. A copy that is under way may still bring them. */
+/** Matches rows whose bytes no longer exist anywhere. A running copy may still store them. */
 const OVER_THERE = (now: Date) => sql`available_until <= ${now} and stored_at is null and status in ('PENDING', 'READY')
   and not exists (
     select from jobs
     where jobs.tenant = media.tenant and jobs.kind = 'copy' and jobs.key = media.id and jobs.lease_until > ${now}
   )`;
 
-/** Also ends a copy that a replica of an earlier version has leased in the row ('due'). */
+/**
+ * The assignments that end a copy, including one that a replica of an earlier version has leased in the row ('due').
+ */
 const endOfCopy = (end: 'done' | 'failed') =>
   sql`case when mirror_state in ('open', 'due') then ${end} else mirror_state end`;

@@ -3,14 +3,14 @@ import type { DecodedMediaId, MediaIdParts } from '../../model/ids.js';
 import type { Media } from '../../model/media.js';
 import { asOf } from '../retention.js';
 
-/** The media of a message that a caller sees. Deleted media stays hidden, although its provider may still list it. */
+/** The media of a message that a caller sees. Deleted media stays hidden, even if its provider still lists it. */
 export function visibleMedia(record: MessageRecord | null, now: Date): readonly CataloguedMedia[] {
   return record?.media.filter(({ status }) => status !== 'DELETED').map((media) => asOf(media, now)) ?? [];
 }
 
 /**
- * The media of a message that is known without another request. Where the catalogue was recorded after the listing, it
- * alone decides.
+ * The media of a message without another request to its provider. A record that is more recent than the listing takes
+ * precedence.
  */
 export function knownMedia(
   record: MessageRecord | null,
@@ -20,15 +20,16 @@ export function knownMedia(
   if (!remembered || (record?.listedAt && record.listedAt > remembered.listedAt)) return visibleMedia(record, now);
   if (!record) return listedAsOf(remembered.media, now);
   return mergeListing(remembered.media, record, now).map((media) => {
-    // This process has given out a link. A webhook that announced the media at another replica does not take it back.
+    // This process has signed a link. A webhook that another replica received does not revoke it.
     const wasReady = remembered.media.some(({ id, status }) => id === media.id && status === 'READY');
     return wasReady && media.status === 'PENDING' ? asOf({ ...media, status: 'READY' }, now) : media;
   });
 }
 
 /**
- * Whether the catalogue must have a listing although nobody opened its media: something may still change without another
- * reader, or nothing tells how long the media may be kept, or a row keeps callers from what the provider has now.
+ * Whether a listing must be recorded although no link of its media was opened: PENDING media is followed until it is
+ * READY, retention counts from the recording if the provider reports no time, and a row with an older status would
+ * contradict the listing.
  */
 export function mustBeRecorded(
   { media: listed, copies }: Listing,
@@ -44,9 +45,9 @@ export function mustBeRecorded(
 }
 
 /**
- * Merges a fresh listing with the catalogue's rows. A row wins where it knows more: the end of a media, or its stored bytes.
- * Media that is in the catalogue alone follows the listed media: providers forget, announce media that they do not list
- * yet, and do not know uploads.
+ * Merges a new listing with the catalogue's rows. A row takes precedence if the media has ended or its bytes are
+ * stored. Media that only the catalogue knows follows the listed media, because providers delete media, announce media
+ * before they list it, and do not list uploads.
  */
 export function mergeListing(listed: readonly Media[], record: MessageRecord | null, now: Date): readonly Media[] {
   if (!record || record.media.length === 0) return listedAsOf(listed, now);
@@ -62,12 +63,12 @@ export function mergeListing(listed: readonly Media[], record: MessageRecord | n
   return [...ofProvider, ...forgotten];
 }
 
-/** The same array where nothing has expired, which is nearly always. */
+/** Returns the same array if nothing has expired, which is the usual case. */
 function listedAsOf(listed: readonly Media[], now: Date): readonly Media[] {
   return listed.some((media) => asOf(media, now) !== media) ? listed.map((media) => asOf(media, now)) : listed;
 }
 
-/** Whether the listing knows a media better: where the catalogue knows it from earlier listings alone. */
+/** Whether the listing takes precedence over the row: if the catalogue knows the media only from earlier listings. */
 function isNewer({ status }: Media, catalogued: CataloguedMedia): boolean {
   if (catalogued.announced || catalogued.stored || catalogued.mirrored) return false;
   return catalogued.status === 'PENDING' || (status !== catalogued.status && catalogued.status !== 'EXPIRED');

@@ -1,4 +1,4 @@
-import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
+import { queryCatalogue } from '../../catalogue/catalogue-fault.js';
 import type { Description, Listing, MediaCatalogue } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
@@ -20,8 +20,8 @@ interface Batch {
 }
 
 /**
- * Gives rows to media that only listings have named. What is to be recorded while a statement of the tenant is under way
- * goes into its next statement, so that a page that opens fifty links costs few of them.
+ * Inserts rows for listed media. Listings that arrive while a statement of their tenant is running share its next
+ * statement, so that a page that opens fifty links costs few statements.
  */
 export class ListingRecorder {
   readonly #underWay = new Set<Promise<void>>();
@@ -31,19 +31,15 @@ export class ListingRecorder {
   constructor(private readonly options: ListingRecorderOptions) {}
 
   /**
-   * Resolves when the media of these listings have rows, with the details that were requested since.
+   * Resolves when the media of these listings have rows, including details that were requested since.
    * @throws MediagraphError a retryable INTERNAL_SERVER_ERROR
    */
   async record(tenant: TenantId, listings: readonly Listing[]): Promise<void> {
     if (listings.length === 0) return;
-    try {
-      await this.#inNextBatch(tenant, listings);
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
+    await queryCatalogue(() => this.#inNextBatch(tenant, listings));
   }
 
-  /** As {@link record}, for callers that do not wait. Where it fails, the next read lists the message again. */
+  /** As {@link record}, for callers that do not wait. If it fails, the next read lists the message again. */
   recordInBackground(tenant: TenantId, listings: readonly Listing[]): void {
     if (listings.length > 0) this.#inBackground(this.#inNextBatch(tenant, listings));
   }
@@ -98,7 +94,9 @@ export class ListingRecorder {
 
   #inBackground(work: Promise<void>): void {
     const recording = work
-      .catch((err: unknown) => this.options.logger.warn({ err }, 'media that a provider listed could not be recorded'))
+      .catch((err: unknown) =>
+        this.options.logger.warn({ err }, 'the listing or details of a provider could not be recorded'),
+      )
       .finally(() => this.#underWay.delete(recording));
     this.#underWay.add(recording);
   }

@@ -34,9 +34,9 @@ import { askPerChannel, askWithin } from './per-channel.js';
 export interface MediaLookupOptions {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
-  /** Writes for which no caller waits. */
+  /** For writes that no caller waits for. */
   readonly backgroundCatalogue: Pick<MediaCatalogue, 'recordListings' | 'recordDescriptions'>;
-  /** `retention.default`; null = until deleted. */
+  /** `retention.default`; null if media does not expire. */
   readonly retentionMs: number | null;
   /** The listed media that get a job which copies them. */
   readonly copies: Listing['copies'];
@@ -46,18 +46,20 @@ export interface MediaLookupOptions {
   readonly logger: Logger;
 }
 
-/** How far a look-up may go. */
+/** Options that limit a look-up. */
 export interface LookupOptions extends CallOptions {
-  /** Resolve only when the listing is in the catalogue. */
+  /** Whether to resolve only after the listing is recorded. */
   readonly awaitsRecording?: boolean;
-  /** Absent: unlimited. */
+  /** The allowance for provider calls; absent if it is unlimited. */
   readonly calls?: ProviderCallAllowance;
 }
 
-/** null = the catalogue does not answer. */
+/** null if the catalogue is unavailable. */
 type Records = ReadonlyMap<MessageId, MessageRecord> | null;
 
-/** Finds the media of messages, and their details. Answers are aligned with the keys; an Error fails its place alone. */
+/**
+ * Finds the media of messages, and their details. Results are aligned with the keys. An Error fails only its own item.
+ */
 export class MediaLookup {
   readonly #memory = new ListingMemory();
   /** For callers that wait for the rows. */
@@ -70,8 +72,9 @@ export class MediaLookup {
   }
 
   /**
-   * Keys are distinct. One statement asks the catalogue for all of them. A provider is asked at most once for each key,
-   * where the catalogue cannot answer alone. While the catalogue does not answer, providers that can list still do.
+   * Keys must be distinct. One statement reads all of them from the catalogue. If the catalogue is not sufficient for a
+   * key, its provider is asked at most once. While the catalogue is unavailable, providers that have listings are still
+   * asked.
    */
   async byMessages(
     tenant: TenantId,
@@ -105,9 +108,9 @@ export class MediaLookup {
   }
 
   /**
-   * Finds media in the catalogue, else in the provider's listing of the message that the id stands for. The id is no
-   * capability: the provider's media id inside it is searched in the listing and never sent to the provider. null for ids
-   * that are malformed, neither known nor listed, or of another tenant's channel.
+   * Finds media in the catalogue, or in the provider's listing of the message that the id contains. The id grants no
+   * access: the provider's media id inside it is searched in the listing and never sent to the provider. Returns null
+   * for an id that is malformed, unknown and not listed, or of another tenant's channel.
    */
   async byIds(tenant: TenantId, ids: readonly MediaId[], options: LookupOptions): Promise<Array<Media | null | Error>> {
     const { channels, catalogue } = this.options;
@@ -130,7 +133,7 @@ export class MediaLookup {
       const part = parts[index] ?? null;
       const catalogued = known?.get(id);
       if (catalogued) return asOf(catalogued, now);
-      // The catalogue alone knows uploads.
+      // Only the catalogue contains uploads.
       if (known === null && part && !isOfMessage(part)) return asCatalogueFault(null);
       const listing = isOfMessage(part) ? byMessage.get(formatMessageId(part)) : null;
       if (listing instanceof Error) return listing;
@@ -139,9 +142,10 @@ export class MediaLookup {
   }
 
   /**
-   * Makes sure that a listed media has a row: from its remembered listing, else by listing its message again. Without
-   * effect for media that no provider lists.
-   * @throws MediagraphError as the provider's listing; a retryable INTERNAL_SERVER_ERROR while the catalogue cannot be written
+   * Ensures that a listed media has a row: from its remembered listing, or by listing the message again. It has no effect
+   * on media without a listing.
+   * @throws MediagraphError as the provider's listing; a retryable INTERNAL_SERVER_ERROR if the catalogue is
+   *   unavailable
    */
   async record(tenant: TenantId, id: MediaId, options: CallOptions): Promise<void> {
     if (!isOfMessage(decodeMediaId(id))) return;
@@ -150,7 +154,7 @@ export class MediaLookup {
   }
 
   /**
-   * Gives rows to what this process has listed of these messages.
+   * Ensures that media which this process has listed for these messages has rows.
    * @throws MediagraphError a retryable INTERNAL_SERVER_ERROR
    */
   async recordListed(tenant: TenantId, keys: readonly MessageKey[]): Promise<void> {
@@ -158,7 +162,7 @@ export class MediaLookup {
     await this.#recorder.record(tenant, listings);
   }
 
-  /** The messages that a provider's own id may mean, among the tenant's channels. */
+  /** The messages of the tenant's channels that have these provider message ids. */
   async byProviderMessageIds(tenant: TenantId, ids: readonly string[]): Promise<Array<readonly MessageKey[] | Error>> {
     const { catalogue, channels } = this.options;
     try {
@@ -174,34 +178,34 @@ export class MediaLookup {
     }
   }
 
-  /** Asks providers for details that are not known yet. What a provider does not know stays unknown. */
+  /** Requests unknown details from providers. Details that the provider does not know stay unknown. */
   async details(
     tenant: TenantId,
     media: readonly Media[],
     options: LookupOptions,
   ): Promise<Array<MediaDetails | Error>> {
-    const told = await askPerChannel(this.options.channels, tenant, media, async (channel, ofChannel) =>
+    const described = await askPerChannel(this.options.channels, tenant, media, async (channel, ofChannel) =>
       channel.adapter.describeMedia
         ? askWithin(options.calls, ofChannel, (granted) => channel.adapter.describeMedia?.(granted, options))
         : ofChannel.map(() => UNKNOWN_DETAILS),
     );
-    this.#keepDescriptions(tenant, media, told);
-    // A provider may have forgotten a media whose bytes are stored here.
-    return told.map((details, index) =>
+    this.#keepDescriptions(tenant, media, described);
+    // A provider may have deleted a media whose bytes are stored here.
+    return described.map((details, index) =>
       details instanceof Error && isStored(media[index]) ? UNKNOWN_DETAILS : details,
     );
   }
 
-  /** Whether {@link details} can find a field that is not known. */
+  /** Whether {@link details} can find an unknown field. */
   canDescribe(media: Media, field: keyof MediaDetails): boolean {
     if (media.status !== 'READY' || media.described) return false;
-    // A webhook contains the caption and the file name of its message, where there are any.
+    // A webhook contains the caption and the file name of its message, if they exist.
     if (isAnnounced(media) && (field === 'caption' || field === 'filename')) return false;
     const adapter = this.options.channels.find(media.tenant, media.channelId)?.adapter;
     return adapter?.describeMedia !== undefined && (adapter.describes?.has(field) ?? true);
   }
 
-  /** Resolves when everything that was listed so far is recorded. */
+  /** Resolves when all listings so far are recorded. */
   async settle(): Promise<void> {
     await Promise.all([this.#recorder.settle(), this.#backgroundRecorder.settle()]);
   }
@@ -223,7 +227,7 @@ export class MediaLookup {
     const toRecord: Listing[] = [];
     const result = new Map<MessageKey, readonly Media[] | Error>();
     keys.forEach((key, index) => {
-      const answer = answers[index] ?? new Error('an adapter gave fewer answers than it was asked for');
+      const answer = answers[index] ?? new Error('an adapter returned fewer results than requested');
       if (answer instanceof Error) {
         result.set(key, answer);
         return;
@@ -269,12 +273,12 @@ export class MediaLookup {
     return this.#whileAvailable(() => this.options.catalogue.findByMessages(tenant, ours));
   }
 
-  /** Resolves with null while the catalogue does not answer. */
+  /** Resolves with null if the catalogue is unavailable. */
   async #whileAvailable<Found>(ask: () => Promise<Found>): Promise<Found | null> {
     try {
       return await inTime(ask());
     } catch (err) {
-      this.options.logger.warn({ err }, 'the catalogue cannot be asked');
+      this.options.logger.warn({ err }, 'the catalogue is unavailable');
       return null;
     }
   }
