@@ -85,6 +85,7 @@ async function startOver(options: Omit<PartsOptions, 'ownUrl'>): Promise<App> {
     reload: (next) => {
       parts.apiKeys.replace(next.auth.apiKeys);
       parts.bytes.rows.clear();
+      parts.lookup.forget();
     },
     settled: async () => {
       await Promise.all([parts.lookup.settle(), parts.lazyMirror?.settle()]);

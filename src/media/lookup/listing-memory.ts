@@ -50,6 +50,10 @@ export class ListingMemory {
     return (this.#byMessageId.get(nameOf(tenant, providerMessageId)) ?? []).map(({ key }) => key.channelId);
   }
 
+  clear(): void {
+    this.#byMessageId.clear();
+  }
+
   #set(tenant: TenantId, listing: Listing): void {
     const { channelId, providerMessageId } = listing.key;
     const name = nameOf(tenant, providerMessageId);

@@ -205,6 +205,11 @@ export class MediaLookup {
     return adapter?.describeMedia !== undefined && (adapter.describes?.has(field) ?? true);
   }
 
+  /** Forgets all listings, after changes that no process announced, such as an operator's. */
+  forget(): void {
+    this.#memory.clear();
+  }
+
   /** Resolves when all listings so far are recorded. */
   async settle(): Promise<void> {
     await Promise.all([this.#recorder.settle(), this.#backgroundRecorder.settle()]);

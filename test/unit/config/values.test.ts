@@ -32,7 +32,7 @@ describe('defaults', () => {
         memoryCacheBytes: 64_000_000,
       },
       rendering: { placeholders: true, concurrency: 2, timeoutMs: 20_000, maxPixels: 50_000_000 },
-      mirror: { mode: 'eager', concurrency: 8 },
+      mirror: { mode: 'eager', listed: false, concurrency: 8 },
       upload: { maxBytes: 100_000_000, timeoutMs: 60_000, respondWithinMs: 20_000 },
       network: { allowPrivate: [], allowedPorts: [80, 443] },
       retention: { defaultMs: null, sweepIntervalMs: 600_000 },
