@@ -223,20 +223,37 @@ beforeAll(async () => {
 afterAll(() => site?.close());
 beforeEach(() => site.origin.clear());
 
-for (const kind of KINDS) describeWith(kind.program, kind.isHere, `behind ${kind.name}`, () => behind(kind));
+for (const kind of KINDS)
+  describeWith(kind.program, kind.isHere, `behind ${kind.name}`, () => {
+    const reader = readerOf(kind);
+    reads(reader);
+    refusals(reader);
+    deletions(kind, reader);
+  });
 
-function behind(kind: Kind): void {
-  const { isPurged } = kind;
+/** One cache, as a reader uses it. */
+interface Reader {
+  readonly isPurged: boolean;
+  get(path: string, headers?: Readonly<Record<string, string>>, options?: GetOptions): Promise<Got>;
+  /** Resolves when the cache answers for a deleted media that it is gone. */
+  becomesGone(path: string): Promise<void>;
+}
 
-  const get = (path: string, headers: Readonly<Record<string, string>> = {}, options: GetOptions = {}) =>
-    site.get(kind, path, headers, options);
-  const becomesGone = async (path: string) => {
-    if (!isPurged) await site.over(kind, path);
-    site.origin.clear();
-    const got = await get(path);
-    expect([got.status, errorOf(got).code, site.origin.statuses]).toEqual([410, 'MEDIA_GONE', [410]]);
+function readerOf(kind: Kind): Reader {
+  const get: Reader['get'] = (path, headers = {}, options = {}) => site.get(kind, path, headers, options);
+  return {
+    isPurged: kind.isPurged,
+    get,
+    becomesGone: async (path) => {
+      if (!kind.isPurged) await site.over(kind, path);
+      site.origin.clear();
+      const got = await get(path);
+      expect([got.status, errorOf(got).code, site.origin.statuses]).toEqual([410, 'MEDIA_GONE', [410]]);
+    },
   };
+}
 
+function reads({ isPurged, get }: Reader): void {
   it('a media is what it is without', async () => {
     const { path } = await site.stored();
     const { headers } = await site.server.client.get(path);
@@ -342,7 +359,9 @@ function behind(kind: Kind): void {
     // A cache that does not keep it has not asked for more than the part either.
     if (isPurged) expect(site.origin.requests.map(({ bodyBytes }) => bodyBytes)).toEqual([large.bytes.length, 10]);
   });
+}
 
+function refusals({ get }: Reader): void {
   it('nobody’s credentials reach our server, and each request’s id does', async () => {
     const { path } = await site.stored();
     const credentials = { authorization: 'Bearer secret', cookie: 'session=secret' };
@@ -362,7 +381,9 @@ function behind(kind: Kind): void {
     expect((await get(path, {}, { method: 'POST', body: '{}' })).status).toBeGreaterThanOrEqual(400);
     expect(site.origin.requests).toHaveLength(2);
   });
+}
 
+function deletions(kind: Kind, { isPurged, get, becomesGone }: Reader): void {
   it('a deleted media is gone, with all of its links', async () => {
     const { id, path } = await site.stored();
     const kept = await site.stored();

@@ -17,19 +17,12 @@ import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { eventually, until } from '../support/eventually.js';
 import { jobStore } from '../support/job-store.js';
 import { leaksIn } from '../support/leaks.js';
+import { type Family, family, parseMetrics, scrape, soleValue, sum, valuesBy } from '../support/metrics-text.js';
 import { useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
 import { receive, receiveEverywhere } from '../support/sample-messages.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import {
-  type Got,
-  type GraphQLAnswer,
-  headerOf,
-  type MessagesData,
-  sole,
-  type TestBed,
-  useBeds,
-} from '../support/test-bed.js';
+import { type Got, type GraphQLAnswer, type MessagesData, sole, type TestBed, useBeds } from '../support/test-bed.js';
 
 const WEBHOOK_SECRET = 'a webhook secret of Kirim';
 const TENANT = 'tenant-of-the-silent-line';
@@ -40,103 +33,6 @@ const PATIENCE_MS = 60_000;
 const MEDIA = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id url } } }';
 const STATUS = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id status } } }';
 const ONCE = { timeout: '1s', retries: 0 };
-
-interface Sample {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
-interface Family {
-  readonly help: string;
-  readonly type: string;
-  readonly samples: Sample[];
-}
-
-/**
- * Prometheus' text format, version 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats), as strict as it can be
- * read: each family has its HELP, its TYPE and then its samples, once, and no series stands twice.
- */
-function parse(text: string): Map<string, Family> {
-  const families = new Map<string, Family>();
-  const series = new Set<string>();
-  let current: [name: string, family: Family] | null = null;
-  let help: [name: string, words: string] | null = null;
-  if (!text.endsWith('\n')) throw new Error('expected the last line to end');
-  for (const line of text.split('\n').filter((one) => one !== '')) {
-    const [, keyword, name = '', rest = ''] = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$/.exec(line) ?? [];
-    if (keyword === 'HELP') {
-      if (families.has(name) || help) throw new Error(`expected another line, got ${line}`);
-      help = [name, rest];
-    } else if (keyword === 'TYPE') {
-      if (help?.[0] !== name) throw new Error(`expected the HELP of ${name} before its TYPE`);
-      const begun: Family = { help: help[1], type: rest, samples: [] };
-      families.set(name, begun);
-      [current, help] = [[name, begun], null];
-    } else {
-      const sample = parseSample(line);
-      const belongs = current && familyNames(...current).includes(sample.name);
-      if (!belongs) throw new Error(`expected a sample of ${current?.[0]}, got ${line}`);
-      const key = `${sample.name} ${JSON.stringify(Object.entries(sample.labels).sort())}`;
-      if (series.has(key)) throw new Error(`expected each series once, got twice ${key}`);
-      series.add(key);
-      current?.[1].samples.push(sample);
-    }
-  }
-  return families;
-}
-
-function familyNames(name: string, { type }: Family): string[] {
-  return type === 'histogram' ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name];
-}
-
-function parseSample(line: string): Sample {
-  const [, name, inner = '', number = ''] = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
-  const value = Number(number);
-  if (name === undefined || number === '' || Number.isNaN(value)) throw new Error(`expected a sample, got ${line}`);
-  const pairs = [...inner.matchAll(/([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/gy)];
-  if (pairs.map(([pair]) => pair).join('') !== inner) throw new Error(`expected labels, got ${line}`);
-  return { name, labels: Object.fromEntries(pairs.map(([, key, text]) => [key, text])), value };
-}
-
-function family(families: Map<string, Family>, name: string): Family {
-  const found = families.get(name);
-  if (!found) throw new Error(`expected a metric ${name}, got ${[...families.keys()].join(', ')}`);
-  return found;
-}
-
-/** The samples of a family with these labels, as the values of one more label. */
-function valuesBy(
-  families: Map<string, Family>,
-  name: string,
-  label: string,
-  labels: Readonly<Record<string, string>> = {},
-): Record<string, number> {
-  const { type, samples: all } = family(families, name);
-  const wanted = all.filter(
-    (sample) =>
-      (type !== 'histogram' || sample.name === `${name}_count`) &&
-      Object.entries(labels).every(([key, text]) => sample.labels[key] === text),
-  );
-  return Object.fromEntries(wanted.map((sample) => [sample.labels[label] ?? '', sample.value]));
-}
-
-function soleValue(families: Map<string, Family>, name: string): number {
-  return sole(family(families, name).samples).value;
-}
-
-function sum(counts: Readonly<Record<string, number>>): number {
-  return Object.values(counts).reduce((total, count) => total + count, 0);
-}
-
-async function scrape(get: (path: string) => Promise<Got>, url = ''): Promise<string> {
-  const got = await get(`${url}/metrics`);
-  expect(got.status).toBe(200);
-  expect(headerOf(got, 'content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
-  expect(headerOf(got, 'cache-control')).toBe('no-store');
-  return got.bytes.toString();
-}
-
 const beds = useBeds({
   config: {
     providers: { kirim: ONCE, signalwire: ONCE, twilio: ONCE },
@@ -154,15 +50,24 @@ const beds = useBeds({
   kirim: { webhookSecrets: [WEBHOOK_SECRET] },
 });
 
-describe('after queries, failures of providers, webhooks and a dead letter', () => {
-  let bed: TestBed;
-  let text: string;
-  let metrics: Map<string, Family>;
-  /** What callers were told, by its code. */
+/** What the callers of the scenario saw, and what the server said of it. */
+interface Observed {
+  readonly text: string;
+  readonly metrics: Map<string, Family>;
+  /** The number of errors in GraphQL answers, by code. */
+  readonly errors: Readonly<Record<string, number>>;
+  readonly operations: number;
+  readonly requestsAtProviders: Readonly<Record<string, number>>;
+  /** Ids of messages and media that were asked for. */
+  readonly seen: readonly string[];
+}
+
+/** Queries, failures of every provider, webhooks and a dead letter; then one scrape. */
+async function observe(bed: TestBed): Promise<Observed> {
   const errors: Record<string, number> = {};
-  let operations = 0;
-  let requestsAtProviders: Record<string, number>;
   const seen: string[] = [];
+  let operations = 0;
+  let text = '';
 
   async function ask(query: string, ids: readonly string[] = []): Promise<GraphQLAnswer<MessagesData>> {
     const answer = await bed.query(query, { ids });
@@ -179,61 +84,68 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     return bed.get(`/webhooks/${channel}`, { method: 'POST', headers, body: body.toString() });
   }
 
+  await ask(MEDIA, receiveEverywhere(bed));
+  const url = await bed.urlOf(receive(bed, 'kirim', 2));
+  operations += 1;
+  await bed.get(url);
+  await bed.get(`${url}0`);
+  await bed.get('/nothing/secret-in-a-path?sig=in-a-query');
+  await bed.get('/%zz');
+  await ask('{ nonsense }');
+  await ask(MEDIA, ['nobody:tenant-text-of-an-id']);
+  bed.kirim.fault = { kind: 'status', status: 503 };
+  await ask(MEDIA, ['wa:msg_1001', 'wa:msg_1002']);
+  bed.signalwire.fault = { kind: 'reset' };
+  await ask(MEDIA, [receive(bed, 'signalwire', 3)]);
+  bed.signalwire.fault = { kind: 'hang' };
+  await ask(MEDIA, [receive(bed, 'signalwire', 4)]);
+  bed.twilio.fault = { kind: 'status', status: 500 };
+  await ask(
+    MEDIA,
+    Array.from({ length: 10 }, (_, index) => receive(bed, 'twilio', index + 10)),
+  );
+  await ask(
+    MEDIA,
+    Array.from({ length: 5 }, (_, index) => receive(bed, 'twilio', index + 30)),
+  );
+
+  bed.kirim.fault = null;
+  const announced = receive(bed, 'kirim', 5);
+  const good = bed.kirim.webhookOf(announced.slice('wa:'.length));
+  await deliver('wa', good);
+  await deliver('wa', good);
+  await deliver('wa', { ...good, headers: { ...good.headers, 'x-kirim-signature': 't=1,v1=00' } });
+  await deliver('wa', kirimDelivery('message.received', { text: 'a dead letter' }, [WEBHOOK_SECRET], new Date()));
+  await deliver('wa', { ...good, body: Buffer.alloc(3_000_001, 'x') });
+  await deliver('no-channel-of-ours', good);
+  // First what shows elsewhere: the counts behind a scrape are asked anew some seconds later at the soonest.
+  const { logLines } = bed;
+  await until('a dead letter', () => logLines.some((line) => line.includes('dead letters')));
+  await until('the copy', async () => {
+    const answer = await ask(STATUS, [announced]);
+    return sole(sole(answer.data?.messagesWithMedia)?.media).status === 'READY';
+  });
+  await bed.app.settled();
+  await until('nothing to be due', async () => {
+    text = await scrape((path) => bed.get(path));
+    return text.includes('{state="dead"} 1') && text.includes('{state="due"} 0') && text.includes('mirrors_due 0');
+  });
+  const { kirim, signalwire, twilio } = bed;
+  const requestsAtProviders = { wa: kirim.requestCount, sms: signalwire.requestCount, mms: twilio.requestCount };
+  return { text, metrics: parseMetrics(text), errors, operations, requestsAtProviders, seen };
+}
+
+describe('after queries, failures of providers, webhooks and a dead letter', () => {
+  let bed: TestBed;
+  let observed: Observed;
+
   beforeAll(async () => {
     bed = await beds.shared();
-    await ask(MEDIA, receiveEverywhere(bed));
-    const url = await bed.urlOf(receive(bed, 'kirim', 2));
-    operations += 1;
-    await bed.get(url);
-    await bed.get(`${url}0`);
-    await bed.get('/nothing/secret-in-a-path?sig=in-a-query');
-    await bed.get('/%zz');
-    await ask('{ nonsense }');
-    await ask(MEDIA, ['nobody:tenant-text-of-an-id']);
-    bed.kirim.fault = { kind: 'status', status: 503 };
-    await ask(MEDIA, ['wa:msg_1001', 'wa:msg_1002']);
-    bed.signalwire.fault = { kind: 'reset' };
-    await ask(MEDIA, [receive(bed, 'signalwire', 3)]);
-    bed.signalwire.fault = { kind: 'hang' };
-    await ask(MEDIA, [receive(bed, 'signalwire', 4)]);
-    bed.twilio.fault = { kind: 'status', status: 500 };
-    await ask(
-      MEDIA,
-      Array.from({ length: 10 }, (_, index) => receive(bed, 'twilio', index + 10)),
-    );
-    await ask(
-      MEDIA,
-      Array.from({ length: 5 }, (_, index) => receive(bed, 'twilio', index + 30)),
-    );
-
-    bed.kirim.fault = null;
-    const announced = receive(bed, 'kirim', 5);
-    const good = bed.kirim.webhookOf(announced.slice('wa:'.length));
-    await deliver('wa', good);
-    await deliver('wa', good);
-    await deliver('wa', { ...good, headers: { ...good.headers, 'x-kirim-signature': 't=1,v1=00' } });
-    await deliver('wa', kirimDelivery('message.received', { text: 'a dead letter' }, [WEBHOOK_SECRET], new Date()));
-    await deliver('wa', { ...good, body: Buffer.alloc(3_000_001, 'x') });
-    await deliver('no-channel-of-ours', good);
-    // First what shows elsewhere: the counts behind a scrape are asked anew some seconds later at the soonest.
-    const { logLines } = bed;
-    await until('a dead letter', () => logLines.some((line) => line.includes('dead letters')));
-    await until('the copy', async () => {
-      const answer = await ask(STATUS, [announced]);
-      return sole(sole(answer.data?.messagesWithMedia)?.media).status === 'READY';
-    });
-    await bed.app.settled();
-    await until('nothing to be due', async () => {
-      text = await scrape((path) => bed.get(path));
-      return text.includes('{state="dead"} 1') && text.includes('{state="due"} 0') && text.includes('mirrors_due 0');
-    });
-    metrics = parse(text);
-    const { kirim, signalwire, twilio } = bed;
-    requestsAtProviders = { wa: kirim.requestCount, sms: signalwire.requestCount, mms: twilio.requestCount };
+    observed = await observe(bed);
   }, 2 * PATIENCE_MS);
 
   it('every family has help, a type, and a name as Prometheus wants it', () => {
-    for (const [name, { help, type, samples: all }] of metrics) {
+    for (const [name, { help, type, samples: all }] of observed.metrics) {
       expect(help).toMatch(/^[A-Z].{10,}\.$/);
       expect(['counter', 'gauge', 'histogram']).toContain(type);
       expect(name).toMatch(/^(mediagraph|process|nodejs)_[a-z0-9_]+$/);
@@ -249,7 +161,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
   });
 
   it('histograms add up', () => {
-    for (const [name, { type, samples: all }] of metrics) {
+    for (const [name, { type, samples: all }] of observed.metrics) {
       if (type !== 'histogram') continue;
       const counts = all.filter((sample) => sample.name === `${name}_count`);
       expect(counts.length).toBeGreaterThan(0);
@@ -271,49 +183,49 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
 
   it('the process and its event loop are measured', () => {
     const now = Date.now() / 1000;
-    expect(soleValue(metrics, 'process_cpu_seconds_total')).toBeGreaterThan(0);
-    expect(soleValue(metrics, 'process_resident_memory_bytes')).toBeGreaterThan(10_000_000);
-    expect(soleValue(metrics, 'nodejs_heap_size_used_bytes')).toBeGreaterThan(1_000_000);
-    expect(soleValue(metrics, 'process_start_time_seconds')).toBeGreaterThan(now - 86_400);
-    expect(soleValue(metrics, 'process_start_time_seconds')).toBeLessThan(now);
-    expect(soleValue(metrics, 'nodejs_eventloop_lag_max_seconds')).toBeGreaterThan(0);
-    expect(valuesBy(metrics, 'nodejs_version_info', 'version')).toEqual({ [process.version]: 1 });
-    expect(valuesBy(metrics, 'mediagraph_build_info', 'version')).toEqual({
+    expect(soleValue(observed.metrics, 'process_cpu_seconds_total')).toBeGreaterThan(0);
+    expect(soleValue(observed.metrics, 'process_resident_memory_bytes')).toBeGreaterThan(10_000_000);
+    expect(soleValue(observed.metrics, 'nodejs_heap_size_used_bytes')).toBeGreaterThan(1_000_000);
+    expect(soleValue(observed.metrics, 'process_start_time_seconds')).toBeGreaterThan(now - 86_400);
+    expect(soleValue(observed.metrics, 'process_start_time_seconds')).toBeLessThan(now);
+    expect(soleValue(observed.metrics, 'nodejs_eventloop_lag_max_seconds')).toBeGreaterThan(0);
+    expect(valuesBy(observed.metrics, 'nodejs_version_info', 'version')).toEqual({ [process.version]: 1 });
+    expect(valuesBy(observed.metrics, 'mediagraph_build_info', 'version')).toEqual({
       [VERSION]: 1,
     });
   });
 
   it('requests are counted by the pattern of their route', () => {
     const of = (route: string, method: string) =>
-      valuesBy(metrics, 'mediagraph_http_request_duration_seconds', 'status', { route, method });
-    expect(of('/graphql', 'POST')).toEqual({ 200: operations, 400: 1 });
+      valuesBy(observed.metrics, 'mediagraph_http_request_duration_seconds', 'status', { route, method });
+    expect(of('/graphql', 'POST')).toEqual({ 200: observed.operations, 400: 1 });
     expect(of('/media/*', 'GET')).toEqual({ 200: 1, 403: 1 });
     expect(of('/webhooks/:channelId', 'POST')).toEqual({ 200: 3, 401: 1, 404: 1, 413: 1 });
     expect(of('(none)', 'GET')).toEqual({ 400: 1, 404: 1 });
   });
 
   it('errors of GraphQL answers are counted by their codes', () => {
-    expect(Object.keys(errors)).toEqual(
+    expect(Object.keys(observed.errors)).toEqual(
       expect.arrayContaining(['GRAPHQL_VALIDATION_FAILED', 'CHANNEL_NOT_FOUND', 'PROVIDER_UNAVAILABLE']),
     );
-    expect(valuesBy(metrics, 'mediagraph_graphql_errors_total', 'code')).toEqual(errors);
+    expect(valuesBy(observed.metrics, 'mediagraph_graphql_errors_total', 'code')).toEqual(observed.errors);
   });
 
   it('every request to a provider is counted with what came of it', () => {
     const of = (provider: string, channel: string) =>
-      valuesBy(metrics, 'mediagraph_provider_request_duration_seconds', 'outcome', { provider, channel });
+      valuesBy(observed.metrics, 'mediagraph_provider_request_duration_seconds', 'outcome', { provider, channel });
     expect(of('kirim', 'wa')).toMatchObject({ '5xx': 2 });
-    expect(sum(of('kirim', 'wa'))).toBe(requestsAtProviders.wa);
+    expect(sum(of('kirim', 'wa'))).toBe(observed.requestsAtProviders.wa);
     expect(of('signalwire', 'sms')).toMatchObject({ '2xx': expect.any(Number), CONNECTION: 1, TIMEOUT: 1 });
-    expect(sum(of('signalwire', 'sms'))).toBe(requestsAtProviders.sms);
+    expect(sum(of('signalwire', 'sms'))).toBe(observed.requestsAtProviders.sms);
     const { CIRCUIT_OPEN = 0, ...asked } = of('twilio', 'mms');
     expect(CIRCUIT_OPEN).toBeGreaterThan(0);
-    expect(sum(asked)).toBe(requestsAtProviders.mms);
+    expect(sum(asked)).toBe(observed.requestsAtProviders.mms);
     expect(of('chakra', 'silent')).toEqual({});
   });
 
   it('a circuit that is open shows', () => {
-    expect(valuesBy(metrics, 'mediagraph_provider_circuit_open', 'channel')).toEqual({
+    expect(valuesBy(observed.metrics, 'mediagraph_provider_circuit_open', 'channel')).toEqual({
       wa: 0,
       sms: 0,
       mms: 1,
@@ -322,18 +234,19 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
   });
 
   it('webhooks are counted by channel, and those of nobody together', () => {
-    const of = (channel: string) => valuesBy(metrics, 'mediagraph_webhook_deliveries_total', 'outcome', { channel });
+    const of = (channel: string) =>
+      valuesBy(observed.metrics, 'mediagraph_webhook_deliveries_total', 'outcome', { channel });
     expect(of('wa')).toEqual({ accepted: 3, rejected: 2, failed: 0 });
     expect(of('sms')).toEqual({ accepted: 0, rejected: 0, failed: 0 });
     expect(of('(none)')).toEqual({ rejected: 1 });
   });
 
   it('dead letters and media show', () => {
-    expect(valuesBy(metrics, 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 1 });
-    expect(soleValue(metrics, 'mediagraph_webhook_oldest_due_age_seconds')).toBe(0);
-    expect(soleValue(metrics, 'mediagraph_mirrors_due')).toBe(0);
-    expect(soleValue(metrics, 'mediagraph_database_up')).toBe(1);
-    expect(valuesBy(metrics, 'mediagraph_media', 'status')).toEqual({
+    expect(valuesBy(observed.metrics, 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 1 });
+    expect(soleValue(observed.metrics, 'mediagraph_webhook_oldest_due_age_seconds')).toBe(0);
+    expect(soleValue(observed.metrics, 'mediagraph_mirrors_due')).toBe(0);
+    expect(soleValue(observed.metrics, 'mediagraph_database_up')).toBe(1);
+    expect(valuesBy(observed.metrics, 'mediagraph_media', 'status')).toEqual({
       PENDING: 0,
       READY: 5,
       FAILED: 0,
@@ -343,12 +256,20 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
   });
 
   it('nothing of a tenant, a caller or a secret is in the text', () => {
-    expect(seen.length).toBeGreaterThan(20);
+    expect(observed.seen.length).toBeGreaterThan(20);
     const strangers = [TENANT, 'chakra-token', WEBHOOK_SECRET, 'secret-in-a-path', 'in-a-query', 'no-channel-of-ours'];
-    const forbidden = [...seen, ...strangers, 'tenant-text-of-an-id', 'dead letter', 'msg_', 'nobody', '127.0.0.1'];
-    expect(forbidden.filter((one) => text.includes(one))).toEqual([]);
-    expect(leaksIn(text, bed)).toEqual([]);
-    const labels = [...metrics.values()].flatMap(({ samples: all }) =>
+    const forbidden = [
+      ...observed.seen,
+      ...strangers,
+      'tenant-text-of-an-id',
+      'dead letter',
+      'msg_',
+      'nobody',
+      '127.0.0.1',
+    ];
+    expect(forbidden.filter((one) => observed.text.includes(one))).toEqual([]);
+    expect(leaksIn(observed.text, bed)).toEqual([]);
+    const labels = [...observed.metrics.values()].flatMap(({ samples: all }) =>
       all.flatMap((sample) => Object.keys(sample.labels)),
     );
     expect([...new Set(labels)].sort()).toEqual(
@@ -368,7 +289,6 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     );
   });
 });
-
 describe('metrics.port', () => {
   it('has /metrics to itself, without credentials, and measures the other', async () => {
     const bed = await beds.own({
@@ -382,7 +302,7 @@ describe('metrics.port', () => {
     const { url }: { url?: string } = JSON.parse(line);
     expect((await bed.get('/metrics')).status).toBe(404);
     for (const path of ['/readyz', '/graphql', '/']) expect((await bed.get(`${url}${path}`)).status).toBe(404);
-    const metrics = parse(await scrape((path) => bed.get(path), url));
+    const metrics = parseMetrics(await scrape((path) => bed.get(path), url));
     const routes = valuesBy(metrics, 'mediagraph_http_request_duration_seconds', 'status', { route: '(none)' });
     expect(routes).toEqual({ 404: 1 });
   });
@@ -439,7 +359,7 @@ describe('metrics.port', () => {
         await command.printed(/mediagraph listens at/);
         const { statusCode, body } = await request(`${url}/metrics`, { dispatcher: agent });
         expect(statusCode).toBe(200);
-        parse(await body.text());
+        parseMetrics(await body.text());
         command.kill('SIGTERM');
         expect(await command.ended).toBe(0);
         expect(command.stderr).toBe('');
@@ -489,9 +409,9 @@ describe('while the database', () => {
       try {
         const texts = await Promise.all(Array.from({ length: 10 }, () => metrics.text()));
         for (const one of texts)
-          expect(valuesBy(parse(one), 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 0 });
+          expect(valuesBy(parseMetrics(one), 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 0 });
         expect(asked).toEqual({ pings: 1, media: 1, events: 1 });
-        expect(soleValue(parse(await metrics.text()), 'mediagraph_mirrors_due')).toBe(0);
+        expect(soleValue(parseMetrics(await metrics.text()), 'mediagraph_mirrors_due')).toBe(0);
         expect(asked).toEqual({ pings: 2, media: 1, events: 1 });
       } finally {
         metrics.close();
@@ -508,7 +428,7 @@ describe('while the database', () => {
       await jobs.retry(job, new Date(Date.now() + 3_600_000), 'not now');
 
       const { client } = await start({ config: { channels: [] }, database });
-      const now = () => scrape((path) => client.get(path)).then(parse);
+      const now = () => scrape((path) => client.get(path)).then(parseMetrics);
       const before = await now();
       expect(soleValue(before, 'mediagraph_database_up')).toBe(1);
       expect(valuesBy(before, 'mediagraph_webhook_events', 'state')).toEqual({ due: 1, dead: 0 });
@@ -536,7 +456,7 @@ describe('while the database', () => {
       'a scrape is answered all the same, and tells all again afterwards',
       async () => {
         const { client } = await start({ config: { channels: [] }, database });
-        const now = () => scrape((path) => client.get(path)).then(parse);
+        const now = () => scrape((path) => client.get(path)).then(parseMetrics);
         expect(soleValue(await now(), 'mediagraph_database_up')).toBe(1);
         proxy.silence();
         for (const one of await Promise.all([now(), now(), now()])) expectAway(one);
