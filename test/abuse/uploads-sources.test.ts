@@ -225,13 +225,13 @@ describe('a source with', () => {
     TEST_MS,
   );
 
-  it('nobody behind its port is SOURCE_FAILED', async () => {
+  it('a closed port is SOURCE_FAILED', async () => {
     const gone = await RawServer.start();
     await gone.close();
     await refusal('SOURCE_FAILED', `${gone.url}/photo.jpg`);
   });
 
-  it('no TLS where TLS is asked for is SOURCE_FAILED', async () => {
+  it('no TLS on an https URL is SOURCE_FAILED', async () => {
     await refusal('SOURCE_FAILED', `https://127.0.0.1:${source.port}/photo.jpg`);
   });
 
@@ -365,7 +365,7 @@ describe('a source is uploaded whole', () => {
     TEST_MS,
   );
 
-  it('or not at all, where it sends more than it announced', async () => {
+  it('or not at all, when it sends more than it announced', async () => {
     answer = (response) => {
       rawAnswer(response, `HTTP/1.1 200 OK\r\nContent-Length: ${photo.length}\r\n\r\n`).write(largePhoto);
     };
@@ -375,7 +375,7 @@ describe('a source is uploaded whole', () => {
   });
 });
 
-describe('a source that takes its time', () => {
+describe('a slow source', () => {
   const slow: Readonly<Record<string, Source>> = {
     '/says-nothing': () => {},
     '/headers-without-end': (response) => {
@@ -404,7 +404,7 @@ describe('a source that takes its time', () => {
   };
 
   it(
-    'is SOURCE_TIMEOUT, wherever it does',
+    'is SOURCE_TIMEOUT, at every stage',
     async () => {
       const network = { allowPrivate: ['127.0.0.1/32'] };
       bed = await beds.own({ config: { network, upload: { maxBytes: MAX_BYTES, timeout: '2s' } } });
@@ -423,7 +423,7 @@ describe('a source that takes its time', () => {
   );
 
   it(
-    'fails the media after the answer, where that did not wait',
+    'fails the media after the answer when the answer did not wait',
     async () => {
       const network = { allowPrivate: ['127.0.0.1/32'] };
       const upload = { maxBytes: MAX_BYTES, timeout: '2s', respondWithin: '50ms' };
@@ -440,7 +440,7 @@ describe('a source that takes its time', () => {
   );
 
   it(
-    'holds no shutdown up, neither of the server that was asked nor of the next one, which goes on with the upload',
+    'delays no shutdown, neither of the first server nor of the next one, which continues the upload',
     async () => {
       const config = { network: { allowPrivate: ['127.0.0.1/32'] }, upload: { respondWithin: '50ms' } };
       const asked = await beds.own({ config });

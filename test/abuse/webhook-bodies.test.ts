@@ -232,7 +232,7 @@ describe('a signed body of three megabytes', () => {
   }
 
   it.each([...metaBodies(LIMIT).map(([what, body]): [string, () => Sent] => [what, () => signed(body)]), ...OTHERS])(
-    'is answered, and so is the next; the process lives, and is there all along: %s',
+    'is answered, as is the next one, and the process stays responsive: %s',
     async (what, make) => {
       slowest = 0;
       const { status = 200, ...sent } = make();
@@ -249,7 +249,7 @@ describe('a signed body of three megabytes', () => {
   );
 });
 
-describe('what is right in a body of which most is wrong', () => {
+describe('the valid part of a mostly invalid body', () => {
   let bed: WebhookBed;
 
   beforeAll(async () => {
@@ -257,7 +257,7 @@ describe('what is right in a body of which most is wrong', () => {
   });
   afterAll(() => bed.close());
 
-  it.each(metaBodies(LIMIT / 10))('is taken, and the rest is one dead letter of few words: %s', async (what, body) => {
+  it.each(metaBodies(LIMIT / 10))('is recorded, and the rest is one short dead letter: %s', async (what, body) => {
     const id = `wamid.${what.replace(/\W/g, '')}`;
     const own = Buffer.from(body.toString().replace('wamid.GOOD', id));
     const { delivery } = signed(own);

@@ -79,7 +79,7 @@ describe('a blob store of files', () => {
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   }, 30_000);
 
-  it('takes files of an earlier process with its own pid for leftovers, and leaves strange ones alone', async () => {
+  it('removes files of an earlier process with the same pid, and leaves other files alone', async () => {
     await mkdir(join(root, 'tmp'));
     const old = new Date(Date.now() - 7_200_000);
     for (const name of [`${process.pid}.0123456789ab-x`, '1234.notes', 'README']) {
@@ -133,7 +133,7 @@ describe('a blob store of files', () => {
     expect(grownBytes).toBeLessThan(80 * MEGABYTE);
   }, 60_000);
 
-  it('removes the folders that a deletion empties, however many come to fill them at once', async () => {
+  it('removes folders that a deletion empties, also while other puts fill them', async () => {
     const store = await FsBlobStore.open({ root });
     await Promise.all(
       Array.from({ length: 16 }, async (_, index) => {
@@ -148,7 +148,7 @@ describe('a blob store of files', () => {
     expect(await readdir(root)).toEqual(['tmp']);
   });
 
-  it('neither opens nor lists what is no file of its own', async () => {
+  it('neither opens nor lists files that are not blobs', async () => {
     const store = await FsBlobStore.open({ root });
     const key = mediaBlobKey('acme', 'A');
     await store.put(key, bodyOf(Buffer.from('x')), {});

@@ -34,7 +34,7 @@ describe('a blob store of S3', () => {
     ['a refusal', 403, refusal('AccessDenied'), 'AccessDenied (HTTP 403)'],
     ['a bucket that is not there', 404, refusal('NoSuchBucket'), 'NoSuchBucket (HTTP 404)'],
     ['a code that is a sentence', 400, refusal('go to http://127.0.0.1'), 'a failure without a name (HTTP 400)'],
-  ])('tells %s without hosts or credentials', async (_what, status, body, got) => {
+  ])('reports %s without hosts or credentials', async (_what, status, body, got) => {
     const store = await storeBehind((_request, response) => {
       response.writeHead(status, { 'content-type': 'application/xml' }).end(body);
     });
@@ -52,7 +52,7 @@ describe('a blob store of S3', () => {
     }
   });
 
-  it('tells that there is no connection', async () => {
+  it('reports that there is no connection', async () => {
     const server = await RawServer.start();
     await server.close();
     const store = storeAt(server.url);
@@ -64,7 +64,7 @@ describe('a blob store of S3', () => {
 
   it('aborts a request that gets no answer', async () => {
     const controller = new AbortController();
-    const reason = new Error('nobody waits any more');
+    const reason = new Error('the caller has left');
     const store = await storeBehind(() => controller.abort(reason));
     const { signal } = controller;
     await expect(store.put(freshKey(), bodyOf(Buffer.from('x')), { signal })).rejects.toBe(reason);
@@ -73,7 +73,7 @@ describe('a blob store of S3', () => {
     await expect(silent.open(freshKey(), { signal: second.signal })).rejects.toBe(reason);
   });
 
-  it('removes the parts when a server takes some and then no more', async () => {
+  it('removes the uploaded parts when the server refuses a later one', async () => {
     const seen: string[] = [];
     const store = await storeBehind((request, response) => {
       seen.push(`${request.method} ${request.url?.replace(/^[^?]*\?/, '')}`);
@@ -91,7 +91,7 @@ describe('a blob store of S3', () => {
     expect(seen.at(-1)).toMatch(/^DELETE .*uploadId=u1/);
   });
 
-  it('fails a body that ends early or is another range, rather than pass it on', async () => {
+  it('fails a body that ends early or has another range', async () => {
     const cut = await storeBehind((_request, response) => {
       response.writeHead(200, { 'content-length': '1000' }).write('some');
       setImmediate(() => response.destroy());
@@ -101,7 +101,7 @@ describe('a blob store of S3', () => {
     await expect(deaf.open(freshKey(), { range: { start: 0, end: 0 } })).rejects.toThrow('got another range');
   });
 
-  it('wants both credentials or none', () => {
+  it('requires both credentials or none', () => {
     expect(() => new S3BlobStore({ bucket: 'b', accessKeyId: 'a' })).toThrow(
       /expected both accessKeyId and secretAccessKey/,
     );

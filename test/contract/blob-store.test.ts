@@ -117,7 +117,7 @@ describe.each(subjects)('the blobs of a store of %s', (_name, start) => {
     await expect(store.open(empty, { range: { start: 0, end: 0 } })).rejects.toThrow(RangeError);
   });
 
-  it('rejects for what it does not have before it hands out a stream', async () => {
+  it('rejects for an absent blob before it returns a stream', async () => {
     await expect(store.open(freshKey(), {})).rejects.toThrow(BlobNotFound);
     await expect(store.open(freshKey(), { range: { start: 0, end: 1 } })).rejects.toThrow(BlobNotFound);
     expect(await store.stat(freshKey())).toBeNull();
@@ -129,7 +129,7 @@ describe.each(subjects)('the blobs of a store of %s', (_name, start) => {
   ])('leaves nothing when it is aborted %s', async (_when, bytes) => {
     const key = freshKey();
     const controller = new AbortController();
-    const reason = new Error('nobody waits any more');
+    const reason = new Error('the caller has left');
     const body = Readable.from(thenInstead(bytes, () => controller.abort(reason)));
     await expect(store.put(key, body, { signal: controller.signal })).rejects.toBe(reason);
     expect(body.destroyed).toBe(true);
@@ -162,7 +162,7 @@ describe.each(subjects)('the blobs of a store of %s', (_name, start) => {
     expect(await store.stat(key)).toBeNull();
   });
 
-  it('takes a source that was cut off, or had failed before, for no whole blob', async () => {
+  it('stores no blob from a source that was cut off or had failed before', async () => {
     const key = freshKey();
     const cut = bodyOf(LARGE);
     cut.once('data', () => cut.destroy()).pause();
@@ -174,7 +174,7 @@ describe.each(subjects)('the blobs of a store of %s', (_name, start) => {
     expect(await store.stat(key)).toBeNull();
   });
 
-  it('stores as many bytes as are allowed, and nothing of one more', async () => {
+  it('stores the maximum number of bytes, and nothing of a larger blob', async () => {
     const key = freshKey();
     await expect(store.put(key, bodyOf(LARGE), { maxBytes: LARGE.length - 1 })).rejects.toMatchObject({
       code: 'MEDIA_TOO_LARGE',
@@ -230,7 +230,7 @@ describe.each(subjects)('the blobs of a store of %s', (_name, start) => {
     await once(stream, 'readable');
     controller.abort(reason);
     await expect(buffer(stream)).rejects.toBe(reason);
-    // Nobody listens here, and it must not end the process.
+    // An error without a listener must not end the process.
     const dropped = new AbortController();
     const unread = await store.open(key, { signal: dropped.signal });
     dropped.abort(reason);
@@ -282,7 +282,7 @@ describe.each(subjects)('the keys of a store of %s', (_name, start) => {
     const deleted: string[] = [];
     for await (const { key, modifiedAt } of store.keys('media/')) {
       if (!expected.has(key)) continue;
-      // Servers tell whole seconds.
+      // Servers report whole seconds.
       expect(modifiedAt.getTime()).toBeGreaterThan(startedAt - 2_000);
       deleted.push(key);
       if (deleted.length <= 100) await store.delete(key);
@@ -302,7 +302,7 @@ describe.each(subjects)('the keys of a store of %s', (_name, start) => {
     }
   });
 
-  it('refuses a text that only claims to be a key', async () => {
+  it('refuses a text that is not a key', async () => {
     for (const text of ['../outside', '/etc/passwd', 'media//x', 'media/./x', 'media/..', 'a\0b', 'media/x y', '']) {
       const forged = text as BlobKey;
       const body = bodyOf(LARGE);

@@ -9,8 +9,8 @@ import { catalogueBed, NOW, picture, plus, TENANT } from './catalogue-bed.js';
 describeEngines('the catalogue', (engine) => {
   const { catalogue, keep, copyJobs, openJobs, found, list, listUntil, announce } = catalogueBed(engine);
 
-  describe('bytes that were kept in passing', () => {
-    test('make it READY, and it is not copied', async () => {
+  describe('bytes that a delivery stored', () => {
+    test('make the media READY, and end its copy', async () => {
       const media = picture('a');
       await announce([media], true);
       expect(await keep(media.id, { filename: 'a.png' })).toEqual({ isNamed: true });
@@ -33,7 +33,7 @@ describeEngines('the catalogue', (engine) => {
       expect(await openJobs('copy')).toBe(0);
     });
 
-    test('of media that is deleted, or unknown, belong to nobody', async () => {
+    test('of deleted or unknown media are not recorded', async () => {
       const media = picture('a');
       await list([media]);
       await catalogue().transition(TENANT, media.id, ['READY'], 'DELETED', {}, NOW);
@@ -57,7 +57,7 @@ describeEngines('the catalogue', (engine) => {
     });
   });
 
-  describe('bytes that were stored before they were looked at', () => {
+  describe('bytes that were stored before inspection', () => {
     const MINUTE_MS = 60_000;
     const NONE = { width: null, height: null, durationSeconds: null, thumbHash: null, pageCount: null, still: null };
     const measures: MediaMeasures = { ...NONE, width: 3, height: 2, still: true };
@@ -67,7 +67,7 @@ describeEngines('the catalogue', (engine) => {
     const media = picture('a');
     beforeEach(() => list([media]));
 
-    test('are looked at by a job, where a minute later they still were not', async () => {
+    test('are inspected by a job that is due after a minute', async () => {
       await keep(media.id);
       expect(await inspections(plus(MINUTE_MS - 1))).toEqual([]);
       const jobs = await inspections(plus(MINUTE_MS));
@@ -76,7 +76,7 @@ describeEngines('the catalogue', (engine) => {
       expect([...rows.values()]).toMatchObject([{ id: media.id, stored: { measures: null } }]);
     });
 
-    test('need no job once they were, with what was found', async () => {
+    test('need no job once the measures are recorded', async () => {
       await keep(media.id);
       const { key } = storedBytes();
       const seen = { key, measures, mimeType: 'video/mp4', kind: 'VIDEO' } as const;
@@ -95,14 +95,14 @@ describeEngines('the catalogue', (engine) => {
       });
     });
 
-    test('need no job where they come with what was found, nor where they are not named', async () => {
+    test('need no job when they come with measures, or when they are not recorded', async () => {
       await keepOf(media.id, storedBytes({ measures }));
       expect(await openJobs('inspection')).toBe(0);
       expect(await keepOf(media.id, storedBytes({ key: 'other bytes' }))).toMatchObject({ isNamed: false });
       expect(await openJobs('inspection')).toBe(0);
     });
 
-    test('that take the place of lost ones are looked at, too', async () => {
+    test('that replace lost ones are inspected, too', async () => {
       await keepOf(media.id, storedBytes({ measures }));
       const stored = storedBytes({ key: 'other bytes', sha256: 'cd'.repeat(32) });
       expect(await keepOf(media.id, stored, storedBytes().key, plus(5))).toEqual({ isNamed: true });
@@ -118,8 +118,8 @@ describeEngines('the catalogue', (engine) => {
     });
   });
 
-  describe('ends', () => {
-    test('a device takes its media with it, but not what is stored here, and no other device', async () => {
+  describe('expiry', () => {
+    test('the end of a device expires its media, except stored ones and those of other devices', async () => {
       const of = (path: string, keys: Partial<MessageMedia> = {}) =>
         reportedMedia({ providerMessageId: path, providerMediaId: path, ...keys });
       const [gone, queued, stored] = [of('d_1%/a'), of('d_1%/b'), of('d_1%/c')];
@@ -133,11 +133,11 @@ describeEngines('the catalogue', (engine) => {
       for (const { id } of [stored, ...others]) expect(await found(id)).toMatchObject({ status: 'READY' });
       expect(await catalogue().expireDevice(TENANT, 'support', 'd_1%/', NOW)).toBe(0);
       expect(await catalogue().counts()).toMatchObject({ mirrorsDue: 0 });
-      // The bytes that are here were not looked at yet.
+      // The stored bytes still need their inspection.
       expect(await openJobs('inspection')).toBe(1);
     });
 
-    test('retention over, or nothing stored and the provider has it no more: EXPIRED, and nothing is stored', async () => {
+    test('media is EXPIRED without bytes when retention is over, or when nothing is stored and the provider no longer has it', async () => {
       const over = picture('over');
       const lost = picture('lost', { availableUntil: NOW });
       const both = picture('both', { availableUntil: NOW });
@@ -157,7 +157,7 @@ describeEngines('the catalogue', (engine) => {
       expect(await catalogue().countExpirable(NOW)).toBe(0);
     });
 
-    test('in portions, each media once, from two processes at once', async () => {
+    test('happens in portions, each media once, from two processes at once', async () => {
       const media = Array.from({ length: 50 }, (_, index) => picture(`p${index}`, { availableUntil: NOW }));
       await listUntil(NOW, media);
       const replicas = [engine.shared(), engine.replica()].map((database) => new SqlMediaCatalogue(database));
@@ -170,7 +170,7 @@ describeEngines('the catalogue', (engine) => {
       expect(ids.length + (await catalogue().expireDue(NOW, 100)).length).toBe(50);
     });
 
-    test('a copy that is under way may still bring the bytes that the provider drops', async () => {
+    test('waits for a copy that is under way while its lease lasts', async () => {
       const media = picture('a', { availableUntil: NOW });
       await announce([media], true);
       const { job } = soleJob(await copyJobs());
@@ -185,7 +185,7 @@ describeEngines('the catalogue', (engine) => {
       expect(await openJobs('copy')).toBe(0);
     });
 
-    test('a copy that waits ends with its media', async () => {
+    test('ends a copy that waits', async () => {
       await announce([picture('a', { availableUntil: plus(5) }), picture('b')], true);
       expect(await catalogue().expireDue(plus(5), 9)).toHaveLength(1);
       expect(await copyJobs(plus(5))).toMatchObject([{ media: { providerMediaId: 'b' } }]);

@@ -9,14 +9,14 @@ describeEngines('the catalogue', (engine) => {
   const { catalogue, keep, copyJobs, openJobs, found, record, list, announce } = catalogueBed(engine);
 
   describe('announcing', () => {
-    test('without copying: the status that was told, and PENDING becomes READY', async () => {
+    test('without copying: the announced status is kept, and PENDING becomes READY', async () => {
       const media = picture('a', { status: 'PENDING' });
       expect(await announce([media])).toMatchObject([{ status: 'PENDING', announced: true, mirrored: false }]);
       expect(await announce([{ ...media, status: 'READY' }])).toMatchObject([{ status: 'READY', mirrored: false }]);
       expect(await announce([media])).toMatchObject([{ status: 'READY' }]);
     });
 
-    test('with copying: PENDING until the bytes are here, due once they are at the provider, or in a second', async () => {
+    test('with copying: PENDING until the bytes are stored, due once the provider has them, or in a second', async () => {
       const media = picture('a', { status: 'PENDING' });
       expect(await announce([media], true)).toMatchObject([{ status: 'PENDING', mirrored: true }]);
       expect(await copyJobs(plus(999))).toEqual([]);
@@ -26,7 +26,7 @@ describeEngines('the catalogue', (engine) => {
       expect(await copyJobs(NOW)).toMatchObject([{ media: { id: media.id } }]);
     });
 
-    test('with copying: what is announced as PENDING alone is due in a second', async () => {
+    test('with copying: media announced only as PENDING is due in a second', async () => {
       const media = picture('a', { status: 'PENDING', availableUntil: plus(60_000) });
       await announce([media], true);
       expect(await copyJobs(plus(999))).toEqual([]);
@@ -55,7 +55,7 @@ describeEngines('the catalogue', (engine) => {
       expect(await openJobs('copy')).toBe(0);
     });
 
-    test('with copying: what a listing called READY stays READY, and is copied; so does what is stored', async () => {
+    test('with copying: media that a listing made READY stays READY and is copied; stored media stays READY', async () => {
       const [listed, stored] = [picture('a'), picture('b')];
       await list([listed, stored]);
       await keep(stored.id);
@@ -89,7 +89,7 @@ describeEngines('the catalogue', (engine) => {
     const edited = (key: MessageKey, caption: string | null) => ({ type: 'captionEdited', key, caption }) as const;
     const revoked = (key: MessageKey, revokedAt: Date) => ({ type: 'messageRevoked', key, revokedAt }) as const;
 
-    test('are for all media of their messages, the last edit and the first withdrawal of each', async () => {
+    test('apply to all media of their messages: the last edit and the first withdrawal of each', async () => {
       const [one, two] = [picture('1', { caption: 'old' }), picture('2')];
       const other = picture('3', { ...M2, caption: 'other' });
       const third = picture('4', { providerMessageId: 'm3', caption: 'third' });
@@ -115,7 +115,7 @@ describeEngines('the catalogue', (engine) => {
       expect(await catalogue().applyMessageChanges('another', changes, NOW)).toBe(0);
     });
 
-    test('of thousands at once, from two processes in two orders', async () => {
+    test('apply to thousands at once, from two processes in opposite orders', async () => {
       const keys = Array.from({ length: 2_000 }, (_, nth) => ({
         channelId: 'support',
         providerMessageId: `many-${nth}`,
@@ -132,7 +132,7 @@ describeEngines('the catalogue', (engine) => {
   });
 
   describe('a transition', () => {
-    test('happens from the named statuses only, once', async () => {
+    test('happens only from the named statuses, and once', async () => {
       const media = picture('a');
       await list([media]);
       expect(await catalogue().transition(TENANT, media.id, ['PENDING', 'FAILED'], 'DELETED', {}, NOW)).toBeNull();
@@ -147,7 +147,7 @@ describeEngines('the catalogue', (engine) => {
       expect(outcomes.filter((outcome) => outcome !== null)).toMatchObject([{ status: 'DELETED' }]);
     });
 
-    test('patches what is named, with null too, and leaves the rest', async () => {
+    test('patches the named fields, also with null, and keeps the others', async () => {
       const media = picture('a', { caption: 'stays', filename: 'goes.png' });
       await list([media]);
       await keep(media.id);
@@ -163,7 +163,7 @@ describeEngines('the catalogue', (engine) => {
       });
     });
 
-    test('to an end ends the jobs of the media, also under way, and no other', async () => {
+    test('to a final status ends the jobs of the media, also under way, and no others', async () => {
       const [media, other] = [picture('a'), picture('b')];
       await announce([media, other], true);
       await copyJobs();
@@ -175,7 +175,7 @@ describeEngines('the catalogue', (engine) => {
       expect(await openJobs('copy')).toBe(1);
     });
 
-    test('that is no end leaves the jobs', async () => {
+    test('to a status that is not final keeps the jobs', async () => {
       const media = picture('a');
       await announce([media], true);
       await catalogue().transition(TENANT, media.id, ['PENDING'], 'READY', {}, NOW);

@@ -11,7 +11,7 @@ describeEngines('the catalogue', (engine) => {
 function finding(engine: EngineBed): void {
   const { catalogue, found, record, list, listUntil, announce } = catalogueBed(engine);
 
-  test('what nobody told of is absent, and nothing costs nothing', async () => {
+  test('unknown keys are absent, and empty lists have empty answers', async () => {
     expect((await catalogue().findByIds(TENANT, ['unknown'])).size).toBe(0);
     expect((await catalogue().findByMessages(TENANT, [M1])).size).toBe(0);
     expect((await catalogue().findKeysByProviderMessageIds(TENANT, ['m1'])).size).toBe(0);
@@ -20,7 +20,7 @@ function finding(engine: EngineBed): void {
     expect((await catalogue().findKeysByProviderMessageIds(TENANT, [])).size).toBe(0);
   });
 
-  test('what one instance has found it finds anew after any write, whoever made it', async () => {
+  test('a look-up sees every write since the last one, also of another process', async () => {
     const one = new SqlMediaCatalogue(engine.shared());
     const statusOf = async () => (await one.findByMessages(TENANT, [M1, M2])).get('support:m1')?.media[0]?.status;
     expect(await statusOf()).toBeUndefined();
@@ -34,7 +34,7 @@ function finding(engine: EngineBed): void {
     expect(await statusOf()).toBeUndefined();
   });
 
-  test('every field comes back as it was told', async () => {
+  test('every field comes back as it was recorded', async () => {
     const media = picture('wa/1', {
       downloadUrl: 'https://cdn.example/1',
       kind: 'IMAGE',
@@ -84,7 +84,7 @@ function finding(engine: EngineBed): void {
     expect(await record(M1)).toMatchObject({ listedAt: plus(9), firstSeenAt: NOW });
   });
 
-  test('a message that was announced whole has the order in which it was sent, whatever lists have', async () => {
+  test('a message that was announced as a whole keeps the order of its announcement, not of listings', async () => {
     const sent = ['c', 'a', 'b'].map((name) => picture(name));
     const order = async () => (await record(M1))?.media.map(({ providerMediaId }) => providerMediaId);
     await list([...sent].reverse());
@@ -151,7 +151,7 @@ function finding(engine: EngineBed): void {
 function recording(engine: EngineBed): void {
   const { catalogue, keep, found, record, list, listUntil, announce } = catalogueBed(engine);
 
-  test('null never takes the place of what is known; news does', async () => {
+  test('null never replaces a known value; a new value does', async () => {
     await list([picture('a', { caption: 'first', mimeType: 'image/png', downloadUrl: 'https://a/1' })]);
     await list([picture('a', { filename: 'a.png', downloadUrl: 'https://a/2' })], plus(1));
     expect(await found(picture('a').id)).toMatchObject({
@@ -162,7 +162,7 @@ function recording(engine: EngineBed): void {
     });
   });
 
-  test('what was measured outlasts later claims', async () => {
+  test('measured values outlast later claims', async () => {
     const media = picture('a', { mimeType: 'image/jpeg', sizeBytes: 9, kind: 'IMAGE' });
     await list([media]);
     await keep(media.id, { mimeType: 'image/png' });
@@ -184,7 +184,7 @@ function recording(engine: EngineBed): void {
     expect(await found(picture('a').id)).toMatchObject({ expiresAt: plus(10) });
   });
 
-  test('the end is the first of the two that are known; of stored bytes it is the end of retention', async () => {
+  test('the end is the earlier of retention and availability; for stored bytes it is the end of retention', async () => {
     const media = picture('a', { availableUntil: plus(5) });
     await listUntil(plus(10), [media]);
     expect(await found(media.id)).toMatchObject({ expiresAt: plus(5) });
@@ -192,7 +192,7 @@ function recording(engine: EngineBed): void {
     expect(await found(media.id)).toMatchObject({ expiresAt: plus(10) });
   });
 
-  test('what a provider told when it was asked fills what is unknown, once and for all', async () => {
+  test('a description by the provider fills unknown fields, once', async () => {
     const media = picture('a', { kind: 'STICKER' });
     await list([media]);
     const told = { ...UNKNOWN_DETAILS, kind: 'IMAGE', filename: 'note.pdf', caption: null } as const;
@@ -243,7 +243,7 @@ function recording(engine: EngineBed): void {
     expect(await found(picture('a').id)).toMatchObject({ caption: 'ab', filename: '' });
   });
 
-  test('a listing says READY of what was PENDING, and what is to be copied still is', async () => {
+  test('a listing makes PENDING media READY, and keeps their pending copy', async () => {
     await announce([picture('a', { status: 'PENDING' })]);
     await announce([picture('b')], true);
     await list([picture('a'), picture('b')]);
@@ -257,7 +257,7 @@ function recording(engine: EngineBed): void {
     expect(await found(picture('a').id)).toMatchObject({ status: 'READY' });
   });
 
-  test.each(['DELETED', 'EXPIRED'] as const)('%s media stays as it is, whoever tells of it', async (end) => {
+  test.each(['DELETED', 'EXPIRED'] as const)('%s media stays unchanged by listings and announcements', async (end) => {
     const media = picture('a');
     await list([media]);
     await catalogue().transition(TENANT, media.id, ['READY'], end, {}, NOW);
@@ -267,7 +267,7 @@ function recording(engine: EngineBed): void {
     expect((await record(M1))?.media).toEqual([before]);
   });
 
-  test('FAILED media is revived by whoever announces it again, as far as its bytes are not here', async () => {
+  test('an announcement revives FAILED media without stored bytes', async () => {
     const [copied, opened] = [picture('a'), picture('b')];
     await announce([copied], true);
     await announce([opened]);

@@ -8,7 +8,7 @@ import { heardBy, insertMedia, changesOf as openChanges, setStatus } from '../su
 import { describeServer } from '../support/databases.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
-/** By then everything has been told that is told without a poll. */
+/** After this time every change has been reported that does not need a poll. */
 const QUIET_MS = 300;
 const closings: Array<() => unknown> = [];
 const changesOf = (database: Database) => openChanges(database, closings);
@@ -38,7 +38,7 @@ describeServer('changes of media on a server', ({ url, query }) => {
 
   const set = (id: string, status: string) => `update media set status = '${status}' where id = '${id}'`;
 
-  it('are told when they are committed, whatever transaction is still open, and once', async () => {
+  it('are reported when they are committed, beside other open transactions, and once', async () => {
     await insertMedia(database.kysely, ['held', 'later', 'other']);
     const open = await session();
     await open('begin');
@@ -64,7 +64,7 @@ describeServer('changes of media on a server', ({ url, query }) => {
     expect(late.all.slice(2)).toEqual(['held READY', 'held DELETED']);
   });
 
-  it('of a transaction that was rolled back at last are never told', async () => {
+  it('of a transaction that is rolled back are never reported', async () => {
     await insertMedia(database.kysely, ['held', 'other']);
     const open = await session();
     await open('begin');
@@ -78,7 +78,7 @@ describeServer('changes of media on a server', ({ url, query }) => {
   });
 
   it.each(['one read', 'several reads'])(
-    'of one media by transactions with crossed ids keep its order in %s',
+    'of one media by transactions with crossed ids keep their order in %s',
     async (reads) => {
       await insertMedia(database.kysely, ['m1', 'm2']);
       const log = new ChangeLog(database);
@@ -127,7 +127,7 @@ describeServer('changes of media on a server', ({ url, query }) => {
     await open('rollback');
   });
 
-  it('of a transaction that was open longer than changes are kept are not forgotten unread', async () => {
+  it('of a transaction that was open longer than the log keeps changes are not lost', async () => {
     await insertMedia(database.kysely, ['m1', 'm2']);
     const log = new ChangeLog(database);
     const open = await session();
@@ -144,7 +144,7 @@ describeServer('changes of media on a server', ({ url, query }) => {
     expect(await log.read(first.snapshot)).toMatchObject({ isGap: true });
   });
 
-  it('are told within seconds where the process that made them was killed before it notified', async () => {
+  it('are reported within seconds when their process was killed before it notified', async () => {
     const heard = await heardBy(changesOf(database));
     await insertMedia(database.kysely, ['m1']);
     await heard.has(1);
@@ -153,7 +153,7 @@ describeServer('changes of media on a server', ({ url, query }) => {
     expect(heard.all).toEqual(['m1 PENDING', 'm1 READY']);
   });
 
-  it('are told by sessions with another search path, too', async () => {
+  it('are reported from sessions with another search path', async () => {
     const heard = await heardBy(changesOf(database));
     await insertMedia(database.kysely, ['m1']);
     const open = await session();
@@ -163,7 +163,7 @@ describeServer('changes of media on a server', ({ url, query }) => {
     expect(heard.all).toEqual(['m1 PENDING', 'm1 READY']);
   });
 
-  it('are told without a gap where only the connection that listens was lost', async () => {
+  it('are reported without a gap when only the listening connection was lost', async () => {
     const [listening, writing] = [changesOf(database), await openDatabase({ url: url() })];
     closings.push(() => writing.close());
     changesOf(writing);
@@ -177,7 +177,7 @@ describeServer('changes of media on a server', ({ url, query }) => {
     expect(heard.all).toEqual(['m1 PENDING', 'm1 READY']);
   });
 
-  it('are told once, and a gap after them, when the database was away', async () => {
+  it('are reported once, followed by a gap, after the database was away', async () => {
     const proxy = await TcpProxy.start(url());
     closings.push(() => proxy.close());
     const cutOff = await openDatabase({ url: proxy.url });

@@ -1,4 +1,4 @@
-/** Changes of media, as subscribers of one process hear of what every process commits. */
+/** Changes of media, as the subscribers of one process see what every process commits. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type KyselyPlugin, sql } from 'kysely';
 import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
@@ -14,7 +14,7 @@ import {
 import { describeEngines } from '../support/databases.js';
 import { until } from '../support/eventually.js';
 
-/** By then everything has been told that is told without a poll. */
+/** After this time every change has been reported that does not need a poll. */
 const QUIET_MS = 300;
 const closings: Array<() => unknown> = [];
 
@@ -46,7 +46,7 @@ function counted(database: Database): {
 describeEngines('changes of media', (bed) => {
   const kysely = () => bed.shared().kysely;
 
-  it('are told with what they changed, and nothing else is', async () => {
+  it('are reported with what changed, and nothing else is', async () => {
     await insertMedia(kysely(), ['before']);
     const told: unknown[] = [];
     const changes = changesOf(bed.shared());
@@ -73,7 +73,7 @@ describeEngines('changes of media', (bed) => {
     ]);
   });
 
-  it('are told within a fraction of a second by another process, to each subscriber once', async () => {
+  it('reach each subscriber of another process once, within a fraction of a second', async () => {
     const [here, there] = [changesOf(bed.shared()), changesOf(bed.replica())];
     const heard = await Promise.all([heardBy(here), heardBy(here), heardBy(there)]);
     await insertMedia(bed.replica().kysely, ['m1']);
@@ -84,7 +84,7 @@ describeEngines('changes of media', (bed) => {
     for (const { all } of heard) expect(all).toEqual(['m1 PENDING', 'm1 READY']);
   });
 
-  it('are told once each where 500 statements change them in parallel, in the order of each media', async () => {
+  it('are reported once each when 500 statements run in parallel, in the order of each media', async () => {
     const changes = changesOf(bed.shared());
     const media = Array.from({ length: 100 }, (_, index) => `m${index}`);
     const heard = await Promise.all([heardBy(changes), heardBy(changesOf(bed.replica())), heardBy(changes)]);
@@ -104,7 +104,7 @@ describeEngines('changes of media', (bed) => {
     }
   });
 
-  it('are told from when a subscription has begun, while others go on and end', async () => {
+  it('are reported from the start of a subscription, while others continue and end', async () => {
     const changes = changesOf(bed.shared());
     const ids = Array.from({ length: 60 }, (_, index) => `m${index}`);
     await insertMedia(kysely(), ids);
@@ -117,7 +117,7 @@ describeEngines('changes of media', (bed) => {
       if (index % 7 === 6) await heard.has(1);
       setTimeout(ending, 100);
     }
-    // Each of them hears at least its own change, unless it ended before, and none of those before it.
+    // Each subscriber gets at least its own change, unless it ended before, and no earlier ones.
     await sleep(QUIET_MS);
     for (const { heard, from } of joined) {
       expect(heard.all[0]).toBe(`m${from} READY`);
@@ -125,7 +125,7 @@ describeEngines('changes of media', (bed) => {
     }
   });
 
-  it('cost nothing while nobody subscribes but a notification for others, and few of those', async () => {
+  it('without subscribers cost only few notifications for other processes', async () => {
     const { statements, database } = counted(bed.shared());
     const changes = changesOf(database);
     const startedAt = performance.now();
@@ -141,7 +141,7 @@ describeEngines('changes of media', (bed) => {
     expect(statements.length).toBe(before);
   });
 
-  it('are a gap for those who are told of too many at once, and go on behind it', async () => {
+  it('become a gap for a subscriber with too many at once, and continue after it', async () => {
     const heard = await heardBy(changesOf(bed.shared()));
     await insertMedia(
       kysely(),
@@ -153,7 +153,7 @@ describeEngines('changes of media', (bed) => {
     expect(heard.all).toEqual(['gap', 'm1 READY']);
   }, 60_000);
 
-  it('are forgotten after a while, which those who have not read them are told', async () => {
+  it('are deleted after a while, and a slow subscriber gets a gap', async () => {
     const log = new ChangeLog(bed.shared());
     const { snapshot: start } = await log.read(null);
     await insertMedia(kysely(), ['m1']);
@@ -169,7 +169,7 @@ describeEngines('changes of media', (bed) => {
     expect(await log.read(between.snapshot)).toMatchObject({ changes: [{ status: 'READY' }], isGap: false });
   });
 
-  it('of another server, which a dump brought here, are not told, and forgotten', async () => {
+  it('that a dump brought from another server are not reported, and deleted', async () => {
     const log = new ChangeLog(bed.shared());
     const { snapshot } = await log.read(null);
     await sql`insert into media_changes (xid, tenant, media_id, channel_id, provider_message_id, status, at)
@@ -187,7 +187,7 @@ describeEngines('changes of media', (bed) => {
     expect(await log.read(read.snapshot)).toMatchObject({ isGap: false });
   });
 
-  it('are forgotten at most once a minute', async () => {
+  it('are deleted at most once a minute', async () => {
     const { statements, database } = counted(bed.shared());
     const changes = changesOf(database);
     for (let time = 0; time < 3; time++) await changes.prune(new Date());

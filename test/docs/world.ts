@@ -193,7 +193,7 @@ export class World {
     return bytes.toString();
   }
 
-  /** Subscribes and leaves again. @returns what was told instead of subscribing, '' where nothing was */
+  /** Subscribes and unsubscribes. @returns the error of the subscription, or '' */
   async refusalOf(query: string): Promise<string> {
     const headers = {
       'content-type': 'application/json',

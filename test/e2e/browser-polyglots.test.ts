@@ -31,7 +31,7 @@ beforeEach(() => {
 describeWith('Chromium', chromium !== null, 'a file that a browser could run under another type', () => {
   let witness: RawServer;
   let files: Polyglot[];
-  /** What was said in boxes, or by a file to the page that used it. */
+  /** The texts of dialogs, and messages of a file to the page that used it. */
   let said: string[];
 
   beforeAll(async () => {
@@ -111,14 +111,14 @@ describeWith('Chromium', chromium !== null, 'a file that a browser could run und
       const urls = (await linksTo(files)).map(({ url }) => url);
       const answers = await Promise.all(urls.map((url) => bed.get(url)));
       for (const answer of answers) expectHarmless(answer);
-      // What is dear to a browser is done with one of each kind of answer by default, since it goes by these alone.
+      // What is slow in a browser is done with one of each kind of answer by default, since it depends on these alone.
       const kinds = answers.map(({ headers }) => `${headers['content-type']} ${headers['content-disposition']}`);
       const chosen = urls.filter((_, at) => IS_LONG || kinds.indexOf(kinds[at] ?? '') === at);
       await useInPage(urls, chosen);
       expect(await ran()).toEqual([]);
       await useInTab(chosen);
       expect(await ran()).toEqual([]);
-      // A page of Mediagraph's own origin, which there is none of: only such a page may start these.
+      // Only a page of Mediagraph's own origin may start these. There is no such page in production.
       await page.goto(`${bed.app.url}/livez`);
       await page.evaluate(useAsWorkers, chosen);
       expect(await ran()).toEqual([]);
@@ -127,7 +127,7 @@ describeWith('Chromium', chromium !== null, 'a file that a browser could run und
   );
 
   // Viewers have an interpreter of their own for these, and do not start in a sandbox that would forbid it.
-  it('shows a box at most where it is the program of a document', async () => {
+  it('shows a dialog at most, when it is the program of a PDF', async () => {
     const away = `${witness.url}/ran/document`;
     const program = `try{app.launchURL('${away}')}catch(e){}try{this.submitForm('${away}')}catch(e){}app.alert('end')`;
     const { url } = await linkTo({ ...samples.document, bytes: pdfWith(program) });
@@ -140,7 +140,7 @@ describeWith('Chromium', chromium !== null, 'a file that a browser could run und
   });
 
   it(
-    'is alive, and would be seen where it is believed',
+    'does run when a server sends it with the hostile type, which proves that the test would notice',
     async () => {
       const naive = await RawServer.start((request, response) => {
         const file = files.find(({ name }) => request.url === `/${name}`);
@@ -170,7 +170,7 @@ describeWith('Chromium', chromium !== null, 'a file that a browser could run und
   );
 
   it(
-    'is the same to a browser where it was uploaded',
+    'has the same headers when it was uploaded',
     async () => {
       const inbound = await Promise.all((await linksTo(files)).map(({ url }) => bed.get(url)));
       const source = await RawServer.start((request, response) => {
@@ -185,7 +185,7 @@ describeWith('Chromium', chromium !== null, 'a file that a browser could run und
             return media ? behaviourOf(await bed.get(media.url)) : code;
           }),
         );
-        // A name that says markup, which messages have not told, keeps a text from being shown.
+        // A text whose file name has an extension of markup is not shown. Messages have no file names here.
         const asNamed = (
           filename: string | undefined,
           [status, disposition, ...rest]: ReturnType<typeof behaviourOf>,
@@ -202,13 +202,13 @@ describeWith('Chromium', chromium !== null, 'a file that a browser could run und
   );
 });
 
-/** Collects what files say to the page that uses them. */
+/** Collects the messages of files to the page that uses them. */
 const LISTENER = "<script>var __told=[];addEventListener('message',function(e){__told.push(String(e.data))})</script>";
 
-/** Shown by browsers without running anything in it, and to be sandboxed all the same. */
+/** Types that browsers show without running anything in them; they are sandboxed nevertheless. */
 const SHOWN = /^(image\/(jpeg|png|gif|webp|bmp)|(audio|video)\/[a-z0-9]+(; codecs=opus)?|text\/plain; charset=utf-8)$/;
 
-/** Whatever it holds, no browser has a reason to run it. */
+/** The headers give no browser a reason to run the content. */
 function expectHarmless({ status, headers }: Got): void {
   expect(headers).toMatchObject({ 'x-content-type-options': 'nosniff' });
   expect(headers['set-cookie']).toBeUndefined();
@@ -222,7 +222,7 @@ function expectHarmless({ status, headers }: Got): void {
   if (String(disposition).startsWith('inline') && type !== 'application/pdf') expect(type).toMatch(SHOWN);
 }
 
-/** All of an answer that a browser goes by. */
+/** The parts of an answer that a browser's behaviour depends on. */
 function behaviourOf({ status, headers, bytes }: Got): unknown[] {
   const names = ['content-type', 'x-content-type-options', 'content-security-policy', 'set-cookie'];
   const disposition = String(headers['content-disposition']).split(';', 1)[0];
@@ -238,7 +238,7 @@ async function useInWorker(urls: readonly string[]): Promise<void> {
   });
 }
 
-/** Starts every file as all that a page of its own origin may start; each ends with an error, or with the file's word. */
+/** Starts every file in all ways that a page of its own origin may; each ends with an error, or a message of the file. */
 async function useAsWorkers(urls: readonly string[]): Promise<void> {
   const told: string[] = [];
   Reflect.set(self, '__told', told);

@@ -83,7 +83,7 @@ describeWith('Chromium', chromium !== null, 'a browser on a page of another site
 
   it.each<[string, () => Promise<string>]>([
     ['whose bytes are here', storedFilm],
-    ['that nobody has asked for before', async () => (await linkTo(film)).url],
+    ['that no request has asked for before', async () => (await linkTo(film)).url],
     [
       'that is kept nowhere',
       async () => {
@@ -137,7 +137,7 @@ describeWith('Chromium', chromium !== null, 'a browser on a page of another site
     );
   });
 
-  it('is told what it may know of an answer, and may ask for a part', async () => {
+  it('can read the exposed headers of an answer, and can request a range', async () => {
     const { url } = await linkTo(samples.photo);
     const whole = await bed.get(url);
     await bed.app.settled();
@@ -243,7 +243,7 @@ describeWith('Chromium', chromium !== null, 'a browser in a tab of its own', () 
 
 describeWith('Chromium', chromium !== null, 'a browser', () => {
   it(
-    'saves files under the names that they are given',
+    'saves files under their given names',
     async () => {
       const names = HOSTILE_NAMES.filter(({ given }) => given.isWellFormed() && given !== '');
       const { bytes, mimeType } = samples.photo;

@@ -71,7 +71,7 @@ async function linkIn(bed: TestBed): Promise<string> {
   return bed.pathOf(id);
 }
 
-/** What a reader got: the bytes of an answer that looks complete, or that it does not. */
+/** What a reader got: the bytes of an answer that looks complete, or the fact that it does not. */
 async function read(bed: TestBed, path: string, range?: string): Promise<Buffer | 'cut' | number> {
   try {
     const got = await bed.get(path, { headers: range === undefined ? {} : { range } });
@@ -84,7 +84,7 @@ async function read(bed: TestBed, path: string, range?: string): Promise<Buffer 
 const stored = async (bed: TestBed) => (await filesBelow(bed.blobs)).filter((file) => file.endsWith('.original'));
 
 describe.each(['lazy', 'off'] as const)('with mirror.mode %s, a provider that dies in the middle', (mode) => {
-  it.each(DEATHS)('%s: is no complete answer, and leaves no copy', async (_how, death) => {
+  it.each(DEATHS)('%s: makes an incomplete answer, and leaves no copy', async (_how, death) => {
     const bed = await beds.own({ config: { mirror: { mode } } });
     const path = await linkIn(bed);
     answer = death;
@@ -97,19 +97,19 @@ describe.each(['lazy', 'off'] as const)('with mirror.mode %s, a provider that di
   });
 });
 
-it('a part that came before the provider died is complete, and one behind is not', async () => {
+it('a range that arrived before the provider died is complete, and a later one is not', async () => {
   const bed = await beds.own();
   const path = await linkIn(bed);
   answer = DEATHS[0]?.[1] ?? well;
   const [first, last] = await Promise.all([read(bed, path, 'bytes=0-999'), read(bed, path, 'bytes=-10')]);
   expect(Buffer.isBuffer(first) && first.equals(bytes.subarray(0, 1_000))).toBe(true);
-  // Nothing of it was there to be sent, so that the fault could be told.
+  // No byte had been sent, so the answer can be an error.
   expect([502, 503]).toContain(last);
   await bed.app.settled();
   expect(await stored(bed)).toEqual([]);
 });
 
-it('a hash that is not the told one is delivered, and not kept', async () => {
+it('bytes with another hash than announced are delivered, and not stored', async () => {
   const bed = await beds.own();
   const path = await linkIn(bed);
   await bed.app.settled();
@@ -121,7 +121,7 @@ it('a hash that is not the told one is delivered, and not kept', async () => {
   expect(await stored(bed)).toEqual([]);
 });
 
-it('a reader that leaves ends neither the copy nor the other readers', async () => {
+it('a reader that disconnects ends neither the copy nor the other readers', async () => {
   const bed = await beds.own();
   const path = await linkIn(bed);
   let finish = () => {};
@@ -147,11 +147,11 @@ it('a reader that leaves ends neither the copy nor the other readers', async () 
   expect(asked).toEqual([undefined]);
 });
 
-describe('a part that is far ahead of the copy in the making', () => {
+describe('a range far ahead of the copy under way', () => {
   const large = Buffer.concat([bytes, randomBytes(9_000_000)]);
   const start = large.length - 1_000;
 
-  /** Sends the whole slowly: its first half, then nothing until it is told to go on. */
+  /** Sends the first half, then nothing until the test lets it continue. */
   function slowly(partly: Answer): { goOn: () => void } {
     const state = { goOn: () => {} };
     answer = (response) => {
@@ -163,7 +163,7 @@ describe('a part that is far ahead of the copy in the making', () => {
     return state;
   }
 
-  it('comes from a provider that gives parts', async () => {
+  it('comes from a provider that supports ranges', async () => {
     const bed = await beds.own();
     const path = await linkIn(bed);
     const slow = slowly((response) => {
@@ -194,7 +194,7 @@ describe('a part that is far ahead of the copy in the making', () => {
           .writeHead(206, { ...announce(10), 'content-range': `bytes 0-9/${whole.length}` })
           .end(whole.subarray(0, 10)),
     ],
-  ])('comes in any case from one that %s', async (_what, partly) => {
+  ])('comes eventually from one that %s', async (_what, partly) => {
     const bed = await beds.own({ config: { providers: { kirim: { retries: 0 } } } });
     const path = await linkIn(bed);
     const slow = slowly(partly);

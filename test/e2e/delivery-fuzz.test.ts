@@ -155,7 +155,7 @@ function isDate(value: string | undefined): boolean {
   return value !== undefined && (value.startsWith('{modified') || / GMT$|^\w{3} \w{3} /.test(value));
 }
 
-/** Requests as readers, and as nobody in his right mind would send them. */
+/** Requests that readers send, and absurd ones. */
 class Requests {
   constructor(private readonly chance: Chance) {}
 

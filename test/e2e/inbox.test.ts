@@ -26,7 +26,7 @@ let inbox: string;
 let pictureUrl: string;
 let context: BrowserContext;
 let page: Page;
-/** What no page of it has a reason for. */
+/** Errors and warnings of pages, which no test expects. */
 const complaints: string[] = [];
 let common: { readonly context: BrowserContext; readonly page: Page };
 
@@ -110,7 +110,7 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
   );
 
   it(
-    'has a blurred picture where the photo is not here yet',
+    'shows a blurred picture until the photo is loaded',
     async () => {
       await alone();
       await page.route(/[?&]r=still-/, () => {});
@@ -151,7 +151,7 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
   );
 
   it(
-    'says what is gone and what failed, and what one can do about it',
+    'explains what is gone and what failed, and what the reader can do',
     async () => {
       await message(/Order list\.pdf.*No longer available: it was there until/).waitFor(PATIENCE);
       await message(/would not hand over what Zoë Müller sent/).waitFor(PATIENCE);
@@ -162,7 +162,7 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
   );
 
   it(
-    'says which messages a line that is down has spoiled',
+    'marks the messages whose media a failing provider keeps back',
     async () => {
       await alone();
       await open('sales');
@@ -177,7 +177,7 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
 
 describeWith('Chromium', chromium !== null, 'the inbox, when it is used,', () => {
   it(
-    'awaits a photo, and shows it without a reload and without a jump',
+    'shows an awaited photo without a reload and without a layout shift',
     async () => {
       await page.evaluate(() => Reflect.set(self, '__same', true));
       await page.getByRole('button', { name: 'Ask for a photo' }).click();
@@ -198,7 +198,7 @@ describeWith('Chromium', chromium !== null, 'the inbox, when it is used,', () =>
   );
 
   it(
-    'refuses an address in words that help, and uploads from another in the same dialog',
+    'explains a refused address, and uploads from another in the same dialog',
     async () => {
       await page.getByRole('button', { name: 'Attach by link' }).click();
       const dialog = page.getByRole('dialog', { name: 'Attach a file by its link' });
@@ -235,7 +235,7 @@ describeWith('Chromium', chromium !== null, 'the inbox, for every reader,', () =
       await open('support');
       await tabTo(/^Zoë Müller/);
       await page.keyboard.press('Enter');
-      // Whoever followed a link is taken to where it leads.
+      // After a link, the focus moves to the heading of the new view.
       await until('the heading to have the focus', async () => (await focused()) === 'H2 Zoë Müller');
       const photo = page.getByRole('button', { name: /first evening/ });
       await photo.waitFor(PATIENCE);
@@ -264,7 +264,7 @@ describeWith('Chromium', chromium !== null, 'the inbox, for every reader,', () =
 
 describeWith('Chromium', chromium !== null, 'the links of the inbox', () => {
   it(
-    'asks for new links before the old ones end',
+    'are renewed before they expire',
     async () => {
       await alone();
       await page.clock.install();
@@ -282,7 +282,7 @@ describeWith('Chromium', chromium !== null, 'the links of the inbox', () => {
 
 describeWith('Chromium', chromium !== null, 'the screen of the inbox', () => {
   it.each(['light', 'dark'] as const)(
-    'can be read and has names for everything: %s',
+    'has enough contrast and a name for every control: %s',
     async (colorScheme) => {
       await page.emulateMedia({ colorScheme });
       expect(await page.evaluate(() => [...document.images].filter((image) => !image.hasAttribute('alt')).length)).toBe(
@@ -299,7 +299,7 @@ describeWith('Chromium', chromium !== null, 'the screen of the inbox', () => {
   );
 
   it(
-    'is one thing after the other on a phone, and no wider than it',
+    'shows one view at a time on a phone, and fits its width',
     async () => {
       await alone(PHONE);
       await page.goto(inbox);

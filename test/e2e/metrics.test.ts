@@ -50,7 +50,7 @@ const beds = useBeds({
   kirim: { webhookSecrets: [WEBHOOK_SECRET] },
 });
 
-/** What the callers of the scenario saw, and what the server said of it. */
+/** What the callers of the scenario saw, and one scrape after it. */
 interface Observed {
   readonly text: string;
   readonly metrics: Map<string, Family>;
@@ -118,7 +118,7 @@ async function observe(bed: TestBed): Promise<Observed> {
   await deliver('wa', kirimDelivery('message.received', { text: 'a dead letter' }, [WEBHOOK_SECRET], new Date()));
   await deliver('wa', { ...good, body: Buffer.alloc(3_000_001, 'x') });
   await deliver('no-channel-of-ours', good);
-  // First what shows elsewhere: the counts behind a scrape are asked anew some seconds later at the soonest.
+  // Other signs come first, since a scrape refreshes its counts only after some seconds.
   const { logLines } = bed;
   await until('a dead letter', () => logLines.some((line) => line.includes('dead letters')));
   await until('the copy', async () => {
@@ -211,7 +211,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     expect(valuesBy(observed.metrics, 'mediagraph_graphql_errors_total', 'code')).toEqual(observed.errors);
   });
 
-  it('every request to a provider is counted with what came of it', () => {
+  it('every request to a provider is counted with its outcome', () => {
     const of = (provider: string, channel: string) =>
       valuesBy(observed.metrics, 'mediagraph_provider_request_duration_seconds', 'outcome', { provider, channel });
     expect(of('kirim', 'wa')).toMatchObject({ '5xx': 2 });
@@ -224,7 +224,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     expect(of('chakra', 'silent')).toEqual({});
   });
 
-  it('a circuit that is open shows', () => {
+  it('an open circuit is shown', () => {
     expect(valuesBy(observed.metrics, 'mediagraph_provider_circuit_open', 'channel')).toEqual({
       wa: 0,
       sms: 0,
@@ -233,7 +233,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     });
   });
 
-  it('webhooks are counted by channel, and those of nobody together', () => {
+  it('webhooks are counted by channel, and those without a channel together', () => {
     const of = (channel: string) =>
       valuesBy(observed.metrics, 'mediagraph_webhook_deliveries_total', 'outcome', { channel });
     expect(of('wa')).toEqual({ accepted: 3, rejected: 2, failed: 0 });
@@ -241,7 +241,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     expect(of('(none)')).toEqual({ rejected: 1 });
   });
 
-  it('dead letters and media show', () => {
+  it('dead letters and media are shown', () => {
     expect(valuesBy(observed.metrics, 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 1 });
     expect(soleValue(observed.metrics, 'mediagraph_webhook_oldest_due_age_seconds')).toBe(0);
     expect(soleValue(observed.metrics, 'mediagraph_mirrors_due')).toBe(0);
@@ -255,7 +255,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     });
   });
 
-  it('nothing of a tenant, a caller or a secret is in the text', () => {
+  it('the text contains no tenant, caller or secret', () => {
     expect(observed.seen.length).toBeGreaterThan(20);
     const strangers = [TENANT, 'chakra-token', WEBHOOK_SECRET, 'secret-in-a-path', 'in-a-query', 'no-channel-of-ours'];
     const forbidden = [
@@ -290,7 +290,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
   });
 });
 describe('metrics.port', () => {
-  it('has /metrics to itself, without credentials, and measures the other', async () => {
+  it('serves only /metrics, without credentials, and measures the main port', async () => {
     const bed = await beds.own({
       config: {
         metrics: { port: 0 },
@@ -339,7 +339,7 @@ describe('metrics.port', () => {
     }
 
     it(
-      'that is taken ends it with status 1 and one plain line, before it takes a request',
+      'that is taken ends the process with status 1 and one plain line, before it accepts a request',
       async () => {
         command = await serve(taken.port);
         expect(await command.ended).toBe(1);
@@ -351,7 +351,7 @@ describe('metrics.port', () => {
     );
 
     it(
-      'is closed at SIGTERM with the other, and nothing that measures keeps the process',
+      'is closed at SIGTERM with the main port, and measuring does not keep the process alive',
       async () => {
         command = await serve(0);
         const [line] = await command.printed(/^.*metrics listening.*$/m);
@@ -375,7 +375,7 @@ describe('while the database', () => {
     (name) => `mediagraph_${name}`,
   );
 
-  /** What a database would have told is left out; everything else is there. */
+  /** The values from the database are absent; everything else is there. */
   function expectAway(metrics: Map<string, Family>): void {
     expect(soleValue(metrics, 'mediagraph_database_up')).toBe(0);
     for (const name of STORED) expect(family(metrics, name).samples).toEqual([]);
@@ -390,7 +390,7 @@ describe('while the database', () => {
     }, OPEN_TIMEOUT_MS);
     afterAll(() => database.close());
 
-    it('is open, scrapes that come at once ask it each question once, and the next soon after counts nothing', async () => {
+    it('is open, simultaneous scrapes query it once, and the next one soon after not at all', async () => {
       const asked = { pings: 0, media: 0, events: 0 };
       const counting = <Answer>(question: keyof typeof asked, ask: () => Promise<Answer>) => {
         asked[question] += 1;
@@ -418,7 +418,7 @@ describe('while the database', () => {
       }
     });
 
-    it('is closed, a scrape is answered; before, it told of an event that waits', async () => {
+    it('is closed, a scrape is answered without the counts that it had before', async () => {
       const inbox = new SqlWebhookInbox(database);
       const anHourAgo = new Date(Date.now() - 3_600_000);
       const event = { tenant: 'default', channelId: 'wa', contentType: '', rawBody: Buffer.from('x'), now: anHourAgo };
@@ -453,7 +453,7 @@ describe('while the database', () => {
     });
 
     it(
-      'a scrape is answered all the same, and tells all again afterwards',
+      'a scrape is still answered, and has all counts again afterwards',
       async () => {
         const { client } = await start({ config: { channels: [] }, database });
         const now = () => scrape((path) => client.get(path)).then(parseMetrics);

@@ -91,7 +91,7 @@ async function listed({ server }: Started): Promise<MediaData> {
 
 const tags = () => asked.map(({ headers }) => headers['cache-tag']);
 
-/** A sweep as it will be run then, by a process of the same configuration. */
+/** Runs a sweep at that time, by a process of the same configuration. */
 async function sweepIn(ms: number, { server }: Started, purgeUrl = cdn.url + PATH): Promise<SweepReport> {
   const blobs = await FsBlobStore.open({ root: server.blobs });
   const stores = {
@@ -120,7 +120,7 @@ async function sweepIn(ms: number, { server }: Started, purgeUrl = cdn.url + PAT
 }
 
 describe('a deletion', () => {
-  it('is told to the CDN when nobody gets the bytes any more, and before it is acknowledged', async () => {
+  it('purges the CDN after the bytes are unreachable, and before it is acknowledged', async () => {
     const started = await startPurging();
     const { id, url } = await listed(started);
     let release = () => {};
@@ -134,7 +134,7 @@ describe('a deletion', () => {
     });
     await until('the CDN to be told', () => asked.length === 1);
     expect(await started.user.media(id)).toMatchObject({ status: 'DELETED' });
-    // Else the CDN would fetch it again right after it forgot it.
+    // Else the CDN would fetch it again right after the purge.
     expect((await started.server.client.get(url)).status).toBe(410);
     expect(isAcknowledged).toBe(false);
     release();
@@ -152,7 +152,7 @@ describe('a deletion', () => {
     });
   });
 
-  it('is told by everybody who asks for it, and once more when what was on its way has arrived', async () => {
+  it('purges at each call for it, and once more when deliveries under way have ended', async () => {
     const started = await startPurging();
     const { id } = await listed(started);
     for (const _ of ['deleted', 'deleted already']) await started.user.deleted(id);
@@ -161,7 +161,7 @@ describe('a deletion', () => {
     expect(tags()).toEqual([id, id, id]);
   });
 
-  it('is told to nobody where there is no hook, now and later', async () => {
+  it('sends no purge when none is configured, now and later', async () => {
     const started = await start(null);
     const { id } = await listed(started);
     await started.user.deleted(id);
@@ -169,7 +169,7 @@ describe('a deletion', () => {
     expect(asked).toEqual([]);
   });
 
-  it('that the provider refuses is none to be told of', async () => {
+  it('that the provider refuses sends no purge', async () => {
     const started = await startPurging();
     const { id } = await listed(started);
     providers.signalwire.setInProgress(signalwireMessageSid(received), true);
@@ -179,7 +179,7 @@ describe('a deletion', () => {
   });
 });
 
-describe('a CDN that cannot be told', () => {
+describe('a CDN that cannot be purged', () => {
   const faults: Array<[what: string, fault: (response: ServerResponse) => void]> = [
     ['answers 500', (response) => void response.writeHead(500).end(`no ${SECRET}`)],
     ['answers 302', (response) => void response.writeHead(302, { location: '/elsewhere' }).end()],
@@ -187,7 +187,7 @@ describe('a CDN that cannot be told', () => {
     ['does not answer', () => {}],
   ];
 
-  it.each(faults)('%s: does not stop a deletion, and is told until it has understood', async (what, fault) => {
+  it.each(faults)('%s: does not stop a deletion, and the purge is repeated until it succeeds', async (what, fault) => {
     const started = await startPurging();
     const { id, url } = await listed(started);
     answer = fault;
@@ -207,7 +207,7 @@ describe('a CDN that cannot be told', () => {
     expect(tags()).toEqual([id, id, id]);
   });
 
-  it('is not there: the same', async () => {
+  it('is unreachable: the purge is repeated', async () => {
     const gone = await RawServer.start();
     await gone.close();
     const started = await start(gone.url + PATH);
@@ -220,7 +220,7 @@ describe('a CDN that cannot be told', () => {
     expect(tags()).toEqual([id]);
   });
 
-  it('is asked once a sweep, the oldest deletion first', async () => {
+  it('gets one attempt per sweep, for the oldest deletion first', async () => {
     const started = await startPurging();
     const media = [await listed(started), await listed(started), await listed(started)];
     answer = (response) => void response.writeHead(503).end();
@@ -241,7 +241,7 @@ describe('a CDN that cannot be told', () => {
   }
 });
 
-it('media that expires ends with its links, and the CDN need not be told', async () => {
+it('media that expires ends with its links, and needs no purge', async () => {
   const started = await start(cdn.url + PATH, { retention: { default: '1d' } });
   const { id } = await listed(started);
   expect(await sweepIn(2 * 24 * 60 * MINUTE_MS, started)).toMatchObject({ expired: 1 });

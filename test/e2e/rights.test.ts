@@ -1,4 +1,4 @@
-/** What a mutation's payload shows to a key that may do nothing but the mutation. Under both executors, and over sockets. */
+/** What a mutation's payload shows to a key without other scopes. Under both executors, and over sockets. */
 import { createHash } from 'node:crypto';
 import { RawServer } from '../support/raw-server.js';
 import { receive, samples } from '../support/sample-messages.js';

@@ -79,7 +79,7 @@ interface Case {
   readonly delivery: WebhookDelivery;
   readonly query?: string;
   readonly sample: MediaSample;
-  /** What the payload tells. */
+  /** What the payload contains. */
   readonly told: Partial<ToldMedia>;
   /** The body of the 200. */
   readonly answer?: string;
@@ -366,7 +366,7 @@ const whatsappCases: Array<[string, () => Case]> = [
 const SHORTER = size - 7;
 const LONGER = 2 ** 40;
 
-/** What is told of the size is wrong; its provider's headers and bytes agree. */
+/** The announced size is wrong; the headers and the bytes of the provider agree. */
 const missized: Array<[string, () => Case]> = [
   ['the gateway, shorter', () => ofGateway({ type: 'image', file_size: SHORTER }, { sizeBytes: SHORTER })],
   ['the gateway, longer than anything', () => ofGateway({ type: 'image', file_size: LONGER }, { sizeBytes: LONGER })],
@@ -393,7 +393,7 @@ async function expectOpens(media: ToldMedia, { bytes }: MediaSample): Promise<vo
   expect([got.status, got.bytes.equals(bytes)]).toEqual([200, true]);
 }
 
-/** Media that was listed and described while its file was another. */
+/** Media that was listed and described while it had another file. */
 async function described(): Promise<Case> {
   const { bytes } = samples.photo;
   kirimMessage({ ...samples.photo, bytes: padded(bytes, bytes.length + 100) });
@@ -406,7 +406,7 @@ async function described(): Promise<Case> {
   return ofKirim(samples.photo, metaBody(samples.photo), { sizeBytes });
 }
 
-/** Stored, and told as it is. */
+/** The media is stored and has the values of its bytes. */
 async function expectRealSize({ channel, messageId, sample: { bytes } }: Case): Promise<void> {
   await bed.settled();
   expect(sole(await bed.stored(channel, messageId)).stored_sha256).toBe(sha256(bytes));
@@ -422,13 +422,13 @@ async function expectWorkedOff(): Promise<void> {
   expect(left.map(({ last_error, state }) => [state, last_error])).toEqual([]);
 }
 
-describe('announced media that nobody has copied yet', () => {
+describe('announced media that is not copied yet', () => {
   beforeAll(async () => {
     bed = await WebhookBed.start({ config: { mirror: { mode: 'lazy' } }, channels: providers.channels() });
   });
   afterAll(() => bed.close());
 
-  it.each(CASES)('is all that was told: %s', async (_what, make) => {
+  it.each(CASES)('has all details of the webhook: %s', async (_what, make) => {
     const one = make();
     await send(one, one.answer);
     await expectWorkedOff();
@@ -448,7 +448,7 @@ describe('announced media that nobody has copied yet', () => {
     nthCase(kirimCases, 4),
     nthCase(lamlCases, 0),
     ["Twilio's form", formOf('twilio', TWILIO)],
-  ])('is the one that its provider listed before: %s', async (_what, make) => {
+  ])('is the same media that its provider listed before: %s', async (_what, make) => {
     const one = make();
     const id = `${one.channel}:${one.messageId}`;
     const listed = sole(await bed.media(id));
@@ -460,7 +460,7 @@ describe('announced media that nobody has copied yet', () => {
   });
 
   it.each(missized)(
-    'has the size that its bytes have once they were opened, whatever was told: %s',
+    'has the size of its bytes once they were opened, not the announced one: %s',
     async (_what, make) => {
       const one = make();
       await send(one, one.answer);
@@ -472,7 +472,7 @@ describe('announced media that nobody has copied yet', () => {
     },
   );
 
-  it('has the size that its bytes have once they were opened, whatever Kirim told of it before', async () => {
+  it('has the size of its bytes once they were opened, not the one that Kirim described before', async () => {
     const one = await described();
     await expectOpens(sole(await bed.media(`${one.channel}:${one.messageId}`)), one.sample);
     await expectRealSize(one);
@@ -481,7 +481,7 @@ describe('announced media that nobody has copied yet', () => {
   it.each<[string, Laml]>([
     ['SignalWire', 'signalwire'],
     ['Twilio', 'twilio'],
-  ])('of one message of %s is all there, once, told before or after it was listed', async (_name, flavour) => {
+  ])('of one message of %s is complete, once, when it is announced before or after it was listed', async (_name, flavour) => {
     const three = [samples.photo, samples.video, samples.document];
     const { sid, mediaSids, urls } = lamlMessage(flavour, three);
     const fields = formFields(
@@ -509,7 +509,7 @@ describe('announced media that nobody has copied yet', () => {
     expect(after).toEqual(other.mediaSids);
   });
 
-  it('that Kirim calls pending is PENDING until it is told as ready, and one throughout', async () => {
+  it('that Kirim calls pending is PENDING until it is announced as ready, and one media throughout', async () => {
     const id = `wa:${wamid()}`;
     providers.kirim.addMessage({ id: wamid(), media: samples.photo, arrivesAfterMs: 60_000 });
     const body = metaBody(samples.photo, { caption: 'gleich' });
@@ -527,7 +527,7 @@ describe('announced media that nobody has copied yet', () => {
   });
 });
 
-describe('a message that changes, or that comes another way', () => {
+describe('a message that changes, or that arrives in another way', () => {
   beforeAll(async () => {
     bed = await WebhookBed.start({ config: { mirror: { mode: 'lazy' } }, channels: providers.channels() });
   });
@@ -565,7 +565,7 @@ describe('a message that changes, or that comes another way', () => {
     return media;
   }
 
-  it.each(passed)('is media like any other when the business sent it from its phone: %s', async (_name, sent) => {
+  it.each(passed)('has usual media when the business sent it from its phone: %s', async (_name, sent) => {
     const one = sent(echoedMessage(photo(), { id: wamid(), caption: 'von uns' }, PHONE_NUMBER_ID));
     await send(one);
     await expectWorkedOff();
@@ -576,7 +576,7 @@ describe('a message that changes, or that comes another way', () => {
     await expectOpens(media, samples.photo);
   });
 
-  it.each(passed)('is media like any other when it is of before: %s', async (_name, sent) => {
+  it.each(passed)('has usual media when it comes from the history: %s', async (_name, sent) => {
     const message = { id: wamid(), sentAt: new Date(Date.now() - 12 * 86_400_000) };
     const placeholder = sent(historyOf([message], PHONE_NUMBER_ID));
     const id = `${placeholder.channel}:${wamid()}`;
@@ -591,7 +591,7 @@ describe('a message that changes, or that comes another way', () => {
     await expectOpens(told, samples.photo);
   });
 
-  it.each(passed)('has the caption that it was edited to: %s', async (_name, sent) => {
+  it.each(passed)('has the edited caption: %s', async (_name, sent) => {
     const media = photo();
     await send(sent(inboundMessage(media, { id: wamid(), caption: 'wrong' }, PHONE_NUMBER_ID)));
     await expectWorkedOff();
@@ -605,7 +605,7 @@ describe('a message that changes, or that comes another way', () => {
     expect(sole(await bed.media(id)).caption).toBeNull();
   });
 
-  it.each(passed)('stays, and says that it was withdrawn: %s', async (_name, sent) => {
+  it.each(passed)('stays, with the time of its withdrawal: %s', async (_name, sent) => {
     await send(sent(inboundMessage(photo(), { id: wamid() }, PHONE_NUMBER_ID)));
     await expectWorkedOff();
     const sentAt = new Date(Math.floor(Date.now() / 1000) * 1000);
@@ -641,7 +641,7 @@ describe('a message that changes, or that comes another way', () => {
         };
       },
     ],
-  ])('is one media that is FAILED where %s', async (_what, make) => {
+  ])('has one media that is FAILED when %s', async (_what, make) => {
     const one = make();
     await send(one);
     await expectWorkedOff();
@@ -652,7 +652,7 @@ describe('a message that changes, or that comes another way', () => {
     });
   });
 
-  it('of the gateway may be nothing but a path', async () => {
+  it('of the gateway can be just a path', async () => {
     const messageId = `AC4A3F9F8767${String(serial).padStart(4, '0')}`;
     providers.gateway.addMedia({ ...samples.photo, deviceId: DEVICE_ID, messageId });
     await send({ channel: 'gateway', delivery: providers.gateway.bareEvent(messageId) });
@@ -694,7 +694,7 @@ describe('announced media that is copied at once', () => {
   });
   afterAll(() => bed.close());
 
-  it.each(CASES)('is here, once, with all that was told: %s', async (_what, make) => {
+  it.each(CASES)('is stored, once, with all details of the webhook: %s', async (_what, make) => {
     const one = make();
     await send(one, one.answer);
     await send(one, one.answer);
@@ -708,21 +708,21 @@ describe('announced media that is copied at once', () => {
     expect(providers.requestCount).toBe(calls);
   });
 
-  it.each(missized)('has the size that its bytes have, whatever was told: %s', async (_what, make) => {
+  it.each(missized)('has the size of its bytes, not the announced one: %s', async (_what, make) => {
     const one = make();
     await send(one, one.answer);
     await expectWorkedOff();
     await expectRealSize(one);
   });
 
-  it('has the size that its bytes have, whatever Kirim told of it before', async () => {
+  it('has the size of its bytes, not the one that Kirim described before', async () => {
     const one = await described();
     await send(one);
     await expectWorkedOff();
     await expectRealSize(one);
   });
 
-  it('comes without a call to an API where an address was told', async () => {
+  it('is copied without an API call when the webhook has an address', async () => {
     const [, make] = nthCase(kirimCases, 1);
     const one = make();
     providers.kirim.clearRequests();
@@ -733,7 +733,7 @@ describe('announced media that is copied at once', () => {
   });
 });
 
-describe('media that a listing gave a link of before it is announced, and copied', () => {
+describe('media with a link from a listing that is announced later, and copied', () => {
   beforeAll(async () => {
     const ofCopies = { kirim: { retries: 0 }, signalwire: { retries: 0 }, twilio: { retries: 0 } };
     bed = await WebhookBed.start({ config: { providers: ofCopies }, channels: providers.channels() });
@@ -772,7 +772,7 @@ describe('media that a listing gave a link of before it is announced, and copied
     expect(sole(await bed.media(`${channel}:${messageId}`))).toMatchObject({ id, status: 'READY' });
   }
 
-  it.each(LISTED)('stays READY, and its link opens, while the copy is to be tried again: %s', async (_what, make) => {
+  it.each(LISTED)('stays READY, and its link opens, while the copy is retried: %s', async (_what, make) => {
     const one = make();
     const media = await listed(one);
     providers.cdn.faults.push({ match: /./, fault: { kind: 'status', status: 503 } });
@@ -782,7 +782,7 @@ describe('media that a listing gave a link of before it is announced, and copied
       (jobs) => jobs.some((job) => job.attempts > 0 && job.lease_owner === null),
     );
     await expectStillReady(one, media);
-    // What its provider does is told as such.
+    // The failure is reported as one of the provider.
     expect((await bed.send('GET', media.url ?? '')).status).toBe(503);
     await expectStillReady(one, media);
     providers.cdn.faults.length = 0;
@@ -806,7 +806,7 @@ describe('media that a listing gave a link of before it is announced, and copied
     await expectOpens(media, one.sample);
   });
 
-  it('stays READY where it is announced before the listing has answered, and opens while the copy waits', async () => {
+  it('stays READY when it is announced before the listing has answered, and opens while the copy waits', async () => {
     const [, make] = nthCase(kirimCases, 1);
     const one = make();
     const listing: FaultRule = { match: /messages/, fault: { kind: 'delay', ms: 2_000 }, times: 1 };
@@ -931,7 +931,7 @@ describe("Chakra's handshake", () => {
   });
   afterAll(() => bed.close());
 
-  it('is answered to the secret of its URL, and to nobody else', async () => {
+  it('is answered only for the secret of its URL', async () => {
     const ask = (token: string) => {
       const query = new URLSearchParams({ 'hub.mode': 'subscribe', 'hub.challenge': '42', 'hub.verify_token': token });
       return bed.send('GET', `/webhooks/chakra?${query}`);
@@ -942,9 +942,9 @@ describe("Chakra's handshake", () => {
   });
 });
 
-describe('a process that copies as many at once as it may', () => {
+describe('a process with the maximum number of copies at once', () => {
   it(
-    'keeps all of them and has nothing to warn of',
+    'stores all of them and logs no warnings',
     async () => {
       const { bytes, mimeType } = samples.video;
       const all = Array.from({ length: 40 }, () => {

@@ -96,7 +96,7 @@ class Stream {
   }
 }
 
-/** One process: it takes webhooks and copies, until it is killed at a moment that nobody chose. */
+/** One process: it accepts webhooks and copies media, until it is killed at a random moment. */
 async function killedRound(folder: ServerFolder, stream: Stream, chance: Chance): Promise<void> {
   const target = stream.acknowledged + chance.below(ACKNOWLEDGED_BEFORE_KILL);
   const pauseMs = chance.below(LONGEST_PAUSE_MS);
@@ -137,7 +137,7 @@ async function leaveOrphan({ blobs }: ServerFolder): Promise<void> {
   await store.close();
 }
 
-/** What the catalogue says once nobody works on it. */
+/** The content of the catalogue once no process works on it. */
 async function countsOf({ databaseUrl }: ServerFolder) {
   const database = await openDatabase({ url: databaseUrl });
   try {
@@ -242,7 +242,7 @@ describe('a process that is killed, embedded', () => {
   if (EMBEDDED_TOO) killedAtRandom(() => undefined);
 
   it(
-    'has its work taken over within 5 s after the next start, which knows that it is alone',
+    'has its jobs taken over within 5 s after the next start, since only one process can be open',
     async () => {
       const dead = await dieAtWork();
       const { client } = await dead.folder.serve();
@@ -256,7 +256,7 @@ describeServer('a process that is killed', (server) => killedAtRandom(() => serv
 
 describeServer('a process that is killed beside another', (server) => {
   it(
-    'has its work taken over within 30 s by one that lives on',
+    'has its jobs taken over within 30 s by a living one',
     async () => {
       const dead = await dieAtWork(server.url());
       if (!dead.survivor) throw new Error('expected a second process');

@@ -65,7 +65,7 @@ describeServer('two replicas in one process', (server) => {
     ['first', 1],
     ['last', 2],
   ])(
-    'keep the download that agrees with the announced digest where the one that comes %s is corrupt',
+    'keep the download with the announced digest when the one that arrives %s is corrupt',
     async (_which, corrupt) => {
       const [one, other] = await startTwo({ channels: [metaChannel(meta)], mirror: { mode: 'lazy' } });
       const photo = receive(Buffer.alloc(200_000, 'padding'));
@@ -106,7 +106,7 @@ describeServer('two replicas in one process', (server) => {
     const THUMBNAIL = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { url thumbnailUrl } } }';
 
     it(
-      'open each other’s links at once, before what was listed is recorded',
+      'open each other’s links at once, before the listing is recorded',
       async () => {
         const [one, other] = await startTwo({ channels: [kirimChannel(kirim.baseUrl)] });
         kirim.addMessage({ id: kirimMessageId(1), media: samples.photo });
@@ -183,7 +183,7 @@ describeServer('two replicas, one of which', (server) => {
     ['is cut off from the database', () => proxy.silence(), () => {}],
     ['is stopped', ({ command }) => command.kill('SIGSTOP'), ({ command }) => command.kill('SIGCONT')],
   ])(
-    '%s while it copies: what the other one has stored meanwhile stays, to the byte',
+    '%s while it copies: the bytes that the other one has stored meanwhile stay unchanged',
     async (_what, leave, comeBack) => {
       const folder = await makeFolder({}, server.url());
       const cutOff = await makeFolder({ storage: { root: folder.blobs } }, proxy.url);
@@ -220,7 +220,7 @@ describeServer('two replicas, one of which', (server) => {
   );
 
   it(
-    'has a clock that is off: nothing is downloaded twice, and both agree when a link and a media end',
+    'has a wrong clock: nothing is downloaded twice, and both agree when a link and a media end',
     async () => {
       const folder = await makeFolder({}, server.url());
       const replicas = [

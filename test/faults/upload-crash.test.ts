@@ -61,7 +61,7 @@ async function makeFolder(databaseUrl?: string, more: Readonly<Record<string, un
   return folder;
 }
 
-/** What a caller asked for once, and was told of it. */
+/** One upload by a caller, and its answer. */
 interface Asked {
   readonly key: string;
   readonly channelId: string;
@@ -70,14 +70,14 @@ interface Asked {
   deletion: 'none' | 'asked' | 'acknowledged';
 }
 
-/** Callers who upload, repeat what was not answered, and delete some of it again. */
+/** Callers who upload, repeat unanswered calls, and delete some of the media again. */
 class Callers {
   readonly asked: Asked[] = [];
   answered = 0;
 
   constructor(private readonly chance: Chance) {}
 
-  /** Goes on until the server is gone. @throws Error when it is there and does not do what it is asked */
+  /** Continues until the server is gone. @throws Error when it answers with an error */
   async flow({ client }: ServerProcess): Promise<void> {
     const user = new Mutations(client);
     for (;;) {
@@ -125,12 +125,12 @@ class Callers {
   }
 }
 
-/** An answer that came, and is not what was asked for; else the connection broke. */
+/** The answer was an error; else the connection broke. */
 function isRefusal(thrown: unknown): boolean {
   return thrown instanceof Error && thrown.message.startsWith('expected ');
 }
 
-/** One process: it uploads and deletes, until it is killed at a moment that nobody chose. */
+/** One process: it uploads and deletes, until it is killed at a random moment. */
 async function killedRound(folder: ServerFolder, callers: Callers, chance: Chance): Promise<void> {
   const target = callers.answered + chance.below(ANSWERED_BEFORE_KILL);
   const pauseMs = chance.below(LONGEST_PAUSE_MS);
@@ -156,7 +156,7 @@ async function within<Found>(
   }
 }
 
-/** So that what a crash left is old enough to be nobody's. */
+/** Makes files that a crash left old enough to be removed. */
 function letAMinutePass(folder: ServerFolder): Promise<unknown> {
   return within(folder, ({ kysely }) =>
     sql`update jobs set lease_until = lease_until - interval '2 minutes', due_at = due_at - interval '2 minutes'`.execute(
@@ -258,7 +258,7 @@ describe('a process that is killed, embedded', () => {
 
 describe('a process that is ended by SIGTERM, embedded', () => {
   it(
-    'hands its uploads back, their attempt not counted, and the next one finishes them',
+    'releases its uploads without counting the attempt, and the next process finishes them',
     async () => {
       const folder = await makeFolder(undefined, SLOW);
       const first = await folder.serve();

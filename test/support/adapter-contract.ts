@@ -15,10 +15,10 @@ import {
 import { samples } from './sample-messages.js';
 
 const { photo } = samples;
-/** Below the first wait for what may not be there yet, so that an absence is told at once. */
+/** Below the first pause before a repeated look-up, so that an absence is reported at once. */
 const WITHOUT_DOUBT_MS = 900;
 const SOON_MS = 250;
-/** Meta's for a media that is gone or not permitted; no other provider reads it. */
+/** Meta's body for a media that is gone or not permitted; no other adapter parses it. */
 const ABSENT_BODY = JSON.stringify({ error: { code: 100, error_subcode: 33, message: 'x' } });
 /**
  * What every adapter promises by its type, whatever its provider. A test passes when the adapter does not have the
@@ -35,7 +35,7 @@ export function describeAdapterContract(start: () => Promise<AdapterSubject>): v
 function opening(bed: AdapterBed): void {
   const { stranger, connect, strike, ofChannel } = bed;
 
-  it('opens the bytes, and says nothing that they are not', async () => {
+  it('opens the bytes, and declares no wrong length or range', async () => {
     const { ref } = bed.subject.receive(1);
     const stream = await opened(connect(), ref);
     expect(stream.range).toBeNull();
@@ -43,7 +43,7 @@ function opening(bed: AdapterBed): void {
     expect((await buffer(stream.body)).equals(photo.bytes)).toBe(true);
   });
 
-  it('gives the part that was asked for, or all, and says which', async () => {
+  it('gives the requested range, or everything, and declares which', async () => {
     const { ref } = bed.subject.receive(1);
     const adapter = connect();
     for (const ignoresRanges of [false, true]) {
@@ -55,13 +55,13 @@ function opening(bed: AdapterBed): void {
     }
   });
 
-  it('tells a range behind the end from a fault', async () => {
+  it('distinguishes a range behind the end from a fault', async () => {
     const { ref } = bed.subject.receive(1);
     const range = { start: photo.bytes.length, end: null };
     expect(await refusal(opened(connect(), ref, { range }))).toBeInstanceOf(RangeNotSatisfiable);
   });
 
-  it('hands on no more than the limit', async () => {
+  it('passes on no more than the limit', async () => {
     const { ref } = bed.subject.receive(1);
     const read = async () => {
       const { body } = await opened(connect({ maxBytes: photo.bytes.length - 1 }), ref);
@@ -72,12 +72,12 @@ function opening(bed: AdapterBed): void {
     expect([(thrown instanceof MediagraphError && thrown.code) || thrown.name]).toEqual(['MEDIA_TOO_LARGE']);
   });
 
-  it('finds nothing where there is nothing', async () => {
+  it('reports MEDIA_NOT_FOUND for an absent media', async () => {
     const thrown = await refusal(opened(connect({ timeoutMs: WITHOUT_DOUBT_MS }), bed.subject.absent()));
     expect(thrown).toMatchObject({ code: 'MEDIA_NOT_FOUND', details: ofChannel() });
   });
 
-  it('does not wait for a provider that is silent', async () => {
+  it('does not wait for a silent provider', async () => {
     const received = bed.subject.receive(1);
     strike(received, { kind: 'hang' });
     const adapter = connect({ timeoutMs: SOON_MS });
@@ -107,7 +107,7 @@ function opening(bed: AdapterBed): void {
       fault: { kind: 'redirect', status: 302, location },
     });
     const outcome = await opened(connect(), received.ref).then(({ body }) => buffer(body), asError);
-    // That nothing leaked is looked at after every test.
+    // A hook checks after every test that no credentials leaked.
     if (outcome instanceof Error) expect(outcome).toBeInstanceOf(MediagraphError);
     else expect(outcome.equals(photo.bytes)).toBe(true);
   });
@@ -116,7 +116,7 @@ function opening(bed: AdapterBed): void {
 function listing(bed: AdapterBed): void {
   const { connect, strike, ofChannel } = bed;
 
-  it('lists in the order of the ids, and one that fails fails alone', async () => {
+  it('lists in the order of the ids, and a failing one fails alone', async () => {
     const adapter = connect({ timeoutMs: WITHOUT_DOUBT_MS });
     if (!adapter.listMedia) return;
     const all = [1, 2, 3].map((index) => bed.subject.receive(index));
@@ -133,7 +133,7 @@ function listing(bed: AdapterBed): void {
     ]);
   });
 
-  it('describes in the order of the media, and one that fails fails alone', async () => {
+  it('describes in the order of the media, and a failing one fails alone', async () => {
     const adapter = connect();
     if (!adapter.describeMedia) return;
     const all = [1, 2, 3].map((index) => bed.subject.receive(index));
@@ -167,7 +167,7 @@ function listing(bed: AdapterBed): void {
 function failures(bed: AdapterBed): void {
   const { connect, strike, heal, requestCount, ofChannel } = bed;
 
-  it('is asked again by a job, whatever it told before', async () => {
+  it('is called again by a job, whatever it answered before', async () => {
     const received = bed.subject.receive(7);
     const { ref } = received;
     const adapter = connect({ timeoutMs: WITHOUT_DOUBT_MS });
@@ -184,7 +184,7 @@ function failures(bed: AdapterBed): void {
     expect((await buffer(stream.body)).equals(photo.bytes)).toBe(true);
   });
 
-  it('takes what may pass for no end, and what it is told to wait for as told', async () => {
+  it('reports temporary failures as retryable, with the announced time to wait', async () => {
     const received = bed.subject.receive(8);
     for (const [status, code] of [
       [429, /^PROVIDER_(RATE_LIMITED|UNAVAILABLE)$/],
@@ -199,12 +199,12 @@ function failures(bed: AdapterBed): void {
     }
   });
 
-  it("tells the operator the provider's words, and the caller none of them", async () => {
+  it("logs the provider's error message for the operator, and shows the caller none of it", async () => {
     const received = bed.subject.receive(9);
     const words = { type: 'a_type', code: 'a_code', message: 'words of the provider', param: 'a_param' };
     const fault: Fault = { kind: 'status', status: 422, body: JSON.stringify({ error: words }) };
-    const told: string[] = [];
-    const adapter = connect({ log: (line) => told.push(line) });
+    const logged: string[] = [];
+    const adapter = connect({ log: (line) => logged.push(line) });
     for (const server of bed.subject.trusted)
       server.faults.push({ match: ({ path }) => path.includes(received.mark), fault });
     const thrown = await opened(adapter, received.ref).catch(asError);
@@ -214,15 +214,15 @@ function failures(bed: AdapterBed): void {
       thrown.body.destroy();
       return;
     }
-    expect(told.join()).toContain(words.message);
-    expect(told.join()).toContain(words.param);
-    expect(bed.subject.credentials.filter((secret) => told.join().includes(secret))).toEqual([]);
+    expect(logged.join()).toContain(words.message);
+    expect(logged.join()).toContain(words.param);
+    expect(bed.subject.credentials.filter((secret) => logged.join().includes(secret))).toEqual([]);
     const caller = JSON.stringify([thrown.message, thrown instanceof MediagraphError && thrown.details]);
     expect(caller).not.toContain(words.message);
     expect(caller).not.toContain(words.param);
   });
 
-  it('says that its credentials were refused, and says none of them', async () => {
+  it('reports refused credentials without showing them', async () => {
     const received = bed.subject.receive(1);
     for (const server of bed.subject.trusted) server.fault = { kind: 'status', status: 401 };
     const thrown = await opened(connect(), received.ref).catch(asError);
@@ -240,17 +240,17 @@ function failures(bed: AdapterBed): void {
 function changes(bed: AdapterBed): void {
   const { stranger, connect, strike, heal, requestCount, ofChannel, deletable } = bed;
 
-  it('deletes what is there, and once more what is gone', async () => {
+  it('deletes a media, and succeeds again when it is gone', async () => {
     const adapter = connect({ timeoutMs: WITHOUT_DOUBT_MS });
     if (!adapter.deleteMedia) return;
     const { ref } = await deletable(adapter);
     await adapter.deleteMedia(ref, {});
     await adapter.deleteMedia(ref, {});
-    // Whoever remembers nothing asks the provider, which says that there is none.
+    // A new adapter remembers nothing and calls the provider, which answers that there is none.
     await connect({ timeoutMs: WITHOUT_DOUBT_MS }).deleteMedia?.(ref, {});
   });
 
-  it('changes nothing where the provider does not delete, and may be asked again', async () => {
+  it('reports a failed deletion as retryable, and can be called again', async () => {
     const adapter = connect();
     if (!adapter.deleteMedia) return;
     const received = await deletable(adapter);
@@ -261,7 +261,7 @@ function changes(bed: AdapterBed): void {
     await adapter.deleteMedia(received.ref, {});
   });
 
-  it('uploads what is within its limits once, and says what a send call takes', async () => {
+  it('uploads within its limits with one request, and returns the id for a send call', async () => {
     const adapter = connect();
     const before = requestCount();
     const uploaded =
@@ -274,7 +274,7 @@ function changes(bed: AdapterBed): void {
     expect(requestCount()).toBe(before + 1);
   });
 
-  it('repeats no upload that failed, and ends its source', async () => {
+  it('does not repeat a failed upload, and ends its source', async () => {
     const adapter = connect();
     if (!adapter.uploadMedia) return;
     for (const server of bed.subject.trusted) server.fault = { kind: 'status', status: 503 };

@@ -54,7 +54,7 @@ export class Gate {
       [upstream, socket],
     ] as const) {
       this.#sockets.add(one);
-      // Whoever was cut off learns of it by the end of the connection.
+      // A client that was cut off sees the end of the connection.
       one.on('error', () => {});
       one.once('close', () => {
         this.#sockets.delete(one);

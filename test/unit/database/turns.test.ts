@@ -12,7 +12,7 @@ async function served(turns: Turns, ...places: readonly Place[]): Promise<string
 }
 
 describe('turns', () => {
-  test('are given in the order of asking, but jobs go last', async () => {
+  test('are granted in the order of requests, jobs last', async () => {
     const turns = new Turns(1, 1);
     const order = await served(turns, 'first', 'later', 'first', 'later', 'first');
     expect(order).toEqual(['first 0']);
@@ -24,7 +24,7 @@ describe('turns', () => {
     expect(order).toEqual(['first 0', 'first 2', 'first 4', 'later 1', 'later 3']);
   });
 
-  test('jobs never have them all', async () => {
+  test('are never all granted to jobs', async () => {
     const turns = new Turns(3, 2);
     const order = await served(turns, 'later', 'later', 'later', 'first');
     expect(order).toEqual(['later 0', 'later 1', 'first 3']);

@@ -6,7 +6,7 @@ import { waGatewayMessageId, whatsappMediaId, whatsappMessageId } from '../../..
 import { dispatcher, get, samples, startCdn } from './emulator-requests.js';
 
 describe('the samples', () => {
-  it('are small files of the types that they claim', () => {
+  it('are small files of their declared types', () => {
     expect(samples.photo.bytes.subarray(0, 3).toString('hex')).toBe('ffd8ff');
     expect(samples.sticker.bytes.subarray(8, 12).toString()).toBe('WEBP');
     expect(samples.voiceNote.bytes.subarray(0, 4).toString()).toBe('OggS');
@@ -38,7 +38,7 @@ describe('any emulator', () => {
     return { cdn, url: cdn.publicUrl('photo') };
   }
 
-  it('logs requests with path, headers and count', async () => {
+  it('records requests with path, headers and count', async () => {
     const { cdn, url } = await startWithPhoto();
     await get(`${url}?a=1`, { 'x-test': 'yes' });
     expect(cdn.requests).toEqual([
@@ -53,7 +53,7 @@ describe('any emulator', () => {
     expect([cdn.requests.length, cdn.requestCount]).toEqual([0, 0]);
   });
 
-  it('closes at once although a request is under way, and starts again on its port', async () => {
+  it('closes at once during a request, and starts again on its port', async () => {
     const { cdn, url } = await startWithPhoto();
     cdn.fault = { kind: 'hang' };
     const hanging = get(url).catch((error: unknown) => error);
@@ -141,7 +141,7 @@ describe('any emulator', () => {
     expect(await get(url)).toMatchObject({ status: 307, headers: { location: 'http://169.254.169.254/' } });
   });
 
-  it('strikes by path or predicate, in order, as often as told', async () => {
+  it('applies faults by path or predicate, in order, the given number of times', async () => {
     const { cdn, url } = await startWithPhoto();
     const fault = (status: number): Fault => ({ kind: 'status', status });
     cdn.fault = fault(500);
@@ -157,7 +157,7 @@ describe('any emulator', () => {
 });
 
 describe('the CDN', () => {
-  it('serves a file with its type, which may be a lie, and its disposition', async () => {
+  it('serves a file with its type, which may be wrong, and its disposition', async () => {
     const cdn = await startCdn();
     cdn.put('a folder/ü.jpg', samples.photo, {
       contentType: 'text/html',
@@ -207,7 +207,7 @@ describe('the CDN', () => {
     expect([got.status, got.headers['content-range'], got.bytes.toString()]).toEqual([status, contentRange, body]);
   });
 
-  it('answers 416 to a range behind the end, and ignores ranges when told', async () => {
+  it('answers 416 to a range behind the end, and ignores ranges when configured', async () => {
     const cdn = await startCdn();
     cdn.put('digits', { bytes: Buffer.from('0123456789'), mimeType: 'text/plain' });
     expect(await get(cdn.publicUrl('digits'), { range: 'bytes=10-' })).toMatchObject({
@@ -226,7 +226,7 @@ describe('the CDN', () => {
     expect(got.bytes.toString()).toContain('Only one auth mechanism allowed');
   });
 
-  it('lets signed addresses die by the clock and keeps private files behind them', async () => {
+  it('expires signed URLs by the clock and serves private files only by them', async () => {
     let now = 1_700_000_000_000;
     const cdn = await startCdn(() => now);
     cdn.put('photo', samples.photo, { private: true });

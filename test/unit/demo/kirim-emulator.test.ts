@@ -46,7 +46,7 @@ describe('Kirim', () => {
     expect(await statusOf('later')).toBe(302);
   });
 
-  it('tells caption, filename and type in the message resource', async () => {
+  it('has caption, filename and type in the message resource', async () => {
     const { kirim } = await startKirim();
     kirim.addMessage({ id: 'text' });
     kirim.addMessage({ id, media: { ...samples.document, caption: 'Yours' } });
@@ -65,7 +65,7 @@ describe('Kirim', () => {
     expect((await get(`${kirim.baseUrl}/messages/unknown`, bearer)).status).toBe(404);
   });
 
-  it('turns away a wrong key, other methods and other paths', async () => {
+  it('refuses a wrong key, other methods and other paths', async () => {
     const { kirim } = await startKirim();
     const url = `${kirim.baseUrl}/messages/${id}/media`;
     const got = await get(url, { authorization: 'Bearer kdv_live_other' });
@@ -108,7 +108,7 @@ describe('Kirim', () => {
     expect((await ask()).status).toBe(302);
   });
 
-  it('leaves the error message out as the published example does, and words faults itself', async () => {
+  it('omits the error message as the published example does, and formats faults itself', async () => {
     const { kirim } = await startKirim();
     kirim.omitsErrorMessage = true;
     kirim.fault = { kind: 'status', status: 500 };
@@ -137,7 +137,7 @@ describe('Kirim', () => {
     });
   });
 
-  it('forgets media that expire, and the CDN with it', async () => {
+  it('removes expired media, also from the CDN', async () => {
     const { kirim } = await startKirim();
     kirim.addMessage({ id, media: samples.photo });
     const { location } = (await get(`${kirim.baseUrl}/messages/${id}/media`, bearer)).headers;

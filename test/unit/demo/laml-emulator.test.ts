@@ -120,7 +120,7 @@ describe('SignalWire and Twilio', () => {
     expect(jsonOf(got)).toEqual({ code, message: expect.any(String), more_info: expect.any(String), status: 400 });
   });
 
-  it('names false next pages when told', async () => {
+  it('returns invalid next pages when configured', async () => {
     const { laml, accountSid, messageSid, listUrl, basic } = await startLaml('signalwire');
     laml.addMessage({ sid: messageSid, media: signalwireMedia(1) });
     const next = async () => listOf(await get(listUrl, basic)).next_page_uri;
@@ -134,7 +134,7 @@ describe('SignalWire and Twilio', () => {
     expect(accountSid).not.toBe('other');
   });
 
-  it('demands Basic credentials and the own account everywhere', async () => {
+  it('requires Basic credentials and the own account everywhere', async () => {
     const { laml, accountSid, messageSid, listUrl, basic } = await startLaml('twilio');
     laml.addMessage({ sid: messageSid, media: [{ ...samples.photo, sid: twilioMediaSid(1) }] });
     for (const url of [listUrl, laml.mediaUrl(messageSid, twilioMediaSid(1)), `${laml.url}/elsewhere`]) {
@@ -146,7 +146,7 @@ describe('SignalWire and Twilio', () => {
     expect(jsonOf(other)).toMatchObject({ code: 20404, status: 404 });
   });
 
-  it('answers unknown messages and media with 20404, or an empty list when told', async () => {
+  it('answers unknown messages and media with 20404, or an empty list when configured', async () => {
     const { laml, listUrl, basic } = await startLaml('signalwire');
     expect(jsonOf(await get(listUrl, basic))).toMatchObject({ code: 20404, status: 404 });
     expect((await get(`${listUrl}/${signalwireMediaSid(1)}`, basic)).status).toBe(404);
@@ -178,7 +178,7 @@ describe('the media of SignalWire and Twilio', () => {
     expect(jsonOf(await get(`${laml.mediaUrl(messageSid, sid)}.json`, basic))).toMatchObject({ sid });
   });
 
-  it('answers that path with metadata or the bytes when told', async () => {
+  it('answers that path with metadata or the bytes when configured', async () => {
     const { laml, messageSid, basic } = await startLaml('signalwire');
     const sid = signalwireMediaSid(1);
     laml.addMessage({ sid: messageSid, media: [{ ...samples.voiceNote, sid }] });
@@ -190,7 +190,7 @@ describe('the media of SignalWire and Twilio', () => {
     expect(got.bytes.equals(samples.voiceNote.bytes)).toBe(true);
   });
 
-  it('does not find a message, or one media, at first', async () => {
+  it('answers 404 for a message, or one media, at first', async () => {
     let now = 1_700_000_000_000;
     const { laml, messageSid, listUrl, basic } = await startLaml('signalwire', () => now);
     const media = { ...samples.photo, sid: signalwireMediaSid(1) };
@@ -228,7 +228,7 @@ describe('the media of SignalWire and Twilio', () => {
 });
 
 describe('the webhooks of SignalWire and Twilio', () => {
-  it('send a form that names the media in the order of the message, signed over URL and sorted fields', async () => {
+  it('have a form with the media in the order of the message, signed over URL and sorted fields', async () => {
     const { laml, accountSid, messageSid } = await startLaml('twilio');
     laml.addMessage({
       sid: messageSid,
@@ -255,7 +255,7 @@ describe('the webhooks of SignalWire and Twilio', () => {
     expect(() => laml.webhookOf('unknown', url)).toThrow('unknown');
   });
 
-  it('name no deleted media, and sign as SignalWire with its own key', async () => {
+  it('omit deleted media, and are signed with the own key of SignalWire', async () => {
     const cdn = await startCdn();
     const accountSid = signalwireProjectId(1);
     const account = { accountSid, username: accountSid, password: 'secret', signingKey: 'PSK_1' };

@@ -90,12 +90,12 @@ describe('media that its provider does not have yet', () => {
   it.each<[string, Partial<MessageRecord>]>([
     ['that a webhook announced', { media: [PENDING], announced: true }],
     ['that only a listing could tell of', {}],
-  ])('%s is asked for again after 1, 2, 4, 8, 15 and 30 seconds, and then every minute', (_what, known) => {
+  ])('%s is requested again after 1, 2, 4, 8, 15 and 30 seconds, and then every minute', (_what, known) => {
     const asked = questionsWithin(5 * MINUTE, known);
     expect(asked).toEqual([0, 1, 3, 7, 15, 30, 60, 120, 180, 240, 300]);
   });
 
-  it('is asked for every minute for an hour, then after growing pauses, and once a day at least', () => {
+  it('is requested every minute for an hour, then after growing pauses, and at least once a day', () => {
     expect(pendingPauseMs(HOUR - 1)).toBe(MINUTE);
     let last = 0;
     for (let pendingMs = HOUR; pendingMs < 60 * DAY; pendingMs += HOUR) {
@@ -108,7 +108,7 @@ describe('media that its provider does not have yet', () => {
     expect(last).toBe(DAY);
   });
 
-  it('is asked for once a second at most, whatever the clocks say', () => {
+  it('is requested at most once a second, also with wrong clocks', () => {
     expect(pendingPauseMs(-DAY)).toBe(SECOND);
     expect(pendingPauseMs(0)).toBe(SECOND);
   });

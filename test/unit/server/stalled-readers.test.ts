@@ -58,7 +58,7 @@ describe('a reader', () => {
   }
 
   it.each(['/media/whole', '/media/parts'])(
-    'that takes nothing is cut: %s',
+    'that reads nothing is disconnected: %s',
     async (path) => {
       const accepted = once(http.server, 'connection');
       const socket = await open(path);
@@ -71,7 +71,7 @@ describe('a reader', () => {
   );
 
   it.each(['/media/whole', '/media/parts'])(
-    'that takes little at a time is never cut: %s',
+    'that reads slowly is never disconnected: %s',
     async (path) => {
       const socket = await open(path);
       socket.pause();
@@ -88,7 +88,7 @@ describe('a reader', () => {
     60_000,
   );
 
-  it('that waits for bytes that are not there yet is not cut', async () => {
+  it('that waits for bytes that have not arrived is not disconnected', async () => {
     expect(await readAll(await open('/media/late'))).toBeGreaterThan(0);
   }, 60_000);
 });

@@ -82,7 +82,7 @@ describe('the lock-out', () => {
     expect(files.requestCount).toBeGreaterThan(150);
   });
 
-  test('leaves room again as its failures leave the window, one by one', async () => {
+  test('allows calls again as failures leave the window, one by one', async () => {
     const { files, clock, adapter } = await setUp();
     for (const url of invalidUrls(files, 15)) {
       await outcomeOf(adapter, url);

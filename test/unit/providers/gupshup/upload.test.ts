@@ -91,7 +91,7 @@ describe('an upload', () => {
     expect(partner.uploads).toMatchObject([{ fileType: 'audio/ogg' }]);
   });
 
-  test('may be of every type that the provider takes', async () => {
+  test('can have every type that the provider accepts', async () => {
     const { partner, url, adapter } = await setUp();
     expect(adapter.uploadLimits.size).toBe(19);
     expect(adapter.uploadLimits.get('audio/opus')).toBe(16_000_000);
@@ -258,7 +258,7 @@ describe('a deletion', () => {
 });
 
 describe('the emulator', () => {
-  test('takes files as well, which have a file name, and wants a bare token', async () => {
+  test('accepts files, which have a file name, and requires a bare token', async () => {
     const { partner } = await setUp();
     const post = (headers: Record<string, string>) => {
       const form = new FormData();

@@ -156,14 +156,14 @@ describe('a SignalWire media that is known by its public address', () => {
     expect(await adapter.listMedia?.([messageSid], {})).toEqual([[]]);
   });
 
-  test('counts as gone where its URL has nothing, whatever else the message has', async () => {
+  test('counts as gone when its URL has nothing, also when the message has other media', async () => {
     const { cdn, adapter, messageSid, ref } = await withAddress();
     cdn.remove('files/name-that-is-no-sid.jpg');
     await deletion(adapter, ref);
     expect(await adapter.listMedia?.([messageSid], {})).toMatchObject([[{}]]);
   });
 
-  test('is not deleted where the listing is ambiguous', async () => {
+  test('is not deleted when the listing is ambiguous', async () => {
     const { laml, adapter, messageSid, sid, otherSid, ref } = await withAddress();
     laml.addMessage({
       sid: messageSid,

@@ -24,7 +24,7 @@ async function errorOf(promise: Promise<unknown>): Promise<MediagraphError> {
 }
 
 describe('the bytes', () => {
-  test('of a .bin come with what the headers say; the path is sent encoded, with the token', async () => {
+  test('of a .bin have the details of the headers; the path is sent encoded, with the token', async () => {
     const { gateway, add, adapter } = await setUp();
     expect(add()).toBe(PATH);
     const stream = await adapter.openMedia(ref(), {});
@@ -59,7 +59,7 @@ describe('the bytes', () => {
     expect(stream.declaredMimeType).toBe(declared);
   });
 
-  test("bear the sender's name for the file, never the gateway's own", async () => {
+  test("have the sender's name for the file, never the gateway's own", async () => {
     const { gateway, add, adapter } = await setUp();
     add();
     const own = await adapter.openMedia(ref(), {});
@@ -162,7 +162,7 @@ describe('a refusal', () => {
     ['10 MB of JSON', JSON.stringify({ code: 'forbidden', fill: 'x'.repeat(10_000_000) })],
     ['JSON of another shape', '[1]'],
     ['nothing', ''],
-  ])('whose body is %s has no code, and says nothing of it', async (_name, body) => {
+  ])('whose body is %s has no code, and repeats nothing of it', async (_name, body) => {
     const { gateway, adapter } = await setUp();
     gateway.fault = { kind: 'status', status: 403, body };
     const error = await errorOf(adapter.openMedia(ref(), {}));
@@ -247,7 +247,7 @@ describe('a 404', () => {
     expect(await errorOf(adapter.openMedia(ref(second), {}))).toMatchObject(doubtful);
   });
 
-  test('with a page says nothing about the media, and is not remembered', async () => {
+  test('with a page proves nothing about the media, and is not remembered', async () => {
     const { gateway, add, adapter } = await setUp();
     add();
     const headers = { 'content-type': 'text/html' };

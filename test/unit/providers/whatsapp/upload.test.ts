@@ -73,7 +73,7 @@ const graphError = (code: number, message = 'x', subcode?: number) =>
   JSON.stringify({ error: { message, type: 'OAuthException', code, error_subcode: subcode, fbtrace_id: 'AbC-1' } });
 
 describe('an upload to Meta', () => {
-  test.each(Object.entries(samples))('hands over a %s, and answers its id', async (_name, sample) => {
+  test.each(Object.entries(samples))('sends a %s, and returns its id', async (_name, sample) => {
     const { meta, adapter } = await startMeta();
     const { providerMediaId } = await upload(adapter, sourceOf(sample));
     expect(providerMediaId).toMatch(/^\d+$/);
@@ -90,7 +90,7 @@ describe('an upload to Meta', () => {
     ]);
   });
 
-  test('promises what Meta takes: neither more, nor less than the table of its page', async () => {
+  test('declares exactly the limits in the table of Meta’s page', async () => {
     const { meta, adapter } = await startMeta();
     const limits = [...(adapter.uploadLimits ?? [])];
     expect(limits).toHaveLength(18);
@@ -155,7 +155,7 @@ describe('an upload to Meta', () => {
     expect(meta.media).toEqual([]);
   });
 
-  test.each([-1, 1])('of %i byte more than announced makes nothing', async (difference) => {
+  test.each([-1, 1])('of %i byte more than announced uploads nothing', async (difference) => {
     const { meta, adapter } = await startMeta();
     const source = sourceOf(samples.photo, { sizeBytes: samples.photo.bytes.length - difference });
     await expect(upload(adapter, source)).rejects.toMatchObject({ name: 'RequestBodyError' });
@@ -171,7 +171,7 @@ describe('a deletion at Meta', () => {
     return { ...fixture, id: '1761991787669262' };
   }
 
-  test('is done once, and then known: nothing is asked for any more', async () => {
+  test('is requested once, and then remembered', async () => {
     const { meta, adapter, id } = await withMedia();
     await deletion(adapter, id);
     expect(meta.media).toEqual([]);
@@ -252,7 +252,7 @@ describe('a deletion at Meta', () => {
 });
 
 describe('an upload to Chakra', () => {
-  test('is there only where a plugin is configured, and deletion nowhere', async () => {
+  test('exists only when a plugin is configured, and deletion never', async () => {
     const { chakra, adapter } = await startChakra();
     const without = adapterOf({ provider: 'chakra', baseUrl: chakra.baseUrl }, {});
     expect(without.uploadMedia).toBeUndefined();
@@ -261,7 +261,7 @@ describe('an upload to Chakra', () => {
     expect(adapter.uploadLimits).toEqual((await startMeta()).adapter.uploadLimits);
   });
 
-  test('hands over the bytes, and answers their public address', async () => {
+  test('sends the bytes, and returns their public address', async () => {
     const { chakra, adapter } = await startChakra();
     const filename = 'Grüße "aus" Köln.ogg';
     const { providerMediaId } = await upload(adapter, sourceOf(samples.voiceNote, { filename }));
