@@ -161,11 +161,11 @@ class Running {
     for (const one of this.contestants) await this.#drive(one, warmUp, temperature);
     const rounds = new Map(this.contestants.map((one) => [one, [] as Round[]]));
     for (let round = 0; round < this.plan.rounds; round += 1) {
-      const asked = questions();
+      const queries = questions();
       // Each round begins with another server: being first or last must be nobody's privilege.
       const first = round % this.contestants.length;
       for (const one of [...this.contestants.slice(first), ...this.contestants.slice(0, first)])
-        rounds.get(one)?.push(await this.#drive(one, asked, temperature));
+        rounds.get(one)?.push(await this.#drive(one, queries, temperature));
     }
     return { latencyMs: this.plan.latencyMs, temperature, servers: figures(rounds) };
   }

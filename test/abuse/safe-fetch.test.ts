@@ -123,15 +123,15 @@ const codeOf = async (work: Promise<unknown>) => (await failure(work)).code;
 const bodyCodeOf = async ({ body }: SafeFetchResponse) => codeOf(text(body));
 
 /** A resolver that answers the n-th look-up with the n-th list (the last one again), and counts look-ups. */
-function resolver(...answers: string[][]): { lookup: LookupFunction; asked: string[] } {
-  const asked: string[] = [];
+function resolver(...answers: string[][]): { lookup: LookupFunction; lookups: string[] } {
+  const lookups: string[] = [];
   const lookup: LookupFunction = (hostname, _options, callback) => {
-    const answer = answers[Math.min(asked.length, answers.length - 1)] ?? [];
-    asked.push(hostname);
+    const answer = answers[Math.min(lookups.length, answers.length - 1)] ?? [];
+    lookups.push(hostname);
     const addresses: LookupAddress[] = answer.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
     process.nextTick(callback, null, addresses);
   };
-  return { lookup, asked };
+  return { lookup, lookups };
 }
 
 const neverResolves: LookupFunction = () => {};
@@ -252,22 +252,22 @@ describe('addresses', () => {
     ['a public address on a port that only private ones may use', ['8.8.8.8']],
   ])('refuses a name that resolves to %s', async (_case, addresses) => {
     const canary = await serveCanary();
-    const { lookup, asked } = resolver(addresses);
+    const { lookup, lookups } = resolver(addresses);
     const thrown = await failure(newFetch({ lookup }).open(`http://media.example:${canary.port}/`, { maxBytes: 10 }));
     expect(thrown).toBeInstanceOf(MediagraphError);
     expect(thrown.code).toBe('URL_NOT_ALLOWED');
     expect(thrown.message).not.toMatch(/media\.example|127|169|10\.0|::/);
-    expect(asked).toEqual(['media.example']);
+    expect(lookups).toEqual(['media.example']);
     expect(canary.connections).toBe(0);
   });
 
   test('connects to a name all of whose addresses are allowed, resolving it once', async () => {
     const server = await serve((_request, response) => response.end('bytes'));
     const policy = new AddressPolicy({ allowPrivate: ['127.0.0.0/8'], allowedPorts: [] });
-    const { lookup, asked } = resolver(['127.0.0.1', '127.0.0.2'], ['10.0.0.1']);
+    const { lookup, lookups } = resolver(['127.0.0.1', '127.0.0.2'], ['10.0.0.1']);
     const response = await newFetch({ policy, lookup }).open(`http://media.example:${server.port}/`, { maxBytes: 10 });
     expect(await text(response.body)).toBe('bytes');
-    expect(asked).toHaveLength(1);
+    expect(lookups).toHaveLength(1);
   });
 
   test('judges every new look-up of a name (DNS rebinding)', async () => {
@@ -275,13 +275,13 @@ describe('addresses', () => {
       (_request, response) => response.setHeader('connection', 'close').end('bytes'),
       '0.0.0.0',
     );
-    const { lookup, asked } = resolver(['127.0.0.1'], ['127.0.0.2']);
+    const { lookup, lookups } = resolver(['127.0.0.1'], ['127.0.0.2']);
     const fetch = newFetch({ lookup });
     const url = `http://media.example:${server.port}/`;
     expect(await text((await fetch.open(url, { maxBytes: 10 })).body)).toBe('bytes');
     await eventually(() => server.open.size === 0);
     expect(await codeOf(fetch.open(url, { maxBytes: 10 }))).toBe('URL_NOT_ALLOWED');
-    expect(asked).toHaveLength(2);
+    expect(lookups).toHaveLength(2);
     expect(server.connections).toBe(1);
   });
 

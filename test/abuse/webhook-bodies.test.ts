@@ -242,7 +242,7 @@ describe('a signed body of three megabytes', () => {
       expect(await post(signed(Buffer.from(`${VALUE}${GOOD.replace('wamid.GOOD', id)}${END}`)))).toBe(200);
       await eventually(
         () => statusOf(`cloud:${id}`),
-        (told) => told === 'READY',
+        (status) => status === 'READY',
       );
       expect(slowest).toBeLessThan(FROZEN_MS);
     },

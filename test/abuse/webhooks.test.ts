@@ -167,8 +167,8 @@ async function post(
 function expectRefusal(got: Got, status: number, code: string): void {
   const text = got.bytes.toString();
   expect([got.status, text]).toEqual([status, expect.stringContaining(code)]);
-  const { code: told, message, requestId } = errorOf(got);
-  expect([told, typeof message, requestId]).toEqual([code, 'string', headerOf(got, 'x-request-id')]);
+  const { code: reported, message, requestId } = errorOf(got);
+  expect([reported, typeof message, requestId]).toEqual([code, 'string', headerOf(got, 'x-request-id')]);
   expect(headerOf(got, 'cache-control')).toBe('no-store');
   for (const secret of secrets()) expect(text).not.toContain(secret);
 }
@@ -202,7 +202,7 @@ async function expectDeadLetter(
   for (const secret of secrets()) expect(event?.last_error).not.toContain(secret);
 }
 
-const nobodyWasAsked = () => expect([provider.requests, stranger.requests]).toEqual([[], []]);
+const expectNoRequests = () => expect([provider.requests, stranger.requests]).toEqual([[], []]);
 
 describe('a webhook without a valid signature', () => {
   it.each(ALL)('is 401 on %s after any change, and nothing of it is stored', async (channel) => {
@@ -237,7 +237,7 @@ describe('a webhook without a valid signature', () => {
         expectRefusal(await bed.post(channel, other, otherQuery), 401, 'WEBHOOK_REJECTED');
     });
     expect(events).toEqual([]);
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   /** Another secret or signature, of the same form. */
@@ -245,7 +245,7 @@ describe('a webhook without a valid signature', () => {
     return name === 'content-type' ? value : value.replace(/[0-9A-Za-z](?==?$)/, (last) => (last === '0' ? '1' : '0'));
   }
 
-  it("is 401 from Kirim when its time differs by more than five minutes, or when it is replayed with another time", async () => {
+  it('is 401 from Kirim when its time differs by more than five minutes, or when it is replayed with another time', async () => {
     const body = bodyOf('wa', 'stale');
     const at = (seconds: number) => ({ secrets: [WEBHOOK_SECRETS.wa], sentAt: new Date(Date.now() + seconds * 1000) });
     for (const seconds of [-310, 310, -86_400])
@@ -306,14 +306,11 @@ describe('an invalid request to the webhook route', () => {
     ['wa', 404, 'CHANNEL_NOT_FOUND'],
     ['gateway', 404, 'CHANNEL_NOT_FOUND'],
     ['nobody', 404, 'CHANNEL_NOT_FOUND'],
-  ])(
-    'is refused as a handshake of %s without its parameters, by GET and HEAD alike',
-    async (channel, status, code) => {
-      expectRefusal(await bed.send('GET', `/webhooks/${channel}`), status, code);
-      const head = await bed.send('HEAD', `/webhooks/${channel}`);
-      expect([head.status, head.bytes.length]).toEqual([status, 0]);
-    },
-  );
+  ])('is refused as a handshake of %s without its parameters, by GET and HEAD alike', async (channel, status, code) => {
+    expectRefusal(await bed.send('GET', `/webhooks/${channel}`), status, code);
+    const head = await bed.send('HEAD', `/webhooks/${channel}`);
+    expect([head.status, head.bytes.length]).toEqual([status, 0]);
+  });
 
   it.each([
     'hub.mode=subscribe&hub.verify_token=hello',
@@ -348,7 +345,7 @@ describe('a verified event that is not what its provider documents', () => {
     ).filter(([channel, what]) => channel !== 'mms' || (what !== 'a list' && !what.startsWith('100,000'))),
   )('is acknowledged on %s and becomes one dead letter: %s', async (channel, _what, body) => {
     await expectDeadLetter(channel, SIGNED[channel](body));
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   it.each(['text/plain', 'multipart/form-data; boundary=x', 'application/jsonp'])(
@@ -385,10 +382,10 @@ describe('a verified event that is not what its provider documents', () => {
     const again = (await bed.events()).find(({ id }) => id === faulty?.id);
     expect(again).toEqual(faulty);
     expect(bed.logLines.filter((line) => line.includes('tried again'))).toEqual([]);
-    const told = bed.logLines.filter(
+    const reported = bed.logLines.filter(
       (line) => line.includes('dead letters') && line.includes(`"event":${faulty?.id},`),
     );
-    expect(told).toHaveLength(1);
+    expect(reported).toHaveLength(1);
   });
 });
 
@@ -405,7 +402,7 @@ describe('an event of another account', () => {
     ],
   ])('is a dead letter: %s', async (_what, channel, make) => {
     await expectDeadLetter(channel, make());
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   it("is ignored where one app has several numbers: Meta's phone_number_id", async () => {
@@ -413,7 +410,7 @@ describe('an event of another account', () => {
     const events = await eventsOf(() => post('cloud', SIGNED.cloud(body)));
     expect(events.map(({ state }) => state)).toEqual(['done']);
     expect(await bed.media('cloud:wamid.OTHER')).toEqual([]);
-    nobodyWasAsked();
+    expectNoRequests();
   });
 });
 
@@ -442,7 +439,7 @@ describe('an address in an event', () => {
     ['no URL', () => 'not a url'],
   ])("that is not Twilio's, %s, is a dead letter without a request to the address", async (_what, make) => {
     await expectDeadLetter('mms', twilio(make()));
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   describe('that is a stranger', () => {
@@ -461,18 +458,21 @@ describe('an address in an event', () => {
       ['gupshup', () => ({ gs_app_id: APP_ID, ...metaBody({ id: id('gupshup'), url: strange('gupshup') }) })],
     ];
 
-    it.each(bodies)('is opened without the credentials of %s, by the copy and by the delivery', async (channel, make) => {
-      const { delivery, query } = SIGNED[channel](make());
-      for (const one of [eager, bed]) {
-        expect((await one.post(channel, delivery, query)).status).toBe(200);
-        await one.settled();
-        const { status, url } = sole(await one.media(`${channel}:${id(channel)}`));
-        expect(status).toBe('READY');
-        expect((await one.send('GET', url ?? '')).bytes.equals(samples.photo.bytes)).toBe(true);
-      }
-      expect(stranger.requests.length).toBeGreaterThan(0);
-      expectAnonymous();
-    });
+    it.each(bodies)(
+      'is opened without the credentials of %s, by the copy and by the delivery',
+      async (channel, make) => {
+        const { delivery, query } = SIGNED[channel](make());
+        for (const one of [eager, bed]) {
+          expect((await one.post(channel, delivery, query)).status).toBe(200);
+          await one.settled();
+          const { status, url } = sole(await one.media(`${channel}:${id(channel)}`));
+          expect(status).toBe('READY');
+          expect((await one.send('GET', url ?? '')).bytes.equals(samples.photo.bytes)).toBe(true);
+        }
+        expect(stranger.requests.length).toBeGreaterThan(0);
+        expectAnonymous();
+      },
+    );
 
     it.each<ChannelOfBed>(['cloud', 'chakra'])('is never opened by %s, whose media have ids', async (channel) => {
       const { delivery, query } = SIGNED[channel](metaBody({ id: id(channel), url: strange(channel) }));
@@ -506,14 +506,14 @@ describe('an address in an event', () => {
     `media/${APP_ID}/${DEVICE_ID}-${'x'.repeat(400)}`,
   ])("that is a path of the gateway's, %j, is a dead letter without a request to the path", async (media_path) => {
     await expectDeadLetter('gateway', SIGNED.gateway(gatewayEvent({ message_id: 'PATH', media_path })));
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   it.each(['..', '.', '../../../me', '1/2', '%2e%2e', '1?fields=x', '1#', '', 'x'.repeat(71)])(
     "that is Meta's media id, %j, is a dead letter without a request for the media",
     async (id) => {
       await expectDeadLetter('cloud', SIGNED.cloud(metaBody({ media: { id } })));
-      nobodyWasAsked();
+      expectNoRequests();
     },
   );
 });
@@ -539,7 +539,7 @@ describe('a message id', () => {
           : metaBody({ id });
       await expectDeadLetter(channel, SIGNED[channel](body));
     }
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   it('that is a lone surrogate is a dead letter', async () => {
@@ -573,12 +573,12 @@ describe('a verified event with strange values', () => {
     ],
     ['a caption of a megabyte', `{"caption":"${'x'.repeat(1_000_000)}"}`, { caption: 'x'.repeat(4_096) }],
     ['a type of another world', '{"mime_type":"../../x\\r\\nset-cookie: a=b"}', {}],
-  ])('loses no media: %s', async (what, media, told) => {
+  ])('loses no media: %s', async (what, media, reported) => {
     const id = `wamid.${what.replace(/\W/g, '')}`;
     const text = JSON.stringify(metaBody({ id, media: { strange: 1 } })).replace('"strange":1', media.slice(1, -1));
     const [event] = await eventsOf(() => post('cloud', SIGNED.cloud(text)));
     expect([event?.state, event?.last_error]).toEqual(['done', null]);
-    expect(sole(await bed.media(`cloud:${id}`))).toMatchObject({ kind: 'IMAGE', ...told });
+    expect(sole(await bed.media(`cloud:${id}`))).toMatchObject({ kind: 'IMAGE', ...reported });
     expect(Object.getOwnPropertyNames(Object.prototype)).not.toContain('admin');
   });
 
@@ -614,7 +614,7 @@ describe('many media in one event', () => {
     }));
     await expectDeadLetter('sms', SIGNED.sms(swml({ media })));
     await expectDeadLetter('mms', { delivery: formDelivery(twilioForm({ NumMedia: '1000' }), MMS) });
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   it('are recorded except for the faulty ones, and the event is kept as a dead letter', async () => {

@@ -172,10 +172,10 @@ describe('an embedded database in a folder', () => {
       expect(await migrate(first)).toEqual(MIGRATIONS);
       const key = await ensureSigningKey(first, NOW);
       // Asked before the end, answered before the end.
-      const asked = Promise.all(Array.from({ length: 10 }, () => first.ping()));
+      const pings = Promise.all(Array.from({ length: 10 }, () => first.ping()));
       await first.close();
       await first.close();
-      await asked;
+      await pings;
       await expect(first.ping()).rejects.toThrow('closed');
       const second = await open();
       expect(await migrate(second)).toEqual([]);

@@ -195,16 +195,16 @@ function recording(engine: EngineBed): void {
   test('a description by the provider fills unknown fields, once', async () => {
     const media = picture('a', { kind: 'STICKER' });
     await list([media]);
-    const told = { ...UNKNOWN_DETAILS, kind: 'IMAGE', filename: 'note.pdf', caption: null } as const;
+    const description = { ...UNKNOWN_DETAILS, kind: 'IMAGE', filename: 'note.pdf', caption: null } as const;
     const unknown = { id: 'unknown', details: UNKNOWN_DETAILS };
-    await catalogue().recordDescriptions(TENANT, [unknown, { id: media.id, details: told }], NOW);
+    await catalogue().recordDescriptions(TENANT, [unknown, { id: media.id, details: description }], NOW);
     expect(await found(media.id)).toMatchObject({
       described: true,
       kind: 'STICKER',
       filename: 'note.pdf',
       caption: null,
     });
-    await catalogue().recordDescriptions('another', [{ id: media.id, details: { ...told, caption: 'x' } }], NOW);
+    await catalogue().recordDescriptions('another', [{ id: media.id, details: { ...description, caption: 'x' } }], NOW);
     await catalogue().recordDescriptions(TENANT, [], NOW);
     expect(await found(media.id)).toMatchObject({ filename: 'note.pdf', caption: null });
   });

@@ -102,9 +102,9 @@ describeEngines('the failures that a provider counts', (bed) => {
   function reusing(sql: SqlErrorBudgets): { holds: ReusedHolds; statements: () => number } {
     let count = 0;
     const holds = new ReusedHolds({
-      hold: async (...asked) => {
+      hold: async (...args) => {
         count += 1;
-        const answer = await sql.hold(...asked);
+        const answer = await sql.hold(...args);
         if (typeof answer !== 'string') return { kind: 'full', ...answer };
         return { kind: 'held', settle: (failed) => sql.settle(NAME, answer, failed) };
       },

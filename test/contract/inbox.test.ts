@@ -29,10 +29,10 @@ describeEngines('the webhook inbox', (bed) => {
   describe('receives', () => {
     test('an event as it came, to the byte', async () => {
       const rawBody = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
-      const told = { tenant: 'acme', channelId: 'sms', contentType: 'application/x-www-form-urlencoded', rawBody };
-      expect(await inbox().receive({ ...told, dedupeKey: 'k', now: NOW })).toBe('recorded');
+      const delivery = { tenant: 'acme', channelId: 'sms', contentType: 'application/x-www-form-urlencoded', rawBody };
+      expect(await inbox().receive({ ...delivery, dedupeKey: 'k', now: NOW })).toBe('recorded');
       const { job, event } = await claimOne('a');
-      expect(event).toEqual({ ...told, id: expect.any(Number), receivedAt: NOW });
+      expect(event).toEqual({ ...delivery, id: expect.any(Number), receivedAt: NOW });
       expect(event.rawBody.equals(rawBody)).toBe(true);
       const untroubled = { attempts: 1, suspect: false, interruptions: 0, deaths: 0, since: NOW };
       const subject = { kind: 'webhook', tenant: 'acme', key: `${event.id}`, channelId: 'sms' };
@@ -41,9 +41,9 @@ describeEngines('the webhook inbox', (bed) => {
 
     test('three megabytes, and an empty body', async () => {
       const large = Buffer.alloc(3 * 1024 * 1024, 'x');
-      const told = { tenant: 'default', channelId: 'support', contentType: '', now: NOW };
-      await inbox().receive({ ...told, dedupeKey: 'large', rawBody: large });
-      await inbox().receive({ ...told, dedupeKey: 'empty', rawBody: Buffer.alloc(0) });
+      const delivery = { tenant: 'default', channelId: 'support', contentType: '', now: NOW };
+      await inbox().receive({ ...delivery, dedupeKey: 'large', rawBody: large });
+      await inbox().receive({ ...delivery, dedupeKey: 'empty', rawBody: Buffer.alloc(0) });
       expect((await claim('a')).map(({ event }) => event.rawBody.length)).toEqual([large.length, 0]);
     });
 

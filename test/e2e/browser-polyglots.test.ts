@@ -53,11 +53,11 @@ describeWith('Chromium', chromium !== null, 'a file that a browser could run und
   /** Everything that ran so far, by the file's name. */
   async function ran(): Promise<string[]> {
     for (const opened of context.pages()) {
-      const told = await opened.evaluate(() => [Reflect.get(self, '__ran'), Reflect.get(self, '__told')]);
-      said.push(...told.flat().filter((text) => typeof text === 'string'));
+      const messages = await opened.evaluate(() => [Reflect.get(self, '__ran'), Reflect.get(self, '__told')]);
+      said.push(...messages.flat().filter((text) => typeof text === 'string'));
     }
-    const asked = witness.requests.map((request) => request.replace(/^.*\/ran\//, ''));
-    const names = [...said.map((text) => text.replace(/^ran:/, '')), ...asked];
+    const requested = witness.requests.map((request) => request.replace(/^.*\/ran\//, ''));
+    const names = [...said.map((text) => text.replace(/^ran:/, '')), ...requested];
     return [...new Set(names)].sort();
   }
 
@@ -240,20 +240,20 @@ async function useInWorker(urls: readonly string[]): Promise<void> {
 
 /** Starts every file in all ways that a page of its own origin may; each ends with an error, or a message of the file. */
 async function useAsWorkers(urls: readonly string[]): Promise<void> {
-  const told: string[] = [];
-  Reflect.set(self, '__told', told);
+  const messages: string[] = [];
+  Reflect.set(self, '__told', messages);
   const started = (url: string) =>
     new Promise<void>((resolve) => {
       const worker = new Worker(url);
       worker.onerror = () => resolve();
-      worker.onmessage = ({ data }) => resolve(void told.push(String(data)));
+      worker.onmessage = ({ data }) => resolve(void messages.push(String(data)));
     });
   await Promise.all(
     urls.map(async (url) => {
       await started(url);
       await import(url).catch(() => {});
       const registered = await navigator.serviceWorker.register(url).catch(() => null);
-      if (registered) told.push(`a service worker of ${url}`);
+      if (registered) messages.push(`a service worker of ${url}`);
     }),
   );
 }

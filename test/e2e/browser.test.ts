@@ -170,8 +170,8 @@ describeWith('Chromium', chromium !== null, 'a browser, with origins that are na
       await open(`<img src="${url}"><img crossorigin="anonymous" src="${url}">`, host);
       const shown = await page.evaluate(() => [...document.images].map(({ naturalWidth }) => naturalWidth > 0));
       expect([host, ...shown]).toEqual([host, true, isAllowed]);
-      const asked = await page.evaluate(ask, { url, range: 'bytes=-4' });
-      expect([host, asked.status]).toEqual([host, isAllowed ? 206 : 'TypeError']);
+      const fetched = await page.evaluate(ask, { url, range: 'bytes=-4' });
+      expect([host, fetched.status]).toEqual([host, isAllowed ? 206 : 'TypeError']);
     }
   });
 

@@ -258,7 +258,7 @@ function reads({ isPurged, get }: Reader): void {
     const { path } = await site.stored();
     const { headers } = await site.server.client.get(path);
     const [etag, modified] = [headerOf({ headers }, 'etag'), headerOf({ headers }, 'last-modified')];
-    const asked: Array<[Record<string, string>, GetOptions?]> = [
+    const requests: Array<[Record<string, string>, GetOptions?]> = [
       // The first meets an empty cache.
       [{ range: 'bytes=0-1' }],
       [{}],
@@ -288,7 +288,7 @@ function reads({ isPurged, get }: Reader): void {
       // Bodies of errors are the server's that refuses.
       ...(status < 400 && { length: headers['content-length'], body: body.toString('latin1') }),
     });
-    for (const [given, options] of asked) {
+    for (const [given, options] of requests) {
       const [cached, direct] = [
         facts(await get(path, given, options)),
         facts(await site.server.client.get(path, { ...options, headers: given })),
@@ -321,12 +321,12 @@ function reads({ isPurged, get }: Reader): void {
       ({ headers }) => headers['x-cache-status'] === 'HIT',
     );
     expect(used.bytes.equals(bytes)).toBe(true);
-    const asked = () =>
+    const revalidated = () =>
       eventually(
         () => get(path),
         ({ headers }) => headers['x-cache-status'] === 'REVALIDATED',
       );
-    const again = await asked();
+    const again = await revalidated();
     expect(again.bytes.equals(bytes)).toBe(true);
     expect(new Set(site.origin.requests.map(({ status, bodyBytes }) => `${status} ${bodyBytes}`))).toEqual(
       new Set(['304 0']),
@@ -441,7 +441,7 @@ function deletions(kind: Kind, { isPurged, get, becomesGone }: Reader): void {
       [200, 'image/jpeg', false],
     ];
     site.origin.clear();
-    for (const _ of ['asked for the first time', 'kept']) {
+    for (const _ of ['first request', 'cached']) {
       expect(await typeFor('image/avif,image/webp,image/apng,*/*;q=0.8')).toEqual(webp);
       expect(await typeFor('image/png,image/*;q=0.8')).toEqual(jpeg);
       expect(await typeFor('text/html, IMAGE/WEBP;q=0.9')).toEqual(webp);
@@ -510,9 +510,9 @@ describeWith('nginx or varnishd', here.length > 0, 'behind any cache', () => {
           expect([kind.name, (await site.get(kind, path, { range })).status]).toEqual([kind.name, 503]);
       }
       site.origin.target = null;
-      const asked: GetOptions['headers'][] = [{}, { range: 'bytes=0-1' }, { 'cache-control': 'max-stale' }];
+      const headerSets: GetOptions['headers'][] = [{}, { range: 'bytes=0-1' }, { 'cache-control': 'max-stale' }];
       for (const kind of here)
-        for (const headers of asked) {
+        for (const headers of headerSets) {
           const got = await site.get(kind, path, headers);
           expect(got.status).toBeGreaterThanOrEqual(500);
           expect(got.headers['cache-control'] ?? '').not.toContain('public');
@@ -553,8 +553,8 @@ async function stillOf({ client }: OwnServer, id: string): Promise<string | null
 
 /** As a machine of another address gets it: all of 127.0.0.0/8 is this one. */
 async function statusFrom(localAddress: string, url: string, headers: Record<string, string>): Promise<number | null> {
-  const asked = httpRequest(url, { method: 'POST', headers, localAddress, agent: false }).end();
-  const [answered]: IncomingMessage[] = await once(asked, 'response');
+  const sent = httpRequest(url, { method: 'POST', headers, localAddress, agent: false }).end();
+  const [answered]: IncomingMessage[] = await once(sent, 'response');
   answered?.resume();
   return answered?.statusCode ?? null;
 }

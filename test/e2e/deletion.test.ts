@@ -12,18 +12,11 @@ import {
   twilioMediaSid,
   twilioMessageSid,
 } from '../../demo/src/emulators/sample-ids.js';
-import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
-import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import type { Database } from '../../src/database/database.js';
-import { MediaDeletion } from '../../src/media/delete.js';
-import { type SweepReport, sweep } from '../../src/media/sweep.js';
 import { encodeMediaId } from '../../src/model/ids.js';
-import { ChannelDirectory } from '../../src/providers/channel-directory.js';
 import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
-import { createLogger } from '../../src/telemetry/logger.js';
 import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
@@ -35,6 +28,7 @@ import { codesOf, Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
 import { receive, samples } from '../support/sample-messages.js';
+import { sweepIn } from '../support/sweep.js';
 import { CHANNELS, errorOf, headerOf, type MediaData, sole, useBeds } from '../support/test-bed.js';
 import { CHAKRA, GATEWAY, GUPSHUP, requestsOf, UploadProviders } from '../support/upload-providers.js';
 
@@ -215,13 +209,16 @@ describe('deleteMedia', () => {
       { kind: 'status', status: 400, body: '{"error":{"message":"(#100) Invalid post_id parameter","code":100}}' },
     ],
     [GUPSHUP, { kind: 'status', status: 400, body: '{"message":"Failed to delete media","status":"error"}' }],
-  ] as ReadonlyArray<[string, Fault]>)('%s: deletes a media that its provider no longer has', async (channelId, fault) => {
-    const started = await start({ providers: {} });
-    const { media } = await anyMedia(started, channelId);
-    emulatorOf(channelId).faults.push({ match: ({ method }) => method === 'DELETE', fault });
-    expect(await started.user.deleted(media.id)).toMatchObject({ scope: 'PROVIDER' });
-    await expectGone(started, media);
-  });
+  ] as ReadonlyArray<[string, Fault]>)(
+    '%s: deletes a media that its provider no longer has',
+    async (channelId, fault) => {
+      const started = await start({ providers: {} });
+      const { media } = await anyMedia(started, channelId);
+      emulatorOf(channelId).faults.push({ match: ({ method }) => method === 'DELETE', fault });
+      expect(await started.user.deleted(media.id)).toMatchObject({ scope: 'PROVIDER' });
+      await expectGone(started, media);
+    },
+  );
 
   it('does not make a provider delete media that it has not listed', async () => {
     const started = await start();
@@ -404,10 +401,10 @@ describe('tombstones', () => {
     const all = [listed, atProvider, uploaded].map(({ media }) => media.id);
     for (const id of all) await user.deleted(id);
 
-    await sweepIn(29 * DAY_MS, started.server);
+    await sweepIn(29 * DAY_MS, { database, blobs: started.server.blobs });
     for (const id of all) expect(await user.media(id)).toMatchObject({ status: 'DELETED' });
-    expect(await sweepIn(31 * DAY_MS, started.server)).toMatchObject({ tombstones: 3 });
-    expect(await sweepIn(31 * DAY_MS, started.server)).toMatchObject({ tombstones: 0 });
+    expect(await sweepIn(31 * DAY_MS, { database, blobs: started.server.blobs })).toMatchObject({ tombstones: 3 });
+    expect(await sweepIn(31 * DAY_MS, { database, blobs: started.server.blobs })).toMatchObject({ tombstones: 0 });
     for (const id of all) {
       expect(await user.media(id)).toBeNull();
       expect(codesOf(await user.delete(id))).toEqual(['MEDIA_NOT_FOUND']);
@@ -525,29 +522,6 @@ async function blobsIn(root: string): Promise<number> {
     return count;
   } finally {
     await store.close();
-  }
-}
-
-/** Runs a sweep whose clock is at that time. */
-async function sweepIn(ms: number, { blobs: root }: OwnServer): Promise<SweepReport> {
-  const blobs = await FsBlobStore.open({ root });
-  const stores = {
-    catalogue: new SqlMediaCatalogue(database),
-    changes: new ChangeLog(database),
-    inbox: new SqlWebhookInbox(database),
-    uploads: new SqlUploads(database),
-    deletions: new SqlDeletions(database),
-    jobs: jobStore(database, { at: Date.now() + ms }),
-    blobs,
-  };
-  const logger = createLogger({ level: 'warn', destination: { write: () => {} } });
-  const alone = { channels: new ChannelDirectory([]), forget: async () => {}, purge: null };
-  const deletion = new MediaDeletion({ ...alone, ...stores, clock: { now: () => Date.now() + ms }, logger });
-  try {
-    const options = { ...stores, deletion, clock: Date, logger, graceMs: 0, dryRun: false };
-    return await sweep(options, new Date(Date.now() + ms));
-  } finally {
-    await blobs.close();
   }
 }
 

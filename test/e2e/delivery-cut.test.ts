@@ -20,14 +20,14 @@ const sendHalf = (response: ServerResponse, end: () => void) => void response.wr
 /** Ways to die in the middle of a body. */
 const DEATHS: ReadonlyArray<[how: string, answer: Answer]> = [
   [
-    'a body of a told length that ends',
+    'a body of an announced length that ends',
     (response) => {
       response.writeHead(200, announce(bytes.length));
       sendHalf(response, () => response.socket?.end());
     },
   ],
   [
-    'a body of a told length that is reset',
+    'a body of an announced length that is reset',
     (response) => {
       response.writeHead(200, announce(bytes.length));
       sendHalf(response, () => response.socket?.resetAndDestroy());
@@ -51,12 +51,12 @@ const DEATHS: ReadonlyArray<[how: string, answer: Answer]> = [
 
 let answer: Answer;
 let provider: RawServer;
-let asked: Array<string | undefined>;
+let requestedRanges: Array<string | undefined>;
 
 beforeEach(async () => {
-  asked = [];
+  requestedRanges = [];
   provider = await RawServer.start((request, response) => {
-    asked.push(request.headers.range);
+    requestedRanges.push(request.headers.range);
     answer(response, bytes);
   });
 });
@@ -134,7 +134,7 @@ it('a reader that disconnects ends neither the copy nor the other readers', asyn
   const left = bed.get(path, { signal: leaving.signal }).catch(() => 'left');
   const stays = read(bed, path);
   await eventually(
-    () => Promise.resolve(asked.length),
+    () => Promise.resolve(requestedRanges.length),
     (count) => count === 1,
   );
   leaving.abort();
@@ -144,7 +144,7 @@ it('a reader that disconnects ends neither the copy nor the other readers', asyn
   expect(Buffer.isBuffer(whole) && whole.equals(bytes)).toBe(true);
   await bed.app.settled();
   expect(await stored(bed)).toHaveLength(1);
-  expect(asked).toEqual([undefined]);
+  expect(requestedRanges).toEqual([undefined]);
 });
 
 describe('a range far ahead of the copy under way', () => {
@@ -155,7 +155,7 @@ describe('a range far ahead of the copy under way', () => {
   function slowly(partly: Answer): { goOn: () => void } {
     const state = { goOn: () => {} };
     answer = (response) => {
-      if (asked.at(-1) !== undefined) return partly(response, large);
+      if (requestedRanges.at(-1) !== undefined) return partly(response, large);
       response.writeHead(200, announce(large.length));
       response.write(large.subarray(0, HALF));
       state.goOn = () => void response.end(large.subarray(HALF));
@@ -173,12 +173,12 @@ describe('a range far ahead of the copy under way', () => {
     });
     const whole = read(bed, path);
     await eventually(
-      () => Promise.resolve(asked.length),
+      () => Promise.resolve(requestedRanges.length),
       (count) => count === 1,
     );
     const part = await read(bed, path, `bytes=${start}-`);
     expect(Buffer.isBuffer(part) && part.equals(large.subarray(start))).toBe(true);
-    expect(asked).toEqual([undefined, `bytes=${start}-${large.length - 1}`]);
+    expect(requestedRanges).toEqual([undefined, `bytes=${start}-${large.length - 1}`]);
     slow.goOn();
     expect(Buffer.isBuffer(await whole)).toBe(true);
   });
@@ -200,12 +200,12 @@ describe('a range far ahead of the copy under way', () => {
     const slow = slowly(partly);
     const whole = read(bed, path);
     await eventually(
-      () => Promise.resolve(asked.length),
+      () => Promise.resolve(requestedRanges.length),
       (count) => count === 1,
     );
     const part = read(bed, path, `bytes=${start}-`);
     await eventually(
-      () => Promise.resolve(asked.length),
+      () => Promise.resolve(requestedRanges.length),
       (count) => count > 1,
     );
     slow.goOn();

@@ -112,8 +112,8 @@ describe('the name of a media', () => {
         const id = kirimMessageId(serial);
         bed.kirim.addMessage({ id, media: { bytes: photo, mimeType: 'image/jpeg' } });
         const message = { id, type: 'image', direction: 'inbound', mime_type: 'image/jpeg', filename: given };
-        const told = { ...message, media_url: bed.kirim.mediaUrl(id), created_at: new Date().toISOString() };
-        const { body, headers } = kirimDelivery('message.received', { message: told }, [SECRET], new Date());
+        const announced = { ...message, media_url: bed.kirim.mediaUrl(id), created_at: new Date().toISOString() };
+        const { body, headers } = kirimDelivery('message.received', { message: announced }, [SECRET], new Date());
         const posted = await bed.get(`/webhooks/${CHANNELS.kirim}`, { method: 'POST', headers, body: body.toString() });
         expect(posted.status).toBe(200);
         return `${CHANNELS.kirim}:${id}`;

@@ -146,9 +146,9 @@ describe('mediagraph demo', () => {
   });
 
   it('uploads a picture to a provider, and deletes it there and here', () => {
-    const told =
+    const announced =
       /^uploaded from (?<source>http:\S+)\n(?<facts>.*)\nhttp:.*\nopened: (?<before>.*)\n(?<deleted>.*)\nopened: (?<after>.*)$/m;
-    expect(told.exec(output)?.groups).toEqual({
+    expect(announced.exec(output)?.groups).toEqual({
       source: pictureUrl(),
       facts: expect.stringMatching(/^IMAGE image\/jpeg, team-photo\.jpg; the provider calls it \d+$/),
       before: '200 image/jpeg 23.9 kB',

@@ -67,7 +67,7 @@ class RawClient {
 }
 
 /** One request as it is written, and the answer to it. */
-async function asked(url: string, head: readonly string[], body = ''): Promise<RawClient> {
+async function sendRaw(url: string, head: readonly string[], body = ''): Promise<RawClient> {
   const client = await RawClient.open(url);
   client.send(`${head.join('\r\n')}\r\nConnection: close\r\n\r\n${body}`);
   await client.closed();
@@ -79,9 +79,10 @@ type Headers = NonNullable<GetOptions['headers']>;
 const beds = useBeds();
 
 describe('a body without valid credentials in its headers', () => {
+  const keyed = useBeds({ config: { auth } });
   let bed: TestBed;
   beforeEach(async () => {
-    bed = await beds.own({ config: { auth } });
+    bed = await keyed.shared();
   });
 
   it.each<[string, readonly string[]]>([
@@ -235,10 +236,12 @@ describe('compressed bodies', () => {
 });
 
 describe('the time of a request', () => {
+  const hasty = useBeds({ config: { server: { port: 0, requestTimeout: '500ms' } } });
+
   it.each(['/graphql', '/webhooks/wa', '/media/x/y', '/livez', '/nowhere'])(
     'ends with the connection, for headers and for a body that come slowly: %s',
     async (path) => {
-      const bed = await beds.own({ config: { server: { port: 0, requestTimeout: '500ms' } } });
+      const bed = await hasty.shared();
       const heads = await RawClient.open(bed.app.url);
       heads.send(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nX-Slow: `);
       const bodies = await RawClient.open(bed.app.url);
@@ -288,7 +291,7 @@ describe('the time of a request', () => {
   it('is 431 for headers above 16 kB', async () => {
     const bed = await beds.shared();
     const ask = (length: number) =>
-      asked(bed.app.url, ['GET /livez HTTP/1.1', 'Host: localhost', `X-Long: ${'x'.repeat(length)}`]);
+      sendRaw(bed.app.url, ['GET /livez HTTP/1.1', 'Host: localhost', `X-Long: ${'x'.repeat(length)}`]);
     expect((await ask(15_000)).status).toBe(200);
     expect((await ask(17_000)).status).toBe(431);
   });
@@ -391,7 +394,7 @@ describe('without credentials, a Host', () => {
     target = '/graphql?query=%7B__typename%7D',
     more: readonly string[] = [],
   ) =>
-    (await asked(bed.app.url, [`GET ${target} HTTP/1.1`, `Host: ${host}`, 'Apollo-Require-Preflight: 1', ...more]))
+    (await sendRaw(bed.app.url, [`GET ${target} HTTP/1.1`, `Host: ${host}`, 'Apollo-Require-Preflight: 1', ...more]))
       .status;
 
   it('that is not this machine is 403 on routes with data', async () => {
@@ -411,7 +414,7 @@ describe('without credentials, a Host', () => {
       ['/webhooks/wa', 404],
       ['/media/x/y', 403],
     ] as const) {
-      const client = await asked(bed.app.url, [`GET ${target} HTTP/1.1`, 'Host: evil.example']);
+      const client = await sendRaw(bed.app.url, [`GET ${target} HTTP/1.1`, 'Host: evil.example']);
       expect([target, client.status]).toEqual([target, expected]);
       if (target.startsWith('/media')) expect(client.received).toContain('SIGNATURE_INVALID');
     }
@@ -431,7 +434,7 @@ describe('without credentials, a Host', () => {
     expect(await status(bed, 'localhost', 'http://evil.example/graphql?query=%7B__typename%7D')).not.toBe(200);
     expect(await status(bed, 'evil.example', 'http://localhost/graphql?query=%7B__typename%7D')).not.toBe(200);
     expect(await status(bed, 'localhost', undefined, ['X-Forwarded-Host: evil.example'])).toBe(200);
-    expect((await asked(bed.app.url, ['GET /graphql?query=%7B__typename%7D HTTP/1.0'])).received).toMatch(/ 403 /);
+    expect((await sendRaw(bed.app.url, ['GET /graphql?query=%7B__typename%7D HTTP/1.0'])).received).toMatch(/ 403 /);
     const behind = await beds.own({
       config: { server: { port: 0, trustProxy: true, publicUrl: 'https://media.example.com' } },
     });
@@ -539,8 +542,8 @@ describe('an unknown address below /media', () => {
             method,
             headers: origin === undefined ? {} : { origin, 'access-control-request-method': 'GET' },
           });
-          const { date: _date, 'x-request-id': _id, ...told } = headers;
-          answers.add(JSON.stringify([status, told, bytes.toString().replace(/"requestId":"[^"]*"/, '')]));
+          const { date: _date, 'x-request-id': _id, ...rest } = headers;
+          answers.add(JSON.stringify([status, rest, bytes.toString().replace(/"requestId":"[^"]*"/, '')]));
         }
       expect([method, [...answers]]).toEqual([method, [expect.any(String)]]);
     }

@@ -269,12 +269,12 @@ describeWith('Chromium', chromium !== null, 'the links of the inbox', () => {
       await alone();
       await page.clock.install();
       await open('shop');
-      const asked = page.waitForRequest(
+      const renewal = page.waitForRequest(
         (request) => (request.postData() ?? '').includes('query Conversation('),
         PATIENCE,
       );
       await page.clock.fastForward('01:30:00');
-      await asked;
+      await renewal;
     },
     TEST_MS,
   );

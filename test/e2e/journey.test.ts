@@ -434,12 +434,12 @@ describe('listing at providers with their quirks', () => {
     }
     // At once, after one second, and after two more; a loaded machine makes it fewer.
     const listings = () => bed.kirim.requests.filter(({ path }) => path.endsWith('/media')).length;
-    const asked = listings();
+    const count = listings();
     // The second query may come before the first answer is recorded.
-    expect(asked).toBeLessThanOrEqual(4);
+    expect(count).toBeLessThanOrEqual(4);
     await bed.app.settled();
     await seen();
-    expect(listings()).toBe(asked);
+    expect(listings()).toBe(count);
   });
 
   it("reads Kirim's error code and request id from an envelope without message", async () => {

@@ -160,8 +160,8 @@ describe('a trace that a router began', () => {
     const channels = calls.map(({ attributes }) => attributes['mediagraph.channel']);
     expect([...new Set(channels)].sort()).toEqual(['mms', 'sms', 'wa']);
     for (const { attributes } of spans) expect(attributes['mediagraph.request_id']).toBe('router-1');
-    const told = spans.map(({ name, attributes, status }) => [name, attributes, status]);
-    expect(leaksIn(JSON.stringify(told), bed)).toEqual([]);
+    const facts = spans.map(({ name, attributes, status }) => [name, attributes, status]);
+    expect(leaksIn(JSON.stringify(facts), bed)).toEqual([]);
     expect(propagated(bed).length).toBeGreaterThan(0);
     expect(propagated(bed).filter((header) => header !== undefined)).toEqual([]);
   });

@@ -30,7 +30,7 @@ async function open(url: string): Promise<void> {
 
 describe('details that only the provider has', () => {
   const id = messageId('kirim');
-  const told = { kind: 'STICKER', filename: 'wave.webp', caption: 'Grüße' };
+  const known = { kind: 'STICKER', filename: 'wave.webp', caption: 'Grüße' };
 
   beforeEach(async () => {
     bed = await beds.shared();
@@ -45,14 +45,14 @@ describe('details that only the provider has', () => {
     await open(url);
     bed.kirim.expire(kirimMessageId(1));
     bed.clearRequests();
-    expect(await ask(id)).toMatchObject({ status: 'READY', ...told });
+    expect(await ask(id)).toMatchObject({ status: 'READY', ...known });
     expect(bed.providerCalls).toBe(0);
   });
 
   it('can be requested after the bytes were stored', async () => {
     const { url } = await ask(id, LINKS);
     await open(url);
-    expect(await ask(id)).toMatchObject({ status: 'READY', ...told });
+    expect(await ask(id)).toMatchObject({ status: 'READY', ...known });
   });
 
   it('are null without an error when the provider deleted the media before the first request', async () => {
@@ -100,7 +100,7 @@ describe('the expiry of the bytes', () => {
     expect(await ask(`chakra:${WAMID}`)).toMatchObject({ status: 'READY', expiresAt: null });
   });
 
-  it("is that of retention when it is earlier; later it is that of retention alone", async () => {
+  it('is that of retention when it is earlier; later it is that of retention alone', async () => {
     await announce('3d');
     const { url, expiresAt } = await ask(`chakra:${WAMID}`);
     expect(daysLeft(expiresAt)).toBe(3);

@@ -218,9 +218,9 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     expect(sum(of('kirim', 'wa'))).toBe(observed.requestsAtProviders.wa);
     expect(of('signalwire', 'sms')).toMatchObject({ '2xx': expect.any(Number), CONNECTION: 1, TIMEOUT: 1 });
     expect(sum(of('signalwire', 'sms'))).toBe(observed.requestsAtProviders.sms);
-    const { CIRCUIT_OPEN = 0, ...asked } = of('twilio', 'mms');
+    const { CIRCUIT_OPEN = 0, ...outcomes } = of('twilio', 'mms');
     expect(CIRCUIT_OPEN).toBeGreaterThan(0);
-    expect(sum(asked)).toBe(observed.requestsAtProviders.mms);
+    expect(sum(outcomes)).toBe(observed.requestsAtProviders.mms);
     expect(of('chakra', 'silent')).toEqual({});
   });
 
@@ -391,9 +391,9 @@ describe('while the database', () => {
     afterAll(() => database.close());
 
     it('is open, simultaneous scrapes query it once, and the next one soon after not at all', async () => {
-      const asked = { pings: 0, media: 0, events: 0 };
-      const counting = <Answer>(question: keyof typeof asked, ask: () => Promise<Answer>) => {
-        asked[question] += 1;
+      const counts = { pings: 0, media: 0, events: 0 };
+      const counting = <Answer>(question: keyof typeof counts, ask: () => Promise<Answer>) => {
+        counts[question] += 1;
         return ask();
       };
       const [catalogue, inbox] = [new SqlMediaCatalogue(database), new SqlWebhookInbox(database)];
@@ -410,9 +410,9 @@ describe('while the database', () => {
         const texts = await Promise.all(Array.from({ length: 10 }, () => metrics.text()));
         for (const one of texts)
           expect(valuesBy(parseMetrics(one), 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 0 });
-        expect(asked).toEqual({ pings: 1, media: 1, events: 1 });
+        expect(counts).toEqual({ pings: 1, media: 1, events: 1 });
         expect(soleValue(parseMetrics(await metrics.text()), 'mediagraph_mirrors_due')).toBe(0);
-        expect(asked).toEqual({ pings: 2, media: 1, events: 1 });
+        expect(counts).toEqual({ pings: 2, media: 1, events: 1 });
       } finally {
         metrics.close();
       }

@@ -239,12 +239,12 @@ describe('media that FAILED', () => {
     ['Media upload error', 131_053, 'PROVIDER_REJECTED'],
   ])(
     'has a reason when its message says "%s" (%d), and cannot be retried',
-    async (title, code, told) => {
+    async (title, code, expectedCode) => {
       await start();
       await announce(failed(title, code));
       const messageId = `${META}:wamid.PHOTO${photos}`;
       const { id } = await server.client.becomes('FAILED', messageId);
-      const end = { status: 'FAILED', failure: { code: told, retryable: false } };
+      const end = { status: 'FAILED', failure: { code: expectedCode, retryable: false } };
       expect(await failureOf({ id: messageId })).toEqual(end);
       expect(await retried(server.client, id)).toBe('MEDIA_GONE');
       expect(await failureOf({ id: messageId })).toEqual(end);

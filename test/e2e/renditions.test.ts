@@ -183,8 +183,8 @@ async function counted(name: string, script: string): Promise<{ path: string; ru
   folders.push(path);
   const log = join(path, 'runs');
   await writeFile(log, '');
-  const asked = 'case "$1" in -version|-v|--version) exit 0;; esac';
-  await writeFile(join(path, name), `#!/bin/sh\n${asked}\necho run >>${log}\n${script}\n`, { mode: 0o755 });
+  const versionCheck = 'case "$1" in -version|-v|--version) exit 0;; esac';
+  await writeFile(join(path, name), `#!/bin/sh\n${versionCheck}\necho run >>${log}\n${script}\n`, { mode: 0o755 });
   return { path, runs: async () => (await readFile(log, 'utf8')).split('\n').length - 1 };
 }
 

@@ -79,22 +79,26 @@ async function isSubscribed({ client }: OwnServer, count = 1): Promise<void> {
 }
 
 describeEngines('mediaUpdated', ({ shared, replica }) => {
-  it.each(TRANSPORTS)('reports over %s every status of a media, from its webhook to its deletion', async (transport) => {
-    const server = await start(shared());
-    const [watched, other] = [photo(), photo()];
-    const subscriber = subscribe(server, [watched.id], { transport });
-    await isSubscribed(server);
-    for (const { delivery } of [other, watched]) expect((await server.client.deliver(META, delivery)).status).toBe(200);
-    await subscriber.has(2);
-    const { data } = subscriber.results[1] ?? {};
-    expect(data?.mediaUpdated.message?.id).toBe(watched.id);
-    expect((await server.client.get(data?.mediaUpdated.url ?? '')).bytes.equals(watched.bytes)).toBe(true);
-    await new Mutations(server.client).delete(data?.mediaUpdated.id ?? '');
-    await subscriber.has(3);
-    expect(statuses(subscriber)).toEqual(['PENDING', 'READY', 'DELETED']);
-    subscriber.close();
-    await isSubscribed(server, 0);
-  });
+  it.each(TRANSPORTS)(
+    'reports over %s every status of a media, from its webhook to its deletion',
+    async (transport) => {
+      const server = await start(shared());
+      const [watched, other] = [photo(), photo()];
+      const subscriber = subscribe(server, [watched.id], { transport });
+      await isSubscribed(server);
+      for (const { delivery } of [other, watched])
+        expect((await server.client.deliver(META, delivery)).status).toBe(200);
+      await subscriber.has(2);
+      const { data } = subscriber.results[1] ?? {};
+      expect(data?.mediaUpdated.message?.id).toBe(watched.id);
+      expect((await server.client.get(data?.mediaUpdated.url ?? '')).bytes.equals(watched.bytes)).toBe(true);
+      await new Mutations(server.client).delete(data?.mediaUpdated.id ?? '');
+      await subscriber.has(3);
+      expect(statuses(subscriber)).toEqual(['PENDING', 'READY', 'DELETED']);
+      subscriber.close();
+      await isSubscribed(server, 0);
+    },
+  );
 
   it('reports changes by another replica', async () => {
     const [listener, worker] = [await start(shared()), await start(replica())];
@@ -321,18 +325,18 @@ describe('subscriptions', () => {
       await server.client.get('/livez');
     }
     await sql`update media set status = 'FAILED'`.execute(database.kysely);
-    const told = await readEvents(socket, (text) => text.includes('FAILED'));
-    expect(told.match(/^event: next$/gm)?.length).toBeLessThan(rounds * 75);
+    const events = await readEvents(socket, (text) => text.includes('FAILED'));
+    expect(events.match(/^event: next$/gm)?.length).toBeLessThan(rounds * 75);
     socket.destroy();
   });
 });
 
 /** A request for events whose answer is not read until {@link readEvents}. */
-async function unreadEvents({ client: { url } }: OwnServer, asked: unknown): Promise<Socket> {
+async function unreadEvents({ client: { url } }: OwnServer, payload: unknown): Promise<Socket> {
   const { hostname, port } = new URL(url);
   const socket = createConnection({ host: hostname, port: Number(port) });
   await once(socket, 'connect');
-  const body = JSON.stringify(asked);
+  const body = JSON.stringify(payload);
   const headers = [
     'POST /graphql HTTP/1.1',
     `Host: ${hostname}:${port}`,

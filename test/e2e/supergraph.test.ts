@@ -200,7 +200,7 @@ function receiveAll(bed: TestBed): void {
 }
 
 /** Who is asked: the subgraph itself, and each gateway. */
-type Asked = 'direct' | GatewayName;
+type Route = 'direct' | GatewayName;
 type Json = Readonly<Record<string, unknown>>;
 
 /** One form of ids: the real server, its neighbours, and both gateways over them. */
@@ -237,7 +237,7 @@ class Graph {
     return new Graph(bed, direct, supergraph, headers, { ...headers, ...added });
   }
 
-  ask<Data = Json>(who: Asked, query: string, variables: Json = {}): Promise<GraphQLAnswer<Data>> {
+  ask<Data = Json>(who: Route, query: string, variables: Json = {}): Promise<GraphQLAnswer<Data>> {
     if (who === 'direct') return this.direct.ask(query, variables, this.directHeaders);
     return this.supergraph.gateways[who].ask(query, variables, this.headers);
   }
@@ -473,9 +473,9 @@ describe('a supergraph whose message ids are transparent', () => {
         direct.data?.messagesWithMedia.map((message) => message?.media),
       );
       expect([...byMessage.values()].filter((one) => one === null)).toHaveLength(2);
-      const told = errors.map((fault) => ({ ...withoutAdditions(fault), path: undefined }));
-      expect(told).toEqual(expect.arrayContaining(faults));
-      expect(told).toHaveLength(faults.length);
+      const reported = errors.map((fault) => ({ ...withoutAdditions(fault), path: undefined }));
+      expect(reported).toEqual(expect.arrayContaining(faults));
+      expect(reported).toHaveLength(faults.length);
       // Hive Gateway names the field, but the places in the lists above it are those of the first entity of its batch.
       const paths = errors.map(({ path }) =>
         path?.filter((step) => who === 'apollo' || typeof step === 'string').join('.'),
@@ -604,10 +604,10 @@ describe('a supergraph whose message ids are bare', () => {
     } finally {
       subscriber.close();
     }
-    const told = { message: { text: expect.stringContaining('text') }, notes: [] };
+    const joined = { message: { text: expect.stringContaining('text') }, notes: [] };
     expect(subscriber.results).toEqual([
-      { data: { mediaUpdated: { status: 'PENDING', kind: expect.any(String), ...told } } },
-      { data: { mediaUpdated: { status: 'READY', kind: 'IMAGE', ...told } } },
+      { data: { mediaUpdated: { status: 'PENDING', kind: expect.any(String), ...joined } } },
+      { data: { mediaUpdated: { status: 'READY', kind: 'IMAGE', ...joined } } },
     ]);
   });
 
@@ -670,8 +670,8 @@ describe('a supergraph whose message ids are owned, behind a router that is know
 // ---------------------------------------------------------------- what a thousand representations cost
 
 /** Counts the statements of a database, except those of jobs, which have a pool of their own. */
-class HeardStatements implements KyselyPlugin {
-  #heard: string[] = [];
+class CountedStatements implements KyselyPlugin {
+  #texts: string[] = [];
 
   /** The same database, with its statements counted. */
   of(database: Database): Database {
@@ -687,11 +687,11 @@ class HeardStatements implements KyselyPlugin {
 
   /** How many statements of requests there were since the last call. */
   take(): number {
-    return this.#heard.splice(0).length;
+    return this.#texts.splice(0).length;
   }
 
   transformQuery({ node }: PluginTransformQueryArgs): RootOperationNode {
-    this.#heard.push(JSON.stringify(node));
+    this.#texts.push(JSON.stringify(node));
     return node;
   }
 
@@ -710,7 +710,7 @@ describe('a thousand representations', () => {
     ... on Message { media { id status url channel { id } message { channelId providerMessageId } } } } }`;
   const cdn = new CdnEmulator();
   const kirim = new KirimEmulator({ token: SECRETS.kirimToken, cdn });
-  const statements = new HeardStatements();
+  const statements = new CountedStatements();
   let database: Database;
   let server: OwnServer;
 
@@ -761,11 +761,11 @@ describe('a thousand representations', () => {
 
   it('of unknown messages cost one catalogue look-up, and one provider request for each message', async () => {
     for (const { providerMessageId } of keys) kirim.addMessage({ id: providerMessageId, media: samples.photo });
-    const { statements: asked, media } = await costOf((key) => ({ id: argument(key) }));
+    const { statements: count, media } = await costOf((key) => ({ id: argument(key) }));
     expect(media).toBe(COUNT);
     expect(new Set(kirim.requests.map(({ path }) => path)).size).toBe(COUNT);
     expect(kirim.requestCount).toBe(COUNT);
     // The second is the recording of all of them behind the answer, which it may or may not have begun by then.
-    expect(asked).toBeLessThanOrEqual(2);
+    expect(count).toBeLessThanOrEqual(2);
   });
 });

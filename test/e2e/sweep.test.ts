@@ -163,8 +163,8 @@ describe('mediagraph sweep', () => {
     'refuses unknown options, and does nothing',
     async () => {
       const before = await withDatabase(fill);
-      const asked = [run('--dry-runs'), run('--grace', 'soon'), run('--grace', '60'), run('--grace')];
-      for (const command of asked) {
+      const commands = [run('--dry-runs'), run('--grace', 'soon'), run('--grace', '60'), run('--grace')];
+      for (const command of commands) {
         expect(await command.ended).toBe(1);
         expect(command.stderr).toMatch(/^error: .*(--dry-runs|--grace)/);
         expect(command.stdout).toBe('');

@@ -113,31 +113,31 @@ describe('what a channel accepts', () => {
   }
 
   it('is available before an upload', async () => {
-    const told = await capabilities({ upload: { maxBytes: '200MB' } });
+    const declared = await capabilities({ upload: { maxBytes: '200MB' } });
     const none = { upload: 'NONE', uploadMimeTypes: [], maxUploadBytes: 200_000_000 };
-    expect(told.get(CHANNELS.kirim)).toMatchObject({ ...none, deletesAtProvider: false });
-    expect(told.get(CHANNELS.signalwire)).toMatchObject({ ...none, deletesAtProvider: true });
-    expect(told.get(CHANNELS.twilio)).toMatchObject({ ...none, deletesAtProvider: true });
-    expect(told.get(GATEWAY)).toMatchObject({ ...none, deletesAtProvider: false });
+    expect(declared.get(CHANNELS.kirim)).toMatchObject({ ...none, deletesAtProvider: false });
+    expect(declared.get(CHANNELS.signalwire)).toMatchObject({ ...none, deletesAtProvider: true });
+    expect(declared.get(CHANNELS.twilio)).toMatchObject({ ...none, deletesAtProvider: true });
+    expect(declared.get(GATEWAY)).toMatchObject({ ...none, deletesAtProvider: false });
     // The largest that any type may be; the server's own limit where that is smaller.
     const whatsapp = { maxUploadBytes: 100_000_000 };
-    expect(told.get(META)).toMatchObject({ ...whatsapp, upload: 'BYTES', deletesAtProvider: true });
-    expect(told.get(CHAKRA)).toMatchObject({ ...whatsapp, upload: 'BYTES', deletesAtProvider: false });
-    expect(told.get(GUPSHUP)).toMatchObject({ ...whatsapp, upload: 'URL', deletesAtProvider: true });
-    const types = told.get(META)?.uploadMimeTypes ?? [];
+    expect(declared.get(META)).toMatchObject({ ...whatsapp, upload: 'BYTES', deletesAtProvider: true });
+    expect(declared.get(CHAKRA)).toMatchObject({ ...whatsapp, upload: 'BYTES', deletesAtProvider: false });
+    expect(declared.get(GUPSHUP)).toMatchObject({ ...whatsapp, upload: 'URL', deletesAtProvider: true });
+    const types = declared.get(META)?.uploadMimeTypes ?? [];
     expect(types).toEqual(expect.arrayContaining(['image/jpeg', 'audio/ogg', 'application/pdf', 'video/mp4']));
     expect(types.filter((type) => /;|gif|html|svg/.test(type))).toEqual([]);
-    expect(told.get(CHAKRA)?.uploadMimeTypes).toEqual(types);
-    expect(told.get(GUPSHUP)?.uploadMimeTypes).toEqual([...types, 'audio/opus']);
+    expect(declared.get(CHAKRA)?.uploadMimeTypes).toEqual(types);
+    expect(declared.get(GUPSHUP)?.uploadMimeTypes).toEqual([...types, 'audio/opus']);
   });
 
   it('is never more than the server accepts, and depends on the configuration', async () => {
     const channels = providers
       .channels()
       .map((channel) => (channel.id === CHAKRA ? { ...channel, options: {} } : channel));
-    const told = await capabilities({ upload: { maxBytes: '3MB' }, channels });
-    for (const { maxUploadBytes } of told.values()) expect(maxUploadBytes).toBe(3_000_000);
-    expect(told.get(CHAKRA)).toMatchObject({ upload: 'NONE', uploadMimeTypes: [] });
+    const declared = await capabilities({ upload: { maxBytes: '3MB' }, channels });
+    for (const { maxUploadBytes } of declared.values()) expect(maxUploadBytes).toBe(3_000_000);
+    expect(declared.get(CHAKRA)).toMatchObject({ upload: 'NONE', uploadMimeTypes: [] });
   });
 });
 
@@ -305,54 +305,54 @@ function gone(): void {
 }
 
 describe('an upload that its provider answers with a refusal', () => {
-  it.each(refusals)('%s: %s leaves the media FAILED and nothing else', async (channelId, _what, fault, code, retryable) => {
-    // What is not to fail by the clock has time.
-    const { server, user } = await start({ providers: timeouts(fault.kind === 'hang' ? '1s' : '20s') });
-    const rule = { match: /media/, fault };
-    emulatorOf(channelId).faults.push(rule);
-    const messageId = newMessage(channelId);
-    const input = from(channelId, { messageId, idempotencyKey: messageId });
-    const refused = await user.upload(input);
-    expect([refused.data?.uploadMediaFromUrl ?? null, codesOf(refused)]).toEqual([null, [code]]);
-    expect(sole(refused.errors).extensions).toMatchObject({ channelId, ...(retryable && { retryable }) });
-    expect(refused.text).not.toContain(source.url);
-    expect(await mediaOfMessage(server, messageId)).toMatchObject({
-      status: 'FAILED',
-      url: null,
-      providerMediaId: null,
-    });
-    const { id } = await mediaOfMessage(server, messageId);
-    expect(await endOf(server.client, id, OF_OTHERS)).toEqual({ status: 'FAILED', failure: { code, retryable } });
-    expect([await filesBelow(server.blobs), heldBy(channelId)]).toEqual([[], []]);
-    // Bytes are sent once: a provider may have taken what it does not acknowledge.
-    expect(requestsOf(emulatorOf(channelId), 'POST')).toHaveLength(1);
+  it.each(refusals)(
+    '%s: %s leaves the media FAILED and nothing else',
+    async (channelId, _what, fault, code, retryable) => {
+      // What is not to fail by the clock has time.
+      const { server, user } = await start({ providers: timeouts(fault.kind === 'hang' ? '1s' : '20s') });
+      const rule = { match: /media/, fault };
+      emulatorOf(channelId).faults.push(rule);
+      const messageId = newMessage(channelId);
+      const input = from(channelId, { messageId, idempotencyKey: messageId });
+      const refused = await user.upload(input);
+      expect([refused.data?.uploadMediaFromUrl ?? null, codesOf(refused)]).toEqual([null, [code]]);
+      expect(sole(refused.errors).extensions).toMatchObject({ channelId, ...(retryable && { retryable }) });
+      expect(refused.text).not.toContain(source.url);
+      expect(await mediaOfMessage(server, messageId)).toMatchObject({
+        status: 'FAILED',
+        url: null,
+        providerMediaId: null,
+      });
+      const { id } = await mediaOfMessage(server, messageId);
+      expect(await endOf(server.client, id, OF_OTHERS)).toEqual({ status: 'FAILED', failure: { code, retryable } });
+      expect([await filesBelow(server.blobs), heldBy(channelId)]).toEqual([[], []]);
+      // Bytes are sent once: a provider may have taken what it does not acknowledge.
+      expect(requestsOf(emulatorOf(channelId), 'POST')).toHaveLength(1);
 
-    emulatorOf(channelId).faults.length = 0;
-    const { data } = await user.upload(input);
-    expect(data?.uploadMediaFromUrl).toMatchObject({ replayed: false, media: { status: 'READY' } });
-    expect(data?.uploadMediaFromUrl?.media.providerMediaId).toBe(sole(heldBy(channelId)).name);
-  });
+      emulatorOf(channelId).faults.length = 0;
+      const { data } = await user.upload(input);
+      expect(data?.uploadMediaFromUrl).toMatchObject({ replayed: false, media: { status: 'READY' } });
+      expect(data?.uploadMediaFromUrl?.media.providerMediaId).toBe(sole(heldBy(channelId)).name);
+    },
+  );
 
   it.each<[string, string, boolean, () => void]>([
     ['its source', 'SOURCE_FAILED', false, () => gone()],
     ['its provider', 'PROVIDER_UNAVAILABLE', true, () => emulatorOf(META).faults.push(UNAVAILABLE)],
-  ])(
-    'succeeds with a retry once %s has recovered, and has no failure then',
-    async (_what, code, retryable, fail) => {
-      const { server, user } = await start();
-      fail();
-      const messageId = newMessage(META);
-      expect(codesOf(await user.upload(from(META, { messageId })))).toEqual([code]);
-      const { id } = await mediaOfMessage(server, messageId);
-      expect(await endOf(server.client, id, OF_OTHERS)).toEqual({ status: 'FAILED', failure: { code, retryable } });
-      gives(samples.photo);
-      emulatorOf(META).faults.length = 0;
-      expect(await retried(server.client, id)).toEqual({ status: 'PENDING', failure: null });
-      const { url } = await server.client.becomes('READY', messageId);
-      expect((await server.client.get(url)).bytes.equals(samples.photo.bytes)).toBe(true);
-      expect(await endOf(server.client, id)).toEqual({ status: 'READY', failure: null });
-    },
-  );
+  ])('succeeds with a retry once %s has recovered, and has no failure then', async (_what, code, retryable, fail) => {
+    const { server, user } = await start();
+    fail();
+    const messageId = newMessage(META);
+    expect(codesOf(await user.upload(from(META, { messageId })))).toEqual([code]);
+    const { id } = await mediaOfMessage(server, messageId);
+    expect(await endOf(server.client, id, OF_OTHERS)).toEqual({ status: 'FAILED', failure: { code, retryable } });
+    gives(samples.photo);
+    emulatorOf(META).faults.length = 0;
+    expect(await retried(server.client, id)).toEqual({ status: 'PENDING', failure: null });
+    const { url } = await server.client.becomes('READY', messageId);
+    expect((await server.client.get(url)).bytes.equals(samples.photo.bytes)).toBe(true);
+    expect(await endOf(server.client, id)).toEqual({ status: 'READY', failure: null });
+  });
 
   it.each([META, CHAKRA, GUPSHUP])('%s gets no request with a type that it does not accept', async (channelId) => {
     const { server, user } = await start();

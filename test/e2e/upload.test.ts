@@ -113,15 +113,15 @@ describe('uploadMediaFromUrl', () => {
   it('answers PENDING when the source is slow, and continues', async () => {
     bed = await beds.own({ config: { upload: { respondWithin: '50ms' } } });
     let finish: () => void = () => {};
-    let isAsked = false;
+    let isRequested = false;
     answer = (_path, response) => {
-      isAsked = true;
+      isRequested = true;
       response.write(samples.photo.bytes.subarray(0, 100));
       finish = () => response.end(samples.photo.bytes.subarray(100));
     };
     const media = await uploaded();
     expect(media).toMatchObject({ status: 'PENDING', url: null });
-    await until('the source to be asked', () => isAsked);
+    await until('the source to be asked', () => isRequested);
     finish();
     await until('the upload to end', async () => {
       const { data } = await bed.query<{ media: MediaData }>(STATUS, { id: media.id });

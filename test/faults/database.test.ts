@@ -56,12 +56,12 @@ async function send({ client }: OwnServer, { delivery }: MetaPhoto): Promise<num
 /** What the contract promises for the time without a database. `stored` is a link to what is stored. */
 async function expectHonestAbsence(server: OwnServer, stored: string): Promise<void> {
   const { client } = server;
-  const unheard = receive();
-  const webhook = await client.deliver(META, unheard.delivery);
+  const unacknowledged = receive();
+  const webhook = await client.deliver(META, unacknowledged.delivery);
   expect([webhook.status, errorOf(webhook).code]).toEqual([503, 'INTERNAL_SERVER_ERROR']);
   expect(Number(headerOf(webhook, 'retry-after'))).toBeGreaterThan(0);
 
-  const { data, errors } = await client.query(MEDIA, { ids: [...askable, unheard.id] });
+  const { data, errors } = await client.query(MEDIA, { ids: [...askable, unacknowledged.id] });
   for (const index of [0, 1]) {
     const media = sole(data?.messagesWithMedia[index]?.media);
     expect(media.status).toBe('READY');
@@ -174,7 +174,7 @@ describeServer('a database that goes away', (database) => {
       const { url } = await server.client.becomes('READY', stored.id);
       proxy.silence();
       const signal = AbortSignal.timeout(ANSWER_MS);
-      const unheard = receive();
+      const unacknowledged = receive();
       const { client } = server;
       const answers = await Promise.all([
         statusOf(client.get('/readyz', { signal })),
@@ -182,8 +182,8 @@ describeServer('a database that goes away', (database) => {
         statusOf(
           client.get(`/webhooks/${META}`, {
             method: 'POST',
-            headers: unheard.delivery.headers,
-            body: unheard.delivery.body.toString(),
+            headers: unacknowledged.delivery.headers,
+            body: unacknowledged.delivery.body.toString(),
             signal,
           }),
         ),

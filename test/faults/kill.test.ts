@@ -2,7 +2,7 @@
  * `kill -9` at random moments. `TEST_LONG=1` runs a hundred rounds in place of one; `TEST_SEED` repeats the moments of
  * a run whose seed stands in the names of its tests.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
@@ -12,6 +12,7 @@ import { openDatabase } from '../../src/database/database.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { mediaBlobKey } from '../../src/storage/blob-store.js';
 import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
+import { Chance } from '../support/chance.js';
 import type { Client } from '../support/client.js';
 import { describeServer, EMBEDDED_TOO } from '../support/databases.js';
 import { until } from '../support/eventually.js';
@@ -28,22 +29,6 @@ const START_MS = 60_000;
 const SENDERS = 4;
 const ACKNOWLEDGED_BEFORE_KILL = 30;
 const LONGEST_PAUSE_MS = 150;
-
-/** Numbers in [0, 1) that a seed repeats. */
-class Chance {
-  #drawn = 0;
-
-  constructor(private readonly seed: string) {}
-
-  next(): number {
-    this.#drawn += 1;
-    return createHash('sha256').update(`${this.seed} ${this.#drawn}`).digest().readUInt32BE() / 2 ** 32;
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.next() * limit);
-  }
-}
 
 interface SentPhoto {
   readonly photo: MetaPhoto;

@@ -222,9 +222,9 @@ describeEngines('a provider that fails', (engine) => {
     await send(server, META, photo.delivery);
     const { url } = await server.client.becomes('READY', photo.id);
     expect(meta.lookaside.requestCount).toBe(0);
-    for (const asked of [1, 2]) {
+    for (const count of [1, 2]) {
       expect((await server.client.get(url)).bytes.equals(photo.bytes)).toBe(true);
-      expect(meta.lookaside.requestCount).toBe(asked);
+      expect(meta.lookaside.requestCount).toBe(count);
     }
     meta.lookaside.faults.push(unavailable(/mid=/));
     expect((await server.client.get(url)).status).toBe(503);

@@ -121,7 +121,7 @@ describeServer('two replicas in one process', (server) => {
             }>;
           }>(THUMBNAIL, { ids: [`wa:${kirimMessageId(1)}`] });
           const links = sole(sole(data?.messagesWithMedia ?? []).media);
-          const asked = [links.thumbnailUrl, links.url].map((link) =>
+          const answers = [links.thumbnailUrl, links.url].map((link) =>
             other.client.get(new URL(link).pathname + new URL(link).search),
           );
           // By then both are under way, and the other replica has found no row.
@@ -129,7 +129,7 @@ describeServer('two replicas in one process', (server) => {
           const row = 'select 1 from media where provider_message_id = $1';
           expect((await blocker.query(row, [kirimMessageId(1)])).rows).toEqual([]);
           await blocker.query('rollback');
-          expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([200, 200]);
+          expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200]);
         } finally {
           await blocker.query('rollback');
           await blocker.end();
@@ -254,11 +254,12 @@ describeServer('two replicas, one of which', (server) => {
         clients.map(async (client) => {
           const statuses: string[] = [];
           for (;;) {
-            const askedAt = Date.now();
+            const requestedAt = Date.now();
             const status = sole(await client.statuses(photo.id));
             // Before its time by this machine's clock, which is the database's, it is there.
             if (Date.now() < endsAt - 2_000) statuses.push(status);
-            if (status === 'EXPIRED' || askedAt > endsAt + SKEW_MS / 2) return { before: new Set(statuses), status };
+            if (status === 'EXPIRED' || requestedAt > endsAt + SKEW_MS / 2)
+              return { before: new Set(statuses), status };
             await sleep(200);
           }
         }),

@@ -62,17 +62,17 @@ async function makeFolder(databaseUrl?: string, more: Readonly<Record<string, un
 }
 
 /** One upload by a caller, and its answer. */
-interface Asked {
+interface UploadCall {
   readonly key: string;
   readonly channelId: string;
   /** Of an upload that was answered. */
   id: string | null;
-  deletion: 'none' | 'asked' | 'acknowledged';
+  deletion: 'none' | 'requested' | 'acknowledged';
 }
 
 /** Callers who upload, repeat unanswered calls, and delete some of the media again. */
 class Callers {
-  readonly asked: Asked[] = [];
+  readonly calls: UploadCall[] = [];
   answered = 0;
 
   constructor(private readonly chance: Chance) {}
@@ -93,35 +93,35 @@ class Callers {
   /** What is still without an answer. */
   async finish({ client }: ServerProcess): Promise<void> {
     const user = new Mutations(client);
-    for (const one of this.asked) if (one.id === null) await this.#upload(user, one);
+    for (const one of this.calls) if (one.id === null) await this.#upload(user, one);
   }
 
   async #ask(user: Mutations): Promise<boolean> {
-    const some = this.asked[this.chance.below(this.asked.length * 3)];
+    const some = this.calls[this.chance.below(this.calls.length * 3)];
     if (some?.id != null && some.deletion !== 'acknowledged') await this.#delete(user, some, some.id);
     else if (some && some.deletion === 'none') await this.#upload(user, some);
     else await this.#upload(user, this.#fresh());
     return true;
   }
 
-  #fresh(): Asked {
+  #fresh(): UploadCall {
     const channelId = CHANNELS[this.chance.below(CHANNELS.length)] ?? META;
-    const fresh: Asked = { key: `upload ${this.asked.length}`, channelId, id: null, deletion: 'none' };
-    this.asked.push(fresh);
+    const fresh: UploadCall = { key: `upload ${this.calls.length}`, channelId, id: null, deletion: 'none' };
+    this.calls.push(fresh);
     return fresh;
   }
 
-  async #upload(user: Mutations, asked: Asked): Promise<void> {
-    const { key: idempotencyKey, channelId } = asked;
+  async #upload(user: Mutations, call: UploadCall): Promise<void> {
+    const { key: idempotencyKey, channelId } = call;
     const { id } = await user.uploaded({ channelId, url: `${source.url}/photo.jpg`, idempotencyKey });
-    if (asked.id !== null && asked.id !== id) throw new Error(`expected the same media for ${idempotencyKey}`);
-    asked.id = id;
+    if (call.id !== null && call.id !== id) throw new Error(`expected the same media for ${idempotencyKey}`);
+    call.id = id;
   }
 
-  async #delete(user: Mutations, asked: Asked, id: string): Promise<void> {
-    asked.deletion = 'asked';
+  async #delete(user: Mutations, call: UploadCall, id: string): Promise<void> {
+    call.deletion = 'requested';
     await user.deleted(id);
-    asked.deletion = 'acknowledged';
+    call.deletion = 'acknowledged';
   }
 }
 
@@ -189,7 +189,7 @@ function killedAtRandom(databaseUrl: () => string | undefined): void {
   );
 }
 
-async function expectWhole(folder: ServerFolder, { asked }: Callers): Promise<void> {
+async function expectWhole(folder: ServerFolder, { calls }: Callers): Promise<void> {
   const { rows, jobs } = await within(folder, async ({ kysely }) => ({
     rows: await kysely.selectFrom('media').select(['id', 'status', 'provider_media_id', 'stored_at']).execute(),
     jobs: await kysely.selectFrom('jobs').selectAll().where('kind', '<>', 'sweep').execute(),
@@ -197,9 +197,9 @@ async function expectWhole(folder: ServerFolder, { asked }: Callers): Promise<vo
   const byId = new Map(rows.map((row) => [row.id, row]));
   expect([jobs, rows.filter((row) => row.status === 'PENDING')]).toEqual([[], []]);
   const atMeta = new Set(meta.media.map(({ id }) => id));
-  for (const { key, id, channelId, deletion } of asked) {
+  for (const { key, id, channelId, deletion } of calls) {
     const row = byId.get(id ?? '');
-    const allowed = { none: ['READY'], asked: ['READY', 'DELETED'], acknowledged: ['DELETED'] }[deletion];
+    const allowed = { none: ['READY'], requested: ['READY', 'DELETED'], acknowledged: ['DELETED'] }[deletion];
     expect([key, allowed.includes(row?.status ?? 'none')]).toEqual([key, true]);
     if (row?.status === 'READY') expect([key, row.stored_at !== null]).toEqual([key, true]);
     if (channelId !== META) continue;
@@ -213,7 +213,7 @@ async function expectWhole(folder: ServerFolder, { asked }: Callers): Promise<vo
   // Each is of one attempt.
   const media = files.map((file) => file.replace(/\.[0-9a-f-]{36}\.original$/, '.original'));
   expect(media.sort()).toEqual(expected.sort());
-  expect(asked.length).toBeGreaterThan(0);
+  expect(calls.length).toBeGreaterThan(0);
 }
 
 const SLOW = { upload: { respondWithin: '100ms' } };

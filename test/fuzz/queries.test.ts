@@ -693,7 +693,7 @@ describe.each(KINDS)(`random requests, TEST_SEED=${SEED}: %s`, (kind, make) => {
         // Perhaps later than the answer to what was its cause.
         const [thrown] = unhandled.seen;
         if (thrown !== undefined)
-          throw new Error(`an error that nobody handled, after one of these:\n${batch.join('\n')}`, { cause: thrown });
+          throw new Error(`an unhandled error after one of these:\n${batch.join('\n')}`, { cause: thrown });
         if (round % BATCH > 0) continue;
         try {
           deepStrictEqual(await usualAnswers(), usual);

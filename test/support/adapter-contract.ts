@@ -158,8 +158,8 @@ function listing(bed: AdapterBed): void {
       for (const server of bed.subject.emulators) server.clearRequests();
       const [described] = await adapter.describeMedia([ref], {});
       expect(described).toMatchObject({ mimeType: 'image/jpeg' });
-      const asked = bed.subject.emulators.flatMap(({ fileRequests }) => fileRequests);
-      expect(asked.filter(({ headers: { range } }) => range !== 'bytes=0-0')).toEqual([]);
+      const requests = bed.subject.emulators.flatMap(({ fileRequests }) => fileRequests);
+      expect(requests.filter(({ headers: { range } }) => range !== 'bytes=0-0')).toEqual([]);
     }
   });
 }
@@ -175,9 +175,9 @@ function failures(bed: AdapterBed): void {
     for (const fault of away) {
       strike(received, fault);
       await refusal(opened(adapter, ref));
-      const asked = requestCount();
+      const before = requestCount();
       await refusal(opened(adapter, ref, { job: true }));
-      expect(requestCount()).toBeGreaterThan(asked);
+      expect(requestCount()).toBeGreaterThan(before);
       heal();
     }
     const stream = await opened(adapter, ref, { job: true });
@@ -232,8 +232,8 @@ function failures(bed: AdapterBed): void {
       return;
     }
     expect(thrown).toMatchObject({ code: 'PROVIDER_CREDENTIALS', details: ofChannel() });
-    const told = JSON.stringify([thrown.message, thrown instanceof MediagraphError ? thrown.details : null]);
-    expect(bed.subject.credentials.filter((secret) => told.includes(secret))).toEqual([]);
+    const shown = JSON.stringify([thrown.message, thrown instanceof MediagraphError ? thrown.details : null]);
+    expect(bed.subject.credentials.filter((secret) => shown.includes(secret))).toEqual([]);
   });
 }
 

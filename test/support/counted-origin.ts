@@ -17,7 +17,7 @@ export class CountedOrigin {
   readonly requests: OriginRequest[] = [];
   /** The server behind; null: the proxy closes every connection. */
   target: string | null = null;
-  readonly #server = createServer((asked, answer) => void this.#pass(asked, answer));
+  readonly #server = createServer((incoming, answer) => void this.#pass(incoming, answer));
   #url = '';
 
   static async start(): Promise<CountedOrigin> {
@@ -50,15 +50,15 @@ export class CountedOrigin {
     await closed;
   }
 
-  async #pass(asked: IncomingMessage, answer: ServerResponse): Promise<void> {
-    const { method = '', url: path = '', headers } = asked;
+  async #pass(incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
+    const { method = '', url: path = '', headers } = incoming;
     let status: number | null = null;
     let bodyBytes = 0;
     try {
-      if (this.target === null) throw new Error('nobody is there');
+      if (this.target === null) throw new Error('the server behind is gone');
       // Without an agent, that no connection outlives its request.
       const passed = request(new URL(path, this.target), { method, headers, agent: false, path });
-      asked.pipe(passed);
+      incoming.pipe(passed);
       const [answered] = await once(passed, 'response');
       if (!isAnswer(answered)) throw new Error('expected an answer');
       status = answered.statusCode ?? null;

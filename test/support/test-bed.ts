@@ -281,7 +281,7 @@ export class TestBed {
 }
 
 export interface Beds {
-  /** One bed for all tests of a file that need no other; reset after each. */
+  /** One bed for all tests that need no other; reset after each. */
   shared(): Promise<TestBed>;
   /** A bed for one test, closed after it. */
   own(options?: BedOptions): Promise<TestBed>;
@@ -289,7 +289,7 @@ export interface Beds {
 
 /**
  * Beds that are closed by jest's hooks, each over a database of its own; `ofAll` are the options of the shared one. Call
- * it at the top of a file.
+ * it at the top of a file, or in a `describe` whose tests share a server with other options.
  */
 export function useBeds(ofAll: BedOptions = {}): Beds {
   let shared: Promise<TestBed> | null = null;

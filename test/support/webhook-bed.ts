@@ -17,7 +17,7 @@ import { eventually } from './eventually.js';
 import { type Got, type MediaData, SECRETS, WITHOUT_PLACEHOLDERS } from './test-bed.js';
 
 /** What {@link WebhookBed.media} selects. */
-export interface ToldMedia extends Omit<MediaData, 'url' | 'urlExpiresAt'> {
+export interface ReportedMedia extends Omit<MediaData, 'url' | 'urlExpiresAt'> {
   readonly sha256: string | null;
   readonly url: string | null;
   readonly expiresAt: string | null;
@@ -91,7 +91,7 @@ export class WebhookBed {
   }
 
   /** `Message.media`; what nobody could tell of one is null. @throws Error where the message itself could not be answered */
-  async media(messageId: string, tenantKey?: string): Promise<readonly ToldMedia[]> {
+  async media(messageId: string, tenantKey?: string): Promise<readonly ReportedMedia[]> {
     const body = Buffer.from(JSON.stringify({ query: MEDIA, variables: { ids: [messageId] } }));
     const headers: Record<string, string> = { 'content-type': 'application/json' };
     if (tenantKey !== undefined) headers.authorization = `Bearer ${tenantKey}`;
@@ -143,7 +143,7 @@ export class WebhookBed {
 
 interface Answer {
   readonly data?: {
-    readonly messagesWithMedia: ReadonlyArray<{ readonly media: readonly ToldMedia[] | null } | null>;
+    readonly messagesWithMedia: ReadonlyArray<{ readonly media: readonly ReportedMedia[] | null } | null>;
   } | null;
 }
 

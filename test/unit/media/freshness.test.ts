@@ -58,7 +58,7 @@ describe('the catalogue answers alone', () => {
   ])('%s', (_what, known) => expect(mayAnswerAlone(known, new Date(NOW))).toBe(true));
 
   it.each<[string, MessageRecord | null]>([
-    ['of a message that nobody told of', null],
+    ['of an unknown message', null],
     ['of a message that nobody listed', record({})],
     ['of media that was never listed as a whole', record({ media: [READY] })],
     ['after a day', record({ media: [READY], listedAt: ago(DAY), firstSeenAt: ago(DAY) })],
@@ -75,15 +75,15 @@ describe('the catalogue answers alone', () => {
 
 /** When a provider is asked by a reader that looks every tenth of a second, in seconds since the first time. */
 function questionsWithin(ms: number, known: Partial<MessageRecord>): number[] {
-  const asked: number[] = [];
+  const requestedAt: number[] = [];
   let listedAt: Date | null = null;
   for (let at = 0; at <= ms; at += 100) {
     const now = new Date(NOW.getTime() + at);
     if (mayAnswerAlone({ ...record({ ...known, firstSeenAt: NOW }), listedAt }, now)) continue;
     listedAt = now;
-    asked.push(at / SECOND);
+    requestedAt.push(at / SECOND);
   }
-  return asked;
+  return requestedAt;
 }
 
 describe('media that its provider does not have yet', () => {
@@ -91,8 +91,8 @@ describe('media that its provider does not have yet', () => {
     ['that a webhook announced', { media: [PENDING], announced: true }],
     ['that only a listing could tell of', {}],
   ])('%s is requested again after 1, 2, 4, 8, 15 and 30 seconds, and then every minute', (_what, known) => {
-    const asked = questionsWithin(5 * MINUTE, known);
-    expect(asked).toEqual([0, 1, 3, 7, 15, 30, 60, 120, 180, 240, 300]);
+    const requestedAt = questionsWithin(5 * MINUTE, known);
+    expect(requestedAt).toEqual([0, 1, 3, 7, 15, 30, 60, 120, 180, 240, 300]);
   });
 
   it('is requested every minute for an hour, then after growing pauses, and at least once a day', () => {

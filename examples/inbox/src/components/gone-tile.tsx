@@ -15,11 +15,11 @@ interface GoneTileProps {
   readonly conversationId: string;
   /** Where it was deleted, if that was on this page. */
   readonly deletedAt: MediaDeletionScope | null;
-  readonly onAsked: () => void;
+  readonly onRequested: () => void;
 }
 
 /** There is nothing to show: why, and what one can do about it. */
-export function GoneTile({ media, direction, contact, conversationId, deletedAt, onAsked }: GoneTileProps) {
+export function GoneTile({ media, direction, contact, conversationId, deletedAt, onRequested }: GoneTileProps) {
   const client = useApolloClient();
   const [fault, setFault] = useState<Fault | null>(null);
   const tile = useRef<HTMLDivElement>(null);
@@ -35,7 +35,7 @@ export function GoneTile({ media, direction, contact, conversationId, deletedAt,
     try {
       await client.mutate({ mutation: AddMessageDocument, variables: { input } });
       setFault(null);
-      onAsked();
+      onRequested();
     } catch (thrown) {
       setFault(faultOfThrown(thrown));
     }

@@ -27,11 +27,11 @@ export function useMediaUpdates({ messageIds, onUpdate, onMissed }: MediaUpdates
   });
   const variables = JSON.stringify({ messageIds });
   useEffect(() => {
-    const asked: { messageIds: string[] } = JSON.parse(variables);
-    if (asked.messageIds.length === 0) return;
+    const selected: { messageIds: string[] } = JSON.parse(variables);
+    if (selected.messageIds.length === 0) return;
     const updates = client.subscribe({
       query: MediaUpdatedDocument,
-      variables: asked,
+      variables: selected,
       errorPolicy: 'all',
       context: { onConnected: () => connected() },
     });

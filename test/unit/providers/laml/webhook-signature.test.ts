@@ -221,7 +221,7 @@ describe("SignalWire's signed JSON", () => {
     ['half a signature', request(body, signature.slice(0, 20))],
   ])('is refused with %s', (_case, refused) => expectRejected(receiver, refused, [key, signature]));
 
-  it("is not accepted from Twilio", () => {
+  it('is not accepted from Twilio', () => {
     const strict = createLamlWebhook({ ...TWILIO, secret: key });
     expectRejected(strict, request(body, signature, 'x-twilio-signature'), [key, signature]);
   });

@@ -3,12 +3,12 @@ import type { Fault } from '../../../../demo/src/emulators/faults.js';
 import { loadMediaSamples, type MediaSample } from '../../../../demo/src/emulators/media-samples.js';
 import { ChakraEmulator } from '../../../../demo/src/emulators/whatsapp/chakra-emulator.js';
 import { WhatsAppEmulator } from '../../../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
-import { MediagraphError } from '../../../../src/model/errors.js';
 import type { MediaRef } from '../../../../src/model/media.js';
 import { channelSettings } from '../../../../src/providers/channel-schema.js';
 import type { ProviderAdapter, UploadedMedia, UploadSource } from '../../../../src/providers/provider-adapter.js';
 import { createAdapter } from '../../../../src/providers/registry.js';
 import { adapterContext, type ContextOptions } from '../../../support/adapter-context.js';
+import { mediagraphErrorOf } from '../../../support/mediagraph-error.js';
 
 const TOKEN = 'EAAJBwhatsapptoken0123456789';
 const PHONE_NUMBER_ID = '106540352242922';
@@ -59,15 +59,6 @@ function deletion(adapter: ProviderAdapter, providerMediaId: string | null, sign
   return adapter.deleteMedia(ref, { signal });
 }
 
-async function errorOf(promise: Promise<unknown>): Promise<MediagraphError> {
-  const thrown = await promise.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  if (thrown instanceof MediagraphError) return thrown;
-  throw new Error('expected a MediagraphError', { cause: thrown });
-}
-
 const OF_META = { provider: 'whatsapp-cloud', channelId: 'wa' };
 const graphError = (code: number, message = 'x', subcode?: number) =>
   JSON.stringify({ error: { message, type: 'OAuthException', code, error_subcode: subcode, fbtrace_id: 'AbC-1' } });
@@ -115,7 +106,7 @@ describe('an upload to Meta', () => {
     ],
   ])('of %s is refused, and leaves nothing', async (_name, keys, code, upstreamStatus) => {
     const { meta, adapter } = await startMeta({ retries: 3 });
-    expect(await errorOf(upload(adapter, sourceOf({ ...samples.photo, ...keys })))).toMatchObject({
+    expect(await mediagraphErrorOf(upload(adapter, sourceOf({ ...samples.photo, ...keys })))).toMatchObject({
       code,
       details: { ...OF_META, upstreamStatus },
     });
@@ -149,7 +140,7 @@ describe('an upload to Meta', () => {
     const { meta, adapter } = await startMeta({ timeoutMs: 300, retries: 3 });
     meta.fault = fault;
     const source = sourceOf(samples.photo);
-    expect(await errorOf(upload(adapter, source))).toMatchObject(expected);
+    expect(await mediagraphErrorOf(upload(adapter, source))).toMatchObject(expected);
     expect(source.body.destroyed).toBe(true);
     expect(meta.requestCount).toBe(1);
     expect(meta.media).toEqual([]);
@@ -232,7 +223,7 @@ describe('a deletion at Meta', () => {
   ])('that is answered with %s fails, may be tried again, and is then done', async (_name, fault, expected) => {
     const { meta, adapter, id } = await withMedia({ timeoutMs: 300 });
     meta.fault = fault;
-    const error = await errorOf(deletion(adapter, id));
+    const error = await mediagraphErrorOf(deletion(adapter, id));
     expect(error).toMatchObject(expected);
     expect(error.details).toMatchObject({ ...OF_META, retryable: true });
     expect(meta.media).toHaveLength(1);
@@ -304,7 +295,7 @@ describe('an upload to Chakra', () => {
     const { chakra, adapter } = await startChakra();
     chakra.fault = fault;
     const source = sourceOf(samples.photo);
-    expect(await errorOf(upload(adapter, source))).toMatchObject({
+    expect(await mediagraphErrorOf(upload(adapter, source))).toMatchObject({
       code,
       details: { provider: 'chakra', channelId: 'wa' },
     });

@@ -7,7 +7,7 @@ import { createLogger } from '../../src/telemetry/logger.js';
 import { until } from './eventually.js';
 
 /** A subscriber that keeps what it is told, gaps as `gap`, e.g. `m1 READY`. */
-export class ChangesHeard implements MediaChangeListener {
+export class RecordedChanges implements MediaChangeListener {
   readonly all: string[] = [];
 
   onChange({ id, status }: MediaChange): void {
@@ -19,7 +19,9 @@ export class ChangesHeard implements MediaChangeListener {
   }
 
   of(id: string): string[] {
-    return this.all.filter((heard) => heard.startsWith(`${id} `)).map((heard) => heard.slice(id.length + 1));
+    return this.all
+      .filter((recorded) => recorded.startsWith(`${id} `))
+      .map((recorded) => recorded.slice(id.length + 1));
   }
 
   async has(count: number, withinMs?: number): Promise<void> {
@@ -49,8 +51,8 @@ export function changesOf(database: ChangesDatabase, closings: Array<() => unkno
   return changes;
 }
 
-export async function heardBy(changes: SqlMediaChanges): Promise<ChangesHeard & { readonly end: () => void }> {
-  const heard = new ChangesHeard();
-  const end = await changes.subscribe(heard);
-  return Object.assign(heard, { end });
+export async function recordChanges(changes: SqlMediaChanges): Promise<RecordedChanges & { readonly end: () => void }> {
+  const recorded = new RecordedChanges();
+  const end = await changes.subscribe(recorded);
+  return Object.assign(recorded, { end });
 }
