@@ -16,7 +16,7 @@ import { messageId, receive, samples } from '../support/sample-messages.js';
 import { errorOf, type Got, headerOf, nth, SECRETS, type TestBed, useBeds } from '../support/test-bed.js';
 
 const DEADLINE_MS = 1_000;
-/** Of a provider whose `timeout` is not set: what ends before was ended by what was set, however busy the machine. */
+/** The default `timeout` of a provider. A call that ends earlier was ended by the configured one. */
 const DEFAULT_DEADLINE_MS = 10_000;
 const ONCE = { timeout: `${DEADLINE_MS}ms`, retries: 0 };
 const providers = { kirim: ONCE, signalwire: ONCE, twilio: ONCE };

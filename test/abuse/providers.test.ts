@@ -25,7 +25,7 @@ const PROVIDERS: readonly ProviderOfBed[] = ['kirim', 'signalwire', 'twilio'];
 const MEDIA = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id channelId media { id status url } } }';
 /** Short, so that what fails by the clock fails soon; one second leaves LaML's own waits for late messages out. */
 const DEADLINE_MS = 1_000;
-/** Of a provider whose `timeout` is not set: a call that ends before was ended by what was set, however busy the machine. */
+/** The default `timeout` of a provider. A call that ends earlier was ended by the configured one. */
 const DEFAULT_DEADLINE_MS = 10_000;
 const ONCE = { timeout: `${DEADLINE_MS}ms`, retries: 0 };
 /** Where nothing is to fail by the clock. */
@@ -172,7 +172,7 @@ describe.each(PROVIDERS)('%s alone is missing when it answers', (provider) => {
   });
 
   it('with a closed port', async () => {
-    // Nobody listens on port 1; a port that was free a moment ago may be anyone's by now.
+    // No process listens on port 1; another process may have taken a port that was free a moment ago.
     await startBed(ONCE, { channelKeys: { [provider]: { baseUrl: 'http://127.0.0.1:1/v1' } } });
     await expectAlone(provider, UNAVAILABLE);
   });
@@ -558,7 +558,7 @@ describe('calls to one channel', () => {
     await firstRequest(bed.signalwire);
     caller.abort();
     await expect(gone).rejects.toThrow();
-    // Whatever still waited in the queue would have gone out before this one.
+    // A call that still waited in the queue would have been sent before this one.
     const { errors } = await bed.query(MEDIA, { ids: [receive(bed, 'signalwire', 99)] });
     expect(errors).toEqual([]);
     expect(bed.signalwire.requestCount).toBeLessThanOrEqual(9);

@@ -491,7 +491,7 @@ describe('forged media ids', () => {
     expect(bed.providerCalls).toBe(0);
   });
 
-  /** An id with a valid checksum over whatever a forger likes. */
+  /** An id with a valid checksum over any content. */
   function withChecksum(...parts: Array<number | string | Buffer>): string {
     const bytes = Buffer.concat(
       parts.map((part) => (typeof part === 'number' ? Buffer.from([part]) : Buffer.from(part))),

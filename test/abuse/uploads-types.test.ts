@@ -38,7 +38,7 @@ interface Typed {
   /** What the source says of it; absent: nothing. */
   readonly says?: string;
   readonly type: string;
-  /** Of the name that the upload gets in place of `file.bin`. */
+  /** The extension of the name that the upload gets in place of `file.bin`. */
   readonly extension: string;
 }
 
@@ -289,7 +289,7 @@ describe('the name of an upload', () => {
     const own = `/${headersByPath.push(disposition)}`;
     return uploadedBy(bed, { url: urlOf(own + path), ...(argument === undefined ? {} : { filename: argument }) });
   }
-  /** Of the source, by the first part of the path; absent: none. */
+  /** The Content-Disposition of the source, by the first part of the path; absent: none. */
   const headersByPath: Array<string | undefined> = [];
 
   beforeEach(() => {

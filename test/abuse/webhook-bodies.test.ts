@@ -18,7 +18,7 @@ import {
   swmlDelivery,
 } from '../support/webhook-senders.js';
 
-/** Of a body that froze the process, the slowest took 27 seconds, and its whole machine for that time. */
+/** The slowest body that once blocked the process took 27 seconds. */
 const FROZEN_MS = 5_000;
 import.meta.jest.setTimeout(240_000);
 

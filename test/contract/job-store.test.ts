@@ -89,7 +89,7 @@ describeEngines('a leased job', (bed) => {
       const slow = storeOf('slow', plus(LEASE_MS));
       expect(await setAlone(lost, true)).toBe(false);
       expect(await renew(lost, plus(LEASE_MS))).toBe(false);
-      // The lease that another process holds is no lease of this one, whatever the job says.
+      // A lease of another process does not count, also when the job object names this owner.
       expect((await slow.renew([held])).size).toBe(0);
       await slow.release(JOB_KINDS);
       expect(await slow.finish(lost)).toBe(false);

@@ -25,7 +25,7 @@ import { APP_ID, DEVICE_ID, PHONE_NUMBER_ID } from '../support/emulated-provider
 import { samples } from '../support/sample-messages.js';
 import { ACCOUNTS } from '../support/test-bed.js';
 
-/** Of every provider; none of them is a part of another word. */
+/** Credentials of every provider; none of them is a part of another text. */
 const TOKEN = 'contract-token-0123456789';
 const ABSENT = 99;
 const { photo } = samples;

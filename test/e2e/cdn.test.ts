@@ -117,7 +117,7 @@ class Site {
     return cache;
   }
 
-  /** By way of a cache. */
+  /** Requests through a cache. */
   get(
     kind: Kind,
     path: string,
@@ -551,7 +551,7 @@ async function stillOf({ client }: OwnServer, id: string): Promise<string | null
   return data?.media?.thumbnailUrl ?? null;
 }
 
-/** As a machine of another address gets it: all of 127.0.0.0/8 is this one. */
+/** The status for a request from another address: all of 127.0.0.0/8 is this machine. */
 async function statusFrom(localAddress: string, url: string, headers: Record<string, string>): Promise<number | null> {
   const sent = httpRequest(url, { method: 'POST', headers, localAddress, agent: false }).end();
   const [answered]: IncomingMessage[] = await once(sent, 'response');

@@ -150,7 +150,7 @@ function clamped(digits: string): bigint {
   return given < limit ? given : limit;
 }
 
-/** Of those that are asked with. */
+/** Whether a value is a date, or stands for one. */
 function isDate(value: string | undefined): boolean {
   return value !== undefined && (value.startsWith('{modified') || / GMT$|^\w{3} \w{3} /.test(value));
 }

@@ -174,7 +174,7 @@ describe('a copy', () => {
 });
 
 describe('media that FAILED', () => {
-  /** Of messages without a photo. */
+  /** A webhook of Meta with an error in place of a photo. */
   const failed = (title: string, code: number): WebhookDelivery => {
     photos += 1;
     return signedDelivery(

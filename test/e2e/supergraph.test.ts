@@ -374,7 +374,7 @@ const ALONE: ReadonlyArray<[string, string, Json?]> = [
   ],
 ];
 
-/** What is the same whatever `Message.id` is. */
+/** The tests that are the same for every form of `Message.id`. */
 function answersAlike(messageIds: MessageIds, graph: () => Graph): void {
   const ids = MESSAGES.map(argument);
 

@@ -158,7 +158,7 @@ describe('an upload whose retention ends before its bytes are here', () => {
       const status = async () => (await user.media(id).catch(() => null))?.status;
       await until('the media to be EXPIRED', async () => (await status()) === 'EXPIRED');
       for (const one of waiting.splice(0)) finish(one);
-      // Whatever would fetch it again does so within a lease and a sweep of its beginning.
+      // Any repeated fetch would happen within a lease and a sweep.
       await until('later uploads to have had their turn', async () => {
         const [other = ''] = await begin(user, 'acme', 1);
         await until('the source to be asked', () => waiting.length > 0);

@@ -98,7 +98,7 @@ function metaBody(sample: MediaSample, message: Omit<WhatsAppMessage, 'id'> = {}
 
 const KIRIM: { readonly secrets: readonly string[] } = { secrets: [WEBHOOK_SECRETS.wa] };
 
-function ofKirim(sample: MediaSample, body: object, reported: Case['told'], signing = KIRIM): Case {
+function ofKirim(sample: MediaSample, body: object, reported: Case['reported'], signing = KIRIM): Case {
   const delivery = kirimDelivery(body, signing);
   return { channel: 'wa', messageId: wamid(), delivery, sample, reported: { providerMediaId: null, ...reported } };
 }
@@ -278,7 +278,7 @@ const lamlCases: Array<[string, () => Case]> = [
   ["Twilio's form, signed with the port", formOf('twilio', { ...TWILIO, url: withPort(TWILIO.url) })],
 ];
 
-function ofGupshup(announce: (id: string) => WebhookDelivery, reported: Case['told'], sample = samples.document): Case {
+function ofGupshup(announce: (id: string) => WebhookDelivery, reported: Case['reported'], sample = samples.document): Case {
   const { filename } = sample;
   providers.gupshup.addMedia({ ...sample, id: metaId(), messageId: wamid(), filename, caption: 'für Sie' });
   return { channel: 'gupshup', messageId: wamid(), delivery: announce(metaId()), sample, reported };
@@ -286,7 +286,7 @@ function ofGupshup(announce: (id: string) => WebhookDelivery, reported: Case['to
 
 const DOCUMENT = { kind: 'DOCUMENT', mimeType: 'application/pdf', filename: 'document.pdf', caption: 'für Sie' };
 
-function ofGateway(payload: object, reported: Case['told']): Case {
+function ofGateway(payload: object, reported: Case['reported']): Case {
   const { photo } = samples;
   const messageId = `3EB0C767D71D${String(serial).padStart(4, '0')}`;
   const media_path = providers.gateway.addMedia({ ...photo, deviceId: DEVICE_ID, messageId });
@@ -784,7 +784,7 @@ describe('media with a link from a listing that is announced later, and copied',
     ],
   ];
 
-  /** As the listing has it. */
+  /** The media of the listing. */
   async function listed({ channel, messageId }: Case): Promise<ReportedMedia> {
     const media = sole(await bed.media(`${channel}:${messageId}`));
     expect(media).toMatchObject({ status: 'READY', url: expect.any(String) });

@@ -18,7 +18,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const SIX_MINUTES_MS = 6 * 60 * 1000;
 /** Several attempts, with the seconds between them. */
 const PATIENCE_MS = 60_000;
-/** Of a whole attempt of ours: none is repeated within a call. */
+/** The policy of one attempt: no request is repeated within a call. */
 const ONE_TRY = { providers: { 'whatsapp-cloud': { retries: 0 } } };
 
 let clockMs = 0;

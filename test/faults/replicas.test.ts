@@ -36,7 +36,7 @@ function receive(padding?: Buffer): MetaPhoto {
 const fetchesOf = ({ mediaId }: MetaPhoto) =>
   meta.lookaside.requests.filter(({ path }) => path.includes(`mid=${mediaId}&`));
 
-/** Every replica gives the bytes that GraphQL describes, whatever has become of them at their provider. */
+/** Every replica gives the bytes that GraphQL describes, also after they changed at their provider. */
 async function expectBytes(replicas: readonly Client[], { id, bytes }: Pick<MetaPhoto, 'id' | 'bytes'>): Promise<void> {
   const described = await Promise.all(replicas.map(async (client) => sole(sole(await client.media([id])))));
   for (const [index, media] of described.entries()) {

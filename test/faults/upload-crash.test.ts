@@ -65,7 +65,7 @@ async function makeFolder(databaseUrl?: string, more: Readonly<Record<string, un
 interface UploadCall {
   readonly key: string;
   readonly channelId: string;
-  /** Of an upload that was answered. */
+  /** The id of the media; null: the upload was not answered. */
   id: string | null;
   deletion: 'none' | 'requested' | 'acknowledged';
 }

@@ -18,7 +18,7 @@ import { Chance } from '../support/chance.js';
 const IS_LONG = process.env.TEST_LONG === '1';
 const SEED = process.env.TEST_SEED ?? (IS_LONG ? String(Date.now()) : 'heads');
 const LONG_MS = 120_000;
-/** Of each kind, in the short form. */
+/** The number of inputs of each kind, in the short form. */
 const SHORT_ROUNDS = 120;
 const DEADLINE_MS = IS_LONG ? 4 * LONG_MS : 60_000;
 

@@ -20,9 +20,9 @@ import { watchUnhandled } from '../support/unhandled.js';
 
 const IS_LONG = process.env.TEST_LONG === '1';
 const SEED = process.env.TEST_SEED ?? (IS_LONG ? String(Date.now()) : 'queries');
-/** Of each of the four kinds. */
+/** The time for each of the four kinds. */
 const LONG_MS = 30_000;
-/** Of each kind, in the short form. */
+/** The number of inputs of each kind, in the short form. */
 const SHORT_ROUNDS = 100;
 /** After so many inputs, the health of the server is checked. */
 const BATCH = 50;

@@ -33,7 +33,7 @@ export class Gate {
     this.#isShut = true;
   }
 
-  /** Lets out what waits, and whatever comes. */
+  /** Opens the gate: sends the waiting answers, and all later ones at once. */
   open(): void {
     this.#isShut = false;
     for (const pass of this.#held.splice(0)) pass();

@@ -5,7 +5,7 @@ export async function hrefOf(link: Locator): Promise<string> {
   return (await link.getAttribute('href')) ?? 'no link';
 }
 
-/** As they are on the screen. */
+/** The number of colours of an element on the screen. */
 export async function coloursOf(shown: Locator): Promise<number> {
   const image = sharp(await shown.screenshot({ timeout: 30_000 }));
   const { data } = await image
@@ -16,7 +16,7 @@ export async function coloursOf(shown: Locator): Promise<number> {
   return new Set(Array.from({ length: data.length / 3 }, (_, at) => data.readUIntBE(at * 3, 3))).size;
 }
 
-/** Keeps what moved without anybody's doing (Layout Instability API). */
+/** Records layout shifts without user input (Layout Instability API). */
 export function watchShifts(): void {
   const shifts: unknown[] = [];
   Reflect.set(self, '__shifts', shifts);

@@ -6,7 +6,7 @@ import type { MediaStatus } from '../../src/model/media.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { until } from './eventually.js';
 
-/** A subscriber that keeps what it is told, gaps as `gap`, e.g. `m1 READY`. */
+/** A subscriber that records changes, e.g. `m1 READY`, and gaps as `gap`. */
 export class RecordedChanges implements MediaChangeListener {
   readonly all: string[] = [];
 
@@ -25,7 +25,7 @@ export class RecordedChanges implements MediaChangeListener {
   }
 
   async has(count: number, withinMs?: number): Promise<void> {
-    await until(`${count} changes to be heard`, () => this.all.length >= count, withinMs);
+    await until(`${count} changes to be recorded`, () => this.all.length >= count, withinMs);
   }
 }
 

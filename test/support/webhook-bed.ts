@@ -90,7 +90,7 @@ export class WebhookBed {
     return { status: statusCode, headers: answered, bytes: Buffer.from(await body.arrayBuffer()) };
   }
 
-  /** `Message.media`; what nobody could tell of one is null. @throws Error where the message itself could not be answered */
+  /** `Message.media`; unknown details are null. @throws Error when the message itself could not be answered */
   async media(messageId: string, tenantKey?: string): Promise<readonly ReportedMedia[]> {
     const body = Buffer.from(JSON.stringify({ query: MEDIA, variables: { ids: [messageId] } }));
     const headers: Record<string, string> = { 'content-type': 'application/json' };

@@ -31,7 +31,7 @@ const READY = media();
 const PENDING = media({ status: 'PENDING' });
 const BEING_COPIED = media({ status: 'PENDING', mirrored: true });
 
-/** A message of just now that nobody announced and nobody listed, unless said otherwise. */
+/** A recent message that was neither announced nor listed, by default. */
 function record(keys: Partial<MessageRecord>): MessageRecord {
   return { media: [], listedAt: null, firstSeenAt: ago(0), announced: false, ...keys };
 }

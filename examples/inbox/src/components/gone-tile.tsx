@@ -24,7 +24,7 @@ export function GoneTile({ media, direction, contact, conversationId, deletedAt,
   const [fault, setFault] = useState<Fault | null>(null);
   const tile = useRef<HTMLDivElement>(null);
   const { status, kind, filename } = media;
-  // The button that was pressed is gone, too: whoever works by keyboard goes on from here.
+  // The pressed button is gone, so the focus for the keyboard moves here.
   useEffect(() => {
     if (deletedAt !== null && document.activeElement === document.body) tile.current?.focus();
   }, [deletedAt]);

@@ -9,7 +9,7 @@ interface MediaUpdates {
   /** At most 100. */
   readonly messageIds: readonly string[];
   readonly onUpdate: (media: Media) => void;
-  /** There may have been changes that nobody told of: before the connection was there, or while it was broken. */
+  /** Changes may have been missed: before the connection was open, or while it was broken. */
   readonly onMissed: () => void;
 }
 
