@@ -261,11 +261,11 @@ describe('the valid part of a mostly invalid body', () => {
     const id = `wamid.${what.replace(/\W/g, '')}`;
     const own = Buffer.from(body.toString().replace('wamid.GOOD', id));
     const { delivery } = signed(own);
-    const before = (await bed.events()).length;
+    const last = await bed.lastEventId();
     expect((await bed.post('cloud', delivery)).status).toBe(200);
     await bed.settled();
     expect(sole(await bed.media(`cloud:${id}`))).toMatchObject({ status: 'READY', kind: 'IMAGE' });
-    const event = sole((await bed.events()).slice(before));
+    const event = sole(await bed.events(last));
     if (!['a million contacts', 'spaces', 'names whose hashes collide', 'a million errors'].includes(what)) {
       expect([event.state, event.attempts]).toEqual([what === 'a million threads' ? 'done' : 'dead', 1]);
       if (event.state === 'dead') expect(event.last_error).toMatch(/^PROVIDER_PROTOCOL: .{1,1000}$/s);

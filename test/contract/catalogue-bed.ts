@@ -18,8 +18,6 @@ export const plus = (ms: number) => new Date(NOW.getTime() + ms);
 export const picture = (providerMediaId: string, keys: Partial<MessageMedia> = {}) =>
   reportedMedia({ providerMediaId, ...keys });
 
-export type CatalogueBed = ReturnType<typeof catalogueBed>;
-
 /** The catalogue of a test's database, with short forms of what its tests ask of it. */
 export function catalogueBed(engine: Pick<EngineBed, 'shared'>) {
   const catalogue = () => new SqlMediaCatalogue(engine.shared());

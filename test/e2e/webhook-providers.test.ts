@@ -278,7 +278,11 @@ const lamlCases: Array<[string, () => Case]> = [
   ["Twilio's form, signed with the port", formOf('twilio', { ...TWILIO, url: withPort(TWILIO.url) })],
 ];
 
-function ofGupshup(announce: (id: string) => WebhookDelivery, reported: Case['reported'], sample = samples.document): Case {
+function ofGupshup(
+  announce: (id: string) => WebhookDelivery,
+  reported: Case['reported'],
+  sample = samples.document,
+): Case {
   const { filename } = sample;
   providers.gupshup.addMedia({ ...sample, id: metaId(), messageId: wamid(), filename, caption: 'für Sie' });
   return { channel: 'gupshup', messageId: wamid(), delivery: announce(metaId()), sample, reported };
@@ -937,10 +941,10 @@ describe('an event that is not about media', () => {
     ],
     ['Twilio', 'mms', [formDelivery(formFields('twilio', twilioMessageSid(9_999), []), TWILIO)], '', TWIML],
   ])('of %s is accepted, and ignored', async (_name, channel, deliveries, query, answer) => {
-    const before = (await bed.events()).length;
+    const last = await bed.lastEventId();
     for (const delivery of deliveries) await send({ channel, delivery, query }, answer);
     await expectWorkedOff();
-    const events = (await bed.events()).slice(before);
+    const events = await bed.events(last);
     expect(events.map(({ attempts, raw_body }) => [attempts, raw_body.length])).toEqual(deliveries.map(() => [1, 0]));
     expect(bed.logLines.filter((line) => /"level":"(warn|error)"/.test(line))).toEqual([]);
     for (const id of ['wamid.TEXT', 'wamid.SENT', 'TEXT']) {

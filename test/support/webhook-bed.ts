@@ -113,9 +113,20 @@ export class WebhookBed {
       .execute();
   }
 
-  /** Everything in the inbox, the oldest first. */
-  events(): Promise<InboxRow[]> {
-    return this.database.kysely.selectFrom('webhook_events').selectAll().orderBy('id').execute();
+  /** The events of the inbox behind one of them, the oldest first; by default all. Bodies can be large. */
+  events(after = 0): Promise<InboxRow[]> {
+    return this.database.kysely
+      .selectFrom('webhook_events')
+      .selectAll()
+      .where('id', '>', after)
+      .orderBy('id')
+      .execute();
+  }
+
+  /** The id of the latest event in the inbox; 0 when it is empty. */
+  async lastEventId(): Promise<number> {
+    const latest = this.database.kysely.selectFrom('webhook_events').select('id').orderBy('id', 'desc').limit(1);
+    return (await latest.executeTakeFirst())?.id ?? 0;
   }
 
   /** The jobs of a kind for one subject. */
