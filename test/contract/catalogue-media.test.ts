@@ -1,4 +1,5 @@
 import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
+import { formatMessageId } from '../../src/model/ids.js';
 import { UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { describeEngines, type EngineBed, reportedMedia, storedBytes } from '../support/databases.js';
 import { BECAUSE, catalogueBed, M1, M2, NOW, picture, plus, TENANT } from './catalogue-bed.js';
@@ -22,7 +23,8 @@ function finding(engine: EngineBed): void {
 
   test('a look-up sees every write since the last one, also of another process', async () => {
     const one = new SqlMediaCatalogue(engine.shared());
-    const statusOf = async () => (await one.findByMessages(TENANT, [M1, M2])).get('support:m1')?.media[0]?.status;
+    const statusOf = async () =>
+      (await one.findByMessages(TENANT, [M1, M2])).get(formatMessageId(M1))?.media[0]?.status;
     expect(await statusOf()).toBeUndefined();
     await list([picture('a')]);
     expect(await statusOf()).toBe('READY');
@@ -71,9 +73,13 @@ function finding(engine: EngineBed): void {
     await catalogue().recordListings(TENANT, [{ key: M2, media: [] }], { now: plus(5), retainedUntil: null });
     const records = await catalogue().findByMessages(TENANT, [M2, M1]);
     expect(records.size).toBe(2);
-    expect(records.get('support:m1')?.media.map(({ providerMediaId }) => providerMediaId)).toEqual(['c', 'a', 'b']);
-    expect(records.get('support:m1')).toMatchObject({ listedAt: NOW, firstSeenAt: NOW, announced: false });
-    expect(records.get('support:m2')).toEqual({
+    expect(records.get(formatMessageId(M1))?.media.map(({ providerMediaId }) => providerMediaId)).toEqual([
+      'c',
+      'a',
+      'b',
+    ]);
+    expect(records.get(formatMessageId(M1))).toMatchObject({ listedAt: NOW, firstSeenAt: NOW, announced: false });
+    expect(records.get(formatMessageId(M2))).toEqual({
       media: [],
       listedAt: plus(5),
       firstSeenAt: plus(5),

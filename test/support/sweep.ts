@@ -10,7 +10,7 @@ import type { CdnPurge } from '../../src/net/cdn-purge.js';
 import { ChannelDirectory } from '../../src/providers/channel-directory.js';
 import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
 import { createLogger } from '../../src/telemetry/logger.js';
-import { jobStore } from './job-store.js';
+import { jobStoreOf } from './jobs.js';
 
 export interface SweepOptions {
   readonly database: Database;
@@ -23,14 +23,14 @@ export interface SweepOptions {
 /** Runs a sweep of another process, whose clock is ahead by `ms`. */
 export async function sweepIn(ms: number, { database, blobs: root, purge }: SweepOptions): Promise<SweepReport> {
   const blobs = await FsBlobStore.open({ root });
-  const at = Date.now() + ms;
+  const now = new Date(Date.now() + ms);
   const stores = {
     catalogue: new SqlMediaCatalogue(database),
     changes: new ChangeLog(database),
     inbox: new SqlWebhookInbox(database),
     uploads: new SqlUploads(database),
     deletions: new SqlDeletions(database),
-    jobs: jobStore(database, { at }),
+    jobs: jobStoreOf(database, { now }),
     blobs,
   };
   const logger = createLogger({ level: 'warn', destination: { write: () => {} } });
@@ -42,7 +42,7 @@ export async function sweepIn(ms: number, { database, blobs: root, purge }: Swee
   const deletion = new MediaDeletion({ ...alone, ...stores, clock: { now: () => Date.now() + ms }, logger });
   try {
     const options = { ...stores, deletion, clock: Date, logger, graceMs: 0, dryRun: false };
-    return await sweep(options, new Date(at));
+    return await sweep(options, now);
   } finally {
     await Promise.all([blobs.close(), purge?.close()]);
   }
