@@ -123,7 +123,7 @@ async function observe(bed: TestBed): Promise<Observed> {
   await deliver('no-channel-of-ours', good);
   // Other signs come first, since a scrape refreshes its counts only after some seconds.
   const { logLines } = bed;
-  await until('a dead letter', () => logLines.some((line) => line.includes('dead letters')));
+  await until('a dead letter', () => logLines.some((line) => line.includes('became a dead letter')));
   await until('the copy', async () => {
     const answer = await ask(STATUS, [announced]);
     return sole(sole(answer.data?.messagesWithMedia)?.media).status === 'READY';
@@ -279,6 +279,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
       [
         'channel',
         'code',
+        'kind',
         'le',
         'method',
         'outcome',
@@ -292,6 +293,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     );
   });
 });
+
 describe('metrics.port', () => {
   it('serves only /metrics, without credentials, and measures the main port', async () => {
     const bed = await beds.own({
