@@ -358,6 +358,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
       [
         'channel',
         'code',
+        'kind',
         'le',
         'method',
         'outcome',
