@@ -25,11 +25,11 @@ import type { BlobStore } from '../storage/blob-store.js';
 import { openBlobStore } from '../storage/open-blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 
-/** Everything that outlives the process. */
+/** The parts that store data beyond the life of the process. */
 export interface Stores {
   readonly database: Database;
   readonly catalogue: MediaCatalogue;
-  /** The same for jobs, which let others go first. */
+  /** The same catalogue for jobs, with lower priority. */
   readonly jobsCatalogue: MediaCatalogue;
   readonly changes: MediaChanges;
   readonly inbox: WebhookInbox;
@@ -40,14 +40,14 @@ export interface Stores {
   readonly quota: Quota;
   readonly facts: ChannelFacts;
   readonly blobs: BlobStore;
-  /** Resolves while all of them answer. */
+  /** Resolves if all of them are available. */
   ping(): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * Opens the database, brings its schema up to date, and opens the blob store. Rejects with what an operator can mend.
- * @param given an open database to use in place of the configuration's; its owner closes it
+ * Opens and migrates the database, and opens the blob store. Rejects with errors that an operator can correct.
+ * @param given an open database to use instead of the configured one; its owner closes it
  */
 export async function openStores(config: Config, logger: Logger, given?: Database): Promise<Stores> {
   const database = given ?? (await openDatabase({ url: config.database.url, logger }));
@@ -120,7 +120,7 @@ export async function openJobQueue(config: Config, logger: Logger): Promise<JobQ
   }
 }
 
-/** Alone on its database, a process knows that every other owner of a lease is dead. */
+/** If this process is the only one of its database, all other owners of leases are dead. */
 async function takeOverWork(database: Database, jobs: JobStore): Promise<void> {
   const isAlone = database.engine === 'embedded';
   const now = dateOf(database.clock);
@@ -146,12 +146,12 @@ function holdsOver(budgets: SqlErrorBudgets, logger: Logger): Quota['hold'] {
       settle: (failed) =>
         budgets
           .settle(name, held, failed)
-          .catch((err: unknown) => logger.warn({ err }, 'how a look-up ended could not be counted')),
+          .catch((err: unknown) => logger.warn({ err }, 'the result of a look-up could not be counted')),
     };
   };
 }
 
-/** Listings and look-ups go on without it where the database does not answer. */
+/** Listings and look-ups continue without the facts if the database is unavailable. */
 function factsOver(facts: SqlChannelFacts): ChannelFacts {
   return {
     recall: (...asked) => inTime(facts.recall(...asked)),

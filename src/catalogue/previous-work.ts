@@ -3,12 +3,11 @@ import type { Database } from '../database/database.js';
 import type { JobKind } from '../model/job-kind.js';
 
 /**
- * Earlier versions kept each kind of work in columns of its own table. These statements turn work without a live lease there
- * into jobs, with attempts, deadlines and deaths as they were; dead letters become dead jobs. A row whose lease holds
- * belongs to a replica of an earlier version that still runs; it is moved when that lease has ended. Repeating them changes
- * nothing.
+ * Earlier versions stored each kind of work in columns of its own table. These statements convert work without a valid
+ * lease into jobs, and keep attempts, deadlines and deaths; dead letters become dead jobs. A row with a valid lease belongs to a running replica of an
+ * earlier version; it is converted when that lease has ended. Repeating them changes nothing.
  * @param leasesBefore leases that end before this time belong to dead processes
- * @returns how many jobs were made
+ * @returns the number of created jobs
  */
 export async function adoptPreviousWork(
   { background }: Pick<Database, 'background'>,
@@ -22,7 +21,7 @@ export async function adoptPreviousWork(
   return Number(adopted);
 }
 
-/** The history of work in an earlier version's columns, as the columns of jobs. */
+/** Maps the history in an earlier version's columns to columns of jobs. */
 const history = (table: string) =>
   sql.raw(`${table}.lease_owner is not null or ${table}.suspect as suspect,
     ${table}.interruptions + (${table}.lease_owner is not null)::integer as interruptions,
@@ -105,7 +104,7 @@ function uploads(_now: Date, leasesBefore: Date): RawBuilder<unknown> {
     ${adopted('upload', 'open_work')}`;
 }
 
-/** Work that has no history: it is begun for the first time. */
+/** Converts work without a history, which starts with its first attempt. */
 function simple(kind: JobKind, now: Date, from: RawBuilder<unknown>, moved: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
     with found as (${from} for update skip locked), open_work as (

@@ -15,7 +15,7 @@ export interface NotificationListenerOptions {
 export type OnNotification = (payload: string | null) => void;
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** A server that vanished without a word closes no connection (RFC 9293), and a listener only waits. */
+/** A server that disappears does not close its connections (RFC 9293), and a listener sends nothing by itself. */
 const HEARTBEAT_MS = 10_000;
 const HEARTBEAT_TIMEOUT_MS = 5_000;
 const FIRST_PAUSE_MS = 100;
@@ -23,7 +23,7 @@ const LONGEST_PAUSE_MS = 5_000;
 
 /**
  * One connection that listens to all channels of a process. It is opened for the first channel, stays open until
- * {@link close}, and is opened again when it was lost.
+ * {@link close}, and reconnects after an interruption.
  */
 export class NotificationListener {
   readonly #channels = new Map<string, Set<OnNotification>>();
@@ -37,8 +37,8 @@ export class NotificationListener {
   constructor(private readonly options: NotificationListenerOptions) {}
 
   /**
-   * Resolves when no later notification of the channel is missed without a call with null.
-   * @throws Error when the server cannot be reached; the channel is not listened to then
+   * Resolves when all later notifications of the channel will be received, or their loss reported by a call with null.
+   * @throws Error if the server is unavailable; the channel is then not listened to
    */
   async listen(channel: string, onNotification: OnNotification): Promise<void> {
     if (this.#closing.signal.aborted) throw new Error('the database is closed');
@@ -78,7 +78,7 @@ export class NotificationListener {
       keepAlive: true,
       fallback_application_name: 'mediagraph notifications',
     });
-    // An `error` without a listener ends the process; `end` follows it.
+    // An `error` event without a listener ends the process. An `end` event follows it.
     client.on('error', () => {});
     client.on('notification', ({ channel, payload = '' }) => {
       for (const onNotification of this.#channels.get(channel) ?? []) onNotification(payload);
@@ -90,7 +90,7 @@ export class NotificationListener {
       await client.end().catch(() => {});
       throw thrown;
     }
-    // A query that is not answered in time is still under way, so that `end` cuts the connection.
+    // After a timeout the query may still be running on the server, so the connection is destroyed.
     const heartbeat = setInterval(() => this.#query(client, 'select 1').catch(() => client.end()), HEARTBEAT_MS);
     client.once('end', () => {
       clearInterval(heartbeat);

@@ -67,7 +67,7 @@ export class JobNews {
     try {
       await sql`select pg_notify(${this.#channel}, ${news})`.execute(this.options.database.jobs);
     } catch (err) {
-      this.options.logger.warn({ err }, 'other processes could not be told of new jobs; they will look by themselves');
+      this.options.logger.warn({ err }, 'other processes could not be notified of new jobs; they will poll');
     }
   }
 }

@@ -127,7 +127,7 @@ function answerInvalidTarget(error: FastifyError, request: FastifyRequest, reply
   reply.header('x-request-id', request.id);
   const isLink = (request.raw.url ?? '').startsWith('/media/');
   const refusal = isLink
-    ? new MediagraphError('SIGNATURE_INVALID', 'expected a link as it was given out, got a changed or made-up one')
+    ? new MediagraphError('SIGNATURE_INVALID', 'expected an unchanged link, got a changed or forged one')
     : fromFastify(error);
   sendError(reply, refusal);
 }
@@ -159,14 +159,17 @@ function refuseOtherHosts(http: FastifyInstance, knownHosts: KnownHosts): void {
     if (isOpen || isForKnownHost(request.raw, knownHosts)) return next();
     // The body is not read.
     reply.header('connection', 'close');
-    sendError(reply, new MediagraphError('FORBIDDEN', 'expected a Host that is this machine or server.publicUrl'));
+    sendError(
+      reply,
+      new MediagraphError('FORBIDDEN', 'expected the Host of this machine or of server.publicUrl, got another Host'),
+    );
   });
 }
 
 function answerNotFound(reply: FastifyReply): FastifyReply {
   const error = {
     code: 'BAD_USER_INPUT',
-    message: 'there is nothing at this address',
+    message: 'expected the path of a route, got an unknown path',
     requestId: reply.request.id,
   };
   return reply.code(404).headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }).send({ error });

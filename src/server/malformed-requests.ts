@@ -38,7 +38,7 @@ function writeAnswer({ code }: NodeJS.ErrnoException, socket: Socket, requestId:
     code === 'HPE_HEADER_OVERFLOW'
       ? [431, 'Request Header Fields Too Large', `expected headers of at most ${MAX_HEADER_BYTES} bytes, got more`]
       : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? [408, 'Request Timeout', 'expected the whole of a request sooner']
+        ? [408, 'Request Timeout', 'expected the complete request in time']
         : [400, 'Bad Request', 'expected a well-formed request'];
   const body = JSON.stringify({ error: { code: 'BAD_USER_INPUT', message, requestId } });
   const head = `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;

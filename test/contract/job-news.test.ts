@@ -141,7 +141,7 @@ describeServer('news of jobs between processes', (server) => {
     await database.close();
     news.announce('copy');
     expect(woken).toEqual([['copy']]);
-    await until('the fault is logged', () => lines.some((line) => line.includes('could not be told of new jobs')));
+    await until('the fault is logged', () => lines.some((line) => line.includes('could not be notified of new jobs')));
     news.stop();
   });
 });

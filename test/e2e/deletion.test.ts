@@ -328,7 +328,7 @@ describe('bytes that are on their way during a deletion', () => {
     const { id } = sole(await mediaOf(started, photo.id));
     expect(await user.deleted(id)).toMatchObject({ media: { status: 'DELETED' } });
     gate.open();
-    await until('the copy to end', () => server.logged('a copy was given up') > 0);
+    await until('the copy to end', () => server.logged('a copy was abandoned') > 0);
     await until('its bytes to be removed', async () => (await blobsIn(server.blobs)) === 0);
     expect(await user.media(id)).toMatchObject({ status: 'DELETED' });
     expect(await mediaOf(started, photo.id)).toEqual([]);

@@ -220,7 +220,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     await deliver('no-channel-of-ours', good);
     // First what shows elsewhere: the counts behind a scrape are asked anew some seconds later at the soonest.
     const { logLines } = bed;
-    await until('a dead letter', () => logLines.some((line) => line.includes('dead letters')));
+    await until('a dead letter', () => logLines.some((line) => line.includes('became a dead letter')));
     await until('the copy', async () => {
       const answer = await ask(STATUS, [announced]);
       return sole(sole(answer.data?.messagesWithMedia)?.media).status === 'READY';

@@ -27,7 +27,7 @@ const SECRET = 'purge-token-0123456789';
 const PATH = '/zones/secret-zone-42/purge?key=secret-key-42';
 const TIMEOUT_MS = 5_000;
 const MINUTE_MS = 60_000;
-const FAILED = 'the CDN could not be told of a deletion';
+const FAILED = 'the CDN could not be purged after a deletion';
 
 interface PurgeRequest {
   readonly line: string;
