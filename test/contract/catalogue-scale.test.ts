@@ -310,7 +310,8 @@ function rareQuestions(): Questions {
     abandonLeases: [400, (of) => store(of).abandonLeases()],
     forgetKeys: [60, (of) => new SqlUploads(of).forgetKeys(plus(20))],
     forgetFailed: [60, (of) => new SqlUploads(of).forgetFailed(plus(20))],
-    'forget dead events': [60, (of) => new SqlWebhookInbox(of).forgetDead(plus(5_000))],
+    // It reads what it removes: five events, and all hundred dead jobs of webhooks, whose age is the same here.
+    'forget dead events': [120, (of) => new SqlWebhookInbox(of).forgetDead(plus(5_000))],
     // Of the events, all that are due are looked at.
     'adopt what an earlier version left': [1_200, (of) => adoptPreviousWork(of, { now: NOW, leasesBefore: NOW })],
   };
