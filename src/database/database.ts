@@ -4,6 +4,7 @@ import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sq
 import type pg from 'pg';
 import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import type { Logger } from '../telemetry/logger.js';
+import { BorrowedClient, StatementNames } from './borrowed-client.js';
 import { DatabaseClock } from './database-clock.js';
 import { EmbeddedEngine } from './embedded/engine.js';
 import { NotificationListener } from './notification-listener.js';
@@ -90,8 +91,8 @@ class PooledDatabase {
   readonly #pool: ClosablePool;
   readonly #writeListeners = new Set<() => void>();
 
-  constructor(pool: pg.Pool, turns: Turns) {
-    this.#pool = new ClosablePool(pool, turns);
+  constructor(pool: pg.Pool, turns: Turns, names: StatementNames | null = null) {
+    this.#pool = new ClosablePool(pool, turns, names);
     const onWrite = () => {
       this.writes += 1;
       for (const listener of this.#writeListeners) listener();
@@ -176,7 +177,7 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
     private readonly embedded: EmbeddedEngine,
     logger: Logger | null,
   ) {
-    super(embeddedPool(embedded, logger), new Turns(1, 1));
+    super(embeddedPool(embedded, logger), new Turns(1, 1), new StatementNames());
   }
 
   async startClock(): Promise<void> {}
@@ -220,6 +221,7 @@ class ClosablePool {
   constructor(
     private readonly pool: pg.Pool,
     private readonly turns: Turns,
+    private readonly names: StatementNames | null,
   ) {}
 
   async connect(place: Place): Promise<PostgresPoolClient> {
@@ -233,19 +235,13 @@ class ClosablePool {
     }
   }
 
-  async #inTurn(place: Place): Promise<pg.PoolClient> {
+  async #inTurn(place: Place): Promise<PostgresPoolClient> {
     await this.turns.take(place);
+    const onReleased = () => this.turns.giveBack(place);
     try {
-      const client = await this.pool.connect();
-      const { release } = client;
-      // The pool gives every borrower a release of its own.
-      client.release = (error) => {
-        release(error);
-        this.turns.giveBack(place);
-      };
-      return client;
+      return new BorrowedClient({ client: await this.pool.connect(), names: this.names, onReleased });
     } catch (thrown) {
-      this.turns.giveBack(place);
+      onReleased();
       throw thrown;
     }
   }

@@ -62,7 +62,7 @@ function cuttingStuckClients(pool: pg.Pool): pg.Pool {
  * in which they came. So no statement gets into another's transaction.
  */
 export function embeddedPool(engine: EmbeddedEngine, logger: Logger | null): pg.Pool {
-  const pool = watched(
+  return watched(
     // Without `ssl` and `user`, node-postgres would look into the environment for them.
     new pg.Pool({
       stream: () => new EmbeddedSocket(engine),
@@ -75,32 +75,6 @@ export function embeddedPool(engine: EmbeddedEngine, logger: Logger | null): pg.
     }),
     logger,
   );
-  return pool.on('connect', prepareStatements);
-}
-
-/** More than there are texts of statements, which take lists as arrays. */
-const MAX_PREPARED = 200;
-
-/**
- * Lets a client parse and plan each statement once, which costs WebAssembly a quarter of a look-up. Not for a server:
- * connection poolers may give every transaction another session.
- */
-function prepareStatements(client: pg.PoolClient): void {
-  const names = new Map<unknown, string>();
-  const { query } = client;
-  const prepared = (given: readonly unknown[]): readonly unknown[] => {
-    const [text, values, ...rest] = given;
-    if (typeof text !== 'string' || !Array.isArray(values) || values.length === 0) return given;
-    let name = names.get(text);
-    if (name === undefined && names.size < MAX_PREPARED) {
-      name = `statement ${names.size}`;
-      names.set(text, name);
-    }
-    return [{ name, text, values }, ...rest];
-  };
-  Object.defineProperty(client, 'query', {
-    value: (...given: unknown[]): unknown => Reflect.apply(query, client, prepared(given)),
-  });
 }
 
 /**

@@ -7,13 +7,18 @@ import type { FastifyInstance } from 'fastify';
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
+  /** Default: the system's resolver. */
+  readonly addressesOf?: (host: string) => Promise<ReadonlyArray<{ readonly address: string }>>;
 }
 
 /**
  * Listens, with `localhost` at each of its addresses: Fastify does that only for servers that it has created itself.
  * @returns the URL of the first address
  */
-export async function listen(http: FastifyInstance, { host, port }: ListenAddress): Promise<string> {
+export async function listen(
+  http: FastifyInstance,
+  { host, port, addressesOf = (name) => lookup(name, { all: true }) }: ListenAddress,
+): Promise<string> {
   if (host !== 'localhost') return http.listen({ host, port });
   const others: Server[] = [];
   http.addHook('preClose', (done) => {
@@ -26,7 +31,7 @@ export async function listen(http: FastifyInstance, { host, port }: ListenAddres
   const url = await http.listen({ host, port });
   const first = http.server.address();
   if (first === null || typeof first === 'string') return url;
-  for (const { address } of await lookup(host, { all: true })) {
+  for (const { address } of await addressesOf(host)) {
     if (address === first.address) continue;
     const other = await acceptInto(http.server, { address, port: first.port });
     if (other) others.push(other);
