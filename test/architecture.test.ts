@@ -42,11 +42,11 @@ describe('the rooms', () => {
     expect(imports.filter(({ from, to }) => !mayImport(roomOf(from), roomOf(to)))).toEqual([]);
   });
 
-  it('import nothing in circles', () => {
+  it('have no circular imports', () => {
     expect(circles(imports)).toEqual([]);
   });
 
-  it('keep to what a reader has in one view', () => {
+  it('stay within the size limits', () => {
     for (const folder of [SRC, DEMO]) {
       const above = (all: readonly Sized[], limit: number) => all.filter(({ size }) => size > limit);
       expect(above(linesOfFiles(folder), LIMITS.linesOfFile)).toEqual([]);
@@ -55,13 +55,13 @@ describe('the rooms', () => {
     }
   });
 
-  it('know nothing of the demo, nor the demo of them', () => {
+  it('do not import the demo, nor the demo them', () => {
     const leaving = (folder: string) =>
       sourceFiles(folder).flatMap((file) => importsOf(file, folder).filter(({ to }) => to.startsWith('..')));
     expect([...leaving(SRC), ...leaving(DEMO)]).toEqual([]);
   });
 
-  it('give the configuration their settings.ts and nothing else', () => {
+  it('are imported by the configuration only through their settings.ts', () => {
     const fromConfig = imports.filter(({ from, to }) => roomOf(from) === 'config' && roomOf(to) !== 'config');
     expect(fromConfig.filter(({ to }) => roomOf(to) !== 'settings' && !isRoomSettings(to))).toEqual([]);
     const unread = sourceFiles().filter((file) => isRoomSettings(file) && !fromConfig.some(({ to }) => to === file));
@@ -80,7 +80,7 @@ describe('the rooms', () => {
     expect(others).toEqual([]);
   });
 
-  it('leave the environment to the configuration', () => {
+  it('read no environment variable outside of the configuration', () => {
     const readers = sourceFiles().filter((file) => /process\.env\b/.test(withoutTypesAndComments(file)));
     expect(readers).toEqual([join('config', 'config.ts')]);
   });

@@ -330,15 +330,15 @@ describeEngines(
         const questions = { ...catalogueQuestions(), ...jobQuestions(), ...roomQuestions() };
         for (const statistics of [false, true]) {
           if (statistics) await sql`analyze`.execute(database.kysely);
-          const asked = statistics ? { ...questions, ...rareQuestions() } : questions;
+          const chosen = statistics ? { ...questions, ...rareQuestions() } : questions;
           const efforts: unknown[] = [];
-          for (const [name, [most, call]] of Object.entries(asked)) {
+          for (const [name, [most, call]] of Object.entries(chosen)) {
             const { sequentialScans, rowsRead } = await effortOf(database.kysely, call);
             efforts.push({ name, sequentialScans, tooMuch: rowsRead > most ? rowsRead : 0 });
           }
           expect({ statistics, efforts }).toEqual({
             statistics,
-            efforts: Object.keys(asked).map((name) => ({ name, sequentialScans: 0, tooMuch: 0 })),
+            efforts: Object.keys(chosen).map((name) => ({ name, sequentialScans: 0, tooMuch: 0 })),
           });
         }
         await expect(
