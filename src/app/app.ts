@@ -3,6 +3,7 @@ import type { Config } from '../config/config.js';
 import type { Database } from '../database/database.js';
 import { admission } from '../server/authenticate.js';
 import { createHttpServer } from '../server/http-server.js';
+import { listen } from '../server/listen.js';
 import { openMetricsPort, registerMetricsRoute } from '../server/metrics-route.js';
 import { createLogger, type Logger } from '../telemetry/logger.js';
 import { Metrics } from '../telemetry/metrics.js';
@@ -72,7 +73,7 @@ async function startOver(options: Omit<PartsOptions, 'ownUrl'>): Promise<App> {
   const metricsHttp = await serveMetrics(http, parts);
   const { host, port } = config.server;
   try {
-    state.url = await http.listen({ host, port });
+    state.url = await listen(http, { host, port });
     await parts.jobs.start();
   } catch (thrown) {
     await Promise.all([http.close(), metricsHttp?.close()]);

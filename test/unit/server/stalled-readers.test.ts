@@ -1,8 +1,10 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { connect, Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fastify, { type FastifyInstance } from 'fastify';
+import { OpenAnswers } from '../../../src/server/open-answers.js';
 import { StalledReaders } from '../../../src/server/stalled-readers.js';
 import { until } from '../../support/eventually.js';
 
@@ -19,8 +21,15 @@ describe('a reader', () => {
   let readers: Readonly<Record<string, Promise<Outcome>>>;
 
   beforeAll(async () => {
-    http = fastify();
-    new StalledReaders(PATIENCE_MS).watch(http);
+    const answers = new OpenAnswers();
+    http = fastify({
+      serverFactory: (router) =>
+        createServer((request, response) => {
+          answers.add(request.socket, response);
+          router(request, response);
+        }),
+    });
+    new StalledReaders(answers, PATIENCE_MS).watch(http);
     http.server.on('connection', (socket) => served.push(socket));
     http.get('/media/whole', (_request, reply) => reply.send(Buffer.alloc(LARGE_BYTES)));
     http.get('/media/parts', (_request, reply) => {
