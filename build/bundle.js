@@ -59,12 +59,28 @@ function ownModules() {
   };
 }
 
+/**
+ * V8 keeps a source with any character beyond Latin-1 in two bytes a character, and reads it half as fast. Lines stay where
+ * they are.
+ * @returns {import('rolldown').Plugin}
+ */
+function asciiOnly() {
+  const escaped = (/** @type {string} */ unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return {
+    name: 'ascii-only',
+    generateBundle(_options, files) {
+      for (const file of Object.values(files))
+        if (file.type === 'chunk') file.code = file.code.replace(/[^\0-\x7f]/g, escaped);
+    },
+  };
+}
+
 const digest = await templateDigest(MODULES);
 const bundle = await rolldown({
   input: Object.fromEntries(ENTRIES.map((name) => [name, `${MODULES}${name}.js`])),
   platform: 'node',
   external: EXTERNAL,
-  plugins: [ownModules(), notices(ROOT)],
+  plugins: [ownModules(), asciiOnly(), notices(ROOT)],
   resolve: { mainFields: ['main', 'module'] },
   onLog(level, log, handler) {
     if (log.code !== 'EVAL') handler(level, log);
