@@ -21,6 +21,6 @@ for (const [name, write] of Object.entries(PAGES)) {
   }
   // A checkout on Windows may have changed the line ends.
   if ((await readFile(file, 'utf8')).replaceAll('\r\n', '\n') === text) continue;
-  process.stderr.write(`docs/${name} differs from the code; write it anew: npm run docs\n`);
+  process.stderr.write(`docs/${name} differs from the code; update it with: npm run docs\n`);
   process.exitCode = 1;
 }

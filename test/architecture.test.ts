@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { transformSync } from '@swc/core';
 import {
@@ -103,3 +103,24 @@ function withoutTypesAndComments(file: string): string {
   });
   return code;
 }
+
+describe('the table of bent dependencies', () => {
+  const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
+  const [, section = ''] = /## Where we bend a dependency\n([\s\S]*?)\n## /.exec(read('ARCHITECTURE.md')) ?? [];
+  const rows = section.split('\n').filter((line) => /^\| (?!dependency)\S+ /.test(line) && line.endsWith(' |'));
+  const cells = rows.map((row) => row.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '')));
+
+  it('names the installed versions', () => {
+    const { dependencies, devDependencies, engines } = JSON.parse(read('package.json'));
+    const versions: Record<string, string> = { ...dependencies, ...devDependencies, 'Node.js': engines.node };
+    for (const [dependency = ''] of cells) {
+      const [, name = '', version = ''] = /^(\S+) (\S+)$/.exec(dependency) ?? [];
+      expect([name, versions[name]]).toEqual([name, expect.stringContaining(version)]);
+    }
+  });
+
+  it('names every canary, and no other', () => {
+    const named = new Set(cells.map((row) => row.at(-1)?.replaceAll('`', '')));
+    expect([...named].sort()).toEqual(readdirSync(new URL('canaries', import.meta.url)).sort());
+  });
+});

@@ -56,7 +56,7 @@ function demoConfig(lines: readonly DemoLine[], folder: string): Readonly<Record
   };
 }
 
-const EXPECTED_FAILURES = ['"status":"FAILED"', '"status":"EXPIRED"', '"msg":"a copy is tried again"'];
+const EXPECTED_FAILURES = ['"status":"FAILED"', '"status":"EXPIRED"', '"msg":"a copy failed and will be retried"'];
 
 /**
  * Hides the log lines about two media of the inbox's line that fail on purpose. They would look like a fault of the

@@ -16,7 +16,7 @@ export interface DemoLine {
   readonly channel: DemoChannel;
   /** The messages' ids at the provider. */
   readonly messages: readonly string[];
-  /** The webhook that announces a message. Absent: there is none, and the provider must be asked. */
+  /** The webhook that announces a message. Absent: the provider sends none, so the server queries the provider. */
   readonly webhook?: DemoWebhook;
   /** Absent: the provider keeps media until they are deleted. */
   readonly expiry?: DemoExpiry;
@@ -27,9 +27,9 @@ export interface DemoLine {
 export interface DemoWebhook {
   /** The message of the line that it announces. */
   readonly messageId: string;
-  /** The column "the customer sent" of the report. */
+  /** The column MESSAGE of the report. */
   readonly sent: string;
-  /** The column "proven by" of the report. */
+  /** The column AUTHENTICATED BY of the report. */
   readonly provenBy: string;
   /** The query of the webhook's URL, for example `?token=…`. */
   readonly query?: string;
@@ -38,7 +38,7 @@ export interface DemoWebhook {
 }
 
 export interface DemoExpiry {
-  /** Makes the provider forget all media of the line. */
+  /** Deletes all media of the line at the provider. */
   run(): void;
   /** A request for one of them, with the provider's credentials. */
   readonly request: ProviderRequest;

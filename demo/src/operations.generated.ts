@@ -3,14 +3,14 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
-/** Where a deleted media is gone. */
+/** Where the media was deleted. */
 export type MediaDeletionScope =
-  /** Here: bytes, thumbnails, links; and nothing lists it. The provider has no deletion of it. */
+  /** In this server only, including bytes, thumbnails and links, because the provider does not support deletion of this media. */
   | 'LOCAL'
-  /** At the provider and here. */
+  /** At the provider and in this server. */
   | 'PROVIDER';
 
-/** What the message carries the file as. A picture sent as a document is a DOCUMENT. */
+/** The kind of attachment that the sender chose. A picture that was sent as a document is a DOCUMENT. */
 export type MediaKind =
   | 'AUDIO'
   | 'DOCUMENT'
@@ -19,7 +19,7 @@ export type MediaKind =
   | 'STICKER'
   | 'VIDEO';
 
-/** A messaging service whose media this subgraph unifies. */
+/** A messaging provider. */
 export type MediaProvider =
   | 'CHAKRA'
   | 'GUPSHUP'
@@ -29,26 +29,26 @@ export type MediaProvider =
   | 'WA_GATEWAY'
   | 'WHATSAPP_CLOUD';
 
-/** How far a media is on its way. */
+/** The state of a media. */
 export type MediaStatus =
-  /** Deleted, here or at the provider. */
+  /** The media was deleted by deleteMedia or at the provider. */
   | 'DELETED'
-  /** expiresAt has passed. */
+  /** The time expiresAt has passed. */
   | 'EXPIRED'
-  /** The bytes could not be had so far; failure says why, and whether retryMedia may help. */
+  /** The server could not fetch the bytes. failure contains the reason. */
   | 'FAILED'
-  /** Known to exist; the bytes cannot be had yet. */
+  /** The media is known, but its bytes are not available yet. */
   | 'PENDING'
-  /** The URL works. */
+  /** The bytes are available at url. */
   | 'READY';
 
-/** How an upload reaches the provider. */
+/** How the server passes an upload to the provider. */
 export type MediaUploadMode =
-  /** Its bytes are sent to the provider. */
+  /** The server sends the bytes to the provider. */
   | 'BYTES'
-  /** It stays here; sending a message takes its URL. */
+  /** The server keeps the upload. The provider sends messages with its URL. */
   | 'NONE'
-  /** The provider fetches it from a URL of ours. */
+  /** The provider downloads the file from a URL of this server. */
   | 'URL';
 
 export type ChannelsQueryVariables = Exact<{ [key: string]: never; }>;

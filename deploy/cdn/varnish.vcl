@@ -1,9 +1,9 @@
 vcl 4.1;
 
-# Varnish (7.1 or later) before Mediagraph. See docs/cdn.md.
-# Lines marked "yours" have the values that differ from place to place.
+# Varnish (7.1 or later) in front of Mediagraph. See docs/cdn.md.
+# Change the values on the lines that are marked "yours".
 #
-# A media is kept until its link ends, which is what its max-age says, or until Mediagraph says that it was deleted:
+# Varnish stores a response until its link expires (max-age) or until Mediagraph purges the media:
 #   delivery: { visibility: public, purge: "http://varnish:6081/purge", purgeHeaders: { X-Purge-Secret: "…" } }
 
 import std;
@@ -15,7 +15,7 @@ backend mediagraph {
     .between_bytes_timeout = 60s;
 }
 
-# Who may purge. Behind a proxy that ends TLS everybody has its address: the secret counts for that.
+# The addresses that may purge. Behind a TLS proxy, every client has the proxy's address, so the secret is also required.
 acl purgers {
     "localhost"; # yours: purgers
 }
@@ -31,30 +31,30 @@ sub vcl_recv {
         if (req.http.X-Purge-Secret != "change me") { # yours: secret
             return (synth(403, "Forbidden"));
         }
-        # A media's id and nothing else, since what follows is an expression.
+        # Accept only a media id, because the next statement inserts it into an expression.
         if (req.http.xkey !~ "^[A-Za-z0-9_-]+$") {
             return (synth(400, "Bad Request"));
         }
-        # Only obj: the lurker can work it off in the background. Until then each hit is held against it.
+        # The ban uses only obj, so that the ban lurker can process it in the background. Until then Varnish checks each hit.
         if (!std.ban("obj.http.Cache-Tag == " + req.http.xkey)) {
             return (synth(500, "Internal Server Error"));
         }
         return (synth(200, "Purged"));
     }
-    # GraphQL and webhooks are not the CDN's.
+    # The CDN does not serve GraphQL and webhooks.
     if (req.url !~ "^/media/") {
         return (synth(404, "Not Found"));
     }
     if (req.method != "GET" && req.method != "HEAD" && req.method != "OPTIONS") {
         return (synth(405, "Method Not Allowed"));
     }
-    # A link is all that is needed; nobody's credentials are Mediagraph's business here.
+    # A link needs no credentials, so Varnish does not forward any.
     unset req.http.Authorization;
     unset req.http.Cookie;
     if (req.http.X-Request-Id !~ "^[A-Za-z0-9_.:-]{1,128}$") {
         set req.http.X-Request-Id = req.xid;
     }
-    # What Mediagraph makes of an Accept, so that a thumbnail is kept at most three times.
+    # Normalises Accept to the three cases that Mediagraph distinguishes, so that Varnish stores a thumbnail at most three times.
     if (req.http.Accept ~ "(?i)(^|,)\s*image/webp\s*(,|$|;(?!\s*q=0(\.0*)?\s*(,|$)))") {
         set req.http.Accept = "image/webp,*/*";
     } else if (req.http.Accept ~ "(?i)(^|,)\s*image/avif\s*(,|$|;(?!\s*q=0(\.0*)?\s*(,|$)))") {
@@ -62,7 +62,7 @@ sub vcl_recv {
     } else {
         set req.http.Accept = "*/*";
     }
-    # Varnish knows If-None-Match, If-Modified-Since and If-Range, and not these two.
+    # Varnish implements If-None-Match, If-Modified-Since and If-Range, but not If-Match and If-Unmodified-Since.
     if (req.method == "OPTIONS" || req.http.If-Match || req.http.If-Unmodified-Since) {
         return (pass);
     }
@@ -70,15 +70,15 @@ sub vcl_recv {
 }
 
 sub vcl_backend_response {
-    # Nothing that is over is ever served: a media that was deleted would come back whenever Mediagraph is away.
+    # Never serve expired responses: Varnish would serve deleted media whenever Mediagraph is unavailable.
     set beresp.grace = 0s;
     set beresp.keep = 0s;
-    # Large media would push everything else out: it goes straight through, parts of it too.
+    # Large media and its ranges pass through without being stored, because they would displace everything else.
     if (std.integer(beresp.http.Content-Length, 0) > 33554432) { # yours: largest
         return (pass(1h));
     }
-    # Errors; what is not said to be public (delivery.visibility; links that are bound to origins); and bytes that still
-    # come from their provider, without an ETag: they may be long on their way, and be deleted and purged before they are here.
+    # Do not store errors and responses without "public" (see delivery.visibility; responses to bound links are private).
+    # Do not store responses without an ETag either: their bytes still come from the provider and may arrive after a purge.
     if (beresp.status != 200 || beresp.http.Cache-Control !~ "^public(,|$)" || !beresp.http.ETag) {
         set beresp.uncacheable = true;
         set beresp.ttl = 1s;
@@ -87,7 +87,7 @@ sub vcl_backend_response {
 }
 
 sub vcl_deliver {
-    # Not the id of whoever asked first.
+    # The stored response has the request id of the first request, so replace it.
     set resp.http.X-Request-Id = req.http.X-Request-Id;
     return (deliver);
 }

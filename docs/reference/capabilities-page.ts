@@ -19,20 +19,19 @@ const MB = 1_000_000;
 
 const INTRODUCTION = `# What each provider can do
 
-Written from the adapters themselves: each is connected as \`config.example.yaml\` has it, and what it has a method for is
-what it can do. The same is in the API as \`MediaChannel.capabilities\`, for the channels that are configured. Ranges are read
-off an answer: each adapter is asked for the first bytes of a media, over the stand-in for its provider.`;
+This page is generated from the adapters. A provider has a capability when its adapter, connected as in \`config.example.yaml\`, has
+the method for it. The API returns the same information as \`MediaChannel.capabilities\`. Support for ranges is tested: each adapter
+requests the first bytes of a media from an emulated provider.`;
 
-const LEGEND = `- **asked which media a message has**: yes, when a query names a message; no: media is known from webhooks alone, so the
-  webhook must be set before the first message is needed.
-- **details on demand**: type, size, name and the like of media that nobody told of; asked only when a query selects such a
-  field, for all media of the query together.
-- **an upload reaches the provider**: as \`BYTES\` that are sent to it; by a \`URL\` of ours that it fetches; or not at all
-  (\`NONE\`), and a send call takes the \`url\` of the media.
-- **deletes at the provider**: otherwise \`deleteMedia\` deletes here, and its \`scope\` is \`LOCAL\`.
-- **largest upload**: of the type that may be largest, never more than \`upload.maxBytes\`.`;
+const LEGEND = `- **lists the media of a message**: if not, only webhooks announce media, so configure the webhook before the first message arrives.
+- **returns details on request**: the server requests type, size, name and similar details when they are unknown and a query selects
+  them. It combines the requests of a query.
+- **upload method**: \`BYTES\` are sent to the provider, or the provider downloads a \`URL\` of this server. With \`NONE\`, this server
+  keeps the upload, and the provider's send call takes the \`url\` of the media.
+- **deletes at the provider**: if not, \`deleteMedia\` deletes only in this server, and its \`scope\` is \`LOCAL\`.
+- **largest upload**: the limit of the type with the highest limit, and at most \`upload.maxBytes\`.`;
 
-/** docs/capabilities.md. Starts stand-ins for the providers, and ends them. */
+/** Generates docs/capabilities.md. Starts emulators of the providers and stops them afterwards. */
 export async function capabilitiesPage(): Promise<string> {
   const ranges = await rangesByProvider();
   return withConnected(exampleConfig(), async (channels, config) => {
@@ -51,19 +50,19 @@ function columnOf(
   const { adapter, webhook } = channel;
   const { upload, maxUploadBytes, uploadMimeTypes } = capabilitiesOf(channel, maxBytes);
   return {
-    'media of a message': adapter.mediaPerMessage === 'one' ? 'one at most' : 'several',
-    'asked which media a message has': yesOrNo(adapter.listMedia),
-    'details on demand': yesOrNo(adapter.describeMedia),
-    'opens bytes': yesOrNo(adapter.openMedia),
-    'ranges of bytes': yesOrNo(ranges.get(channel.provider)),
-    'an upload reaches the provider': upload,
-    'types of uploads': uploadMimeTypes.length === 0 ? 'any' : `${uploadMimeTypes.length}`,
+    'media per message': adapter.mediaPerMessage === 'one' ? 'at most one' : 'several',
+    'lists the media of a message': yesOrNo(adapter.listMedia),
+    'returns details on request': yesOrNo(adapter.describeMedia),
+    'downloads media': yesOrNo(adapter.openMedia),
+    'supports ranges': yesOrNo(ranges.get(channel.provider)),
+    'upload method': upload,
+    'upload types': uploadMimeTypes.length === 0 ? 'any' : `${uploadMimeTypes.length}`,
     'largest upload': written(maxUploadBytes, 'bytes'),
     'deletes at the provider': yesOrNo(adapter.deleteMedia),
     webhooks: yesOrNo(webhook),
-    'a webhook is proven by': webhook ? proofOf(webhook) : '',
-    'handshake of the webhook (`GET`)': yesOrNo(webhook?.handshake),
-    'a repeated delivery is known by': webhook ? repetitionOf(webhook) : '',
+    'webhook is authenticated by': webhook ? proofOf(webhook) : '',
+    'webhook verification request (`GET`)': yesOrNo(webhook?.handshake),
+    'repeated delivery is detected by': webhook ? repetitionOf(webhook) : '',
   };
 }
 
@@ -71,7 +70,7 @@ function yesOrNo(present: unknown): string {
   return present ? 'yes' : 'no';
 }
 
-/** What a webhook without any proof is told to be lacking. */
+/** Reads the expected signature or secret from the error that an unauthenticated webhook causes. */
 function proofOf(webhook: WebhookReceiver): string {
   const url = new URL('https://media.example.com/webhooks/example');
   try {
@@ -84,21 +83,21 @@ function proofOf(webhook: WebhookReceiver): string {
   throw new Error('expected a webhook without any proof to be rejected');
 }
 
-/** The header whose value stays the same, found by sending every header that the receiver looks at. */
+/** Finds the header that identifies a repetition, by offering every header that the receiver reads. */
 function repetitionOf(webhook: WebhookReceiver): string {
-  const asked: string[] = [];
+  const readHeaders: string[] = [];
   const headers = new Proxy<Record<string, string>>(
     {},
     {
       get: (_target, name) => {
-        asked.push(String(name));
+        readHeaders.push(String(name));
         return 'one';
       },
     },
   );
   const url = new URL('https://media.example.com/webhooks/example');
   const id = webhook.deliveryId({ url, address: url.href, headers, rawBody: Buffer.from('{}') });
-  return id === null ? 'its bytes' : `\`${asked.at(-1)}\``;
+  return id === null ? 'its body' : `\`${readHeaders.at(-1)}\``;
 }
 
 function uploadTypes(channels: readonly ConnectedChannel[]): string {
@@ -113,7 +112,7 @@ function uploadTypes(channels: readonly ConnectedChannel[]): string {
   ]);
   const head = ['type', ...limited.map(({ provider }) => `\`${provider}\``)];
   const text =
-    'What each provider takes that has limits of its own; elsewhere only `upload.maxBytes` binds. A type is what the bytes are, not what a caller says.';
+    'These are the types and sizes of providers with limits of their own. For other providers only `upload.maxBytes` applies. The server determines the type from the bytes.';
   return page(['## Types of uploads', text, table(head, rows)]).trimEnd();
 }
 
@@ -123,7 +122,7 @@ function exampleConfig(): Config {
   return parseConfig(parse(text), Object.fromEntries(variables), 'config.example.yaml');
 }
 
-/** Whether the first bytes of a media can be had without the others, by provider. */
+/** Tests, for each provider, whether the adapter can request the first bytes of a media only. */
 async function rangesByProvider(): Promise<ReadonlyMap<string, boolean>> {
   const providers = await startDemoProviders();
   try {
@@ -143,7 +142,7 @@ async function rangesByProvider(): Promise<ReadonlyMap<string, boolean>> {
   }
 }
 
-/** As the provider lists it, or as its webhook tells it. */
+/** The first media that the provider lists or that its webhook announces. */
 async function firstMedia({ adapter, webhook }: ConnectedChannel, line: DemoLine): Promise<MediaRef> {
   const listed = (await adapter.listMedia?.(line.messages.slice(0, 1), {}))?.[0];
   if (Array.isArray(listed) && listed[0]) return listed[0];
@@ -160,7 +159,7 @@ async function isPartGiven({ adapter }: ConnectedChannel, ref: MediaRef): Promis
   return stream !== undefined && stream.range !== null;
 }
 
-/** Nothing is called. */
+/** This page needs no limits, because it makes one call per provider. */
 const NO_LIMIT: Quota = {
   take: () => Promise.resolve(null),
   hold: () => Promise.resolve({ kind: 'held', settle: () => Promise.resolve() }),
@@ -182,25 +181,25 @@ async function withConnected<Result>(
   }
 }
 
-/** What a table of methods cannot tell. Each fact is from the provider's page that is named. */
+/** Facts that do not follow from the methods. Each note names the provider's page that documents it. */
 const NOTES = `## Notes
 
-- **Kirim**: one 404 means both "no media" and "still on its way from Meta" (API reference, "Redirect to the media asset for
-  a message"), so a message without media is asked again while it is young. No page documents an upload or a deletion. A send
-  call takes a public \`link\`.
-- **SignalWire**: the reference answers a media's own path with JSON and shows no path for the bytes ("Retrieve Message
-  Media"). They come from the \`MediaUrl\` of the webhook, which is public unless the project protects it ("Protect Message
-  Media URLs"): then name its origin in \`options.mediaOrigins\`. Media of a message that is still being sent cannot be deleted
-  (error 20009).
-- **Twilio**: a media's path redirects to a CDN that refuses credentials, and is 404 for some seconds after the webhook
-  (support article 44750147594523). One file that was sent several times is gone when its last resource is deleted.
-- **Chakra**: the pass-through of Meta's API. Its upload ("Upload Public Media") gives a URL that everybody can open, and no
-  media id. No page documents a deletion, or a signature of webhooks.
-- **WhatsApp Cloud API**: an id from a webhook opens for 7 days, an id from an upload for 30, an address for 5 minutes
-  (Cloud API, "Media"). Partners of Meta report that 20 failed look-ups in an hour lock an account out (360dialog, media), so
-  what is gone is not asked again.
-- **WA gateway**: files above 64 MiB have no \`media_path\` and cannot be had ("Media"). Destroying a device deletes its media.
-  How long media is kept is not published.
-- **Gupshup**: an address from a webhook opens for 7 days ("Inbound messages"); after 20 failed downloads in an hour all
-  are refused for an hour ("Media management"), so the adapter counts. 10 deletions an hour; only what has a media id of
-  Meta's can be deleted, which webhooks of version 2 do not tell.`;
+- **Kirim**: one 404 means both "no media" and "not received from Meta yet" (API reference, "Redirect to the media asset for
+  a message"), so the server asks again while a message without media is young. Kirim documents neither uploads nor deletions. Its
+  send call takes a public \`link\`.
+- **SignalWire**: the reference shows a JSON response for the path of a media and documents no path for the bytes ("Retrieve Message
+  Media"). The bytes are at the \`MediaUrl\` of the webhook, which is public unless the project protects it ("Protect Message
+  Media URLs"). For a protected project, add its origin to \`options.mediaOrigins\`. SignalWire refuses to delete the media of a
+  message that it is still sending (error 20009).
+- **Twilio**: the path of a media redirects to a CDN that rejects credentials. It answers 404 for some seconds after the webhook
+  (support article 44750147594523). Twilio deletes a file that was sent several times when its last media resource is deleted.
+- **Chakra**: the API passes requests through to Meta's API. An upload ("Upload Public Media") returns a public URL and no media id.
+  Chakra documents neither a deletion nor a signature of webhooks.
+- **WhatsApp Cloud API**: a media id from a webhook works for 7 days, a media id from an upload for 30 days, and a URL for 5 minutes
+  (Cloud API, "Media"). Partners of Meta report that 20 failed requests in an hour block an account (360dialog, media), so the
+  server does not repeat requests for expired media.
+- **WA gateway**: files above 64 MiB have no \`media_path\` and cannot be downloaded ("Media"). Destroying a device deletes its media.
+  The documentation does not state how long the gateway keeps media.
+- **Gupshup**: a URL from a webhook works for 7 days ("Inbound messages"). After 20 failed downloads in an hour, Gupshup refuses all
+  downloads for an hour ("Media management"), so the adapter counts failures. Gupshup allows 10 deletions per hour and deletes only
+  media with a media id of Meta's, which webhooks of version 2 do not contain.`;

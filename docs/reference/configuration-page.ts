@@ -4,15 +4,14 @@ import { readSettings, type Setting, type SettingGroup } from './setting.js';
 
 const INTRODUCTION = `# Configuration
 
-One file, YAML or JSON, named with \`--config FILE\` or in the variable \`MEDIA_CONFIG\`. Every key has a default except
-\`channels\`. This page is written from the schema that checks the file.
+The configuration is one YAML or JSON file. Its path is the option \`--config FILE\` or the environment variable \`MEDIA_CONFIG\`.
+Every key except \`channels\` has a default. This page is generated from the schema that validates the file.
 
-- \`\${VAR}\` and \`\${VAR:-default}\` are replaced from the environment, inside values only. No secret need stand in the file.
-- A duration carries its unit: \`500ms\`, \`10s\`, \`5m\`, \`1h\`, \`30d\`. A size is a number of bytes or carries a unit: \`4096\`,
-  \`100MB\` (10^6), \`64MiB\` (2^20). Numbers and booleans may be texts, since a replaced variable always is.
-- An unknown key is a fault. All faults are told at once, each with its path, and the process exits with status 2 before it
-  listens. \`mediagraph check-config --config FILE\` does that and nothing else.
-- \`config.example.yaml\` is a whole file to start from.`;
+- The server replaces \`\${VAR}\` and \`\${VAR:-default}\` in values with environment variables, so the file need not contain secrets.
+- A duration has a unit: \`500ms\`, \`10s\`, \`5m\`, \`1h\`, \`30d\`. A size is a number of bytes or has a unit: \`4096\`, \`100MB\`
+  (10^6), \`64MiB\` (2^20). A number or a boolean may be a text, because a replaced variable is always a text.
+- An unknown key is a fault. The server reports every fault with its path and exits with status 2 before it listens.
+- \`config.example.yaml\` is a complete file to start from.`;
 
 /** docs/configuration.md */
 export function configurationPage(): string {
@@ -25,10 +24,10 @@ export function configurationPage(): string {
     contents.join('\n'),
     ...sections.map(groupText),
     '## Every channel',
-    'Keys of each entry of `channels`, besides `provider`, which selects the keys of the sections below.',
+    'These keys are valid for each entry of `channels`. Its key `provider` selects one of the sections below.',
     settingTable(everyChannel),
     ...ofChannels.map(groupText),
-    'Where each credential is found, and which webhook to enter where: [providers.md](providers.md).',
+    '[providers.md](providers.md) explains where to find each credential and where to enter each webhook.',
   ]);
 }
 
@@ -55,5 +54,7 @@ function fallbackOf({ fallback, isRequired }: Setting): string {
 
 function descriptionOf({ path, description }: Setting): string {
   const document = path.split('.').reduceRight<unknown>((value, key) => ({ [key]: value }), 'given');
-  return withoutEffectYet(document).length > 0 ? `${description} **Without effect in this version.**` : description;
+  return withoutEffectYet(document).length > 0
+    ? `${description} **This key has no effect in this version.**`
+    : description;
 }

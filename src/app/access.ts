@@ -5,12 +5,15 @@ import { decodeMediaId } from '../model/ids.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import { type ApiKeys, openToAll } from '../server/authenticate.js';
 
-/** `Host` headers that are answered without credentials: a page of another site must not reach this server by its own name. */
+/**
+ * The `Host` headers that are accepted without credentials, so that a page of another site cannot reach this server
+ * under its own name.
+ */
 export function knownHosts({ auth, server: { publicUrl, trustProxy } }: Config): KnownHosts | null {
   return auth.mode === 'none' && !auth.allowOpen ? { publicUrl, trustProxy } : null;
 }
 
-/** `auth.mode` */
+/** The authentication of `auth.mode`. */
 export function authenticator(config: Config, apiKeys: ApiKeys): Authenticate {
   switch (config.auth.mode) {
     case 'none':
@@ -20,7 +23,7 @@ export function authenticator(config: Config, apiKeys: ApiKeys): Authenticate {
   }
 }
 
-/** The origins that may read a media: those of its tenant. */
+/** The origins that may read a media, which are those of its tenant. */
 export function allowedOrigins(
   { delivery }: Config,
   channels: ChannelDirectory,

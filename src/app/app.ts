@@ -5,6 +5,7 @@ import { createSubgraphSchema } from '../graphql/build-schema.js';
 import { admission } from '../server/authenticate.js';
 import { assertPortIsFree } from '../server/free-port.js';
 import { createHttpServer } from '../server/http-server.js';
+import { listen } from '../server/listen.js';
 import { openMetricsPort, registerMetricsRoute } from '../server/metrics-route.js';
 import { createLogger, type Logger } from '../telemetry/logger.js';
 import { Metrics } from '../telemetry/metrics.js';
@@ -16,15 +17,15 @@ import { openStores, type Stores } from './stores.js';
 
 const DRAIN_MS = 25_000;
 
-/** A running server. Several may live in one process; nothing of one is shared with another. */
+/** A running server. One process can run several, which share nothing. */
 export interface App {
-  /** The address that it listens on, e.g. `http://127.0.0.1:4000`. */
+  /** The URL that the server listens on, e.g. `http://127.0.0.1:4000`. */
   readonly url: string;
-  /** Takes over what may change while it runs, the API keys, and drops what it remembers of the database. */
+  /** Applies the settings that can change at run time, which are the API keys, and clears the cache of rows. */
   reload(config: Config): void;
-  /** Resolves when everything that was listed or delivered so far is recorded and kept. */
+  /** Resolves when all listings and deliveries so far are recorded and stored. */
   settled(): Promise<void>;
-  /** Drains: no new connections, open requests finish within 25 s, then everything is closed. */
+  /** Drains: accepts no new connections, gives open requests 25 s to complete, and then closes everything. */
   close(): Promise<void>;
 }
 
@@ -34,11 +35,11 @@ export interface AppOptions {
   readonly logger?: Logger;
   /** Variables of the explorer's example operations. */
   readonly exampleVariables?: Readonly<Record<string, unknown>>;
-  /** An open database to use in place of the configuration's; its owner closes it. */
+  /** An open database to use instead of the configured one. Its owner closes it. */
   readonly database?: Database;
 }
 
-/** The composition root: the only place where drivers are constructed and rooms meet. */
+/** The composition root: the only place that constructs drivers and connects rooms. */
 export async function startApp(options: AppOptions): Promise<App> {
   const { config, logger = createLogger(config.log), database, exampleVariables } = options;
   for (const path of config.withoutEffect) logger.warn({ path }, 'this key has no effect in this version');
@@ -79,7 +80,7 @@ async function startOver(options: Omit<PartsOptions, 'ownUrl'>): Promise<App> {
   const metricsHttp = await serveMetrics(http, parts);
   const { host, port } = config.server;
   try {
-    state.url = await http.listen({ host, port });
+    state.url = await listen(http, { host, port });
     await parts.jobs.start();
   } catch (thrown) {
     await Promise.all([http.close(), metricsHttp?.close()]);
@@ -110,7 +111,10 @@ function buildSchemaAhead(form: Config['federation']): void {
   } catch {}
 }
 
-/** On a port of its own where one is configured, on the main port where its readers can be told from strangers. */
+/**
+ * Serves the metrics on a separate port if one is configured. On the main port they require a token or `auth.mode:
+ * none`.
+ */
 async function serveMetrics(
   http: FastifyInstance,
   { config, metrics, logger }: Parts,
@@ -122,7 +126,7 @@ async function serveMetrics(
   return own;
 }
 
-/** Entrances first, then the work behind them, then what both need. */
+/** Closes the entrances first, then the background work, and then the resources of both. */
 async function closeAll(parts: Parts, servers: readonly FastifyInstance[]): Promise<void> {
   const { jobs, lookup, lazyMirror, pools, providers, source, bytes, stores, metrics, logger } = parts;
   const handedBack = jobs.handBack();
@@ -136,18 +140,20 @@ async function closeAll(parts: Parts, servers: readonly FastifyInstance[]): Prom
   logger.info('closed');
 }
 
-/** What scrapes ask the database. */
-function measuredStore({ database, catalogue, inbox }: Stores): MeasuredStore {
+/** The values that the metrics read from the database. */
+function measuredStore({ database, catalogue, inbox, jobs }: Stores): MeasuredStore {
   return {
+    clock: database.clock,
     ping: () => database.ping(),
     mediaCounts: () => catalogue.counts(),
     eventCounts: () => inbox.counts(),
+    jobCounts: () => jobs.counts(),
   };
 }
 
 async function drain(http: FastifyInstance, logger: Logger): Promise<void> {
   const overdue = setTimeout(() => {
-    logger.warn({ afterMs: DRAIN_MS }, 'open requests did not finish in time and are cut');
+    logger.warn({ afterMs: DRAIN_MS }, 'open requests did not finish in time; their connections were closed');
     http.server.closeAllConnections();
   }, DRAIN_MS);
   await http.close();

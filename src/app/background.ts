@@ -15,7 +15,7 @@ import { WebhookReception } from '../media/receive/receive.js';
 import { MediaRetry } from '../media/retry.js';
 import { type SweepReport, sweep } from '../media/sweep.js';
 import { MediaUpload } from '../media/upload/upload.js';
-import { dateOf } from '../model/clock.js';
+import { addMilliseconds, dateOf } from '../model/clock.js';
 import type { JobKind } from '../model/job-kind.js';
 import type { MediaId } from '../model/media.js';
 import { OriginPools } from '../net/client/origin-pools.js';
@@ -27,7 +27,7 @@ import type { Logger } from '../telemetry/logger.js';
 import { type MediaBytes, openPurge } from './media-bytes.js';
 import type { Stores } from './stores.js';
 
-/** As `mediagraph sweep` has it by default. */
+/** The default of `mediagraph sweep`. */
 const ORPHAN_GRACE_MS = 60 * 60 * 1000;
 
 export interface JobsOptions {
@@ -35,13 +35,13 @@ export interface JobsOptions {
   readonly channels: ChannelDirectory;
   readonly stores: Stores;
   readonly urls: UrlSigner;
-  /** Fetches what callers want uploaded. */
+  /** Downloads the sources of uploads. */
   readonly source: UploadSource;
   readonly bytes: Pick<MediaBytes, 'inspector' | 'forget' | 'purge'>;
   readonly logger: Logger;
 }
 
-/** Guarded, by this policy. */
+/** A client that enforces the address policy. */
 export interface UploadSource {
   readonly fetch: SafeFetch;
   readonly policy: AddressPolicy;
@@ -53,13 +53,15 @@ export interface Jobs {
   readonly deletion: MediaDeletion;
   readonly retry: MediaRetry;
   start(): Promise<void>;
-  /** Hands back jobs that no caller waits for, and takes no more of them. Call it before the process can be killed. */
+  /**
+   * Releases the jobs that no caller waits for, and claims no more of them. Call it before the process may be killed.
+   */
   handBack(): Promise<void>;
-  /** Hands back what is under way. */
+  /** Releases the running jobs. */
   stop(): Promise<void>;
 }
 
-/** The work that goes on behind the entrances: webhook events, copies, uploads, deletions, the sweep. */
+/** Creates the background work: webhook events, copies, uploads, deletions, the sweep. */
 export function createJobs(options: JobsOptions): Jobs {
   const { config, stores, bytes, logger } = options;
   const { inbox, uploads, copies, deletions, jobs, jobsCatalogue, database } = stores;
@@ -98,7 +100,7 @@ export function createJobs(options: JobsOptions): Jobs {
     ...{ reception, upload, deletion, retry },
     start: async () => {
       await news.start();
-      await jobs.add({ ...SWEEP, dueAt: new Date(clock.now() + config.retention.sweepIntervalMs) });
+      await jobs.add({ ...SWEEP, dueAt: addMilliseconds(dateOf(clock), config.retention.sweepIntervalMs) });
       worker.start();
     },
     handBack: () => worker.handBack(),
@@ -110,7 +112,10 @@ export function createJobs(options: JobsOptions): Jobs {
   };
 }
 
-/** The verbs of `media/` that entrances and jobs share. @param added tells that a job of a kind was added */
+/**
+ * Creates the parts of `media/` that entrances and jobs share.
+ * @param added reports that a job of a kind was added
+ */
 function createVerbs(
   { config, channels, stores, urls, source, bytes, logger }: JobsOptions,
   added: (kind: JobKind) => void,
@@ -121,7 +126,7 @@ function createVerbs(
   const retentionMs = config.retention.defaultMs;
   const { maxBytes, timeoutMs, respondWithinMs } = config.upload;
   const keeping = { blobs, inspector: bytes.inspector, clock };
-  // A caller waits for the answer.
+  // A caller waits for the result, so these use the catalogue with priority.
   const answering = { channels, catalogue: stores.catalogue, clock, logger };
   const mirror = new Mirror({ channels, catalogue: jobsCatalogue, copies, ...keeping, maxBytes, logger });
   const reception = new WebhookReception({
@@ -145,14 +150,14 @@ export interface SweepOnceOptions extends Pick<JobsOptions, 'config' | 'stores' 
   readonly graceMs: number;
 }
 
-/** One sweep without a server. A deletion that a crash interrupted goes on at its provider. */
+/** Runs one sweep without a server. It continues interrupted deletions at the provider. */
 export async function sweepOnce({ config, stores, logger, ...how }: SweepOnceOptions): Promise<SweepReport> {
   const pools = new OriginPools();
   const providers = connectChannels(config, { pools, quota: stores.quota, facts: stores.facts, logger });
   const cdn = openPurge(config);
   try {
     const purge = cdn && ((tag: MediaId) => cdn.purge(tag));
-    // Replicas forget a media by themselves within a quarter of a second, and no caller waits for that here.
+    // Replicas drop a row within a quarter of a second, and no caller waits for that here.
     const forget = async () => {};
     const { clock } = stores.database;
     const deletion = new MediaDeletion({ channels: providers.directory, ...stores, forget, purge, clock, logger });

@@ -12,20 +12,20 @@ import { HotBytes } from '../storage/hot-bytes.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Stores } from './stores.js';
 
-/** What is made from stored bytes, remembered of them, and forgotten with them. */
+/** The parts that derive data from stored bytes, cache it, and drop it with the media. */
 export interface MediaBytes {
   readonly inspector: MediaInspector;
   readonly rows: StoredRows;
   readonly hot: HotBytes;
   readonly renditions: Renditions;
-  /** Resolves when no replica remembers the media any more. */
+  /** Resolves when no replica caches the media. */
   readonly forget: (media: CataloguedMedia) => Promise<void>;
-  /** null: there is no CDN in front of this server. */
+  /** Null if there is no CDN in front of this server. */
   readonly purge: ((tag: MediaId) => Promise<void>) | null;
   close(): Promise<void>;
 }
 
-/** A deletion waits for the CDN's answer so long. */
+/** The maximum time that a deletion waits for the CDN. */
 const PURGE_TIMEOUT_MS = 5_000;
 
 export async function openMediaBytes(config: Config, stores: Stores, logger: Logger): Promise<MediaBytes> {
@@ -56,7 +56,7 @@ export async function openMediaBytes(config: Config, stores: Stores, logger: Log
   };
 }
 
-/** null: no `delivery.purge`. */
+/** Null without `delivery.purge`. */
 export function openPurge({ delivery }: Config): CdnPurge | null {
   const { purge: url, purgeHeaders: headers } = delivery;
   return url === null ? null : new CdnPurge({ url, headers, timeoutMs: PURGE_TIMEOUT_MS });

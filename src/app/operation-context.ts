@@ -6,7 +6,7 @@ import type { OperationStart } from '../graphql/transport/entrance.js';
 import { MediaWatch } from '../media/watch.js';
 import type { Parts } from './parts.js';
 
-/** Makes the context of each operation: loaders and budgets are its own, everything else is the app's. */
+/** Creates the context of each operation. It has its own loaders and budgets and shares everything else. */
 export function contextCreator(parts: Parts): (start: OperationStart) => GraphQLContext {
   const { config, providers, stores, jobs, bytes, lookup, lazyMirror, urls } = parts;
   const { directory } = providers;
@@ -28,7 +28,7 @@ export function contextCreator(parts: Parts): (start: OperationStart) => GraphQL
       budget,
       mutations: {
         upload: (request) => jobs.upload.upload(caller.tenant, request, signal),
-        // A deletion goes on when its caller goes away, so that it is never left half-done.
+        // A deletion continues when its caller disconnects, so that it is never incomplete.
         delete: (id) => jobs.deletion.delete(caller.tenant, id, lookup, {}),
         retry: (id) => jobs.retry.retry(caller.tenant, id, { signal }),
       },
@@ -37,7 +37,7 @@ export function contextCreator(parts: Parts): (start: OperationStart) => GraphQL
       urls,
       renditions: {
         makes: (rendition, mimeType) => bytes.renditions.makes(rendition, mimeType),
-        // Without copies there is no original that a rendition could lie beside.
+        // Without copies there is no original to store a rendition next to.
         fromProvider: lazyMirror !== null,
       },
       bindsToOrigins: config.delivery.bindToOrigins,

@@ -18,9 +18,9 @@ import { createJobs, type Jobs, type UploadSource } from './background.js';
 import { type MediaBytes, openMediaBytes } from './media-bytes.js';
 import type { Stores } from './stores.js';
 
-/** HMAC-SHA-256 makes use of so many bytes of a key (RFC 2104 section 3). */
+/** The key length that HMAC-SHA-256 can use (RFC 2104 section 3). */
 const RECOMMENDED_SECRET_BYTES = 32;
-/** The longest pause of an upload's source within its bytes, milliseconds. */
+/** The maximum time between two parts of an upload's source, in milliseconds. */
 const SOURCE_SILENCE_MS = 15_000;
 
 export interface PartsOptions {
@@ -30,11 +30,11 @@ export interface PartsOptions {
   readonly logger: Logger;
   /** Variables of the explorer's example operations. */
   readonly exampleVariables?: Readonly<Record<string, unknown>>;
-  /** Where this server listens, once it does. */
+  /** The URL that this server listens on, available after it listens. */
   readonly ownUrl: () => string;
 }
 
-/** Everything that an app is made of, besides its HTTP server. */
+/** All parts of an app except its HTTP server. */
 export interface Parts {
   readonly config: Config;
   readonly stores: Stores;
@@ -50,11 +50,11 @@ export interface Parts {
   readonly bytes: MediaBytes;
   readonly jobs: Jobs;
   readonly lookup: MediaLookup;
-  /** null: `mirror.mode` is off, and delivered bytes are not kept. */
+  /** Null if `mirror.mode` is off, so that delivered bytes are not stored. */
   readonly lazyMirror: LazyMirror | null;
 }
 
-/** Constructs the parts and joins them; nothing of them has begun to work afterwards. */
+/** Constructs and connects the parts. None of them starts to work. */
 export async function createParts(options: PartsOptions): Promise<Parts> {
   const { config, stores, metrics, logger } = options;
   const pools = new OriginPools();
@@ -107,12 +107,12 @@ async function graphQLServers({
 function uploadSource({ network, upload: { timeoutMs } }: Config): UploadSource {
   const policy = new AddressPolicy(network);
   const silenceTimeoutMs = Math.min(SOURCE_SILENCE_MS, timeoutMs);
-  // Strangers do not learn this server's name.
+  // External hosts must not learn this server's name.
   const fetch = new SafeFetch({ policy, headersTimeoutMs: timeoutMs, silenceTimeoutMs, userAgent: userAgent() });
   return { fetch, policy };
 }
 
-/** The keys of the configuration, else one that is generated once and kept in the database. */
+/** The configured keys, or one that is generated once and stored in the database. */
 async function signingKeys({ delivery }: Config, { database }: Stores, logger: Logger): Promise<readonly SigningKey[]> {
   if (delivery.signingKeys.length === 0) return [await ensureSigningKey(database, dateOf(database.clock))];
   for (const { id, secret } of delivery.signingKeys) {

@@ -13,13 +13,13 @@ import type { Parts } from './parts.js';
 
 export interface RoutesOptions {
   readonly hot: HotAnswers;
-  /** This server's address as others reach it. */
+  /** The public URL of this server. */
   readonly publicUrl: () => string;
   readonly isReady: () => boolean;
   readonly admit: Admit;
 }
 
-/** Joins the HTTP server with the parts: health, GraphQL, subscriptions, delivery, webhooks. */
+/** Connects the HTTP server with the parts: health, GraphQL, subscriptions, delivery, webhooks. */
 export function registerRoutes(http: FastifyInstance, parts: Parts, routes: RoutesOptions): void {
   const { config, providers, stores, jobs, bytes, lookup, lazyMirror, logger, urls, servers } = parts;
   const { publicUrl, isReady } = routes;

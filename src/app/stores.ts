@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { asCatalogueFault, inTime } from '../catalogue/catalogue-fault.js';
+import { inTime, queryCatalogue } from '../catalogue/catalogue-fault.js';
 import { type MediaChanges, SqlMediaChanges } from '../catalogue/changes/media-changes.js';
 import { SqlChannelFacts } from '../catalogue/channel-facts.js';
 import { type Deletions, SqlDeletions } from '../catalogue/deletions.js';
@@ -14,8 +14,10 @@ import { SqlWebhookInbox, type WebhookInbox } from '../catalogue/webhook-inbox.j
 import type { Config } from '../config/config.js';
 import { type Database, openDatabase } from '../database/database.js';
 import { migrate } from '../database/migrations/migrate.js';
+import { wakeWorkers } from '../jobs/job-news.js';
 import { type JobStore, SqlJobStore } from '../jobs/job-store.js';
-import { dateOf } from '../model/clock.js';
+import { type Clock, dateOf } from '../model/clock.js';
+import type { JobKind } from '../model/job-kind.js';
 import type { ChannelFacts } from '../providers/channel-facts.js';
 import type { Quota } from '../providers/quota.js';
 import { ReusedHolds } from '../providers/reused-holds.js';
@@ -23,11 +25,11 @@ import type { BlobStore } from '../storage/blob-store.js';
 import { openBlobStore } from '../storage/open-blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 
-/** Everything that outlives the process. */
+/** The parts that store data beyond the life of the process. */
 export interface Stores {
   readonly database: Database;
   readonly catalogue: MediaCatalogue;
-  /** The same for jobs, which let others go first. */
+  /** The same catalogue for jobs, with lower priority. */
   readonly jobsCatalogue: MediaCatalogue;
   readonly changes: MediaChanges;
   readonly inbox: WebhookInbox;
@@ -38,14 +40,14 @@ export interface Stores {
   readonly quota: Quota;
   readonly facts: ChannelFacts;
   readonly blobs: BlobStore;
-  /** Resolves while all of them answer. */
+  /** Resolves if all of them are available. */
   ping(): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * Opens the database, brings its schema up to date, and opens the blob store. Rejects with what an operator can mend.
- * @param given an open database to use in place of the configuration's; its owner closes it
+ * Opens and migrates the database, and opens the blob store. Rejects with errors that an operator can correct.
+ * @param given an open database to use instead of the configured one; its owner closes it
  */
 export async function openStores(config: Config, logger: Logger, given?: Database): Promise<Stores> {
   const database = given ?? (await openDatabase({ url: config.database.url, logger }));
@@ -90,7 +92,35 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
   }
 }
 
-/** Alone on its database, a process knows that every other owner of a lease is dead. */
+/** The queue of background jobs without anything else that a server has. */
+export interface JobQueue {
+  readonly jobs: JobStore;
+  readonly clock: Clock;
+  /** Wakes the workers of the servers that share the database. */
+  wake(kinds: readonly JobKind[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens the database and brings its schema up to date. Rejects with what an operator can mend. */
+export async function openJobQueue(config: Config, logger: Logger): Promise<JobQueue> {
+  const database = await openDatabase({ url: config.database.url, logger });
+  try {
+    await migrate(database);
+    await database.startClock();
+    const { clock } = database;
+    return {
+      jobs: new SqlJobStore(database, { owner: randomUUID(), clock }),
+      clock,
+      wake: (kinds) => wakeWorkers(database, kinds),
+      close: () => database.close(),
+    };
+  } catch (thrown) {
+    await database.close();
+    throw thrown;
+  }
+}
+
+/** If this process is the only one of its database, all other owners of leases are dead. */
 async function takeOverWork(database: Database, jobs: JobStore): Promise<void> {
   const isAlone = database.engine === 'embedded';
   const now = dateOf(database.clock);
@@ -102,30 +132,26 @@ const END_OF_TIME = new Date('9999-12-31T00:00:00Z');
 
 function quotaOver(quotas: SqlQuotas, budgets: Pick<Quota, 'hold'>): Quota {
   return {
-    take: (...counted) => quotas.take(...counted).catch(asFault),
+    take: (...counted) => queryCatalogue(() => quotas.take(...counted)),
     hold: (...asked) => budgets.hold(...asked),
   };
 }
 
 function holdsOver(budgets: SqlErrorBudgets, logger: Logger): Quota['hold'] {
   return async (name, limits) => {
-    const held = await inTime(budgets.hold(name, limits)).catch(asFault);
+    const held = await queryCatalogue(() => inTime(budgets.hold(name, limits)));
     if (typeof held !== 'string') return { kind: 'full', ...held };
     return {
       kind: 'held',
       settle: (failed) =>
         budgets
           .settle(name, held, failed)
-          .catch((err: unknown) => logger.warn({ err }, 'how a look-up ended could not be counted')),
+          .catch((err: unknown) => logger.warn({ err }, 'the result of a look-up could not be counted')),
     };
   };
 }
 
-function asFault(thrown: unknown): never {
-  throw asCatalogueFault(thrown);
-}
-
-/** Listings and look-ups go on without it where the database does not answer. */
+/** Listings and look-ups continue without the facts if the database is unavailable. */
 function factsOver(facts: SqlChannelFacts): ChannelFacts {
   return {
     recall: (...asked) => inTime(facts.recall(...asked)),

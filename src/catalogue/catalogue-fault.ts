@@ -1,26 +1,38 @@
 import { MediagraphError } from '../model/errors.js';
 
 const RETRY_AFTER_MS = 5_000;
-/** It answers within milliseconds, or is away. */
-const PATIENCE_MS = 3_000;
+/** A healthy database answers within milliseconds. */
+const TIMEOUT_MS = 3_000;
 
-/** What a caller waits for who has something else to do without the catalogue. */
-export async function inTime<Answer>(asked: Promise<Answer>): Promise<Answer> {
+/** Limits how long a caller waits for the catalogue when it can continue without the result. */
+export async function inTime<Answer>(pending: Promise<Answer>): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`the catalogue did not answer within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`the catalogue did not answer within ${TIMEOUT_MS} ms`)), TIMEOUT_MS);
   });
   try {
-    return await Promise.race([asked, late]);
+    return await Promise.race([pending, timeout]);
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** The catalogue cannot be asked: ours to mend, and it passes. The driver's words, which name hosts, stay in `cause`. */
+/** Runs a query of the catalogue, and rejects with {@link asCatalogueFault} where it fails. */
+export async function queryCatalogue<Answer>(query: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await query();
+  } catch (thrown) {
+    throw asCatalogueFault(thrown);
+  }
+}
+
+/**
+ * The catalogue is unavailable. The caller can retry. The driver's message, which contains host names, is only in
+ * `cause`.
+ */
 export function asCatalogueFault(thrown: unknown): MediagraphError {
   const details = { retryable: true, retryAfterMs: RETRY_AFTER_MS };
-  return new MediagraphError('INTERNAL_SERVER_ERROR', 'the catalogue cannot be asked at the moment', details, {
+  return new MediagraphError('INTERNAL_SERVER_ERROR', 'the catalogue is unavailable at the moment', details, {
     cause: thrown,
   });
 }

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { ChannelId } from '../model/channel.js';
 
-/** What was found out about channels; see the port in `providers/channel-facts.ts`. Times are the database's. */
+/** Stores facts about channels; see the port in `providers/channel-facts.ts`. Times are from the database's clock. */
 export class SqlChannelFacts {
   readonly #db: Database['kysely'];
 

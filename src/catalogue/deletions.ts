@@ -5,52 +5,62 @@ import { addedLeased, droppedJobs, endedJob } from '../jobs/job-statements.js';
 import type { TenantId } from '../model/channel.js';
 import type { DeletionScope, MediaId } from '../model/media.js';
 import type { CataloguedMedia } from './media/catalogued-media.js';
+import { catalogued, withoutBytes } from './media/column-lists.js';
 import { findMediaOfJobs } from './media/copies.js';
-import { type MediaRow, toCataloguedMedia, withoutBytes } from './media/media-rows.js';
+import type { CataloguedRow } from './media/media-columns.js';
+import { toCataloguedMedia } from './media/media-rows.js';
 
-/** How a deletion ended. */
+/** The result of a deletion. */
 export interface Completion {
   readonly scope: DeletionScope;
   readonly now: Date;
 }
 
-/** The lease of a caller who deletes a media himself, without the worker. */
+/** The lease of a caller that deletes a media itself, without the worker. */
 export interface DeletionClaim {
   readonly owner: string;
   readonly now: Date;
-  /** After so long without an end, a worker takes the deletion for interrupted and finishes it. */
+  /** After this time without a result, a worker treats the deletion as interrupted and finishes it. */
   readonly leaseMs: number;
 }
 
-/** A deletion that was begun: its media, and the job that the caller has leased. */
+/** A deletion in progress: its media and the job that the caller has leased. */
 export interface BegunDeletion {
   readonly media: CataloguedMedia;
   readonly job: JobLease;
 }
 
-/** A media that is DELETED, and the leased job of kind `removal` for its bytes and the CDN. */
+/** A DELETED media and the leased job of kind `removal`, which deletes its bytes and purges the CDN. */
 export interface CompletedDeletion {
   readonly media: CataloguedMedia;
   readonly removal: JobLease;
 }
 
 /**
- * Deletions: the intent, then the end, then the bytes. The intent is a job of kind `deletion`, which a worker finishes when
- * its caller dies; the bytes are a job of kind `removal`. Every method is one statement, so all or nothing, and may be
- * called from any number of processes at once; each rejects when the database does not answer.
+ * Deletions in three steps: the intent, the result, the removal of the bytes. The intent is a job of kind `deletion`,
+ * which a worker finishes when its caller dies. The removal is a job of kind `removal`. Every method is one statement
+ * and therefore atomic. Any number of processes may call it concurrently. Each method rejects when the database is
+ * unavailable.
  */
 export interface Deletions {
-  /** Notes the intent; the status stays. null where there is no row, or it is DELETED, or another deletion is under way. */
+  /**
+   * Records the intent; the status stays. Returns null if there is no row, if the media is DELETED, or if another
+   * deletion is in progress.
+   */
   intend(tenant: TenantId, id: MediaId, claim: DeletionClaim): Promise<BegunDeletion | null>;
-  /** The provider refused, and nothing has changed. Without effect where the lease is another's, as {@link complete}. */
+  /**
+   * Ends a deletion that the provider refused, without any change. Like {@link complete}, it has no effect if another
+   * process holds the lease.
+   */
   withdraw(job: JobLease): Promise<void>;
-  /** DELETED, and every other job of the media ends. The removal is leased to the same owner for `leaseMs`. */
+  /** Sets the status DELETED and ends every other job of the media. The same owner leases the removal for `leaseMs`. */
   complete(job: JobLease, completion: Completion, leaseMs: number): Promise<CompletedDeletion | null>;
-  /** The media of these jobs; a job whose media has no row is absent. */
+  /** The media of these jobs. A job whose media has no row is absent. */
   findMedia(jobs: readonly ClaimedJob[]): Promise<ReadonlyMap<ClaimedJob, CataloguedMedia>>;
   /**
-   * Removes tombstones from before that time whose bytes are gone. Where the provider still lists the media, a mark stays
-   * that keeps a listing from showing it again. @returns how many
+   * Deletes tombstones from before that time whose bytes are deleted. If the provider still lists the media, a mark
+   * remains that prevents a listing from showing it again.
+   * @returns the number of deleted tombstones
    */
   bury(deletedBefore: Date): Promise<number>;
 }
@@ -65,9 +75,9 @@ export class SqlDeletions implements Deletions {
   }
 
   async intend(tenant: TenantId, id: MediaId, { owner, now, leaseMs }: DeletionClaim): Promise<BegunDeletion | null> {
-    const { rows } = await sql<MediaRow & { readonly job_id: number }>`
+    const { rows } = await sql<CataloguedRow & { readonly job_id: number }>`
       with target as (
-        select * from media
+        select ${catalogued()} from media
         where tenant = ${tenant} and id = ${id} and status <> 'DELETED'
           -- A replica of an earlier version notes its intent in the row.
           and (deletion_owner is null or deletion_until <= ${now})
@@ -83,13 +93,13 @@ export class SqlDeletions implements Deletions {
   }
 
   async complete(job: JobLease, { scope, now }: Completion, leaseMs: number): Promise<CompletedDeletion | null> {
-    const { rows } = await sql<MediaRow & { readonly removal_id: number }>`
+    const { rows } = await sql<CataloguedRow & { readonly removal_id: number }>`
       with deletion as (${endedJob(job)}), ended as (
         update media set status = 'DELETED', deletion_scope = ${scope}, updated_at = ${now}, ${withoutBytes()},
           mirror_state = case when mirror_state in ('open', 'due') then 'failed' else mirror_state end
         from deletion
         where media.tenant = deletion.tenant and media.id = deletion.key and media.status <> 'DELETED'
-        returning media.*
+        returning ${catalogued()}
       ), dropped as (${droppedJobs(['copy', 'upload', 'inspection'], 'ended')}), failed_upload as (
         delete from failed_uploads using ended
         where failed_uploads.tenant = ended.tenant and failed_uploads.media_id = ended.id

@@ -9,9 +9,9 @@ interface Limits {
 }
 
 /**
- * Failures that a provider counts, and calls under way that may become some, the same for all replicas; see `Quota.hold` in
- * `providers/quota.ts`. One row a name: the update locks it, so that of two at once one counts the other. Times are the
- * database's.
+ * Counts failures that a provider limits, and calls in progress that may fail, across all replicas; see `Quota.hold` in
+ * `providers/quota.ts`. There is one row per name. The update locks the row, so of two concurrent callers the second
+ * counts the first. Times are from the database's clock.
  */
 export class SqlErrorBudgets {
   readonly #db: Database['kysely'];
@@ -20,7 +20,10 @@ export class SqlErrorBudgets {
     this.#db = kysely;
   }
 
-  /** The id of a hold, to be settled; or how long the failures of the window leave no room, 0 = calls under way do. */
+  /**
+   * Returns the id of a hold, which the caller must settle. Otherwise returns the time until the failures of the window
+   * permit a call; 0 means that calls in progress use the whole limit.
+   */
   async hold(name: string, { limit, windowMs, holdMs }: Limits): Promise<string | { readonly retryAfterMs: number }> {
     const id = randomUUID();
     const held = await sql`
@@ -33,7 +36,7 @@ export class SqlErrorBudgets {
         + (select count(*) from jsonb_object_keys(${underWay})) < ${limit}
       returning name`.execute(this.#db);
     if (held.rows.length > 0) return id;
-    // The failure that has to leave the window for the count to be below the limit.
+    // The failure that must leave the window before the count is below the limit.
     const { rows } = await sql<{ wait_ms: number | null }>`
       select (extract(epoch from at - now()) * 1000)::float8 + ${windowMs}::float8 as wait_ms
       from error_budgets, unnest(errors) as at

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
 
-/** Counts of what may happen a few times in a while, the same for all replicas; see the port in `providers/quota.ts`. */
+/** Counts actions that providers limit per period, across all replicas; see the port in `providers/quota.ts`. */
 export class SqlQuotas {
   readonly #db: Database['kysely'];
 
@@ -16,7 +16,7 @@ export class SqlQuotas {
   async take(name: string, limit: number, windowMs: number): Promise<{ readonly retryAfterMs: number } | null> {
     const now = this.now();
     const since = new Date(now - windowMs);
-    // The row is locked by the update, so of two takers at once one counts the other.
+    // The update locks the row, so of two concurrent callers the second counts the first.
     const taken = await sql`
       insert into quotas (name, taken) values (${name}, array[${new Date(now)}]::timestamptz[])
       on conflict (name) do update

@@ -1,36 +1,37 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 import type { Database } from '../database/database.js';
-import { later } from '../database/later.js';
 import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import { addedJobs, endedJob, heldJob } from '../jobs/job-statements.js';
 import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
+import { addMilliseconds } from '../model/clock.js';
 import type { MediaFailure, MediaId, MediaKind } from '../model/media.js';
 import { storable, storableJson } from '../model/text/storable.js';
 import type { CataloguedMedia, StoredBytes } from './media/catalogued-media.js';
+import { assignments, catalogued, withoutBytes } from './media/column-lists.js';
 import { findMediaOfJobs } from './media/copies.js';
-import { failureColumns, type MediaRow, storedColumns, toCataloguedMedia, withoutBytes } from './media/media-rows.js';
-import { assignments } from './media/stored-columns.js';
+import type { CataloguedRow } from './media/media-columns.js';
+import { failureColumns, storedColumns, toCataloguedMedia } from './media/media-rows.js';
 
-/** An upload as a caller asks for it. */
+/** An upload that a caller requests. */
 export interface UploadReservation {
   readonly tenant: TenantId;
   readonly id: MediaId;
   readonly channelId: ChannelId;
   readonly provider: ProviderName;
-  /** null: it belongs to no message. */
+  /** Null if the upload belongs to no message. */
   readonly providerMessageId: string | null;
-  /** As the caller wrote it, as are the next two. */
+  /** The caller's input, unchanged, as are the next two values. */
   readonly sourceUrl: string;
   readonly filename: string | null;
   readonly mimeType: string | null;
-  /** null: every call is a new upload. */
+  /** Null if every call is a new upload. */
   readonly idempotency: { readonly key: string; readonly inputSha256: string } | null;
   readonly now: Date;
   readonly retainedUntil: Date | null;
 }
 
-/** What an upload is to fetch, as the caller wrote it: the payload of a job of kind `upload`. */
+/** The source of an upload in the caller's words: the payload of a job of kind `upload`. */
 const uploadSource = z.object({
   sourceUrl: z.string(),
   filename: z.string().nullable(),
@@ -38,20 +39,20 @@ const uploadSource = z.object({
 });
 export type UploadSource = z.infer<typeof uploadSource>;
 
-/** The upload that a job of kind `upload` is about. */
+/** The upload of a job of kind `upload`. */
 export interface UploadJob extends UploadSource {
   readonly job: ClaimedJob;
-  /** PENDING. */
+  /** The media, which is PENDING. */
   readonly media: CataloguedMedia;
 }
 
 export interface Reserved {
-  /** `repeated`, `conflict`: the key was used before, for the same input or for another. */
+  /** `repeated` and `conflict` mean that the key was used before, for the same or for another input. */
   readonly outcome: 'created' | 'repeated' | 'conflict';
   readonly media: CataloguedMedia;
 }
 
-/** What became known of the bytes, and how people will see them. */
+/** Facts about the uploaded bytes, and the name and kind of the media. */
 export interface UploadedBytes {
   readonly stored: StoredBytes;
   readonly mimeType: string;
@@ -59,42 +60,54 @@ export interface UploadedBytes {
   readonly filename: string;
 }
 
-/** An upload that has just failed. */
+/** An upload that failed now. */
 export interface FailedUpload {
   readonly media: CataloguedMedia;
-  /** Key of the bytes that the row named until now, which the caller removes; null: it named none. */
+  /** The key of the bytes that the row referenced before, which the caller deletes; null if there were none. */
   readonly key: string | null;
 }
 
 /**
- * Uploads: reserved before a byte moves, carried out by jobs of kind `upload`. Every method is one statement, so all or
- * nothing, and may be called from any number of processes at once; each rejects when the database does not answer. What
- * changes an upload is without effect (null, false) when the job's lease is another process's by now, or the media is no
- * longer PENDING.
+ * Uploads. A reservation precedes the transfer of bytes, and jobs of kind `upload` perform it. Every method is one
+ * statement and therefore atomic. Any number of processes may call it concurrently. Each method rejects when the
+ * database is unavailable. A method that changes an upload has no effect and returns null or false if another process
+ * now holds the job's lease, or if the media is no longer PENDING.
  */
 export interface Uploads {
-  /** Creates the media, its job, due at once, and its key. A key from 24 hours ago, or of an upload that failed, is free. */
+  /**
+   * Creates the media, its job, which is due immediately, and its idempotency key. A key that is older than 24 hours,
+   * or that belongs to a failed upload, can be used again.
+   */
   reserve(reservation: UploadReservation): Promise<Reserved>;
-  /** The uploads of these jobs. A job whose media is gone is absent. */
+  /** The uploads of these jobs. A job whose media has no row is absent. */
   findUploads(jobs: readonly ClaimedJob[]): Promise<ReadonlyMap<ClaimedJob, UploadJob>>;
-  /** Names the stored bytes; the media is still PENDING. */
+  /** Makes the row reference the stored bytes. The media stays PENDING. */
   markStored(job: JobLease, bytes: UploadedBytes, now: Date): Promise<boolean>;
-  /** READY, and the job ends. */
+  /** Sets READY and ends the job. */
   finish(job: JobLease, providerMediaId: string | null, now: Date): Promise<CataloguedMedia | null>;
-  /** FAILED, and the job ends. The row names no bytes any more. {@link retryFailed} remembers what was to be fetched. */
+  /** Sets FAILED and ends the job. The row references no bytes. The source is kept for {@link retryFailed}. */
   fail(job: JobLease, failure: MediaFailure): Promise<FailedUpload | null>;
-  /** PENDING with a job that is due at once. null where the media is no FAILED upload, or its source is forgotten. */
+  /**
+   * Sets PENDING and adds a job that is due immediately. Returns null if the media is not a FAILED upload, or if its
+   * source was deleted.
+   */
   retryFailed(tenant: TenantId, id: MediaId, now: Date): Promise<CataloguedMedia | null>;
-  /** Removes keys from before this time. @returns how many */
+  /**
+   * Deletes idempotency keys from before this time.
+   * @returns the number of keys
+   */
   forgetKeys(createdBefore: Date): Promise<number>;
-  /** Removes the sources of uploads that failed before this time. @returns how many */
+  /**
+   * Deletes the sources of uploads that failed before this time.
+   * @returns the number of sources
+   */
   forgetFailed(failedBefore: Date): Promise<number>;
 }
 
-/** Behind all media that the provider lists. */
+/** The position after all media that the provider lists. */
 const LAST_POSITION = 1_000_000;
 const KEY_LIFETIME_MS = 24 * 60 * 60 * 1000;
-/** How long a failed upload can be tried again. */
+/** How long a failed upload can be retried. */
 const SOURCE_LIFETIME_MS = 24 * 60 * 60 * 1000;
 
 export class SqlUploads implements Uploads {
@@ -111,12 +124,12 @@ export class SqlUploads implements Uploads {
     const [created] = rows;
     if (created) return { outcome: 'created', media: toCataloguedMedia(created) };
     const { tenant, idempotency } = upload;
-    const earlier = await sql<MediaRow & { readonly input_sha256: string }>`
-      select media.*, upload_keys.input_sha256
+    const earlier = await sql<CataloguedRow & { readonly input_sha256: string }>`
+      select ${catalogued()}, upload_keys.input_sha256
       from upload_keys join media on media.tenant = upload_keys.tenant and media.id = upload_keys.media_id
       where upload_keys.tenant = ${tenant} and upload_keys.key = ${idempotency?.key ?? null}`.execute(this.#db);
     const [row] = earlier.rows;
-    // It failed between the two questions, which frees its key.
+    // The upload failed between the two statements, which released its key.
     if (!row) return this.reserve(upload);
     const outcome = row.input_sha256 === idempotency?.inputSha256 ? 'repeated' : 'conflict';
     return { outcome, media: toCataloguedMedia(row) };
@@ -139,18 +152,18 @@ export class SqlUploads implements Uploads {
   }
 
   async finish(job: JobLease, providerMediaId: string | null, now: Date): Promise<CataloguedMedia | null> {
-    const { rows } = await sql<MediaRow>`
+    const { rows } = await sql<CataloguedRow>`
       with ended as (${endedJob(job)})
       update media set status = 'READY', provider_media_id = ${providerMediaId}, updated_at = ${now}
       from ended
       where media.tenant = ended.tenant and media.id = ended.key and media.status = 'PENDING'
-      returning media.*`.execute(this.#db);
+      returning ${catalogued()}`.execute(this.#db);
     return rows[0] ? toCataloguedMedia(rows[0]) : null;
   }
 
   async fail(job: JobLease, failure: MediaFailure): Promise<FailedUpload | null> {
-    const columns = { status: 'FAILED', updated_at: failure.at, ...failureColumns(failure) };
-    const { rows } = await sql<MediaRow & { readonly named_key: string | null }>`
+    const columns = { ...failureColumns(failure), status: 'FAILED', updated_at: failure.at } as const;
+    const { rows } = await sql<CataloguedRow & { readonly named_key: string | null }>`
       with ended as (${endedJob(job)}), freed as (
         delete from upload_keys using ended where upload_keys.tenant = ended.tenant and upload_keys.media_id = ended.key
       ), remembered as (
@@ -166,26 +179,26 @@ export class SqlUploads implements Uploads {
       update media set ${assignments(columns)}, ${withoutBytes()}
       from before
       where media.tenant = before.tenant and media.id = before.id and media.status = 'PENDING'
-      returning media.*, before.named_key`.execute(this.#db);
+      returning ${catalogued()}, before.named_key`.execute(this.#db);
     return rows[0] ? { media: toCataloguedMedia(rows[0]), key: rows[0].named_key } : null;
   }
 
   async retryFailed(tenant: TenantId, id: MediaId, now: Date): Promise<CataloguedMedia | null> {
-    const columns = { status: 'PENDING', updated_at: now, ...failureColumns(null) };
+    const columns = { ...failureColumns(null), status: 'PENDING', updated_at: now } as const;
     const job = sql`
       select begun.tenant, begun.id, begun.channel_id, null::timestamptz, ${now}::timestamptz,
         jsonb_build_object('sourceUrl', source_url, 'filename', source.filename, 'mimeType', source.mime_type)
       from begun join source on source.media_id = begun.id`;
-    const { rows } = await sql<MediaRow>`
+    const { rows } = await sql<CataloguedRow>`
       with source as (
         delete from failed_uploads
-        where tenant = ${tenant} and media_id = ${id} and failed_at > ${later(now, -SOURCE_LIFETIME_MS)}
+        where tenant = ${tenant} and media_id = ${id} and failed_at > ${addMilliseconds(now, -SOURCE_LIFETIME_MS)}
           and exists (select from media where tenant = ${tenant} and id = ${id} and status = 'FAILED' and uploaded)
         returning *
       ), begun as (
         update media set ${assignments(columns)} from source
         where media.tenant = ${tenant} and media.id = source.media_id and media.status = 'FAILED'
-        returning media.*
+        returning ${catalogued()}
       ), added as (${addedJobs({ kind: 'upload', now, rows: job })})
       select * from begun`.execute(this.#db);
     return rows[0] ? toCataloguedMedia(rows[0]) : null;
@@ -208,20 +221,20 @@ export class SqlUploads implements Uploads {
   }
 }
 
-/** One statement: either the key is taken, and the media and its job are there, or none of them. */
+/** One statement: either the key is taken, or the media and its job are created. */
 function reserveStatement(upload: UploadReservation) {
   const { tenant, id, idempotency, now } = upload;
   const { sourceUrl, filename, mimeType } = upload;
   const source = storableJson({ sourceUrl, filename, mimeType } satisfies UploadSource);
   const job = sql`select tenant, id, channel_id, null::timestamptz, ${now}::timestamptz, ${source}::jsonb from reserved`;
-  return sql<MediaRow>`
+  return sql<CataloguedRow>`
     with taken as (
       insert into upload_keys (tenant, key, input_sha256, media_id, created_at)
       select ${tenant}, ${idempotency?.key ?? null}::text, ${idempotency?.inputSha256 ?? null}::text, ${id}, ${now}
       where ${idempotency !== null}
       on conflict (tenant, key) do update
       set input_sha256 = excluded.input_sha256, media_id = excluded.media_id, created_at = excluded.created_at
-      where upload_keys.created_at <= ${later(now, -KEY_LIFETIME_MS)}
+      where upload_keys.created_at <= ${addMilliseconds(now, -KEY_LIFETIME_MS)}
       returning media_id
     ), reserved as (
       insert into media (
@@ -232,7 +245,7 @@ function reserveStatement(upload: UploadReservation) {
         'PENDING', ${now}::timestamptz, ${now}::timestamptz, ${now}::timestamptz, false, true,
         ${upload.retainedUntil}::timestamptz
       where ${idempotency === null} or exists (select from taken)
-      returning *
+      returning ${catalogued()}
     ), added as (${addedJobs({ kind: 'upload', now, rows: job })})
     select * from reserved`;
 }

@@ -6,18 +6,18 @@ import { addedJobs, buriedJob, endedJob } from '../jobs/job-statements.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { storable } from '../model/text/storable.js';
 
-/** A verified delivery as it came. Its meaning is not known yet. */
+/** A verified webhook, unparsed. */
 export interface ReceivedEvent {
   readonly tenant: TenantId;
   readonly channelId: ChannelId;
-  /** Two deliveries of a channel with the same key are one event. */
+  /** Two webhooks of a channel with the same key are one event. */
   readonly dedupeKey: string;
   readonly contentType: string;
   readonly rawBody: Buffer;
   readonly now: Date;
 }
 
-/** The event that a job of kind `webhook` is about. */
+/** The event of a job of kind `webhook`. */
 export interface InboxEvent {
   readonly id: number;
   readonly tenant: TenantId;
@@ -28,34 +28,43 @@ export interface InboxEvent {
 }
 
 export interface InboxCounts {
-  /** Events that wait or are under way. */
+  /** Events that are waiting or running. */
   readonly due: number;
-  /** Dead letters. */
+  /** The number of dead letters. */
   readonly dead: number;
-  /** When the event came that waits longest; null where none waits. */
+  /** The arrival time of the oldest waiting event; null if no event is waiting. */
   readonly oldestDueAt: Date | null;
 }
 
 /**
- * Webhook events, which are durable before they are acknowledged. Each gets a job of kind `webhook`. Every method is one
- * statement, so all or nothing, and may be called from any number of processes at once; each rejects when the database
- * does not answer.
+ * Stores webhook events before they are acknowledged. Each event gets a job of kind `webhook`. Every method is one
+ * statement and therefore atomic. Any number of processes may call it concurrently. Each method rejects when the
+ * database is unavailable.
  */
 export interface WebhookInbox {
-  /** Durable when it resolves. `repeated`: the event is here already, done or not, and nothing changed. */
+  /**
+   * Resolves when the event is durable. `repeated` means that the event is already stored, processed or not, and
+   * nothing changed.
+   */
   receive(event: ReceivedEvent): Promise<'recorded' | 'repeated'>;
-  /** The events of these jobs. A job whose event is done, or was removed, is absent. */
+  /** The events of these jobs. A job whose event is processed or deleted is absent. */
   findEvents(jobs: readonly ClaimedJob[]): Promise<ReadonlyMap<ClaimedJob, InboxEvent>>;
   /**
-   * Ends the event and its job. The body is removed; the key stays until it is forgotten, so that a repetition is known.
-   * Without effect where the job's lease is another process's, as {@link bury}.
+   * Ends the event and its job. The body is deleted. The key stays until {@link forget}, so that a repetition is
+   * recognised. Like {@link bury}, it has no effect if another process holds the job's lease.
    */
   done(job: JobLease): Promise<void>;
-  /** Moves the event to the dead letters with its body. It is not processed again. */
+  /** Moves the event with its body to the dead letters. It is not processed again. */
   bury(job: JobLease, error: string): Promise<void>;
-  /** Removes done events that came before this time; the same delivery is a new event afterwards. @returns how many */
+  /**
+   * Deletes processed events that arrived before this time; a later repetition is a new event.
+   * @returns the number of events
+   */
   forget(receivedBefore: Date): Promise<number>;
-  /** Removes dead letters that came before this time, with their jobs. @returns how many */
+  /**
+   * Deletes dead letters that arrived before this time, and their jobs.
+   * @returns the number of dead letters
+   */
   forgetDead(receivedBefore: Date): Promise<number>;
   counts(): Promise<InboxCounts>;
 }
@@ -129,10 +138,10 @@ export class SqlWebhookInbox implements WebhookInbox {
   async forgetDead(receivedBefore: Date): Promise<number> {
     const { rows } = await sql<{ count: number }>`
       with forgotten as (
-        delete from webhook_events where state = 'dead' and received_at < ${receivedBefore} returning id, tenant
+        delete from webhook_events where state = 'dead' and received_at < ${receivedBefore} returning id
       ), jobs_forgotten as (
-        delete from jobs using forgotten
-        where jobs.tenant = forgotten.tenant and jobs.kind = 'webhook' and jobs.key = forgotten.id::text
+        -- Not only those of these events: another process may be adding the job of a letter of an earlier version.
+        delete from jobs where kind = 'webhook' and state = 'dead' and since < ${receivedBefore}
       )
       select count(*)::integer as count from forgotten`.execute(this.#db);
     return rows[0]?.count ?? 0;

@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { readEnvironment } from '../config/config.js';
 import { MESSAGE_IDS } from '../graphql/resolvers/message-source.js';
 import { parseDuration } from '../settings/units.js';
-import { checkConfig } from './check-config.js';
+import { checkConfig, EXIT_BAD_CONFIG } from './check-config.js';
 import type { PrintSchemaOptions } from './print-schema.js';
 
 const CONFIG_OPTION = ['--config <file>', 'YAML or JSON configuration; default: the variable MEDIA_CONFIG'] as const;
@@ -17,11 +17,15 @@ interface SweepFlags extends ConfigFlags {
   readonly grace: number;
 }
 
+interface JobsFlags extends ConfigFlags {
+  readonly json: boolean;
+}
+
 type SchemaFlags = Pick<PrintSchemaOptions, 'messageIds' | 'authDirectives' | 'output' | 'check' | 'against'>;
 
 /**
  * `mediagraph [command]`. Resolves to the exit status: 0 for success, 2 for a faulty configuration, 1 for any other
- * failure. Each command imports its modules when it runs, since those of the server take a second to load.
+ * failure; `jobs` also ends with 2 for faulty arguments. Each command imports its modules when it runs, since those of the server take a second to load.
  */
 export async function runCli(argv: readonly string[]): Promise<number> {
   let status = 0;
@@ -33,6 +37,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   );
   addServerCommands(program, exitWith);
   addStoreCommands(program, exitWith);
+  addJobsCommand(program, exitWith);
   addSchemaCommand(program, exitWith);
   await program.parseAsync([...argv]);
   return status;
@@ -55,14 +60,14 @@ function addServerCommands(program: Command, exitWith: ExitWith): void {
     });
   program
     .command('demo')
-    .description('start stand-ins for the providers and a server over them, and show what it answers')
+    .description('start emulated providers and a server, and show its responses')
     .action(async () => {
       const { demo } = await import('./demo.js');
       exitWith(await demo(processIo()));
     });
   program
     .command('check-config')
-    .description('check a configuration without starting anything; every fault is told with its path')
+    .description('check a configuration without starting anything; reports every fault with its path')
     .option(...CONFIG_OPTION)
     .action(async ({ config }: ConfigFlags) => exitWith(await checkConfig({ ...processIo(), file: config })));
 }
@@ -70,7 +75,7 @@ function addServerCommands(program: Command, exitWith: ExitWith): void {
 function addStoreCommands(program: Command, exitWith: ExitWith): void {
   program
     .command('migrate')
-    .description("bring the database's schema up to date; serve does the same at its start")
+    .description("migrate the database's schema; serve does the same when it starts")
     .option(...CONFIG_OPTION)
     .action(async ({ config }: ConfigFlags) => {
       const { migrateCommand } = await import('./migrate.js');
@@ -78,13 +83,29 @@ function addStoreCommands(program: Command, exitWith: ExitWith): void {
     });
   program
     .command('sweep')
-    .description('expire media, remove blobs that nothing owns; prints what it did as one JSON line')
+    .description('expire media and delete unreferenced blobs; prints a report as one JSON line')
     .option(...CONFIG_OPTION)
-    .option('--dry-run', 'count what there is to do, and do nothing', false)
-    .option('--grace <duration>', 'leave blobs without a row alone for so long', parseGrace, parseGrace('1h'))
+    .option('--dry-run', 'count only, and change nothing', false)
+    .option('--grace <duration>', 'the minimum age of unreferenced blobs to delete', parseGrace, parseGrace('1h'))
     .action(async ({ config, dryRun, grace }: SweepFlags) => {
       const { sweepCommand } = await import('./sweep.js');
       exitWith(await sweepCommand({ ...processIo(), file: config, dryRun, graceMs: grace }));
+    });
+}
+
+function addJobsCommand(program: Command, exitWith: ExitWith): void {
+  program
+    .command('jobs')
+    .description('list the kinds of background jobs; pause or resume some of them, on all servers of the database')
+    .argument('[action]', 'list, pause or resume', 'list')
+    .argument('[kinds...]', 'kinds of jobs; list shows all of them by default')
+    .option(...CONFIG_OPTION)
+    .option('--json', 'print a JSON array with one object for each kind', false)
+    // Faulty arguments end every run of this command with the same status, whether commander or the command finds them.
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_BAD_CONFIG))
+    .action(async (action: string, kinds: string[], { config, json }: JobsFlags) => {
+      const { jobsCommand } = await import('./jobs.js');
+      exitWith(await jobsCommand({ ...processIo(), file: config, action, kinds, json }));
     });
 }
 
@@ -95,17 +116,17 @@ function parseGrace(text: string): number {
 }
 
 function addSchemaCommand(program: Command, exitWith: ExitWith): void {
-  const messageIds = new Option('--message-ids <mode>', 'as federation.messageIds of the configuration');
+  const messageIds = new Option('--message-ids <mode>', 'the form of message ids, as federation.messageIds');
   program
     .command('schema')
-    .description("print the subgraph's SDL, as a composition or a schema registry takes it")
+    .description("print the subgraph's SDL for a composition or a schema registry")
     .addOption(messageIds.choices(MESSAGE_IDS).default('transparent'))
-    .option('--auth-directives', 'as federation.authDirectives of the configuration', false)
+    .option('--auth-directives', 'add auth directives, as federation.authDirectives', false)
     .option('--output <file>', 'write a file instead of standard output')
-    .option('--check <file>', 'write nothing; exit with 1 unless the file holds what would be written')
+    .option('--check <file>', 'write nothing; exit with 1 if the file is outdated')
     .option(
       '--against <file>',
-      'write nothing; list what would break clients of the SDL in the file, and exit with 1 if anything',
+      'write nothing; list breaking changes against the SDL in the file, and exit with 1 if there are any',
     )
     .action(async (flags: SchemaFlags) => {
       const { printSchema } = await import('./print-schema.js');

@@ -37,9 +37,7 @@ interface DemoServerOptions {
 export async function demo(options: DemoOptions): Promise<number> {
   const run = await loadDemo().catch((thrown: unknown) => {
     if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'ERR_MODULE_NOT_FOUND')) throw thrown;
-    options.stderr.write(
-      'this installation has no demo: it is part of the npm package, and not of the container image\n',
-    );
+    options.stderr.write('this installation does not contain the demo; the npm package contains it\n');
     return null;
   });
   return run ? await run(demoHost(options)) : 1;

@@ -33,7 +33,7 @@ export async function printSchema(options: PrintSchemaOptions): Promise<number> 
     // Git may convert line ends in a checkout on Windows.
     if ((await readFile(check, 'utf8')).replaceAll('\r\n', '\n') === sdl) return 0;
     stderr.write(
-      `${check} differs from the code; write it anew: mediagraph schema --message-ids ${messageIds} --output ${check}\n`,
+      `${check} differs from the code; update it with: mediagraph schema --message-ids ${messageIds} --output ${check}\n`,
     );
     return 1;
   }

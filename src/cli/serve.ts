@@ -43,12 +43,12 @@ async function reloadConfig(
 ): Promise<void> {
   try {
     app.reload(await loadConfig(source));
-    logger.info('API keys were read anew');
+    logger.info('the API keys were reloaded');
   } catch (thrown) {
     const faults = thrown instanceof ConfigError ? thrown.faults : undefined;
     logger.error(
       { err: faults ? undefined : thrown, faults },
-      'the configuration was not read anew; what was in force stays',
+      'the configuration could not be reloaded; the previous one stays in force',
     );
   }
 }

@@ -9,20 +9,30 @@ export interface StoresCommand extends ConfigSource {
 }
 
 /** Runs a command with the database and the blob store of a configuration. Resolves to the exit status. */
-export async function withStores(
-  { stdout: _stdout, stderr, ...source }: StoresCommand,
+export function withStores(
+  command: StoresCommand,
   run: (stores: Stores, config: Config, logger: Logger) => Promise<void>,
 ): Promise<number> {
-  try {
-    const config = await loadConfig(source);
-    // Standard output is reserved for the command's result.
-    const logger = createLogger({ level: config.log.level, destination: { write: (line) => void stderr.write(line) } });
+  return withConfig(command, async (config, logger) => {
     const stores = await openStores(config, logger);
     try {
       await run(stores, config, logger);
     } finally {
       await stores.close();
     }
+  });
+}
+
+/** Runs a command with a configuration. Resolves to the exit status. */
+export async function withConfig(
+  { stdout: _stdout, stderr, ...source }: StoresCommand,
+  run: (config: Config, logger: Logger) => Promise<void>,
+): Promise<number> {
+  try {
+    const config = await loadConfig(source);
+    // Standard output is reserved for the command's result.
+    const logger = createLogger({ level: config.log.level, destination: { write: (line) => void stderr.write(line) } });
+    await run(config, logger);
     return 0;
   } catch (thrown) {
     if (thrown instanceof ConfigError) {

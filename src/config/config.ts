@@ -43,7 +43,7 @@ export interface ConfigSource {
 export async function loadConfig({ file, env }: ConfigSource): Promise<Config> {
   const name = file ?? env.MEDIA_CONFIG ?? '';
   if (name === '') {
-    const message = 'no configuration file; name one with --config FILE or in the variable MEDIA_CONFIG';
+    const message = 'no configuration file; set --config FILE or the environment variable MEDIA_CONFIG';
     throw new ConfigError([{ path: FILE_PATH, message }], 'the configuration');
   }
   const { document, faults } = parseFile(await readText(name));

@@ -9,7 +9,7 @@ const MESSAGES: Partial<Record<ErrorCode, string>> = {
   BAD_INDENT: 'wrong indentation',
   BLOCK_AS_IMPLICIT_KEY: 'a second key on the same line; a text that holds ": " needs quotes',
   BAD_DQ_ESCAPE: 'unknown escape sequence in a quoted text',
-  DUPLICATE_KEY: 'this key stands twice in the same mapping',
+  DUPLICATE_KEY: 'this key occurs twice in the same mapping',
   MISSING_CHAR: 'something is not closed: a quote, a bracket, a brace, or the colon of a key is missing',
   MULTIPLE_DOCS: 'more than one document in the file',
   RESOURCE_EXHAUSTION: 'nested too deeply',

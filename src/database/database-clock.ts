@@ -4,21 +4,21 @@ const MEASURE_MS = 10_000;
 const SAMPLES = 3;
 
 /**
- * The database's clock: this machine's, and by how much it is off, measured at once and then every ten seconds. While the
- * database does not answer, the last measurement counts.
+ * The database's clock, computed from this machine's clock and its offset. The offset is measured at the start and then
+ * every ten seconds. While the database is unavailable, the last measurement applies.
  */
 export class DatabaseClock implements Clock {
   #offsetMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param ask what the database's clock says; milliseconds since the epoch */
+  /** @param ask reads the database's clock in milliseconds since the epoch */
   constructor(private readonly ask: () => Promise<number>) {}
 
   now(): number {
     return Date.now() + this.#offsetMs;
   }
 
-  /** Resolves when it was measured. Rejects where the database does not answer. */
+  /** Resolves after the first measurement. Rejects if the database is unavailable. */
   async start(): Promise<void> {
     await this.#measure();
     this.#timer ??= setInterval(() => void this.#measure().catch(() => {}), MEASURE_MS).unref();
@@ -28,7 +28,7 @@ export class DatabaseClock implements Clock {
     clearInterval(this.#timer);
   }
 
-  /** The answer that came fastest is off by the least: by half of its time at most. */
+  /** The error of a measurement is at most half of its duration, so the fastest measurement is the most accurate. */
   async #measure(): Promise<void> {
     let fastestMs = Number.POSITIVE_INFINITY;
     for (let sample = 0; sample < SAMPLES; sample++) {

@@ -4,59 +4,64 @@ import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sq
 import type pg from 'pg';
 import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import type { Logger } from '../telemetry/logger.js';
+import { BorrowedClient, StatementNames } from './borrowed-client.js';
 import { DatabaseClock } from './database-clock.js';
 import { EmbeddedEngine } from './embedded/engine.js';
-import { NotificationListener } from './notification-listener.js';
+import { NotificationListener, type OnNotification } from './notification-listener.js';
 import { embeddedPool, patientServerPool, serverPool } from './postgres-pool.js';
+import { type Priority, PrioritySemaphore } from './priority-semaphore.js';
 import type { Tables } from './tables.js';
-import { type Place, Turns } from './turns.js';
 
 export interface Database {
   readonly kysely: Kysely<Tables>;
-  /** For background work: requests go first, and half of the connections to a server serve them alone. */
+  /** For background work. Requests have priority, and half of the connections to a server are reserved for them. */
   readonly background: Kysely<Tables>;
-  /** For statements that change nothing. Only statements of these two leave {@link writeCount} as it is, and of `jobs`. */
+  /**
+   * For statements that change nothing. Only statements of this handle and of `jobs` do not increase {@link
+   * writeCount}.
+   */
   readonly reads: Kysely<Tables>;
   readonly backgroundReads: Kysely<Tables>;
-  /** For statements that change the tables of background work alone; their turn is that of `background`. */
+  /** For statements that change only the tables of background work. They have the priority of `background`. */
   readonly jobs: Kysely<Tables>;
-  /** `embedded` knows that it is alone: no other process works on the same rows. */
+  /** With `embedded`, no other process works on the same rows. */
   readonly engine: 'embedded' | 'postgres';
-  /** Grows with every statement that may change what a query answers; null where other processes change rows, too. */
+  /** Increases with every statement that may change the result of a query; null if other processes also change rows. */
   readonly writeCount: (() => number) | null;
-  /** For what takes longer than the work of every day, which a server is given 10 s for: migrations. */
+  /** For statements that may take longer than the limit of 10 s for a server: migrations. */
   unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result>;
-  /** By which processes compare times: the server's; the embedded engine has this machine's. */
+  /**
+   * The clock for comparing times across processes: the server's clock, or this machine's for the embedded database.
+   */
   readonly clock: Clock;
-  /** Measures {@link clock}, and again every ten seconds. Rejects when the database does not answer. */
+  /** Measures {@link clock} now and then every ten seconds. Rejects if the database is unavailable. */
   startClock(): Promise<void>;
-  /** Rejects when the database does not answer. */
+  /** Rejects if the database is unavailable. */
   ping(): Promise<void>;
   /**
-   * What a server does by itself and the embedded engine does not: removes dead rows and counts the living. Does nothing
-   * within a minute of the last time.
+   * Removes dead rows and updates statistics, which the embedded database does not do by itself. Does nothing within a
+   * minute after the last run.
    */
   maintain(): Promise<void>;
   /**
-   * Calls back after every statement that may change more than a lease, and after every transaction.
-   * @returns ends it
+   * Calls the listener after every statement that may change more than a lease, and after every transaction.
+   * @returns a function that removes the listener
    */
   onWrite(listener: () => void): () => void;
   /**
-   * Calls back when a channel is notified, until the database is closed (PostgreSQL docs, "LISTEN"). The payload is null when
-   * the connection was lost or is there again, because notifications may have been missed. The embedded engine never calls back: its
-   * only process hears of its own writes by `onWrite`.
-   * @throws Error when the server cannot be reached
+   * Calls back when a channel is notified, until the database is closed (PostgreSQL docs, "LISTEN"). All channels share
+   * one connection. The embedded database never calls back: its only process observes its own writes with `onWrite`.
+   * @throws Error if the server is unavailable
    */
-  listen(channel: string, onNotified: (payload: string | null) => void): Promise<void>;
-  /** Lets every query finish that was asked before. Harmless when repeated. */
+  listen(channel: string, onNotification: OnNotification): Promise<void>;
+  /** Waits for all earlier queries. Repeated calls have no effect. */
   close(): Promise<void>;
 }
 
 export interface DatabaseOptions {
-  /** `postgres://…` (or `postgresql://…`), `pglite:<folder>`, or `pglite:memory` for what may be forgotten. */
+  /** `postgres://…` (or `postgresql://…`), `pglite:<folder>`, or `pglite:memory` for temporary data. */
   readonly url: string;
-  /** Connections to a server at most. */
+  /** The maximum number of connections to a server. */
   readonly maxConnections?: number;
   readonly logger?: Logger;
 }
@@ -66,8 +71,9 @@ const MEMORY = 'memory';
 const SERVER = /^postgres(ql)?:\/\//;
 
 /**
- * A server is not asked before the first query; the embedded engine is opened, which takes seconds the first time.
- * @throws Error for a URL of another kind, or a folder that another process has open
+ * Opens the database. A server is contacted at the first query. The embedded database starts immediately, which takes
+ * seconds the first time.
+ * @throws Error for an unknown kind of URL, or for a folder that another process has open
  */
 export async function openDatabase({ url, maxConnections = 10, logger }: DatabaseOptions): Promise<Database> {
   if (SERVER.test(url)) return new ServerDatabase(url, maxConnections, logger ?? null);
@@ -90,17 +96,17 @@ class PooledDatabase {
   readonly #pool: ClosablePool;
   readonly #writeListeners = new Set<() => void>();
 
-  constructor(pool: pg.Pool, turns: Turns) {
-    this.#pool = new ClosablePool(pool, turns);
+  constructor(pool: pg.Pool, connections: PrioritySemaphore, names: StatementNames | null = null) {
+    this.#pool = new ClosablePool(pool, connections, names);
     const onWrite = () => {
       this.writes += 1;
       for (const listener of this.#writeListeners) listener();
     };
-    this.kysely = over(this.#pool, 'first', onWrite);
-    this.background = over(this.#pool, 'later', onWrite);
-    this.reads = over(this.#pool, 'first');
-    this.backgroundReads = over(this.#pool, 'later');
-    this.jobs = over(this.#pool, 'later');
+    this.kysely = over(this.#pool, 'interactive', onWrite);
+    this.background = over(this.#pool, 'background', onWrite);
+    this.reads = over(this.#pool, 'interactive');
+    this.backgroundReads = over(this.#pool, 'background');
+    this.jobs = over(this.#pool, 'background');
   }
 
   onWrite(listener: () => void): () => void {
@@ -113,7 +119,7 @@ class PooledDatabase {
   }
 
   async close(): Promise<void> {
-    // The first statement of a handle reaches the pool some microtasks after it was asked.
+    // The first statement of a handle reaches the pool some microtasks after the call.
     await nextTurn();
     await this.#pool.end();
   }
@@ -123,19 +129,22 @@ class ServerDatabase extends PooledDatabase implements Database {
   readonly engine = 'postgres';
   readonly writeCount = null;
   readonly clock = new DatabaseClock(() => this.#time());
-  readonly #listeners: NotificationListener[] = [];
+  readonly #listener: NotificationListener;
 
   constructor(
     private readonly url: string,
     maxConnections: number,
     private readonly logger: Logger | null,
   ) {
-    super(serverPool(url, maxConnections, logger), new Turns(maxConnections, Math.ceil(maxConnections / 2)));
+    super(
+      serverPool(url, maxConnections, logger),
+      new PrioritySemaphore(maxConnections, Math.ceil(maxConnections / 2)),
+    );
+    this.#listener = new NotificationListener({ url, logger });
   }
 
-  async listen(channel: string, onNotified: (payload: string | null) => void): Promise<void> {
-    const { url, logger } = this;
-    this.#listeners.push(await NotificationListener.open({ url, channel, onNotified, logger }));
+  listen(channel: string, onNotification: OnNotification): Promise<void> {
+    return this.#listener.listen(channel, onNotification);
   }
 
   startClock(): Promise<void> {
@@ -149,7 +158,7 @@ class ServerDatabase extends PooledDatabase implements Database {
   }
 
   async unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result> {
-    const patient = new PooledDatabase(patientServerPool(this.url, 1, this.logger), new Turns(1, 1));
+    const patient = new PooledDatabase(patientServerPool(this.url, 1, this.logger), new PrioritySemaphore(1, 1));
     try {
       return await work(patient.kysely);
     } finally {
@@ -161,7 +170,7 @@ class ServerDatabase extends PooledDatabase implements Database {
 
   override async close(): Promise<void> {
     this.clock.stop();
-    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    await this.#listener.close();
     await super.close();
   }
 }
@@ -176,7 +185,7 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
     private readonly embedded: EmbeddedEngine,
     logger: Logger | null,
   ) {
-    super(embeddedPool(embedded, logger), new Turns(1, 1));
+    super(embeddedPool(embedded, logger), new PrioritySemaphore(1, 1), new StatementNames());
   }
 
   async startClock(): Promise<void> {}
@@ -200,31 +209,32 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
   }
 }
 
-/** A vacuum holds the engine's one session. */
+/** The minimum interval between two runs, because a vacuum occupies the only session of the embedded database. */
 const MAINTAINED_EVERY_MS = 60_000;
 
-function over(pool: ClosablePool, place: Place, onWrite: () => void = () => {}): Kysely<Tables> {
-  const inPlace: PostgresPool = { connect: () => pool.connect(place), end: () => pool.end() };
+function over(pool: ClosablePool, priority: Priority, onWrite: () => void = () => {}): Kysely<Tables> {
+  const prioritised: PostgresPool = { connect: () => pool.connect(priority), end: () => pool.end() };
   return new Kysely({
-    dialect: new PostgresDialect({ pool: inPlace }),
-    // Kysely calls this when a statement has ended, with or without an error, before its caller learns of it.
+    dialect: new PostgresDialect({ pool: prioritised }),
+    // Kysely calls this when a statement has ended, with or without an error, before the caller receives the result.
     log: onWrite,
   });
 }
 
-/** A pg.Pool that is ended forgets who waits for a client; this one serves them first. */
+/** An ended pg.Pool drops waiting callers. This pool serves them first. */
 class ClosablePool {
   readonly #connecting = new Set<Promise<unknown>>();
   #ended: Promise<void> | null = null;
 
   constructor(
     private readonly pool: pg.Pool,
-    private readonly turns: Turns,
+    private readonly connections: PrioritySemaphore,
+    private readonly names: StatementNames | null,
   ) {}
 
-  async connect(place: Place): Promise<PostgresPoolClient> {
+  async connect(priority: Priority): Promise<PostgresPoolClient> {
     if (this.#ended) throw new Error('the database is closed');
-    const client = this.#inTurn(place);
+    const client = this.#acquire(priority);
     this.#connecting.add(client);
     try {
       return await client;
@@ -233,19 +243,13 @@ class ClosablePool {
     }
   }
 
-  async #inTurn(place: Place): Promise<pg.PoolClient> {
-    await this.turns.take(place);
+  async #acquire(priority: Priority): Promise<PostgresPoolClient> {
+    await this.connections.acquire(priority);
+    const onReleased = () => this.connections.release(priority);
     try {
-      const client = await this.pool.connect();
-      const { release } = client;
-      // The pool gives every borrower a release of its own.
-      client.release = (error) => {
-        release(error);
-        this.turns.giveBack(place);
-      };
-      return client;
+      return new BorrowedClient({ client: await this.pool.connect(), names: this.names, onReleased });
     } catch (thrown) {
-      this.turns.giveBack(place);
+      onReleased();
       throw thrown;
     }
   }

@@ -5,73 +5,119 @@ import type { Logger } from '../telemetry/logger.js';
 export interface NotificationListenerOptions {
   /** `postgres://…` */
   readonly url: string;
-  readonly channel: string;
-  /** The channel was notified, or may have been: the connection was lost, or is there again. */
-  readonly onNotified: (payload: string | null) => void;
   readonly logger: Logger | null;
 }
 
+/**
+ * Called with the payload of a notification. The payload is null when notifications may have been missed: the connection was
+ * lost, or is there again.
+ */
+export type OnNotification = (payload: string | null) => void;
+
 const CONNECT_TIMEOUT_MS = 5_000;
-/** A server that vanished without a word closes no connection (RFC 9293), and a listener waits for words alone. */
+/** A server that disappears does not close its connections (RFC 9293), and a listener sends nothing by itself. */
 const HEARTBEAT_MS = 10_000;
 const HEARTBEAT_TIMEOUT_MS = 5_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 
-/** A connection of its own that listens to one channel for as long as it is open, and comes back when it was lost. */
+/**
+ * One connection that listens to all channels of a process. It is opened for the first channel, stays open until
+ * {@link close}, and reconnects after an interruption.
+ */
 export class NotificationListener {
+  readonly #channels = new Map<string, Set<OnNotification>>();
   readonly #closing = new AbortController();
-  #client: pg.Client | null = null;
+  /** The connection that is open, or is being opened. */
+  #connection: Promise<pg.Client> | null = null;
+  #wasLost = false;
   #reconnecting: Promise<void> = Promise.resolve();
+  #querying: Promise<unknown> = Promise.resolve();
 
-  private constructor(private readonly options: NotificationListenerOptions) {}
+  constructor(private readonly options: NotificationListenerOptions) {}
 
-  /** Resolves when everything that is notified from now on will be heard. @throws Error when the server cannot be reached */
-  static async open(options: NotificationListenerOptions): Promise<NotificationListener> {
-    const listener = new NotificationListener(options);
-    await listener.#connect();
-    return listener;
+  /**
+   * Resolves when all later notifications of the channel will be received, or their loss reported by a call with null.
+   * @throws Error if the server is unavailable; the channel is then not listened to
+   */
+  async listen(channel: string, onNotification: OnNotification): Promise<void> {
+    if (this.#closing.signal.aborted) throw new Error('the database is closed');
+    const listeners = this.#channels.get(channel) ?? new Set();
+    this.#channels.set(channel, listeners.add(onNotification));
+    try {
+      const client = await this.#connect();
+      // The connection may have been opened before the channel was added. Listening twice is harmless.
+      await this.#query(client, listenTo(channel));
+    } catch (thrown) {
+      listeners.delete(onNotification);
+      if (listeners.size === 0) this.#channels.delete(channel);
+      throw thrown;
+    }
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#reconnecting;
-    await this.#client?.end();
+    const client = await this.#connection?.catch(() => null);
+    await client?.end();
   }
 
-  async #connect(): Promise<void> {
-    const { url, channel, onNotified } = this.options;
+  #connect(): Promise<pg.Client> {
+    this.#connection ??= this.#open().catch((thrown: unknown) => {
+      this.#connection = null;
+      throw thrown;
+    });
+    return this.#connection;
+  }
+
+  async #open(): Promise<pg.Client> {
     const client = new pg.Client({
-      connectionString: url,
+      connectionString: this.options.url,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: HEARTBEAT_TIMEOUT_MS,
       keepAlive: true,
-      fallback_application_name: 'mediagraph',
+      fallback_application_name: 'mediagraph notifications',
     });
-    // An `error` without a listener ends the process; `end` follows it.
+    // An `error` event without a listener ends the process. An `end` event follows it.
     client.on('error', () => {});
-    client.on('notification', ({ payload = '' }) => onNotified(payload));
+    client.on('notification', ({ channel, payload = '' }) => {
+      for (const onNotification of this.#channels.get(channel) ?? []) onNotification(payload);
+    });
     try {
       await client.connect();
-      await client.query(`listen ${pg.escapeIdentifier(channel)}`);
+      await client.query([...this.#channels.keys()].map(listenTo).join('; '));
     } catch (thrown) {
       await client.end().catch(() => {});
       throw thrown;
     }
-    this.#client = client;
-    // A question that is not answered in time is still under way, so that `end` cuts the connection.
-    const heartbeat = setInterval(() => client.query('select 1').catch(() => client.end()), HEARTBEAT_MS);
+    // After a timeout the query may still be running on the server, so the connection is destroyed.
+    const heartbeat = setInterval(() => this.#query(client, 'select 1').catch(() => client.end()), HEARTBEAT_MS);
     client.once('end', () => {
       clearInterval(heartbeat);
-      this.#client = null;
-      if (this.#closing.signal.aborted) return;
-      this.#reconnecting = this.#reconnect();
-      onNotified(null);
+      this.#onLost();
     });
+    if (this.#wasLost) this.#reportMissed();
+    this.#wasLost = false;
+    return client;
+  }
+
+  /** A client takes one query at a time. */
+  #query(client: pg.Client, text: string): Promise<unknown> {
+    const query = this.#querying.catch(() => {}).then(() => client.query(text));
+    this.#querying = query;
+    return query;
+  }
+
+  #onLost(): void {
+    this.#connection = null;
+    if (this.#closing.signal.aborted) return;
+    this.#wasLost = true;
+    this.options.logger?.warn({}, 'the connection that waits for notifications was lost');
+    this.#reconnecting = this.#reconnect();
+    this.#reportMissed();
   }
 
   async #reconnect(): Promise<void> {
-    this.options.logger?.warn({}, 'the connection that hears of changes was lost');
     const backoff = new ExponentialBackoff({ initialDelay: FIRST_PAUSE_MS, maxDelay: LONGEST_PAUSE_MS });
     try {
       await retry(handleAll, { backoff, maxAttempts: Number.POSITIVE_INFINITY }).execute(
@@ -79,8 +125,15 @@ export class NotificationListener {
         this.#closing.signal,
       );
     } catch {
-      return; // Closing.
+      // The listener is being closed.
     }
-    this.options.onNotified(null);
   }
+
+  #reportMissed(): void {
+    for (const listeners of this.#channels.values()) for (const onNotification of listeners) onNotification(null);
+  }
+}
+
+function listenTo(channel: string): string {
+  return `listen ${pg.escapeIdentifier(channel)}`;
 }

@@ -5,10 +5,10 @@ import { EmbeddedSocket } from './embedded/socket.js';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const IDLE_MS = 30_000;
-/** Every statement here is over within milliseconds; what takes this long waits for an answer that will not come. */
+/** Every statement takes milliseconds. A statement that takes this long waits for a response that will not arrive. */
 const STUCK_MS = 10_000;
 
-/** PostgreSQL's `int8`, which node-postgres leaves a text since JavaScript's numbers end at 2^53. */
+/** PostgreSQL's `int8`. node-postgres returns it as text, because JavaScript's numbers are exact only up to 2^53. */
 const INT8 = 20;
 
 const types: pg.CustomTypesConfig = {
@@ -21,12 +21,12 @@ function safeInteger(text: string): number | bigint {
   return Number.isSafeInteger(number) ? number : BigInt(text);
 }
 
-/** A client that is not given back within 10 s is cut off, and its statement rejects. */
+/** A pool that destroys a client after 10 s without a release; its statement then rejects. */
 export function serverPool(url: string, max: number, logger: Logger | null): pg.Pool {
   return cuttingStuckClients(patientServerPool(url, max, logger));
 }
 
-/** For statements that may take as long as they take. */
+/** A pool for statements without a time limit. */
 export function patientServerPool(url: string, max: number, logger: Logger | null): pg.Pool {
   return watched(
     new pg.Pool({
@@ -42,11 +42,11 @@ export function patientServerPool(url: string, max: number, logger: Logger | nul
   );
 }
 
-/** A server that vanished without a word answers nothing and closes nothing, for a quarter of an hour (RFC 9293). */
+/** A server that disappears neither responds nor closes its connections for a quarter of an hour (RFC 9293). */
 function cuttingStuckClients(pool: pg.Pool): pg.Pool {
   const timers = new Map<pg.PoolClient, NodeJS.Timeout>();
   pool.on('acquire', (client) => {
-    // `end` cuts the connection where a statement is under way; the pool then forgets the client.
+    // `end` destroys the connection of a running statement. The pool then drops the client.
     const cut = (): void => void client.end();
     timers.set(client, setTimeout(cut, STUCK_MS));
   });
@@ -58,12 +58,12 @@ function cuttingStuckClients(pool: pg.Pool): pg.Pool {
 }
 
 /**
- * One client, since the engine has one session. Its holder has the session, and the others wait in the order
- * in which they came. So no statement gets into another's transaction.
+ * A pool with one client, because the embedded database has one session. The holder has the session, and the others
+ * wait in the order of their calls. So no statement runs in another caller's transaction.
  */
 export function embeddedPool(engine: EmbeddedEngine, logger: Logger | null): pg.Pool {
-  const pool = watched(
-    // Without `ssl` and `user`, node-postgres would look into the environment for them.
+  return watched(
+    // Without `ssl` and `user`, node-postgres reads them from environment variables.
     new pg.Pool({
       stream: () => new EmbeddedSocket(engine),
       ssl: false,
@@ -75,38 +75,12 @@ export function embeddedPool(engine: EmbeddedEngine, logger: Logger | null): pg.
     }),
     logger,
   );
-  return pool.on('connect', prepareStatements);
-}
-
-/** More than there are texts of statements, which take lists as arrays. */
-const MAX_PREPARED = 200;
-
-/**
- * Lets a client parse and plan each statement once, which costs WebAssembly a quarter of a look-up. Not for a server:
- * connection poolers may give every transaction another session.
- */
-function prepareStatements(client: pg.PoolClient): void {
-  const names = new Map<unknown, string>();
-  const { query } = client;
-  const prepared = (given: readonly unknown[]): readonly unknown[] => {
-    const [text, values, ...rest] = given;
-    if (typeof text !== 'string' || !Array.isArray(values) || values.length === 0) return given;
-    let name = names.get(text);
-    if (name === undefined && names.size < MAX_PREPARED) {
-      name = `statement ${names.size}`;
-      names.set(text, name);
-    }
-    return [{ name, text, values }, ...rest];
-  };
-  Object.defineProperty(client, 'query', {
-    value: (...given: unknown[]): unknown => Reflect.apply(query, client, prepared(given)),
-  });
 }
 
 /**
- * A connection that dies while it is idle is an `error` event, and one without a listener ends the process.
- * The pool listens for idle clients only; one in the middle of a transaction has to be listened to as well. Whoever uses
- * it learns of it by the next statement.
+ * A broken idle connection emits `error`, and an `error` event without a listener ends the process. The pool listens
+ * only to idle clients, so clients in a transaction need their own listener. Their holder receives the failure with the
+ * next statement.
  */
 function watched(pool: pg.Pool, logger: Logger | null): pg.Pool {
   const lost = (error: Error): void => logger?.warn({ reason: error.message }, 'a database connection was lost');

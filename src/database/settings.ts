@@ -9,6 +9,6 @@ export const database = section({
     .default('pglite:./data/catalog')
     .meta({ form: '`pglite:<folder>` or `postgres://…`' })
     .describe(
-      'Where the catalogue is. `pglite:` is PostgreSQL inside this process, for one process a folder; `postgres://user:password@host/name` is a server, which replicas share.',
+      'The database of the catalogue. `pglite:<folder>` embeds PostgreSQL in this process; one process at a time can use a folder. `postgres://user:password@host/name` connects to a server, which replicas share.',
     ),
 }).meta(KEYS_MAY_BE_SECRETS);

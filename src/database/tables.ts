@@ -1,12 +1,13 @@
 import type { Generated } from 'kysely';
-import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
-import type { ErrorCode } from '../model/errors.js';
+import type { ChannelId, TenantId } from '../model/channel.js';
 import type { JobKind } from '../model/job-kind.js';
-import type { DeletionScope, MediaDirection, MediaId, MediaKind, MediaStatus } from '../model/media.js';
+import type { MediaId, MediaStatus } from '../model/media.js';
 
-/** What the tables hold, as both engines answer it. The columns' meanings are in `migrations/`. */
+/**
+ * The types of the tables' columns, as both databases return them. `migrations/` documents the columns.
+ * `catalogue/media/media-columns.ts` declares `media`, beside the list of its columns.
+ */
 export interface Tables {
-  media: MediaTable;
   media_changes: MediaChangesTable;
   message_listings: MessageListingsTable;
   webhook_events: WebhookEventsTable;
@@ -20,59 +21,9 @@ export interface Tables {
   paused_jobs: PausedJobsTable;
 }
 
-export interface MediaTable {
-  tenant: TenantId;
-  id: MediaId;
-  channel_id: ChannelId;
-  provider: ProviderName;
-  provider_message_id: string | null;
-  position: number;
-  provider_media_id: string | null;
-  download_url: string | null;
-  described: Generated<boolean>;
-  status: MediaStatus;
-  kind: MediaKind | null;
-  mime_type: string | null;
-  size_bytes: number | null;
-  sha256: string | null;
-  filename: string | null;
-  caption: string | null;
-  created_at: Date | null;
-  available_until: Date | null;
-  recorded_at: Date;
-  updated_at: Date;
-  announced: boolean;
-  failure_reason: string | null;
-  stored_at: Date | null;
-  stored_size_bytes: number | null;
-  stored_sha256: string | null;
-  stored_mime_type: string | null;
-  /** `open`: a job of kind `copy` is open for it. */
-  mirror_state: 'open' | 'done' | 'failed' | null;
-  expires_at: Date | null;
-  uploaded: Generated<boolean>;
-  failure_code: Generated<ErrorCode | null>;
-  deletion_scope: Generated<DeletionScope | null>;
-  buried: Generated<boolean>;
-  width: Generated<number | null>;
-  height: Generated<number | null>;
-  duration_seconds: Generated<number | null>;
-  thumb_hash: Generated<string | null>;
-  page_count: Generated<number | null>;
-  has_still: Generated<boolean | null>;
-  blob_key: Generated<string | null>;
-  voice: Generated<boolean | null>;
-  contact: Generated<string | null>;
-  direction: Generated<MediaDirection | null>;
-  revoked_at: Generated<Date | null>;
-  was_ready: Generated<boolean>;
-  failure_retryable: Generated<boolean | null>;
-  failed_at: Generated<Date | null>;
-}
-
-/** A log that triggers write. */
+/** The log of changes, which triggers write. */
 interface MediaChangesTable {
-  /** Of the transaction: an `xid8`, which comes as text. */
+  /** The id of the transaction, an `xid8`, which is returned as text. */
   xid: Generated<string>;
   id: Generated<number>;
   tenant: TenantId;
@@ -101,7 +52,7 @@ interface WebhookEventsTable {
   raw_body: Buffer;
   received_at: Date;
   state: Generated<'due' | 'done' | 'dead'>;
-  /** Written when the event is done or dead; until then its job counts them. */
+  /** Written when the event is processed or a dead letter. Until then its job counts the attempts. */
   attempts: Generated<number>;
   last_error: string | null;
 }
@@ -154,7 +105,7 @@ export interface JobsTable {
   key: string;
   channel_id: ChannelId | null;
   state: Generated<'open' | 'dead'>;
-  /** `infinity` is read as the number. */
+  /** `infinity` is returned as a number. */
   rank: Generated<Date | number>;
   due_at: Date;
   waits: boolean;

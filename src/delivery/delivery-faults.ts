@@ -8,7 +8,7 @@ export function assertServable(media: CataloguedMedia): void {
   switch (media.status) {
     case 'DELETED':
     case 'EXPIRED':
-      throw new MediagraphError('MEDIA_GONE', 'this media is gone for good');
+      throw new MediagraphError('MEDIA_GONE', 'this media was deleted or has expired');
     case 'FAILED': {
       const { code, message, retryable } = media.failure ?? UNKNOWN_FAILURE;
       throw new LinkFault(new MediagraphError(code, message, { retryable }));
@@ -51,9 +51,9 @@ export function translateStoreError(thrown: unknown): unknown {
 }
 
 export function notFound(): MediagraphError {
-  return new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
+  return new MediagraphError('MEDIA_NOT_FOUND', 'this media does not exist');
 }
 
 export function bytesNotHere(): MediagraphError {
-  return new MediagraphError('MEDIA_NOT_READY', 'the bytes of this media are not here yet', { retryable: true });
+  return new MediagraphError('MEDIA_NOT_READY', 'the bytes of this media are not available yet', { retryable: true });
 }

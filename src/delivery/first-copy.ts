@@ -220,7 +220,7 @@ export class LazyMirror {
       const stored = await writeBytes(this.options, media, { body: spool.reader(), mimeType }, limits);
       if (differsFrom(media, stored) || (facts.sizeBytes ?? stored.sizeBytes) !== stored.sizeBytes) {
         await removeAttempt(blobs, stored);
-        throw new Error('expected the announced bytes, got others');
+        throw new Error('expected the announced bytes, got other bytes');
       }
       const details = { mimeType, filename: media.filename ?? facts.filename };
       // The copy replaces bytes that the row names and the store has lost.
@@ -229,7 +229,7 @@ export class LazyMirror {
       if (marked.isNamed) this.#inspectInBackground(media, stored, mimeType);
       else await removeAttempt(blobs, stored);
     } catch (err) {
-      if (!this.#stopping.signal.aborted) logger.warn({ err, media: id }, 'a delivered media was not kept');
+      if (!this.#stopping.signal.aborted) logger.warn({ err, media: id }, 'a delivered media could not be stored');
     }
   }
 
@@ -238,7 +238,7 @@ export class LazyMirror {
     const inspecting = this.#inspect(media, stored, sniffed)
       .catch((err: unknown) => {
         if (!this.#stopping.signal.aborted)
-          this.options.logger.warn({ err, media: media.id }, 'a delivered media was not looked at');
+          this.options.logger.warn({ err, media: media.id }, 'a delivered media could not be inspected');
       })
       .finally(() => this.#copies.delete(inspecting));
     this.#copies.add(inspecting);
@@ -259,7 +259,7 @@ function hasAllBytes({ spool, facts }: OpenDownload): boolean {
   return spool.isComplete || (facts.sizeBytes !== null && spool.writtenBytes >= facts.sizeBytes);
 }
 
-/** Resolves with `work`, or after `ms` without it. */
+/** Resolves when `work` resolves, or after `ms`. */
 async function withTimeLimit(ms: number, work: Promise<void>): Promise<void> {
   const timer = new AbortController();
   await Promise.race([work, sleep(ms, undefined, { signal: timer.signal }).catch(() => {})]);

@@ -82,7 +82,7 @@ export class RenditionDelivery {
       if (!(thrown instanceof BlobNotFound)) throw translateStoreError(thrown);
       this.options.renditions.forget(stemOf(made.key));
       const details = { retryable: true, retryAfterMs: 1_000 };
-      throw new LinkFault(new MediagraphError('MEDIA_NOT_READY', 'this rendition is being made again', details));
+      throw new LinkFault(new MediagraphError('MEDIA_NOT_READY', 'this rendition is being created again', details));
     }
   }
 }

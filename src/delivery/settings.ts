@@ -33,47 +33,47 @@ export const delivery = section({
   baseUrl: baseUrl
     .nullable()
     .default(null)
-    .describe('The origin of a CDN before this server; links begin with it. `null`: `server.publicUrl`.'),
+    .describe('The origin of a CDN in front of this server. Links start with it. `null`: `server.publicUrl`.'),
   signingKeys,
   urlTtl,
   visibility: z
     .enum(['private', 'public'])
     .default('private')
     .meta(SHOWN_IN_FAULTS)
-    .describe('Who may cache the bytes: the browser alone, or a CDN too.'),
+    .describe('The caches that may store the bytes: `private` allows the browser only, `public` also allows a CDN.'),
   allowedOrigins: allowedOrigins
     .default([...DEFAULT_ALLOWED_ORIGINS])
     .describe(
-      'Which pages may read the bytes by script (CORS). Pictures and players need none of this. A tenant that the mapping does not name has no origins.',
+      'The origins of pages whose scripts may read the bytes (CORS). Pictures and players do not need CORS. A tenant that is missing in the mapping has no origins.',
     ),
   bindToOrigins: boolean()
     .default(false)
     .describe(
-      'Links work for pages of `allowedOrigins` alone, which then may not hold `*`. No shared cache keeps such an answer.',
+      'Restrict links to pages of `allowedOrigins`, which then must not contain `*`. Shared caches do not store the responses.',
     ),
   purge: httpUrl
     .nullable()
     .default(null)
-    .describe('A URL that is told of each deletion, so that a CDN forgets the media; see [cdn.md](cdn.md).'),
+    .describe('A URL that the server calls for each deletion, so that a CDN purges the media; see [cdn.md](cdn.md).'),
   purgeHeaders: z
     .record(z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the name of a header'), text)
     .nullable()
     .default(null)
     .transform((headers) => headers ?? {})
-    .describe('Headers of that call by name, mostly a secret.'),
+    .describe('The headers of the purge request, for example a secret.'),
   memoryCache: bytes({ min: 0 })
     .default(64_000_000)
-    .describe('Memory for media of at most 1 MiB that is asked for often; `0` keeps none.'),
+    .describe('The memory for media of at most 1 MiB that clients request often. `0` disables this cache.'),
 })
   .transform(({ urlTtl, memoryCache, ...rest }) => ({ ...rest, urlTtlMs: urlTtl, memoryCacheBytes: memoryCache }))
-  .describe('Links, and the answers to them.');
+  .describe('These keys configure links and the delivery of media.');
 
 const boundToEveryOrigin: Rule = (document) => {
   const origins = valueAt(document, ['delivery', 'allowedOrigins']) ?? DEFAULT_ALLOWED_ORIGINS;
   const lists = Array.isArray(origins) ? [origins] : isMapping(origins) ? Object.values(origins) : [];
   const isOpen = lists.some((list) => Array.isArray(list) && list.includes('*'));
   if (!isOpen || !isOn(document, ['delivery', 'bindToOrigins'])) return [];
-  const message = 'links can be bound to origins that are named only; delivery.allowedOrigins holds "*"';
+  const message = 'links can be bound to named origins only; delivery.allowedOrigins contains "*"';
   return [{ path: 'delivery.bindToOrigins', message }];
 };
 

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { asCatalogueFault, inTime } from '../catalogue/catalogue-fault.js';
+import { inTime, queryCatalogue } from '../catalogue/catalogue-fault.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../model/channel.js';
 import { upTo } from '../model/lru-limit.js';
@@ -71,12 +71,8 @@ export class StoredRows {
   }
 
   async #query(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {
-    try {
-      const rows = await inTime(this.options.catalogue.findByIds(tenant, [id]));
-      return rows.get(id) ?? null;
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
+    const rows = await queryCatalogue(() => inTime(this.options.catalogue.findByIds(tenant, [id])));
+    return rows.get(id) ?? null;
   }
 }
 

@@ -8,26 +8,33 @@ const LONGEST_STRING = 500_000_000;
 
 /** The section `limits`. */
 export const limits = section({
-  maxDepth: positive().default(8).describe('Levels of fields.'),
-  maxAliases: positive().default(30).describe('Fields with another name.'),
-  maxTokens: positive().default(2_000).describe('Words and signs of the document.'),
+  maxDepth: positive().default(8).describe('The maximum depth of nested fields.'),
+  maxAliases: positive().default(30).describe('The maximum number of aliased fields.'),
+  maxTokens: positive().default(2_000).describe('The maximum number of tokens of the document.'),
   maxNodes: positive()
     .default(500_000)
-    .describe('Fields that one operation answers with: aliases times items of lists times fields.'),
-  maxProviderCalls: positive()
-    .default(1_000)
-    .describe('How often one operation may ask providers for what is not known yet.'),
-  maxAnswerBytes: bytes({ max: LONGEST_STRING }).default(64_000_000).describe('Of one answer, errors included.'),
+    .describe('The maximum number of fields in the response of one operation: aliases times list items times fields.'),
+  maxProviderCalls: positive().default(1_000).describe('The maximum number of provider calls of one operation.'),
+  maxAnswerBytes: bytes({ max: LONGEST_STRING })
+    .default(64_000_000)
+    .describe('The maximum size of one response, including its errors.'),
   bodyBytes: bytes()
     .default(4_000_000)
-    .describe("Of the request's body, decoded; 10,000 representations of a router are above one megabyte."),
-  requestsPerMinute: positive().nullable().default(null).describe('Of one tenant; `null`: no limit.'),
+    .describe(
+      "The maximum size of a request body after decoding. A router's request for 10,000 entities is larger than one megabyte.",
+    ),
+  requestsPerMinute: positive()
+    .nullable()
+    .default(null)
+    .describe('The maximum number of requests of one tenant per minute. `null`: no limit.'),
   subscriptionsPerConnection: wholeNumber(1, 10_000)
     .default(100)
-    .describe('Of one WebSocket: a router puts those of all its clients on one.'),
+    .describe(
+      'The maximum number of concurrent subscriptions of one WebSocket. A router may use one WebSocket for all its clients.',
+    ),
 })
   .meta(SHOWN_IN_FAULTS)
-  .describe('Of what one caller may ask. What is above is `QUERY_TOO_COMPLEX` or `RATE_LIMITED`.');
+  .describe('These keys limit a request. A request above a limit fails with `QUERY_TOO_COMPLEX` or `RATE_LIMITED`.');
 
 /** The section `federation`. */
 export const federation = section({
@@ -35,13 +42,13 @@ export const federation = section({
     .enum(MESSAGE_IDS)
     .default('transparent')
     .describe(
-      "What the ids of `Message` are made of: `<channelId>:<providerMessageId>`, the provider's own id alone, or something that only the subgraph of the messages knows; see [supergraph.md](supergraph.md).",
+      "The form of the ids of `Message`. `transparent`: `<channelId>:<providerMessageId>`. `bare`: the provider's message id. `owned`: a form that only the messages subgraph knows; see [supergraph.md](supergraph.md).",
     ),
   authDirectives: boolean()
     .default(false)
     .describe(
-      'Put `@authenticated` and `@requiresScopes` into the SDL, for routers that check them before they ask. `@apollo/gateway` refuses a supergraph that has them.',
+      'Add `@authenticated` and `@requiresScopes` to the SDL, for routers that enforce them. `@apollo/gateway` rejects a supergraph that contains them.',
     ),
 })
   .meta(SHOWN_IN_FAULTS)
-  .describe('How the subgraph fits into a supergraph.');
+  .describe('These keys configure the subgraph for a supergraph.');

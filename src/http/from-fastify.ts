@@ -18,6 +18,6 @@ function refusalText(code: string, status: number): string {
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
       return 'expected a JSON body';
     default:
-      return status === 404 ? 'there is nothing at this address' : 'expected a well-formed request';
+      return status === 404 ? 'expected the path of a route, got an unknown path' : 'expected a well-formed request';
   }
 }

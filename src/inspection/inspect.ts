@@ -95,7 +95,7 @@ export class MediaInspector {
       if (preview.base !== null) await this.#orNull(this.#keepBase(file, preview.base, signal), key);
       return preview;
     } catch (err) {
-      this.options.logger.debug({ err, key }, 'no still could be made of stored bytes');
+      this.options.logger.debug({ err, key }, 'no still could be rendered from stored bytes');
       return err instanceof Unrenderable ? false : null;
     }
   }
@@ -119,7 +119,7 @@ export class MediaInspector {
     try {
       return await fact;
     } catch (err) {
-      this.options.logger.debug({ err, key }, 'stored bytes could not be looked at');
+      this.options.logger.debug({ err, key }, 'stored bytes could not be inspected');
       return null;
     }
   }

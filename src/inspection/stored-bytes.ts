@@ -112,7 +112,7 @@ export async function recordLateFacts(
     const measures = { ...stored.measures, ...facts };
     await recordInspection(recording, owner, { ...inspected, stored: { ...stored, measures } });
   } catch (err) {
-    recording.logger.warn({ err, media: owner.id }, 'what a media shows was seen late, and could not be noted');
+    recording.logger.warn({ err, media: owner.id }, 'late facts of a media could not be recorded');
   }
 }
 

@@ -31,8 +31,7 @@ export class JobNews {
   async start(): Promise<void> {
     const { database } = this.options;
     if (database.engine === 'embedded') return;
-    const { rows } = await sql<{ channel: string }>`
-      select 'mediagraph_jobs_' || md5(current_schema()) as channel`.execute(database.jobs);
+    const { rows } = await sql<{ channel: string }>`select ${CHANNEL} as channel`.execute(database.jobs);
     const channel = rows[0]?.channel ?? '';
     await database.listen(channel, (payload) => this.#receive(payload));
     this.#channel = channel;
@@ -68,9 +67,22 @@ export class JobNews {
     try {
       await sql`select pg_notify(${this.#channel}, ${news})`.execute(this.options.database.jobs);
     } catch (err) {
-      this.options.logger.warn({ err }, 'other processes could not be told of new jobs; they will look by themselves');
+      this.options.logger.warn({ err }, 'other processes could not be notified of new jobs; they will poll');
     }
   }
+}
+
+/** A notification reaches all sessions of a database, whatever their schema. */
+const CHANNEL = sql.raw(`'mediagraph_jobs_' || md5(current_schema())`);
+
+/** Wakes the workers of all processes, for a process that has none itself. The embedded engine has no other process. */
+export async function wakeWorkers(
+  { engine, jobs }: Pick<Database, 'engine' | 'jobs'>,
+  kinds: readonly JobKind[],
+): Promise<void> {
+  if (engine === 'embedded') return;
+  const news = [randomUUID(), ...kinds].join(',');
+  await sql`select pg_notify(${CHANNEL}, ${news})`.execute(jobs);
 }
 
 /** The characters of a sender and all kinds, with room for new ones. */

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import { later } from '../database/later.js';
+import { addMilliseconds } from '../model/clock.js';
 import type { JobKind } from '../model/job-kind.js';
 import { storable } from '../model/text/storable.js';
 import type { JobLease } from './job.js';
@@ -58,7 +58,7 @@ export function addedLeased({ kind, owner, now, leaseMs, among }: LeasedAddition
   return sql`
     insert into jobs (kind, tenant, key, channel_id, due_at, waits, since, attempts, lease_owner, lease_until)
     select ${kind}, tenant, id, channel_id, ${now}::timestamptz, false, ${now}::timestamptz, 1, ${owner},
-      ${later(now, leaseMs)}::timestamptz
+      ${addMilliseconds(now, leaseMs)}::timestamptz
     from ${sql.table(among)}
     on conflict (tenant, kind, key) do update set
       lease_owner = excluded.lease_owner, lease_until = excluded.lease_until, attempts = jobs.attempts + 1, state = 'open'

@@ -2,10 +2,10 @@ import { type RawBuilder, type Selectable, sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { JobsTable } from '../database/tables.js';
 import type { TenantId } from '../model/channel.js';
-import { type Clock, dateOf } from '../model/clock.js';
-import type { JobKind } from '../model/job-kind.js';
+import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
+import { type CountsByKind, JOB_KINDS, type JobCounts, type JobKind } from '../model/job-kind.js';
 import { storableJson } from '../model/text/storable.js';
-import { type ClaimedJob, type JobCounts, type JobLease, LEASE_MS, type NewJob } from './job.js';
+import { type ClaimedJob, type JobLease, LEASE_MS, type NewJob } from './job.js';
 import { addedJobs, buriedJob, endedJob, postponedJob, UNLEASED } from './job-statements.js';
 
 /** What a process is ready to perform. */
@@ -50,7 +50,7 @@ export interface JobStore {
   /** Jobs of this kind are claimed no more, by any process, until {@link resume}; those under way go on. */
   pause(kind: JobKind): Promise<void>;
   resume(kind: JobKind): Promise<void>;
-  counts(): Promise<Readonly<Record<JobKind, JobCounts>>>;
+  counts(): Promise<CountsByKind>;
   /** How many jobs of these kinds {@link claim} would find. */
   countDue(kinds: readonly JobKind[]): Promise<number>;
 }
@@ -189,16 +189,27 @@ export class SqlJobStore implements JobStore {
     await this.#db.deleteFrom('paused_jobs').where('kind', '=', kind).execute();
   }
 
-  async counts(): Promise<Readonly<Record<JobKind, JobCounts>>> {
-    const { rows } = await sql<{ kind: string; state: 'open' | 'dead'; count: number; oldest: Date }>`
-      select kind, state, count(*)::integer as count, min(since) as oldest from jobs group by kind, state`.execute(
-      this.#db,
-    );
-    const countsOf = (kind: JobKind): JobCounts => {
-      const open = rows.find((row) => row.kind === kind && row.state === 'open');
-      const dead = rows.find((row) => row.kind === kind && row.state === 'dead');
-      return { open: open?.count ?? 0, dead: dead?.count ?? 0, oldestSince: open?.oldest ?? null };
-    };
+  async counts(): Promise<CountsByKind> {
+    const now = this.#now();
+    const { rows } = await sql<JobCounts & { readonly kind: JobKind }>`
+      with found as (
+        select kind, state, coalesce(lease_until > ${now}, false) as is_running, greatest(due_at, lease_until) as next_at
+        from jobs
+      ), counted as (
+        select kind,
+          count(*) filter (where state = 'open')::integer as open,
+          count(*) filter (where state = 'open' and next_at <= ${now})::integer as due,
+          count(*) filter (where is_running)::integer as running,
+          count(*) filter (where state = 'dead')::integer as dead,
+          min(next_at) filter (where state = 'open' and next_at <= ${now}) as "oldestDueAt"
+        from found group by kind
+      )
+      select known.kind, coalesce(open, 0) as open, coalesce(due, 0) as due, coalesce(running, 0) as running,
+        coalesce(dead, 0) as dead, "oldestDueAt",
+        exists (select from paused_jobs where paused_jobs.kind = known.kind) as "isPaused"
+      from unnest(${[...JOB_KINDS]}::text[]) as known (kind) left join counted using (kind)`.execute(this.#db);
+    const byKind = new Map(rows.map(({ kind, ...counts }) => [kind, counts]));
+    const countsOf = (kind: JobKind): JobCounts => byKind.get(kind) ?? NO_JOBS;
     return {
       webhook: countsOf('webhook'),
       copy: countsOf('copy'),
@@ -232,9 +243,11 @@ export class SqlJobStore implements JobStore {
   }
 
   #leaseEnd(now: Date): Date {
-    return new Date(now.getTime() + this.#leaseMs);
+    return addMilliseconds(now, this.#leaseMs);
   }
 }
+
+const NO_JOBS: JobCounts = { open: 0, due: 0, running: 0, dead: 0, isPaused: false, oldestDueAt: null };
 
 /** Kinds that are not paused, as the query `wanted`. */
 function wantedKinds(kinds: readonly JobKind[]): RawBuilder<unknown> {

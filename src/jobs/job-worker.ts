@@ -113,7 +113,7 @@ export class JobWorker {
     await Promise.race([ended, sleep(STOPPING_MS, undefined, { signal: over.signal }).catch(() => {})]);
     over.abort();
     await this.options.store.release(kinds).catch((err: unknown) => {
-      this.options.logger.warn({ err, kinds }, 'jobs could not be handed back');
+      this.options.logger.warn({ err, kinds }, 'jobs could not be released');
     });
   }
 
@@ -235,7 +235,7 @@ export class JobWorker {
   async #perform(handler: JobHandler, job: ClaimedJob, prepared: PreparedJob, signal: AbortSignal): Promise<void> {
     const { kind, tenant, key } = job;
     if (!handler.isTrusted && job.deaths >= MAX_DEATHS) {
-      this.options.logger.error({ kind, tenant, key }, 'a job that ends its process is not begun again');
+      this.options.logger.error({ kind, tenant, key }, 'a job that repeatedly ended its process was abandoned');
       return prepared.condemn();
     }
     if (job.suspect && !handler.isTrusted) return this.#performAlone(job, prepared, signal);

@@ -46,15 +46,6 @@ export interface ClaimedJob extends JobLease, JobSubject, JobHistory {
   readonly payload: unknown;
 }
 
-export interface JobCounts {
-  /** Jobs that wait or are under way. */
-  readonly open: number;
-  /** Dead letters. */
-  readonly dead: number;
-  /** The time from which the oldest open job counts; null where none is open. */
-  readonly oldestSince: Date | null;
-}
-
 /** After so many deaths of a process that performed a job alone, the job is not begun again. */
 export const MAX_DEATHS = 3;
 /** How long a lease lasts, in milliseconds. A third of it passes between two renewals, so that one may fail. */

@@ -8,8 +8,10 @@ const signingKey = z
     id: text
       .pipe(z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected 1 to 32 letters, digits, dashes and underscores'))
       .meta({ form: '1 to 32 letters, digits, dashes and underscores' })
-      .describe('Stands in every link, so that the key is found again.'),
-    secret: text.describe('Whoever has it can make links to all media. 32 random bytes: `openssl rand -base64 32`.'),
+      .describe('The id of the key. Every link contains it.'),
+    secret: text.describe(
+      'The secret of the key. It can sign links to all media. Generate 32 random bytes with `openssl rand -base64 32`.',
+    ),
   })
   .meta(KEYS_MAY_BE_SECRETS);
 
@@ -20,11 +22,13 @@ export const signingKeys = z
   .default(null)
   .transform((keys) => keys ?? [])
   .describe(
-    'The first signs, all verify. To rotate, put the new key first and drop the old one after `urlTtl`. Left out: a key is made once and kept in the database.',
+    'The keys that sign links. The first key signs, and all keys verify. To rotate a key, put the new key first and remove the old key after `urlTtl`. Without keys, the server generates one and stores it in the database.',
   );
 
 /** `delivery.urlTtl` */
 export const urlTtl = duration({ minMs: 60_000, maxMs: 7 * DAY_MS, example: '1h' })
   .default(3_600_000)
   .meta(SHOWN_IN_FAULTS)
-  .describe('How long a link works. A link stays the same for a quarter of it, so that caches can hit.');
+  .describe(
+    'The lifetime of a link. A link stays the same for a quarter of the lifetime, so that caches can reuse responses.',
+  );

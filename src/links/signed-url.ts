@@ -53,7 +53,8 @@ export class UrlSigner {
 
   /** The expiry of a link that is signed now; see {@link sign}. */
   expiry(now: number, ttlMs: number = this.options.ttlMs, notAfter: Date | null = null): Date {
-    // Rounded up to a quarter of the lifetime, so that a media keeps the same URL for a while and caches can hit.
+    // Rounds up to a quarter of the lifetime, so that a media keeps the same URL for some time and caches can reuse
+    // responses.
     const windowMs = ttlMs / 4;
     const rounded = Math.ceil((now + ttlMs) / windowMs) * windowMs;
     const seconds = Math.floor(Math.min(rounded, notAfter?.getTime() ?? Number.POSITIVE_INFINITY) / 1000);
@@ -87,7 +88,7 @@ export class UrlSigner {
       expiresAt: new Date(Number(exp) * 1000),
     } as const;
     if (grant.expiresAt.getTime() <= now) {
-      throw new MediagraphError('URL_EXPIRED', 'this link has expired; ask for a new one');
+      throw new MediagraphError('URL_EXPIRED', 'this link has expired; query a new one');
     }
     return grant;
   }
@@ -128,5 +129,5 @@ function encodePathSegment(text: string): string {
 }
 
 function invalidSignature(): MediagraphError {
-  return new MediagraphError('SIGNATURE_INVALID', 'expected a link as it was given out, got a changed or made-up one');
+  return new MediagraphError('SIGNATURE_INVALID', 'expected an unchanged link, got a changed or forged one');
 }

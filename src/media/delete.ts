@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { asCatalogueFault } from '../catalogue/catalogue-fault.js';
+import { asCatalogueFault, queryCatalogue } from '../catalogue/catalogue-fault.js';
 import type { BegunDeletion, Deletions } from '../catalogue/deletions.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import { removeBytes } from '../inspection/stored-bytes.js';
 import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import type { JobStore } from '../jobs/job-store.js';
 import type { TenantId } from '../model/channel.js';
-import { type Clock, dateOf } from '../model/clock.js';
+import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { DeletionScope, Media, MediaId } from '../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
@@ -23,46 +23,48 @@ export interface MediaDeletionOptions {
   readonly deletions: Deletions;
   readonly jobs: Pick<JobStore, 'finish' | 'retry' | 'reschedule'>;
   readonly blobs: BlobStore;
-  /** Resolves when no replica remembers the media any more. */
+  /** Resolves when no replica caches the media. */
   readonly forget: (media: CataloguedMedia) => Promise<void>;
-  /** Has the CDN drop what it has of a media; null: there is none. */
+  /** Purges the media from the CDN; null if there is no CDN. */
   readonly purge: ((tag: MediaId) => Promise<void>) | null;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 export interface DeletionOutcome {
-  /** DELETED. */
+  /** The deleted media. */
   readonly media: CataloguedMedia;
   readonly scope: DeletionScope;
 }
 
-/** How long one deletion may take with its provider's answer; afterwards a worker takes it for interrupted. */
+/**
+ * The maximum duration of a deletion, including the provider's response. Afterwards a worker treats it as interrupted.
+ */
 const LEASE_MS = 60_000;
-/** Until then, an answer that was under way during a deletion has reached the CDN. */
+/** After this time, a response that was in transit during a deletion has reached the CDN. */
 const PURGED_AGAIN_MS = 60_000;
-/** How often another caller's deletion is looked at, and for how long. */
+/** The interval and the limit of waiting for another caller's deletion. */
 const POLL_MS = 100;
 const PATIENCE_MS = 20_000;
 
 /**
- * Deletes media: the intent is noted, the provider asked, the status moved, every replica and the CDN forget it, the bytes
- * are removed, in this order.
+ * Deletes media in this order: it records the intent, calls the provider, changes the status, waits until no replica
+ * caches the media, purges the CDN, and deletes the bytes.
  */
 export class MediaDeletion {
   constructor(private readonly options: MediaDeletionOptions) {}
 
   /**
-   * Deleting twice is the same as once.
-   * @throws MediagraphError MEDIA_NOT_FOUND; a retryable PROVIDER_… where the provider refuses or does not answer, and
+   * Deleting media twice has the same result as deleting it once.
+   * @throws MediagraphError MEDIA_NOT_FOUND; a retryable PROVIDER_… if the provider refuses or does not respond, and
    *   then nothing has changed
    */
   async delete(tenant: TenantId, id: MediaId, lookup: MediaLookup, options: CallOptions): Promise<DeletionOutcome> {
-    // An intent needs a row.
+    // The intent is stored with the media's row, so the row must exist.
     const [media] = await lookup.byIds(tenant, [id], { ...options, awaitsRecording: true });
     if (media instanceof Error) throw media;
     if (!media)
-      throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you may see, got another');
+      throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you can access, got another id');
     const until = performance.now() + PATIENCE_MS;
     for (;;) {
       const begun = await this.#intend(media);
@@ -75,7 +77,10 @@ export class MediaDeletion {
     }
   }
 
-  /** Performs a job of kind `deletion`: finishes what a crash interrupted. A refusal withdraws the deletion. */
+  /**
+   * Performs a job of kind `deletion`: finishes a deletion that a crash interrupted. A refusal of the provider cancels
+   * the deletion.
+   */
   async resume(job: JobLease, media: CataloguedMedia, options: CallOptions): Promise<void> {
     const { channelId, id, status } = media;
     if (status === 'DELETED') return this.options.deletions.withdraw(job);
@@ -88,16 +93,22 @@ export class MediaDeletion {
   }
 
   /**
-   * Performs a job of kind `removal`: removes the bytes of a deleted media and tells the CDN. The CDN is told once more some
-   * time after the deletion, since an answer that was on its way may have reached it after it was told before.
-   * @returns false where the CDN could not be told, and the job is due again later
+   * Performs a job of kind `removal`: deletes the bytes of a deleted media and purges the CDN. A second purge follows
+   * some time after the deletion, because a response that was in transit may have reached the CDN after the first
+   * purge.
+   * @returns false if the CDN could not be purged; the job is then due again later
    */
   async remove(job: ClaimedJob, media: CataloguedMedia): Promise<boolean> {
     const { jobs, blobs, clock } = this.options;
     await removeBytes(blobs, media);
     const isDone = await this.#tellCdn(media);
     if (isDone) await jobs.finish(job);
-    else await jobs.retry(job, new Date(clock.now() + backoffMs(job.attempts, null)), 'the CDN could not be told');
+    else
+      await jobs.retry(
+        job,
+        addMilliseconds(dateOf(clock), backoffMs(job.attempts, null)),
+        'the CDN could not be purged',
+      );
     return isDone;
   }
 
@@ -107,8 +118,8 @@ export class MediaDeletion {
       await purge?.(id);
       return true;
     } catch (err) {
-      // The media is deleted all the same, and its removal tells the CDN again.
-      logger.error({ err, media: id }, 'the CDN could not be told of a deletion');
+      // The media is deleted nevertheless, and its removal repeats the purge.
+      logger.error({ err, media: id }, 'the CDN could not be purged after a deletion');
       return false;
     }
   }
@@ -119,13 +130,14 @@ export class MediaDeletion {
     try {
       scope = await deleteAtProvider(channels.get(media.tenant, media.channelId), media, options);
     } catch (thrown) {
-      // The server stops, and the provider may have deleted the media: the job is handed back and goes on elsewhere.
+      // The server stops, and the provider may have deleted the media. The job is released, and another process
+      // continues it.
       if (options.signal?.aborted) throw thrown;
       await deletions.withdraw(job);
       throw asRefusal(thrown);
     }
     const completion = { scope, now: dateOf(this.options.clock) };
-    const completed = await this.#asked(() => deletions.complete(job, completion, LEASE_MS));
+    const completed = await queryCatalogue(() => deletions.complete(job, completion, LEASE_MS));
     if (!completed) throw busy();
     await this.options.forget(completed.media);
     await this.#tellCdn(completed.media);
@@ -134,14 +146,14 @@ export class MediaDeletion {
     return { media: completed.media, scope };
   }
 
-  /** Schedules the removal once more where there is a CDN, which is then told again. */
+  /** Schedules the removal once more if there is a CDN, to repeat the purge. */
   async #endRemoval(removal: JobLease): Promise<void> {
     const { jobs, purge, clock } = this.options;
-    if (purge) await jobs.reschedule(removal, new Date(clock.now() + PURGED_AGAIN_MS));
+    if (purge) await jobs.reschedule(removal, addMilliseconds(dateOf(clock), PURGED_AGAIN_MS));
     else await jobs.finish(removal);
   }
 
-  /** Also removes what an earlier deletion left, since the answer promises that the bytes are gone. */
+  /** Also deletes bytes that an earlier deletion left, because the response promises that the bytes are deleted. */
   async #alreadyDeleted(media: CataloguedMedia): Promise<DeletionOutcome> {
     await this.options.forget(media);
     await this.#tellCdn(media);
@@ -150,22 +162,14 @@ export class MediaDeletion {
   }
 
   #intend({ tenant, id }: Media): Promise<BegunDeletion | null> {
-    // Each caller has a lease of its own: two deletions in one process are two owners.
+    // Each caller has its own lease, so two deletions in one process have two owners.
     const claim = { owner: randomUUID(), now: dateOf(this.options.clock), leaseMs: LEASE_MS };
-    return this.#asked(() => this.options.deletions.intend(tenant, id, claim));
+    return queryCatalogue(() => this.options.deletions.intend(tenant, id, claim));
   }
 
   async #find({ tenant, id }: Media): Promise<CataloguedMedia | null> {
-    const found = await this.#asked(() => this.options.catalogue.findByIds(tenant, [id]));
+    const found = await queryCatalogue(() => this.options.catalogue.findByIds(tenant, [id]));
     return found.get(id) ?? null;
-  }
-
-  async #asked<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-    try {
-      return await ask();
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
   }
 }
 
@@ -174,13 +178,13 @@ async function deleteAtProvider(
   media: CataloguedMedia,
   options: CallOptions,
 ): Promise<DeletionScope> {
-  // What was uploaded and kept here has no name there.
+  // An upload that only this server stores has no id at the provider.
   if (!adapter.deleteMedia || media.providerMediaId === null) return 'LOCAL';
   await adapter.deleteMedia(media, options);
   return 'PROVIDER';
 }
 
-/** Nothing has changed, so whatever it was, it may be tried again. */
+/** The deletion changed nothing, so the caller can retry after any failure. */
 function asRefusal(thrown: unknown): unknown {
   if (!(thrown instanceof MediagraphError)) return thrown;
   return new MediagraphError(thrown.code, thrown.message, { ...thrown.details, retryable: true }, { cause: thrown });

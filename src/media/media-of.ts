@@ -2,7 +2,10 @@ import { encodeMediaId } from '../model/ids.js';
 import { earliest, type MediaId, type MessageMedia, type ProviderMedia } from '../model/media.js';
 import type { ConnectedChannel } from '../providers/channel-directory.js';
 
-/** Where a provider's messages have one media each, the message names it, so that a webhook and a listing give one id. */
+/**
+ * If messages of a provider have at most one media, the id contains only the message, so that a webhook and a listing
+ * produce the same id.
+ */
 function mediaIdOf(
   { id: channelId, adapter }: ConnectedChannel,
   { providerMessageId, providerMediaId }: ProviderMedia,
@@ -11,9 +14,12 @@ function mediaIdOf(
   return encodeMediaId({ channelId, providerMessageId, providerMediaId: several ? providerMediaId : null });
 }
 
-/** Makes the media of a channel from what an adapter or a webhook reports. @param retainedUntil the end of its retention */
+/**
+ * Creates the media of a channel from the values that an adapter or a webhook reports.
+ * @param retainedUntil the end of its retention
+ */
 export function mediaOf(channel: ConnectedChannel, media: ProviderMedia, retainedUntil: Date | null): MessageMedia {
-  // Field by field, because spreading an object of this size costs more than all the rest of a look-up.
+  // Copies each field, because spreading an object of this size costs more than the rest of a look-up.
   return {
     id: mediaIdOf(channel, media),
     tenant: channel.tenant,

@@ -8,7 +8,7 @@ import {
   storeBytes,
 } from '../inspection/stored-bytes.js';
 import type { ClaimedJob } from '../jobs/job.js';
-import { type Clock, dateOf } from '../model/clock.js';
+import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -24,15 +24,15 @@ export interface MirrorOptions extends ByteStorage {
   readonly logger: Logger;
 }
 
-/** Attempts after which a media is FAILED; it is tried again nevertheless. */
+/** The number of attempts after which a media becomes FAILED. Retries continue afterwards. */
 const ATTEMPTS_BEFORE_FAILED = 5;
-/** After so many refusals, a provider is believed. */
+/** The number of refusals after which the refusal counts as final. */
 const ATTEMPTS_BEFORE_BELIEVED = 3;
-/** How long bytes may take to reach their provider. */
+/** The maximum time for bytes to reach their provider. */
 const IN_FLIGHT_MS = 60 * 60 * 1000;
-/** How long a copy is attempted where the provider's lifetime of the bytes is unknown. */
+/** The maximum time for attempts if it is unknown how long the provider keeps the bytes. */
 const UNKNOWN_LIFETIME_MS = 3 * 24 * 60 * 60 * 1000;
-/** The longest pause after downloads whose bytes were wrong. */
+/** The maximum delay after downloads with wrong bytes. */
 const LONGEST_PAUSE_OF_DOUBT_MS = 6 * 60 * 60 * 1000;
 
 /** Copies a provider's bytes into the blob store before they expire there. */
@@ -45,17 +45,17 @@ export class Mirror {
       await this.#store(job, media, signal);
     } catch (thrown) {
       if (signal.aborted) {
-        this.options.logger.warn({ media: media.id }, 'a copy was given up: its lease, or its media, has ended');
+        this.options.logger.warn({ media: media.id }, 'a copy was abandoned because its lease or its media has ended');
         return;
       }
       await this.#giveUpOrRetry(job, media, thrown);
     }
   }
 
-  /** Gives up a copy that has ended its process too often; a new announcement or a retry begins anew. */
+  /** Ends a copy that has ended its process too often. A new announcement or a retry starts again. */
   async condemn(job: ClaimedJob): Promise<void> {
     const { copies, clock } = this.options;
-    const message = 'expected to survive the copying of this media, got the end of the process three times';
+    const message = 'expected a copy of this media, got a crash of the process three times';
     const failure = { code: 'INTERNAL_SERVER_ERROR', message, retryable: true, at: dateOf(clock) } as const;
     await copies.fail(job, { status: 'FAILED', failure });
   }
@@ -71,13 +71,16 @@ export class Mirror {
     );
     const { stored, kind } = inspected;
     if (media.sizeBytes !== null && media.sizeBytes !== stored.sizeBytes)
-      logger.info({ media: id, told: media.sizeBytes, came: stored.sizeBytes }, 'a media has another size than told');
+      logger.info(
+        { media: id, told: media.sizeBytes, came: stored.sizeBytes },
+        'the size of a media differs from the reported size',
+      );
     if (signal.aborted || differsFrom(media, stored)) {
       await removeAttempt(blobs, stored);
       throw signal.aborted ? signal.reason : otherHash();
     }
     const details = { mimeType: inspected.mimeType, kind, filename: media.filename ?? filename };
-    // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
+    // If this rejects, the row may reference these bytes. If it does not, the sweep deletes them.
     const kept = await copies.finish(job, media, { stored, details }, dateOf(clock));
     if (kept.isNamed) {
       void recordLateFacts(this.options, media, inspected);
@@ -85,7 +88,7 @@ export class Mirror {
     }
     await removeAttempt(blobs, stored);
     if (kept.media && !kept.media.stored && differsFrom(kept.media, stored)) throw otherHash();
-    logger.warn({ media: id }, 'a copy was given up: its lease, or its media, has ended');
+    logger.warn({ media: id }, 'a copy was abandoned because its lease or its media has ended');
   }
 
   async #giveUpOrRetry(job: ClaimedJob, media: CataloguedMedia, thrown: unknown): Promise<void> {
@@ -96,7 +99,7 @@ export class Mirror {
     const next = nextStep(job, media, thrown, now);
     const failure = { ...failureOf(thrown, now), retryable: next.step !== 'end' };
     if (next.step === 'retry') {
-      logger.warn({ err: thrown, channelId, media: id, attempts }, 'a copy is tried again');
+      logger.warn({ err: thrown, channelId, media: id, attempts }, 'a copy failed and will be retried');
       const { dueAt, isFailed } = next;
       return copies.retry(job, { dueAt, isFailed, failure }, now);
     }
@@ -108,7 +111,10 @@ export class Mirror {
 
 type Step =
   | { readonly step: 'retry'; readonly dueAt: Date; readonly isFailed: boolean }
-  /** `end`: later attempts would find the same. `exhaust`: the time for attempts is over; a retry may still succeed. */
+  /**
+   * `end`: later attempts would fail in the same way. `exhaust`: the time for attempts has passed, but a retry may
+   * succeed.
+   */
   | { readonly step: 'end' | 'exhaust' | 'expire' };
 
 function nextStep({ attempts, since }: ClaimedJob, media: CataloguedMedia, thrown: unknown, now: Date): Step {
@@ -117,7 +123,7 @@ function nextStep({ attempts, since }: ClaimedJob, media: CataloguedMedia, throw
   const isInFlight = doubt === 'inFlight' && now.getTime() - since.getTime() < IN_FLIGHT_MS;
   const longestMs = doubt === 'bytes' ? LONGEST_PAUSE_OF_DOUBT_MS : undefined;
   const pauseMs = isInFlight ? inFlightPauseMs(attempts) : backoffMs(attempts, thrown, longestMs);
-  const dueAt = new Date(now.getTime() + pauseMs);
+  const dueAt = addMilliseconds(now, pauseMs);
   if (media.availableUntil !== null && media.availableUntil <= dueAt) return { step: 'expire' };
   if (media.availableUntil === null && dueAt.getTime() - since.getTime() > UNKNOWN_LIFETIME_MS)
     return { step: 'exhaust' };
@@ -126,9 +132,9 @@ function nextStep({ attempts, since }: ClaimedJob, media: CataloguedMedia, throw
 }
 
 /**
- * What a failure says about the next attempt. `ours`: this server does not keep such media. `told`: the provider says
- * plainly that there is nothing to be had. `inFlight`: the bytes are on their way to the provider. `bytes`: they came, and
- * were not what they should be. `other`: everything that passes, or is an operator's to mend.
+ * Classifies a failure for the next attempt. `ours`: this server does not accept such media. `told`: the provider
+ * states that the media does not exist. `inFlight`: the bytes have not reached the provider yet. `bytes`: the received
+ * bytes were wrong. `other`: a temporary failure, or one that an operator must correct.
  */
 function doubtOf(thrown: unknown): 'ours' | 'told' | 'inFlight' | 'bytes' | 'other' {
   if (!(thrown instanceof MediagraphError)) return 'other';
@@ -141,7 +147,7 @@ function doubtOf(thrown: unknown): 'ours' | 'told' | 'inFlight' | 'bytes' | 'oth
 }
 
 function otherHash(): MediagraphError {
-  return new MediagraphError('PROVIDER_PROTOCOL', 'expected bytes of the hash that was told, got others', {
+  return new MediagraphError('PROVIDER_PROTOCOL', 'expected bytes with the reported hash, got other bytes', {
     retryable: true,
   });
 }

@@ -1,4 +1,4 @@
-import { asCatalogueFault } from '../catalogue/catalogue-fault.js';
+import { queryCatalogue } from '../catalogue/catalogue-fault.js';
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
@@ -15,38 +15,40 @@ export interface MediaRetryOptions {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
   readonly upload: Pick<MediaUpload, 'retry'>;
-  /** Whether media is copied without being asked for (`mirror.mode` eager). */
+  /** Whether media is copied without a request (`mirror.mode` eager). */
   readonly mirrors: boolean;
-  /** There is something new to copy. */
+  /** Called when there is new media to copy. */
   readonly onDue: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** Fetches FAILED media again, from the start. */
+/** Restarts the fetching of FAILED media. */
 export class MediaRetry {
   constructor(private readonly options: MediaRetryOptions) {}
 
   /**
-   * PENDING afterwards, or READY where media is fetched when it is opened. Media that is not FAILED is left as it is.
-   * @throws MediagraphError MEDIA_NOT_FOUND; MEDIA_GONE where the provider no longer has it, and then it stays FAILED
+   * The media is PENDING afterwards, or READY if it is fetched when a link is opened. Media that is not FAILED stays
+   * unchanged.
+   * @throws MediagraphError MEDIA_NOT_FOUND; MEDIA_GONE if the provider no longer has the media, which then stays
+   *   FAILED
    */
   async retry(tenant: TenantId, id: MediaId, options: CallOptions): Promise<CataloguedMedia> {
     const { catalogue, mirrors, upload, clock, onDue } = this.options;
-    // What cannot be an id may be text that no database takes, and is not asked for.
+    // A malformed id may contain text that the database rejects, so the database is not queried.
     const media = decodeMediaId(id) && (await this.#find(tenant, id));
     if (!media)
-      throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you may see, got another');
+      throw new MediagraphError('MEDIA_NOT_FOUND', 'expected the id of a media that you can access, got another id');
     if (media.status !== 'FAILED') return media;
     if (media.uploaded) return upload.retry(media);
     await this.#assertNotGone(media, options);
     const isToCopy = mirrors || media.mirrored;
-    const begun = await this.#asked(() => catalogue.retryFailed(tenant, id, { copy: isToCopy, now: dateOf(clock) }));
+    const begun = await queryCatalogue(() => catalogue.retryFailed(tenant, id, { copy: isToCopy, now: dateOf(clock) }));
     if (begun && isToCopy) onDue();
     return begun ?? (await this.#find(tenant, id)) ?? media;
   }
 
-  /** Only the provider knows; whatever else stands in the way, the retry meets again. */
+  /** Only the provider knows whether the media still exists. Any other failure will occur again in the retry itself. */
   async #assertNotGone(media: CataloguedMedia, options: CallOptions): Promise<void> {
     const channel = this.options.channels.get(media.tenant, media.channelId);
     try {
@@ -61,14 +63,6 @@ export class MediaRetry {
   }
 
   async #find(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {
-    return (await this.#asked(() => this.options.catalogue.findByIds(tenant, [id]))).get(id) ?? null;
-  }
-
-  async #asked<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-    try {
-      return await ask();
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
+    return (await queryCatalogue(() => this.options.catalogue.findByIds(tenant, [id]))).get(id) ?? null;
   }
 }

@@ -8,20 +8,20 @@ export const mirror = section({
     .enum(['eager', 'lazy', 'off'])
     .default('eager')
     .describe(
-      'When bytes are copied: `eager`, as soon as a webhook announces them; `lazy`, when they are first asked for; `off`, never: media is gone here when the provider forgets it.',
+      'When the server copies media. `eager`: when a webhook announces it. `lazy`: at its first request. `off`: never, so the media is lost when the provider deletes it.',
     ),
-  concurrency: wholeNumber(1, 1_000).default(8).describe('How many copies are made at once.'),
+  concurrency: wholeNumber(1, 1_000).default(8).describe('The maximum number of media that are copied at once.'),
 })
   .meta(SHOWN_IN_FAULTS)
-  .describe('Copies of what providers have.');
+  .describe('These keys configure the copies of media that are stored at providers.');
 
 /** The section `upload`. */
 export const upload = section({
-  maxBytes: bytes().default(100_000_000).describe('The largest upload, and the largest download from a provider.'),
-  timeout: timer('60s').default(60_000).describe('For fetching the URL of an upload, in all.'),
+  maxBytes: bytes().default(100_000_000).describe('The maximum size of an upload and of a download from a provider.'),
+  timeout: timer('60s').default(60_000).describe('The maximum time for downloading the URL of an upload.'),
   respondWithin: timer('20s')
     .default(20_000)
-    .describe('After this long the mutation answers PENDING and the upload goes on.'),
+    .describe('The time after which the mutation responds with PENDING while the upload continues.'),
 })
   .transform(({ timeout, respondWithin, ...rest }) => ({
     ...rest,
@@ -36,11 +36,11 @@ export const retention = section({
     .nullable()
     .default(null)
     .describe(
-      'Media expires this long after it was announced, and its bytes are deleted; `null`: it is kept until it is deleted.',
+      'The time after its announcement when media expires and the server deletes its bytes. `null`: media does not expire.',
     ),
   sweepInterval: duration({ minMs: 1_000, maxMs: LONGEST_TIMER_MS, example: '10m' })
     .default(600_000)
-    .describe('How often what has expired is swept, and bytes that nothing owns.'),
+    .describe('The interval between sweeps, which delete expired media and blobs that no media references.'),
 })
   .transform(({ default: defaultMs, sweepInterval }) => ({ defaultMs, sweepIntervalMs: sweepInterval }))
   .meta(SHOWN_IN_FAULTS);

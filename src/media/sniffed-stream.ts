@@ -9,24 +9,24 @@ import { ProviderFaults } from '../providers/toolkit/provider-call.js';
 import { peek } from '../streams/peek.js';
 
 /**
- * All of a provider's bytes, whose first were looked at and are still in `body`. The caller drains or destroys `body`; what
- * goes wrong in it meanwhile goes through {@link ofProvider}.
+ * All bytes from a provider. The first bytes were inspected and are still in `body`. The caller drains or destroys
+ * `body`. Pass its failures through {@link ofProvider}.
  */
 export interface SniffedStream extends Omit<ByteStream, 'declaredMimeType' | 'range'> {
-  /** Decided by the bytes. */
+  /** The type that the bytes show. */
   readonly mimeType: string;
 }
 
 /**
- * Resolves as soon as the bytes that are here tell their type for sure.
- * @throws MediagraphError MEDIA_NOT_FOUND, and what the adapter's `openMedia` rejects with
+ * Resolves as soon as the received bytes determine the type.
+ * @throws MediagraphError MEDIA_NOT_FOUND, and the errors of the adapter's `openMedia`
  */
 export async function openSniffed(
   channel: ConnectedChannel,
   ref: MediaRef & { readonly mimeType?: string | null },
   options: CallOptions,
 ): Promise<SniffedStream> {
-  if (!channel.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'there is no such media (any more)');
+  if (!channel.adapter.openMedia) throw new MediagraphError('MEDIA_NOT_FOUND', 'this media does not exist');
   const stream = await channel.adapter.openMedia(ref, options);
   const { head, body } = await ofProvider(
     channel,
@@ -47,7 +47,7 @@ export async function openSniffed(
   if (contradicts(declared, mimeType)) {
     body.destroy();
     const { provider, id: channelId } = channel;
-    throw new MediagraphError('PROVIDER_PROTOCOL', `expected ${declared} from the provider, got a page`, {
+    throw new MediagraphError('PROVIDER_PROTOCOL', `expected ${declared} from the provider, got text`, {
       provider,
       channelId,
     });
@@ -56,14 +56,14 @@ export async function openSniffed(
   return { body, mimeType, sizeBytes, filename, lastModified };
 }
 
-/** What reads a provider's bytes; a failure of theirs rejects in our words, any other as it is. */
+/** Translates failures of the provider's stream into errors for callers. Other failures pass unchanged. */
 export function ofProvider<Result>(channel: ConnectedChannel, reading: Promise<Result>): Promise<Result> {
   return reading.catch((thrown: unknown) => {
     throw new ProviderFaults(channel, () => ({})).ofDownload(thrown, 'the bytes of a media');
   });
 }
 
-/** A log-in or error page under a picture's name is no media at all. */
+/** Whether the bytes are a login or error page instead of the declared type. */
 export function contradicts(declared: string | null, mimeType: string): boolean {
   if (declared === null) return false;
   const [claim, found] = [essenceOf(declared), essenceOf(mimeType)];
@@ -75,13 +75,15 @@ function isVisualOrSound(essence: string): boolean {
   return essence.startsWith('image/') || essence.startsWith('audio/') || essence.startsWith('video/');
 }
 
-/** In any encoding. XHTML, or a page whose first words are no tag that is known, is told from its text alone. */
+/**
+ * Whether the type is text in any encoding. XHTML, and pages that start with an unknown tag, are detected only as text.
+ */
 function isTextual(essence: string): boolean {
   return essence.startsWith('text/') || essence === 'application/xml' || essence === 'application/json';
 }
 
 const PAGES: ReadonlySet<string> = new Set(['application/xhtml+xml', 'application/xml']);
-/** Drawings and playlists that are written as text. */
+/** Types of drawings and playlists that are text. */
 const TEXTUAL_MEDIA: ReadonlySet<string> = new Set([
   'image/svg+xml',
   'image/vnd.dxf',

@@ -6,7 +6,7 @@ import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
 import { removeBytes } from '../inspection/stored-bytes.js';
 import type { JobStore } from '../jobs/job-store.js';
 import type { TenantId } from '../model/channel.js';
-import { type Clock, dateOf } from '../model/clock.js';
+import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
 import type { MediaId } from '../model/media.js';
 import { type BlobKey, type BlobStore, isOriginal, parseMediaBlobKey } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -20,52 +20,52 @@ export interface SweepOptions {
   readonly deletions: Deletions;
   readonly blobs: BlobStore;
   readonly jobs: JobStore;
-  /** Moves work of a replica of an earlier version that has ended into the queue; absent: there is none. */
+  /** Moves the work of a stopped replica of an earlier version into the queue; absent if there is none. */
   readonly adopt?: () => Promise<unknown>;
-  /** Finishes deletions that a crash interrupted; null = a worker of this process does. */
+  /** Finishes interrupted deletions; null if a worker of this process does this. */
   readonly deletion: MediaDeletion | null;
   readonly clock: Clock;
-  /** Blobs without a row that are younger than this may be about to get one. */
+  /** Blobs without a row that are younger than this may get a row soon. */
   readonly graceMs: number;
-  /** Counts what there is to do, and does nothing. */
+  /** Whether to count only, without any change. */
   readonly dryRun: boolean;
   readonly logger: Logger;
   readonly signal?: AbortSignal;
 }
 
-/** What was done, or in a dry run what there is to do. */
+/** The number of changes, or of necessary changes in a dry run. */
 export interface SweepReport {
-  /** Media whose retention, or whose time at the provider, is over. */
+  /** Media whose retention has ended, or which the provider no longer keeps. */
   readonly expired: number;
   /** Deletions that a crash interrupted. */
   readonly deletionsFinished: number;
   /** Tombstones of media that was deleted 30 days ago. */
   readonly tombstones: number;
-  /** Blobs that no media owns. */
+  /** Blobs that no media references. */
   readonly orphans: number;
-  /** Webhook events that were done so long ago that their providers no longer repeat them. */
+  /** Processed webhook events that are too old for a repetition by the provider. */
   readonly forgottenEvents: number;
   /** Dead letters that were older than 30 days. */
   readonly deadLetters: number;
-  /** Half-written files of processes that are gone. */
+  /** Unfinished files of dead processes. */
   readonly leftovers: number;
 }
 
 const BATCH = 500;
-/** Replicas read them within a second, unless the database is away. */
+/** Replicas read changes within a second, unless the database is unavailable. */
 const REMEMBERED_CHANGES_MS = 10 * 60 * 1000;
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Meta repeats a delivery for up to seven days; a repetition after this time is a new event. */
+/** Meta repeats a delivery for up to seven days. A repetition after this time is a new event. */
 const REMEMBERED_EVENTS_MS = 8 * DAY_MS;
-/** An idempotency key counts for one day. */
+/** An idempotency key is valid for one day. */
 const REMEMBERED_KEYS_MS = 2 * DAY_MS;
 const TOMBSTONE_MS = 30 * DAY_MS;
 const DEAD_LETTER_MS = 30 * DAY_MS;
-/** The source of a failed upload is kept for one day. */
+/** The source of a failed upload is stored for one day. */
 const REMEMBERED_SOURCES_MS = DAY_MS;
 /**
- * Finishes deletions, expires media, and removes blobs without an owner, old events and old tombstones. It may run in any
- * process, at any time, and twice at once.
+ * Finishes deletions, expires media, and deletes unreferenced blobs, old events and old tombstones. Any process may run
+ * it at any time, also concurrently with another process.
  */
 export async function sweep(options: SweepOptions, now = dateOf(options.clock)): Promise<SweepReport> {
   const { blobs, changes, inbox, uploads, deletions, dryRun, graceMs } = options;
@@ -83,17 +83,17 @@ export async function sweep(options: SweepOptions, now = dateOf(options.clock)):
     leftovers: 0,
   };
   if (dryRun) return report;
-  await changes.prune(ago(now, REMEMBERED_CHANGES_MS));
-  const forgottenEvents = await inbox.forget(ago(now, REMEMBERED_EVENTS_MS));
-  const deadLetters = await inbox.forgetDead(ago(now, DEAD_LETTER_MS));
-  const tombstones = await deletions.bury(ago(now, TOMBSTONE_MS));
-  await uploads.forgetKeys(ago(now, REMEMBERED_KEYS_MS));
-  await uploads.forgetFailed(ago(now, REMEMBERED_SOURCES_MS));
+  await changes.prune(addMilliseconds(now, -REMEMBERED_CHANGES_MS));
+  const forgottenEvents = await inbox.forget(addMilliseconds(now, -REMEMBERED_EVENTS_MS));
+  const deadLetters = await inbox.forgetDead(addMilliseconds(now, -DEAD_LETTER_MS));
+  const tombstones = await deletions.bury(addMilliseconds(now, -TOMBSTONE_MS));
+  await uploads.forgetKeys(addMilliseconds(now, -REMEMBERED_KEYS_MS));
+  await uploads.forgetFailed(addMilliseconds(now, -REMEMBERED_SOURCES_MS));
   const leftovers = (await blobs.removeLeftovers?.(graceMs)) ?? 0;
   return { ...report, tombstones, forgottenEvents, deadLetters, leftovers };
 }
 
-/** Performs the deletions and removals that are due, where no worker of this process does. */
+/** Performs the due deletions and removals, if no worker of this process does. */
 async function finishDeletions(options: SweepOptions): Promise<number> {
   const { deletions, deletion, jobs, dryRun, signal } = options;
   if (dryRun) return jobs.countDue(['deletion', 'removal']);
@@ -120,7 +120,7 @@ async function finishRemovals({ deletions, jobs, signal }: SweepOptions, deletio
       count += 1;
       if (!subject) await jobs.finish(job);
       else if (!(await deletion.remove(job, subject))) {
-        // A CDN that does not answer is asked again by the next sweep, and not for each media of this one.
+        // If the CDN does not respond, the next sweep tries again, and not each media of this sweep.
         await jobs.release(['removal']);
         return count;
       }
@@ -128,10 +128,6 @@ async function finishRemovals({ deletions, jobs, signal }: SweepOptions, deletio
     }
     if (claimed.length < BATCH) return count;
   }
-}
-
-function ago(now: Date, ms: number): Date {
-  return new Date(now.getTime() - ms);
 }
 
 async function expireMedia({ catalogue, blobs, dryRun, signal }: SweepOptions, now: Date): Promise<number> {
@@ -152,9 +148,9 @@ async function removeOrphans(options: SweepOptions, now: Date): Promise<number> 
   let batch: Candidate[] = [];
   for await (const { key, modifiedAt } of blobs.keys('media/')) {
     signal?.throwIfAborted();
-    if (modifiedAt > ago(now, graceMs)) continue;
+    if (modifiedAt > addMilliseconds(now, -graceMs)) continue;
     const owner = parseMediaBlobKey(key);
-    // What this version cannot have written may be a later version's: not ours to remove.
+    // A key of another form may belong to a later version, so it stays.
     if (owner) batch.push({ key, ...owner });
     if (batch.length < BATCH) continue;
     orphans += await removeUnowned(options, batch);
@@ -180,7 +176,7 @@ async function removeUnowned(
   return orphans.length;
 }
 
-/** The row names one original. Renditions carry the hash of the original that they were made from. */
+/** The row references one original. The keys of renditions contain the digest of their original. */
 function isOwned(key: BlobKey, stored: { readonly key: string; readonly sha256: string } | null): boolean {
   if (stored === null) return false;
   return isOriginal(key) ? stored.key === key : key.includes(stored.sha256.slice(0, 8));

@@ -4,7 +4,7 @@ import type { MediaChangeListener, MediaChanges } from '../catalogue/changes/med
 import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../model/channel.js';
 import { type Clock, dateOf } from '../model/clock.js';
-import { formatMessageId } from '../model/ids.js';
+import { formatMessageId, type MessageId } from '../model/ids.js';
 import type { Media, MediaId, MediaStatus, MessageKey } from '../model/media.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import { asOf } from './retention.js';
@@ -18,26 +18,27 @@ export interface MediaWatchOptions {
   readonly clock: Clock;
 }
 
-/** Changes that a slow reader may have before it; beyond that, only the latest of each media is kept. */
+/** The maximum number of waiting changes of a slow reader. Beyond it, only the latest change of each media is kept. */
 const MOST_WAITING = 500;
-/** Changes that are looked up in one statement. */
+/** The maximum number of changes that one statement looks up. */
 const BATCH = 100;
 
-/** Yields every change of status of the media of some messages, until its reader leaves. It does not ask providers. */
+/** Yields every status change of the media of some messages, until its reader returns. It does not call providers. */
 export class MediaWatch {
   constructor(private readonly options: MediaWatchOptions) {}
 
   /**
-   * From when it resolves on. A media comes as the catalogue has it when it is read: one that was PENDING and is READY by
-   * then comes twice, any other one once, as it is. `return` ends it.
-   * @throws MediagraphError CHANNEL_NOT_FOUND; a retryable INTERNAL_SERVER_ERROR without the database, also later
+   * Watches from the moment when it resolves. It yields a media in its current state when it is read: a media that was
+   * PENDING and is READY by then is yielded twice, any other media once. `return` ends the watch.
+   * @throws MediagraphError CHANNEL_NOT_FOUND; a retryable INTERNAL_SERVER_ERROR if the database is unavailable, also
+   *   later
    */
   async watch(tenant: TenantId, keys: readonly MessageKey[]): Promise<AsyncIterableIterator<Media>> {
     const { channels, changes, catalogue, clock } = this.options;
     for (const { channelId } of keys) channels.get(tenant, channelId);
     const watched = new WatchedMedia(tenant, keys, catalogue, clock);
     try {
-      // One that comes too late ends as soon as it is there.
+      // A subscription that starts after the time limit ends immediately.
       await inTime(changes.subscribe(watched).then((unsubscribe) => watched.onReturn(unsubscribe)));
       await watched.start();
       return watched;
@@ -48,12 +49,13 @@ export class MediaWatch {
   }
 }
 
-/** For one reader, which takes one after the other. */
+/** Serves one reader, which requests one value at a time. */
 class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener {
-  readonly #messages: ReadonlySet<string>;
-  /** The status that was yielded last, or found at the start; after a gap, rows are compared with it. */
+  readonly #messages: ReadonlySet<MessageId>;
+  /** The status that was last yielded, or found at the start. After a gap, rows are compared with it. */
   readonly #known = new Map<MediaId, MediaStatus>();
-  readonly #told = new Map<MediaId, MediaStatus>();
+  /** The status that each media was last enqueued with. */
+  readonly #lastEnqueued = new Map<MediaId, MediaStatus>();
   #waiting: MediaChange[] = [];
   #lookedUp: Media[] = [];
   #hasGap = false;
@@ -121,9 +123,9 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
     try {
       if (this.#hasGap) {
         this.#hasGap = false;
-        // What waited is in there, too.
+        // The result includes the waiting changes.
         this.#waiting = [];
-        for (const media of await this.#find()) if (this.#known.get(media.id) !== media.status) this.#tell(media);
+        for (const media of await this.#find()) if (this.#known.get(media.id) !== media.status) this.#enqueue(media);
         return;
       }
       const changes = this.#waiting.splice(0, BATCH);
@@ -132,7 +134,7 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
       const now = dateOf(this.clock);
       for (const { id, status } of changes) {
         const media = found.get(id);
-        if (media) this.#tell(status === 'PENDING' ? { ...media, status } : asOf(media, now));
+        if (media) this.#enqueue(status === 'PENDING' ? { ...media, status } : asOf(media, now));
       }
     } catch (thrown) {
       await this.return();
@@ -140,11 +142,11 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
     }
   }
 
-  // A repeated status belongs to a change that an earlier look-up has already seen.
-  #tell(media: CataloguedMedia): void {
+  // An earlier look-up may have enqueued this status already.
+  #enqueue(media: CataloguedMedia): void {
     const { id, status } = media;
-    if (this.#told.get(id) === status) return;
-    this.#told.set(id, status);
+    if (this.#lastEnqueued.get(id) === status) return;
+    this.#lastEnqueued.set(id, status);
     this.#known.set(id, status);
     this.#lookedUp.push(media);
   }
@@ -152,6 +154,6 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
   async #find(): Promise<CataloguedMedia[]> {
     const records = await inTime(this.catalogue.findByMessages(this.tenant, this.keys));
     const now = dateOf(this.clock);
-    return [...records.values()].flatMap(({ media }) => media.map((one) => asOf(one, now)));
+    return [...records.values()].flatMap(({ media }) => media.map((known) => asOf(known, now)));
   }
 }

@@ -12,3 +12,8 @@ export const MACHINE_CLOCK: Clock = { now: () => Date.now() };
 export function dateOf(clock: Clock): Date {
   return new Date(clock.now());
 }
+
+/** The time that is so many milliseconds after `date`; before it, where they are negative. */
+export function addMilliseconds(date: Date, ms: number): Date {
+  return new Date(date.getTime() + ms);
+}

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { CHANNEL_ID_PATTERN, type ChannelId } from './channel.js';
+import { CHANNEL_ID_PATTERN, type ChannelId, type TenantId } from './channel.js';
 import { MediagraphError } from './errors.js';
 import type { MediaId, MessageKey } from './media.js';
 
@@ -36,8 +36,23 @@ export function parseMessageId(id: string): ParsedMessageId {
   return { form: 'bare', providerMessageId: id };
 }
 
-export function formatMessageId(key: MessageKey): string {
-  return `${key.channelId}:${key.providerMessageId}`;
+declare const MESSAGE_ID: unique symbol;
+/**
+ * `channelId:providerMessageId`: the id of a message in public, and its one key inside the process. No two messages share
+ * one, because no channel id holds a colon.
+ */
+export type MessageId = string & { readonly [MESSAGE_ID]: true };
+
+export function formatMessageId(key: MessageKey): MessageId {
+  return `${key.channelId}:${key.providerMessageId}` as MessageId;
+}
+
+declare const TENANT_MESSAGE_ID: unique symbol;
+/** Its key where messages of several tenants meet. No message id holds a line break. */
+export type TenantMessageId = string & { readonly [TENANT_MESSAGE_ID]: true };
+
+export function tenantMessageId(tenant: TenantId, key: MessageKey): TenantMessageId {
+  return `${tenant}\n${formatMessageId(key)}` as TenantMessageId;
 }
 
 /** @throws MediagraphError BAD_USER_INPUT */

@@ -6,3 +6,21 @@
  */
 export const JOB_KINDS = ['webhook', 'copy', 'upload', 'deletion', 'removal', 'inspection', 'sweep'] as const;
 export type JobKind = (typeof JOB_KINDS)[number];
+
+/** What operators see of the jobs of one kind. */
+export interface JobCounts {
+  /** Jobs that wait or are under way. */
+  readonly open: number;
+  /** Open jobs that a process may begin now, were the kind not paused. */
+  readonly due: number;
+  /** Open jobs that a process performs. */
+  readonly running: number;
+  /** Dead letters. */
+  readonly dead: number;
+  /** Whether no process begins jobs of this kind. */
+  readonly isPaused: boolean;
+  /** From when on the job is due that has been due longest; null where none is due. */
+  readonly oldestDueAt: Date | null;
+}
+
+export type CountsByKind = Readonly<Record<JobKind, JobCounts>>;

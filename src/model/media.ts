@@ -41,7 +41,7 @@ export interface MediaFailure extends MediaFault {
 /** Only `model/ids.ts` knows the format. */
 export type MediaId = string;
 
-/** Identifies a message uniquely. `formatMessageId` writes it as `channelId:providerMessageId`. */
+/** Identifies a message uniquely. Its key in a map is the `MessageId` of `model/ids.ts`. */
 export interface MessageKey {
   readonly channelId: ChannelId;
   readonly providerMessageId: string;
@@ -86,29 +86,34 @@ export interface MediaMeasures {
   readonly still: boolean | null;
 }
 
+/** What some providers report of a message. null = not reported; an adapter may leave it out. */
+export interface ReportedFacts {
+  /** Whether it is a voice note. */
+  readonly voice: boolean | null;
+  /** The other party: a phone number in E.164 with `+`, else the provider's user id. */
+  readonly contact: string | null;
+  readonly direction: MediaDirection | null;
+}
+
 /**
  * One attachment as an adapter reports it, in the terms of this glossary. The adapter's wire schema has checked every
  * field.
  */
-export interface ProviderMedia extends MediaRef, MediaDetails {
+export interface ProviderMedia extends MediaRef, MediaDetails, Partial<ReportedFacts> {
   readonly providerMessageId: string;
   /** FAILED: the provider reports a media but offers no way to fetch it; `fault` says why. */
   readonly status: Extract<MediaStatus, 'PENDING' | 'READY' | 'FAILED'>;
   /** Present only on a FAILED media. */
   readonly fault?: MediaFault;
-  /** Whether it is a voice note; null or absent = not reported. */
-  readonly voice?: boolean | null;
-  /** The other party: a phone number in E.164 with `+`, else the provider's user id; null or absent = not reported. */
-  readonly contact?: string | null;
-  /** null or absent = not reported. */
-  readonly direction?: MediaDirection | null;
   readonly createdAt: Date | null;
   /** When the provider deletes the bytes; null = unknown. Download links may end sooner. */
   readonly availableUntil: Date | null;
 }
 
 /** One attachment of one message, in the same shape for every provider. */
-export interface Media extends Omit<ProviderMedia, 'status' | 'providerMessageId' | 'fault'> {
+export interface Media
+  extends Omit<ProviderMedia, 'status' | 'providerMessageId' | 'fault' | keyof ReportedFacts>,
+    ReportedFacts {
   readonly id: MediaId;
   /** null = an upload without a message. */
   readonly providerMessageId: string | null;

@@ -8,8 +8,10 @@ export const network = section({
   allowPrivate: z
     .array(cidr)
     .default([])
-    .describe('Networks that may be reached although they are not public, on any port: for development.'),
-  allowedPorts: z.array(port(1)).default([80, 443]).describe('Ports that such a URL may name.'),
+    .describe('Private networks that the server may connect to, on any port. Use this for development.'),
+  allowedPorts: z.array(port(1)).default([80, 443]).describe('The ports that such a URL may contain.'),
 })
   .meta(SHOWN_IN_FAULTS)
-  .describe('For URLs that a caller or a provider’s answer names. The `baseUrl` of a channel is not judged by these.');
+  .describe(
+    'These keys restrict URLs that callers send or that a provider’s response contains. They do not restrict the `baseUrl` of a channel.',
+  );

@@ -25,10 +25,7 @@ export class ChannelDirectory {
   /** @throws MediagraphError CHANNEL_NOT_FOUND */
   get(tenant: TenantId, id: ChannelId): ConnectedChannel {
     const channel = this.find(tenant, id);
-    if (!channel)
-      throw new MediagraphError('CHANNEL_NOT_FOUND', 'expected the id of one of your channels, got an unknown one', {
-        channelId: id,
-      });
+    if (!channel) throw unknownChannel(id);
     return channel;
   }
 
@@ -46,4 +43,10 @@ export class ChannelDirectory {
   list(tenant: TenantId): ConnectedChannel[] {
     return [...this.#byId.values()].filter((channel) => channel.tenant === tenant);
   }
+}
+
+export function unknownChannel(channelId: ChannelId): MediagraphError {
+  return new MediagraphError('CHANNEL_NOT_FOUND', 'expected the id of one of your channels, got an unknown one', {
+    channelId,
+  });
 }

@@ -11,7 +11,7 @@ export const channelFields = {
     .regex(CHANNEL_ID_PATTERN, 'expected lower-case letters, digits and dashes, at most 63, not starting with a dash')
     .meta({ form: 'lower-case letters, digits and dashes, at most 63' })
     .describe(
-      'Your name for the channel. It is a part of message ids, media ids and the webhook URL. After a change all known media count as new.',
+      'Your name for the channel. Message ids, media ids and the webhook URL contain it. When you change it, the server treats all known media as new.',
     ),
   tenant: text
     .refine((value) => value.isWellFormed() && Buffer.byteLength(value) <= MAX_TENANT_BYTES, {
@@ -22,7 +22,7 @@ export const channelFields = {
       'The owner of the channel. A caller sees only the channels of its own tenant. Without authentication every caller has the tenant `default`.',
     ),
   baseUrl: baseUrl.describe(
-    "The provider's API. It is trusted: credentials are sent there, even in a private network.",
+    "The URL of the provider's API. The server trusts it and sends credentials to it, even in a private network.",
   ),
 };
 
@@ -32,12 +32,14 @@ export const channelOptionFields = {
     .array(cidr)
     .readonly()
     .default([])
-    .describe("Private networks that URLs in this provider's answers may lead to, on any port."),
+    .describe(
+      "Private networks that the server may connect to when a URL in this provider's responses leads there, on any port.",
+    ),
   mediaOrigins: z
     .array(origin)
     .readonly()
     .optional()
     .describe(
-      "Origins of media, besides that of `baseUrl`, that receive the channel's credentials. Replaces the adapter's own list; with an empty list no other origin receives them.",
+      "Further origins of media that receive the channel's credentials, in addition to the origin of `baseUrl`. This list replaces the adapter's built-in list; with an empty list no other origin receives the credentials.",
     ),
 };

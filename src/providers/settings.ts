@@ -8,11 +8,15 @@ import { channelSettings } from './channel-schema.js';
 export { channelFields } from './channel-settings.js';
 
 const policy = section({
-  timeout: timer('10s').default(10_000).describe('Until the headers of an answer, and of silence within its body.'),
+  timeout: timer('10s')
+    .default(10_000)
+    .describe('The maximum time until the headers of a response, and between two parts of its body.'),
   retries: wholeNumber(0, 10)
     .default(2)
-    .describe('Of reads that failed by network, 429 or 5xx, with growing pauses. Uploads are never repeated.'),
-  maxConcurrency: wholeNumber(1, 1_000).default(32).describe('Calls under way at once.'),
+    .describe(
+      'The number of retries, with increasing delays, of a read that failed with a network error, 429 or 5xx. Uploads are never retried.',
+    ),
+  maxConcurrency: wholeNumber(1, 1_000).default(32).describe('The maximum number of concurrent calls of one channel.'),
 }).transform(({ timeout, ...rest }) => ({ timeoutMs: timeout, ...rest }));
 
 /** The section `providers`. */
@@ -26,7 +30,7 @@ export const providers = section({
   gupshup: policy,
 } satisfies Record<ProviderName, typeof policy>)
   .meta(SHOWN_IN_FAULTS)
-  .describe('Bounds of the calls to each provider.');
+  .describe('These keys limit the calls to each provider.');
 
 // The marks are set here for all providers, so that the settings of a new one cannot lack them.
 for (const { shape } of channelSettings.options) {
@@ -43,7 +47,7 @@ function mark(schema: z.ZodType, meta: Readonly<Record<string, boolean>>): void 
 /** The list `channels`. */
 export const channels = z
   .array(channelSettings)
-  .describe('The lines: one entry for each account or number at a provider.');
+  .describe('The channels: one entry for each account or number at a provider.');
 
 /** The provider names that a channel may have. */
 export const CHANNEL_PROVIDERS: ReadonlySet<unknown> = new Set(

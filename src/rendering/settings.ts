@@ -5,12 +5,14 @@ import { boolean, positive, timer, wholeNumber } from '../settings/units.js';
 export const rendering = section({
   placeholders: boolean()
     .default(true)
-    .describe('Make `Media.thumbHash` from a small still of every picture, video and PDF as it is stored.'),
-  concurrency: wholeNumber(1, 64).default(2).describe('How many stills are made at once.'),
-  timeout: timer('20s').default(20_000).describe('For each step of one; what takes longer is given up.'),
+    .describe('Compute `Media.thumbHash` of every picture, video and PDF when it is stored.'),
+  concurrency: wholeNumber(1, 64).default(2).describe('The maximum number of stills that are rendered at once.'),
+  timeout: timer('20s')
+    .default(20_000)
+    .describe('The maximum time for each step of a rendering. A longer rendering fails.'),
   maxPixels: positive()
     .default(50_000_000)
-    .describe('Of a picture, width times height. Larger ones are refused before they are decoded.'),
+    .describe('The maximum width times height of a picture. The server refuses a larger picture before it decodes it.'),
 })
   .transform(({ timeout, ...rest }) => ({ ...rest, timeoutMs: timeout }))
-  .describe('Stills and playable sound.');
+  .describe('These keys limit the rendering of stills and playable sound.');

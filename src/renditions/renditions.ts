@@ -184,7 +184,7 @@ export class Renditions {
         throw new MediagraphError('MEDIA_NOT_READY', 'too much is being rendered at the moment', details);
       }
       if (!(thrown instanceof Unrenderable)) throw thrown;
-      this.options.logger.info({ key, reason: thrown.message }, 'a rendition cannot be made');
+      this.options.logger.info({ key, reason: thrown.message }, 'a rendition could not be created');
       this.#unrenderable.set(id, thrown.message);
       throw notRenderable(thrown.message);
     }
@@ -219,7 +219,7 @@ export class Renditions {
     const stored = await blobs.put(key, bytes, {});
     if (!(await isWanted())) {
       await blobs.delete(key);
-      throw new MediagraphError('MEDIA_GONE', 'this media is gone for good');
+      throw new MediagraphError('MEDIA_GONE', 'this media was deleted or has expired');
     }
     // Remembered from writing. Otherwise the next request would read the whole blob to hash it.
     this.#stored.set(key, stored);

@@ -86,5 +86,5 @@ export function requireToken(authorization: string | undefined, token: string): 
 
 /** One error for all causes, since an attacker must not learn which part of the credentials was right. */
 function unauthenticated(): MediagraphError {
-  return new MediagraphError('UNAUTHENTICATED', 'expected valid credentials, got none or others');
+  return new MediagraphError('UNAUTHENTICATED', 'expected valid credentials, got none or invalid ones');
 }

@@ -17,7 +17,7 @@ export function registerHealthRoutes(http: FastifyInstance, { isReady, ping }: H
     const isReachable = ping().then(
       () => true,
       (err: unknown) => {
-        request.log.warn({ err }, 'a dependency does not answer');
+        request.log.warn({ err }, 'a dependency is unavailable');
         return false;
       },
     );

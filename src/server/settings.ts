@@ -19,45 +19,50 @@ export const server = section({
     .default(DEFAULT_HOST)
     .meta(SHOWN_IN_FAULTS)
     .describe(
-      'The interface to listen on; `0.0.0.0` for all. Any but loopback needs authentication, or `auth.allowOpen`.',
+      'The interface that the server listens on. `0.0.0.0` selects all interfaces. Every address except loopback requires authentication or `auth.allowOpen`.',
     ),
-  port: port(0).default(DEFAULT_PORT).meta(SHOWN_IN_FAULTS).describe('`0` takes a free one, which is logged.'),
+  port: port(0)
+    .default(DEFAULT_PORT)
+    .meta(SHOWN_IN_FAULTS)
+    .describe(
+      'The port that the server listens on. With `0`, the operating system chooses a free port, and the server logs it.',
+    ),
   publicUrl: baseUrl
     .nullable()
     .default(null)
     .describe(
-      'Where browsers and providers reach this server, from outside of every proxy. Links begin with it unless `delivery.baseUrl` is set, and a provider that fetches our URLs is given it. `null`: the address that it listens on.',
+      'The public URL of this server, as browsers and providers see it outside all proxies. Links start with it unless `delivery.baseUrl` is set. Providers that download uploads also use it. `null`: the address that the server listens on.',
     ),
   explorer: z
     .enum(['sandbox', 'graphiql', 'off'])
     .default('sandbox')
     .meta(SHOWN_IN_FAULTS)
     .describe(
-      'The page at `/graphql` for people. `graphiql` comes with the package and works offline; `sandbox` is loaded from Apollo.',
+      'The GraphQL explorer at `/graphql`. `graphiql` is part of the package and works offline. `sandbox` loads from Apollo. `off` serves no page.',
     ),
   trustProxy: boolean()
     .default(false)
     .meta(SHOWN_IN_FAULTS)
     .describe(
-      'Believe `X-Forwarded-*`. Only behind a proxy that sets them: anybody else could name any address of a caller.',
+      'Trust `X-Forwarded-*` headers. Enable this only behind a proxy that sets them; otherwise a client can forge its address.',
     ),
   routerSecret: text
     .nullable()
     .default(null)
     .describe(
-      'When set, `/graphql` answers only requests that carry it in `X-Router-Secret`: callers go through the router. Links and webhooks need none.',
+      'If set, `/graphql` accepts only requests that contain this secret in `X-Router-Secret`, so that all callers must use the router. Links and webhooks need no secret.',
     ),
   requestTimeout: timer('30s')
     .default(DEFAULT_REQUEST_TIMEOUT_MS)
-    .describe("For a request's headers and its body to arrive; after that its connection is closed."),
+    .describe("The maximum time for receiving a request's headers and body. The server then closes the connection."),
   allowedOrigins: z
     .array(corsOrigin)
     .default([])
     .meta({ form: 'a list of `*` and origins such as `https://app.example.com`' })
-    .describe('Pages that may ask `/graphql` by script (CORS), without a router in between.'),
+    .describe('The origins of pages whose scripts may call `/graphql` directly (CORS).'),
 })
   .transform(({ requestTimeout, ...rest }) => ({ ...rest, requestTimeoutMs: requestTimeout }))
-  .describe('Where the server listens, and how others reach it.');
+  .describe('These keys set where the server listens and how clients reach it.');
 
 const apiKey = z
   .strictObject({
@@ -66,11 +71,13 @@ const apiKey = z
       .transform((digest) => digest.toLowerCase())
       .meta({ form: '64 hexadecimal digits' })
       .describe('The SHA-256 digest of the key, never the key itself: `printf %s "$KEY" | sha256sum`.'),
-    tenant: channelFields.tenant.describe('Whose channels and media the key opens.'),
+    tenant: channelFields.tenant.describe('The tenant whose channels and media the key can access.'),
     scopes: z
       .array(z.enum(SCOPES).meta(SHOWN_IN_FAULTS))
       .min(1, 'expected at least one scope')
-      .describe('`media:read` for queries and subscriptions, `media:write` for uploads, `media:delete` for deletions.'),
+      .describe(
+        'The permissions of the key: `media:read` for queries and subscriptions, `media:write` for uploads and retries, `media:delete` for deletions.',
+      ),
   })
   .meta(KEYS_MAY_BE_SECRETS);
 
@@ -80,11 +87,11 @@ const jwt = z
       .refine((value) => new URL(value).protocol === 'https:' || isLoopback(new URL(value).hostname), {
         error: 'expected https; http is allowed on loopback only',
       })
-      .describe("The issuer's key set; https, or http on loopback."),
-    issuer: text.describe('What `iss` must be.'),
-    audience: text.describe('What `aud` must have.'),
-    tenantClaim: text.default('tenant').describe('The claim that names the tenant.'),
-    scopeClaim: text.default('scope').describe('The claim that has the scopes.'),
+      .describe("The URL of the issuer's key set. It must use https, or http on loopback."),
+    issuer: text.describe('The required value of the claim `iss`.'),
+    audience: text.describe('A value that the claim `aud` must contain.'),
+    tenantClaim: text.default('tenant').describe('The claim that contains the tenant.'),
+    scopeClaim: text.default('scope').describe('The claim that contains the scopes.'),
   })
   .meta(KEYS_MAY_BE_SECRETS);
 
@@ -98,20 +105,22 @@ export const auth = section({
     .default(DEFAULT_AUTH_MODE)
     .meta(SHOWN_IN_FAULTS)
     .describe(
-      'Who may ask. `none`: everybody, as tenant `default`, and the server refuses to listen anywhere but on loopback. `apiKey`: callers send `Authorization: Bearer <key>`.',
+      'The authentication of callers. `none`: every caller has the tenant `default`, and the server listens only on loopback. `apiKey`: callers send `Authorization: Bearer <key>`.',
     ),
   allowOpen: boolean()
     .default(false)
     .meta(SHOWN_IN_FAULTS)
-    .describe('Let mode `none` listen on other addresses too: whoever reaches the port sees all media.'),
+    .describe(
+      'Allow mode `none` on addresses other than loopback. Every client that can connect to the port can then access all media.',
+    ),
   apiKeys: z
     .array(apiKey)
     .nullable()
     .default(null)
     .transform((keys) => keys ?? [])
-    .describe('For mode `apiKey`. SIGHUP reads them anew.'),
-  jwt: jwt.nullable().default(null).describe('For tokens of an issuer, checked against its key set.'),
-}).describe('Who may ask what.');
+    .describe('The API keys of mode `apiKey`. SIGHUP reloads them.'),
+  jwt: jwt.nullable().default(null).describe('The verification of tokens with the key set of an issuer.'),
+}).describe('These keys set who can call the API and with which permissions.');
 
 const openOnTheNetwork: Rule = (document) => {
   const mode = valueAt(document, ['auth', 'mode']) ?? DEFAULT_AUTH_MODE;
@@ -119,7 +128,7 @@ const openOnTheNetwork: Rule = (document) => {
   const isGuarded = mode !== 'none' || isOn(document, ['auth', 'allowOpen']);
   if (isGuarded || typeof address !== 'string' || isLoopback(address)) return [];
   const message =
-    'none lets everybody in, and server.host is not a loopback address; use apiKey, or set auth.allowOpen: true';
+    'none gives every client access, and server.host is not a loopback address; use apiKey, or set auth.allowOpen: true';
   return [{ path: 'auth.mode', message }];
 };
 

@@ -7,21 +7,28 @@ import { boolean } from '../settings/units.js';
 
 const s3 = z
   .strictObject({
-    bucket: text.describe('The bucket; it must exist. Put, get, list and delete are needed.'),
-    region: text.default('us-east-1').describe('Of the bucket.'),
-    endpoint: baseUrl.nullable().default(null).describe("For services other than AWS; `null`: AWS's own."),
+    bucket: text.describe(
+      'The name of an existing bucket. The credentials need permission to put, get, list and delete objects.',
+    ),
+    region: text.default('us-east-1').describe('The region of the bucket.'),
+    endpoint: baseUrl
+      .nullable()
+      .default(null)
+      .describe('The endpoint of an S3-compatible service. `null`: the endpoint of AWS.'),
     forcePathStyle: boolean()
       .default(false)
-      .describe('Put the bucket into the path instead of the host name, as many services other than AWS want it.'),
+      .describe('Use the bucket name in the path instead of the host name, as many S3-compatible services require.'),
     accessKeyId: text
       .nullable()
       .default(null)
-      .describe('`null`, both: the credentials that the AWS SDK finds in its own places.'),
-    secretAccessKey: text.nullable().default(null).describe('Goes with `accessKeyId`.'),
+      .describe(
+        'The access key id. With `null` for both keys, the AWS SDK finds the credentials in its standard locations.',
+      ),
+    secretAccessKey: text.nullable().default(null).describe('The secret that belongs to `accessKeyId`.'),
     redirect: boolean()
       .default(false)
       .describe(
-        'Answer a link with a redirect to the bucket instead of passing the bytes on. Saves traffic here; the bucket must be reachable for browsers.',
+        'Answer links with a redirect to the bucket instead of sending the bytes. This reduces the traffic of the server; browsers must be able to reach the bucket.',
       ),
   })
   .meta(KEYS_MAY_BE_SECRETS);
@@ -32,10 +39,10 @@ export const storage = section({
     .enum(['fs', 's3'])
     .default('fs')
     .meta(SHOWN_IN_FAULTS)
-    .describe('Where copies of media are kept: a folder or a bucket.'),
-  root: text.default('./data/blobs').describe('The folder of driver `fs`.'),
-  s3: s3.nullable().default(null).describe('The bucket of driver `s3`.'),
-}).describe('Where the bytes of media are kept.');
+    .describe('The storage of media: `fs` uses a folder, `s3` uses a bucket.'),
+  root: text.default('./data/blobs').describe('The folder of the driver `fs`.'),
+  s3: s3.nullable().default(null).describe('The bucket of the driver `s3`.'),
+}).describe('These keys set where the server stores the bytes of media.');
 
 const s3WithoutBucket: Rule = (document) => {
   const bucketSettings = valueAt(document, ['storage', 's3']) ?? null;

@@ -46,7 +46,7 @@ export class PacedQuery<Result> {
       this.#result = await this.query();
     } catch (err) {
       this.#result = null;
-      this.logger.warn({ err }, 'what is in the database could not be counted; metrics leave it out');
+      this.logger.warn({ err }, 'the database could not be counted; its metrics are omitted');
     }
     const endedAt = performance.now();
     this.#nextRunAt = endedAt + Math.max(SHORTEST_PAUSE_MS, PAUSE_PER_TIME_TAKEN * (endedAt - startedAt));

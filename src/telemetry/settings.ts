@@ -8,7 +8,7 @@ export const log = section({
   level: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info')
-    .describe('What is logged at least. Lines are JSON on standard output.'),
+    .describe('The lowest level that the server logs. It writes JSON lines to standard output.'),
 }).meta(SHOWN_IN_FAULTS);
 
 /** The section `metrics`. */
@@ -17,14 +17,14 @@ export const metrics = section({
     .nullable()
     .default(null)
     .describe(
-      'A port of its own for `GET /metrics`, which asks for no credentials, so that it can stay inside; `null`: on the server’s port, where it needs `metrics.token`.',
+      'A separate port for `GET /metrics` without authentication, for an internal network. `null`: the server’s port serves the metrics and requires `metrics.token`.',
     ),
   token: text
     .nullable()
     .default(null)
     .meta(HIDDEN_IN_FAULTS)
     .describe(
-      'What `GET /metrics` on the server’s port wants as `Authorization: Bearer <token>`. `null`: nothing is served there, unless `auth.mode` is `none`, which asks for none.',
+      'The token that `GET /metrics` on the server’s port requires as `Authorization: Bearer <token>`. `null`: the server’s port serves no metrics, except with `auth.mode: none`, which requires no token.',
     ),
 }).meta(SHOWN_IN_FAULTS);
 
@@ -32,5 +32,5 @@ export const metrics = section({
 export const tracing = section({
   propagateToProviders: boolean()
     .default(false)
-    .describe('Send `traceparent` with calls to providers. Off: they learn nothing of your traces.'),
+    .describe('Send the header `traceparent` to providers. By default providers receive no trace ids.'),
 });

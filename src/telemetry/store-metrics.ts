@@ -1,5 +1,8 @@
 import { Gauge, type Registry } from 'prom-client';
+import type { Clock } from '../model/clock.js';
+import type { CountsByKind } from '../model/job-kind.js';
 import type { MediaStatus } from '../model/media.js';
+import { JobMetrics } from './job-metrics.js';
 import type { Logger } from './logger.js';
 import { PacedQuery, succeedsInTime } from './paced-query.js';
 
@@ -17,13 +20,17 @@ export interface EventCounts {
   readonly oldestDueAt: Date | null;
 }
 
-/** Every method rejects when the database does not respond. */
+/** Every query rejects when the database does not respond. */
 export interface MeasuredStore {
+  /** The clock of the times in the counts. */
+  readonly clock: Clock;
   ping(): Promise<void>;
   /** Scans a whole index, which takes more than half a second for a million media on the embedded database. */
   mediaCounts(): Promise<MediaCounts>;
   /** Reads due and dead events. */
   eventCounts(): Promise<EventCounts>;
+  /** Reads all jobs. */
+  jobCounts(): Promise<CountsByKind>;
 }
 
 /** Prometheus's default scrape timeout is ten seconds. The database may use up this limit twice. */
@@ -41,6 +48,8 @@ export class StoreMetrics {
   readonly #oldestAge: Gauge;
   readonly #mediaCounts: PacedQuery<MediaCounts>;
   readonly #eventCounts: PacedQuery<EventCounts>;
+  readonly #jobs: JobMetrics;
+  readonly #jobCounts: PacedQuery<CountsByKind>;
   #pinging: Promise<void> | null = null;
 
   constructor(
@@ -51,6 +60,7 @@ export class StoreMetrics {
     const registers = [registry];
     this.#mediaCounts = new PacedQuery(() => store.mediaCounts(), logger);
     this.#eventCounts = new PacedQuery(() => store.eventCounts(), logger);
+    this.#jobCounts = new PacedQuery(() => store.jobCounts(), logger);
     this.#up = new Gauge({
       name: 'mediagraph_database_up',
       help: 'Whether the database responds: 1 or 0. While it does not, the metrics from it are missing.',
@@ -78,11 +88,12 @@ export class StoreMetrics {
       help: 'Age of the oldest due webhook event; 0 if none is due.',
       registers,
     });
+    this.#jobs = new JobMetrics(registry);
   }
 
   /** Resolves within four seconds and never rejects. */
   async read(): Promise<void> {
-    const queries = [this.#mediaCounts, this.#eventCounts];
+    const queries = [this.#mediaCounts, this.#eventCounts, this.#jobCounts];
     this.#pinging ??= this.store.ping().finally(() => {
       this.#pinging = null;
     });
@@ -92,6 +103,7 @@ export class StoreMetrics {
     else for (const query of queries) query.discard();
     this.#showMedia(this.#mediaCounts.result);
     this.#showEvents(this.#eventCounts.result);
+    this.#jobs.show(this.#jobCounts.result, this.store.clock.now());
   }
 
   #showMedia(counts: MediaCounts | null): void {
@@ -109,6 +121,6 @@ export class StoreMetrics {
     const { due, dead, oldestDueAt } = counts;
     this.#events.set({ state: 'due' }, due);
     this.#events.set({ state: 'dead' }, dead);
-    this.#oldestAge.set(oldestDueAt ? Math.max(0, (Date.now() - oldestDueAt.getTime()) / 1000) : 0);
+    this.#oldestAge.set(oldestDueAt ? Math.max(0, (this.store.clock.now() - oldestDueAt.getTime()) / 1000) : 0);
   }
 }

@@ -384,9 +384,9 @@ describe('a verified event that is not what its provider documents', () => {
     expect(later.map(({ state }) => state)).toEqual(['done']);
     const again = (await bed.events()).find(({ id }) => id === faulty?.id);
     expect(again).toEqual(faulty);
-    expect(bed.logLines.filter((line) => line.includes('tried again'))).toEqual([]);
+    expect(bed.logLines.filter((line) => line.includes('will be retried'))).toEqual([]);
     const told = bed.logLines.filter(
-      (line) => line.includes('dead letters') && line.includes(`"event":${faulty?.id},`),
+      (line) => line.includes('became a dead letter') && line.includes(`"event":${faulty?.id},`),
     );
     expect(told).toHaveLength(1);
   });

@@ -54,7 +54,8 @@ describeEngines('the catalogue', (bed) => {
 
     test('what one instance has found it finds anew after any write, whoever made it', async () => {
       const one = new SqlMediaCatalogue(bed.shared());
-      const statusOf = async () => (await one.findByMessages(TENANT, [M1, M2])).get('support:m1')?.media[0]?.status;
+      const statusOf = async () =>
+        (await one.findByMessages(TENANT, [M1, M2])).get(formatMessageId(M1))?.media[0]?.status;
       expect(await statusOf()).toBeUndefined();
       await list([picture('a')]);
       expect(await statusOf()).toBe('READY');
@@ -103,9 +104,13 @@ describeEngines('the catalogue', (bed) => {
       await catalogue().recordListings(TENANT, [{ key: M2, media: [] }], { now: plus(5), retainedUntil: null });
       const records = await catalogue().findByMessages(TENANT, [M2, M1]);
       expect(records.size).toBe(2);
-      expect(records.get('support:m1')?.media.map(({ providerMediaId }) => providerMediaId)).toEqual(['c', 'a', 'b']);
-      expect(records.get('support:m1')).toMatchObject({ listedAt: NOW, firstSeenAt: NOW, announced: false });
-      expect(records.get('support:m2')).toEqual({
+      expect(records.get(formatMessageId(M1))?.media.map(({ providerMediaId }) => providerMediaId)).toEqual([
+        'c',
+        'a',
+        'b',
+      ]);
+      expect(records.get(formatMessageId(M1))).toMatchObject({ listedAt: NOW, firstSeenAt: NOW, announced: false });
+      expect(records.get(formatMessageId(M2))).toEqual({
         media: [],
         listedAt: plus(5),
         firstSeenAt: plus(5),

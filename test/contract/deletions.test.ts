@@ -1,6 +1,7 @@
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlCopies } from '../../src/catalogue/media/copies.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
+import { formatMessageId } from '../../src/model/ids.js';
 import type { JobKind } from '../../src/model/job-kind.js';
 import { describeEngines, type EngineBed, reportedMedia, storedBytes } from '../support/databases.js';
 import { begunUpload, type DeletionBed, deletionBed, REMOVER, uploadedMedia } from '../support/deletions.js';
@@ -351,9 +352,9 @@ function removals(engine: EngineBed, bed: () => DeletionBed): void {
     const { list, listStored, remove } = bed();
     const [second, first] = [await listStored('b'), await list('a')];
     const { removal } = given(await remove(first.id));
-    await store(REMOVER, NOW).retry(removal, plus(100), 'the CDN could not be told');
+    await store(REMOVER, NOW).retry(removal, plus(100), 'the CDN could not be purged');
     const other = given(await remove(second.id, 'LOCAL', plus(1)));
-    await store(REMOVER, NOW).retry(other.removal, plus(200), 'the CDN could not be told');
+    await store(REMOVER, NOW).retry(other.removal, plus(200), 'the CDN could not be purged');
     expect(await claim({ owner: 'worker', now: plus(99) })).toEqual([]);
     for (const [attempts, at] of [
       [2, 200],
@@ -409,7 +410,7 @@ function tombstones(engine: EngineBed, bed: () => DeletionBed): void {
     await list('here', { caption: 'private' });
     expect(await found(here.id)).toBeUndefined();
     const key = { channelId: here.channelId, providerMessageId: 'here' };
-    const record = (await catalogue.findByMessages(TENANT, [key])).get('support:here');
+    const record = (await catalogue.findByMessages(TENANT, [key])).get(formatMessageId(key));
     expect(record?.media).toMatchObject([{ id: here.id, status: 'DELETED', caption: null, filename: null }]);
     expect(record?.media).toMatchObject([{ downloadUrl: null }]);
   });

@@ -215,7 +215,8 @@ describeEngines('a job that begins anew', (bed) => {
     );
     await storeOf(job.owner).bury(job, 'three deaths');
     await storeOf('a', plus(9_000)).add(newJob({ dueAt: plus(9_000) }));
-    expect(await storeOf('a').counts()).toMatchObject({ copy: { open: 1, dead: 0, oldestSince: plus(9_000) } });
+    const counts = await storeOf('a', plus(9_000)).counts();
+    expect(counts).toMatchObject({ copy: { open: 1, dead: 0, oldestDueAt: plus(9_000) } });
     const next = { owner: 'next', now: plus(9_000) };
     expect(await claimJobs(bed.shared(), 'copy', next)).toMatchObject([{ ...FRESH, since: plus(9_000) }]);
   });
@@ -434,21 +435,33 @@ describeEngines('a look at the queue', (bed) => {
     expect(await countDue(plus(LEASE_MS))).toBe(1);
   });
 
-  test('counts every kind, and tells the age of its oldest open job', async () => {
-    const none = { open: 0, dead: 0, oldestSince: null };
+  test('counts every kind by what can be done with its jobs, and when the first of them became due', async () => {
+    const none = { open: 0, due: 0, running: 0, dead: 0, isPaused: false, oldestDueAt: null };
     const all = Object.fromEntries(JOB_KINDS.map((kind) => [kind, none]));
     expect(await storeOf('a').counts()).toEqual(all);
     await add({ key: 'dead' });
     await storeOf('a').bury(soleJob(await claimCopy()), 'no');
-    await add({ key: 'newer' }, plus(2));
-    await add({ key: 'older' }, plus(1));
+    await add({ key: 'newer', dueAt: plus(2) });
+    await add({ key: 'older', dueAt: plus(1) });
+    await add({ key: 'later', dueAt: plus(LEASE_MS + 9) });
     await add({ key: 'a', kind: 'upload' });
-    await claimJobs(bed.shared(), 'upload', { owner: 'a', now: NOW });
-    expect(await storeOf('a').counts()).toEqual({
-      ...all,
-      copy: { open: 2, dead: 1, oldestSince: plus(1) },
-      upload: { open: 1, dead: 0, oldestSince: NOW },
-    });
+    await add({ key: 'b', kind: 'upload' });
+    await claimJobs(bed.shared(), 'upload', { owner: 'a', now: plus(3), limit: 1 });
+    await add({ key: 'c', kind: 'deletion' });
+    await claimJobs(bed.shared(), 'deletion', { owner: 'a', now: plus(3) });
+    await storeOf('operator').pause('upload');
+    await storeOf('operator').pause('sweep');
+    const copy = { ...none, open: 3, dead: 1 };
+    const upload = { ...none, open: 2, due: 1, running: 1, isPaused: true, oldestDueAt: NOW };
+    const deletion = { ...none, open: 1, running: 1 };
+    const sweep = { ...none, isPaused: true };
+    const counts = (ms: number) => storeOf('a', plus(ms)).counts();
+    expect(await counts(0)).toEqual({ ...all, copy, upload, deletion, sweep });
+    expect(await counts(1)).toMatchObject({ copy: { ...copy, due: 1, oldestDueAt: plus(1) }, upload });
+    const due = { copy: { ...copy, due: 2, oldestDueAt: plus(1) }, upload: { ...upload, due: 2, running: 0 } };
+    // A job is due again from when its lease has ended.
+    const again = { ...deletion, due: 1, running: 0, oldestDueAt: plus(LEASE_MS + 3) };
+    expect(await counts(LEASE_MS + 3)).toMatchObject({ ...due, deletion: again });
   });
 });
 

@@ -169,7 +169,7 @@ describeServer('changes of media on a server', ({ url, query }) => {
     changesOf(writing);
     const heard = await heardBy(listening);
     await query(`select pg_terminate_backend(pid) from pg_stat_activity
-      where datname = current_database() and query ilike 'listen %'`);
+      where datname = current_database() and application_name = 'mediagraph notifications'`);
     await insertMedia(writing.kysely, ['m1']);
     await heard.has(1, 3_000);
     await setStatus(writing.kysely, 'm1', 'READY');

@@ -365,7 +365,11 @@ function previousEvents({ now, aliveUntil }: Moment): PreviousWork[] {
       { ...LEASED, attempts: 3, lease_until: after(now, -1), lease_alone: true, ...BLAMED },
       { attempts: 3, ...BLAMED_AGAIN },
     ),
-    event(106, { state: 'dead', attempts: 5, last_error: 'not understood' }, null),
+    event(
+      106,
+      { state: 'dead', attempts: 5, last_error: 'not understood' },
+      { state: 'dead', attempts: 5, last_error: 'not understood' },
+    ),
     event(107, { state: 'done', attempts: 1, raw_body: Buffer.alloc(0) }, null),
   ];
 }
@@ -617,14 +621,18 @@ function adoption(bed: EngineBed): void {
     }
   });
 
-  test('leaves dead letters and tombstones as they are', async () => {
+  test('leaves dead letters and tombstones as they are, and gives each letter a dead job that is forgotten with it', async () => {
     await leave(previousWork(MOMENT));
     await adopt(LATER);
     const inbox = new SqlWebhookInbox(bed.shared());
     expect(await inbox.counts()).toMatchObject({ due: 5, dead: 1 });
+    const jobs = jobStoreOf(bed.shared(), { owner: 'counts', now: LATER });
+    expect(await jobs.counts()).toMatchObject({ webhook: { open: 5, dead: 1 } });
     const { rows } = await sql`select raw_body, last_error from webhook_events where state = 'dead'`.execute(kysely());
     expect(rows).toEqual([{ raw_body: Buffer.from('body 106'), last_error: 'not understood' }]);
     expect(await inbox.forgetDead(LATER)).toBe(1);
+    expect(await jobs.counts()).toMatchObject({ webhook: { open: 5, dead: 0 } });
+    expect(await adopt(LATER)).toBe(0);
     expect(await new SqlDeletions(bed.shared()).bury(LATER)).toBe(1);
   });
 }

@@ -3,6 +3,7 @@ import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { type Reserved, SqlUploads, type UploadJob, type UploadReservation } from '../../src/catalogue/uploads.js';
 import type { Database } from '../../src/database/database.js';
+import { formatMessageId } from '../../src/model/ids.js';
 import type { MediaId } from '../../src/model/media.js';
 import { describeEngines, type EngineBed, reportedMedia, storedBytes } from '../support/databases.js';
 import { begunUpload } from '../support/deletions.js';
@@ -97,7 +98,7 @@ function reservations(engine: EngineBed): void {
     const media = createdBy(await reserve({ providerMessageId: 'm1' }));
     await reserve();
     await catalogue.recordListings(TENANT, [{ key, media: [listed] }], { now: NOW, retainedUntil: null });
-    const record = (await catalogue.findByMessages(TENANT, [key])).get('support:m1');
+    const record = (await catalogue.findByMessages(TENANT, [key])).get(formatMessageId(key));
     expect(record?.media.map(({ id }) => id)).toEqual([listed.id, media.id]);
   });
 

@@ -29,7 +29,7 @@ import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.
 import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
-import { jobStore } from '../support/job-store.js';
+import { jobStoreOf } from '../support/jobs.js';
 import { META, metaChannel, receivePhoto } from '../support/meta.js';
 import { codesOf, Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
@@ -328,7 +328,7 @@ describe('bytes that are on their way during a deletion', () => {
     const { id } = sole(await mediaOf(started, photo.id));
     expect(await user.deleted(id)).toMatchObject({ media: { status: 'DELETED' } });
     gate.open();
-    await until('the copy to end', () => server.logged('a copy was given up') > 0);
+    await until('the copy to end', () => server.logged('a copy was abandoned') > 0);
     await until('its bytes to be removed', async () => (await blobsIn(server.blobs)) === 0);
     expect(await user.media(id)).toMatchObject({ status: 'DELETED' });
     expect(await mediaOf(started, photo.id)).toEqual([]);
@@ -385,7 +385,7 @@ describe('a deletion that a crash interrupted', () => {
       'the sweep to be refused',
       () => started.server.logged('an interrupted deletion could not be finished') > 0,
     );
-    const intents = () => jobStore(database).counts();
+    const intents = () => jobStoreOf(database).counts();
     await until('the intent to be withdrawn', async () => (await intents()).deletion.open === 0);
     expect([deletionsAt(SMS), await mediaOf(started, message)]).toMatchObject([1, [{ status: 'READY' }]]);
     expect((await started.server.client.get(media.url)).status).toBe(200);
@@ -537,7 +537,7 @@ async function sweepIn(ms: number, { blobs: root }: OwnServer): Promise<SweepRep
     inbox: new SqlWebhookInbox(database),
     uploads: new SqlUploads(database),
     deletions: new SqlDeletions(database),
-    jobs: jobStore(database, { at: Date.now() + ms }),
+    jobs: jobStoreOf(database, { now: new Date(Date.now() + ms) }),
     blobs,
   };
   const logger = createLogger({ level: 'warn', destination: { write: () => {} } });

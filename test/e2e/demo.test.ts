@@ -32,7 +32,7 @@ describe('mediagraph demo', () => {
 
   beforeAll(async () => {
     command = new RunningCommand(['demo']);
-    await command.printed(/Ctrl-C ends it\.\n/);
+    await command.printed(/Press Ctrl-C to stop\.\n/);
     output = command.stdout;
     endpoint = /^http:\/\/127\.0\.0\.1:\d+\/graphql$/m.exec(output)?.[0] ?? 'no explorer was named';
   }, START_MS);
@@ -49,7 +49,7 @@ describe('mediagraph demo', () => {
   }
 
   /** What the demo offers for uploads of one's own. */
-  const pictureUrl = (): string => /A URL to upload from:\n(http:.*)$/m.exec(output)?.[1] ?? 'none';
+  const pictureUrl = (): string => /Use this URL to try an upload:\n(http:.*)$/m.exec(output)?.[1] ?? 'none';
 
   /** Of the operations that cannot know them. */
   async function variablesFor(file: string): Promise<Readonly<Record<string, unknown>>> {
@@ -72,7 +72,7 @@ describe('mediagraph demo', () => {
 
   it('lets every provider send a webhook, which is answered 200', () => {
     const answered = expect.stringMatching(/^200 in \d+ ms$/);
-    expect(tableUnder('ANSWER')).toEqual([
+    expect(tableUnder('RESPONSE')).toEqual([
       ['support', 'KIRIM', 'a photo with a caption', 'X-Kirim-Signature', answered],
       ['sms', 'SIGNALWIRE', 'a photo and a video', 'X-SignalWire-Signature', answered],
       ['mms', 'TWILIO', 'a document and a photo', 'X-Twilio-Signature', answered],
@@ -122,11 +122,13 @@ describe('mediagraph demo', () => {
   it('names the message that failed alone, and one without media', () => {
     expect(output).toMatch(/^sales +KIRIM +error PROVIDER_UNAVAILABLE at messagesWithMedia\.11\.media\n.*503/m);
     expect(output).toMatch(/^support +KIRIM +no media$/m);
-    expect(output).toContain('One query for 12 messages: 12 of 12 links open; 1 failed, and spoiled no other.');
+    expect(output).toContain(
+      'One query for 12 messages: 12 of 12 links opened. 1 failed without affecting the others.',
+    );
   });
 
   it('proves by the word of the providers that they had the media and have it no more', () => {
-    expect(tableUnder('IN ITS OWN WORDS')).toEqual([
+    expect(tableUnder('ERROR MESSAGE')).toEqual([
       ['support', 'KIRIM', '302', '404', expect.any(String)],
       ['chakra', 'CHAKRA', '200', '400', expect.stringMatching(/^Unsupported get request/)],
       ['cloud', 'WHATSAPP_CLOUD', '200', '400', expect.stringMatching(/^Unsupported get request/)],
@@ -136,13 +138,15 @@ describe('mediagraph demo', () => {
   });
 
   it('opens the same links again, and asks nobody for them', () => {
-    const rows = tableUnder('THE LINK');
+    const rows = tableUnder('LINK RESPONSE');
     expect(rows).toHaveLength(12);
     for (const [channel = '', , , atProvider, link] of rows) {
-      expect(atProvider).toBe(['sms', 'mms'].includes(channel) ? 'still there' : 'gone');
+      expect(atProvider).toBe(['sms', 'mms'].includes(channel) ? 'available' : 'expired');
       expect(link).toMatch(/^200 /);
     }
-    expect(output).toContain("12 of 12 links open, 8 of them without the provider's copy; nobody asked a provider.\n");
+    expect(output).toContain(
+      "12 of 12 links opened, 8 of them after the provider's copy expired. Requests to providers: 0.\n",
+    );
   });
 
   it('uploads a picture to a provider, and deletes it there and here', () => {
@@ -150,7 +154,7 @@ describe('mediagraph demo', () => {
       /^uploaded from (?<source>http:\S+)\n(?<facts>.*)\nhttp:.*\nopened: (?<before>.*)\n(?<deleted>.*)\nopened: (?<after>.*)$/m;
     expect(told.exec(output)?.groups).toEqual({
       source: pictureUrl(),
-      facts: expect.stringMatching(/^IMAGE image\/jpeg, team-photo\.jpg; the provider calls it \d+$/),
+      facts: expect.stringMatching(/^IMAGE image\/jpeg, team-photo\.jpg; media id at the provider: \d+$/),
       before: '200 image/jpeg 23.9 kB',
       deleted: 'deleted, scope PROVIDER',
       after: '410 gone',

@@ -35,10 +35,10 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
     if (chromium === null) throw new Error('expected a browser');
     [browser] = await Promise.all([startBrowser(chromium), buildInbox()]);
     command = new RunningCommand(['demo'], { PATH: process.env.PATH ?? '' });
-    await command.printed(/Ctrl-C ends it\.\n/);
+    await command.printed(/Press Ctrl-C to stop\.\n/);
     const { stdout: output } = command;
     inbox = /^The inbox of .*:\n(http:.*)$/m.exec(output)?.[1] ?? `none: ${output}`;
-    pictureUrl = /A URL to upload from:\n(http:.*)$/m.exec(output)?.[1] ?? 'none';
+    pictureUrl = /Use this URL to try an upload:\n(http:.*)$/m.exec(output)?.[1] ?? 'none';
     await alone();
     common = { context, page };
     await open('shop');

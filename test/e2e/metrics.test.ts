@@ -2,20 +2,22 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sql } from 'kysely';
 import { Agent, request } from 'undici';
 import { kirimDelivery } from '../../demo/src/emulators/kirim/kirim-webhook.js';
 import type { WebhookDelivery } from '../../demo/src/emulators/whatsapp/whatsapp-webhook.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { type Database, openDatabase } from '../../src/database/database.js';
+import { JOB_KINDS, type JobKind } from '../../src/model/job-kind.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { Metrics } from '../../src/telemetry/metrics.js';
 import { RunningCommand } from '../support/command.js';
 import { copyTemplate } from '../support/copy-template.js';
 import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
-import { openEmbeddedDatabase } from '../support/embedded-database.js';
+import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.js';
 import { eventually, until } from '../support/eventually.js';
-import { jobStore } from '../support/job-store.js';
+import { jobStoreOf } from '../support/jobs.js';
 import { leaksIn } from '../support/leaks.js';
 import { useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
@@ -37,6 +39,7 @@ const { version: VERSION }: { version: string } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
 );
 const PATIENCE_MS = 60_000;
+const HOUR_MS = 3_600_000;
 const MEDIA = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id url } } }';
 const STATUS = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id status } } }';
 const ONCE = { timeout: '1s', retries: 0 };
@@ -217,7 +220,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     await deliver('no-channel-of-ours', good);
     // First what shows elsewhere: the counts behind a scrape are asked anew some seconds later at the soonest.
     const { logLines } = bed;
-    await until('a dead letter', () => logLines.some((line) => line.includes('dead letters')));
+    await until('a dead letter', () => logLines.some((line) => line.includes('became a dead letter')));
     await until('the copy', async () => {
       const answer = await ask(STATUS, [announced]);
       return sole(sole(answer.data?.messagesWithMedia)?.media).status === 'READY';
@@ -359,6 +362,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
       [
         'channel',
         'code',
+        'kind',
         'le',
         'method',
         'outcome',
@@ -455,7 +459,8 @@ describe('metrics.port', () => {
 
 describe('while the database', () => {
   const start = useOwnServers();
-  const STORED = ['media', 'mirrors_due', 'webhook_events', 'webhook_oldest_due_age_seconds'].map(
+  const JOBS = ['open', 'due', 'running', 'dead', 'paused', 'oldest_due_age_seconds'].map((name) => `jobs_${name}`);
+  const STORED = ['media', 'mirrors_due', 'webhook_events', 'webhook_oldest_due_age_seconds', ...JOBS].map(
     (name) => `mediagraph_${name}`,
   );
 
@@ -475,7 +480,7 @@ describe('while the database', () => {
     afterAll(() => database.close());
 
     it('is open, scrapes that come at once ask it each question once, and the next soon after counts nothing', async () => {
-      const asked = { pings: 0, media: 0, events: 0 };
+      const asked = { pings: 0, media: 0, events: 0, jobs: 0 };
       const counting = <Answer>(question: keyof typeof asked, ask: () => Promise<Answer>) => {
         asked[question] += 1;
         return ask();
@@ -484,9 +489,11 @@ describe('while the database', () => {
       const metrics = new Metrics({
         channels: [],
         store: {
+          clock: database.clock,
           ping: () => counting('pings', () => database.ping()),
           mediaCounts: () => counting('media', () => catalogue.counts()),
           eventCounts: () => counting('events', async () => ({ ...(await inbox.counts()), oldestDueAt: null })),
+          jobCounts: () => counting('jobs', () => jobStoreOf(database).counts()),
         },
         logger: createLogger({ level: 'silent' }),
       });
@@ -494,12 +501,53 @@ describe('while the database', () => {
         const texts = await Promise.all(Array.from({ length: 10 }, () => metrics.text()));
         for (const one of texts)
           expect(valuesBy(parse(one), 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 0 });
-        expect(asked).toEqual({ pings: 1, media: 1, events: 1 });
+        expect(asked).toEqual({ pings: 1, media: 1, events: 1, jobs: 1 });
         expect(soleValue(parse(await metrics.text()), 'mediagraph_mirrors_due')).toBe(0);
-        expect(asked).toEqual({ pings: 2, media: 1, events: 1 });
+        expect(asked).toEqual({ pings: 2, media: 1, events: 1, jobs: 1 });
       } finally {
         metrics.close();
       }
+    });
+
+    it('is open, a scrape tells of each kind what its jobs do, and for how long the first has been due', async () => {
+      const add = (kind: JobKind, key: string, dueInMs: number) =>
+        jobStoreOf(database).add({
+          kind,
+          tenant: 'default',
+          key,
+          channelId: null,
+          dueAt: new Date(Date.now() + dueInMs),
+        });
+      const operator = jobStoreOf(database);
+      for (const key of ['1', '2']) {
+        await add('webhook', key, 0);
+        await operator.bury(sole(await operator.claim([{ kind: 'webhook', limit: 1 }])), 'given up');
+      }
+      // The server that is scraped must not begin what this test adds.
+      for (const kind of JOB_KINDS) if (kind !== 'removal') await operator.pause(kind);
+      await add('copy', 'is in progress', -HOUR_MS);
+      await add('copy', 'is due', -HOUR_MS);
+      await add('copy', 'is due for less time', -1);
+      await add('copy', 'waits', HOUR_MS);
+      await add('removal', 'waits', HOUR_MS);
+      const { client } = await start({ config: { channels: [] }, database });
+      // On the embedded engine, a server ends the leases of other processes when it starts.
+      await sql`update jobs set lease_owner = 'another process', lease_until = ${new Date(Date.now() + HOUR_MS)}
+        where key = 'is in progress'`.execute(database.kysely);
+      const metrics = parse(await scrape((path) => client.get(path)));
+      const none = Object.fromEntries(JOB_KINDS.map((kind) => [kind, 0]));
+      const of = (name: string) => valuesBy(metrics, `mediagraph_jobs_${name}`, 'kind');
+      // The server schedules its next sweep.
+      expect(of('open')).toEqual({ ...none, copy: 4, removal: 1, sweep: 1 });
+      expect(of('due')).toEqual({ ...none, copy: 2 });
+      expect(of('running')).toEqual({ ...none, copy: 1 });
+      expect(of('dead')).toEqual({ ...none, webhook: 2 });
+      expect(of('paused')).toEqual({ ...Object.fromEntries(JOB_KINDS.map((kind) => [kind, 1])), removal: 0 });
+      const { copy = 0, ...others } = of('oldest_due_age_seconds');
+      expect(copy).toBeGreaterThanOrEqual(3_600);
+      expect(copy).toBeLessThan(3_700);
+      expect(sum(others)).toBe(0);
+      await emptyTables(database);
     });
 
     it('is closed, a scrape is answered; before, it told of an event that waits', async () => {
@@ -507,7 +555,7 @@ describe('while the database', () => {
       const anHourAgo = new Date(Date.now() - 3_600_000);
       const event = { tenant: 'default', channelId: 'wa', contentType: '', rawBody: Buffer.from('x'), now: anHourAgo };
       await inbox.receive({ ...event, dedupeKey: 'k' });
-      const jobs = jobStore(database);
+      const jobs = jobStoreOf(database);
       const job = sole(await jobs.claim([{ kind: 'webhook', limit: 1 }]));
       await jobs.retry(job, new Date(Date.now() + 3_600_000), 'not now');
 

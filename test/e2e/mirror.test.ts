@@ -229,7 +229,7 @@ describe('media that a webhook announced', () => {
     providers.meta.lookaside.fault = { kind: 'status', status: 503 };
     await announce({ providers: { 'whatsapp-cloud': { retries: 0 } } });
     await eventually(
-      () => bed.logLines.filter((line) => line.includes('a copy is tried again')).length,
+      () => bed.logLines.filter((line) => line.includes('a copy failed and will be retried')).length,
       (tries) => tries > 0,
     );
     expect(await media()).toMatchObject({ status: 'PENDING', url: null });

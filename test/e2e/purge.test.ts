@@ -16,7 +16,7 @@ import { OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.js';
 import { EmulatedProviders } from '../support/emulated-providers.js';
 import { until } from '../support/eventually.js';
-import { jobStore } from '../support/job-store.js';
+import { jobStoreOf } from '../support/jobs.js';
 import { Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
@@ -27,7 +27,7 @@ const SECRET = 'purge-token-0123456789';
 const PATH = '/zones/secret-zone-42/purge?key=secret-key-42';
 const TIMEOUT_MS = 5_000;
 const MINUTE_MS = 60_000;
-const FAILED = 'the CDN could not be told of a deletion';
+const FAILED = 'the CDN could not be purged after a deletion';
 
 interface PurgeRequest {
   readonly line: string;
@@ -100,7 +100,7 @@ async function sweepIn(ms: number, { server }: Started, purgeUrl = cdn.url + PAT
     inbox: new SqlWebhookInbox(database),
     uploads: new SqlUploads(database),
     deletions: new SqlDeletions(database),
-    jobs: jobStore(database, { at: Date.now() + ms }),
+    jobs: jobStoreOf(database, { now: new Date(Date.now() + ms) }),
     blobs,
   };
   const purge = new CdnPurge({ url: purgeUrl, headers: {}, timeoutMs: TIMEOUT_MS });

@@ -16,7 +16,7 @@ import { until } from '../support/eventually.js';
 import { endOf, retried } from '../support/failures.js';
 import { filesBelow } from '../support/files-below.js';
 import { Gate } from '../support/gate.js';
-import { jobStore } from '../support/job-store.js';
+import { jobStoreOf } from '../support/jobs.js';
 import { META, metaChannel } from '../support/meta.js';
 import { codesOf, Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
@@ -437,7 +437,7 @@ describe('an upload that three processes died of', () => {
   /** A process that dies of it while it does nothing else. */
   const diesAlone = async (owner: string, media: MediaName) => {
     // Its lease ends as soon as it begins.
-    const jobs = jobStore(database, { owner, leaseMs: 0 });
+    const jobs = jobStoreOf(database, { owner, leaseMs: 0 });
     const job = sole(await jobs.claim([{ kind: 'upload', limit: 1 }]));
     expect(job.key).toBe(media.id);
     expect(await jobs.setAlone(job, true)).toBe(true);
@@ -463,6 +463,7 @@ describe('an upload that is deleted meanwhile', () => {
     const { server, user } = await start(IMPATIENT);
     const release = holdSource();
     const media = await user.uploaded(from(CHAKRA));
+    await until('the source to be asked', () => source.requests.length === 1);
     expect(await user.deleted(media.id)).toMatchObject({ scope: 'LOCAL', media: { status: 'DELETED' } });
     release();
     await over(server);
@@ -475,6 +476,8 @@ describe('an upload that is deleted meanwhile', () => {
     providers.meta.faults.push({ match: /media/, fault: { kind: 'status', status: 413 } });
     const release = holdSource();
     const media = await user.uploaded(from(META));
+    // A deletion ends an upload that has not begun, and nothing is fetched then.
+    await until('the source to be asked', () => source.requests.length === 1);
     await user.deleted(media.id);
     release();
     await over(server);
@@ -492,6 +495,16 @@ describe('an upload that is deleted meanwhile', () => {
     await over(server);
     expect([heldBy(META), requestsOf(providers.meta, 'DELETE').length]).toEqual([[], 1]);
     expect(await filesBelow(server.blobs)).toEqual([]);
+  });
+
+  it('is not begun any more where it waited for its turn', async () => {
+    await jobStoreOf(database).pause('upload');
+    const { server, user } = await start(IMPATIENT);
+    const media = await user.uploaded(from(META));
+    await user.deleted(media.id);
+    await jobStoreOf(database).resume('upload');
+    expect((await jobStoreOf(database).counts()).upload.open).toBe(0);
+    expect([source.requests, await filesBelow(server.blobs)]).toEqual([[], []]);
   });
 });
 

@@ -11,7 +11,7 @@ const MEBI = 2 ** 20;
 const LIMIT_KIB = 20 * 1024;
 const LARGE = { padding: Buffer.alloc(24 * MEBI, 'padding') };
 const PROCESS_MS = 120_000;
-const TRIED_AGAIN = 'a copy is tried again';
+const TRIED_AGAIN = 'a copy failed and will be retried';
 
 const meta = metaEmulator();
 beforeAll(() => meta.start());
@@ -32,7 +32,7 @@ describe('a blob disk that is full', () => {
       const full = await folder.serve({ fileSizeKib: LIMIT_KIB });
       for (const { delivery } of [small, large]) expect((await full.client.deliver(META, delivery)).status).toBe(200);
       await full.client.becomes('READY', small.id);
-      await full.command.printed(/a copy is tried again/);
+      await full.command.printed(/a copy failed and will be retried/);
       expect(full.command.stdout).toMatch(/EFBIG/);
       expect(await full.client.statuses(large.id)).toEqual(['PENDING']);
       expect((await full.client.deliver(META, later.delivery)).status).toBe(200);

@@ -85,7 +85,7 @@ describeEngines('a provider that fails', (engine) => {
       meta.lookaside.faults.push(unavailable(new RegExp(`mid=${bytes.mediaId}&`)));
       meta.faults.push(unavailable(new RegExp(`/${address.mediaId}\\?`)));
       for (const { delivery } of [bytes, address]) await send(server, META, delivery);
-      await until('both to be refused twice', () => server.logged('a copy is tried again') >= 4);
+      await until('both to be refused twice', () => server.logged('a copy failed and will be retried') >= 4);
       const pending = [expect.objectContaining({ status: 'PENDING', url: null })];
       expect(await server.client.media([bytes.id, address.id])).toEqual([pending, pending]);
       meta.lookaside.faults.length = meta.faults.length = 0;
@@ -105,7 +105,7 @@ describeEngines('a provider that fails', (engine) => {
       const photo = receivePhoto(meta, 1);
       meta.lookaside.faults.push(unavailable(/mid=/));
       await send(server, META, photo.delivery);
-      await until('a refusal', () => server.logged('a copy is tried again') === 1);
+      await until('a refusal', () => server.logged('a copy failed and will be retried') === 1);
       await dueWithAttempts(engine, 20);
       await until('another refusal', () => meta.lookaside.requestCount > 1);
       await until('the attempt to be over', async () => (await leasesOf(engine)) === 0);

@@ -116,6 +116,9 @@ export function reportedMedia(keys: Partial<MessageMedia> = {}): MessageMedia {
     availableUntil: null,
     expiresAt: null,
     measures: null,
+    voice: null,
+    contact: null,
+    direction: null,
     ...message,
     ...keys,
   };

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { SqlCopies } from '../../src/catalogue/media/copies.js';
 import type { CataloguedMedia } from '../../src/catalogue/media/media-catalogue.js';
 import { SqlUploads, type UploadJob } from '../../src/catalogue/uploads.js';
@@ -7,10 +8,10 @@ import type { ClaimedJob } from '../../src/jobs/job.js';
 import { SqlJobStore } from '../../src/jobs/job-store.js';
 import type { JobKind } from '../../src/model/job-kind.js';
 
-/** How long the leases of {@link jobStoreOf} last. */
+/** How long the leases of {@link jobStoreOf} last, unless it is given another time. */
 export const LEASE_MS = 1_000;
 
-/** A process at one moment. */
+/** A process at one moment, whose jobs a test claims. */
 export interface JobProcess {
   readonly owner: string;
   readonly now: Date;
@@ -18,12 +19,16 @@ export interface JobProcess {
   readonly limit?: number;
 }
 
-/** The queue as a process has it whose clock stands still. */
+/** The queue as a process has it: one that has no name unless given, and whose clock stands still at `now` where given. */
 export function jobStoreOf(
   database: Pick<Database, 'jobs'>,
-  { owner, now }: Pick<JobProcess, 'owner' | 'now'>,
+  {
+    owner = randomUUID(),
+    now,
+    leaseMs = LEASE_MS,
+  }: Partial<Pick<JobProcess, 'owner' | 'now'>> & { readonly leaseMs?: number } = {},
 ): SqlJobStore {
-  return new SqlJobStore(database, { owner, clock: { now: () => now.getTime() }, leaseMs: LEASE_MS });
+  return new SqlJobStore(database, { owner, clock: { now: () => now?.getTime() ?? Date.now() }, leaseMs });
 }
 
 /** What the process claims of one kind, in the order of the claim. */

@@ -13,6 +13,8 @@ export interface OwnServerOptions {
   readonly config: Readonly<Record<string, unknown>>;
   /** An open one in place of the configuration's, closed by whoever opened it. */
   readonly database?: Database;
+  /** The folders of the programs that render, as in PATH; absent: none. */
+  readonly toolsPath?: string;
 }
 
 /** A server in this process over channels and a database that the test chose, and who speaks to it. */
@@ -26,7 +28,7 @@ export class OwnServer {
     readonly logLines: readonly string[],
   ) {}
 
-  static async start({ config, database }: OwnServerOptions): Promise<OwnServer> {
+  static async start({ config, database, toolsPath }: OwnServerOptions): Promise<OwnServer> {
     const folder = await mkdtemp(join(tmpdir(), 'mediagraph-own-'));
     const document = {
       server: { port: 0 },
@@ -38,7 +40,11 @@ export class OwnServer {
     };
     const logLines: string[] = [];
     const logger = createLogger({ level: 'warn', destination: { write: (line) => void logLines.push(line) } });
-    const app = await startApp({ config: parseConfig(document, {}), logger, database });
+    const app = await startApp({
+      config: parseConfig(document, toolsPath === undefined ? {} : { PATH: toolsPath }),
+      logger,
+      database,
+    });
     return new OwnServer(app, folder, document, new Client(app.url), logLines);
   }
 

@@ -50,6 +50,9 @@ export function toMedia(providerMessageId: string, wire: LamlMedia): Media {
     provider: 'signalwire',
     expiresAt: null,
     measures: null,
+    voice: null,
+    contact: null,
+    direction: null,
     // Last: V8 (Node 20) adds each property that follows a spread by a slow path of 2 µs.
     ...lamlListedMedia(providerMessageId, wire),
   };

@@ -27,14 +27,14 @@ interface Row {
 }
 
 const MEDIA_COLUMNS = ['CHANNEL', 'PROVIDER', 'KIND', 'TYPE', 'SIZE', 'NAME', 'STATUS'];
-const WEBHOOK_COLUMNS = ['CHANNEL', 'PROVIDER', 'THE CUSTOMER SENT', 'PROVEN BY', 'ANSWER'];
-const EXPIRED_COLUMNS = ['CHANNEL', 'PROVIDER', 'BEFORE', 'NOW', 'IN ITS OWN WORDS'];
-const REOPENED_COLUMNS = ['CHANNEL', 'PROVIDER', 'KIND', 'AT THE PROVIDER', 'THE LINK'];
-/** In characters. With the columns before it, a row stays below 100. */
+const WEBHOOK_COLUMNS = ['CHANNEL', 'PROVIDER', 'MESSAGE', 'AUTHENTICATED BY', 'RESPONSE'];
+const EXPIRED_COLUMNS = ['CHANNEL', 'PROVIDER', 'BEFORE', 'AFTER', 'ERROR MESSAGE'];
+const REOPENED_COLUMNS = ['CHANNEL', 'PROVIDER', 'KIND', 'PROVIDER COPY', 'LINK RESPONSE'];
+/** In characters. Together with the columns before it, a row stays below 100 characters. */
 const MAX_MESSAGE_LENGTH = 60;
 
-export const INTRODUCTION = `Seven providers, which emulators on this machine play, and one server over them.
-No account, no Internet, an embedded database in memory. Starting …
+export const INTRODUCTION = `This demo starts emulators of seven providers and one server that connects to them. It needs
+no account and no Internet, and keeps its database in memory. Starting …
 `;
 
 /** @param startMs milliseconds that the start took */
@@ -46,7 +46,7 @@ export function formatHeading(heading: string, explanation: string, paint: Paint
   return `\n${paint(['bold', 'cyan'], heading)}\n${explanation}\n\n`;
 }
 
-/** A line with a webhook. */
+/** A line whose provider sends a webhook. */
 export type AnnouncedLine = DemoLine & { readonly webhook: DemoWebhook };
 
 /** The table of the webhooks, printed row by row, since each row appears with its response. */
@@ -69,7 +69,7 @@ export class WebhookReport {
 
   row(line: AnnouncedLine, receipt: WebhookReceipt | null): string {
     const isTaken = receipt !== null && receipt.status >= 200 && receipt.status < 300;
-    const answer = receipt ? `${receipt.status} in ${Math.ceil(receipt.tookMs)} ms` : 'no answer';
+    const answer = receipt ? `${receipt.status} in ${Math.ceil(receipt.tookMs)} ms` : 'no response';
     const cells = [...webhookCells(line), this.paint(isTaken ? 'green' : 'red', answer)];
     return `${formatLine(cells, this.#widths)}\n`;
   }
@@ -121,7 +121,7 @@ function errorMessageIn(text: string): string {
 export interface Reopening {
   readonly result: DemoResult;
   readonly opened: OpenedLinks;
-  /** The number of requests to providers meanwhile. */
+  /** The number of requests that the server sent to providers while the links were opened. */
   readonly providerRequests: number;
 }
 
@@ -132,14 +132,12 @@ export function formatReopened(reopening: Reopening, { lines, paint }: ReportOpt
   const rows = links.map(({ line, media, url }) => [
     ...channelCells(line.channel),
     media.kind,
-    line.expiry ? 'gone' : 'still there',
+    line.expiry ? 'expired' : 'available',
     describeOpened(opened.get(url) ?? null, paint),
   ]);
   const open = links.filter(({ url }) => isOpen(opened.get(url)));
-  const onlyHere = open.filter(({ line }) => line.expiry).length;
-  const requests =
-    providerRequests === 0 ? 'nobody asked a provider' : `providers were asked ${providerRequests} times`;
-  const summary = `${open.length} of ${links.length} links open, ${onlyHere} of them without the provider's copy; ${requests}.`;
+  const expired = open.filter(({ line }) => line.expiry).length;
+  const summary = `${open.length} of ${links.length} links opened, ${expired} of them after the provider's copy expired. Requests to providers: ${providerRequests}.`;
   return `${formatTable(REOPENED_COLUMNS, rows, paint)}\n${summary}\n`;
 }
 
@@ -163,7 +161,7 @@ export function formatLifetime(lifetime: DemoLifetime, paint: Paint): string {
     const { uploaded, before, scope, after } = lifetime;
     const { kind, mimeType, filename, providerMediaId } = uploaded;
     lines.push(
-      `${kind} ${mimeType ?? '-'}, ${filename ?? '-'}; the provider calls it ${providerMediaId ?? 'nothing'}`,
+      `${kind} ${mimeType ?? '-'}, ${filename ?? '-'}; media id at the provider: ${providerMediaId ?? 'none'}`,
       paint('cyan', uploaded.url ?? '-'),
       `opened: ${describeOpened(before, paint)}`,
       `deleted, scope ${scope ?? '-'}`,
@@ -179,37 +177,37 @@ export function formatLifetime(lifetime: DemoLifetime, paint: Paint): string {
 export type InboxNews = { readonly url: string } | { readonly url: null; readonly reason: string };
 
 export function formatInbox(news: InboxNews): string {
-  if (news.url === null) return `The inbox of examples/inbox is left out: ${news.reason}.\n\n`;
-  return `The inbox of examples/inbox, over a supergraph of this server and two neighbours:\n${news.url}\n\n`;
+  if (news.url === null) return `The inbox of examples/inbox was not started: ${news.reason}.\n\n`;
+  return `The inbox of examples/inbox, which queries a supergraph of this server and two other subgraphs:\n${news.url}\n\n`;
 }
 
 export interface WhatNext {
-  /** The server's. */
+  /** The server's URL. */
   readonly url: string;
   /** The message that the command for the shell asks for. */
   readonly messageId: string;
-  /** For an upload of one's own. */
+  /** The URL of a picture that the reader can upload. */
   readonly pictureUrl: string;
 }
 
-/** Where to go from here: the explorer, operations to paste into it, a command for the shell. */
+/** The addresses of the explorer and of a picture to upload, and a command for the shell. */
 export function formatWhatNext({ url, messageId, pictureUrl }: WhatNext): string {
   const endpoint = `${url}/graphql`;
   const query = `{ messagesWithMedia(ids: [${JSON.stringify(messageId)}]) { id media { kind mimeType sizeBytes url } } }`;
-  return `In a browser (GraphiQL, which works offline):
+  return `Open GraphiQL in a browser. It works offline:
 ${endpoint}
-where the operations of schema/operations are ready in tabs: they ask for these messages.
-A URL to upload from:
+Its tabs contain the operations of schema/operations, which query the messages above.
+Use this URL to try an upload:
 ${pictureUrl}
 
-From a shell:
+Or send a query from a shell:
 curl -s ${endpoint} -H 'content-type: application/json' -d ${quoteForShell(JSON.stringify({ query }))}
 
-Ctrl-C ends it.
+Press Ctrl-C to stop.
 `;
 }
 
-/** Every media with a link, and its line. */
+/** Each media that has a link, with its line. */
 export function linksOf(
   { messages }: DemoResult,
   lines: readonly DemoLine[],
@@ -253,7 +251,7 @@ function mediaCells({ kind, mimeType, sizeBytes, filename, status }: Media): str
 }
 
 function describeOpened(opened: OpenedLink | null, paint: Paint): string {
-  if (!opened) return paint('red', 'no answer');
+  if (!opened) return paint('red', 'no response');
   const { status, contentType, sizeBytes } = opened;
   return paint(isOpen(opened) ? 'green' : 'red', `${status} ${contentType ?? '-'} ${formatSize(sizeBytes)}`);
 }
@@ -270,14 +268,16 @@ function waitingLines({ messages }: DemoResult): string[] {
   const waiting = messages
     .flatMap((message) => message?.media ?? [])
     .filter(({ status }) => status === 'PENDING').length;
-  return waiting === 0 ? [] : [`${waiting} media are not copied yet, which took too long to wait for: ask again.`];
+  return waiting === 0
+    ? []
+    : [`${waiting} media were not copied in time and are still PENDING. Repeat the query to see them.`];
 }
 
 function summaryOf(result: DemoResult, opened: OpenedLinks): string {
   const { messages } = result;
   const open = [...opened.values()].filter(isOpen).length;
   const failed = messages.filter((_, index) => faultsOf(result, index).length > 0).length;
-  return `One query for ${messages.length} messages: ${open} of ${opened.size} links open; ${failed} failed, and spoiled no other.`;
+  return `One query for ${messages.length} messages: ${open} of ${opened.size} links opened. ${failed} failed without affecting the others.`;
 }
 
 function quoteForShell(text: string): string {

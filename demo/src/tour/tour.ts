@@ -47,7 +47,7 @@ export async function showTour({ app, providers, inbox, print, paint }: Tour): P
   const client = new DemoClient(app.url);
   const ids = lines.flatMap(messageIdsOf);
   try {
-    print(formatHeading('1. Customers write', WEBHOOKS, paint));
+    print(formatHeading('1. Webhooks announce media', WEBHOOKS, paint));
     const announced = lines.filter(isAnnounced);
     await sendWebhooks(client, announced, { url: app.url, print, paint });
 
@@ -62,21 +62,21 @@ export async function showTour({ app, providers, inbox, print, paint }: Tour): P
     const urls = linksOf(result, lines).map(({ url }) => url);
     print(formatResult(result, await openAll(client, urls), { lines, paint }));
 
-    print(formatHeading('3. The providers forget', EXPIRY, paint));
+    print(formatHeading('3. The providers delete their copies', EXPIRY, paint));
     // The bytes that were opened last may still be on their way into the store.
     await app.settled();
     print(formatExpired(await expireCopies(client, lines), paint));
 
-    print(formatHeading('4. The same links again', REOPENING, paint));
+    print(formatHeading('4. The same links still open', REOPENING, paint));
     const before = providers.requestCount();
     const opened = await openAll(client, urls);
     const providerRequests = providers.requestCount() - before;
     print(formatReopened({ result, opened, providerRequests }, { lines, paint }));
 
-    print(formatHeading('5. Up and away', MUTATIONS, paint));
+    print(formatHeading('5. Upload and deletion', MUTATIONS, paint));
     print(formatLifetime(await uploadAndDelete(client, providers.pictureUrl), paint));
 
-    print(formatHeading('6. Your turn', 'The server goes on running.', paint));
+    print(formatHeading('6. Try it yourself', 'The server keeps running.', paint));
     print(formatInbox(await openInbox(client, await inbox)));
     print(formatWhatNext({ url: app.url, messageId: ids[0] ?? '', pictureUrl: providers.pictureUrl }));
   } finally {
@@ -84,19 +84,21 @@ export async function showTour({ app, providers, inbox, print, paint }: Tour): P
   }
 }
 
-const WEBHOOKS = `Every provider sends a webhook to /webhooks/<channel>, in its own format, proven in its own way.
-The server verifies it, records it and answers; then it copies the media.`;
+const WEBHOOKS = `Each provider sends a webhook to /webhooks/<channel>, in its own format and with its own
+signature or secret. The server verifies the webhook, stores it, responds, and copies the media.`;
 
-const QUERY = `It asks for the media of all messages of all channels; then every link of the answer is opened.
-Four messages at Kirim are older than its webhook, so Kirim is asked for them. Kirim's other line,
-"sales", is down.`;
+const QUERY = `The query requests the media of all messages of all channels. Then the demo opens every link of the
+response. Four messages at Kirim have no webhook, so the server asks Kirim for their media. The
+second Kirim channel, "sales", is down.`;
 
-const EXPIRY = `WhatsApp's media live for some days; here their time is over now. Asked for one of them before and
-after, past the server and with the right credentials, the providers answer:`;
+const EXPIRY = `WhatsApp providers keep media for some days only; the emulators delete it now. The demo requests one
+media of each provider before and after, directly and with valid credentials. The responses:`;
 
-const REOPENING = `Opened as any browser would, without credentials. What SignalWire and Twilio have was left alone.`;
+const REOPENING = `The demo opens the links without credentials, as a browser does. SignalWire and Twilio keep their
+copies.`;
 
-const MUTATIONS = `A picture of a website is uploaded to WhatsApp's Cloud API and kept here, and then deleted at both.`;
+const MUTATIONS = `The server uploads a picture from a website to WhatsApp's Cloud API and keeps a copy.
+Then it deletes both.`;
 
 function isAnnounced(line: DemoLine): line is AnnouncedLine {
   return line.webhook !== undefined;

@@ -11,14 +11,14 @@ export type AddMessageInput = {
   readonly text?: string | null | undefined;
 };
 
-/** Where a deleted media is gone. */
+/** Where the media was deleted. */
 export type MediaDeletionScope =
-  /** Here: bytes, thumbnails, links; and nothing lists it. The provider has no deletion of it. */
+  /** In this server only, including bytes, thumbnails and links, because the provider does not support deletion of this media. */
   | 'LOCAL'
-  /** At the provider and here. */
+  /** At the provider and in this server. */
   | 'PROVIDER';
 
-/** What the message carries the file as. A picture sent as a document is a DOCUMENT. */
+/** The kind of attachment that the sender chose. A picture that was sent as a document is a DOCUMENT. */
 export type MediaKind =
   | 'AUDIO'
   | 'DOCUMENT'
@@ -27,7 +27,7 @@ export type MediaKind =
   | 'STICKER'
   | 'VIDEO';
 
-/** A messaging service whose media this subgraph unifies. */
+/** A messaging provider. */
 export type MediaProvider =
   | 'CHAKRA'
   | 'GUPSHUP'
@@ -37,26 +37,26 @@ export type MediaProvider =
   | 'WA_GATEWAY'
   | 'WHATSAPP_CLOUD';
 
-/** How far a media is on its way. */
+/** The state of a media. */
 export type MediaStatus =
-  /** Deleted, here or at the provider. */
+  /** The media was deleted by deleteMedia or at the provider. */
   | 'DELETED'
-  /** expiresAt has passed. */
+  /** The time expiresAt has passed. */
   | 'EXPIRED'
-  /** The bytes could not be had so far; failure says why, and whether retryMedia may help. */
+  /** The server could not fetch the bytes. failure contains the reason. */
   | 'FAILED'
-  /** Known to exist; the bytes cannot be had yet. */
+  /** The media is known, but its bytes are not available yet. */
   | 'PENDING'
-  /** The URL works. */
+  /** The bytes are available at url. */
   | 'READY';
 
-/** How an upload reaches the provider. */
+/** How the server passes an upload to the provider. */
 export type MediaUploadMode =
-  /** Its bytes are sent to the provider. */
+  /** The server sends the bytes to the provider. */
   | 'BYTES'
-  /** It stays here; sending a message takes its URL. */
+  /** The server keeps the upload. The provider sends messages with its URL. */
   | 'NONE'
-  /** The provider fetches it from a URL of ours. */
+  /** The provider downloads the file from a URL of this server. */
   | 'URL';
 
 export type MessageDirection =
@@ -65,15 +65,15 @@ export type MessageDirection =
 
 export type UploadMediaFromUrlInput = {
   readonly channelId: string;
-  /** Default: from Content-Disposition, else from the URL's path. Its extension follows the type. */
+  /** The filename. By default it comes from Content-Disposition, or from the URL's path. The server adapts its extension to the type. */
   readonly filename?: string | null | undefined;
-  /** The same key with the same input gives the same media for 24 hours; with another input, IDEMPOTENCY_CONFLICT. Free again when the upload failed. */
+  /** For 24 hours, the same key with the same input returns the same media, and the same key with another input fails with IDEMPOTENCY_CONFLICT. A failed upload releases its key. */
   readonly idempotencyKey?: string | null | undefined;
-  /** The message that the upload is attached to, "<channelId>:<providerMessageId>", of the same channel. */
+  /** The message to attach the upload to, in the form "<channelId>:<providerMessageId>". It must belong to the same channel. */
   readonly messageId?: string | null | undefined;
-  /** If given, it must agree with what the bytes are. */
+  /** The expected MIME type. If given, it must match the type of the bytes. */
   readonly mimeType?: string | null | undefined;
-  /** http or https; never an address that is not public. */
+  /** An http or https URL with a public address. */
   readonly url: string;
 };
 

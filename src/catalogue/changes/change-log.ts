@@ -3,47 +3,47 @@ import type { Database } from '../../database/database.js';
 import type { TenantId } from '../../model/channel.js';
 import type { MediaId, MediaStatus, MessageKey } from '../../model/media.js';
 
-/** A media of a message became known, or its status changed. */
+/** A new media of a message, or a change of its status. */
 export interface MediaChange extends MessageKey {
   readonly tenant: TenantId;
   readonly id: MediaId;
-  /** Since this change; the row may have gone on. */
+  /** The status after this change. The row may have changed again since. */
   readonly status: MediaStatus;
 }
 
 export interface ReadChanges {
-  /** The next read goes on from here. */
+  /** The snapshot from which the next read continues. */
   readonly snapshot: string;
-  /** In order for each media. */
+  /** The changes of each media are in order. */
   readonly changes: readonly MediaChange[];
-  /** There are changes that were not read: they had been pruned, or they were too many. */
+  /** Whether some changes were not read, because they were pruned or too many. */
   readonly isGap: boolean;
 }
 
-/** A read that finds more answers none of them but a gap, because comparing costs less by then. */
+/** A read that finds more changes returns only a gap, because comparing rows then costs less. */
 const MOST_CHANGES = 10_000;
 const PRUNED_TOGETHER = 10_000;
 
 /**
- * The table `media_changes`, which triggers write in the transaction of each change (migration 0008).
+ * The table `media_changes`. Triggers write it in the transaction of each change (migration 0008).
  *
- * Transactions commit in another order than they got their ids in, so that no id separates what was read from what was
- * not. A reader therefore goes from snapshot to snapshot (PostgreSQL docs, "pg_current_snapshot"): a read answers what
- * is committed and was not committed in the snapshot before. It answers each change once, whatever transactions are open,
- * be they of this database or of another one of the server. A change of a media waits for the media's row until the
- * change before it is committed, so that a read which sees one sees the other or has seen it: sorted by id, the changes
- * of a media are in order within a read and from read to read.
+ * Transactions commit in another order than they receive their ids, so no id separates the changes that were read from
+ * the others. A reader therefore advances from snapshot to snapshot (PostgreSQL docs, "pg_current_snapshot"): a read
+ * returns the changes that are committed now and were not committed in the previous snapshot. It returns each change
+ * once, whichever transactions are open in this or another database of the server. A change of a media waits for the
+ * media's row until the previous change is committed, so a read that sees the second change has also seen the first.
+ * Sorted by id, the changes of a media are therefore in order within a read and across reads.
  */
 export class ChangeLog {
   constructor(private readonly database: Pick<Database, 'reads' | 'background'>) {}
 
   /**
-   * Reads what was committed since another read.
-   * @param from the snapshot of that read; null reads no changes, only where to begin
+   * Reads the changes that were committed after another read.
+   * @param from the snapshot of that read; null returns no changes, only the current snapshot
    */
   async read(from: string | null): Promise<ReadChanges> {
     const since = sql`${from}::pg_snapshot`;
-    // In a database that was restored from a dump, the ids of the dumped transactions may lie in the future.
+    // After a restore from a dump, the ids of the dumped transactions may be in the future.
     const { rows } = await sql<{ snapshot: string; isPruned: boolean | null; changes: readonly MediaChange[] }>`
       select pg_current_snapshot()::text as snapshot,
         (select xid >= pg_snapshot_xmin(${since}) and xid < pg_snapshot_xmax(pg_current_snapshot())
@@ -61,12 +61,16 @@ export class ChangeLog {
     return { snapshot, changes: [], isGap: true };
   }
 
-  /** Wakes the processes that listen to {@link channel}, in a transaction of its own, so that no writer waits for it. */
+  /**
+   * Wakes the processes that listen to {@link channel}. It uses its own transaction, so that no writer waits for it.
+   */
   async notify(): Promise<void> {
     await sql`select pg_notify('mediagraph_changes_' || md5(current_schema()), '')`.execute(this.database.reads);
   }
 
-  /** Answers the channel's name. It names the schema, because each schema of a database may hold a catalogue. */
+  /**
+   * Returns the name of the channel. It contains the schema, because each schema of a database may contain a catalogue.
+   */
   async channel(): Promise<string> {
     const { rows } = await sql<{ channel: string }>`
       select 'mediagraph_changes_' || md5(current_schema()) as channel`.execute(this.database.reads);
@@ -74,8 +78,8 @@ export class ChangeLog {
   }
 
   /**
-   * Removes changes that were made before a time, but only those of transactions that are older than every open one. A
-   * reader whose snapshot has no open transaction below the highest of them has therefore read all that was removed.
+   * Deletes changes from before a time, but only those of transactions that are older than every open transaction. A
+   * reader whose snapshot has no open transaction below the highest of them has therefore read all deleted changes.
    */
   async prune(before: Date): Promise<void> {
     for (;;) {

@@ -4,41 +4,41 @@ import { ChangeLog, type MediaChange } from './change-log.js';
 import { PacedTask } from './paced-task.js';
 
 export interface MediaChangeListener {
-  /** Committed, by whichever replica; for each media in the order of the commits. */
+  /** Called for each committed change of any replica. The changes of each media are in the order of their commits. */
   onChange(change: MediaChange): void;
-  /** Changes may have been missed: the database was away, or there were too many of them. */
+  /** Called when changes may be missing, because the database was unavailable or there were too many changes. */
   onGap(): void;
 }
 
-/** What becomes of media, as it happens. */
+/** Notifies listeners of changes of media. */
 export interface MediaChanges {
   /**
-   * From when this resolves on, no change is missed without `onGap`.
-   * @returns ends it
-   * @throws Error when the database cannot be reached
+   * After this resolves, no change is missed without a call of `onGap`.
+   * @returns a function that ends the subscription
+   * @throws Error when the database is unavailable
    */
   subscribe(listener: MediaChangeListener): Promise<() => void>;
-  /** Forgets changes that were made before a time. Does nothing within a minute of the last time. */
+  /** Deletes changes from before a time. Does nothing within a minute after the last deletion. */
   prune(before: Date): Promise<void>;
 }
 
-/** A process notifies and reads at most once in this time. */
+/** The minimum interval between two notifications, and between two reads, of a process. */
 const PAUSE_MS = 20;
-/** A process that was killed may not have sent the notification of its last change. */
+/** A killed process may not have sent the notification of its last change, so readers also poll. */
 const POLL_MS = 1_000;
 const PRUNED_EVERY_MS = 60_000;
 
 /**
- * Reads the {@link ChangeLog} for its listeners. A process that wrote wakes the others by a notification, and itself
- * directly. A process without listeners reads nothing; the connection that waits for notifications is opened for the
- * first listener.
+ * Reads the {@link ChangeLog} for its listeners. A process that wrote a change wakes the other processes by a
+ * notification and itself directly. A process without listeners reads nothing. The connection that waits for
+ * notifications is opened for the first listener.
  */
 export class SqlMediaChanges implements MediaChanges {
   readonly #log: ChangeLog;
   readonly #reading = new PacedTask(() => this.#read(), PAUSE_MS);
   readonly #notifying = new PacedTask(() => this.#log.notify(), PAUSE_MS);
   readonly #listeners = new Set<MediaChangeListener>();
-  /** Listeners that begin with the next read. */
+  /** Listeners that start with the next read. */
   #joining: MediaChangeListener[] = [];
   #snapshot: string | null = null;
   #wasAway = false;
@@ -53,7 +53,7 @@ export class SqlMediaChanges implements MediaChanges {
   ) {
     this.#log = new ChangeLog(database);
     this.#stopHearingWrites = database.onWrite(() => {
-      // The embedded engine has no other process.
+      // The embedded database is used by this process only.
       if (database.engine !== 'embedded') this.#notifying.request();
       this.#wake();
     });
@@ -80,7 +80,7 @@ export class SqlMediaChanges implements MediaChanges {
     await this.#log.prune(before);
   }
 
-  /** Stops telling its listeners. The database stays open. */
+  /** Stops notifying its listeners. The database stays open. */
   async close(): Promise<void> {
     this.#stopHearingWrites();
     this.#stopPolling();
@@ -100,14 +100,13 @@ export class SqlMediaChanges implements MediaChanges {
   async #read(): Promise<void> {
     const joining = this.#joining.splice(0);
     const read = await this.#log.read(this.#listeners.size > 0 ? this.#snapshot : null).catch((err: unknown) => {
-      if (!this.#wasAway)
-        this.logger.warn({ err }, 'changes of media cannot be read; they are read when it is possible');
+      if (!this.#wasAway) this.logger.warn({ err }, 'changes of media could not be read; the server retries');
       this.#wasAway = true;
       throw err;
     });
     this.#snapshot = read.snapshot;
     for (const change of read.changes) for (const listener of this.#listeners) listener.onChange(change);
-    // A server that took the place of another one may have lost the last commits, and use their ids again.
+    // After a failover, the new server may lack the last commits and may use their ids again.
     if (this.#wasAway || read.isGap) for (const listener of this.#listeners) listener.onGap();
     this.#wasAway = false;
     for (const listener of joining) this.#listeners.add(listener);

@@ -1,4 +1,7 @@
-/** A task that runs once at a time and, when it is requested often, with a pause between the beginnings of two runs. */
+/**
+ * A task that never runs concurrently. When it is requested often, it waits for a minimum interval between the starts
+ * of two runs.
+ */
 export class PacedTask {
   #running: Promise<void> = Promise.resolve();
   #next: Promise<void> | null = null;
@@ -11,7 +14,7 @@ export class PacedTask {
     private readonly pauseMs: number,
   ) {}
 
-  /** Starts a run after this call: now, or when the pause is over. Requests until then share it; failures are ignored. */
+  /** Starts a run now, or when the interval has passed. Requests until then share the run. Failures are ignored. */
   request(): void {
     if (this.#isStopped || this.#timer !== undefined || this.#next !== null) return;
     const waitMs = Math.max(0, this.#startedAt + this.pauseMs - performance.now());
@@ -21,7 +24,7 @@ export class PacedTask {
     }, waitMs);
   }
 
-  /** Starts a run without a pause, after the one that is under way. Calls until then share it, and its failure. */
+  /** Starts a run without an interval, after the current run. Calls until then share the run and its failure. */
   runNext(): Promise<void> {
     this.#next ??= this.#running
       .catch(() => {})
@@ -35,7 +38,7 @@ export class PacedTask {
     return this.#next;
   }
 
-  /** Drops what was requested, and waits for the run that is under way. */
+  /** Drops requested runs and waits for the current run. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#timer);

@@ -1,6 +1,5 @@
 import type { TenantId } from '../../model/channel.js';
 import type {
-  DeletionScope,
   Media,
   MediaDetails,
   MediaFailure,
@@ -11,83 +10,78 @@ import type {
   MessageKey,
   MessageMedia,
 } from '../../model/media.js';
+import type { ColumnFacts } from './media-columns.js';
 
-/** Stored bytes, measured while they were written. */
+/** Stored bytes with the facts that were measured while they were written. */
 export interface StoredBytes {
-  /** Key in the blob store; it names the attempt that wrote the bytes. */
+  /** The key in the blob store. It contains the attempt that wrote the bytes. */
   readonly key: string;
   readonly sizeBytes: number;
-  /** Lower-case hex. */
+  /** The digest in lower-case hexadecimal. */
   readonly sha256: string;
-  /** From the bytes; null where they do not show it. */
+  /** The type of the bytes; null if they do not show it. */
   readonly mimeType: string | null;
   readonly at: Date;
   /** null: the bytes were not inspected yet. */
   readonly measures: MediaMeasures | null;
 }
 
-/** A media as its row has it. Unlike a media that an adapter reports, it may have ended. */
-export interface CataloguedMedia extends Omit<Media, 'fault'> {
+/** Facts of a media that its row spreads over several columns, or stores in another form. */
+export interface ComposedFacts extends Pick<Media, 'expiresAt' | 'measures'> {
   /** null: no bytes are stored here. */
   readonly stored: StoredBytes | null;
-  /** A webhook announced it; otherwise it is known from listings alone. */
-  readonly announced: boolean;
-  /** Its provider was asked for details; those that are still null, it does not know. */
-  readonly described: boolean;
-  /** A caller uploaded it through this server: its provider may know it by another name, or not at all. */
-  readonly uploaded: boolean;
-  /** Why it is FAILED, or why its last copy failed; null where nothing failed. */
+  /** The reason for the status FAILED or for the failure of the last copy; null if nothing failed. */
   readonly failure: MediaFailure | null;
-  /** When its row last changed. */
-  readonly updatedAt: Date;
-  /** Links may have been given out. */
+  /** Whether the media was READY, so that clients may have links to it. */
   readonly wasReady: boolean;
-  /** When its sender withdrew it. */
-  readonly revokedAt: Date | null;
-  /** Where a deletion took effect; null where the media is not deleted. */
-  readonly deletionScope: DeletionScope | null;
-  /** Whether its bytes are, or were, to be copied here by a job. */
+  /** Whether a job copies or copied the bytes. */
   readonly mirrored: boolean;
 }
 
-/** What the bytes, and the headers before them, tell. What is null stays as it was. */
+/**
+ * A media as its row contains it. Unlike a media that an adapter reports, it may be deleted or expired. A property of
+ * `Media` without a column is a type error.
+ */
+export type CataloguedMedia = ColumnFacts & ComposedFacts;
+
+/** Details from the bytes and from the headers before them. A null value changes nothing. */
 export type FoundDetails = Partial<Pick<MediaDetails, 'mimeType' | 'filename' | 'kind'>>;
 
-/** What stored bytes turned out to be. */
+/** Facts that were read from stored bytes. */
 export interface FoundInBytes {
-  /** The bytes that were looked at. */
+  /** The key of the inspected bytes. */
   readonly key: string;
   readonly measures: MediaMeasures;
-  /** Present where they are not what their first bytes showed. */
+  /** Present if the inspection found another type than the first bytes showed. */
   readonly mimeType?: string;
   readonly kind?: MediaKind;
 }
 
-/** How the copying of a media goes on. */
+/** The next attempt of a copy. */
 export interface CopyRetry {
   readonly dueAt: Date;
   readonly failure: MediaFailure;
-  /** Whether the media is FAILED meanwhile; else its status stays. */
+  /** Whether the media is FAILED until then. Otherwise its status stays. */
   readonly isFailed: boolean;
 }
 
-/** Whether the row names the bytes that one attempt stored. If it does not, the caller removes them. */
+/** Whether the row references the bytes that an attempt stored. If not, the caller deletes the bytes. */
 export type Kept =
   | { readonly isNamed: true }
   | {
       readonly isNamed: false;
-      /** The row as it is now. null = it is gone, or its end has come. */
+      /** The current row; null if the row is deleted or the media has ended. */
       readonly media: CataloguedMedia | null;
     };
 
-/** What is known of one message. */
+/** The catalogue's knowledge of one message. */
 export interface MessageRecord {
-  /** In the provider's order, those of every status. */
+  /** The media of every status, in the provider's order. */
   readonly media: readonly CataloguedMedia[];
-  /** When its provider last listed it; null: never. */
+  /** The time of the provider's last listing; null if there was none. */
   readonly listedAt: Date | null;
   readonly firstSeenAt: Date;
-  /** Whether a webhook announced any of its media. */
+  /** Whether a webhook announced any media of the message. */
   readonly announced: boolean;
 }
 
@@ -97,21 +91,21 @@ export interface Listing {
   readonly media: readonly MessageMedia[];
 }
 
-/** When and for how long something is recorded. */
+/** The time of a recording and the retention of its media. */
 export interface Recording {
   readonly now: Date;
-  /** When media that is new to the catalogue is to be forgotten; null = when it is deleted. */
+  /** The end of the retention of new media; null if it has no end. */
   readonly retainedUntil: Date | null;
 }
 
-/** What may change together with a status; a key that is absent or undefined leaves its value. */
+/** Values that may change together with a status. A key that is absent or undefined leaves its value unchanged. */
 export interface MediaPatch
   extends Partial<Pick<MediaDetails, 'kind' | 'mimeType' | 'sizeBytes' | 'sha256' | 'filename'>> {
   readonly failure?: MediaFailure | null;
   readonly expiresAt?: Date | null;
 }
 
-/** Details of a listed media, as its provider describes it. */
+/** Details of a listed media, as its provider reports them. */
 export interface Description {
   readonly id: MediaId;
   readonly details: MediaDetails;
@@ -124,11 +118,11 @@ export interface MediaName {
 
 export interface CatalogueCounts {
   readonly mediaByStatus: Readonly<Record<MediaStatus, number>>;
-  /** Copies that wait or are under way. */
+  /** Copies that are waiting or running. */
   readonly mirrorsDue: number;
 }
 
-/** A change of a message whose media are known, as a webhook announces it. */
+/** A change of a message that a webhook announces, for a message whose media is known. */
 export type MessageChange =
   | { readonly type: 'captionEdited'; readonly key: MessageKey; readonly caption: string | null }
   | { readonly type: 'messageRevoked'; readonly key: MessageKey; readonly revokedAt: Date };

@@ -5,26 +5,30 @@ import { endedJob, endedWhere, heldJob, postponedJob } from '../../jobs/job-stat
 import type { TenantId } from '../../model/channel.js';
 import type { MediaFailure, MediaId } from '../../model/media.js';
 import type { CataloguedMedia, CopyRetry, FoundDetails, Kept, StoredBytes } from './catalogued-media.js';
-import { failureColumns, type MediaRow, toCataloguedMedia } from './media-rows.js';
-import { assignments, namedBytes } from './stored-columns.js';
+import { assignments, catalogued } from './column-lists.js';
+import type { CataloguedRow, MediaChanges } from './media-columns.js';
+import { failureColumns, namedBytes, toCataloguedMedia } from './media-rows.js';
 
 /**
- * The ends of jobs of kind `copy`: a media's row and its job change in one statement. Every method but {@link findMedia} is
- * without effect where the job's lease is another process's by now.
+ * Ends jobs of kind `copy`. One statement changes a media's row and its job. Every method except {@link findMedia} has
+ * no effect if another process now holds the job's lease.
  */
 export interface Copies {
-  /** The media of these jobs; a job whose media has no row is absent. */
+  /** The media of these jobs. A job whose media has no row is absent. */
   findMedia(jobs: readonly ClaimedJob[]): Promise<ReadonlyMap<ClaimedJob, CataloguedMedia>>;
-  /** READY, and the job ends. The bytes are not named where the row has bytes already, or knows another hash of them. */
+  /**
+   * Sets READY and ends the job. The row does not reference the bytes if it already references others, or if it
+   * contains another digest.
+   */
   finish(
     job: JobLease,
     media: { readonly tenant: TenantId; readonly id: MediaId },
     bytes: { readonly stored: StoredBytes; readonly details: FoundDetails },
     now: Date,
   ): Promise<Kept>;
-  /** Due again at a time, FAILED meanwhile where that is said. */
+  /** Schedules the next attempt. The media is FAILED until then if `next` says so. */
   retry(job: JobLease, next: CopyRetry, now: Date): Promise<void>;
-  /** FAILED or EXPIRED, and the job ends. */
+  /** Sets FAILED or EXPIRED and ends the job. */
   fail(job: JobLease, end: { readonly status: 'FAILED' | 'EXPIRED'; readonly failure: MediaFailure }): Promise<void>;
 }
 
@@ -61,7 +65,10 @@ export class SqlCopies implements Copies {
   }
 
   async retry(job: JobLease, { dueAt, failure, isFailed }: CopyRetry, now: Date): Promise<void> {
-    const columns = { ...failureColumns(failure), ...(isFailed ? { status: 'FAILED', updated_at: now } : {}) };
+    const columns: MediaChanges = {
+      ...failureColumns(failure),
+      ...(isFailed ? { status: 'FAILED', updated_at: now } : {}),
+    };
     await sql`
       with postponed as (${postponedJob(job, dueAt, failure.message)})
       update media set ${assignments(columns)} from postponed
@@ -72,7 +79,7 @@ export class SqlCopies implements Copies {
     job: JobLease,
     { status, failure }: { readonly status: 'FAILED' | 'EXPIRED'; readonly failure: MediaFailure },
   ): Promise<void> {
-    const columns = { status, updated_at: failure.at, mirror_state: 'failed', ...failureColumns(failure) };
+    const columns = { ...failureColumns(failure), status, updated_at: failure.at, mirror_state: 'failed' } as const;
     await sql`
       with ended as (${endedJob(job)})
       update media set ${assignments(columns)} from ended
@@ -80,18 +87,18 @@ export class SqlCopies implements Copies {
   }
 }
 
-/** A replica of an earlier version that records an announcement again writes 'due'. */
+/** A replica of an earlier version that repeats an announcement writes 'due'. */
 const IS_OPEN = sql`media.mirror_state in ('open', 'due') and media.status not in ('DELETED', 'EXPIRED')`;
 
-/** The media that jobs are about, by the key of the job; jobs whose media has no row are absent. */
+/** The media of jobs, by the key of the job. Jobs whose media has no row are absent. */
 export async function findMediaOfJobs(
   reads: Database['reads'],
   jobs: readonly ClaimedJob[],
 ): Promise<ReadonlyMap<ClaimedJob, CataloguedMedia>> {
   const media = new Map<ClaimedJob, CataloguedMedia>();
   if (jobs.length === 0) return media;
-  const { rows } = await sql<MediaRow & { readonly place: number }>`
-    select job.place, media.*
+  const { rows } = await sql<CataloguedRow & { readonly place: number }>`
+    select job.place, ${catalogued()}
     from unnest(${jobs.map(({ tenant }) => tenant)}::text[], ${jobs.map(({ key }) => key)}::text[])
       with ordinality as job (tenant, id, place)
     join media on media.tenant = job.tenant and media.id = job.id`.execute(reads);
@@ -102,18 +109,14 @@ export async function findMediaOfJobs(
   return media;
 }
 
-/** A media that has not ended. */
+/** The row of a media that has not ended. */
 export async function findLive(
   reads: Database['reads'],
   tenant: TenantId,
   id: MediaId,
 ): Promise<CataloguedMedia | null> {
-  const row = await reads
-    .selectFrom('media')
-    .selectAll()
-    .where('tenant', '=', tenant)
-    .where('id', '=', id)
-    .where('status', 'not in', ['DELETED', 'EXPIRED'])
-    .executeTakeFirst();
-  return row ? toCataloguedMedia(row) : null;
+  const { rows } = await sql<CataloguedRow>`
+    select ${catalogued()} from media
+    where tenant = ${tenant} and id = ${id} and status not in ('DELETED', 'EXPIRED')`.execute(reads);
+  return rows[0] ? toCataloguedMedia(rows[0]) : null;
 }

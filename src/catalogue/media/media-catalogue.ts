@@ -1,4 +1,5 @@
 import type { ChannelId, TenantId } from '../../model/channel.js';
+import type { MessageId } from '../../model/ids.js';
 import type { MediaId, MediaStatus, MessageKey, MessageMedia } from '../../model/media.js';
 import type {
   CatalogueCounts,
@@ -19,30 +20,31 @@ import type {
 export type * from './catalogued-media.js';
 
 /**
- * Which media exist, in which state. Every method is one statement, so all or nothing, and may be called from any number of
- * processes at once; each rejects when the database does not answer. A status moves only where the row still has the
- * status that the caller expects. All times come from the caller, who takes them from the database's clock.
+ * The media that exist, with their states. Every method is one statement and therefore atomic. Any number of processes
+ * may call it concurrently. Each method rejects when the database is unavailable. A status changes only if the row
+ * still has the status that the caller expects. All times come from the caller, who reads them from the database's
+ * clock.
  */
 export interface MediaCatalogue {
-  /** Rows of every status, without tombstones that the sweep has buried. Ids without a row are absent. */
+  /** Finds rows of every status, except tombstones that the sweep has deleted. Ids without a row are absent. */
   findByIds(tenant: TenantId, ids: readonly MediaId[]): Promise<ReadonlyMap<MediaId, CataloguedMedia>>;
-  /** By `formatMessageId`. Messages of which nothing is known are absent. */
-  findByMessages(tenant: TenantId, keys: readonly MessageKey[]): Promise<ReadonlyMap<string, MessageRecord>>;
-  /** The tenant's messages with these provider ids, by that id: at most one for each channel. */
+  /** Finds messages by their ids. Unknown messages are absent. */
+  findByMessages(tenant: TenantId, keys: readonly MessageKey[]): Promise<ReadonlyMap<MessageId, MessageRecord>>;
+  /** The tenant's messages with these provider message ids: at most one per channel and id. */
   findKeysByProviderMessageIds(
     tenant: TenantId,
     ids: readonly string[],
   ): Promise<ReadonlyMap<string, readonly MessageKey[]>>;
 
   /**
-   * Records what providers listed. Repeating it changes nothing but the time of the listing. A known value is never
-   * overwritten by null, nor a measured one by a claim. A status stays, except that PENDING becomes READY when the provider
-   * lists the media as READY: that answer has given out a link.
+   * Records listings of providers. Repeating it changes only the time of the listing. Null never overwrites a known
+   * value, and a reported value never overwrites a measured one. The status stays, except that PENDING becomes READY
+   * when the provider lists the media as READY, because the response to that query contains a link.
    */
   recordListings(tenant: TenantId, listings: readonly Listing[], recording: Recording): Promise<void>;
   /**
-   * Records what a webhook announced, in the given order. Repeating it changes nothing. With `mirror`, media that is
-   * announced as READY is PENDING and gets a job that copies it, unless its bytes are here.
+   * Records the media that a webhook announced, in the given order. Repeating it changes nothing. With `mirror`, media
+   * that is announced as READY becomes PENDING and gets a job that copies it, unless its bytes are stored.
    */
   recordAnnouncement(
     tenant: TenantId,
@@ -51,7 +53,10 @@ export interface MediaCatalogue {
   ): Promise<void>;
   /** Records details that providers gave on request. Known values stay. Ids without a row are skipped. */
   recordDescriptions(tenant: TenantId, descriptions: readonly Description[], now: Date): Promise<void>;
-  /** Compare and set: null, and nothing changed, where the status is none of `from`. The end of a media ends its jobs. */
+  /**
+   * Changes the status if it is one of `from`; otherwise changes nothing and returns null. A status that ends a media
+   * also ends its jobs.
+   */
   transition(
     tenant: TenantId,
     id: MediaId,
@@ -61,14 +66,14 @@ export interface MediaCatalogue {
     now: Date,
   ): Promise<CataloguedMedia | null>;
   /**
-   * Applies edited captions and withdrawals to all media of their messages. Repeating them changes nothing.
-   * @returns how many of these messages have media
+   * Applies edited captions and deletions by the sender to all media of their messages. Repeating it changes nothing.
+   * @returns the number of these messages that have media
    */
   applyMessageChanges(tenant: TenantId, changes: readonly MessageChange[], now: Date): Promise<number>;
   /**
-   * Names bytes that were stored while they were delivered: the media is READY and needs no copy any more. They are not
-   * named where the row is gone, has ended, names other bytes (except `replacing`, which the store has lost), or knows
-   * another hash.
+   * Makes the row reference bytes that were stored during a delivery: the media is READY and needs no copy. The row
+   * does not reference the bytes if it is deleted, has ended, references other bytes (except `replacing`, which the
+   * store has lost), or contains another digest.
    */
   markStored(
     tenant: TenantId,
@@ -76,11 +81,13 @@ export interface MediaCatalogue {
     bytes: { readonly stored: StoredBytes; readonly details: FoundDetails; readonly replacing: string | null },
     now: Date,
   ): Promise<Kept>;
-  /** Records what was found in stored bytes, and ends their inspection. Without effect where the row names other bytes. */
+  /**
+   * Records the facts from stored bytes and ends their inspection. It has no effect if the row references other bytes.
+   */
   recordMeasures(tenant: TenantId, id: MediaId, found: FoundInBytes, now: Date): Promise<void>;
   /**
-   * Begins a FAILED media anew: with `copy` it is PENDING and its job is due at once, else it is READY and is fetched when
-   * it is opened. null where it is not FAILED.
+   * Restarts a FAILED media. With `copy`, it becomes PENDING and its job is due immediately. Otherwise it becomes
+   * READY, and the server fetches it when a link is opened. Returns null if it is not FAILED.
    */
   retryFailed(
     tenant: TenantId,
@@ -88,16 +95,19 @@ export interface MediaCatalogue {
     how: { readonly copy: boolean; readonly now: Date },
   ): Promise<CataloguedMedia | null>;
 
-  /** Expires the media of a device that is gone, except media that is stored here. @returns how many media */
+  /**
+   * Expires the media of a deleted device, except media that is stored here.
+   * @returns the number of media
+   */
   expireDevice(tenant: TenantId, channelId: ChannelId, providerMediaIdPrefix: string, now: Date): Promise<number>;
   /**
-   * Expires media whose retention has ended, and media that its provider has forgotten while nothing is stored and no copy is
-   * under way. The caller removes the bytes of the media that are returned.
+   * Expires media whose retention has ended, and media that its provider no longer keeps, if nothing is stored and no
+   * copy is running. The caller deletes the bytes of the returned media.
    */
   expireDue(now: Date, limit: number): Promise<CataloguedMedia[]>;
-  /** How many media {@link expireDue} would expire. */
+  /** The number of media that {@link expireDue} would expire. */
   countExpirable(now: Date): Promise<number>;
-  /** The stored bytes that these rows name. Rows without stored bytes are absent. */
+  /** The stored bytes that these rows reference. Rows without stored bytes are absent. */
   findStored<Name extends MediaName>(
     names: readonly Name[],
   ): Promise<ReadonlyMap<Name, Pick<StoredBytes, 'key' | 'sha256'>>>;

@@ -1,53 +1,50 @@
-import { type RawBuilder, type Selectable, sql } from 'kysely';
-import type { MediaTable } from '../../database/tables.js';
 import { ERROR_CODES } from '../../model/errors.js';
 import { earliest, type MediaFailure, type MediaMeasures, type MediaStatus } from '../../model/media.js';
 import { storable } from '../../model/text/storable.js';
-import type { CataloguedMedia, MediaPatch, StoredBytes } from './catalogued-media.js';
-
-export type MediaRow = Selectable<MediaTable>;
-
-/** The columns that {@link toCataloguedMedia} reads. Every column that is sent and parsed has its price. */
-export type CataloguedRow = Omit<MediaRow, 'position' | 'recorded_at' | 'buried'>;
+import type { CataloguedMedia, ComposedFacts, FoundDetails, MediaPatch, StoredBytes } from './catalogued-media.js';
+import {
+  type CataloguedRow,
+  COLUMN_LIST,
+  type ColumnFacts,
+  type ColumnMeasures,
+  type ColumnOfBytes,
+  type MediaChanges,
+  type MediaRow,
+} from './media-columns.js';
+import { compileLiteral } from './row-literal.js';
 
 export function toCataloguedMedia(row: CataloguedRow): CataloguedMedia {
+  return mediaOfRow(row, composedOf(row));
+}
+
+/** Named one by one, for the compiled literal. */
+const COMPOSED: Readonly<Record<keyof ComposedFacts, true>> = {
+  expiresAt: true,
+  stored: true,
+  measures: true,
+  failure: true,
+  mirrored: true,
+  wasReady: true,
+};
+
+const mediaOfRow = compileLiteral<CataloguedRow, ComposedFacts, ColumnFacts & ComposedFacts>([
+  ...COLUMN_LIST.flatMap(([column, { media }]) => (media === undefined ? [] : [[media, `row.${column}`] as const])),
+  ...Object.keys(COMPOSED).map((property) => [property, `composed.${property}`] as const),
+]);
+
+function composedOf(row: CataloguedRow): ComposedFacts {
   const stored = toStored(row);
   return {
-    id: row.id,
-    tenant: row.tenant,
-    channelId: row.channel_id,
-    provider: row.provider,
-    providerMessageId: row.provider_message_id,
-    providerMediaId: row.provider_media_id,
-    downloadUrl: row.download_url,
-    status: row.status,
-    kind: row.kind,
-    mimeType: row.mime_type,
-    sizeBytes: row.size_bytes,
-    sha256: row.sha256,
-    filename: row.filename,
-    caption: row.caption,
-    voice: row.voice,
-    contact: row.contact,
-    direction: row.direction,
-    createdAt: row.created_at,
-    availableUntil: row.available_until,
     expiresAt: stored ? row.expires_at : earliest(row.available_until, row.expires_at),
     stored,
     measures: stored?.measures ?? null,
-    announced: row.announced,
-    described: row.described,
-    uploaded: row.uploaded,
     failure: toFailure(row),
-    deletionScope: row.deletion_scope,
     mirrored: row.mirror_state !== null,
-    updatedAt: row.updated_at,
-    revokedAt: row.revoked_at,
     wasReady: row.was_ready || row.status === 'READY',
   };
 }
 
-/** The row of a media that has ended names no bytes. */
+/** Rows of media that has ended reference no bytes. */
 function hasEnded(status: MediaStatus): boolean {
   return status === 'DELETED' || status === 'EXPIRED';
 }
@@ -58,18 +55,18 @@ function toStored(row: CataloguedRow): StoredBytes | null {
   return { key, at, sizeBytes, sha256, mimeType: row.stored_mime_type, measures: toMeasures(row) };
 }
 
+const MEASURES = COLUMN_LIST.flatMap(([column, { measure }]) =>
+  measure === undefined ? [] : [[measure, column] as const],
+);
+
+const measuresOfRow = compileLiteral<CataloguedRow, null, ColumnMeasures>(
+  MEASURES.map(([measure, column]) => [measure, `row.${column}`]),
+);
+
 function toMeasures(row: CataloguedRow): MediaMeasures | null {
   if (row.has_still === null && row.width === null && row.duration_seconds === null && row.thumb_hash === null)
     return null;
-  const { width, height } = row;
-  return {
-    width,
-    height,
-    durationSeconds: row.duration_seconds,
-    thumbHash: row.thumb_hash,
-    pageCount: row.page_count,
-    still: row.has_still,
-  };
+  return measuresOfRow(row, null);
 }
 
 function toFailure({ failure_code, failure_reason, failure_retryable, failed_at, updated_at }: CataloguedRow) {
@@ -77,43 +74,16 @@ function toFailure({ failure_code, failure_reason, failure_retryable, failed_at,
   const at = failed_at ?? updated_at;
   if (failure_code !== null)
     return { code: failure_code, message: failure_reason, retryable: failure_retryable ?? true, at };
-  // As earlier versions wrote what became of a copy.
+  // Earlier versions wrote the failure of a copy in this form.
   const end = failure_reason.indexOf(': ');
   const code = ERROR_CODES.find((known) => known === failure_reason.slice(0, end)) ?? 'INTERNAL_SERVER_ERROR';
   return { code, message: failure_reason.slice(end < 0 ? 0 : end + 2), retryable: true, at };
 }
 
-/**
- * The one list of columns that hold what was read from bytes, and where they are. A row whose bytes are gone keeps nothing
- * of it. Claims about the bytes are replaced by what was read, and go with it.
- */
-const READ_FROM_BYTES = {
-  stored_at: null,
-  stored_size_bytes: null,
-  stored_sha256: null,
-  stored_mime_type: null,
-  blob_key: null,
-  size_bytes: null,
-  sha256: null,
-  width: null,
-  height: null,
-  duration_seconds: null,
-  page_count: null,
-  thumb_hash: null,
-  has_still: null,
-} as const satisfies Partial<MediaRow>;
-
-/** For the set list of an update that ends a media. */
-export function withoutBytes(): RawBuilder<unknown> {
-  return sql.raw(
-    Object.entries(READ_FROM_BYTES)
-      .map(([column, value]) => `${column} = ${value}`)
-      .join(', '),
-  );
-}
-
-export function storedColumns({ key, at, sizeBytes, sha256, mimeType, measures }: StoredBytes): Partial<MediaRow> {
-  return {
+/** All columns of stored bytes. A missing column is a type error. */
+export function storedColumns(stored: StoredBytes): MediaChanges {
+  const { key, at, sizeBytes, sha256, mimeType, measures } = stored;
+  const columns: Pick<MediaRow, ColumnOfBytes> = {
     blob_key: key,
     stored_at: at,
     stored_size_bytes: sizeBytes,
@@ -121,22 +91,15 @@ export function storedColumns({ key, at, sizeBytes, sha256, mimeType, measures }
     stored_mime_type: mimeType,
     size_bytes: sizeBytes,
     sha256,
-    ...measuresColumns(measures),
   };
+  return { ...columns, ...measuresColumns(measures) };
 }
 
-export function measuresColumns(measures: MediaMeasures | null): Partial<MediaRow> {
-  return {
-    width: measures?.width ?? null,
-    height: measures?.height ?? null,
-    duration_seconds: measures?.durationSeconds ?? null,
-    thumb_hash: measures?.thumbHash ?? null,
-    page_count: measures?.pageCount ?? null,
-    has_still: measures?.still ?? null,
-  };
+export function measuresColumns(measures: MediaMeasures | null): MediaChanges {
+  return Object.fromEntries(MEASURES.map(([measure, column]) => [column, measures?.[measure] ?? null]));
 }
 
-export function failureColumns(failure: MediaFailure | null): Partial<MediaRow> {
+export function failureColumns(failure: MediaFailure | null): MediaChanges {
   return {
     failure_code: failure?.code ?? null,
     failure_reason: failure === null ? null : storable(failure.message),
@@ -145,15 +108,37 @@ export function failureColumns(failure: MediaFailure | null): Partial<MediaRow> 
   };
 }
 
-/** Keys that are undefined are left out of an update by Kysely. */
-export function patchColumns(patch: MediaPatch): Partial<MediaRow> {
+/** A key that is undefined leaves its column as it is. */
+export function patchColumns({ failure, expiresAt, ...details }: MediaPatch): MediaChanges {
   return {
-    kind: patch.kind,
-    mime_type: storable(patch.mimeType),
-    size_bytes: patch.sizeBytes,
-    sha256: patch.sha256,
-    filename: storable(patch.filename),
-    expires_at: patch.expiresAt,
-    ...(patch.failure === undefined ? {} : failureColumns(patch.failure)),
+    ...columnsOf(details),
+    expires_at: expiresAt,
+    ...(failure !== undefined && failureColumns(failure)),
+  };
+}
+
+const COLUMN_OF = new Map(
+  COLUMN_LIST.flatMap(([column, { media }]) => (media === undefined ? [] : [[media, column] as const])),
+);
+
+function columnsOf(facts: Partial<ColumnFacts>): MediaChanges {
+  return Object.fromEntries(
+    Object.entries(facts).map(([property, value]) => [
+      COLUMN_OF.get(property) ?? property,
+      typeof value === 'string' ? storable(value) : value,
+    ]),
+  );
+}
+
+/** The columns of a row that names these bytes: READY, with what the bytes tell in place of every claim about them. */
+export function namedBytes(stored: StoredBytes, { mimeType, filename, kind }: FoundDetails, now: Date): MediaChanges {
+  const found = { mimeType: mimeType ?? stored.mimeType ?? undefined, filename: filename ?? undefined };
+  return {
+    status: 'READY',
+    was_ready: true,
+    updated_at: now,
+    ...failureColumns(null),
+    ...columnsOf({ ...found, kind: kind ?? undefined }),
+    ...storedColumns(stored),
   };
 }

@@ -1,25 +1,29 @@
 import { sql } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import type { Database } from '../../database/database.js';
-import type { ChannelId, TenantId } from '../../model/channel.js';
-import { formatMessageId } from '../../model/ids.js';
+import type { TenantId } from '../../model/channel.js';
+import { formatMessageId, type MessageId, type TenantMessageId, tenantMessageId } from '../../model/ids.js';
 import { upTo } from '../../model/lru-limit.js';
 import type { MessageKey } from '../../model/media.js';
 import type { MessageRecord } from './catalogued-media.js';
-import { type CataloguedRow, type MediaRow, toCataloguedMedia } from './media-rows.js';
+import { catalogued } from './column-lists.js';
+import type { CataloguedRow, MediaRow } from './media-columns.js';
+import { toCataloguedMedia } from './media-rows.js';
 
-type Records = ReadonlyMap<string, MessageRecord>;
+type Records = ReadonlyMap<MessageId, MessageRecord>;
 
-/** A record takes some thousand bytes. */
+/** Each record needs several thousand bytes. */
 const REMEMBERED_MESSAGES = 5_000;
 
 /**
- * Remembers what is known of messages while nothing is written. For the embedded engine alone: another process's writes
- * would not be seen.
+ * Caches the records of messages until the next write. Only for the embedded database, because the cache does not
+ * notice writes of other processes.
  */
 export class MessageMemory {
-  /** By tenant and message; null = nothing is known of the message. */
-  readonly #records = new LRUCache<string, { readonly record: MessageRecord | null }>(upTo(REMEMBERED_MESSAGES));
+  /** The records by tenant and message; null if nothing is known of the message. */
+  readonly #records = new LRUCache<TenantMessageId, { readonly record: MessageRecord | null }>(
+    upTo(REMEMBERED_MESSAGES),
+  );
   #asOf = -1;
 
   constructor(private readonly writeCount: () => number) {}
@@ -33,23 +37,23 @@ export class MessageMemory {
     const asOf = this.writeCount();
     if (asOf !== this.#asOf) this.#records.clear();
     this.#asOf = asOf;
-    const records = new Map<string, MessageRecord>();
+    const records = new Map<MessageId, MessageRecord>();
     const unknown = keys.filter((key) => {
-      const known = this.#records.get(nameOf(tenant, key));
+      const known = this.#records.get(tenantMessageId(tenant, key));
       if (known?.record) records.set(formatMessageId(key), known.record);
       return !known;
     });
     const selected = await select(unknown);
     for (const [message, record] of selected) records.set(message, record);
-    // A read beside a write may have seen the rows as they were before it.
+    // A read that ran concurrently with a write may have seen the rows before the write.
     if (this.writeCount() !== asOf) return records;
     for (const key of unknown)
-      this.#records.set(nameOf(tenant, key), { record: selected.get(formatMessageId(key)) ?? null });
+      this.#records.set(tenantMessageId(tenant, key), { record: selected.get(formatMessageId(key)) ?? null });
     return records;
   }
 }
 
-/** One statement for all messages. */
+/** Selects the records of all messages with one statement. */
 export async function selectMessageRecords(
   db: Database['reads'],
   tenant: TenantId,
@@ -79,83 +83,26 @@ export async function selectMessageRecords(
   return toRecords(rows);
 }
 
-function nameOf(tenant: TenantId, { channelId, providerMessageId }: MessageKey): string {
-  return `${tenant}\n${channelId}\n${providerMessageId}`;
-}
-
-/** Without media of its message where only a listing is known. */
+/** The columns of the media are null if only a listing of the message is known. */
 type MessageRow = MessageKeyColumns & {
   readonly listed_at: Date | null;
   readonly first_seen_at: Date | null;
-} & (RowOfMessage | { readonly id: null });
+} & ((CataloguedRow & Pick<MediaRow, 'recorded_at'>) | { readonly id: null });
 
-interface MessageKeyColumns {
-  readonly channel_id: ChannelId;
-  readonly provider_message_id: string;
-}
+type MessageKeyColumns = Pick<MediaRow, 'channel_id'> & { readonly provider_message_id: string };
 
-type RowOfMessage = CataloguedRow & Pick<MediaRow, 'recorded_at'>;
-
-/** The columns of a message's media, without those of the message. A column that is missing here is a type error. */
-const OF_MESSAGE: Readonly<Record<Exclude<keyof RowOfMessage, keyof MessageKeyColumns>, true>> = {
-  tenant: true,
-  id: true,
-  provider: true,
-  provider_media_id: true,
-  download_url: true,
-  described: true,
-  status: true,
-  kind: true,
-  mime_type: true,
-  size_bytes: true,
-  sha256: true,
-  filename: true,
-  caption: true,
-  voice: true,
-  contact: true,
-  direction: true,
-  created_at: true,
-  available_until: true,
-  recorded_at: true,
-  updated_at: true,
-  revoked_at: true,
-  was_ready: true,
-  announced: true,
-  uploaded: true,
-  failure_reason: true,
-  failure_code: true,
-  failure_retryable: true,
-  failed_at: true,
-  deletion_scope: true,
-  stored_at: true,
-  stored_size_bytes: true,
-  stored_sha256: true,
-  stored_mime_type: true,
-  blob_key: true,
-  width: true,
-  height: true,
-  duration_seconds: true,
-  thumb_hash: true,
-  page_count: true,
-  has_still: true,
-  mirror_state: true,
-  expires_at: true,
-};
-const COLUMNS_OF_MESSAGE = sql.raw(
-  Object.keys(OF_MESSAGE)
-    .map((column) => `media.${column}`)
-    .join(', '),
-);
+/** The columns of a message's media, without those of the message. */
+const COLUMNS_OF_MESSAGE = catalogued('media', { except: ['channel_id', 'provider_message_id'] });
 
 function toRecords(rows: readonly MessageRow[]): Records {
-  const byMessage = new Map<string, MessageRow[]>();
+  const byMessage = new Map<MessageId, MessageRow[]>();
   for (const row of rows) {
     const message = formatMessageId({ channelId: row.channel_id, providerMessageId: row.provider_message_id });
     const others = byMessage.get(message);
     if (others) others.push(row);
     else byMessage.set(message, [row]);
   }
-  const records = new Map<string, MessageRecord>();
+  const records = new Map<MessageId, MessageRecord>();
   for (const [message, ofMessage] of byMessage) {
     const media = ofMessage.flatMap((row) => (row.id === null ? [] : [row]));
     const [listing] = ofMessage;

@@ -1,30 +1,25 @@
 import { type RawBuilder, sql } from 'kysely';
 import { addedJobs } from '../../jobs/job-statements.js';
 import type { TenantId } from '../../model/channel.js';
-import { formatMessageId } from '../../model/ids.js';
-import type { MediaDetails, MessageKey, MessageMedia } from '../../model/media.js';
+import { addMilliseconds } from '../../model/clock.js';
+import { formatMessageId, type MessageId } from '../../model/ids.js';
+import type { MessageKey, MessageMedia } from '../../model/media.js';
 import { storable } from '../../model/text/storable.js';
 import type { Description, Listing, MessageChange, Recording } from './catalogued-media.js';
-
-interface Positioned {
-  readonly media: MessageMedia;
-  /** Among the media of its message, or {@link UNKNOWN_POSITION}. */
-  readonly position: number;
-}
-
-/** The position of a media that a webhook announced alone: later webhooks may announce others of its message. */
-const UNKNOWN_POSITION = -1;
+import { COLUMN_LIST, type ColumnType, type Reported } from './media-columns.js';
+import { UNKNOWN_POSITION } from './recording-rules.js';
 
 /**
- * One statement for all listings: the messages with the time of their listing, and their media. A media that is not in
- * its message's listing any more stays: providers forget, the catalogue does not.
+ * One statement for all listings. It records the messages with the time of their listing, and their media. Media that
+ * is missing in a new listing stays, because providers delete media that the catalogue keeps.
  */
 export function listingsStatement(
   tenant: TenantId,
   listings: readonly Listing[],
   { now, retainedUntil }: Recording,
 ): RawBuilder<unknown> {
-  // Each message once, in one order everywhere: two statements that want the same rows wait for each other, not both.
+  // Each message occurs once, and the order is the same in every statement. Otherwise two statements for the same rows
+  // could deadlock.
   const distinct = inOrder(new Map(listings.map((listing) => [formatMessageId(listing.key), listing])));
   const media = distinct.flatMap((listing) => listing.media.map((one, position) => ({ media: one, position })));
   return sql`
@@ -43,15 +38,15 @@ export function listingsStatement(
 }
 
 /**
- * `mirror`: what is announced waits as PENDING until its bytes are here; what a listing called READY stays READY, also where
- * that listing is recorded afterwards: its answer gave a link.
+ * With `mirror`, announced media is PENDING until its bytes are stored. Media that a listing reported as READY stays
+ * READY, even if that listing is recorded later, because the response to the query contained a link.
  */
 export function announcementStatement(
   tenant: TenantId,
   media: readonly MessageMedia[],
   { mirror, now, retainedUntil }: Recording & { readonly mirror: boolean },
 ): RawBuilder<unknown> {
-  const byMessage = new Map<string, MessageMedia[]>();
+  const byMessage = new Map<MessageId, MessageMedia[]>();
   for (const one of media) {
     const others = byMessage.get(formatMessageId(one));
     if (others) others.push(one);
@@ -64,13 +59,13 @@ export function announcementStatement(
   return mirror ? withCopies(recorded, media, now) : recorded;
 }
 
-/** The bytes of a media that is announced as PENDING reach the provider in a second at the earliest. */
+/** The bytes of a media that is announced as PENDING need at least a second to reach the provider. */
 const IN_FLIGHT_MS = 1_000;
 
-/** Adds a job for each recorded media that was announced to be copied and whose bytes are not here. */
+/** Adds a job for each recorded media that must be copied and whose bytes are not stored. */
 function withCopies(recorded: RawBuilder<unknown>, media: readonly MessageMedia[], now: Date): RawBuilder<unknown> {
   const toCopy = [...new Map(media.filter(({ status }) => status !== 'FAILED').map((one) => [one.id, one])).values()];
-  const dueAt = ({ status }: MessageMedia) => new Date(now.getTime() + (status === 'PENDING' ? IN_FLIGHT_MS : 0));
+  const dueAt = ({ status }: MessageMedia) => addMilliseconds(now, status === 'PENDING' ? IN_FLIGHT_MS : 0);
   const rows = sql`
     select recorded.tenant, recorded.id, recorded.channel_id, recorded.available_until, announced.due_at, null::jsonb
     from recorded join unnest(${toCopy.map(({ id }) => id)}::text[], ${toCopy.map(dueAt)}::timestamptz[])
@@ -82,35 +77,28 @@ function withCopies(recorded: RawBuilder<unknown>, media: readonly MessageMedia[
     ${addedJobs({ kind: 'copy', now, rows })}`;
 }
 
-/** Fills what is unknown; bytes that were measured know better anyway, so that their columns are never null. */
+/** Fills unknown values. The columns of measured bytes are never null, so measured values stay. */
 export function descriptionsStatement(
   tenant: TenantId,
   descriptions: readonly Description[],
   now: Date,
 ): RawBuilder<unknown> {
   const rows = inOrder(new Map(descriptions.map((one) => [one.id, one])));
-  const texts = (read: (details: MediaDetails) => string | null) =>
-    sql`${rows.map(({ details }) => storable(read(details)))}::text[]`;
   return sql`
     with told as (
-      select * from unnest(
-        ${rows.map(({ id }) => id)}::text[],
-        ${texts(({ kind }) => kind)},
-        ${texts(({ mimeType }) => mimeType)},
-        ${rows.map(({ details }) => details.sizeBytes)}::bigint[],
-        ${texts(({ sha256 }) => sha256)},
-        ${texts(({ filename }) => filename)},
-        ${texts(({ caption }) => caption)}
-      ) as told (id, kind, mime_type, size_bytes, sha256, filename, caption)
+      select * from ${rowsOf('told', DESCRIPTION, rows)}
     ), locked as (
       select media.id from media join told using (id) where media.tenant = ${tenant} order by media.id for update of media
     )
-    update media set described = true, updated_at = ${now}, ${sql.raw(DESCRIBED)}
+    update media set described = true, updated_at = ${now}, ${FILLED}
     from told join locked using (id)
     where media.tenant = ${tenant} and media.id = told.id`;
 }
 
-/** One statement for all changes; of several edits of a message the last counts. Tells how many messages have media. */
+/**
+ * One statement for all changes. Of several edits of a message, the last one applies. Returns the number of messages
+ * that have media.
+ */
 export function changesStatement(
   tenant: TenantId,
   changes: readonly MessageChange[],
@@ -156,13 +144,13 @@ export function changesStatement(
 
 interface MergedChange {
   readonly key: MessageKey;
-  /** undefined: it was not edited. */
+  /** Undefined if the caption was not edited. */
   readonly caption?: string | null;
   readonly revokedAt: Date | null;
 }
 
 function mergedChanges(changes: readonly MessageChange[]): MergedChange[] {
-  const merged = new Map<string, MergedChange>();
+  const merged = new Map<MessageId, MergedChange>();
   for (const change of changes) {
     const name = formatMessageId(change.key);
     const before = merged.get(name) ?? { key: change.key, revokedAt: null };
@@ -182,140 +170,77 @@ interface UpsertOptions extends Recording {
 
 function upsert(
   tenant: TenantId,
-  all: readonly Positioned[],
+  all: readonly Reported[],
   { announced, mirror, now, retainedUntil }: UpsertOptions,
 ): RawBuilder<unknown> {
   const rows = inOrder(new Map(all.map((one) => [one.media.id, one])));
-  const due = sql`(${mirror} and told.status <> 'FAILED')`;
-  const failed = sql`told.status = 'FAILED'`;
   return sql`
-    insert into media (
-      tenant, id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
-      size_bytes, sha256, filename, caption, voice, contact, direction, created_at, available_until, expires_at,
-      recorded_at, updated_at, announced, status, was_ready, mirror_state, failure_code, failure_reason, failure_retryable,
-      failed_at
-    )
-    select
-      ${tenant}, id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
-      size_bytes, sha256, filename, caption, voice, contact, direction, created_at, available_until,
-      ${retainedUntil}::timestamptz, ${now}::timestamptz, ${now}::timestamptz, ${announced}::boolean,
-      case when ${due} then 'PENDING' else told.status end,
-      told.status = 'READY' and not ${due},
-      case when ${due} then 'open' end,
-      failure_code, failure_reason, failure_retryable, case when ${failed} then ${now}::timestamptz end
-    from ${reported(rows)}
+    insert into media (${INSERTED}) select ${FIRST_VALUES}
+    from ${rowsOf('told', REPORTED, rows)}, (
+      select ${tenant}::text as tenant, ${now}::timestamptz as now, ${announced}::boolean as announced,
+        ${mirror}::boolean as mirror, ${retainedUntil}::timestamptz as retained_until
+    ) as recording
     on conflict (tenant, id) do update
-    set (${COLUMNS}, updated_at) = row (
-      ${VALUES}, case when (${COLUMNS_OF_ROW}) is distinct from (${VALUES}) then excluded.updated_at else media.updated_at end)
+    set (${REPEATED}, updated_at) = row (
+      ${VALUES}, case when (${OF_ROW}) is distinct from (${VALUES}) then excluded.updated_at else media.updated_at end)
     where media.status not in ('DELETED', 'EXPIRED')
       -- The row of a copy is returned, changed or not, so that its job begins anew.
-      and (excluded.mirror_state = 'open' or (${COLUMNS_OF_ROW}) is distinct from (${VALUES}))`;
+      and (excluded.mirror_state = 'open' or (${OF_ROW}) is distinct from (${VALUES}))`;
 }
 
-/** The reported media as rows `told`. */
-function reported(rows: readonly Positioned[]): RawBuilder<unknown> {
-  const texts = (read: (media: MessageMedia) => string | null) =>
-    sql`${rows.map(({ media }) => storable(read(media)))}::text[]`;
-  const times = (read: (media: MessageMedia) => Date | null) =>
-    sql`${rows.map(({ media }) => read(media))}::timestamptz[]`;
-  return sql`unnest(
-      ${texts((media) => media.id)},
-      ${texts((media) => media.channelId)},
-      ${texts((media) => media.provider)},
-      ${texts((media) => media.providerMessageId)},
-      ${rows.map(({ position }) => position)}::integer[],
-      ${texts((media) => media.providerMediaId)},
-      ${texts((media) => media.downloadUrl)},
-      ${texts((media) => media.kind)},
-      ${texts((media) => media.mimeType)},
-      ${rows.map(({ media }) => media.sizeBytes)}::bigint[],
-      ${texts((media) => media.sha256)},
-      ${texts((media) => media.filename)},
-      ${texts((media) => media.caption)},
-      ${rows.map(({ media }) => media.voice ?? null)}::boolean[],
-      ${texts((media) => media.contact ?? null)},
-      ${texts((media) => media.direction ?? null)},
-      ${texts((media) => media.fault?.code ?? null)},
-      ${texts((media) => media.fault?.message ?? null)},
-      ${rows.map(({ media }) => media.fault?.retryable ?? null)}::boolean[],
-      ${times((media) => media.createdAt)},
-      ${times((media) => media.availableUntil)},
-      ${texts((media) => media.status)}
-    ) as told (
-      id, channel_id, provider, provider_message_id, position, provider_media_id, download_url, kind, mime_type,
-      size_bytes, sha256, filename, caption, voice, contact, direction, failure_code, failure_reason, failure_retryable,
-      created_at, available_until, status
-    )`;
-}
-
-const DESCRIBED = ['kind', 'mime_type', 'size_bytes', 'sha256', 'filename', 'caption']
-  .map((column) => `${column} = coalesce(media.${column}, told.${column})`)
-  .join(', ');
-
-const newer = (column: string) => `coalesce(excluded.${column}, media.${column})`;
-/** A claim about the bytes counts until they are measured. */
-const measured = (column: string) =>
-  `case when media.stored_at is null then ${newer(column)} else coalesce(media.${column}, excluded.${column}) end`;
-
-/** A media is announced or listed as FAILED. Stored bytes, an open copy, or a known provider id count for more. */
-const FAILS = `(excluded.status = 'FAILED' and media.stored_at is null and media.mirror_state is distinct from 'open'
-  and (excluded.provider_media_id is not null or media.provider_media_id is null or not excluded.announced))`;
-/** A FAILED media is announced or listed again as one that can be fetched. A listing revives only what a listing failed. */
-const REVIVES = `(media.status = 'FAILED' and excluded.status <> 'FAILED' and media.stored_at is null
-  and (excluded.announced or media.mirror_state is null))`;
-const failsWith = (column: string) =>
-  [column, `case when ${FAILS} then excluded.${column} when ${REVIVES} then null else media.${column} end`] as const;
+const RECORDED = COLUMN_LIST.flatMap(([column, { reported, recorded }]) => {
+  const value = recorded ?? (reported && `told.${column}`);
+  return value === undefined ? [] : [{ column, value }];
+});
+const INSERTED = sql.raw(RECORDED.map(({ column }) => column).join(', '));
+const FIRST_VALUES = sql.raw(RECORDED.map(({ value }) => value).join(', '));
 
 /** What a repeated recording makes of each column. A row in which nothing changes is not written. */
-const RULES: ReadonlyArray<readonly [column: string, value: string]> = [
-  // A message that was announced whole keeps the order in which it was sent; lists may have the newest first (Twilio).
-  [
-    'position',
-    `case when excluded.position = ${UNKNOWN_POSITION} then media.position
-      when media.announced and media.position <> ${UNKNOWN_POSITION} and not excluded.announced then media.position
-      else excluded.position end`,
-  ],
-  ['provider_media_id', newer('provider_media_id')],
-  ['download_url', newer('download_url')],
-  ['kind', measured('kind')],
-  ['mime_type', measured('mime_type')],
-  ['size_bytes', measured('size_bytes')],
-  ['sha256', measured('sha256')],
-  ['filename', newer('filename')],
-  ['caption', newer('caption')],
-  ['voice', newer('voice')],
-  ['contact', newer('contact')],
-  ['direction', newer('direction')],
-  ['created_at', newer('created_at')],
-  ['available_until', newer('available_until')],
-  // The other way round: a question that is asked again must not prolong a retention.
-  ['expires_at', 'coalesce(media.expires_at, excluded.expires_at)'],
-  ['announced', 'media.announced or excluded.announced'],
-  [
-    'status',
-    `case when ${FAILS} then 'FAILED'
-      when ${REVIVES} then excluded.status
-      when media.status = 'PENDING' and excluded.status = 'READY' and (media.mirror_state is null or not excluded.announced) then 'READY'
-      else media.status end`,
-  ],
-  ['was_ready', "media.was_ready or media.status = 'READY' or excluded.was_ready"],
-  failsWith('failure_code'),
-  failsWith('failure_reason'),
-  failsWith('failure_retryable'),
-  [
-    'failed_at',
-    `case when ${FAILS} then case when media.status = 'FAILED' then media.failed_at else excluded.failed_at end
-      when ${REVIVES} then null else media.failed_at end`,
-  ],
-  [
-    'mirror_state',
-    `case when excluded.mirror_state = 'open' and media.stored_at is null then 'open' else media.mirror_state end`,
-  ],
-];
+const RULES = COLUMN_LIST.flatMap(([column, { repeated }]) =>
+  repeated === undefined ? [] : [{ column, value: typeof repeated === 'string' ? repeated : repeated(column) }],
+);
+const REPEATED = sql.raw(RULES.map(({ column }) => column).join(', '));
+const OF_ROW = sql.raw(RULES.map(({ column }) => `media.${column}`).join(', '));
+const VALUES = sql.raw(RULES.map(({ value }) => value).join(', '));
 
-const COLUMNS = sql.raw(RULES.map(([column]) => column).join(', '));
-const COLUMNS_OF_ROW = sql.raw(RULES.map(([column]) => `media.${column}`).join(', '));
-const VALUES = sql.raw(RULES.map(([, value]) => value).join(', '));
+/** A column of rows that a statement is given. */
+interface GivenColumn<Row> {
+  readonly column: string;
+  readonly type: ColumnType;
+  readonly read: (row: Row) => unknown;
+}
+
+const REPORTED = COLUMN_LIST.flatMap(([column, { type, reported }]): GivenColumn<Reported>[] =>
+  reported ? [{ column, type, read: reported }] : [],
+);
+
+const DESCRIBED = COLUMN_LIST.flatMap(([column, { type, describes }]): GivenColumn<Description>[] =>
+  describes ? [{ column, type, read: ({ details }) => details[describes] }] : [],
+);
+const DESCRIPTION = [{ column: 'id', type: 'text', read: ({ id }: Description) => id } as const, ...DESCRIBED];
+const FILLED = sql.raw(
+  DESCRIBED.map(({ column }) => `${column} = coalesce(media.${column}, told.${column})`).join(', '),
+);
+
+/**
+ * Rows as a table of a `from` clause. They are one parameter, whatever their number; arrays of columns would be one a column,
+ * and are no faster on either engine.
+ */
+function rowsOf<Row>(
+  alias: string,
+  columns: ReadonlyArray<GivenColumn<Row>>,
+  rows: readonly Row[],
+): RawBuilder<unknown> {
+  const given = rows.map((row) =>
+    Object.fromEntries(columns.map(({ column, read }) => [column, storableValue(read(row))])),
+  );
+  const types = columns.map(({ column, type }) => `${column} ${type}`).join(', ');
+  return sql`json_to_recordset(${JSON.stringify(given)}::json) as ${sql.raw(`${alias} (${types})`)}`;
+}
+
+function storableValue(value: unknown): unknown {
+  return typeof value === 'string' ? storable(value) : value;
+}
 
 function inOrder<Item>(items: ReadonlyMap<string, Item>): Item[] {
   return [...items].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, item]) => item);

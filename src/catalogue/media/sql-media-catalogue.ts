@@ -2,8 +2,11 @@ import { sql } from 'kysely';
 import type { Database } from '../../database/database.js';
 import { addedJobs, droppedJobs } from '../../jobs/job-statements.js';
 import type { ChannelId, TenantId } from '../../model/channel.js';
+import { addMilliseconds } from '../../model/clock.js';
+import type { MessageId } from '../../model/ids.js';
 import type { JobKind } from '../../model/job-kind.js';
 import type { MediaId, MediaStatus, MessageKey, MessageMedia } from '../../model/media.js';
+import { assignments, catalogued, withoutBytes } from './column-lists.js';
 import { findLive } from './copies.js';
 import type {
   CatalogueCounts,
@@ -21,21 +24,14 @@ import type {
   Recording,
   StoredBytes,
 } from './media-catalogue.js';
-import {
-  failureColumns,
-  type MediaRow,
-  measuresColumns,
-  patchColumns,
-  toCataloguedMedia,
-  withoutBytes,
-} from './media-rows.js';
+import type { CataloguedRow, MediaChanges } from './media-columns.js';
+import { failureColumns, measuresColumns, namedBytes, patchColumns, toCataloguedMedia } from './media-rows.js';
 import { MessageMemory, selectMessageRecords } from './message-records.js';
 import { announcementStatement, changesStatement, descriptionsStatement, listingsStatement } from './record-media.js';
-import { assignments, namedBytes } from './stored-columns.js';
 
-/** The jobs that end with their media. */
+/** The kinds of jobs that end together with their media. */
 const JOBS_OF_MEDIA: readonly JobKind[] = ['copy', 'upload', 'inspection'];
-/** The process that stored the bytes inspects them at once; the job does so if a crash prevents that. */
+/** The process that stored the bytes inspects them immediately. The job does it if that process crashes. */
 const INSPECTED_WITHIN_MS = 60_000;
 
 type Handles = Pick<Database, 'kysely' | 'reads'> & Partial<Pick<Database, 'writeCount'>>;
@@ -43,7 +39,7 @@ type Handles = Pick<Database, 'kysely' | 'reads'> & Partial<Pick<Database, 'writ
 export class SqlMediaCatalogue implements MediaCatalogue {
   readonly #db: Database['kysely'];
   readonly #reads: Database['reads'];
-  /** null: another process writes, too, and its writes would not be seen. */
+  /** Null if other processes also write, because the cache does not notice their writes. */
   readonly #memory: MessageMemory | null;
 
   constructor({ kysely, reads, writeCount = null }: Handles) {
@@ -54,15 +50,15 @@ export class SqlMediaCatalogue implements MediaCatalogue {
 
   async findByIds(tenant: TenantId, ids: readonly MediaId[]): Promise<ReadonlyMap<MediaId, CataloguedMedia>> {
     if (ids.length === 0) return new Map();
-    const { rows } = await sql<MediaRow>`
-      select media.* from unnest(${[...ids]}::text[]) as asked (id)
+    const { rows } = await sql<CataloguedRow>`
+      select ${catalogued()} from unnest(${[...ids]}::text[]) as asked (id)
       join lateral (
         select * from media where tenant = ${tenant} and id = asked.id and not buried offset 0
       ) as media on true`.execute(this.#reads);
     return new Map(rows.map((row) => [row.id, toCataloguedMedia(row)]));
   }
 
-  async findByMessages(tenant: TenantId, keys: readonly MessageKey[]): Promise<ReadonlyMap<string, MessageRecord>> {
+  async findByMessages(tenant: TenantId, keys: readonly MessageKey[]): Promise<ReadonlyMap<MessageId, MessageRecord>> {
     const select = (unknown: readonly MessageKey[]) => selectMessageRecords(this.#reads, tenant, unknown);
     return this.#memory ? this.#memory.find(tenant, keys, select) : select(keys);
   }
@@ -117,12 +113,12 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     now: Date,
   ): Promise<CataloguedMedia | null> {
     const ends = to !== 'PENDING' && to !== 'READY';
-    const columns = { status: to, updated_at: now, ...patchColumns(patch) };
-    const { rows } = await sql<MediaRow>`
+    const columns = { ...patchColumns(patch), status: to, updated_at: now };
+    const { rows } = await sql<CataloguedRow>`
       with changed as (
         update media set ${assignments(columns)}, mirror_state = ${ends ? endOfCopy('failed') : sql.ref('mirror_state')}
         where tenant = ${tenant} and id = ${id} and status = any(${[...from]}::text[])
-        returning *
+        returning ${catalogued()}
       ), dropped as (${droppedJobs(ends ? JOBS_OF_MEDIA : [], 'changed')})
       select * from changed`.execute(this.#db);
     return rows[0] ? toCataloguedMedia(rows[0]) : null;
@@ -145,7 +141,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     now: Date,
   ): Promise<Kept> {
     const inspection = sql`select tenant, id, channel_id, null::timestamptz,
-      ${new Date(now.getTime() + INSPECTED_WITHIN_MS)}::timestamptz, null::jsonb from named`;
+      ${addMilliseconds(now, INSPECTED_WITHIN_MS)}::timestamptz, null::jsonb from named`;
     const { rows } = await sql`
       with named as (
         update media set ${assignments(namedBytes(stored, details, now))}, mirror_state = ${endOfCopy('done')}
@@ -167,10 +163,16 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     { key, measures, mimeType, kind }: FoundInBytes,
     now: Date,
   ): Promise<void> {
-    const columns = { ...measuresColumns(measures), mime_type: mimeType, stored_mime_type: mimeType, kind };
+    const columns = {
+      ...measuresColumns(measures),
+      mime_type: mimeType,
+      stored_mime_type: mimeType,
+      kind,
+      updated_at: now,
+    };
     await sql`
       with measured as (
-        update media set ${assignments({ ...columns, updated_at: now })}
+        update media set ${assignments(columns)}
         where tenant = ${tenant} and id = ${id} and blob_key = ${key} and status in ('PENDING', 'READY')
         returning tenant, id
       )
@@ -182,12 +184,15 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     id: MediaId,
     { copy, now }: { readonly copy: boolean; readonly now: Date },
   ): Promise<CataloguedMedia | null> {
-    const begun = copy ? { status: 'PENDING', mirror_state: 'open' } : { status: 'READY', was_ready: true };
-    const columns = { ...begun, updated_at: now, ...failureColumns(null) };
+    const begun: MediaChanges = copy
+      ? { status: 'PENDING', mirror_state: 'open' }
+      : { status: 'READY', was_ready: true };
+    const columns = { ...failureColumns(null), ...begun, updated_at: now };
     const job = sql`select tenant, id, channel_id, available_until, ${now}::timestamptz, null::jsonb from begun`;
-    const { rows } = await sql<MediaRow>`
+    const { rows } = await sql<CataloguedRow>`
       with begun as (
-        update media set ${assignments(columns)} where tenant = ${tenant} and id = ${id} and status = 'FAILED' returning *
+        update media set ${assignments(columns)} where tenant = ${tenant} and id = ${id} and status = 'FAILED'
+        returning ${catalogued()}
       ), added as (${copy ? addedJobs({ kind: 'copy', now, rows: job }) : droppedJobs(['copy'], 'begun')})
       select * from begun`.execute(this.#db);
     return rows[0] ? toCataloguedMedia(rows[0]) : null;
@@ -212,7 +217,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
   }
 
   async expireDue(now: Date, limit: number): Promise<CataloguedMedia[]> {
-    const { rows } = await sql<MediaRow>`
+    const { rows } = await sql<CataloguedRow>`
       with over_here as (
         select tenant, id from media where ${OVER_HERE(now)} order by expires_at limit ${limit} for update skip locked
       ), over_there as (
@@ -228,7 +233,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
       set status = 'EXPIRED', updated_at = ${now}, mirror_state = ${endOfCopy('failed')}, ${withoutBytes()}
       from ended
       where media.tenant = ended.tenant and media.id = ended.id
-      returning media.*`.execute(this.#db);
+      returning ${catalogued()}`.execute(this.#db);
     return rows.map(toCataloguedMedia);
   }
 
@@ -279,16 +284,18 @@ export class SqlMediaCatalogue implements MediaCatalogue {
   }
 }
 
-/** Rows that have outlived their retention. */
+/** Matches rows whose retention has ended. */
 const OVER_HERE = (now: Date) => sql`expires_at <= ${now} and status in ('PENDING', 'READY', 'FAILED')`;
 
-/** Rows whose bytes no longer exist anywhere. A copy that is under way may still bring them. */
+/** Matches rows whose bytes no longer exist anywhere. A running copy may still store them. */
 const OVER_THERE = (now: Date) => sql`available_until <= ${now} and stored_at is null and status in ('PENDING', 'READY')
   and not exists (
     select from jobs
     where jobs.tenant = media.tenant and jobs.kind = 'copy' and jobs.key = media.id and jobs.lease_until > ${now}
   )`;
 
-/** Also ends a copy that a replica of an earlier version has leased in the row ('due'). */
+/**
+ * The assignments that end a copy, including one that a replica of an earlier version has leased in the row ('due').
+ */
 const endOfCopy = (end: 'done' | 'failed') =>
   sql`case when mirror_state in ('open', 'due') then ${end} else mirror_state end`;

@@ -20,20 +20,20 @@ interface Waiting {
 }
 
 /**
- * PostgreSQL compiled to WebAssembly (PGlite), in a thread of its own, over a folder that no other process has open. It knows
- * one session only; who may speak is decided by the pool above it, which has one client.
+ * PostgreSQL compiled to WebAssembly (PGlite), in its own thread, for a folder that no other process has open. It has
+ * only one session. The pool above it has one client and serialises the access.
  */
 export class EmbeddedEngine {
   readonly #worker: Worker;
   readonly #lock: FolderLock | null;
-  // Answers come in the order of the questions.
+  // Answers have the order of the requests.
   readonly #waiting: Waiting[] = [];
   #ended: Error | null = null;
 
   private constructor(dataFolder: string | null, lock: FolderLock | null) {
     this.#lock = lock;
     setFlagsFromString(`--wasm-tiering-budget=${OPTIMIZE_AFTER}`);
-    // Without the loaders and flags of the process: the worker is plain JavaScript.
+    // The worker is plain JavaScript and needs none of the process's loaders and flags.
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: { dataFolder },
       execArgv: [],
@@ -44,8 +44,8 @@ export class EmbeddedEngine {
   }
 
   /**
-   * The thread is started before this returns. `null`: in memory.
-   * @throws Error when another process has the folder open, or when it holds something else
+   * Opens a folder, or a database in memory for `null`. The engine's thread is started before this returns.
+   * @throws Error if another process has the folder open, or if it contains something else
    */
   static async open(folder: string | null): Promise<EmbeddedEngine> {
     if (folder !== null) mkdirSync(folder, { recursive: true });
@@ -60,9 +60,9 @@ export class EmbeddedEngine {
     }
   }
 
-  /** Whole frontend messages in, the backend's messages out. PostgreSQL docs, section 55. */
+  /** Sends complete frontend messages and returns the backend's messages. PostgreSQL docs, section 55. */
   async exchange(messages: Uint8Array): Promise<Uint8Array> {
-    // A copy of its own, to be handed over without another.
+    // A separate copy, which can be transferred without another copy.
     const sent = Uint8Array.from(messages);
     const answer = this.#next();
     this.#worker.postMessage(sent, [sent.buffer]);
@@ -70,7 +70,7 @@ export class EmbeddedEngine {
     return 'answer' in message ? message.answer : new Uint8Array();
   }
 
-  /** Waits for what was asked before. Harmless when repeated. */
+  /** Waits for all earlier requests. Repeated calls have no effect. */
   async close(): Promise<void> {
     if (this.#ended === null) {
       const exited = once(this.#worker, 'exit');

@@ -7,13 +7,13 @@ const FILE = 'mediagraph.lock';
 interface Owner {
   readonly pid: number;
   readonly host: string;
-  /** When the process started, as its system counts it: a process id is used again. null where that cannot be read. */
+  /** The start time of the process from its system, because process ids are reused; null if it cannot be read. */
   readonly birth: string | null;
 }
 
 /**
- * One process per folder. PGlite does not lock its folder, and what a second process writes there vanishes. The calls are
- * synchronous so that as little as possible lies between the file's birth and its content.
+ * Permits one process per folder. PGlite does not lock its folder, and writes of a second process are lost. The calls
+ * are synchronous, to keep the time between the creation of the file and its content short.
  */
 export class FolderLock {
   private constructor(
@@ -21,7 +21,10 @@ export class FolderLock {
     private readonly content: string,
   ) {}
 
-  /** A dead owner's lock is taken over. @throws Error that names a live owner */
+  /**
+   * Takes the lock, also from a dead owner.
+   * @throws Error that names a live owner
+   */
   static take(folder: string): FolderLock {
     const path = join(folder, FILE);
     const owner: Owner = { pid: process.pid, host: hostname(), birth: birthOf(process.pid) };
@@ -30,7 +33,7 @@ export class FolderLock {
     return new FolderLock(path, content);
   }
 
-  /** Harmless when repeated. */
+  /** Releases the lock. Repeated calls have no effect. */
   release(): void {
     if (contentOf(this.path) === this.content) unlinkSync(this.path);
   }
@@ -46,7 +49,10 @@ function created(path: string, content: string): boolean {
   }
 }
 
-/** Moved aside before it is deleted: what another process has put there meanwhile is found out, and put back. */
+/**
+ * Renames the file before deleting it, so that a file that another process has created meanwhile is detected and
+ * restored.
+ */
 function removeDead(path: string, folder: string): void {
   const content = contentOf(path);
   if (content === null) return;
@@ -67,20 +73,20 @@ function removeDead(path: string, folder: string): void {
 function refusal(folder: string, owner: Owner | null): Error {
   const by = owner === null ? 'an unknown process' : `process ${owner.pid} on ${owner.host}`;
   const hint = owner?.host === hostname() ? '' : `; if that process is gone, delete ${FILE} in it`;
-  return new Error(`the database folder ${folder} is open in ${by}, and only one process may use it${hint}`);
+  return new Error(`the database folder ${folder} is open in ${by}, and only one process can use it${hint}`);
 }
 
 function isAlive({ pid, birth }: Owner): boolean {
   try {
     process.kill(pid, 0);
   } catch (thrown) {
-    // EPERM: it is there, and another user's.
+    // EPERM: the process exists and belongs to another user.
     return codeOf(thrown) !== 'ESRCH';
   }
   return birth === null || birthOf(pid) === birth;
 }
 
-/** Linux: the state and the start time in /proc/PID/stat (proc(5)). null for a zombie, and elsewhere. */
+/** Linux: the state and the start time in /proc/PID/stat (proc(5)). Null for a zombie, and on other systems. */
 function birthOf(pid: number): string | null {
   const stat = contentOf(`/proc/${pid}/stat`) ?? '';
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -8,12 +8,12 @@ type Done = (error?: Error | null) => void;
 const WELCOME = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49]);
 const TERMINATE = 0x58;
 
-/** What a client before this one may have left: the engine has one session for all of them. */
+/** Resets the only session of the embedded database, which an earlier client may have changed. */
 const CLEAN_SESSION = [query('rollback'), query('discard all')];
 
 /**
- * Where node-postgres expects its socket: bytes of the wire protocol go to the embedded engine instead of a network, so
- * that both engines have one driver, one set of type parsers and one kind of error.
+ * Replaces the socket of node-postgres: the bytes of the wire protocol go to the embedded database instead of a
+ * network. So both databases have the same driver, type parsers and errors.
  */
 export class EmbeddedSocket extends Duplex {
   #welcomed = false;
@@ -45,7 +45,7 @@ export class EmbeddedSocket extends Duplex {
 
   override _read(): void {}
 
-  // node-postgres writes whole messages, and corks the messages of one query.
+  // node-postgres writes complete messages and corks the messages of a query.
   override _writev(chunks: ReadonlyArray<{ readonly chunk: Buffer }>, done: Done): void {
     this.#exchange(Buffer.concat(chunks.map(({ chunk }) => chunk))).then(
       (answer) => {
@@ -61,7 +61,7 @@ export class EmbeddedSocket extends Duplex {
     done();
   }
 
-  // The first bytes are the startup message, which names a user; the engine has no users and does not read it.
+  // The first bytes are the startup message with a user name. The embedded database has no users and does not read it.
   async #exchange(messages: Buffer): Promise<Uint8Array> {
     if (!this.#welcomed) {
       this.#welcomed = true;

@@ -1,11 +1,11 @@
 // @ts-check
-/*
- * The thread in which the embedded PostgreSQL runs, because a busy PGlite leaves its event loop no turn. Plain
- * JavaScript, so that a Worker can load the same file from the sources, from the tests and from the build.
+/**
+ * The thread that runs the embedded PostgreSQL, because a busy PGlite blocks its event loop. Plain JavaScript, so that
+ * a Worker can load the same file from the sources, from the tests and from the build.
  *
- * In: frontend messages of PostgreSQL's wire protocol, whole ones, or null to close. Out: `{ opened: true }` once, then
- * for each message in order `{ answer: Uint8Array }` or `{ fault: string }`. PostgreSQL docs, section 55 "Frontend/Backend
- * Protocol".
+ * Input: complete frontend messages of PostgreSQL's wire protocol, or null to close. Output: `{ opened: true }` once,
+ * then `{ answer: Uint8Array }` or `{ fault: string }` for each message in order. PostgreSQL docs, section 55
+ * "Frontend/Backend Protocol".
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
@@ -44,7 +44,7 @@ let last = engine.waitReady.then(
 /** @param {Uint8Array} message */
 async function exchange(message) {
   try {
-    // A copy of its own: what the engine returns may be a view of memory that it writes to again.
+    // A separate copy, because the engine may return a view of memory that it overwrites later.
     const answer = Uint8Array.from(await engine.execProtocolRaw(message));
     port?.postMessage({ answer }, [answer.buffer]);
   } catch (thrown) {
@@ -61,6 +61,6 @@ async function close() {
 }
 
 port.on('message', (/** @type {Uint8Array | null} */ message) => {
-  // One that could not be opened cannot be closed either.
+  // An engine that could not be opened cannot be closed either.
   last = last.then(() => (message === null ? close().catch(() => {}) : exchange(message)));
 });

@@ -10,7 +10,7 @@ import { channelFacts } from './0006-channel-facts.js';
 import { jobs } from './0007-jobs.js';
 import { changeLog } from './0008-change-log.js';
 
-/** In the order of their names, for ever: one that was released is never changed, and new ones come last. */
+/** The migrations in the order of their names. Never change a released migration; add new ones at the end. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-catalogue': catalogue,
   '0002-uploads-and-deletions': uploadsAndDeletions,
@@ -26,10 +26,10 @@ const TABLE = 'mediagraph_migrations';
 const LOCK_TABLE = 'mediagraph_migrations_lock';
 
 /**
- * Brings the schema up to this version: all or nothing, and one process after the other when several start at once (a
- * lock in the database).
- * @returns the names of the migrations that ran, in order
- * @throws Error when the database is of a newer version, or when a migration failed
+ * Migrates the schema to this version in one transaction. When several processes start concurrently, a lock in the
+ * database makes them migrate one after the other.
+ * @returns the names of the applied migrations, in order
+ * @throws Error if the database has a newer version, or if a migration failed
  */
 export function migrate(database: Pick<Database, 'unhurried'>): Promise<readonly string[]> {
   return database.unhurried(migrateOver);
@@ -46,14 +46,15 @@ async function migrateOver(kysely: Database['kysely']): Promise<readonly string[
     provider: { getMigrations: async () => ({ ...MIGRATIONS }) },
     migrationTableName: TABLE,
     migrationLockTableName: LOCK_TABLE,
-    // Named, because the migrator looks for its tables in every schema otherwise, and finds another application's.
+    // Set explicitly, because otherwise the migrator searches every schema for its tables and may find those of another
+    // application.
     migrationTableSchema: schema,
   });
   const { error, results = [] } = await migrator.migrateToLatest();
   if (error !== undefined) {
-    // A newer replica may have been faster.
+    // A newer replica may have migrated meanwhile.
     refuseNewer(await appliedMigrations(kysely, schema));
-    throw new Error('the database schema could not be brought up to date', { cause: toError(error) });
+    throw new Error('the database schema could not be migrated', { cause: toError(error) });
   }
   return results.map(({ migrationName }) => migrationName);
 }

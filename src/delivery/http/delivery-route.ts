@@ -266,7 +266,7 @@ function assertBound(request: FastifyRequest, reply: FastifyReply, options: Deli
   const { origin, referer } = request.headers;
   const from = origin ?? originOf(referer);
   if (from !== null && options.allowedOrigins(mediaIdOf(request)).includes(from)) return;
-  throw new MediagraphError('FORBIDDEN', 'expected this link to be used by a page that it was made for');
+  throw new MediagraphError('FORBIDDEN', 'expected a page of an allowed origin, got another origin or none');
 }
 
 function originOf(url: string | undefined): string | null {

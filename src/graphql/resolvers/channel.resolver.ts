@@ -8,7 +8,7 @@ import { type GraphQLContext, requireScope } from './context.js';
 export class ChannelResolver {
   @Directive('@requiresScopes(scopes: [["media:read"]])')
   @Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')
-  @Query(() => [MediaChannelType], { description: 'The channels that the caller may use.' })
+  @Query(() => [MediaChannelType], { description: 'The channels that the caller can access.' })
   mediaChannels(@Ctx() context: GraphQLContext): ConnectedChannel[] {
     requireScope(context, 'media:read');
     context.cache.allow();

@@ -1,23 +1,19 @@
 import DataLoader from 'dataloader';
 import type { LookupOptions, MediaLookup } from '../../media/lookup/lookup.js';
 import type { TenantId } from '../../model/channel.js';
+import { formatMessageId, type MessageId } from '../../model/ids.js';
 import type { Media, MediaDetails, MediaId, MessageKey } from '../../model/media.js';
 import type { CachePolicy } from '../transport/cache-policy.js';
 
 /** The loaders of one operation. An operation loads each message and each media once, however often it names them. */
 export interface MediaLoaders {
-  readonly mediaByMessage: DataLoader<MessageKey, readonly Media[], string>;
+  readonly mediaByMessage: DataLoader<MessageKey, readonly Media[], MessageId>;
   /** The messages with a provider's bare message id. */
   readonly messageKeys: DataLoader<string, readonly MessageKey[]>;
   readonly mediaById: DataLoader<MediaId, Media | null>;
   readonly mediaDetails: DataLoader<Media, MediaDetails, MediaId>;
   /** Whether `mediaDetails` can supply a field that is null in the media. */
   canDescribe(media: Media, field: keyof MediaDetails): boolean;
-}
-
-/** Joins the pair with a line break, which neither part can hold. A channel id from a router may hold a colon. */
-function loaderKey({ channelId, providerMessageId }: MessageKey): string {
-  return `${channelId}\n${providerMessageId}`;
 }
 
 export interface LoadersOptions {
@@ -35,7 +31,7 @@ export function createLoaders({ lookup, tenant, call, cache }: LoadersOptions): 
   };
   return {
     mediaByMessage: new DataLoader((keys) => lookup.byMessages(tenant, keys, call).then(recordInCache), {
-      cacheKeyFn: loaderKey,
+      cacheKeyFn: formatMessageId,
     }),
     messageKeys: new DataLoader((ids) => lookup.byProviderMessageIds(tenant, ids)),
     mediaById: new DataLoader((ids) => lookup.byIds(tenant, ids, call).then(recordInCache)),

@@ -33,7 +33,10 @@ type Eventually<Value> = Value | Promise<Value>;
 export class MediaResolver {
   @Directive('@requiresScopes(scopes: [["media:read"]])')
   @Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')
-  @Query(() => MediaType, { nullable: true, description: 'null when there is none that the caller may see.' })
+  @Query(() => MediaType, {
+    nullable: true,
+    description: 'One media by id. Null if it does not exist or the caller has no access to it.',
+  })
   media(@Arg('id', () => ID) id: string, @Ctx() context: GraphQLContext): Promise<Media | null> {
     requireScope(context, 'media:read');
     return context.loaders.mediaById.load(id);
@@ -44,7 +47,10 @@ export class MediaResolver {
     return kindOf(media, context);
   }
 
-  @FieldResolver(() => String, { nullable: true, description: 'Essence and parameters; null = not known yet.' })
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'The MIME type with its parameters. Null if it is not known yet.',
+  })
   mimeType(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<string | null> {
     return detail('mimeType', media, context);
   }
@@ -54,7 +60,10 @@ export class MediaResolver {
     return detail('sizeBytes', media, context);
   }
 
-  @FieldResolver(() => String, { nullable: true, description: 'Lower-case hex.' })
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'The SHA-256 digest of the bytes in lower-case hexadecimal.',
+  })
   sha256(@Root() media: Media, @Ctx() context: GraphQLContext): Eventually<string | null> {
     return detail('sha256', media, context);
   }
@@ -72,7 +81,7 @@ export class MediaResolver {
   @FieldResolver(() => UrlScalar, {
     nullable: true,
     description:
-      'Signed CDN URL that a browser opens without credentials; null unless status is READY. expiresIn: seconds, 60 to 604800; never beyond expiresAt.',
+      'A signed URL that a browser can open without credentials. Null unless status is READY. expiresIn is the lifetime in seconds, from 60 to 604800. The URL never outlives expiresAt.',
   })
   url(
     @Arg('disposition', () => MediaDisposition, { defaultValue: MediaDisposition.INLINE })
@@ -80,7 +89,7 @@ export class MediaResolver {
     @Arg('expiresIn', () => Int, { nullable: true }) expiresIn: number | null,
     @Arg('prefer', () => MediaPreference, {
       defaultValue: MediaPreference.ORIGINAL,
-      description: 'PLAYABLE: sound that every browser plays, where the original is none.',
+      description: 'PLAYABLE returns sound that every browser can play.',
     })
     prefer: keyof typeof MediaPreference,
     @Root() media: Media,
@@ -98,7 +107,7 @@ export class MediaResolver {
   @FieldResolver(() => UrlScalar, {
     nullable: true,
     description:
-      'Signed URL of a scaled still: the picture, or the first frame or page; null where none can be made. width and height are 1 to 2048 and rendered at the next of 64, 160, 320, 640, 1280, 2048.',
+      'A signed URL of a scaled still image: the picture, the first frame of a video, or the first page of a PDF. Null if the server cannot render one. width and height are 1 to 2048. The server rounds them up to 64, 160, 320, 640, 1280 or 2048.',
   })
   thumbnailUrl(
     @Arg('width', () => Int, { defaultValue: 320 }) width: number,
@@ -117,24 +126,33 @@ export class MediaResolver {
     );
   }
 
-  @FieldResolver(() => Int, { nullable: true, description: 'Pixels, as shown; null = not known (yet).' })
+  @FieldResolver(() => Int, {
+    nullable: true,
+    description: 'The width of the displayed picture in pixels. Null if it is not known yet.',
+  })
   width(@Root() media: Media): number | null {
     return media.measures?.width ?? null;
   }
 
-  @FieldResolver(() => Int, { nullable: true, description: 'Pixels, as shown; null = not known (yet).' })
+  @FieldResolver(() => Int, {
+    nullable: true,
+    description: 'The height of the displayed picture in pixels. Null if it is not known yet.',
+  })
   height(@Root() media: Media): number | null {
     return media.measures?.height ?? null;
   }
 
-  @FieldResolver(() => Float, { nullable: true, description: 'Of sound and video; null = not known (yet).' })
+  @FieldResolver(() => Float, {
+    nullable: true,
+    description: 'The duration of sound or video in seconds. Null if it is not known yet.',
+  })
   durationSeconds(@Root() media: Media): number | null {
     return media.measures?.durationSeconds ?? null;
   }
 
   @FieldResolver(() => String, {
     nullable: true,
-    description: 'Base64 ThumbHash: a placeholder while the picture loads.',
+    description: 'A ThumbHash in Base64, to display as a placeholder while the picture loads.',
   })
   thumbHash(@Root() media: Media): string | null {
     return media.measures?.thumbHash ?? null;
@@ -142,7 +160,7 @@ export class MediaResolver {
 
   @FieldResolver(() => Int, {
     nullable: true,
-    description: 'Pages of a PDF; null for everything else, and where it cannot be read.',
+    description: 'The number of pages of a PDF. Null for other files and for a PDF that the server cannot read.',
   })
   pageCount(@Root() media: Media): number | null {
     return media.measures?.pageCount ?? null;
@@ -150,7 +168,7 @@ export class MediaResolver {
 
   @FieldResolver(() => Boolean, {
     nullable: true,
-    description: 'A voice note, as the provider says it; null = not told.',
+    description: 'True if the provider reports a voice note. Null if the provider does not report it.',
   })
   voice(@Root() media: Media): boolean | null {
     return media.voice ?? null;
@@ -158,7 +176,7 @@ export class MediaResolver {
 
   @FieldResolver(() => GraphQLDateTimeISO, {
     nullable: true,
-    description: 'When the catalogue last learned something of it; null = only a listing has told of it.',
+    description: 'The time of the last change of the catalogue entry. Null if the media is known only from a listing.',
   })
   updatedAt(@Root() media: Media): Date | null {
     return media.updatedAt ?? null;
@@ -166,7 +184,7 @@ export class MediaResolver {
 
   @FieldResolver(() => GraphQLDateTimeISO, {
     nullable: true,
-    description: 'When the customer withdrew the message (WhatsApp).',
+    description: 'The time when the sender deleted the message (WhatsApp).',
   })
   revokedAt(@Root() media: Media): Date | null {
     return media.revokedAt ?? null;
@@ -174,7 +192,7 @@ export class MediaResolver {
 
   @FieldResolver(() => MediaFailureType, {
     nullable: true,
-    description: 'Why the status is FAILED; null for every other status.',
+    description: 'The reason for the status FAILED. Null for every other status.',
   })
   failure(@Root() media: Media, @Ctx() context: GraphQLContext): MediaFailure | null {
     if (media.status !== 'FAILED') return null;
@@ -184,7 +202,7 @@ export class MediaResolver {
 
   @FieldResolver(() => GraphQLDateTimeISO, {
     nullable: true,
-    description: 'When the link that url returns with default arguments stops working.',
+    description: 'The time when the URL that url returns without arguments expires.',
   })
   urlExpiresAt(@Root() media: Media, @Ctx() context: GraphQLContext): Date | null {
     return media.status === 'READY' ? context.urls.expiry(context.now, undefined, media.expiresAt) : null;

@@ -1,6 +1,7 @@
 import { MediagraphError, toError } from '../../model/errors.js';
 import { formatMessageId, type ParsedMessageId, parseMessageId } from '../../model/ids.js';
 import type { MessageKey } from '../../model/media.js';
+import { unknownChannel } from '../../providers/channel-directory.js';
 
 /** The forms of `Message.id` in answers: `federation.messageIds` of the configuration. */
 export const MESSAGE_IDS = ['transparent', 'bare', 'owned'] as const;
@@ -40,11 +41,15 @@ export class MessageSource {
 
   /**
    * Resolves to null for a bare message id that no channel knows.
-   * @throws MediagraphError BAD_USER_INPUT; MESSAGE_NOT_FOUND for a bare id that several channels know
+   * @throws MediagraphError BAD_USER_INPUT; CHANNEL_NOT_FOUND for a channel id that no channel can have; MESSAGE_NOT_FOUND for a bare id that several channels know
    */
   locate(keys: MessageKeys): Eventually<MessageKey | null> {
     if (this.target instanceof Error) throw this.target;
-    if (this.target.form === 'qualified') return this.target;
+    if (this.target.form === 'qualified') {
+      // A router may send any channel id. With a colon, the key of the message would be that of another one.
+      if (this.target.channelId.includes(':')) throw unknownChannel(this.target.channelId);
+      return this.target;
+    }
     return keys.load(this.target.providerMessageId).then((matches) => {
       if (matches.length > 1) throw notFound(`one that ${matches.length} of them know; name the channel`);
       return matches[0] ?? null;
@@ -53,6 +58,8 @@ export class MessageSource {
 
   /** @throws MediagraphError as `locate`, and MESSAGE_NOT_FOUND in place of null */
   mustLocate(keys: MessageKeys): Eventually<MessageKey> {
+    // The parts of a pair are answered as they came, whatever they are.
+    if (!(this.target instanceof Error) && this.target.form === 'qualified') return this.target;
     const located = this.locate(keys);
     return located instanceof Promise ? located.then(requireKey) : requireKey(located);
   }

@@ -20,7 +20,7 @@ export class MessageResolver {
   @Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')
   @Query(() => [MessageType], {
     nullable: 'items',
-    description: `Messages by id, at most ${MAX_IDS}, in the same order. For exploring this subgraph on its own; a supergraph reaches Message through its entities.`,
+    description: `Messages by id, at most ${MAX_IDS}, in the order of the ids. Use it to query this subgraph directly; a supergraph resolves Message as an entity.`,
   })
   messagesWithMedia(@Arg('ids', () => [ID]) ids: string[], @Ctx() context: GraphQLContext): MessageSource[] {
     requireScope(context, 'media:read');
@@ -47,7 +47,7 @@ export class MessageResolver {
   @FieldResolver(() => [MediaType], {
     nullable: true,
     description:
-      "In the provider's order, of these kinds only if given. [] = none (yet). null with an error = the provider could not be asked.",
+      "The media of the message in the provider's order, limited to the given kinds. An empty list means that the message has no media yet. Null with an error means that the provider did not return the media.",
   })
   media(
     @Arg('kinds', () => [MediaKind], { nullable: true }) kinds: Kind[] | null,

@@ -12,7 +12,7 @@ export class MutationResolver {
   @Directive('@requiresScopes(scopes: [["media:write"]])')
   @Mutation(() => UploadMediaFromUrlPayload, {
     description:
-      'Fetches a file, keeps it, and hands it to the provider where that takes uploads. Answers when the media is READY, or after upload.respondWithin with status PENDING while the upload goes on.',
+      'Downloads a file, stores it, and passes it to the provider if the provider accepts uploads. Responds when the media is READY, or after upload.respondWithin with the status PENDING while the upload continues.',
   })
   async uploadMediaFromUrl(
     @Arg('input', () => UploadMediaFromUrlInput) input: UploadMediaFromUrlInput,
@@ -30,7 +30,7 @@ export class MutationResolver {
   @Directive('@requiresScopes(scopes: [["media:delete"]])')
   @Mutation(() => DeleteMediaPayload, {
     description:
-      'Deletes at the provider where that is possible, and here. From the answer on, links are 410 and nothing lists it. Deleting twice is the same as once; an error leaves everything as it was.',
+      'Deletes the media at the provider, if the provider supports deletion, and in this server. After the response, its links answer 410 and no query returns it. Deleting media twice has the same result as deleting it once. An error changes nothing.',
   })
   async deleteMedia(
     @Arg('input', () => DeleteMediaInput) { id }: DeleteMediaInput,
@@ -46,7 +46,7 @@ export class MutationResolver {
   @Directive('@requiresScopes(scopes: [["media:write"]])')
   @Mutation(() => RetryMediaPayload, {
     description:
-      'Fetches FAILED media again, from the start. Of media that is not FAILED nothing changes. Gone at the provider for good: MEDIA_GONE, and the media stays FAILED.',
+      'Starts a new attempt to fetch FAILED media. It does not change media with another status. If the provider no longer has the media, the mutation fails with MEDIA_GONE and the media stays FAILED.',
   })
   async retryMedia(
     @Arg('input', () => RetryMediaInput) { id }: RetryMediaInput,

@@ -12,7 +12,7 @@ export class SubscriptionResolver {
   @Directive('@requiresScopes(scopes: [["media:read"]])')
   @Subscription(() => MediaType, {
     subscribe: watchMessages,
-    description: `Every change of status of the media of these messages, at most ${MAX_IDS}, from now on: media that becomes known, PENDING to READY above all. What was before is not repeated: subscribe first, then query.`,
+    description: `Sends an event for each new media and each status change of media of the given messages, at most ${MAX_IDS}. It sends no initial state: subscribe first, then query.`,
   })
   mediaUpdated(
     @Arg('messageIds', () => [ID]) _messageIds: string[],

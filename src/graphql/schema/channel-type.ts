@@ -6,32 +6,37 @@ import { MediaProvider, MediaUploadMode } from './enums.js';
 
 @ObjectType('MediaChannelCapabilities', {
   simpleResolvers: true,
-  description: 'What can be done on a channel, read off what its adapter implements.',
+  description: 'The capabilities of a channel, derived from the methods that its adapter implements.',
 })
 export class MediaChannelCapabilitiesType {
   @Field(() => Boolean, {
-    description: 'The provider can be asked which media a message has; false: media is known from webhooks only.',
+    description: 'True if the provider can list the media of a message. False if only webhooks announce media.',
   })
   listsMedia!: boolean;
 
   @Field(() => MediaUploadMode)
   upload!: ChannelCapabilities['upload'];
 
-  @Field(() => Boolean, { description: 'deleteMedia also deletes at the provider.' })
+  @Field(() => Boolean, { description: 'True if deleteMedia also deletes the media at the provider.' })
   deletesAtProvider!: boolean;
 
-  @Field(() => Boolean, { description: 'The adapter takes webhooks and this channel has one configured.' })
+  @Field(() => Boolean, {
+    description: 'True if the adapter supports webhooks and the channel has a configured webhook.',
+  })
   receivesWebhooks!: boolean;
 
   @Field(() => GraphQLSafeInt)
   maxUploadBytes!: number;
 
-  @Field(() => [String], { description: 'Essences; [] = any type.' })
+  @Field(() => [String], { description: 'The accepted MIME types without parameters. An empty list accepts any type.' })
   uploadMimeTypes!: readonly string[];
 }
 
 /** Resolved from a `ConnectedChannel`. `ChannelResolver` resolves the capabilities. */
-@ObjectType('MediaChannel', { simpleResolvers: true, description: "One tenant's line at one provider." })
+@ObjectType('MediaChannel', {
+  simpleResolvers: true,
+  description: 'One account or number of a tenant at one provider.',
+})
 @Directive('@key(fields: "id")')
 @Directive('@authenticated')
 @Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')

@@ -11,7 +11,7 @@ export class DeleteMediaInput {
 
 @ObjectType('DeleteMediaPayload', { simpleResolvers: true })
 export class DeleteMediaPayload {
-  @Field(() => MediaType, { description: 'Its status is DELETED.' })
+  @Field(() => MediaType, { description: 'The deleted media, with the status DELETED.' })
   media!: Media;
 
   @Field(() => MediaDeletionScope)

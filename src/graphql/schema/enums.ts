@@ -90,60 +90,64 @@ export const MediaDeletionScope = {
 
 registerEnumType(MediaProvider, {
   name: 'MediaProvider',
-  description: 'A messaging service whose media this subgraph unifies.',
+  description: 'A messaging provider.',
 });
 registerEnumType(MediaKind, {
   name: 'MediaKind',
-  description: 'What the message carries the file as. A picture sent as a document is a DOCUMENT.',
+  description: 'The kind of attachment that the sender chose. A picture that was sent as a document is a DOCUMENT.',
 });
 registerEnumType(MediaStatus, {
   name: 'MediaStatus',
-  description: 'How far a media is on its way.',
+  description: 'The state of a media.',
   valuesConfig: {
-    PENDING: { description: 'Known to exist; the bytes cannot be had yet.' },
-    READY: { description: 'The URL works.' },
-    FAILED: { description: 'The bytes could not be had so far; failure says why, and whether retryMedia may help.' },
-    DELETED: { description: 'Deleted, here or at the provider.' },
-    EXPIRED: { description: 'expiresAt has passed.' },
+    PENDING: { description: 'The media is known, but its bytes are not available yet.' },
+    READY: { description: 'The bytes are available at url.' },
+    FAILED: { description: 'The server could not fetch the bytes. failure contains the reason.' },
+    DELETED: { description: 'The media was deleted by deleteMedia or at the provider.' },
+    EXPIRED: { description: 'The time expiresAt has passed.' },
   },
 });
 registerEnumType(MediaDisposition, {
   name: 'MediaDisposition',
-  description: 'Whether a browser shows the file or saves it. Types that could run script are saved in any case.',
+  description:
+    'Whether a browser displays the file or saves it. A browser always saves types that could execute a script.',
 });
 registerEnumType(MediaThumbnailFit, {
   name: 'MediaThumbnailFit',
-  description: 'How a still takes the shape that is asked for.',
+  description: 'How a still image fits the requested size.',
   valuesConfig: {
-    COVER: { description: 'It fills the shape; what sticks out is cut off.' },
-    CONTAIN: { description: 'All of it is within the shape.' },
+    COVER: { description: 'The image fills the size, and the server crops the rest.' },
+    CONTAIN: { description: 'The whole image fits within the size.' },
   },
 });
 registerEnumType(MediaPreference, {
   name: 'MediaPreference',
-  description: 'Which bytes a URL opens.',
+  description: 'The version of the file that a URL opens.',
   valuesConfig: {
-    ORIGINAL: { description: 'As they were sent.' },
+    ORIGINAL: { description: 'The original file.' },
     PLAYABLE: {
       description:
-        'Sound that not every browser plays (Ogg, AMR) as AAC in MP4, made when it is first opened; the original of everything else, and where the server has no ffmpeg.',
+        'Sound as AAC in MP4 if not every browser plays its format (Ogg, AMR). The server converts it at the first request. Other files, and all files on a server without ffmpeg, stay unchanged.',
     },
   },
 });
 registerEnumType(MediaDeletionScope, {
   name: 'MediaDeletionScope',
-  description: 'Where a deleted media is gone.',
+  description: 'Where the media was deleted.',
   valuesConfig: {
-    PROVIDER: { description: 'At the provider and here.' },
-    LOCAL: { description: 'Here: bytes, thumbnails, links; and nothing lists it. The provider has no deletion of it.' },
+    PROVIDER: { description: 'At the provider and in this server.' },
+    LOCAL: {
+      description:
+        'In this server only, including bytes, thumbnails and links, because the provider does not support deletion of this media.',
+    },
   },
 });
 registerEnumType(MediaUploadMode, {
   name: 'MediaUploadMode',
-  description: 'How an upload reaches the provider.',
+  description: 'How the server passes an upload to the provider.',
   valuesConfig: {
-    BYTES: { description: 'Its bytes are sent to the provider.' },
-    URL: { description: 'The provider fetches it from a URL of ours.' },
-    NONE: { description: 'It stays here; sending a message takes its URL.' },
+    BYTES: { description: 'The server sends the bytes to the provider.' },
+    URL: { description: 'The provider downloads the file from a URL of this server.' },
+    NONE: { description: 'The server keeps the upload. The provider sends messages with its URL.' },
   },
 });

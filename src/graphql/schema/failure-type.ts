@@ -3,15 +3,15 @@ import { Field, ObjectType } from 'type-graphql';
 import type { ErrorCode } from '../../model/errors.js';
 
 /** Resolved from the model's `MediaFailure`. */
-@ObjectType('MediaFailure', { simpleResolvers: true, description: 'Why a media is FAILED.' })
+@ObjectType('MediaFailure', { simpleResolvers: true, description: 'The reason why a media is FAILED.' })
 export class MediaFailureType {
-  @Field(() => String, { description: 'One of the codes that errors have in `extensions.code`.' })
+  @Field(() => String, { description: 'An error code, as in `extensions.code` of errors.' })
   code!: ErrorCode;
 
-  @Field(() => String, { description: 'For people.' })
+  @Field(() => String, { description: 'A description for people. Do not parse it.' })
   message!: string;
 
-  @Field(() => Boolean, { description: 'retryMedia may help. Until then the server may try again by itself.' })
+  @Field(() => Boolean, { description: 'True if retryMedia may succeed. The server may also retry on its own.' })
   retryable!: boolean;
 
   @Field(() => GraphQLDateTimeISO)

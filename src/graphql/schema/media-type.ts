@@ -6,14 +6,15 @@ import { MediaProvider, MediaStatus } from './enums.js';
 /** The fields that are properties of the source, the model's `Media`. `MediaResolver` has the others. */
 @ObjectType('Media', {
   simpleResolvers: true,
-  description: 'One attachment of a message, the same whatever the provider.',
+  description: 'One attachment of a message, in the same form for every provider.',
 })
 @Directive('@key(fields: "id")')
 @Directive('@authenticated')
 @Directive('@cacheControl(maxAge: 30, scope: PRIVATE)')
 export class MediaType {
   @Field(() => ID, {
-    description: 'Opaque and stable: the same attachment has the same id on every replica. No capability.',
+    description:
+      'An opaque and stable id. The same attachment has the same id on every replica. The id grants no access.',
   })
   id!: string;
 
@@ -25,7 +26,7 @@ export class MediaType {
 
   @Field(() => String, {
     nullable: true,
-    description: 'What the provider calls it, and what its send call takes; null where the message alone names it.',
+    description: "The provider's media id, which its send call accepts. Null if only the message identifies the media.",
   })
   providerMediaId!: string | null;
 
@@ -34,7 +35,7 @@ export class MediaType {
 
   @Field(() => GraphQLDateTimeISO, {
     nullable: true,
-    description: 'When the bytes stop being available; null = no end is known.',
+    description: 'The time when the bytes stop being available. Null if no end is known.',
   })
   expiresAt!: Date | null;
 }

@@ -10,6 +10,8 @@ export class RetryMediaInput {
 
 @ObjectType('RetryMediaPayload', { simpleResolvers: true })
 export class RetryMediaPayload {
-  @Field(() => MediaType, { description: 'PENDING while it is fetched; unchanged where it was not FAILED.' })
+  @Field(() => MediaType, {
+    description: 'The media: PENDING while the server fetches it, or unchanged if it was not FAILED.',
+  })
   media!: Media;
 }

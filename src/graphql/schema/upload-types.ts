@@ -8,37 +8,42 @@ export class UploadMediaFromUrlInput {
   @Field(() => ID)
   channelId!: string;
 
-  @Field(() => UrlScalar, { description: 'http or https; never an address that is not public.' })
+  @Field(() => UrlScalar, { description: 'An http or https URL with a public address.' })
   url!: string;
 
   @Field(() => String, {
     nullable: true,
-    description: "Default: from Content-Disposition, else from the URL's path. Its extension follows the type.",
+    description:
+      "The filename. By default it comes from Content-Disposition, or from the URL's path. The server adapts its extension to the type.",
   })
   filename?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'If given, it must agree with what the bytes are.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'The expected MIME type. If given, it must match the type of the bytes.',
+  })
   mimeType?: string | null;
 
   @Field(() => ID, {
     nullable: true,
-    description: 'The message that the upload is attached to, "<channelId>:<providerMessageId>", of the same channel.',
+    description:
+      'The message to attach the upload to, in the form "<channelId>:<providerMessageId>". It must belong to the same channel.',
   })
   messageId?: string | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'The same key with the same input gives the same media for 24 hours; with another input, IDEMPOTENCY_CONFLICT. Free again when the upload failed.',
+      'For 24 hours, the same key with the same input returns the same media, and the same key with another input fails with IDEMPOTENCY_CONFLICT. A failed upload releases its key.',
   })
   idempotencyKey?: string | null;
 }
 
 @ObjectType('UploadMediaFromUrlPayload', { simpleResolvers: true })
 export class UploadMediaFromUrlPayload {
-  @Field(() => MediaType, { description: 'READY, or PENDING while a slow upload goes on.' })
+  @Field(() => MediaType, { description: 'The media: READY, or PENDING while a slow upload continues.' })
   media!: Media;
 
-  @Field(() => Boolean, { description: 'Whether idempotencyKey matched an earlier upload.' })
+  @Field(() => Boolean, { description: 'True if idempotencyKey matched an earlier upload.' })
   replayed!: boolean;
 }

@@ -9,7 +9,7 @@ const MAX_LENGTH = 8_192;
  */
 export const UrlScalar = new GraphQLScalarType<string, string>({
   name: 'URL',
-  description: 'An absolute URL (RFC 3986), kept as the text that was given.',
+  description: 'An absolute URL (RFC 3986). The server keeps its text unchanged.',
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3986',
   serialize: asUrlText,
   parseValue: asUrlText,

@@ -3,8 +3,8 @@ import { type JobHandler, preparedJobs } from '../../jobs/job-handler.js';
 import type { Mirror } from '../mirror.js';
 
 /**
- * Kind `copy`: key is the id of a media whose bytes its provider has. Its end is in the media's row: READY, FAILED or
- * EXPIRED; there are no dead letters.
+ * Kind `copy`. The key is the id of a media whose bytes the provider has. The media's row contains the result: READY,
+ * FAILED or EXPIRED. There are no dead letters.
  */
 export function copyJobs(mirror: Mirror, copies: Copies, concurrency: number): JobHandler {
   return {

@@ -4,7 +4,7 @@ import type { MediaDeletion } from '../delete.js';
 
 const CONCURRENCY = 4;
 
-/** Kind `deletion`: key is the id of a media whose deletion a crash interrupted. */
+/** Kind `deletion`. The key is the id of a media whose deletion a crash interrupted. */
 export function deletionJobs(deletion: MediaDeletion, deletions: Deletions): JobHandler {
   return {
     kind: 'deletion',
@@ -18,7 +18,10 @@ export function deletionJobs(deletion: MediaDeletion, deletions: Deletions): Job
   };
 }
 
-/** Kind `removal`: key is the id of a deleted media whose bytes are to be removed, and of which the CDN is to be told. */
+/**
+ * Kind `removal`. The key is the id of a deleted media whose bytes must be deleted and which must be purged from the
+ * CDN.
+ */
 export function removalJobs(deletion: MediaDeletion, deletions: Deletions): JobHandler {
   return {
     kind: 'removal',

@@ -8,7 +8,7 @@ import type { JobStore } from '../../jobs/job-store.js';
 import type { Clock } from '../../model/clock.js';
 import type { Logger } from '../../telemetry/logger.js';
 
-/** One at a time: a media waits for nothing but its placeholder and its size in pixels. */
+/** One job at a time is sufficient: until then, only the placeholder and the size in pixels are missing. */
 const CONCURRENCY = 1;
 
 export interface InspectionJobsOptions {
@@ -21,8 +21,8 @@ export interface InspectionJobsOptions {
 }
 
 /**
- * Kind `inspection`: key is the id of a media whose bytes were stored while they were delivered, and whose process died
- * before it looked at them.
+ * Kind `inspection`. The key is the id of a media whose bytes were stored during a delivery, if the process died before
+ * it inspected them.
  */
 export function inspectionJobs(options: InspectionJobsOptions): JobHandler {
   return {

@@ -1,7 +1,7 @@
 import type { ClaimedJob } from '../../jobs/job.js';
 import type { JobHandler } from '../../jobs/job-handler.js';
 import type { JobStore } from '../../jobs/job-store.js';
-import type { Clock } from '../../model/clock.js';
+import { addMilliseconds, type Clock, dateOf } from '../../model/clock.js';
 import type { Logger } from '../../telemetry/logger.js';
 
 export interface SweepJobsOptions {
@@ -13,19 +13,19 @@ export interface SweepJobsOptions {
   readonly logger: Logger;
 }
 
-/** The one job of kind `sweep`: of all replicas, one sweeps. */
+/** The only job of kind `sweep`, so that one replica sweeps at a time. */
 export const SWEEP = { kind: 'sweep', tenant: '', key: '', channelId: null } as const;
 
-/** Kind `sweep`: there is one job, which is scheduled again when it ends. */
+/** Kind `sweep`. There is one job, which is rescheduled when it ends. */
 export function sweepJobs({ jobs, intervalMs, sweep, clock, logger }: SweepJobsOptions): JobHandler {
   const perform = async (job: ClaimedJob, signal: AbortSignal): Promise<void> => {
     try {
       await sweep(signal);
     } catch (err) {
       if (signal.aborted) return;
-      logger.warn({ err }, 'the sweep failed; the next one goes on');
+      logger.warn({ err }, 'the sweep failed; the next one continues');
     }
-    await jobs.reschedule(job, new Date(clock.now() + intervalMs));
+    await jobs.reschedule(job, addMilliseconds(dateOf(clock), intervalMs));
   };
   return {
     kind: 'sweep',

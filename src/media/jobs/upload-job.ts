@@ -2,18 +2,21 @@ import type { Uploads } from '../../catalogue/uploads.js';
 import { type JobHandler, preparedJobs } from '../../jobs/job-handler.js';
 import type { MediaUpload } from '../upload/upload.js';
 
-/** Others wait their turn, PENDING. */
+/** Further uploads wait and stay PENDING. */
 const CONCURRENCY = 8;
 const PER_TENANT = 4;
 
-/** Kind `upload`: key is the id of an uploaded media, payload what is to be fetched. Its end is in the media's row. */
+/**
+ * Kind `upload`. The key is the id of an uploaded media, and the payload is its source. The media's row contains the
+ * result.
+ */
 export function uploadJobs(upload: MediaUpload, uploads: Uploads): JobHandler {
   return {
     kind: 'upload',
     concurrency: CONCURRENCY,
     perTenant: PER_TENANT,
     isAwaited: true,
-    // It takes back what it has handed to the provider.
+    // After a lost lease, the job still deletes what it uploaded to the provider.
     outlivesLease: true,
     prepare: async (jobs) =>
       preparedJobs(await uploads.findUploads(jobs), (_job, reserved) => ({

@@ -2,10 +2,12 @@ import type { WebhookInbox } from '../../catalogue/webhook-inbox.js';
 import { type JobHandler, preparedJobs } from '../../jobs/job-handler.js';
 import type { WebhookReception } from '../receive/receive.js';
 
-/** Events are small and wait for nothing but the database. */
+/** Events are small and depend only on the database. */
 const CONCURRENCY = 16;
 
-/** Kind `webhook`: key is the id of a webhook event. A dead letter is an event that could not be understood or recorded. */
+/**
+ * Kind `webhook`. The key is the id of a webhook event. A dead letter is an event that could not be parsed or recorded.
+ */
 export function webhookJobs(reception: WebhookReception, inbox: WebhookInbox): JobHandler {
   return {
     kind: 'webhook',

@@ -4,15 +4,15 @@ const LISTING_MS = 24 * 60 * 60 * 1000;
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
-/** Together a minute. */
+/** The first pauses, one minute in total. */
 const FIRST_PAUSES_MS = [1, 2, 4, 8, 15, 30].map((seconds) => seconds * SECOND_MS);
-/** After the hour in which every minute counts, the pauses grow with what has passed. */
+/** After the first hour with a request per minute, the pauses grow with the time that has passed. */
 const GROWTH = 1 / 8;
 
 /**
- * Whether the catalogue is complete for a message whose provider can be asked: a webhook announced its media, or its
- * listing is fresh. An empty listing, and media that is still on its way to the provider, may change any moment: they are
- * asked for again after ever longer pauses.
+ * Whether the catalogue is complete for a message whose provider has a listing: a webhook announced its media, or its
+ * listing is recent. An empty listing and PENDING media may change at any moment, so the provider is asked again after
+ * increasing pauses.
  */
 export function mayAnswerAlone(record: MessageRecord | null, now: Date): boolean {
   if (!record) return false;
@@ -25,9 +25,9 @@ export function mayAnswerAlone(record: MessageRecord | null, now: Date): boolean
 }
 
 /**
- * How long to wait before media that its provider does not have yet is asked for again: 1, 2, 4, 8, 15, 30 seconds, every
- * minute for an hour, then growing pauses up to a day.
- * @param pendingMs since it was first seen, at the last question
+ * The pause before the next request for media that the provider does not have yet: 1, 2, 4, 8, 15, 30 seconds, every
+ * minute for an hour, then increasing pauses up to a day.
+ * @param pendingMs the time between the first observation and the last request
  */
 export function pendingPauseMs(pendingMs: number): number {
   let sumMs = 0;

@@ -3,15 +3,15 @@ import type { DecodedMediaId, MediaIdParts } from '../../model/ids.js';
 import type { Media } from '../../model/media.js';
 import { asOf } from '../retention.js';
 
-/** The media of a message that a caller sees. Deleted media stays hidden, although its provider may still list it. */
+/** The media of a message that a caller sees. Deleted media stays hidden, even if its provider still lists it. */
 export function visibleMedia(record: MessageRecord | null, now: Date): readonly CataloguedMedia[] {
   return record?.media.filter(({ status }) => status !== 'DELETED').map((media) => asOf(media, now)) ?? [];
 }
 
 /**
- * Merges a fresh listing with the catalogue's rows. A row wins where it knows more: the end of a media, or its stored bytes.
- * Media that is in the catalogue alone follows the listed media: providers forget, announce media that they do not list
- * yet, and do not know uploads.
+ * Merges a new listing with the catalogue's rows. A row takes precedence if the media has ended or its bytes are
+ * stored. Media that only the catalogue knows follows the listed media, because providers delete media, announce media
+ * before they list it, and do not list uploads.
  */
 export function mergeListing(listed: readonly Media[], record: MessageRecord | null, now: Date): readonly Media[] {
   if (!record || record.media.length === 0) return listed.map((media) => asOf(media, now));
@@ -27,7 +27,7 @@ export function mergeListing(listed: readonly Media[], record: MessageRecord | n
   return [...ofProvider, ...forgotten];
 }
 
-/** Whether the listing knows a media better: where the catalogue knows it from earlier listings alone. */
+/** Whether the listing takes precedence over the row: if the catalogue knows the media only from earlier listings. */
 function isNewer({ status }: Media, catalogued: CataloguedMedia): boolean {
   if (catalogued.announced || catalogued.stored || catalogued.mirrored) return false;
   return catalogued.status === 'PENDING' || (status !== catalogued.status && catalogued.status !== 'EXPIRED');

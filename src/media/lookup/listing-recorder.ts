@@ -1,8 +1,8 @@
-import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
+import { queryCatalogue } from '../../catalogue/catalogue-fault.js';
 import type { Description, Listing, MediaCatalogue, Recording } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
-import { formatMessageId } from '../../model/ids.js';
+import { type TenantMessageId, tenantMessageId } from '../../model/ids.js';
 import type { MessageKey } from '../../model/media.js';
 import type { Logger } from '../../telemetry/logger.js';
 
@@ -12,27 +12,27 @@ export interface ListingRecorderOptions {
   readonly logger: Logger;
 }
 
-/** Records in the background what providers list and describe, so that answers do not wait for it. */
+/** Records listings and details in the background, so that responses do not wait for it. */
 export class ListingRecorder {
   readonly #recording = new Set<Promise<void>>();
-  /** By message, while its listing is being recorded. */
-  readonly #recordingOf = new Map<string, Promise<void>>();
+  /** The running recordings by message. */
+  readonly #recordingOf = new Map<TenantMessageId, Promise<void>>();
 
   constructor(private readonly options: ListingRecorderOptions) {}
 
-  /** The recording of a message's listing that is under way. */
+  /** The running recording of a message's listing. */
   underway(tenant: TenantId, key: MessageKey): Promise<void> | undefined {
-    return this.#recordingOf.get(recordingName(tenant, key));
+    return this.#recordingOf.get(tenantMessageId(tenant, key));
   }
 
-  /** Resolves when everything that was listed so far is recorded. */
+  /** Resolves when all listings so far are recorded. */
   async settle(): Promise<void> {
     await Promise.all(this.#recording);
   }
 
   /**
-   * Records listings in the background, or before it resolves where the caller needs the rows. Where that fails, the next
-   * query asks the provider again.
+   * Records listings in the background, or before it resolves if the caller needs the rows. If the recording fails, the
+   * next query asks the provider again.
    * @throws MediagraphError a retryable INTERNAL_SERVER_ERROR, with `awaitsRecording` only
    */
   async record(
@@ -43,18 +43,16 @@ export class ListingRecorder {
   ): Promise<void> {
     const recorded = this.options.catalogue.recordListings(tenant, listings, recording);
     const ended = this.#inBackground(recorded);
-    const names = listings.map(({ key }) => recordingName(tenant, key));
+    const names = listings.map(({ key }) => tenantMessageId(tenant, key));
     for (const name of names) this.#recordingOf.set(name, ended);
     void ended.then(() => {
       for (const name of names) if (this.#recordingOf.get(name) === ended) this.#recordingOf.delete(name);
     });
     if (!awaitsRecording) return;
-    await recorded.catch((thrown: unknown) => {
-      throw asCatalogueFault(thrown);
-    });
+    await queryCatalogue(() => recorded);
   }
 
-  /** Records descriptions in the background, after the listings that they may be about. */
+  /** Records details in the background, after the listings that may contain the same media. */
   recordDescriptions(tenant: TenantId, descriptions: readonly Description[]): void {
     if (descriptions.length === 0) return;
     const { catalogue } = this.options;
@@ -66,13 +64,11 @@ export class ListingRecorder {
 
   #inBackground(work: Promise<void>): Promise<void> {
     const recording = work
-      .catch((err: unknown) => this.options.logger.warn({ err }, 'what a provider told could not be recorded'))
+      .catch((err: unknown) =>
+        this.options.logger.warn({ err }, 'the listing or details of a provider could not be recorded'),
+      )
       .finally(() => this.#recording.delete(recording));
     this.#recording.add(recording);
     return recording;
   }
-}
-
-function recordingName(tenant: TenantId, key: MessageKey): string {
-  return `${tenant}\n${formatMessageId(key)}`;
 }

@@ -2,7 +2,7 @@ import { asCatalogueFault, inTime } from '../../catalogue/catalogue-fault.js';
 import type { Listing, MediaCatalogue, MessageRecord } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
-import { decodeMediaId, formatMessageId } from '../../model/ids.js';
+import { decodeMediaId, formatMessageId, type MessageId } from '../../model/ids.js';
 import { type Media, type MediaDetails, type MediaId, type MessageKey, UNKNOWN_DETAILS } from '../../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../../providers/channel-directory.js';
 import type { CallOptions, ProviderCallAllowance } from '../../providers/provider-adapter.js';
@@ -17,24 +17,26 @@ import { askPerChannel, askWithin } from './per-channel.js';
 export interface MediaLookupOptions {
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
-  /** `retention.default`; null = until deleted. */
+  /** `retention.default`; null if media does not expire. */
   readonly retentionMs: number | null;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** How far a look-up may go. */
+/** Options that limit a look-up. */
 export interface LookupOptions extends CallOptions {
-  /** Resolve only when the listing is in the catalogue. */
+  /** Whether to resolve only after the listing is recorded. */
   readonly awaitsRecording?: boolean;
-  /** Absent: unlimited. */
+  /** The allowance for provider calls; absent if it is unlimited. */
   readonly calls?: ProviderCallAllowance;
 }
 
-/** Records by `formatMessageId`; null = the catalogue does not answer. */
-type Records = ReadonlyMap<string, MessageRecord> | null;
+/** null if the catalogue is unavailable. */
+type Records = ReadonlyMap<MessageId, MessageRecord> | null;
 
-/** Finds the media of messages, and their details. Answers are aligned with the keys; an Error fails its place alone. */
+/**
+ * Finds the media of messages, and their details. Results are aligned with the keys. An Error fails only its own item.
+ */
 export class MediaLookup {
   readonly #recorder: ListingRecorder;
 
@@ -43,8 +45,9 @@ export class MediaLookup {
   }
 
   /**
-   * Keys are distinct. One statement asks the catalogue for all of them. A provider is asked at most once for each key,
-   * where the catalogue cannot answer alone. While the catalogue does not answer, providers that can list still do.
+   * Keys must be distinct. One statement reads all of them from the catalogue. If the catalogue is not sufficient for a
+   * key, its provider is asked at most once. While the catalogue is unavailable, providers that have listings are still
+   * asked.
    */
   async byMessages(
     tenant: TenantId,
@@ -66,9 +69,9 @@ export class MediaLookup {
   }
 
   /**
-   * Finds media in the catalogue, else in the provider's listing of the message that the id stands for. The id is no
-   * capability: the provider's media id inside it is searched in the listing and never sent to the provider. null for ids
-   * that are malformed, neither known nor listed, or of another tenant's channel.
+   * Finds media in the catalogue, or in the provider's listing of the message that the id contains. The id grants no
+   * access: the provider's media id inside it is searched in the listing and never sent to the provider. Returns null
+   * for an id that is malformed, unknown and not listed, or of another tenant's channel.
    */
   async byIds(tenant: TenantId, ids: readonly MediaId[], options: LookupOptions): Promise<Array<Media | null | Error>> {
     const { channels, catalogue } = this.options;
@@ -91,7 +94,7 @@ export class MediaLookup {
       const part = parts[index] ?? null;
       const catalogued = known?.get(id);
       if (catalogued) return asOf(catalogued, now);
-      // The catalogue alone knows uploads.
+      // Only the catalogue contains uploads.
       if (known === null && part && !isOfMessage(part)) return asCatalogueFault(null);
       const listing = isOfMessage(part) ? byMessage.get(formatMessageId(part)) : null;
       if (listing instanceof Error) return listing;
@@ -100,9 +103,10 @@ export class MediaLookup {
   }
 
   /**
-   * Makes sure that a listed media has a row: waits for a recording that is under way, else lists the message again.
-   * Without effect for media that no provider lists.
-   * @throws MediagraphError as the provider's listing; a retryable INTERNAL_SERVER_ERROR while the catalogue cannot be written
+   * Ensures that a listed media has a row: waits for a running recording, or lists the message again. It has no effect
+   * on media without a listing.
+   * @throws MediagraphError as the provider's listing; a retryable INTERNAL_SERVER_ERROR if the catalogue is
+   *   unavailable
    */
   async record(tenant: TenantId, id: MediaId, options: CallOptions): Promise<void> {
     const parts = decodeMediaId(id);
@@ -114,7 +118,7 @@ export class MediaLookup {
     if (media instanceof Error) throw media;
   }
 
-  /** The messages that a provider's own id may mean, among the tenant's channels. */
+  /** The messages of the tenant's channels that have these provider message ids. */
   async byProviderMessageIds(tenant: TenantId, ids: readonly string[]): Promise<Array<readonly MessageKey[] | Error>> {
     const { catalogue, channels } = this.options;
     try {
@@ -125,13 +129,13 @@ export class MediaLookup {
     }
   }
 
-  /** Asks providers for details that are not known yet. What a provider does not know stays unknown. */
+  /** Requests unknown details from providers. Details that the provider does not know stay unknown. */
   async details(
     tenant: TenantId,
     media: readonly Media[],
     options: LookupOptions,
   ): Promise<Array<MediaDetails | Error>> {
-    const told = await askPerChannel(this.options.channels, tenant, media, async (channel, ofChannel) =>
+    const described = await askPerChannel(this.options.channels, tenant, media, async (channel, ofChannel) =>
       channel.adapter.describeMedia
         ? askWithin(options.calls, ofChannel, (granted) => channel.adapter.describeMedia?.(granted, options))
         : ofChannel.map(() => UNKNOWN_DETAILS),
@@ -139,26 +143,26 @@ export class MediaLookup {
     this.#recorder.recordDescriptions(
       tenant,
       media.flatMap(({ id }, index) => {
-        const details = told[index];
+        const details = described[index];
         return details && !(details instanceof Error) ? [{ id, details }] : [];
       }),
     );
-    // A provider may have forgotten a media whose bytes are stored here.
-    return told.map((details, index) =>
+    // A provider may have deleted a media whose bytes are stored here.
+    return described.map((details, index) =>
       details instanceof Error && isStored(media[index]) ? UNKNOWN_DETAILS : details,
     );
   }
 
-  /** Whether {@link details} can find a field that is not known. */
+  /** Whether {@link details} can find an unknown field. */
   canDescribe(media: Media, field: keyof MediaDetails): boolean {
     if (media.status !== 'READY' || isDescribed(media)) return false;
-    // A webhook contains the caption and the file name of its message, where there are any.
+    // A webhook contains the caption and the file name of its message, if they exist.
     if (isAnnounced(media) && (field === 'caption' || field === 'filename')) return false;
     const adapter = this.options.channels.find(media.tenant, media.channelId)?.adapter;
     return adapter?.describeMedia !== undefined && (adapter.describes?.has(field) ?? true);
   }
 
-  /** Resolves when everything that was listed so far is recorded. */
+  /** Resolves when all listings so far are recorded. */
   settle(): Promise<void> {
     return this.#recorder.settle();
   }
@@ -180,7 +184,7 @@ export class MediaLookup {
     const listings: Listing[] = [];
     const result = new Map<MessageKey, readonly Media[] | Error>();
     keys.forEach((key, index) => {
-      const answer = answers[index] ?? new Error('an adapter gave fewer answers than it was asked for');
+      const answer = answers[index] ?? new Error('an adapter returned fewer results than requested');
       if (answer instanceof Error) {
         result.set(key, answer);
         return;
@@ -202,12 +206,12 @@ export class MediaLookup {
     return this.#whileAvailable(() => this.options.catalogue.findByMessages(tenant, ours));
   }
 
-  /** Resolves with null while the catalogue does not answer. */
+  /** Resolves with null if the catalogue is unavailable. */
   async #whileAvailable<Found>(ask: () => Promise<Found>): Promise<Found | null> {
     try {
       return await inTime(ask());
     } catch (err) {
-      this.options.logger.warn({ err }, 'the catalogue cannot be asked');
+      this.options.logger.warn({ err }, 'the catalogue is unavailable');
       return null;
     }
   }

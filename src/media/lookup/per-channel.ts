@@ -4,8 +4,8 @@ import type { ChannelDirectory, ConnectedChannel } from '../../providers/channel
 import type { ProviderCallAllowance } from '../../providers/provider-adapter.js';
 
 /**
- * Makes one call for all items of a channel, the channels side by side. Answers are aligned with the items. A channel that
- * fails, or that is not the tenant's, fails its items alone.
+ * Makes one call per channel for all its items, concurrently for all channels. Results are aligned with the items. A
+ * channel that fails, or that belongs to another tenant, fails only its own items.
  */
 export async function askPerChannel<Item extends { readonly channelId: ChannelId }, Answer>(
   channels: ChannelDirectory,
@@ -25,14 +25,14 @@ export async function askPerChannel<Item extends { readonly channelId: ChannelId
     const get = () => channels.get(tenant, channelId);
     const answered = await askSafely(() => ask(get(), ofChannel), ofChannel.length);
     indexes.forEach((index, position) => {
-      answers[index] = answered[position] ?? new Error('an adapter gave fewer answers than it was asked for');
+      answers[index] = answered[position] ?? new Error('an adapter returned fewer results than requested');
     });
   };
   await Promise.all([...indexesByChannel].map(askChannel));
   return answers;
 }
 
-/** Makes one provider call for each item, as far as the operation's allowance goes; the items beyond it fail. */
+/** Makes one provider call for each item, up to the operation's allowance. The other items fail. */
 export async function askWithin<Item, Answer>(
   calls: ProviderCallAllowance | undefined,
   items: readonly Item[],

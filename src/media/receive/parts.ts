@@ -1,12 +1,12 @@
 import { setImmediate as givingWay } from 'node:timers/promises';
 import type { WebhookEvent, WebhookFault, WebhookItem } from '../../providers/provider-adapter.js';
 
-/** Media that are recorded at once, and elements that are read without giving way to other work. */
+/** The maximum number of media that one statement records, and of elements that are read before other work can run. */
 const PART = 1_000;
-/** How many faults of one body are reported with their texts; the rest are counted. */
+/** The maximum number of faults of a body that are reported with their texts. The others are only counted. */
 const MAX_TEXTS = 5;
 
-/** Counts faults by what they say: a body of a million of them leaves a few texts. */
+/** Counts faults by their text, so that a body with a million faults needs little memory. */
 export class FaultTally {
   readonly #counts = new Map<string, number>();
   #others = 0;
@@ -17,7 +17,7 @@ export class FaultTally {
     else this.#others += 1;
   }
 
-  /** null: none. */
+  /** The report of all faults; null if there are none. */
   get text(): string | null {
     if (this.#counts.size === 0) return null;
     const texts = [...this.#counts].map(([text, count]) => (count === 1 ? text : `${text} (${count} times)`));
@@ -27,8 +27,8 @@ export class FaultTally {
 }
 
 /**
- * The events of a body in parts of about a thousand media; faults are counted. Between two parts, and after every
- * thousand elements that tell nothing, other work of the process has its turn.
+ * Yields the events of a body in parts of about a thousand media and counts faults. Other work of the process can run
+ * between two parts, and after every thousand elements without an event.
  */
 export async function* partsOf(told: Iterable<WebhookItem>, faults: FaultTally): AsyncGenerator<WebhookEvent[]> {
   let part: WebhookEvent[] = [];

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
+import { queryCatalogue } from '../../catalogue/catalogue-fault.js';
 import type { MediaCatalogue, MessageChange } from '../../catalogue/media/media-catalogue.js';
 import type { InboxEvent, ReceivedEvent, WebhookInbox } from '../../catalogue/webhook-inbox.js';
 import type { ClaimedJob } from '../../jobs/job.js';
 import type { JobStore } from '../../jobs/job-store.js';
 import type { ChannelId } from '../../model/channel.js';
-import { type Clock, dateOf } from '../../model/clock.js';
+import { addMilliseconds, type Clock, dateOf } from '../../model/clock.js';
 import { MediagraphError } from '../../model/errors.js';
 import type { ChannelDirectory, ConnectedChannel } from '../../providers/channel-directory.js';
 import type { WebhookAnswer, WebhookEvent, WebhookReceiver, WebhookRequest } from '../../providers/provider-adapter.js';
@@ -20,31 +20,37 @@ export interface WebhookReceptionOptions {
   readonly inbox: WebhookInbox;
   readonly jobs: Pick<JobStore, 'retry'>;
   readonly catalogue: MediaCatalogue;
-  /** Whether media that is announced is copied at once (`mirror.mode` eager). */
+  /** Whether announced media is copied immediately (`mirror.mode` eager). */
   readonly mirrors: boolean;
-  /** `retention.default`; null = until deleted. */
+  /** `retention.default`; null if media does not expire. */
   readonly retentionMs: number | null;
-  /** There is something new in the inbox. */
+  /** Called when the inbox has a new event. */
   readonly onRecorded: () => void;
-  /** There is something new to copy. */
+  /** Called when there is new media to copy. */
   readonly onAnnounced: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** Attempts of an event whose recording failed; what cannot be understood is buried at once. */
+/**
+ * The number of attempts of an event whose recording fails. An event that cannot be parsed becomes a dead letter
+ * immediately.
+ */
 const MAX_ATTEMPTS = 12;
 
-/** Attempts of an event that edits or withdraws a message without media here; most such messages are texts. */
+/**
+ * The number of attempts of an event that edits or deletes a message without known media. Most such messages are texts.
+ */
 const ATTEMPTS_FOR_MESSAGE = 5;
 
-/** Webhooks: verified and made durable before they are answered, understood afterwards. */
+/** Receives webhooks: verifies and stores them before the response, and processes them afterwards. */
 export class WebhookReception {
   constructor(private readonly options: WebhookReceptionOptions) {}
 
   /**
-   * Resolves when the event is in the inbox, or was already.
-   * @throws MediagraphError CHANNEL_NOT_FOUND, WEBHOOK_REJECTED; a retryable INTERNAL_SERVER_ERROR without the database
+   * Resolves when the inbox contains the event.
+   * @throws MediagraphError CHANNEL_NOT_FOUND, WEBHOOK_REJECTED; a retryable INTERNAL_SERVER_ERROR if the database is
+   *   unavailable
    */
   async receive(channelId: ChannelId, request: WebhookRequest): Promise<WebhookAnswer | null> {
     const { channel, receiver } = this.#receiverOf(channelId);
@@ -62,14 +68,20 @@ export class WebhookReception {
     return receiver.answer ?? null;
   }
 
-  /** Meta's handshake: the challenge to echo. @throws MediagraphError CHANNEL_NOT_FOUND, WEBHOOK_REJECTED */
+  /**
+   * Meta's verification request: returns the challenge.
+   * @throws MediagraphError CHANNEL_NOT_FOUND, WEBHOOK_REJECTED
+   */
   handshake(channelId: ChannelId, query: URLSearchParams): string {
     const { receiver } = this.#receiverOf(channelId);
     if (!receiver.handshake) throw unknownWebhook();
     return receiver.handshake(query);
   }
 
-  /** Performs a job of kind `webhook`: records what the event announces. It ends as done, due again, or a dead letter. */
+  /**
+   * Performs a job of kind `webhook`: records the announced media. The job ends as processed, due again, or a dead
+   * letter.
+   */
   async process(job: ClaimedJob, event: InboxEvent): Promise<void> {
     const { inbox, jobs, logger } = this.options;
     const faults = new FaultTally();
@@ -78,12 +90,15 @@ export class WebhookReception {
       const told = receiver.parse(event.rawBody, event.contentType, event.receivedAt);
       let areKnown = true;
       for await (const part of partsOf(told, faults)) areKnown = (await this.#apply(channel, part)) && areKnown;
-      // The event of the message may be worked on at the same time, or still be on its way.
+      // The event of the message may be processed at the same time or arrive later.
       if (!areKnown && job.attempts < ATTEMPTS_FOR_MESSAGE)
         return jobs.retry(job, this.#retryAt(job, null), 'the message that it changes is not known yet');
     } catch (thrown) {
       if (!isHopeless(thrown) && job.attempts < MAX_ATTEMPTS) {
-        logger.warn({ err: thrown, channelId: event.channelId, event: event.id }, 'a webhook event is tried again');
+        logger.warn(
+          { err: thrown, channelId: event.channelId, event: event.id },
+          'a webhook event failed and will be retried',
+        );
         return jobs.retry(job, this.#retryAt(job, thrown), reasonOf(thrown));
       }
       return this.#bury(job, event, reasonOf(thrown));
@@ -93,21 +108,21 @@ export class WebhookReception {
   }
 
   #retryAt({ attempts }: ClaimedJob, thrown: unknown): Date {
-    return new Date(this.options.clock.now() + backoffMs(attempts, thrown));
+    return addMilliseconds(dateOf(this.options.clock), backoffMs(attempts, thrown));
   }
 
   #bury(job: ClaimedJob, event: InboxEvent, error: string): Promise<void> {
     const { inbox, logger } = this.options;
-    logger.error({ channelId: event.channelId, event: event.id, error }, 'a webhook event went to the dead letters');
+    logger.error({ channelId: event.channelId, event: event.id, error }, 'a webhook event became a dead letter');
     return inbox.bury(job, error);
   }
 
-  /** Gives up an event that has ended its process too often; a replay begins anew. */
+  /** Ends an event that has ended its process too often. A replay starts again. */
   condemn(job: ClaimedJob): Promise<void> {
     return this.options.inbox.bury(job, 'expected to survive this event, got the end of the process three times');
   }
 
-  /** @returns whether every message that is changed has media here */
+  /** @returns whether this server knows media of every changed message */
   async #apply(channel: ConnectedChannel, events: readonly WebhookEvent[]): Promise<boolean> {
     const { catalogue, mirrors, retentionMs, onAnnounced } = this.options;
     const now = dateOf(this.options.clock);
@@ -123,19 +138,15 @@ export class WebhookReception {
       await catalogue.recordAnnouncement(channel.tenant, media, { mirror, now, retainedUntil });
       if (mirror) onAnnounced();
     }
-    // A message comes before its edits, also within one body.
+    // A message is recorded before its edits, also within one body.
     const changes = events.filter(isChange).map((event) => changeOf(channel.id, event, now));
     const known = await catalogue.applyMessageChanges(channel.tenant, changes, now);
     return known === new Set(changes.map(({ key }) => key.providerMessageId)).size;
   }
 
-  /** Rejects what is not acknowledged, and worth repeating. */
-  async #record(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
-    try {
-      return await this.options.inbox.receive(event);
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
+  /** Rejects with a retryable error, so that the provider repeats the webhook. */
+  #record(event: ReceivedEvent): Promise<'recorded' | 'repeated'> {
+    return queryCatalogue(() => this.options.inbox.receive(event));
   }
 
   #receiverOf(channelId: ChannelId): { channel: ConnectedChannel; receiver: WebhookReceiver } {
@@ -159,17 +170,20 @@ function changeOf(channelId: ChannelId, event: ChangeEvent, now: Date): MessageC
 }
 
 function unknownWebhook(): MediagraphError {
-  return new MediagraphError('CHANNEL_NOT_FOUND', 'expected the id of a channel that takes webhooks, got another');
+  return new MediagraphError('CHANNEL_NOT_FOUND', 'expected the id of a channel with a webhook, got another id');
 }
 
-/** By the provider's name for the delivery, else by the body: repeated byte for byte, it says nothing new. */
+/** The provider's id of the delivery, or else a digest of the body, because an identical body contains nothing new. */
 function dedupeKeyOf(receiver: WebhookReceiver, request: WebhookRequest): string {
   const deliveryId = receiver.deliveryId(request);
   if (deliveryId !== null) return `delivery:${deliveryId}`;
   return `body:${createHash('sha256').update(request.rawBody).digest('hex')}`;
 }
 
-/** What no repetition would change: the body is not what the provider documents, or the channel is no longer configured. */
+/**
+ * Whether a retry would fail in the same way: the body does not match the provider's documentation, or the channel is
+ * no longer configured.
+ */
 function isHopeless(thrown: unknown): boolean {
   return thrown instanceof MediagraphError && !thrown.details.retryable;
 }

@@ -8,17 +8,18 @@ import type { BlobStore } from '../../storage/blob-store.js';
 
 export interface HandOverOptions {
   readonly blobs: BlobStore;
-  /** Signs our own URL for providers that fetch uploads themselves; the stranger's URL is never handed on. */
+  /** Signs this server's URL for providers that download uploads. The caller's URL is never passed on. */
   readonly urls: UrlSigner;
   readonly clock: Clock;
 }
 
-/** How long a provider may take to fetch the URL that it was handed, with a reserve. */
+/** The maximum time for a provider to download the URL, with a reserve. */
 const PROVIDER_LINK_MS = 60 * 60 * 1000;
 
 /**
- * The step after the bytes are stored: gives them to the provider.
- * @returns the provider's id of the media; null where it takes no uploads, and a later send call takes our URL
+ * Passes the stored bytes to the provider.
+ * @returns the provider's id of the media; null if it does not accept uploads, and its send call takes this server's
+ *   URL
  */
 export async function handOver(
   { blobs, urls, clock }: HandOverOptions,
@@ -40,7 +41,7 @@ export async function handOver(
   return null;
 }
 
-/** Deletes at the provider what this process has uploaded there in vain. */
+/** Deletes a file at the provider that this process uploaded without success. */
 export async function takeBack({ adapter }: ConnectedChannel, providerMediaId: string | null): Promise<void> {
   if (providerMediaId === null) return;
   await adapter.deleteMedia?.({ providerMessageId: null, providerMediaId, downloadUrl: null }, {});

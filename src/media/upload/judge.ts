@@ -6,7 +6,7 @@ import { normalizeMimeType } from '../../model/text/mime-type.js';
 import type { ConnectedChannel } from '../../providers/channel-directory.js';
 import { limitOf } from './limits.js';
 
-/** What a caller wants uploaded, in the caller's own words. */
+/** An upload in the caller's own words. */
 export interface UploadRequest {
   readonly channelId: ChannelId;
   readonly url: string;
@@ -27,8 +27,8 @@ export interface JudgedInput {
 }
 
 /**
- * The first step of an upload: judges what the caller wrote, before anything is noted.
- * @throws MediagraphError BAD_USER_INPUT; CONTENT_TYPE_NOT_ALLOWED for a type that the provider does not take
+ * Validates the caller's input before anything is stored.
+ * @throws MediagraphError BAD_USER_INPUT; CONTENT_TYPE_NOT_ALLOWED for a type that the provider does not accept
  */
 export function judgeInput(request: UploadRequest, channel: ConnectedChannel): JudgedInput {
   const { filename, idempotencyKey } = request;
@@ -60,7 +60,7 @@ function badInput(expected: string, got: string): MediagraphError {
   return new MediagraphError('BAD_USER_INPUT', `expected ${expected}, got ${got}`);
 }
 
-/** The key, with a digest of the input that it was used with. */
+/** The idempotency key, with a digest of the input that it was used with. */
 export function idempotencyOf(request: UploadRequest): { key: string; inputSha256: string } | null {
   const { channelId, url, filename, mimeType, messageId, idempotencyKey: key } = request;
   if (key === null) return null;

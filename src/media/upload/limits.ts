@@ -6,11 +6,11 @@ import { contradicts } from '../sniffed-stream.js';
 export interface SizeLimit {
   readonly bytes: number;
   readonly mimeType: string;
-  /** The provider whose limit it is; null: this server's own. */
+  /** The provider that has the limit; null for this server's limit. */
   readonly provider: string | null;
 }
 
-/** @throws MediagraphError CONTENT_TYPE_NOT_ALLOWED for a type that the provider does not take */
+/** @throws MediagraphError CONTENT_TYPE_NOT_ALLOWED for a type that the provider does not accept */
 export function limitOf({ adapter, provider }: ConnectedChannel, mimeType: string, maxBytes: number): SizeLimit {
   const { uploadLimits } = adapter;
   if (!uploadLimits) return { bytes: maxBytes, mimeType, provider: null };
@@ -33,7 +33,7 @@ export function isTooLarge(thrown: unknown): boolean {
 }
 
 /**
- * The type of an upload: the bytes decide, and the words of the caller and of the source must agree with them.
+ * The type of an upload. The bytes determine it, and the types from the caller and the source must match.
  * @throws MediagraphError CONTENT_TYPE_NOT_ALLOWED
  */
 export function agreedType(given: string | null, declared: string | null, found: string): string {
@@ -43,7 +43,7 @@ export function agreedType(given: string | null, declared: string | null, found:
   throw notAllowed(`expected ${given}, got ${found}`);
 }
 
-/** The general type under which a provider takes files of a type that it does not list; null where there is none. */
+/** The general type as which a provider accepts files of an unlisted type; null if there is none. */
 export function typeTaken({ adapter: { uploadLimits } }: ConnectedChannel, found: string): string | null {
   const general = generalTypeOf(found);
   if (!uploadLimits || general === null || uploadLimits.has(essenceOf(found))) return null;

@@ -7,17 +7,19 @@ import { NetError } from '../../streams/net-error.js';
 export interface SourceRequest {
   readonly url: string;
   readonly maxBytes: number;
-  /** The longest that the whole fetch may take, milliseconds. */
+  /** The maximum time for the whole download in milliseconds. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
-/** Bytes that come from a caller's URL. Its holder drains or destroys `body`; its failures go through {@link sourceFault}. */
+/**
+ * Bytes from a caller's URL. The holder drains or destroys `body` and passes its failures through {@link sourceFault}.
+ */
 export interface UploadSourceStream {
   readonly body: Readable;
-  /** What its headers say; null = nothing, or nothing that is a type. */
+  /** The type from the headers; null if they contain no valid type. */
   readonly declaredMimeType: string | null;
-  /** null = not announced, or compressed. */
+  /** The announced size; null if it is not announced or the body is compressed. */
   readonly sizeBytes: number | null;
   readonly filename: string | null;
 }
@@ -47,7 +49,7 @@ export async function openSource(fetch: SafeFetch, request: SourceRequest): Prom
   return { body, declaredMimeType: mimeType, sizeBytes, filename: filename ?? nameInPath(response.url) ?? null };
 }
 
-/** What a source did wrong, in our words; what is not a source's failure comes back as it was thrown. */
+/** Translates a failure of the source into an error for callers. Other failures pass unchanged. */
 export function sourceFault(thrown: unknown): unknown {
   if (!(thrown instanceof NetError)) return thrown;
   switch (thrown.code) {

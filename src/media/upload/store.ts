@@ -23,7 +23,7 @@ import { openSource, sourceFault } from './source.js';
 export interface UploadStoringOptions extends ByteStorage {
   readonly catalogue: Pick<MediaCatalogue, 'recordMeasures'>;
   readonly uploads: Pick<Uploads, 'markStored'>;
-  /** Guarded against private addresses. */
+  /** The client that refuses private addresses. */
   readonly source: SafeFetch;
   /** `upload.maxBytes` */
   readonly maxBytes: number;
@@ -33,9 +33,9 @@ export interface UploadStoringOptions extends ByteStorage {
 }
 
 /**
- * The steps between the reservation and the provider: fetches the source, sniffs its first bytes, stores and inspects it.
- * A crash leaves a blob that no row names, which the sweep removes, and a job that begins anew.
- * @returns null where the job's lease is another process's by now
+ * Performs the steps between the reservation and the provider: downloads the source, determines its type, stores it and
+ * inspects it. A crash leaves an unreferenced blob, which the sweep deletes, and a job that starts again.
+ * @returns null if another process now holds the job's lease
  * @throws MediagraphError SOURCE_FAILED, SOURCE_TIMEOUT, MEDIA_TOO_LARGE, CONTENT_TYPE_NOT_ALLOWED, URL_NOT_ALLOWED
  */
 export async function storeFromSource(
@@ -67,7 +67,7 @@ export async function storeFromSource(
     source.body.destroy();
     throw sourceFault(thrown);
   }
-  // Where it rejects, the row may name these bytes; if it does not, the sweep finds them.
+  // If this rejects, the row may reference these bytes. If it does not, the sweep deletes them.
   if (await uploads.markStored(job.job, bytes, dateOf(clock))) {
     void recordLateFacts(options, job.media, bytes);
     return bytes;
@@ -76,7 +76,7 @@ export async function storeFromSource(
   return null;
 }
 
-/** What an earlier attempt stored, which is not fetched again. */
+/** The bytes that an earlier attempt stored, which need no further download. */
 export function storedBefore({ stored, mimeType, kind, filename }: CataloguedMedia): UploadedBytes | null {
   return stored && mimeType !== null && filename !== null ? { stored, mimeType, kind, filename } : null;
 }

@@ -1,4 +1,4 @@
-import { asCatalogueFault } from '../../catalogue/catalogue-fault.js';
+import { queryCatalogue } from '../../catalogue/catalogue-fault.js';
 import type { CataloguedMedia, MediaCatalogue } from '../../catalogue/media/media-catalogue.js';
 import type { Reserved, UploadJob, Uploads } from '../../catalogue/uploads.js';
 import { removeAttempt, removeBytes } from '../../inspection/stored-bytes.js';
@@ -21,7 +21,7 @@ import { endOf, type UploadEnd, UploadWaiting, type UploadWaitingOptions } from 
 export type { UploadRequest } from './judge.js';
 
 export interface UploadOutcome {
-  /** READY, or PENDING while the upload goes on. */
+  /** The media: READY, or PENDING while the upload continues. */
   readonly media: CataloguedMedia;
   /** Whether the idempotency key matched an earlier upload. */
   readonly replayed: boolean;
@@ -31,24 +31,25 @@ export interface MediaUploadOptions extends UploadStoringOptions, HandOverOption
   readonly channels: ChannelDirectory;
   readonly catalogue: MediaCatalogue;
   readonly uploads: Uploads;
-  /** Judges a URL's text before anything is noted. */
+  /** Checks the text of the URL before anything is stored. */
   readonly policy: AddressPolicy;
-  /** `retention.default`, milliseconds; null = until deleted. */
+  /** `retention.default` in milliseconds; null if media does not expire. */
   readonly retentionMs: number | null;
-  /** A job of kind `upload` was added. */
+  /** Called when a job of kind `upload` was added. */
   readonly onReserved: () => void;
 }
 
 /**
- * Uploads from a URL. Its steps, with what a crash after each leaves behind:
+ * Uploads from a URL. These are its steps, with the state that a crash after each step leaves:
  *
- * 1. judge (`judge.ts`): nothing;
+ * 1. validate (`judge.ts`): nothing;
  * 2. reserve (`catalogue/uploads.ts`): a PENDING row, its job and the caller's key, in one statement;
- * 3. fetch, sniff, store, inspect (`store.ts`): a blob that no row names, or a row that names it and is not fetched again;
- * 4. hand over (`hand-over.ts`): a media at the provider, which the next attempt uploads once more;
- * 5. finish (`catalogue/uploads.ts`): READY; the job has ended in the same statement.
+ * 3. download, detect the type, store, inspect (`store.ts`): an unreferenced blob, or a row that references it, which
+ * is not downloaded again;
+ * 4. pass to the provider (`hand-over.ts`): a media at the provider, which the next attempt uploads again;
+ * 5. finish (`catalogue/uploads.ts`): READY; the same statement ends the job.
  *
- * A worker carries out what is reserved, of this process or another, so that callers wait for a turn and for the end alike.
+ * A worker of this or another process performs the job, so callers wait for the result of a job in either case.
  */
 export class MediaUpload {
   readonly #waiting: UploadWaiting;
@@ -58,9 +59,9 @@ export class MediaUpload {
   }
 
   /**
-   * Resolves when the upload is READY, or when `respondWithin` is over and the upload goes on. The signal ends the waiting,
-   * not the upload.
-   * @throws MediagraphError BAD_USER_INPUT, CHANNEL_NOT_FOUND, IDEMPOTENCY_CONFLICT, and why the upload FAILED:
+   * Resolves when the upload is READY, or after `respondWithin` while the upload continues. The signal ends the
+   * waiting, not the upload.
+   * @throws MediagraphError BAD_USER_INPUT, CHANNEL_NOT_FOUND, IDEMPOTENCY_CONFLICT, and the failure of the upload:
    *   URL_NOT_ALLOWED, SOURCE_FAILED, SOURCE_TIMEOUT, MEDIA_TOO_LARGE, CONTENT_TYPE_NOT_ALLOWED, PROVIDER_…
    */
   async upload(tenant: TenantId, request: UploadRequest, signal?: AbortSignal): Promise<UploadOutcome> {
@@ -78,19 +79,20 @@ export class MediaUpload {
     return { media: await outcome, replayed };
   }
 
-  /** Begins a FAILED upload anew. @throws MediagraphError MEDIA_GONE where its source is forgotten */
+  /**
+   * Restarts a FAILED upload.
+   * @throws MediagraphError MEDIA_GONE if its source was deleted
+   */
   async retry(media: CataloguedMedia): Promise<CataloguedMedia> {
     const { uploads, clock, onReserved } = this.options;
-    const begun = await uploads.retryFailed(media.tenant, media.id, dateOf(clock)).catch((thrown: unknown) => {
-      throw asCatalogueFault(thrown);
-    });
+    const begun = await queryCatalogue(() => uploads.retryFailed(media.tenant, media.id, dateOf(clock)));
     if (begun) {
       onReserved();
       return begun;
     }
     const now = await this.#find(media.tenant, media.id);
     if (now && now.status !== 'FAILED') return now;
-    throw new MediagraphError('MEDIA_GONE', 'what this upload was to fetch is no longer known; upload it anew');
+    throw new MediagraphError('MEDIA_GONE', 'the source of this upload is no longer stored; start a new upload');
   }
 
   /** Performs a job of kind `upload`. The signal aborts when the server stops. */
@@ -104,14 +106,14 @@ export class MediaUpload {
     }
   }
 
-  /** Gives up an upload that has ended its process too often. */
+  /** Ends an upload that has ended its process too often. */
   async condemn(job: UploadJob): Promise<void> {
-    const message = 'expected to survive this upload, got the end of the process three times';
+    const message = 'expected an upload of this media, got a crash of the process three times';
     const fault = new MediagraphError('INTERNAL_SERVER_ERROR', message, { retryable: true });
     this.#waiting.tell(job.media, { failure: await this.#fail(job, fault) });
   }
 
-  /** Callers wait no more. */
+  /** Ends the waiting of all callers. */
   stop(): void {
     this.#waiting.stop();
   }
@@ -122,8 +124,8 @@ export class MediaUpload {
     const { messageId, filename, mimeType } = judgeInput(request, channel);
     judgeUrl(request.url, policy);
     const now = dateOf(clock);
-    try {
-      return await uploads.reserve({
+    return queryCatalogue(() =>
+      uploads.reserve({
         tenant,
         id: createUploadId(channel.id),
         channelId: channel.id,
@@ -135,13 +137,11 @@ export class MediaUpload {
         idempotency: idempotencyOf(request),
         now,
         retainedUntil: endOfRetention(retentionMs, now),
-      });
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
+      }),
+    );
   }
 
-  /** Resolves with null where another process has taken the job over and reports its end. */
+  /** Resolves with null if another process has taken over the job and reports its result. */
   async #perform(job: UploadJob, signal: AbortSignal): Promise<UploadEnd | null> {
     const { tenant } = job.media;
     const { uploads, clock } = this.options;
@@ -155,7 +155,7 @@ export class MediaUpload {
       const media = await uploads.finish(job.job, providerMediaId, dateOf(clock));
       return media ? { media } : await this.#afterLoss(channel, job.media, providerMediaId);
     } catch (thrown) {
-      // Handed back, to be begun again.
+      // The job is released and starts again.
       if (signal.aborted) throw thrown;
       return { failure: await this.#fail(job, thrown, undo) };
     }
@@ -171,13 +171,13 @@ export class MediaUpload {
       if (failed?.key) await removeAttempt(blobs, { key: failed.key });
       if (failed) await undo?.();
     } catch (err) {
-      // Still PENDING, and its lease ends: it is begun again.
-      logger.error({ err, channelId, media: id }, 'the failure of an upload could not be noted');
+      // The media stays PENDING, and its lease expires. Then the job starts again.
+      logger.error({ err, channelId, media: id }, 'the failure of an upload could not be recorded');
     }
     return fault;
   }
 
-  /** Reacts to a lost lease: the row has ended, or another process goes on with the upload. */
+  /** Handles a lost lease: the media has ended, or another process continues the upload. */
   async #afterLoss(
     channel: ConnectedChannel,
     media: CataloguedMedia,
@@ -190,15 +190,11 @@ export class MediaUpload {
     if (!hasEnded) return endOf(found);
     await removeBytes(this.options.blobs, media);
     this.options.logger.warn({ media: media.id, code: 'MEDIA_GONE' }, 'an upload failed');
-    return { failure: new MediagraphError('MEDIA_GONE', 'this media came to its end while it was uploaded') };
+    return { failure: new MediagraphError('MEDIA_GONE', 'this media was deleted or expired during its upload') };
   }
 
   async #find(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {
-    try {
-      return (await this.options.catalogue.findByIds(tenant, [id])).get(id) ?? null;
-    } catch (thrown) {
-      throw asCatalogueFault(thrown);
-    }
+    return (await queryCatalogue(() => this.options.catalogue.findByIds(tenant, [id]))).get(id) ?? null;
   }
 }
 

@@ -6,7 +6,7 @@ import type { MediaId } from '../../model/media.js';
 import type { Logger } from '../../telemetry/logger.js';
 import { failureOf } from '../backoff.js';
 
-/** How an upload ended. */
+/** The result of an upload. */
 export type UploadEnd = { readonly media: CataloguedMedia } | { readonly failure: MediagraphError };
 
 export interface UploadWaitingOptions {
@@ -16,35 +16,35 @@ export interface UploadWaitingOptions {
   readonly logger: Logger;
 }
 
-/** How often uploads of other processes are looked at. */
+/** The interval of reading the uploads of other processes. */
 const POLL_MS = 250;
-/** How many uploads one look reads. */
+/** The maximum number of uploads that one statement reads. */
 const MAX_LOOKED_AT = 500;
 
-/** Callers that wait for the end of their uploads, whichever process carries them out. */
+/** Lets callers wait for the result of their uploads, whichever process performs them. */
 export class UploadWaiting {
   readonly #waiting = new Map<string, Set<(outcome: UploadEnd) => void>>();
   readonly #waitedFor = new Map<string, CataloguedMedia>();
-  /** Uploads that this process carries out: it tells their end itself, and knows more of it than the row. */
+  /** Uploads that this process performs. It reports their results directly, with more detail than the row. */
   readonly #carriedOut = new Set<string>();
   #polling: Promise<void> | null = null;
   #stopped = false;
 
   constructor(private readonly options: UploadWaitingOptions) {}
 
-  /** Callers wait no more. */
+  /** Ends the waiting of all callers. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** @returns to be called when this process no longer carries the upload out */
+  /** @returns a function to call when this process no longer performs the upload */
   carryOut(media: CataloguedMedia): () => void {
     const name = nameOf(media);
     this.#carriedOut.add(name);
     return () => void this.#carriedOut.delete(name);
   }
 
-  /** Resolves with the media when the upload ends, or with what is known when `respondWithin` is over. */
+  /** Resolves with the media when the upload ends, or with its current state after `respondWithin`. */
   async end(media: CataloguedMedia, signal: AbortSignal | undefined): Promise<CataloguedMedia> {
     const name = nameOf(media);
     const over = new AbortController();
@@ -80,7 +80,7 @@ export class UploadWaiting {
     this.#waitedFor.delete(name);
   }
 
-  /** Tells all callers that wait for this upload how it ended. */
+  /** Reports the result of an upload to all callers that wait for it. */
   tell(media: CataloguedMedia, outcome: UploadEnd): void {
     const name = nameOf(media);
     const listeners = this.#waiting.get(name) ?? [];
@@ -88,7 +88,7 @@ export class UploadWaiting {
     for (const listener of listeners) listener(outcome);
   }
 
-  /** Looks at the uploads that callers wait for: another process may carry them out. */
+  /** Reads the uploads that callers wait for, because another process may perform them. */
   async #poll(): Promise<void> {
     while (this.#waitedFor.size > 0 && !this.#stopped) {
       await sleep(POLL_MS, undefined, { ref: false });
@@ -107,12 +107,12 @@ export class UploadWaiting {
         if (isOthers) this.tell(media, endOf(media));
       }
     } catch (err) {
-      this.options.logger.warn({ err }, 'uploads that are waited for cannot be looked at');
+      this.options.logger.warn({ err }, 'waiting uploads could not be read');
     }
   }
 }
 
-/** The end of an upload as its row has it. */
+/** The result of an upload from its row. */
 export function endOf(media: CataloguedMedia): UploadEnd {
   if (media.status !== 'FAILED') return { media };
   const { code, message, retryable } = media.failure ?? failureOf(null, media.updatedAt);

@@ -10,7 +10,7 @@ export const gupshupChannel = z.strictObject({
     header: z
       .enum(['authorization', 'token'])
       .default('authorization')
-      .describe("The header with the token. The documentation's table names one, its samples the other."),
+      .describe("The header that contains the token. The documentation's table and its samples use different headers."),
   }),
   options: z.strictObject({
     ...channelOptionFields,
@@ -24,7 +24,7 @@ export const gupshupChannel = z.strictObject({
     .strictObject({
       headerName: headerName
         .default('X-Webhook-Token')
-        .describe('The header that the subscription sends with each webhook. Gupshup has no signatures.'),
+        .describe('The header that the subscription sends with each webhook. Gupshup does not sign webhooks.'),
       // HTTP drops spaces at the ends of a header's value.
       secret: text
         .pipe(
@@ -33,10 +33,12 @@ export const gupshupChannel = z.strictObject({
             .regex(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, 'expected visible ASCII without spaces at the ends'),
         )
         .meta({ form: 'visible ASCII without spaces at the ends' })
-        .describe('The whole value of that header.'),
+        .describe('The complete value of that header.'),
     })
     .optional()
-    .describe('Without it `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
+    .describe(
+      'The webhook of the channel. Without this key, `/webhooks/<id>` answers 404, and the channel has no media.',
+    ),
 });
 
 export type GupshupChannel = z.infer<typeof gupshupChannel>;

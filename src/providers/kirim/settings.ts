@@ -6,7 +6,7 @@ export const kirimChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('kirim'),
   credentials: z.strictObject({
-    token: headerText.describe("The organisation's API key, `kdv_live_…`; sent as a Bearer token."),
+    token: headerText.describe("The organisation's API key, `kdv_live_…`. The server sends it as a Bearer token."),
   }),
   options: z
     .strictObject({
@@ -16,7 +16,7 @@ export const kirimChannel = z.strictObject({
         .meta({ form: '6 to 20 digits' })
         .optional()
         .describe(
-          'With it, paths are `/{phoneNumberId}/messages/{id}`, as newer accounts require; without it, `/messages/{id}`.',
+          'The phone number id, for newer accounts. With it, paths are `/{phoneNumberId}/messages/{id}`; without it, `/messages/{id}`.',
         ),
     })
     .prefault({}),
@@ -25,10 +25,10 @@ export const kirimChannel = z.strictObject({
       secret: text.describe("The subscription's signing secret, which Kirim shows only once, at its creation."),
       signatureHeader: headerName
         .default('X-Kirim-Signature')
-        .describe('The header with the signature. One page of Kirim names another.'),
+        .describe("The header that contains the signature. One page of Kirim's documentation uses another name."),
     })
     .optional()
-    .describe('Without it `/webhooks/<id>` answers 404.'),
+    .describe('The webhook of the channel. Without this key, `/webhooks/<id>` answers 404.'),
 });
 
 export type KirimChannel = z.infer<typeof kirimChannel>;

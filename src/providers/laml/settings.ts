@@ -9,8 +9,10 @@ const lamlFields = {
       .pipe(z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected letters, digits and dashes'))
       .meta({ form: 'letters, digits and dashes' })
       .describe("SignalWire's project id, or Twilio's account SID (`AC…`). It is a part of every path."),
-    username: text.describe("SignalWire's project id; Twilio's API key SID or account SID."),
-    password: text.describe("SignalWire's API token with the scope Messaging; Twilio's API key secret or auth token."),
+    username: text.describe("SignalWire's project id, or Twilio's API key SID or account SID."),
+    password: text.describe(
+      "SignalWire's API token with the scope Messaging, or Twilio's API key secret or auth token.",
+    ),
   }),
   options: z.strictObject(channelOptionFields).prefault({}),
   webhook: z
@@ -23,7 +25,7 @@ const lamlFields = {
         ),
     })
     .optional()
-    .describe('Without it `/webhooks/<id>` answers 404.'),
+    .describe('The webhook of the channel. Without this key, `/webhooks/<id>` answers 404.'),
 };
 
 /** A `signalwire` channel of the configuration file. */

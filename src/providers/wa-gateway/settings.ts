@@ -19,7 +19,9 @@ export const waGatewayChannel = z.strictObject({
         .describe('The header with the signature, the hexadecimal HMAC-SHA256 of the raw body.'),
     })
     .optional()
-    .describe('Without it `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
+    .describe(
+      'The webhook of the channel. Without this key, `/webhooks/<id>` answers 404, and the channel has no media.',
+    ),
 });
 
 export type WaGatewayChannel = z.infer<typeof waGatewayChannel>;

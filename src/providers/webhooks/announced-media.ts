@@ -1,3 +1,4 @@
+import { addMilliseconds } from '../../model/clock.js';
 import type { MediaDetails, MediaDirection, MediaFault, MediaKind, ProviderMedia } from '../../model/media.js';
 import { kindOfMimeType, normalizeMimeType } from '../../model/text/mime-type.js';
 import { parseUrl } from '../../model/text/parse-url.js';
@@ -168,7 +169,7 @@ export function dateOfTime(value: unknown): Date | null {
 
 /** When WhatsApp deletes the media of a message. A message without a time counts as new. */
 export function whatsappKeepsUntil(createdAt: Date | null, now: Date): Date {
-  return new Date((createdAt ?? now).getTime() + WHATSAPP_KEEPS_MS);
+  return addMilliseconds(createdAt ?? now, WHATSAPP_KEEPS_MS);
 }
 
 /**

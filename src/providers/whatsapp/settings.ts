@@ -31,11 +31,13 @@ export const whatsappCloudChannel = z.strictObject({
       verifyToken: text
         .optional()
         .describe(
-          'Any text. Enter the same one beside the webhook’s URL. Without it the handshake is refused, and Meta does not accept the URL.',
+          'Any text. Enter the same text next to the webhook’s URL at Meta. Without it, the server refuses Meta’s verification request, and Meta does not accept the URL.',
         ),
     })
     .optional()
-    .describe('Without it `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
+    .describe(
+      'The webhook of the channel. Without this key, `/webhooks/<id>` answers 404, and the channel has no media.',
+    ),
 });
 
 /** A `chakra` channel of the configuration file. */
@@ -56,7 +58,7 @@ export const chakraChannel = z.strictObject({
         .meta({ form: 'letters, digits, dashes and underscores' })
         .optional()
         .describe(
-          'The id of the WhatsApp plugin. With it, uploads are also sent to Chakra, which publishes them at a public URL; without it, uploads stay here.',
+          'The id of the WhatsApp plugin. With it, the server also sends uploads to Chakra, which publishes them at a public URL. Without it, this server keeps uploads itself.',
         ),
     })
     .prefault({}),
@@ -65,11 +67,13 @@ export const chakraChannel = z.strictObject({
       secret: text.describe(
         'The `?token=` of the webhook’s URL, because Chakra documents no signature. Use letters and digits, which need no escaping.',
       ),
-      verifyToken: text.optional().describe('The verify token of a handshake like Meta’s. Default: the secret.'),
+      verifyToken: text.optional().describe('The token of a verification request like Meta’s. Default: the secret.'),
     })
     .transform(({ secret, verifyToken = secret }) => ({ secret, verifyToken }))
     .optional()
-    .describe('Without it `/webhooks/<id>` answers 404, and no media is ever known on this channel.'),
+    .describe(
+      'The webhook of the channel. Without this key, `/webhooks/<id>` answers 404, and the channel has no media.',
+    ),
 });
 
 export type WhatsAppChannel = z.infer<typeof whatsappCloudChannel> | z.infer<typeof chakraChannel>;

@@ -63,5 +63,5 @@ test('faults go to stderr, one a line after a headline, status 2', async () => {
 test('a file that is no YAML is a fault of the file, status 2', async () => {
   const { status, file, stderr } = await check('a: 1\na: 2');
   expect(status).toBe(2);
-  expect(stderr).toBe(`1 fault in ${file}:\n(file): line 2, column 1: this key stands twice in the same mapping\n`);
+  expect(stderr).toBe(`1 fault in ${file}:\n(file): line 2, column 1: this key occurs twice in the same mapping\n`);
 });

@@ -30,9 +30,9 @@ const FAULTS: Array<[Settings, string[]]> = [
   [{ server: { routerSecret: '' } }, ['server.routerSecret: expected a non-empty text']],
   [
     { server: { host: '0.0.0.0' } },
-    [expect.stringMatching(/^auth\.mode: none lets everybody in, .* auth\.allowOpen: true$/)],
+    [expect.stringMatching(/^auth\.mode: none gives every client access, .* auth\.allowOpen: true$/)],
   ],
-  [{ server: { host: '::' }, auth: null }, [expect.stringContaining('auth.mode: none lets everybody in')]],
+  [{ server: { host: '::' }, auth: null }, [expect.stringContaining('auth.mode: none gives every client access')]],
   [{ log: { level: 'loud' } }, [expect.stringMatching(/^log\.level: expected fatal or .* or silent, got "loud"$/)]],
   [{ metrics: { port: -1 } }, ['metrics.port: expected a port from 0 to 65535, got -1']],
   [{ metrics: { token: 2 ** 60 } }, ['metrics.token: expected a text; a number of this length needs quotes']],

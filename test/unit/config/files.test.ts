@@ -28,7 +28,7 @@ describe('files', () => {
   });
 
   test.each([
-    ['a: 1\nb: 2\na: 3', '(file): line 3, column 1: this key stands twice in the same mapping'],
+    ['a: 1\nb: 2\na: 3', '(file): line 3, column 1: this key occurs twice in the same mapping'],
     ['a: *b', '(file): line 1, column 4: an alias without an anchor before it; a text that starts with * needs quotes'],
     ['a: !vault b', '(file): line 1, column 4: unknown tag'],
     ['--- {}\n--- {}', '(file): line 2, column 1: more than one document in the file'],

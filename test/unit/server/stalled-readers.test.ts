@@ -1,8 +1,10 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fastify, { type FastifyInstance } from 'fastify';
+import { OpenAnswers } from '../../../src/server/open-answers.js';
 import { StalledReaders } from '../../../src/server/stalled-readers.js';
 
 const PATIENCE_MS = 3_000;
@@ -14,8 +16,15 @@ describe('a reader', () => {
   let url: URL;
 
   beforeEach(async () => {
-    http = fastify();
-    new StalledReaders(PATIENCE_MS).watch(http);
+    const answers = new OpenAnswers();
+    http = fastify({
+      serverFactory: (router) =>
+        createServer((request, response) => {
+          answers.add(request.socket, response);
+          router(request, response);
+        }),
+    });
+    new StalledReaders(answers, PATIENCE_MS).watch(http);
     http.get('/media/whole', (_request, reply) => reply.send(Buffer.alloc(LARGE_BYTES)));
     http.get('/media/parts', (_request, reply) => {
       let left = LARGE_BYTES / 65_536;
