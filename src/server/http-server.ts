@@ -63,7 +63,7 @@ const STREAM_ROUTE = '/graphql (events)';
 const ROUTES_OF_ANY_HOST = new Set([HOT_ROUTE, '/webhooks/:channelId', '/livez', '/readyz']);
 
 /** The interval in which Node looks for requests that take too long. */
-const MAX_TIMEOUT_CHECK_MS = 1_000;
+const MAX_TIMEOUT_CHECK_MS = 5_000;
 /** Fastify's default, longer than the idle timeouts of common load balancers. */
 const KEEP_ALIVE_MS = 72_000;
 /** Above the length of any signed URL. */
@@ -140,7 +140,7 @@ function createNodeServer(router: RequestListener, entrance: Entrance, requestTi
   const times = {
     requestTimeout: requestTimeoutMs,
     headersTimeout: requestTimeoutMs,
-    connectionsCheckingInterval: Math.min(requestTimeoutMs, MAX_TIMEOUT_CHECK_MS),
+    connectionsCheckingInterval: Math.ceil(Math.min(requestTimeoutMs / 4, MAX_TIMEOUT_CHECK_MS)),
     keepAliveTimeout: KEEP_ALIVE_MS,
   };
   return createServer({ ...times, maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {

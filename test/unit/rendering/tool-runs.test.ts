@@ -81,13 +81,17 @@ describe('tools', () => {
     expect([...renderer.playableTypes]).toEqual(playables);
   });
 
-  it('that cannot be run count as missing', async () => {
+  it('that cannot be run are not there after the first job', async () => {
     const path = await mkdtemp(join(harness.folder, 'broken-'));
     await writeFile(join(path, 'ffmpeg'), '#!/nonexistent/shell\n');
     await writeFile(join(path, 'pdftoppm'), '#!/bin/sh\nexit 127\n');
     await chmod(join(path, 'ffmpeg'), 0o755);
     await chmod(join(path, 'pdftoppm'), 0o755);
-    expect((await harness.start({ path })).stillTypes.size).toBe(PICTURES.length);
+    const renderer = await harness.start({ path });
+    await renderer.renderStill(harness.picture, SPEC, {});
+    expect(renderer.stillTypes.size).toBe(PICTURES.length);
+    const document = sourceOf(Buffer.from('%PDF-'), 'application/pdf');
+    expect(await failureOf(renderer.renderStill(document, SPEC, {}))).toBeInstanceOf(RangeError);
   });
 
   it('run in the folder of their job without our environment, and within limits', async () => {
