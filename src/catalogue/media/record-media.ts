@@ -223,19 +223,19 @@ const FILLED = sql.raw(
 );
 
 /**
- * Rows as a table of a `from` clause. They are one parameter, whatever their number; arrays of columns would be one a column,
- * and are no faster on either engine.
+ * Rows as a table of a `from` clause, in arrays of columns: the planner counts their elements. It takes a set made of JSON for
+ * a hundred rows, and then reads all of `media` to join one.
  */
 function rowsOf<Row>(
   alias: string,
   columns: ReadonlyArray<GivenColumn<Row>>,
   rows: readonly Row[],
 ): RawBuilder<unknown> {
-  const given = rows.map((row) =>
-    Object.fromEntries(columns.map(({ column, read }) => [column, storableValue(read(row))])),
+  const arrays = columns.map(
+    ({ type, read }) => sql`${rows.map((row) => storableValue(read(row)))}::${sql.raw(type)}[]`,
   );
-  const types = columns.map(({ column, type }) => `${column} ${type}`).join(', ');
-  return sql`json_to_recordset(${JSON.stringify(given)}::json) as ${sql.raw(`${alias} (${types})`)}`;
+  const names = columns.map(({ column }) => column).join(', ');
+  return sql`unnest(${sql.join(arrays)}) as ${sql.raw(`${alias} (${names})`)}`;
 }
 
 function storableValue(value: unknown): unknown {
