@@ -4,8 +4,9 @@ import type { JobKind } from '../model/job-kind.js';
 
 /**
  * Earlier versions stored each kind of work in columns of its own table. These statements convert work without a valid
- * lease into jobs, and keep attempts, deadlines and deaths; dead letters become dead jobs. A row with a valid lease belongs to a running replica of an
- * earlier version; it is converted when that lease has ended. Repeating them changes nothing.
+ * lease into jobs, and keep attempts, deadlines and deaths; dead letters become dead jobs. A row with a valid lease
+ * belongs to a running replica of an earlier version; it is converted when that lease has ended. Repeating them changes
+ * nothing.
  * @param leasesBefore leases that end before this time belong to dead processes
  * @returns the number of created jobs
  */

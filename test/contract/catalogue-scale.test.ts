@@ -312,8 +312,8 @@ function rareQuestions(): Questions {
     forgetFailed: [60, (of) => new SqlUploads(of).forgetFailed(plus(20))],
     // It reads what it removes: five events, and all hundred dead jobs of webhooks, whose age is the same here.
     'forget dead events': [120, (of) => new SqlWebhookInbox(of).forgetDead(plus(5_000))],
-    // Of the events, all that are due are looked at.
-    'adopt what an earlier version left': [1_200, (of) => adoptPreviousWork(of, { now: NOW, leasesBefore: NOW })],
+    // All due events are read twice: to find whether there is work of an earlier version, and to convert it.
+    'adopt what an earlier version left': [2_400, (of) => adoptPreviousWork(of, { now: NOW, leasesBefore: NOW })],
   };
 }
 
