@@ -198,7 +198,8 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
   });
 
   it('the delay of the event loop is measured between scrapes', async () => {
-    const lag = async () => soleValue(parseMetrics(await scrape((path) => bed.get(path))), 'nodejs_eventloop_lag_max_seconds');
+    const lag = async () =>
+      soleValue(parseMetrics(await scrape((path) => bed.get(path))), 'nodejs_eventloop_lag_max_seconds');
     await until('a delay', async () => (await lag()) > 0);
   });
 
