@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { transformSync } from '@swc/core';
 import {
@@ -42,11 +42,11 @@ describe('the rooms', () => {
     expect(imports.filter(({ from, to }) => !mayImport(roomOf(from), roomOf(to)))).toEqual([]);
   });
 
-  it('import nothing in circles', () => {
+  it('have no circular imports', () => {
     expect(circles(imports)).toEqual([]);
   });
 
-  it('keep to what a reader has in one view', () => {
+  it('stay within the size limits', () => {
     for (const folder of [SRC, DEMO]) {
       const above = (all: readonly Sized[], limit: number) => all.filter(({ size }) => size > limit);
       expect(above(linesOfFiles(folder), LIMITS.linesOfFile)).toEqual([]);
@@ -55,13 +55,13 @@ describe('the rooms', () => {
     }
   });
 
-  it('know nothing of the demo, nor the demo of them', () => {
+  it('do not import the demo, nor the demo them', () => {
     const leaving = (folder: string) =>
       sourceFiles(folder).flatMap((file) => importsOf(file, folder).filter(({ to }) => to.startsWith('..')));
     expect([...leaving(SRC), ...leaving(DEMO)]).toEqual([]);
   });
 
-  it('give the configuration their settings.ts and nothing else', () => {
+  it('are imported by the configuration only through their settings.ts', () => {
     const fromConfig = imports.filter(({ from, to }) => roomOf(from) === 'config' && roomOf(to) !== 'config');
     expect(fromConfig.filter(({ to }) => roomOf(to) !== 'settings' && !isRoomSettings(to))).toEqual([]);
     const unread = sourceFiles().filter((file) => isRoomSettings(file) && !fromConfig.some(({ to }) => to === file));
@@ -80,7 +80,7 @@ describe('the rooms', () => {
     expect(others).toEqual([]);
   });
 
-  it('leave the environment to the configuration', () => {
+  it('read no environment variable outside of the configuration', () => {
     const readers = sourceFiles().filter((file) => /process\.env\b/.test(withoutTypesAndComments(file)));
     expect(readers).toEqual([join('config', 'config.ts')]);
   });
@@ -103,3 +103,24 @@ function withoutTypesAndComments(file: string): string {
   });
   return code;
 }
+
+describe('the table of bent dependencies', () => {
+  const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
+  const [, section = ''] = /## Where we bend a dependency\n([\s\S]*?)\n## /.exec(read('ARCHITECTURE.md')) ?? [];
+  const rows = section.split('\n').filter((line) => /^\| (?!dependency)\S+ /.test(line) && line.endsWith(' |'));
+  const cells = rows.map((row) => row.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '')));
+
+  it('names the installed versions', () => {
+    const { dependencies, devDependencies, engines } = JSON.parse(read('package.json'));
+    const versions: Record<string, string> = { ...dependencies, ...devDependencies, 'Node.js': engines.node };
+    for (const [dependency = ''] of cells) {
+      const [, name = '', version = ''] = /^(\S+) (\S+)$/.exec(dependency) ?? [];
+      expect([name, versions[name]]).toEqual([name, expect.stringContaining(version)]);
+    }
+  });
+
+  it('names every canary, and no other', () => {
+    const named = new Set(cells.map((row) => row.at(-1)?.replaceAll('`', '')));
+    expect([...named].sort()).toEqual(readdirSync(new URL('canaries', import.meta.url)).sort());
+  });
+});

@@ -28,7 +28,7 @@ export interface LookUpPlan {
   readonly repetitions: number;
 }
 
-/** Of one look-up of 50 messages; milliseconds. */
+/** The times of one look-up of 50 messages; milliseconds. */
 export interface LookUpFigures {
   readonly engine: Engine;
   readonly rows: number;
@@ -36,7 +36,7 @@ export interface LookUpFigures {
   readonly statistics: boolean;
   readonly median: number;
   readonly p99: number;
-  /** Of the medians, against the smallest size. */
+  /** The ratios of the medians to those of the smallest size. */
   readonly timesSmallest: number;
   readonly plan: Plan;
 }

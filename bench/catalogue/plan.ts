@@ -51,7 +51,7 @@ export interface Plan {
 export class Explaining implements KyselyPlugin {
   #plan: Plan | null = null;
 
-  /** Of the last statement. */
+  /** The plan of the last statement. */
   get plan(): Plan {
     if (!this.#plan) throw new Error('expected a statement to be explained');
     return this.#plan;

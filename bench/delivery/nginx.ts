@@ -10,7 +10,7 @@ const START_TIMEOUT_MS = 10_000;
 
 export interface Nginx {
   readonly origin: string;
-  /** Of the one worker. */
+  /** The process id of the only worker. */
   readonly pid: number;
   stop(): Promise<void>;
 }

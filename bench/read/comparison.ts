@@ -28,7 +28,7 @@ export interface ComparisonPlan {
   /** Ours takes part once with each. */
   readonly engines: readonly Engine[];
   readonly rounds: number;
-  /** Of a round. */
+  /** The number of queries in a round. */
   readonly requests: number;
   readonly warmUpRequests: number;
   /** Requests under way at once, each on a connection of its own. */
@@ -36,7 +36,7 @@ export interface ComparisonPlan {
   readonly profileFolder: string | null;
 }
 
-/** cold: messages that nobody asked for before. warm: the same messages again and again, which a catalogue can answer. */
+/** cold: messages that were never queried before. warm: the same messages again and again, which a catalogue can answer. */
 export type Temperature = 'cold' | 'warm';
 
 /** Medians of the rounds; milliseconds. */
@@ -52,7 +52,7 @@ interface ServerFigures {
   readonly requestsPerSecond: number;
   readonly p50: number;
   readonly p99: number;
-  /** Of one query for 50 messages. */
+  /** The upstream calls of one query for 50 messages. */
   readonly upstreamCalls: number;
 }
 
@@ -78,7 +78,7 @@ interface Round {
   readonly upstreamCalls: number;
 }
 
-/** The same queries to the servers in turn, round after round, so that whatever else the machine does strikes all. */
+/** Sends the same queries to the servers in turn, round after round, so that other load of the machine affects all. */
 export async function compare(plan: ComparisonPlan): Promise<readonly Comparison[]> {
   const emulator = await startEmulator(plan.latencyMs);
   const contestants: Contestant[] = [];
@@ -161,11 +161,11 @@ class Running {
     for (const one of this.contestants) await this.#drive(one, warmUp, temperature);
     const rounds = new Map(this.contestants.map((one) => [one, [] as Round[]]));
     for (let round = 0; round < this.plan.rounds; round += 1) {
-      const asked = questions();
-      // Each round begins with another server: being first or last must be nobody's privilege.
+      const queries = questions();
+      // Each round begins with another server, since the first and the last place may differ.
       const first = round % this.contestants.length;
       for (const one of [...this.contestants.slice(first), ...this.contestants.slice(0, first)])
-        rounds.get(one)?.push(await this.#drive(one, asked, temperature));
+        rounds.get(one)?.push(await this.#drive(one, queries, temperature));
     }
     return { latencyMs: this.plan.latencyMs, temperature, servers: figures(rounds) };
   }

@@ -32,7 +32,7 @@ class BoundlessEmulator extends LamlEmulator {
 }
 
 const account = { accountSid: signalwireProjectId(1), username: signalwireProjectId(1), password: 'PT-bench' };
-// Where the bytes would be, which nobody opens here.
+// The address of the bytes, which the benchmark never opens.
 const emulator = new BoundlessEmulator({ flavour: 'signalwire', ...account, cdn: new CdnEmulator() });
 emulator.addMessage({ sid: MODEL.message, media: [{ ...loadMediaSamples().photo, sid: MODEL.media }] });
 emulator.latencyMs = Number(process.argv[2] ?? 0);

@@ -1,7 +1,7 @@
 import { signalwireMessageSid } from '../../demo/src/emulators/sample-ids.js';
 import { CHANNEL_ID } from './servers/settings.js';
 
-/** Ids of messages, as this product's callers write them, that nobody asked for before. */
+/** Ids of messages, as this product's callers write them, that were never queried before. */
 export class Messages {
   #given = 0;
 

@@ -3,8 +3,8 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 const cleanUps = new Set<() => Promise<void>>();
 
 /**
- * What has to go although nobody waits for it: called when this process is ended from outside.
- * @returns what the ordinary end calls in its place; it is done once, whoever calls
+ * Registers a clean-up that runs when this process is ended from outside.
+ * @returns a function that runs it at the ordinary end; it runs once
  */
 export function atEnd(cleanUp: () => Promise<void>): () => Promise<void> {
   const once = async () => {

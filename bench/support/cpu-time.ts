@@ -28,7 +28,7 @@ export interface CpuTime {
   readonly database: number | null;
 }
 
-/** Resolves when work that goes on behind the answers is done: then nobody uses the CPU any more. */
+/** Resolves when the work behind the answers is done and the processes use no more CPU time. */
 export async function cpuTimeWhenQuiet(read: () => Promise<CpuTime>): Promise<CpuTime> {
   const deadline = performance.now() + QUIET_TIMEOUT_MS;
   let before = await read();

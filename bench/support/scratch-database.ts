@@ -17,7 +17,7 @@ export interface ScratchDatabase {
   readonly engine: Engine;
   /** As `database.url` of the configuration has it. */
   readonly url: string;
-  /** Of the processes that serve it so far, milliseconds; null: it has none of its own, or they are not to be seen. */
+  /** The CPU time of the processes that serve it so far, milliseconds; null: there are none, or they cannot be read. */
   cpuTimeMs(): Promise<number | null>;
   /** The server that uses it has stopped before. */
   remove(): Promise<void>;

@@ -1,4 +1,4 @@
-/** Serves one file, the one that its argument names, to everybody; says where. */
+/** Serves the file that its argument names, without credentials, and prints the address. */
 import { createReadStream, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -27,7 +27,7 @@ export interface UploadPlan {
 }
 
 export interface UploadFigures extends UploadPlan {
-  /** Of one upload, and of `curl URL | tee FILE | sha256sum`; milliseconds, medians of the rounds. */
+  /** The times of one upload, and of `curl URL | tee FILE | sha256sum`; milliseconds, medians of the rounds. */
   readonly uploadMs: number;
   readonly pipelineMs: number;
   /** Median of the ratios within each round. */

@@ -49,7 +49,7 @@ export interface Endurance {
   readonly warmUpMax: number;
   /** How late the sender itself was, at the 99th percentile, milliseconds: part of the three before. */
   readonly senderLateness: number;
-  /** Of the whole work, milliseconds: acknowledged, understood, copied; with the queries that account for it. */
+  /** The CPU time of all work, milliseconds: acknowledging, parsing and copying, with the queries that check it. */
   readonly cpuPerDelivery: number;
   readonly databaseCpuPerDelivery: number | null;
   /** From the last acknowledgement until all media are stored, seconds. */

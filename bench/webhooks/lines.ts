@@ -49,7 +49,7 @@ export interface Delivery {
   readonly line: Line;
   /** As callers write the message that it is about. */
   readonly messageId: string;
-  /** Of the bytes of its media, lower-case hex. */
+  /** The hash of the bytes of its media, lower-case hex. */
   readonly sha256: string;
   readonly body: Buffer;
   /** Signed when it is sent. */

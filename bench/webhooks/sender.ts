@@ -15,7 +15,7 @@ export interface Sent {
   readonly lateness: number;
 }
 
-/** Sends at a constant rate, whatever the server does: on as many connections as that takes. */
+/** Sends at a constant rate, on as many connections as that needs, however slow the server is. */
 export class Sender {
   readonly #pool: Pool;
 

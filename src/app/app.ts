@@ -1,8 +1,11 @@
 import type { FastifyInstance } from 'fastify';
 import type { Config } from '../config/config.js';
 import type { Database } from '../database/database.js';
+import { createSubgraphSchema } from '../graphql/build-schema.js';
 import { admission } from '../server/authenticate.js';
+import { assertPortIsFree } from '../server/free-port.js';
 import { createHttpServer } from '../server/http-server.js';
+import { listen } from '../server/listen.js';
 import { openMetricsPort, registerMetricsRoute } from '../server/metrics-route.js';
 import { createLogger, type Logger } from '../telemetry/logger.js';
 import { Metrics } from '../telemetry/metrics.js';
@@ -40,7 +43,12 @@ export interface AppOptions {
 export async function startApp(options: AppOptions): Promise<App> {
   const { config, logger = createLogger(config.log), database, exampleVariables } = options;
   for (const path of config.withoutEffect) logger.warn({ path }, 'this key has no effect in this version');
-  const stores = await openStores(config, logger, database);
+  // An occupied port is found before the stores are touched.
+  await assertPortIsFree(config.server);
+  const opening = openStores(config, logger, database);
+  // The embedded engine starts in a thread of its own; meanwhile this one makes what does not depend on it.
+  buildSchemaAhead(config.federation);
+  const stores = await opening;
   const metrics = new Metrics({ channels: config.channels, store: measuredStore(stores), logger });
   try {
     return await startOver({ config, stores, metrics, logger, exampleVariables });
@@ -72,7 +80,7 @@ async function startOver(options: Omit<PartsOptions, 'ownUrl'>): Promise<App> {
   const metricsHttp = await serveMetrics(http, parts);
   const { host, port } = config.server;
   try {
-    state.url = await http.listen({ host, port });
+    state.url = await listen(http, { host, port });
     await parts.jobs.start();
   } catch (thrown) {
     await Promise.all([http.close(), metricsHttp?.close()]);
@@ -95,6 +103,13 @@ async function startOver(options: Omit<PartsOptions, 'ownUrl'>): Promise<App> {
       await closeAll(parts, [http, ...(metricsHttp ? [metricsHttp] : [])]);
     },
   };
+}
+
+/** The schema is kept by its form. A fault in it is thrown where it is used, after the stores can be closed. */
+function buildSchemaAhead(form: Config['federation']): void {
+  try {
+    createSubgraphSchema(form);
+  } catch {}
 }
 
 /**

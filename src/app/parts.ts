@@ -104,7 +104,7 @@ async function graphQLServers({
   const schema = createSubgraphSchema(config.federation);
   const servers = await createGraphQLServers({
     schema,
-    tracedSchema: createTracedSchema(config.federation),
+    tracedSchema: () => createTracedSchema(config.federation),
     limits: config.limits,
     explorer: config.server.explorer,
     exampleVariables,

@@ -4,8 +4,9 @@ import type { JobKind } from '../model/job-kind.js';
 
 /**
  * Earlier versions stored each kind of work in columns of its own table. These statements convert work without a valid
- * lease into jobs, and keep attempts, deadlines and deaths; dead letters become dead jobs. A row with a valid lease belongs to a running replica of an
- * earlier version; it is converted when that lease has ended. Repeating them changes nothing.
+ * lease into jobs, and keep attempts, deadlines and deaths; dead letters become dead jobs. A row with a valid lease
+ * belongs to a running replica of an earlier version; it is converted when that lease has ended. Repeating them changes
+ * nothing.
  * @param leasesBefore leases that end before this time belong to dead processes
  * @returns the number of created jobs
  */
@@ -13,12 +14,31 @@ export async function adoptPreviousWork(
   { background }: Pick<Database, 'background'>,
   { now, leasesBefore }: { readonly now: Date; readonly leasesBefore: Date },
 ): Promise<number> {
+  if (!(await isThereAny(background))) return 0;
   let adopted = 0n;
   for (const statement of [webhooks, deadLetters, copies, uploads, deletions, removals, inspections]) {
     const { numAffectedRows = 0n } = await statement(now, leasesBefore).execute(background);
     adopted += numAffectedRows;
   }
   return Number(adopted);
+}
+
+/** One statement that finds nothing takes a fraction of the time of seven that change nothing. */
+async function isThereAny(background: Database['background']): Promise<boolean> {
+  const { rows } = await sql<{ any: boolean }>`
+    select exists (select from uploads)
+      or exists (select from webhook_events where state = 'due' and run_after is not null)
+      or exists (
+        select from webhook_events where state = 'dead' and not exists (
+          select from jobs
+          where jobs.tenant = webhook_events.tenant and jobs.kind = 'webhook' and jobs.key = webhook_events.id::text
+        )
+      )
+      or exists (select from media where mirror_state = 'due' and status not in ('DELETED', 'EXPIRED'))
+      or exists (select from media where deletion_owner is not null)
+      or exists (select from media where status = 'DELETED' and (stored_at is not null or purge_due))
+      or exists (select from media where inspection_due and status = 'READY') as any`.execute(background);
+  return rows[0]?.any ?? true;
 }
 
 /** Maps the history in an earlier version's columns to columns of jobs. */

@@ -16,8 +16,8 @@ export async function serve({ file, env, stdout, stderr }: ServeOptions): Promis
   try {
     const config = await loadConfig({ file, env });
     const logger = createLogger(config.log);
-    const stopWatchdog = startWatchdog();
     const app = await startApp({ config, logger });
+    const stopWatchdog = startWatchdog();
     stdout.write(`mediagraph listens at ${app.url}\n`);
     const reload = () => void reloadConfig({ file, env }, app, logger);
     process.on('SIGHUP', reload);

@@ -4,6 +4,7 @@ import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sq
 import type pg from 'pg';
 import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import type { Logger } from '../telemetry/logger.js';
+import { BorrowedClient, StatementNames } from './borrowed-client.js';
 import { DatabaseClock } from './database-clock.js';
 import { EmbeddedEngine } from './embedded/engine.js';
 import { NotificationListener, type OnNotification } from './notification-listener.js';
@@ -95,8 +96,8 @@ class PooledDatabase {
   readonly #pool: ClosablePool;
   readonly #writeListeners = new Set<() => void>();
 
-  constructor(pool: pg.Pool, connections: PrioritySemaphore) {
-    this.#pool = new ClosablePool(pool, connections);
+  constructor(pool: pg.Pool, connections: PrioritySemaphore, names: StatementNames | null = null) {
+    this.#pool = new ClosablePool(pool, connections, names);
     const onWrite = () => {
       this.writes += 1;
       for (const listener of this.#writeListeners) listener();
@@ -184,7 +185,7 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
     private readonly embedded: EmbeddedEngine,
     logger: Logger | null,
   ) {
-    super(embeddedPool(embedded, logger), new PrioritySemaphore(1, 1));
+    super(embeddedPool(embedded, logger), new PrioritySemaphore(1, 1), new StatementNames());
   }
 
   async startClock(): Promise<void> {}
@@ -228,6 +229,7 @@ class ClosablePool {
   constructor(
     private readonly pool: pg.Pool,
     private readonly connections: PrioritySemaphore,
+    private readonly names: StatementNames | null,
   ) {}
 
   async connect(priority: Priority): Promise<PostgresPoolClient> {
@@ -241,19 +243,13 @@ class ClosablePool {
     }
   }
 
-  async #acquire(priority: Priority): Promise<pg.PoolClient> {
+  async #acquire(priority: Priority): Promise<PostgresPoolClient> {
     await this.connections.acquire(priority);
+    const onReleased = () => this.connections.release(priority);
     try {
-      const client = await this.pool.connect();
-      const { release } = client;
-      // The pool sets a new `release` for every borrower.
-      client.release = (error) => {
-        release(error);
-        this.connections.release(priority);
-      };
-      return client;
+      return new BorrowedClient({ client: await this.pool.connect(), names: this.names, onReleased });
     } catch (thrown) {
-      this.connections.release(priority);
+      onReleased();
       throw thrown;
     }
   }

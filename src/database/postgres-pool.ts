@@ -62,7 +62,7 @@ function cuttingStuckClients(pool: pg.Pool): pg.Pool {
  * wait in the order of their calls. So no statement runs in another caller's transaction.
  */
 export function embeddedPool(engine: EmbeddedEngine, logger: Logger | null): pg.Pool {
-  const pool = watched(
+  return watched(
     // Without `ssl` and `user`, node-postgres reads them from environment variables.
     new pg.Pool({
       stream: () => new EmbeddedSocket(engine),
@@ -75,32 +75,6 @@ export function embeddedPool(engine: EmbeddedEngine, logger: Logger | null): pg.
     }),
     logger,
   );
-  return pool.on('connect', prepareStatements);
-}
-
-/** More than the number of different statements, because statements receive lists as arrays. */
-const MAX_PREPARED = 200;
-
-/**
- * Prepares each statement once per client. Otherwise parsing and planning take a quarter of the time of a look-up in
- * WebAssembly. Do not use it for a server: connection poolers may use another session for every transaction.
- */
-function prepareStatements(client: pg.PoolClient): void {
-  const names = new Map<unknown, string>();
-  const { query } = client;
-  const prepared = (given: readonly unknown[]): readonly unknown[] => {
-    const [text, values, ...rest] = given;
-    if (typeof text !== 'string' || !Array.isArray(values) || values.length === 0) return given;
-    let name = names.get(text);
-    if (name === undefined && names.size < MAX_PREPARED) {
-      name = `statement ${names.size}`;
-      names.set(text, name);
-    }
-    return [{ name, text, values }, ...rest];
-  };
-  Object.defineProperty(client, 'query', {
-    value: (...given: unknown[]): unknown => Reflect.apply(query, client, prepared(given)),
-  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { printSchemaWithDirectives } from '@graphql-tools/utils';
+import { MapperKind, mapSchema, printSchemaWithDirectives } from '@graphql-tools/utils';
 import {
   type ConstDirectiveNode,
   type DocumentNode,
@@ -12,9 +12,9 @@ import {
   visit,
 } from 'graphql';
 import { buildSchemaSync, createResolversMap, type PubSub } from 'type-graphql';
-import { boundResolvers } from './resolvers/bounded-resolvers.js';
+import { boundedField } from './resolvers/bounded-resolvers.js';
 import { ChannelResolver } from './resolvers/channel.resolver.js';
-import { resolveDirectly } from './resolvers/direct-resolvers.js';
+import { directResolvers } from './resolvers/direct-resolvers.js';
 import { resolveEntities } from './resolvers/entities.js';
 import { MediaResolver } from './resolvers/media.resolver.js';
 import { MessageResolver } from './resolvers/message.resolver.js';
@@ -77,12 +77,14 @@ function buildSchema(form: SubgraphForm): GraphQLSchema {
     typeDefs: subgraphDocument(decorated, form),
     resolvers: createResolversMap(decorated),
   } as SubgraphModule;
-  const schema = buildSubgraphSchema(module);
-  resolveDirectly(schema, RESOLVERS);
-  const entities = schema.getQueryType()?.getFields()._entities;
-  if (entities) entities.resolve = resolveEntities;
-  boundResolvers(schema);
-  return schema;
+  const direct = directResolvers(RESOLVERS);
+  return mapSchema(buildSubgraphSchema(module), {
+    [MapperKind.OBJECT_FIELD]: (field, fieldName, typeName) => {
+      const name = `${typeName}.${fieldName}`;
+      const resolve = name === 'Query._entities' ? resolveEntities : (direct.get(name) ?? field.resolve);
+      return boundedField({ ...field, resolve }, name);
+    },
+  });
 }
 
 /** type-graphql requires a PubSub, although every subscription here has a source of its own. */

@@ -34,7 +34,7 @@ function variablesOf(query: string, variables: Variables): string {
 }
 
 /** The plugin that serves the page. @param exampleVariables variables of the example operations besides their defaults */
-export async function landingPage(explorer: Explorer, exampleVariables: Variables): Promise<ApolloServerPlugin> {
+export function landingPage(explorer: Explorer, exampleVariables: Variables): ApolloServerPlugin {
   switch (explorer) {
     case 'off':
       return ApolloServerPluginLandingPageDisabled();
@@ -44,19 +44,29 @@ export async function landingPage(explorer: Explorer, exampleVariables: Variable
         document: exampleOperations().join('\n'),
         variables: exampleVariables,
       });
-    case 'graphiql': {
-      // The module holds a page of nine megabytes, so it is loaded only when it is used.
-      const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
-      const tabs = exampleOperations().map((query) => ({ query, variables: variablesOf(query, exampleVariables) }));
-      const html = renderGraphiQL({
-        endpoint: '/graphql',
-        title: 'Mediagraph',
-        subscriptionsProtocol: 'GRAPHQL_SSE',
-        // Without an initial query the editor shows a welcome text, which is no valid operation.
-        ...tabs[0],
-        defaultTabs: tabs,
-      });
-      return { serverWillStart: async () => ({ renderLandingPage: async () => ({ html }) }) };
-    }
+    case 'graphiql':
+      return graphiql(exampleVariables);
   }
+}
+
+function graphiql(exampleVariables: Variables): ApolloServerPlugin {
+  const tabs = exampleOperations().map((query) => ({ query, variables: variablesOf(query, exampleVariables) }));
+  let page: Promise<string> | null = null;
+  const render = async () => {
+    // The module holds a page of nine megabytes, so it is loaded when the page is first opened.
+    const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
+    return renderGraphiQL({
+      endpoint: '/graphql',
+      title: 'Mediagraph',
+      subscriptionsProtocol: 'GRAPHQL_SSE',
+      // Without an initial query the editor shows a welcome text, which is no valid operation.
+      ...tabs[0],
+      defaultTabs: tabs,
+    });
+  };
+  const html = () => {
+    page ??= render();
+    return page;
+  };
+  return { serverWillStart: async () => ({ renderLandingPage: async () => ({ html }) }) };
 }

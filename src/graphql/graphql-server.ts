@@ -1,6 +1,7 @@
 import { ApolloServer } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginInlineTraceDisabled,
   ApolloServerPluginLandingPageDisabled,
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
@@ -20,8 +21,8 @@ import type { GraphQLContext } from './resolvers/context.js';
 
 export interface GraphQLServerOptions {
   readonly schema: GraphQLSchema;
-  /** A second schema of the same form, whose resolvers the trace plugin wraps. */
-  readonly tracedSchema: GraphQLSchema;
+  /** Makes a second schema of the same form, whose resolvers the trace plugin wraps. */
+  readonly tracedSchema: () => GraphQLSchema;
   readonly limits: QueryLimits;
   readonly explorer: Explorer;
   /** Variables of the explorer's example operations, besides their defaults. */
@@ -36,10 +37,16 @@ export interface GraphQLServerOptions {
 export interface GraphQLServers {
   /** For requests that ask for no trace. */
   readonly compiled: ApolloServer<GraphQLContext>;
-  /** For requests with `apollo-federation-include-trace: ftv1`, which routers send. */
-  readonly traced: ApolloServer<GraphQLContext>;
+  /** For requests with `apollo-federation-include-trace: ftv1`, which some routers send. */
+  readonly traced: ServerOnDemand;
   /** For connections that stay open, for which Apollo Server has no transport. */
   readonly streamed: StreamedOperations;
+}
+
+/** A server that is made and started when it is first needed. */
+export interface ServerOnDemand {
+  started(): Promise<ApolloServer<GraphQLContext>>;
+  stop(): Promise<void>;
 }
 
 /**
@@ -54,21 +61,47 @@ export async function createGraphQLServers(options: GraphQLServerOptions): Promi
   const compiled = new ApolloServer<GraphQLContext>({
     ...shared,
     gateway: gatewayOver(schema, formatError, compiledExecution(schema)),
-    plugins: [...shared.plugins, answerPlugin(schema, formatError), await landingPage(explorer, exampleVariables)],
-  });
-  const traced = new ApolloServer<GraphQLContext>({
-    ...shared,
-    gateway: gatewayOver(tracedSchema, formatError, interpretation(tracedSchema)),
     plugins: [
       ...shared.plugins,
-      ApolloServerPluginLandingPageDisabled(),
-      boundedTrace(),
-      answerPlugin(tracedSchema, formatError),
+      ApolloServerPluginInlineTraceDisabled(),
+      answerPlugin(schema, formatError),
+      landingPage(explorer, exampleVariables),
     ],
   });
-  await Promise.all([compiled.start(), traced.start()]);
+  await compiled.start();
+  const traced = onDemand(async () => {
+    const ofTrace = tracedSchema();
+    return new ApolloServer<GraphQLContext>({
+      ...shared,
+      gateway: gatewayOver(ofTrace, formatError, interpretation(ofTrace)),
+      plugins: [
+        ...shared.plugins,
+        ApolloServerPluginLandingPageDisabled(),
+        await boundedTrace(),
+        answerPlugin(ofTrace, formatError),
+      ],
+    });
+  });
   const streamed = new StreamedOperations({ schema, limits, production, formatError, metrics });
   return { compiled, traced, streamed };
+}
+
+function onDemand(make: () => Promise<ApolloServer<GraphQLContext>>): ServerOnDemand {
+  let server: Promise<ApolloServer<GraphQLContext>> | null = null;
+  const start = async () => {
+    const made = await make();
+    await made.start();
+    return made;
+  };
+  return {
+    started: () => {
+      server ??= start();
+      return server;
+    },
+    stop: async () => {
+      await (await server)?.stop();
+    },
+  };
 }
 
 function formatErrorOf({ production, logger, metrics }: GraphQLServerOptions): FormatError {

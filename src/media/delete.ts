@@ -104,7 +104,11 @@ export class MediaDeletion {
     const isDone = await this.#tellCdn(media);
     if (isDone) await jobs.finish(job);
     else
-      await jobs.retry(job, addMilliseconds(dateOf(clock), backoffMs(job.attempts, null)), 'the CDN could not be purged');
+      await jobs.retry(
+        job,
+        addMilliseconds(dateOf(clock), backoffMs(job.attempts, null)),
+        'the CDN could not be purged',
+      );
     return isDone;
   }
 

@@ -39,7 +39,7 @@ export function parseMessageId(id: string): ParsedMessageId {
 declare const MESSAGE_ID: unique symbol;
 /**
  * `channelId:providerMessageId`: the id of a message in public, and its one key inside the process. No two messages share
- * one, because no channel id holds a colon.
+ * one, because no channel id holds a colon; `MessageSource` refuses those of a router that do.
  */
 export type MessageId = string & { readonly [MESSAGE_ID]: true };
 
@@ -48,7 +48,7 @@ export function formatMessageId(key: MessageKey): MessageId {
 }
 
 declare const TENANT_MESSAGE_ID: unique symbol;
-/** Its key where messages of several tenants meet. No message id holds a line break. */
+/** The key of a message where messages of several tenants meet. No message id holds a line break. */
 export type TenantMessageId = string & { readonly [TENANT_MESSAGE_ID]: true };
 
 export function tenantMessageId(tenant: TenantId, key: MessageKey): TenantMessageId {

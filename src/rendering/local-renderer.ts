@@ -18,7 +18,7 @@ import { orAborted, within } from './tools/deadline.js';
 import { inJobFolder, saveSource } from './tools/job-folder.js';
 import { pagesOf } from './tools/page-count.js';
 import { playableSound } from './tools/playable-sound.js';
-import { baseTypesWith, playableTypesWith, stillTypesWith } from './tools/tools.js';
+import { baseTypesWith, playableTypesWith, stillTypesWith, type Tools } from './tools/tools.js';
 import type { Job, Workshop } from './tools/workshop.js';
 
 /** The limit of ThumbHash, in pixels. */
@@ -27,24 +27,50 @@ const THUMB_HASH_SIDE = 100;
 const BASE_SIDE = 2_048;
 const READ_AHEAD_BYTES = 256 * 1024;
 
-export interface LocalRendererOptions extends Workshop {
+export interface LocalRendererOptions {
+  /** The programs that are installed. */
+  readonly tools: Tools;
+  /** Called before the first job. Its tools are those that can be run. */
+  readonly openWorkshop: () => Promise<Workshop>;
   readonly queue: JobQueue;
+  readonly timeoutMs: number;
   readonly maxSourceBytes: number;
+}
+
+interface RenderableTypes {
+  readonly stills: ReadonlySet<string>;
+  readonly bases: ReadonlySet<string>;
+  readonly playables: ReadonlySet<string>;
+}
+
+function typesWith(tools: Tools): RenderableTypes {
+  return { stills: stillTypesWith(tools), bases: baseTypesWith(tools), playables: playableTypesWith(tools) };
 }
 
 /** Renders with programs that are installed on this machine. Each job has a folder, which is removed at its end. */
 export class LocalRenderer implements Renderer {
-  readonly stillTypes: ReadonlySet<string>;
-  readonly baseTypes: ReadonlySet<string>;
-  readonly playableTypes: ReadonlySet<string>;
+  #tools: Tools;
+  #types: RenderableTypes;
+  #workshop: Promise<Workshop> | null = null;
   // `close` aborts these jobs and waits for them.
   readonly #jobs = new Map<AbortController, Promise<unknown>>();
   #closed = false;
 
   constructor(private readonly options: LocalRendererOptions) {
-    this.stillTypes = stillTypesWith(options.tools);
-    this.baseTypes = baseTypesWith(options.tools);
-    this.playableTypes = playableTypesWith(options.tools);
+    this.#tools = options.tools;
+    this.#types = typesWith(options.tools);
+  }
+
+  get stillTypes(): ReadonlySet<string> {
+    return this.#types.stills;
+  }
+
+  get baseTypes(): ReadonlySet<string> {
+    return this.#types.bases;
+  }
+
+  get playableTypes(): ReadonlySet<string> {
+    return this.#types.playables;
   }
 
   async renderStill(source: RenderSource, spec: StillSpec, { signal }: RenderOptions): Promise<Still> {
@@ -52,9 +78,9 @@ export class LocalRenderer implements Renderer {
     assertType(source, this.stillTypes);
     const side = Math.max(spec.width, spec.height ?? 0);
     const { width, height, fit, format } = spec;
-    const bytes = await this.#job(source, signal, async (job) => {
-      const picture = await this.#picture(job, side);
-      return await this.options.pictures.still(picture, { width, height, fit, format });
+    const bytes = await this.#job(source, signal, async (job, workshop) => {
+      const picture = await pictureFor(job, side, workshop);
+      return await workshop.pictures.still(picture, { width, height, fit, format });
     });
     return { bytes, mimeType: `image/${spec.format}` };
   }
@@ -62,9 +88,9 @@ export class LocalRenderer implements Renderer {
   async preview(source: RenderSource, { signal }: RenderOptions): Promise<Preview> {
     assertType(source, this.stillTypes);
     const essence = essenceOf(source.mimeType);
-    const { pictures } = this.options;
-    return await this.#job(source, signal, async (job) => {
-      const picture = await this.#picture(job, THUMB_HASH_SIDE);
+    return await this.#job(source, signal, async (job, workshop) => {
+      const { pictures } = workshop;
+      const picture = await pictureFor(job, THUMB_HASH_SIDE, workshop);
       const { thumbHash, width, height } = await pictures.thumbHash(picture);
       if (essence === DOCUMENT) return { thumbHash, width: null, height: null, base: null };
       if (!this.baseTypes.has(essence)) return { thumbHash, width, height, base: null };
@@ -75,9 +101,11 @@ export class LocalRenderer implements Renderer {
 
   async pageCount(source: RenderSource, { signal }: RenderOptions): Promise<number | null> {
     assertType(source, new Set([DOCUMENT]));
-    const { pdfinfo } = this.options.tools;
-    if (pdfinfo === null) return null;
-    return await this.#job(source, signal, (job) => pagesOf(pdfinfo, job, this.options));
+    if (this.#tools.pdfinfo === null) return null;
+    return await this.#job<number | null>(source, signal, async (job, workshop) => {
+      const { pdfinfo } = workshop.tools;
+      return pdfinfo === null ? null : await pagesOf(pdfinfo, job, workshop);
+    });
   }
 
   async renderPlayable(source: RenderSource, { signal }: RenderOptions): Promise<Playable> {
@@ -85,8 +113,8 @@ export class LocalRenderer implements Renderer {
     const body = await this.#job<Readable>(
       source,
       signal,
-      async (job) => {
-        const file = await playableSound(job, this.options);
+      async (job, workshop) => {
+        const file = await playableSound(job, workshop);
         return file.createReadStream({ highWaterMark: READ_AHEAD_BYTES });
       },
       (late) => late.destroy(),
@@ -97,19 +125,24 @@ export class LocalRenderer implements Renderer {
   async close(): Promise<void> {
     this.#closed = true;
     for (const controller of this.#jobs.keys()) controller.abort(new Error('the renderer is closed'));
-    await this.options.pictures.close();
+    await (await this.#workshop)?.pictures.close();
     await Promise.allSettled(this.#jobs.values());
   }
 
-  async #picture(job: Job, side: number): Promise<DecodablePicture & { readonly maxPixels: number }> {
-    return { ...(await decodablePicture(job, side, this.options)), maxPixels: this.options.maxPixels };
+  #openWorkshop(): Promise<Workshop> {
+    this.#workshop ??= this.options.openWorkshop().then((workshop) => {
+      this.#tools = workshop.tools;
+      this.#types = typesWith(workshop.tools);
+      return workshop;
+    });
+    return this.#workshop;
   }
 
   // An aborted job rejects at once, but keeps its slot in the queue until the processes that it started have ended.
   async #job<Result>(
     source: RenderSource,
     signal: AbortSignal | undefined,
-    work: (job: Job) => Promise<Result>,
+    work: (job: Job, workshop: Workshop) => Promise<Result>,
     discardLate: (late: Result) => void = () => {},
   ): Promise<Result> {
     signal?.throwIfAborted();
@@ -119,8 +152,8 @@ export class LocalRenderer implements Renderer {
     signal?.addEventListener('abort', onAbort, { once: true });
     const done = this.options.queue.run(controller.signal, () =>
       inJobFolder(async (folder) => {
-        await this.#fetch(source, folder, controller.signal);
-        return await work({ essence: essenceOf(source.mimeType), folder, signal: controller.signal });
+        const [workshop] = await Promise.all([this.#openWorkshop(), this.#fetch(source, folder, controller.signal)]);
+        return await work({ essence: essenceOf(source.mimeType), folder, signal: controller.signal }, workshop);
       }),
     );
     this.#jobs.set(controller, done);
@@ -141,6 +174,14 @@ export class LocalRenderer implements Renderer {
       saveSource(source, folder, { maxBytes: maxSourceBytes, signal: limited }),
     );
   }
+}
+
+async function pictureFor(
+  job: Job,
+  side: number,
+  workshop: Workshop,
+): Promise<DecodablePicture & { readonly maxPixels: number }> {
+  return { ...(await decodablePicture(job, side, workshop)), maxPixels: workshop.maxPixels };
 }
 
 function assertType({ mimeType }: RenderSource, types: ReadonlySet<string>): void {

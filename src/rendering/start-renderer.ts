@@ -5,7 +5,8 @@ import { Pictures } from './pictures/pictures.js';
 import type { Renderer } from './renderer.js';
 import { findConfinement } from './tools/confinement.js';
 import { removeStaleJobFolders } from './tools/job-folder.js';
-import { findTools, logMissing } from './tools/tools.js';
+import { findTools, logMissing, runnableTools, type Tools } from './tools/tools.js';
+import type { Workshop } from './tools/workshop.js';
 
 export interface RendererOptions {
   /** How many jobs run at once. */
@@ -20,32 +21,33 @@ export interface RendererOptions {
   readonly logger: Logger;
   /** The folders in which programs are searched, as in PATH. '': none. */
   readonly path: string;
-  /** How long the picture process stays without a task; default five minutes. */
+  /** How long the picture process stays without a task; default one minute. */
   readonly idleMs?: number;
 }
 
-/** Searches the installed programs once. Renditions that need a missing one are not made, which is logged. */
+/**
+ * Looks for the installed programs once. Renditions that need a missing one are not made, which is logged. Whether the
+ * programs run, and how they can be confined, is tried out before the first job: it takes processes, and most servers
+ * that start have nothing to render yet.
+ */
 export async function startRenderer(options: RendererOptions): Promise<Renderer> {
-  const {
-    concurrency,
-    maxWaiting = 64,
-    timeoutMs,
-    maxPixels,
-    maxSourceBytes,
-    path,
-    logger,
-    idleMs = 300_000,
-  } = options;
-  const [tools, confinement] = await Promise.all([findTools(path), findConfinement(), removeStaleJobFolders()]);
+  const { concurrency, maxWaiting = 64, maxSourceBytes, path, logger } = options;
+  const [tools] = await Promise.all([findTools(path), removeStaleJobFolders()]);
   logMissing(tools, logger);
   return new LocalRenderer({
     tools,
-    path,
-    timeoutMs,
-    maxPixels,
+    openWorkshop: () => openWorkshop(tools, options),
+    timeoutMs: options.timeoutMs,
     maxSourceBytes,
-    confinement,
-    pictures: new Pictures({ timeoutMs, concurrency, idleMs, maxPixels, confinement }),
     queue: new JobQueue({ concurrency, maxWaiting }),
   });
+}
+
+async function openWorkshop(found: Tools, options: RendererOptions): Promise<Workshop> {
+  const { concurrency, timeoutMs, maxPixels, path, logger, idleMs = 60_000 } = options;
+  const [tools, confinement] = await Promise.all([runnableTools(found, path), findConfinement()]);
+  const broken = Object.values(found).filter((name) => name !== null && !Object.values(tools).includes(name));
+  if (broken.length > 0) logger.warn({ broken }, 'these programs are installed and cannot be run');
+  const pictures = new Pictures({ timeoutMs, concurrency, idleMs, maxPixels, confinement });
+  return { tools, path, timeoutMs, maxPixels, confinement, pictures };
 }

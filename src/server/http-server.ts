@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import fastify, {
   type FastifyBaseLogger,
@@ -19,6 +19,7 @@ import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { traceRequest } from '../telemetry/tracing.js';
 import { answerMalformed, MAX_HEADER_BYTES } from './malformed-requests.js';
+import { OpenAnswers } from './open-answers.js';
 import { DEFAULT_REQUEST_TIMEOUT_MS } from './settings.js';
 import { StalledReaders } from './stalled-readers.js';
 
@@ -62,7 +63,9 @@ const STREAM_ROUTE = '/graphql (events)';
 const ROUTES_OF_ANY_HOST = new Set([HOT_ROUTE, '/webhooks/:channelId', '/livez', '/readyz']);
 
 /** The interval in which Node looks for requests that take too long. */
-const MAX_TIMEOUT_CHECK_MS = 1_000;
+const MAX_TIMEOUT_CHECK_MS = 5_000;
+/** Fastify's default, longer than the idle timeouts of common load balancers. */
+const KEEP_ALIVE_MS = 72_000;
 /** Above the length of any signed URL. */
 const MAX_PARAMETER_LENGTH = 2_048;
 
@@ -75,23 +78,36 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     requestLog.info({ requestId, method, route, status, ms: Math.round(ms * 10) / 10 }, 'request');
     metrics?.requestAnswered(route, method, status, ms / 1000);
   };
-  const http = createFastify(options, onAnswered);
-  addHooks(http, knownHosts, onAnswered);
-  http.setNotFoundHandler((_request, reply) => answerNotFound(reply));
-  http.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
   const hot = new HotAnswers({
     clock,
     requestId: requestIdOf,
     onAnswered: (requestId, status, ms) => onAnswered({ requestId, route: HOT_ROUTE, method: 'GET', status, ms }),
   });
-  new StalledReaders().watch(http);
-  answerHotFirst(http, hot);
+  const entrance: Entrance = { hot, answers: new OpenAnswers(), isClosing: false };
+  const http = createFastify(options, entrance, onAnswered);
+  http.addHook('preClose', (done) => {
+    entrance.isClosing = true;
+    done();
+  });
+  addHooks(http, knownHosts, onAnswered);
+  http.setNotFoundHandler((_request, reply) => answerNotFound(reply));
+  http.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
+  new StalledReaders(entrance.answers).watch(http);
   closeUnusedConnections(http);
   return { http, hot };
 }
 
+/** What a request meets before the router. */
+interface Entrance {
+  readonly hot: HotAnswers;
+  readonly answers: OpenAnswers;
+  /** True: the router answers 503. */
+  isClosing: boolean;
+}
+
 function createFastify(
   { logger, trustProxy, requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS, metrics }: HttpServerOptions,
+  entrance: Entrance,
   onAnswered: OnAnswered,
 ): FastifyInstance {
   const loggerInstance: FastifyBaseLogger = logger;
@@ -108,18 +124,29 @@ function createFastify(
       metrics?.requestAnswered(NO_ROUTE, request.method, reply.statusCode, reply.elapsedTime / 1000);
     },
     clientErrorHandler: (error, socket) =>
-      answerMalformed(error, socket, (requestId, status) =>
-        onAnswered({ requestId, route: NO_ROUTE, method: NO_METHOD, status, ms: 0 }),
-      ),
+      answerMalformed(error, socket, {
+        answers: entrance.answers,
+        onAnswered: (requestId, status) => onAnswered({ requestId, route: NO_ROUTE, method: NO_METHOD, status, ms: 0 }),
+      }),
     return503OnClosing: true,
-    requestTimeout: requestTimeoutMs,
-    http: {
-      requestTimeout: requestTimeoutMs,
-      headersTimeout: requestTimeoutMs,
-      connectionsCheckingInterval: Math.min(requestTimeoutMs, MAX_TIMEOUT_CHECK_MS),
-      maxHeaderSize: MAX_HEADER_BYTES,
-    },
+    serverFactory: (router) => createNodeServer(router, entrance, requestTimeoutMs),
     forceCloseConnections: 'idle',
+  });
+}
+
+/** Lets {@link HotAnswers} answer before the router. Its answers are watched only where they wait for their reader. */
+function createNodeServer(router: RequestListener, entrance: Entrance, requestTimeoutMs: number): Server {
+  const { hot, answers } = entrance;
+  const times = {
+    requestTimeout: requestTimeoutMs,
+    headersTimeout: requestTimeoutMs,
+    connectionsCheckingInterval: Math.ceil(Math.min(requestTimeoutMs / 4, MAX_TIMEOUT_CHECK_MS)),
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  };
+  return createServer({ ...times, maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
+    const isHot = !entrance.isClosing && hot.answer(request, response);
+    if (!isHot || response.writableLength > 0) answers.add(request.socket, response);
+    if (!isHot) router(request, response);
   });
 }
 
@@ -177,21 +204,6 @@ function answerNotFound(reply: FastifyReply): FastifyReply {
 
 function isEventStream(reply: FastifyReply): boolean {
   return String(reply.getHeader('content-type')).startsWith('text/event-stream');
-}
-
-/** Lets {@link HotAnswers} answer before the router, until the server closes and the router answers 503. */
-function answerHotFirst(http: FastifyInstance, hot: HotAnswers): void {
-  const routerListeners = http.server.listeners('request');
-  http.server.removeAllListeners('request');
-  let isClosing = false;
-  http.addHook('preClose', (done) => {
-    isClosing = true;
-    done();
-  });
-  http.server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (!isClosing && hot.answer(request, response)) return;
-    for (const listener of routerListeners) Reflect.apply(listener, http.server, [request, response]);
-  });
 }
 
 /**

@@ -1,19 +1,28 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { afterAdmission } from '../http/pending-admission.js';
+import type { OpenAnswers } from './open-answers.js';
 
 export const MAX_HEADER_BYTES = 16 * 1024;
 
-/** Called with the request id and the status of the answer. */
-type OnAnswered = (requestId: string, status: number) => void;
+export interface MalformedOptions {
+  readonly answers: Pick<OpenAnswers, 'hasBegun'>;
+  /** Called with the request id and the status of the answer. */
+  readonly onAnswered: (requestId: string, status: number) => void;
+}
 
 /**
  * For Fastify's `clientErrorHandler`: answers bytes that are no request, or a request that arrives too slowly. Nothing of
  * them is logged, since they may hold anything.
  */
-export function answerMalformed(error: NodeJS.ErrnoException, socket: Socket, onAnswered: OnAnswered): void {
+export function answerMalformed(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  { answers, onAnswered }: MalformedOptions,
+): void {
   const answer = () => {
-    if (isUnanswerable(error, socket)) {
+    // A status line in the middle of another answer would be taken for a part of it.
+    if (error.code === 'ECONNRESET' || !socket.writable || answers.hasBegun(socket)) {
       socket.destroy();
       return;
     }
@@ -23,13 +32,6 @@ export function answerMalformed(error: NodeJS.ErrnoException, socket: Socket, on
   // The codes of Node's parse errors. A request that arrives too slowly gets no further delay.
   if (error.code?.startsWith('HPE_')) afterAdmission(socket, answer);
   else answer();
-}
-
-function isUnanswerable({ code }: NodeJS.ErrnoException, socket: Socket): boolean {
-  const response: unknown = Reflect.get(socket, '_httpMessage');
-  const isAnswering =
-    typeof response === 'object' && response !== null && Reflect.get(response, 'headersSent') === true;
-  return code === 'ECONNRESET' || !socket.writable || isAnswering;
 }
 
 /** @returns the status */

@@ -5,6 +5,7 @@ import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { requireToken } from './authenticate.js';
 import { createHttpServer } from './http-server.js';
+import { listen } from './listen.js';
 
 type ScrapedMetrics = Pick<Metrics, 'contentType' | 'text'>;
 
@@ -42,7 +43,7 @@ export async function openMetricsPort({ metrics, host, port, logger }: MetricsPo
   const { http } = createHttpServer({ logger, trustProxy: false });
   registerMetricsRoute(http, { metrics, token: null });
   try {
-    const url = await http.listen({ host, port });
+    const url = await listen(http, { host, port });
     logger.info({ url }, 'metrics listening');
     return http;
   } catch (cause) {

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import ipaddr from 'ipaddr.js';
+import type { OpenAnswers } from './open-answers.js';
 
 /** A connection whose reader takes nothing for this long is closed. */
 const PATIENCE_MS = 60_000;
@@ -20,39 +20,34 @@ interface Backlog {
 }
 
 /**
- * Closes connections whose reader takes nothing while an answer waits in memory: answers of `/media` and `/graphql`. A
- * reader that takes any bytes at all is never cut. The kernel buffers megabytes, so a slow reader may look stalled to
- * Node; the kernel's own queue is read before a connection is closed.
+ * Closes connections whose reader takes nothing while an answer waits in memory. A reader that takes any bytes at all is
+ * never cut. The kernel buffers megabytes, so a slow reader may look stalled to Node; the kernel's own queue is read
+ * before a connection is closed.
  */
 export class StalledReaders {
-  readonly #backlogs = new Map<Socket, Backlog | null>();
+  readonly #backlogs = new WeakMap<Socket, Backlog>();
 
-  constructor(private readonly patienceMs: number = PATIENCE_MS) {}
+  constructor(
+    private readonly answers: Pick<OpenAnswers, 'sockets'>,
+    private readonly patienceMs: number = PATIENCE_MS,
+  ) {}
 
   watch(http: FastifyInstance): void {
     const timer = setInterval(() => void this.#closeStalled(), this.patienceMs / 4);
     timer.unref();
-    http.server.on('request', (request: IncomingMessage, response: ServerResponse) =>
-      this.#watchAnswer(request, response),
-    );
     http.addHook('onClose', (_http, done) => {
       clearInterval(timer);
       done();
     });
   }
 
-  #watchAnswer({ url = '', socket }: IncomingMessage, response: ServerResponse): void {
-    if (!url.startsWith('/media/') && !url.startsWith('/graphql')) return;
-    this.#backlogs.set(socket, null);
-    response.once('close', () => this.#backlogs.delete(socket));
-  }
-
   async #closeStalled(): Promise<void> {
     const now = performance.now();
     const stalled: Socket[] = [];
-    for (const [socket, backlog] of this.#backlogs) {
+    for (const socket of this.answers.sockets) {
+      const backlog = this.#backlogs.get(socket);
       const bytes = unsentBytes(socket);
-      if (bytes === 0) this.#backlogs.set(socket, null);
+      if (bytes === 0) this.#backlogs.delete(socket);
       else if (backlog?.bytes !== bytes || backlog.written !== socket.bytesWritten)
         this.#backlogs.set(socket, { bytes, written: socket.bytesWritten, queued: null, since: now });
       else stalled.push(socket);

@@ -2,6 +2,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, type Registry } from 'prom-client';
 
 const RESOLUTION_MS = 10;
+/** Longer than any scraper pauses between two scrapes. */
+const SCRAPED_WITHIN_MS = 300_000;
 const MICROSECONDS = 1e6;
 const NANOSECONDS = 1e9;
 
@@ -10,8 +12,10 @@ const NANOSECONDS = 1e9;
  * the same names but no way to stop its observers, which would keep every closed app in memory.
  */
 export class ProcessMetrics {
-  // This timer does not keep the process alive (node:perf_hooks, "Class: IntervalHistogram").
+  // It wakes the process a hundred times a second, so it runs from the first scrape on, as long as scrapes come. Its timer
+  // does not keep the process alive (node:perf_hooks, "Class: IntervalHistogram").
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  #unread: NodeJS.Timeout | undefined;
   readonly #cpu: Record<'user' | 'system' | 'both', Counter>;
   readonly #memory: Record<'resident' | 'heapTotal' | 'heapUsed' | 'external', Gauge>;
   readonly #lag: Record<'mean' | 'p50' | 'p99' | 'max', Gauge>;
@@ -47,7 +51,6 @@ export class ProcessMetrics {
     new Gauge({ name: 'nodejs_version_info', help: 'The version of Node.js.', labelNames: ['version'], registers })
       .labels(process.version)
       .set(1);
-    this.#delay.enable();
   }
 
   read(): void {
@@ -69,10 +72,14 @@ export class ProcessMetrics {
   }
 
   close(): void {
+    clearTimeout(this.#unread);
     this.#delay.disable();
   }
 
   #readLag(): void {
+    this.#delay.enable();
+    clearTimeout(this.#unread);
+    this.#unread = setTimeout(() => this.#delay.disable(), SCRAPED_WITHIN_MS).unref();
     // Of two simultaneous scrapes the second finds no samples, and the mean of none is NaN.
     if (this.#delay.count === 0) return;
     this.#lag.mean.set(this.#delay.mean / NANOSECONDS);

@@ -16,7 +16,7 @@ import { messageId, receive, samples } from '../support/sample-messages.js';
 import { errorOf, type Got, headerOf, nth, SECRETS, type TestBed, useBeds } from '../support/test-bed.js';
 
 const DEADLINE_MS = 1_000;
-/** Of a provider whose `timeout` is not set: what ends before was ended by what was set, however busy the machine. */
+/** The default `timeout` of a provider. A call that ends earlier was ended by the configured one. */
 const DEFAULT_DEADLINE_MS = 10_000;
 const ONCE = { timeout: `${DEADLINE_MS}ms`, retries: 0 };
 const providers = { kirim: ONCE, signalwire: ONCE, twilio: ONCE };
@@ -57,7 +57,7 @@ function expectRefusal(got: Got, status: number, inBed = bed): string {
   return errorOf(got).code;
 }
 
-describe('a signed link that was changed', () => {
+describe('a signed link', () => {
   let path: string;
 
   beforeEach(async () => {
@@ -71,11 +71,11 @@ describe('a signed link that was changed', () => {
     expect([changed, expectRefusal(got, 403)]).toEqual([changed, 'SIGNATURE_INVALID']);
   }
 
-  it('works as long as it was not', async () => {
+  it('opens while it is unchanged', async () => {
     expect((await bed.get(path)).status).toBe(200);
   });
 
-  it('is refused for every character that another took the place of', async () => {
+  it('is refused when any one character is replaced', async () => {
     for (let at = '/media/'.length; at < path.length; at++) {
       for (const other of [path[at] === 'a' ? 'b' : 'a', path[at] === '0' ? '1' : '0']) {
         await expectInvalid(path.slice(0, at) + other + path.slice(at + 1));
@@ -84,7 +84,7 @@ describe('a signed link that was changed', () => {
     expect(bed.providerCalls).toBe(0);
   });
 
-  it('is refused for every character that is missing, doubled or of the other case', async () => {
+  it('is refused when any one character is removed, doubled or changes its case', async () => {
     for (let at = '/media/'.length; at < path.length; at++) {
       const character = path.charAt(at);
       await expectInvalid(path.slice(0, at) + path.slice(at + 1));
@@ -95,12 +95,12 @@ describe('a signed link that was changed', () => {
     expect(bed.providerCalls).toBe(0);
   });
 
-  it('is refused for every other last character of its signature, whose spare bits decoders forgive', async () => {
+  it('is refused for every other last character of its signature, whose unused bits decoders ignore', async () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
     for (const last of alphabet) if (!path.endsWith(last)) await expectInvalid(path.slice(0, -1) + last);
   });
 
-  it('is refused for every parameter that is removed, doubled, moved or added', async () => {
+  it('is refused when a parameter is removed, doubled, moved or added', async () => {
     const [route = '', query = ''] = path.split('?');
     const parameters = query.split('&');
     for (const [at, parameter] of parameters.entries()) {
@@ -119,7 +119,7 @@ describe('a signed link that was changed', () => {
     await expectInvalid(route);
   });
 
-  it('is refused for another name, key id, disposition or lifetime', async () => {
+  it('is refused when the name, key id, disposition or lifetime changes', async () => {
     const { pathname, search, searchParams } = new URL(path, bed.app.url);
     const changes = [
       pathname.replace(/[^/]+$/, 'other.jpg') + search,
@@ -141,34 +141,34 @@ describe('a signed link that was changed', () => {
     expect(bed.providerCalls).toBe(0);
   });
 
-  it('is refused where a character was encoded that need not be', async () => {
+  it('is refused when a character is percent-encoded without need', async () => {
     const at = '/media/'.length;
     await expectInvalid(`${path.slice(0, at)}%${path.charCodeAt(at).toString(16)}${path.slice(at + 1)}`);
     await expectInvalid(path.replace('.jpg', '%2Ejpg'));
     await expectInvalid(path.replace('d=inline', 'd=%69nline'));
   });
 
-  it('is refused where a percent sign encodes nothing', async () => {
+  it('is refused when a percent sign encodes nothing', async () => {
     for (const broken of ['%', '%zz', '%c3', '%ff', '%00']) {
       await expectInvalid(path.replace('.jpg', `${broken}.jpg`));
     }
   });
 
-  it('is refused where the hexadecimal digits of an encoded name are of the other case', async () => {
+  it('is refused when the hexadecimal digits of an encoded name change their case', async () => {
     const link = signed({ filename: 'Grüße 1.jpg' });
     expect(link).toContain('Gr%C3%BC%C3%9Fe%201.jpg');
     expect((await bed.get(link)).status).toBe(200);
     await expectInvalid(link.replaceAll(/%[0-9A-F]{2}/g, (encoded) => encoded.toLowerCase()));
   });
 
-  it('is refused under a secret that is not ours, and for another media', async () => {
+  it('is refused when it is signed with an unknown secret or for another media', async () => {
     await expectInvalid(signed({ secret: 'another-secret-of-sixteen-characters' }));
     const [, mediaId = ''] = /^\/media\/([^/]+)/.exec(path) ?? [];
     const other = encodeMediaId({ channelId: 'sms', providerMessageId: signalwireMessageSid(2), providerMediaId: 'x' });
     await expectInvalid(path.replace(mediaId, other));
   });
 
-  it('is refused before it is expired, and expired only when it is untouched', async () => {
+  it('is refused as invalid when it is both changed and expired', async () => {
     const link = signed({ expiresAt: new Date(Date.now() - 1_000) });
     expect(expectRefusal(await bed.get(link), 403)).toBe('URL_EXPIRED');
     await expectInvalid(link.replace(/.$/, (last) => (last === 'A' ? 'E' : 'A')));
@@ -178,7 +178,7 @@ describe('a signed link that was changed', () => {
 });
 
 describe('signing keys', () => {
-  it('may be two, so that links of the older one still open', async () => {
+  it('may be two, so that links signed with the older one still open', async () => {
     const signingKeys = [
       { id: 'k2', secret: 'the-newer-secret-0123456789' },
       { id: 'k1', secret: SECRETS.signingSecret },
@@ -254,14 +254,14 @@ describe('media that cannot be delivered', () => {
     ],
   ];
 
-  it('is told as the fault of its provider that has no bytes of it', async () => {
+  it('is reported as the fault of a provider that has no bytes of it', async () => {
     const media = { bytes: Buffer.alloc(0), mimeType: 'image/jpeg' };
     bed.kirim.addMessage({ id: kirimMessageId(6), media });
     const got = await bed.get(await bed.pathOf(messageId('kirim', 6)));
     expect(expectRefusal(got, 502)).toBe('PROVIDER_PROTOCOL');
   });
 
-  it.each(OF_KIRIM)('is told as the fault of its provider that answers %s', async (_name, fault, status, code) => {
+  it.each(OF_KIRIM)('is reported as the fault of a provider that answers %s', async (_name, fault, status, code) => {
     const path = await bed.pathOf(receive(bed, 'kirim'));
     await bed.forget();
     bed.kirim.fault = fault;
@@ -269,7 +269,7 @@ describe('media that cannot be delivered', () => {
   });
 
   it.each(OF_KIRIM.filter(([name]) => name !== 'a page'))(
-    'is told as the fault of LaML that answers %s',
+    'is reported as the fault of a LaML provider that answers %s',
     async (_name, fault, status, code) => {
       const path = await bed.pathOf(receive(bed, 'twilio'));
       bed.twilio.fault = fault;
@@ -285,7 +285,7 @@ describe('media that cannot be delivered', () => {
     ['a lost connection', { kind: 'reset' }, 503, 'PROVIDER_UNAVAILABLE'],
     ['nothing', { kind: 'hang' }, 504, 'PROVIDER_UNAVAILABLE'],
     ['a few bytes and then nothing', { kind: 'hang-in-body', afterBytes: 20 }, 504, 'PROVIDER_UNAVAILABLE'],
-  ])('is told as the fault of the CDN that answers %s', async (_name, fault, status, code) => {
+  ])('is reported as the fault of a CDN that answers %s', async (_name, fault, status, code) => {
     for (const provider of ['kirim', 'twilio'] as const) {
       const path = await bed.pathOf(receive(bed, provider));
       bed.cdn.fault = fault;
@@ -296,7 +296,7 @@ describe('media that cannot be delivered', () => {
   });
 
   it.each(['kirim', 'signalwire', 'twilio'] as const)(
-    'is told as the fault of %s that has listed it and answers 404 for its bytes',
+    'is reported as the fault of %s when it lists the media and answers 404 for the bytes',
     async (provider) => {
       const message = receive(bed, provider);
       const links = await bed.query<{ messagesWithMedia: ReadonlyArray<{ media: readonly Links[] }> }>(
@@ -319,7 +319,7 @@ describe('media that cannot be delivered', () => {
     },
   );
 
-  it('is told as a fault of the CDN that is cut within the first bytes', async () => {
+  it('is reported as the fault of a CDN that breaks off within the first bytes', async () => {
     const path = await bed.pathOf(receive(bed, 'kirim'));
     bed.cdn.fault = { kind: 'cut', afterBytes: 20 };
     const got = await bed.get(path);
@@ -327,7 +327,7 @@ describe('media that cannot be delivered', () => {
     expect(['PROVIDER_PROTOCOL', 'PROVIDER_UNAVAILABLE']).toContain(expectRefusal(got, got.status));
   });
 
-  it('tells when to come again, where the provider told', async () => {
+  it('repeats the Retry-After of the provider', async () => {
     const path = await bed.pathOf(receive(bed, 'kirim'));
     await bed.forget();
     bed.kirim.fault = { kind: 'status', status: 429, headers: { 'Retry-After': '7' } };
@@ -348,7 +348,7 @@ describe('media that cannot be delivered', () => {
     expect((await bed.get('/media/x/y', { method: 'HEAD' })).status).toBe(403);
   });
 
-  it('is not what SignalWire answers with JSON in place of bytes', async () => {
+  it('is not JSON that SignalWire answers in place of bytes', async () => {
     const path = await bed.pathOf(receive(bed, 'signalwire'));
     bed.signalwire.bytesWithoutExtension = 'json';
     expect(expectRefusal(await bed.get(path), 502)).toBe('PROVIDER_PROTOCOL');
@@ -356,7 +356,7 @@ describe('media that cannot be delivered', () => {
     expect((await bed.get(path)).bytes.equals(samples.photo.bytes)).toBe(true);
   });
 
-  it('is not a body that came compressed although nobody asked for that', async () => {
+  it('is not a compressed body that no request asked for', async () => {
     const packed = await startRaw((_request, response) => {
       response.writeHead(200, { 'content-type': 'image/jpeg', 'content-encoding': 'aws-chunked, gzip' });
       response.end(gzipSync(samples.photo.bytes));
@@ -368,7 +368,7 @@ describe('media that cannot be delivered', () => {
     expect(packed.headers[0]?.['accept-encoding']).toBe('identity');
   });
 
-  it('is a body in a coding that nobody undoes', async () => {
+  it('is a body in a coding that no reader can decode', async () => {
     const packed = await startRaw((_request, response) => {
       response.writeHead(200, { 'content-type': 'image/jpeg', 'content-encoding': 'compress' });
       response.end(samples.photo.bytes);
@@ -410,14 +410,14 @@ describe('bytes beyond upload.maxBytes', () => {
     expect(['MEDIA_TOO_LARGE', 'PROVIDER_PROTOCOL']).toContain(code);
   });
 
-  it('are cut off, and seen to be, where it was not', async () => {
+  it('are cut off visibly where it was not', async () => {
     bed = await beds.own({ config: { providers, upload: { maxBytes: '1MB' } } });
     bed.cdn.put('large', { bytes: Buffer.alloc(3_000_000, 7), mimeType: 'video/mp4' }, { chunked: true });
     await redirectKirimTo(bed.cdn.publicUrl('large'));
     await expectAborted(await bed.pathOf(messageId('kirim')));
   });
 
-  it('are refused where the first of them are too many', async () => {
+  it('are refused when the first chunk already exceeds the limit', async () => {
     bed = await beds.own({ config: { providers, upload: { maxBytes: '1KB' } } });
     bed.cdn.put('large', { bytes, mimeType: 'video/mp4' }, { chunked: true });
     await redirectKirimTo(bed.cdn.publicUrl('large'));
@@ -425,7 +425,7 @@ describe('bytes beyond upload.maxBytes', () => {
     expect(['MEDIA_TOO_LARGE', 'PROVIDER_PROTOCOL']).toContain(code);
   });
 
-  it('are refused where Twilio itself sends them', async () => {
+  it('are refused when Twilio itself sends them', async () => {
     bed = await beds.own({ config: { providers, upload: { maxBytes: '10KB' } } });
     bed.twilio.bytesWithoutExtension = 'inline';
     const code = expectRefusal(await bed.get(await bed.pathOf(receive(bed, 'twilio'))), 502);
@@ -470,7 +470,7 @@ describe('bytes that are not what they are said to be', () => {
     ],
     ['XML', Buffer.from('<?xml version="1.0"?><a/>'), 'application/xml', 'application/xml', 'attachment'],
     ['a script', Buffer.from('alert(document.domain)'), 'text/javascript', 'text/plain; charset=utf-8', 'inline'],
-  ])('are served as what they are: %s', async (_name, bytes, declared, mimeType, disposition) => {
+  ])('are served under their real type: %s', async (_name, bytes, declared, mimeType, disposition) => {
     bed.kirim.addMessage({ id: kirimMessageId(5), media: { bytes, mimeType: 'image/jpeg' }, contentType: declared });
     const got = await bed.get(await bed.pathOf(messageId('kirim', 5)));
     expect(got.status).toBe(200);
@@ -482,14 +482,14 @@ describe('bytes that are not what they are said to be', () => {
   });
 
   it.each(['image/jpeg', 'application/pdf', 'video/mp4', 'audio/ogg'])(
-    'are no media where a page is said to be %s',
+    'are refused when a page claims to be %s',
     async (declared) => {
       bed.kirim.addMessage({ id: kirimMessageId(5), media: { bytes: HTML, mimeType: declared } });
       expect(expectRefusal(await bed.get(await bed.pathOf(messageId('kirim', 5))), 502)).toBe('PROVIDER_PROTOCOL');
     },
   );
 
-  it('do not bring headers along in a type or a name', async () => {
+  it('cannot inject headers through a type or a name', async () => {
     const filename = 'a\u202egpj.exe;x="y"..jpg';
     bed.twilio.addMessage({ sid: twilioMessageSid(5), media: [{ ...samples.photo, sid: twilioMediaSid(5) }] });
     const path = await bed.pathOf(messageId('twilio', 5));
@@ -568,7 +568,7 @@ describe("the CDN's own redirects", () => {
   });
 });
 
-describe('a client that goes', () => {
+describe('a client that disconnects', () => {
   it('in the middle of a file leaves no connection to the CDN open', async () => {
     const endless = await startEndless('image/jpeg');
     await redirectKirimTo(endless.url);
@@ -603,7 +603,7 @@ describe('a client that goes', () => {
     await silent.allClosed();
   });
 
-  it('asked with HEAD, leaves no connection with an unread body open', async () => {
+  it('after a HEAD leaves no connection with an unread body open', async () => {
     const endless = await startEndless('image/jpeg');
     await redirectKirimTo(endless.url);
     const got = await bed.get(await bed.pathOf(messageId('kirim')), { method: 'HEAD' });
@@ -611,7 +611,7 @@ describe('a client that goes', () => {
     await endless.allClosed();
   });
 
-  it('was refused a page under the name of a picture: the rest of the page is not awaited', async () => {
+  it('after a refused page does not make the server wait for the rest of the page', async () => {
     const endless = await startEndless('image/jpeg', Buffer.from(`<!doctype html>${' '.repeat(5_000)}`));
     await redirectKirimTo(endless.url);
     expect(expectRefusal(await bed.get(await bed.pathOf(messageId('kirim'))), 502)).toBe('PROVIDER_PROTOCOL');

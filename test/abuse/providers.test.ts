@@ -25,7 +25,7 @@ const PROVIDERS: readonly ProviderOfBed[] = ['kirim', 'signalwire', 'twilio'];
 const MEDIA = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id channelId media { id status url } } }';
 /** Short, so that what fails by the clock fails soon; one second leaves LaML's own waits for late messages out. */
 const DEADLINE_MS = 1_000;
-/** Of a provider whose `timeout` is not set: a call that ends before was ended by what was set, however busy the machine. */
+/** The default `timeout` of a provider. A call that ends earlier was ended by the configured one. */
 const DEFAULT_DEADLINE_MS = 10_000;
 const ONCE = { timeout: `${DEADLINE_MS}ms`, retries: 0 };
 /** Where nothing is to fail by the clock. */
@@ -145,7 +145,7 @@ describe.each(PROVIDERS)('%s alone is missing when it answers', (provider) => {
     expect(ms).toBeLessThan(DEFAULT_DEADLINE_MS);
   });
 
-  it('drop by drop, for longer than the deadline', async () => {
+  it('slowly, byte by byte, for longer than the deadline', async () => {
     const drips = await startRaw((_request, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
       const timer = setInterval(() => response.write(' '), 50);
@@ -157,7 +157,7 @@ describe.each(PROVIDERS)('%s alone is missing when it answers', (provider) => {
     await drips.allClosed();
   });
 
-  it('bytes that are no HTTP', async () => {
+  it('bytes that are not HTTP', async () => {
     const server = createServer((socket) => {
       socket.on('error', () => {});
       socket.once('data', () => socket.end(`SSH-2.0-${BODY_MARKER}\r\n\r\n`));
@@ -171,8 +171,8 @@ describe.each(PROVIDERS)('%s alone is missing when it answers', (provider) => {
     server.close();
   });
 
-  it('nowhere: its port is closed', async () => {
-    // Nobody listens on port 1; a port that was free a moment ago may be anyone's by now.
+  it('with a closed port', async () => {
+    // No process listens on port 1; another process may have taken a port that was free a moment ago.
     await startBed(ONCE, { channelKeys: { [provider]: { baseUrl: 'http://127.0.0.1:1/v1' } } });
     await expectAlone(provider, UNAVAILABLE);
   });
@@ -218,12 +218,12 @@ describe.each(['signalwire', 'twilio'] as const)('%s alone is missing when its l
     expect(trap.connectionCount).toBe(0);
   });
 
-  it('is unknown: there are no media, and that is no error', async () => {
+  it('is unknown: the message has no media, without an error', async () => {
     const { data, errors } = await bed.query(MEDIA, { ids: [messageId(provider, 404)] });
     expect([data?.messagesWithMedia[0]?.media, errors]).toEqual([[], []]);
   });
 
-  it('tells types that are no types: they are not known, and nothing else is wrong', async () => {
+  it('has invalid types: the types are unknown, and nothing else fails', async () => {
     const body = {
       media_list: [{ sid: signalwireMediaSid(1), content_type: '<script>\r\n', date_created: 'yesterday' }],
     };
@@ -235,7 +235,7 @@ describe.each(['signalwire', 'twilio'] as const)('%s alone is missing when its l
   });
 });
 
-describe('a next page that is none', () => {
+describe('an invalid next page', () => {
   it.each(['signalwire', 'twilio'] as const)(
     'of %s on another origin is not asked, and gets no credentials',
     async (provider) => {
@@ -383,7 +383,7 @@ describe("Kirim's details", () => {
     expect(leaksIn(text, bed)).toEqual([]);
   });
 
-  it('are null with an error each where nobody knows them, and the link still works', async () => {
+  it('are null with an error each when no source has them, and the link still works', async () => {
     const ids = [receive(bed, 'kirim')];
     bed.kirim.faults.push({ match: /messages\/[^/]+$/, fault: { kind: 'status', status: 500, body: BODY_MARKER } });
     bed.cdn.faults.push({ match: ({ headers }) => headers.range !== undefined, fault: { kind: 'reset' } });
@@ -420,14 +420,14 @@ describe('calls that fail for a moment', () => {
     expect(bed.providerCalls).toBe(5);
   });
 
-  it.each(PROVIDERS)('of %s are given up after the configured retries', async (provider) => {
+  it.each(PROVIDERS)('of %s stop after the configured retries', async (provider) => {
     await startBed(PATIENT);
     emulatorOf(provider).fault = { kind: 'status', status: 502 };
     await expectAlone(provider, { ...UNAVAILABLE, upstreamStatus: 502 });
     expect(emulatorOf(provider).requestCount).toBe(3);
   });
 
-  it.each(PROVIDERS)('of %s are not repeated where a repetition would give the same', async (provider) => {
+  it.each(PROVIDERS)('of %s are not repeated when the answer is final', async (provider) => {
     await startBed(PATIENT);
     emulatorOf(provider).fault = { kind: 'status', status: 403 };
     await expectAlone(provider, CREDENTIALS);
@@ -460,7 +460,7 @@ describe('calls that fail for a moment', () => {
   it.each([
     ['seconds', () => '120', 120_000],
     ['a date', () => new Date(Date.now() + 120_000).toUTCString(), 120_000],
-  ])('are errors at once where Retry-After in %s is beyond the deadline', async (_name, retryAfter, ms) => {
+  ])('fail at once when Retry-After in %s is beyond the deadline', async (_name, retryAfter, ms) => {
     await startBed(PATIENT);
     bed.kirim.fault = { kind: 'status', status: 429, headers: { 'Retry-After': retryAfter() } };
     const { result, ms: took } = await timed(
@@ -474,7 +474,7 @@ describe('calls that fail for a moment', () => {
 });
 
 describe('a provider that keeps failing', () => {
-  it('is left alone by its channel for a moment, then asked again', async () => {
+  it('is not called for a moment, then called again', async () => {
     await startBed(ONCE);
     const ids = Array.from({ length: 20 }, (_, index) => receive(bed, 'signalwire', index));
     const other = receive(bed, 'twilio');
@@ -501,7 +501,7 @@ describe('a provider that keeps failing', () => {
     expect((await bed.query(MEDIA, { ids })).errors).toEqual([]);
   });
 
-  it('is not held to be down because it refuses', async () => {
+  it('is not considered down because it refuses a request', async () => {
     await startBed(ONCE);
     bed.kirim.fault = { kind: 'status', status: 403 };
     const ids = Array.from({ length: 30 }, (_, index) => receive(bed, 'kirim', index));
@@ -510,7 +510,7 @@ describe('a provider that keeps failing', () => {
     expect((await bed.query(MEDIA, { ids })).errors).toEqual([]);
   });
 
-  it('answers a hundred messages within two deadlines when it hangs, since those that waited in line had none yet', async () => {
+  it('answers a hundred messages within two deadlines when it hangs', async () => {
     await startBed(ONCE);
     bed.signalwire.fault = { kind: 'hang' };
     const ids = Array.from({ length: 100 }, (_, index) => receive(bed, 'signalwire', index));
@@ -544,7 +544,7 @@ describe('calls to one channel', () => {
     expect(Math.max(...atOnce)).toBeGreaterThan(1);
   });
 
-  it('that still wait are not made when the caller has gone', async () => {
+  it('that still wait are dropped when the caller disconnects', async () => {
     await startBed({ timeout: '10s', retries: 0, maxConcurrency: 4 });
     bed.signalwire.latencyMs = LATENCY_MS;
     const ids = Array.from({ length: 50 }, (_, index) => receive(bed, 'signalwire', index));
@@ -558,13 +558,13 @@ describe('calls to one channel', () => {
     await firstRequest(bed.signalwire);
     caller.abort();
     await expect(gone).rejects.toThrow();
-    // Whatever still waited in the queue would have gone out before this one.
+    // A call that still waited in the queue would have been sent before this one.
     const { errors } = await bed.query(MEDIA, { ids: [receive(bed, 'signalwire', 99)] });
     expect(errors).toEqual([]);
     expect(bed.signalwire.requestCount).toBeLessThanOrEqual(9);
   });
 
-  it('under way end when the caller goes', async () => {
+  it('under way are aborted when the caller disconnects', async () => {
     const hangs = await startRaw(() => {});
     await startBed({ timeout: '60s', retries: 0 }, { channelKeys: { signalwire: { baseUrl: `${hangs.url}/v1` } } });
     const caller = new AbortController();
@@ -577,7 +577,7 @@ describe('calls to one channel', () => {
 });
 
 describe('hostile ids at a provider', () => {
-  it('stay one segment of the path, whatever they hold', async () => {
+  it('stay one segment of the path', async () => {
     const ids = ['a/b', 'a?b=c', 'a#b', 'a b', 'ä', '%41', '%2525', 'a;b', 'a\\b', '@evil.example', '//evil.example/'];
     for (const id of ids) bed.kirim.addMessage({ id, media: samples.photo });
     const { errors, data } = await bed.query(MEDIA, { ids: ids.map((id) => `wa:${id}`) });

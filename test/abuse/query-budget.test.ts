@@ -46,7 +46,7 @@ describe.each(EXECUTORS)('fields, %s', (_name, options) => {
   const FIELDS = 1 + 4 * 2 + 4 * 2;
   const QUERY = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media { id url } } }';
 
-  it('may be as many as the budget has, and not one more', async () => {
+  it('may use the whole budget, and not one field more', async () => {
     const exact = await bedWith({ maxNodes: FIELDS });
     const ids = Array.from({ length: 4 }, (_, index) => receive(exact, 'signalwire', index));
     const answer = await exact.query(QUERY, { ids }, options);
@@ -108,7 +108,7 @@ describe.each(EXECUTORS)('fields, %s', (_name, options) => {
     expect((await wide.query(query, {}, options)).errors).toEqual([]);
   });
 
-  it('that are skipped are not counted, whatever a variable says the next time', async () => {
+  it('that are skipped are not counted, also when a variable changes between requests', async () => {
     const short = await bedWith({ maxNodes: 20 });
     const query = `query($ids: [ID!]!, $all: Boolean!) { messagesWithMedia(ids: $ids) { id ...A @include(if: $all) } }
       fragment A on Message { ${aliased(8, (alias) => `${alias}: id`)} }`;
@@ -121,7 +121,7 @@ describe.each(EXECUTORS)('fields, %s', (_name, options) => {
     );
   });
 
-  it('with the same name in the answer are one', async () => {
+  it('with the same response name count once', async () => {
     const short = await bedWith({ maxNodes: 10 });
     const { errors } = await short.query(`{ messagesWithMedia(ids: ["sms:a"]) { ${'id '.repeat(50)} } }`, {}, options);
     expect(errors).toEqual([]);
@@ -133,7 +133,7 @@ describe.each(EXECUTORS)('fields, %s', (_name, options) => {
     expect([status, errors]).toEqual([200, []]);
   });
 
-  it('of introspection that leads in circles are refused', async () => {
+  it('of circular introspection are refused', async () => {
     const bed = await beds.shared();
     const types = `types { ${aliased(10, (a) => `${a}: fields { ${aliased(10, (b) => `${a}${b}: type { name fields { args { name type { name } } type { fields { name } } } }`)} }`)} }`;
     const answer = await bed.query(`{ __schema { ${types} } }`, {}, options);
@@ -142,8 +142,8 @@ describe.each(EXECUTORS)('fields, %s', (_name, options) => {
   });
 });
 
-describe.each(EXECUTORS)('lists that are far too long, %s', (_name, options) => {
-  it('of representations times aliases are refused whole, with one error', async () => {
+describe.each(EXECUTORS)('overlong lists, %s', (_name, options) => {
+  it('of representations with aliases are refused as a whole, with one error', async () => {
     const bed = await beds.shared();
     const representations = Array.from({ length: 30_000 }, () => ({ __typename: 'Message', id: 'sms:a' }));
     const query = `query($r: [_Any!]!) { _entities(representations: $r) { ... on Message { ${aliased(30, (alias) => `${alias}: id`)} } } }`;
@@ -152,7 +152,7 @@ describe.each(EXECUTORS)('lists that are far too long, %s', (_name, options) => 
     expect(sole(answer.errors).path).toEqual(['_entities']);
   });
 
-  it('of malformed representations are told one by one', async () => {
+  it('of malformed representations have one error each', async () => {
     const bed = await beds.shared();
     const given = [
       1,
@@ -221,7 +221,7 @@ describe('calls to providers', () => {
     expect([again.errors, bed.providerCalls]).toEqual([[], 6]);
   });
 
-  it('for details count as well', async () => {
+  it('for details count too', async () => {
     const bed = await bedWith({ maxProviderCalls: 3 });
     const ids = Array.from({ length: 3 }, (_, index) => receive(bed, 'kirim', index + 1));
     const { data, errors } = await bed.query(
@@ -245,7 +245,7 @@ describe('answers', () => {
     expect((await bed.query(QUERY, { ids: ids.slice(0, 10) }, options)).errors).toEqual([]);
   });
 
-  it('are measured as they are sent, to the byte', async () => {
+  it('are measured to the byte as they are sent', async () => {
     const wide = await beds.shared();
     const texts = ['sms:"quotes" \\ and\ttabs', 'sms:umlauts äöü € 😀', 'sms:\u0007'];
     const { text } = await wide.query(QUERY, { ids: texts });
@@ -254,7 +254,7 @@ describe('answers', () => {
     expectTooComplex(await (await bedWith({ maxAnswerBytes: bytes - 1 })).query(QUERY, { ids: texts }));
   });
 
-  it.each(EXECUTORS)('that are errors are as long as those, %s', async (_name, options) => {
+  it.each(EXECUTORS)('of errors have the same limit, %s', async (_name, options) => {
     const bed = await bedWith({ maxAnswerBytes: '20kB' });
     const query = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { ${aliased(5, (alias) => `${alias}: media { id }`)} } }`;
     const answer = await bed.query(query, { ids: ids.map((_, index) => `nobody:${index}`) }, options);
@@ -262,7 +262,7 @@ describe('answers', () => {
     expect(answer.text.length).toBeLessThan(1_000);
   });
 
-  it.each(['sse', 'websocket'] as const)('over connections that stay open are bounded, too: %s', async (transport) => {
+  it.each(['sse', 'websocket'] as const)('over long-lived connections are bounded: %s', async (transport) => {
     const bed = await bedWith({ maxAnswerBytes: '80kB', maxNodes: 1_000 });
     for (const [query, variables] of [
       [QUERY, { ids }],
@@ -331,14 +331,14 @@ describe('texts in arguments', () => {
     expect(bed.providerCalls).toBe(0);
   });
 
-  it('that are as long as they may be are looked at', async () => {
+  it('of the maximum length are accepted', async () => {
     const bed = await beds.shared();
     const { errors } = await bed.query(upload, { input: { ...input, channelId: 'nowhere', filename: long(2_048) } });
     expect(codesOf({ errors })).toEqual(['CHANNEL_NOT_FOUND']);
     expect((await bed.query('query($id: ID!) { media(id: $id) { id } }', { id: long(512) })).errors).toEqual([]);
   });
 
-  it('in representations fail these alone', async () => {
+  it('in representations fail only those representations', async () => {
     const bed = await beds.shared();
     const id = receive(bed, 'signalwire');
     const representations = [
@@ -356,7 +356,7 @@ describe('texts in arguments', () => {
     );
   });
 
-  it('that subscribe are bounded, too', async () => {
+  it('of subscriptions are bounded', async () => {
     const bed = await beds.shared();
     const query = 'subscription($ids: [ID!]!) { mediaUpdated(messageIds: $ids) { id } }';
     const subscriber = Subscriber.open({ transport: 'sse', url: bed.app.url, query, variables: { ids: [long(513)] } });
@@ -367,7 +367,7 @@ describe('texts in arguments', () => {
 });
 
 describe('lists of enum values', () => {
-  it.each(EXECUTORS)('count once each, %s', async (_name, options) => {
+  it.each(EXECUTORS)('count each value once, %s', async (_name, options) => {
     const bed = await beds.shared();
     receive(bed, 'twilio');
     const kinds = Array.from({ length: 20_000 }, (_, index) => ['IMAGE', 'VIDEO', 'AUDIO'][index % 3]);
@@ -385,13 +385,13 @@ describe('lists of enum values', () => {
 });
 
 describe('documents', () => {
-  it('with nothing but comments in front are refused by their number', async () => {
+  it('with many leading comments are refused by the number of tokens', async () => {
     const bed = await beds.shared();
     const answer = await bed.query(`${'#\n'.repeat(500_000)}{ __typename }`);
     expect([answer.status, codesOf(answer)]).toEqual([400, ['QUERY_TOO_COMPLEX']]);
   });
 
-  it('with names of megabytes are refused in a few words', async () => {
+  it('with names of megabytes are refused with a short message', async () => {
     const bed = await beds.shared();
     for (const query of [`{ ${'a'.repeat(3_000_000)} }`, `{ media(id: "x", ${'b'.repeat(3_000_000)}: 1) { id } }`]) {
       const answer = await bed.query(query);

@@ -83,7 +83,7 @@ const serveRaw = (answer: string | ((socket: Socket) => void)) =>
     }),
   );
 
-/** Listens on every address of this host, so that whatever goes astray arrives here. */
+/** Listens on every address of this host, so that every stray connection arrives here. */
 const serveCanary = () => serve((_request, response) => response.end('the inside'), '0.0.0.0');
 
 function newFetch(options: Partial<SafeFetchOptions> = {}): SafeFetch {
@@ -122,16 +122,16 @@ async function failure(work: Promise<unknown>): Promise<Error & { code?: unknown
 const codeOf = async (work: Promise<unknown>) => (await failure(work)).code;
 const bodyCodeOf = async ({ body }: SafeFetchResponse) => codeOf(text(body));
 
-/** A resolver that answers the n-th question with the n-th list (the last one again), and keeps count. */
-function resolver(...answers: string[][]): { lookup: LookupFunction; asked: string[] } {
-  const asked: string[] = [];
+/** A resolver that answers the n-th look-up with the n-th list (the last one again), and counts look-ups. */
+function resolver(...answers: string[][]): { lookup: LookupFunction; lookups: string[] } {
+  const lookups: string[] = [];
   const lookup: LookupFunction = (hostname, _options, callback) => {
-    const answer = answers[Math.min(asked.length, answers.length - 1)] ?? [];
-    asked.push(hostname);
+    const answer = answers[Math.min(lookups.length, answers.length - 1)] ?? [];
+    lookups.push(hostname);
     const addresses: LookupAddress[] = answer.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
     process.nextTick(callback, null, addresses);
   };
-  return { lookup, asked };
+  return { lookup, lookups };
 }
 
 const neverResolves: LookupFunction = () => {};
@@ -155,7 +155,7 @@ describe('a plain fetch', () => {
     expect(await text(response.body)).toBe('');
   });
 
-  test('sends nothing but what it was asked to send', async () => {
+  test('sends only the given headers', async () => {
     const seen: unknown[] = [];
     const server = await serve((request, response) => {
       seen.push(request.headers, request.url, request.method);
@@ -193,7 +193,7 @@ describe('a plain fetch', () => {
     expect(server.connections).toBe(0);
   });
 
-  test('HEAD gives headers, also of a body too large, and frees the connection', async () => {
+  test('HEAD gives the headers, also for a body that is too large, and frees the connection', async () => {
     const server = await serve((_request, response) => response.setHeader('content-length', '1000000').end());
     const fetch = newFetch();
     for (let call = 0; call < 3; call++) {
@@ -224,7 +224,7 @@ describe('addresses', () => {
     expect(canary.connections).toBe(0);
   });
 
-  test('the agent judges literal addresses itself, whoever asks it', async () => {
+  test('the agent judges literal addresses itself, without help of its caller', async () => {
     const canary = await serveCanary();
     const agent = createGuardedAgent({ policy: strict, connectTimeoutMs: 500 });
     for (const host of ['127.0.0.1', '2130706433', '[::1]', '[::ffff:7f00:1]']) {
@@ -252,22 +252,22 @@ describe('addresses', () => {
     ['a public address on a port that only private ones may use', ['8.8.8.8']],
   ])('refuses a name that resolves to %s', async (_case, addresses) => {
     const canary = await serveCanary();
-    const { lookup, asked } = resolver(addresses);
+    const { lookup, lookups } = resolver(addresses);
     const thrown = await failure(newFetch({ lookup }).open(`http://media.example:${canary.port}/`, { maxBytes: 10 }));
     expect(thrown).toBeInstanceOf(MediagraphError);
     expect(thrown.code).toBe('URL_NOT_ALLOWED');
     expect(thrown.message).not.toMatch(/media\.example|127|169|10\.0|::/);
-    expect(asked).toEqual(['media.example']);
+    expect(lookups).toEqual(['media.example']);
     expect(canary.connections).toBe(0);
   });
 
   test('connects to a name all of whose addresses are allowed, resolving it once', async () => {
     const server = await serve((_request, response) => response.end('bytes'));
     const policy = new AddressPolicy({ allowPrivate: ['127.0.0.0/8'], allowedPorts: [] });
-    const { lookup, asked } = resolver(['127.0.0.1', '127.0.0.2'], ['10.0.0.1']);
+    const { lookup, lookups } = resolver(['127.0.0.1', '127.0.0.2'], ['10.0.0.1']);
     const response = await newFetch({ policy, lookup }).open(`http://media.example:${server.port}/`, { maxBytes: 10 });
     expect(await text(response.body)).toBe('bytes');
-    expect(asked).toHaveLength(1);
+    expect(lookups).toHaveLength(1);
   });
 
   test('judges every new look-up of a name (DNS rebinding)', async () => {
@@ -275,13 +275,13 @@ describe('addresses', () => {
       (_request, response) => response.setHeader('connection', 'close').end('bytes'),
       '0.0.0.0',
     );
-    const { lookup, asked } = resolver(['127.0.0.1'], ['127.0.0.2']);
+    const { lookup, lookups } = resolver(['127.0.0.1'], ['127.0.0.2']);
     const fetch = newFetch({ lookup });
     const url = `http://media.example:${server.port}/`;
     expect(await text((await fetch.open(url, { maxBytes: 10 })).body)).toBe('bytes');
     await eventually(() => server.open.size === 0);
     expect(await codeOf(fetch.open(url, { maxBytes: 10 }))).toBe('URL_NOT_ALLOWED');
-    expect(asked).toHaveLength(2);
+    expect(lookups).toHaveLength(2);
     expect(server.connections).toBe(1);
   });
 
@@ -295,7 +295,7 @@ describe('addresses', () => {
     expect(server.connections).toBe(1);
   });
 
-  test('looks at the peer once more when the connection stands', async () => {
+  test('checks the address of the peer again once the connection is established', async () => {
     class ForgetfulPolicy extends AddressPolicy {
       #judged = 0;
       override refusal(): AddressRefusal | null {
@@ -344,7 +344,7 @@ describe('TLS', () => {
     return { server, urlFor: (name: string) => `https://${name}:${server.port}` };
   };
 
-  test('is asked for the host by name and checked against it', async () => {
+  test('sends the host name by SNI and checks the certificate against it', async () => {
     const names: unknown[] = [];
     const { urlFor } = await serveTls(names);
     const { lookup } = resolver(['127.0.0.1']);
@@ -391,7 +391,7 @@ describe('redirects', () => {
     expect(paths).toEqual(['/6', '/5', '/4', '/3', '/2', '/1']);
   });
 
-  test('follows none where none are wanted', async () => {
+  test('follows none when redirects are off', async () => {
     const server = await serveChain();
     expect(await codeOf(newFetch({ maxRedirects: 0 }).open(`${server.origin}/1`, { maxBytes: 100 }))).toBe(
       'TOO_MANY_REDIRECTS',
@@ -477,7 +477,7 @@ describe('redirects', () => {
   });
 });
 
-/** Writes as long as anybody reads. */
+/** Writes until the connection ends. */
 function endless(response: ServerResponse): void {
   const chunk = Buffer.alloc(64 * 1024);
   const write = () => {
@@ -498,13 +498,13 @@ describe('size', () => {
     expect(await bodyCodeOf(await fetch.open(`${server.origin}/101`, { maxBytes: 100 }))).toBe('RESPONSE_TOO_LARGE');
   });
 
-  test('rejects an announced size at once and hangs up', async () => {
+  test('rejects an announced size at once and closes the connection', async () => {
     const server = await serve((_request, response) => endless(response.setHeader('content-length', 1_000_000_000)));
     expect(await codeOf(newFetch().open(server.origin, { maxBytes: 999_999_999 }))).toBe('RESPONSE_TOO_LARGE');
     expect(await eventually(() => server.open.size === 0)).toBe(true);
   });
 
-  test('lets the status of a long error page be seen', async () => {
+  test('reports the status of a long error page', async () => {
     const server = await serve((_request, response) =>
       response.writeHead(404, { 'content-length': 200 }).end('x'.repeat(200)),
     );
@@ -513,7 +513,7 @@ describe('size', () => {
     expect(await bodyCodeOf(response)).toBe('RESPONSE_TOO_LARGE');
   });
 
-  test('fails an endless body and hangs up', async () => {
+  test('fails an endless body and closes the connection', async () => {
     const server = await serve((_request, response) => endless(response));
     const { body } = await newFetch().open(server.origin, { maxBytes: 1_000_000 });
     let read = 0;
@@ -527,7 +527,7 @@ describe('size', () => {
     expect(await eventually(() => server.open.size === 0)).toBe(true);
   });
 
-  test.each([-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('takes no %d for a limit', async (maxBytes) => {
+  test.each([-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('refuses %d as a limit', async (maxBytes) => {
     const server = await serve((_request, response) => response.end('bytes'));
     expect(await failure(newFetch().open(server.origin, { maxBytes }))).toBeInstanceOf(RangeError);
     expect(server.connections).toBe(0);
@@ -619,7 +619,7 @@ describe('broken responses', () => {
     ['is closed', (socket: Socket) => socket.end()],
     ['is reset', (socket: Socket) => socket.resetAndDestroy()],
   ] satisfies Array<[string, (socket: Socket) => void]>)(
-    'a kept connection that %s when it is used again is no failure: the question is asked once more',
+    'a kept connection that %s when it is reused is no failure: the request is sent once more',
     async (_case, end) => {
       const served = new WeakSet<Socket>();
       let ended = 0;
@@ -642,7 +642,7 @@ describe('broken responses', () => {
     },
   );
 
-  test('a server that ends every connection is asked twice', async () => {
+  test('a server that ends every connection gets two requests', async () => {
     const server = await serveRaw((socket) => socket.resetAndDestroy());
     expect(await codeOf(newFetch().open(server.origin, { maxBytes: 10 }))).toBe('CONNECTION');
     expect(server.connections).toBe(2);
@@ -665,7 +665,7 @@ describe('time', () => {
     return thrown.code;
   };
 
-  test('ends the wait for a server that says nothing', async () => {
+  test('ends the wait for a silent server', async () => {
     const server = await serveRaw(() => {});
     expect(await timed(newFetch({ headersTimeoutMs: 100 }).open(server.origin, { maxBytes: 10 }))).toBe('TIMEOUT');
     expect(await eventually(() => server.open.size === 0)).toBe(true);
@@ -687,14 +687,14 @@ describe('time', () => {
     }
   });
 
-  test('fails a body that falls silent, and hangs up', async () => {
+  test('fails a body that falls silent, and closes the connection', async () => {
     const server = await serve((_request, response) => response.write('some'));
     const { body } = await newFetch({ silenceTimeoutMs: 100 }).open(server.origin, { maxBytes: 10 });
     expect(await timed(text(body))).toBe('TIMEOUT');
     expect(await eventually(() => server.open.size === 0)).toBe(true);
   });
 
-  test('bears a slow body that is never silent', async () => {
+  test('accepts a slow body that is never silent', async () => {
     const server = await serve(async (_request, response) => {
       for (let piece = 0; piece < 8; piece++) {
         response.write('x');
@@ -708,7 +708,7 @@ describe('time', () => {
     expect(await text(body)).toBe('xxxxxxxx');
   });
 
-  test('does not take a slow reader for a silent server', async () => {
+  test('does not blame the server for a slow reader', async () => {
     const size = 8_000_000;
     const server = await serve((_request, response) => response.end(Buffer.alloc(size)));
     const { body } = await newFetch({ silenceTimeoutMs: 150 }).open(server.origin, { maxBytes: size });
@@ -722,7 +722,7 @@ describe('time', () => {
     expect(read).toBe(size);
   });
 
-  test('counts silence anew after a slow reader came back', async () => {
+  test('restarts the silence timer when a slow reader reads again', async () => {
     const server = await serve((_request, response) => response.write(Buffer.alloc(2_000_000)));
     const { body } = await newFetch({ silenceTimeoutMs: 100 }).open(server.origin, { maxBytes: 10_000_000 });
     await sleep(150);
@@ -730,7 +730,7 @@ describe('time', () => {
     expect(await timed(text(body))).toBe('TIMEOUT');
   });
 
-  test('starts the clock of silence when a slow reader has taken the last byte', async () => {
+  test('starts the silence timer once a slow reader has taken the last byte', async () => {
     const limit = silenceLimit(60);
     limit.write(Buffer.alloc(limit.readableHighWaterMark));
     await sleep(120);
@@ -738,14 +738,14 @@ describe('time', () => {
     expect(await timed(text(limit))).toBe('TIMEOUT');
   });
 
-  test('is no concern once the last byte has come', async () => {
+  test('has no limit after the last byte', async () => {
     const limit = silenceLimit(40);
     limit.end('bytes');
     await sleep(100);
     expect(await text(limit)).toBe('bytes');
   });
 
-  test('has a deadline for everything, for bodies that trickle on', async () => {
+  test('has a deadline for the whole fetch, for bodies that trickle', async () => {
     const server = await serve((_request, response) => {
       const timer = setInterval(() => response.write('x'), 20);
       response.on('close', () => clearInterval(timer));
@@ -764,7 +764,7 @@ describe('abort', () => {
   };
   const listenersOf = (signal: AbortSignal) => getEventListeners(signal, 'abort').length;
 
-  test('before the call: nothing is asked', async () => {
+  test('before the call: nothing is sent', async () => {
     const server = await serve((_request, response) => response.end());
     expect(await failure(newFetch().open(server.origin, { maxBytes: 10, signal: AbortSignal.abort(reason) }))).toBe(
       reason,
@@ -809,7 +809,7 @@ describe('abort', () => {
     expect(await eventually(() => server.open.size === 0)).toBe(true);
   });
 
-  test('when all bytes have come but are not read', async () => {
+  test('when all bytes have arrived and are unread', async () => {
     const server = await serve((_request, response) => response.end('bytes'));
     const controller = new AbortController();
     const { signal } = controller;
@@ -820,7 +820,7 @@ describe('abort', () => {
     expect(listenersOf(signal)).toBe(0);
   });
 
-  test('of a time limit is a timeout; of any other kind is handed back as it is', async () => {
+  test('by a time limit is a timeout; any other reason is thrown unchanged', async () => {
     const server = await serveRaw(() => {});
     const timeout = AbortSignal.timeout(40);
     expect(await codeOf(newFetch().open(server.origin, { maxBytes: 10, signal: timeout }))).toBe('TIMEOUT');
@@ -828,7 +828,7 @@ describe('abort', () => {
     expect(thrown.name).toBe('AbortError');
   });
 
-  test('leaves nothing on a long-lived signal, whatever became of the calls', async () => {
+  test('leaves no listener on a long-lived signal, whatever the outcome of the calls', async () => {
     const server = await serve((request, response) => {
       if (request.url === '/redirect') response.writeHead(302, { location: 'ftp://x/' });
       response.end('bytes');
@@ -845,15 +845,15 @@ describe('abort', () => {
   });
 });
 
-describe('a body that nobody wants', () => {
-  test('lets go of its connection when destroyed', async () => {
+describe('an unread body', () => {
+  test('frees its connection when it is destroyed', async () => {
     const server = await serve((_request, response) => endless(response));
     const { body } = await newFetch().open(server.origin, { maxBytes: 1_000_000_000 });
     body.destroy();
     expect(await eventually(() => server.open.size === 0)).toBe(true);
   });
 
-  test('may fail unheard', async () => {
+  test('may fail without an error listener', async () => {
     const server = await serve((_request, response) => {
       response.write('some');
       setTimeout(() => response.destroy(), 20);
@@ -919,7 +919,7 @@ describe('toNetError', () => {
     expect(toNetError(thrown)).toBe(thrown);
   });
 
-  test('finds a MediagraphError in the causes, however they run', () => {
+  test('finds a MediagraphError in the causes, however they are nested', () => {
     const refusal = new MediagraphError('URL_NOT_ALLOWED', 'no');
     expect(toNetError(new Error('a', { cause: new Error('b', { cause: refusal }) }))).toBe(refusal);
     const circle = new Error('circle');

@@ -206,7 +206,7 @@ const TEXTS = {
   ],
 };
 
-/** What did not end as it should: with this code and nothing told about our network. */
+/** The uploads whose error has another code, or says anything about our network. */
 function strays(tried: ReadonlyArray<readonly [string, Attempt]>): string[] {
   return tried
     .filter(([, { code, text }]) => code !== 'URL_NOT_ALLOWED' || leaksIn(text, bed).length > 0)
@@ -255,12 +255,12 @@ describe('uploadMediaFromUrl reaches nothing by', () => {
     [['http://127.0.0.1/']],
     [{ href: 'http://127.0.0.1/' }],
     [`http://127.0.0.1/${'a'.repeat(9_000)}`],
-  ])('what is no text of a URL: %j', async (url) => {
+  ])('a value that is not the text of a URL: %j', async (url) => {
     const { code, media } = await attempt(bed, { url });
     expect([code, media]).toEqual(['BAD_USER_INPUT', null]);
   });
 
-  it('the operator alone, who opens what is private', async () => {
+  it('a private address, unless the operator allows it', async () => {
     bed = await beds.own({ config: { network: { allowPrivate: ['127.0.0.0/8'] } } });
     const { code } = await attempt(bed, { url: `http://127.0.0.1:${canary.port}/photo.jpg` });
     // It hangs up, twice; that it was reached shows that it would have noticed all the others.

@@ -116,7 +116,7 @@ describe('an upload from a name', () => {
     ['one address', ['127.0.0.1']],
     ['several, all of them allowed', ['127.0.0.1', '127.0.0.3']],
     ['several, where nobody listens at the first', ['127.0.0.3', '127.0.0.1']],
-  ])('with %s is READY, and asks for it once', async (_what, addresses) => {
+  ])('with %s is READY, and looks it up once', async (_what, addresses) => {
     dns.answers.set(NAME, [addresses, ['127.0.0.2']]);
     expect(await upload()).toBe('READY');
     expect(dns.questions.toSorted()).toEqual([`A ${NAME}`, `AAAA ${NAME}`]);
@@ -142,7 +142,7 @@ describe('an upload from a name', () => {
     expect([canary.connectionCount, await storedFiles()]).toEqual([0, before]);
   });
 
-  it('that is an alias of one inside is refused', async () => {
+  it('that is an alias of an internal name is refused', async () => {
     dns.answers.set(NAME, [{ alias: 'db.internal', addresses: ['127.0.0.2'] }]);
     expect(await upload()).toBe('URL_NOT_ALLOWED');
     dns.answers.set('alias.example', [{ alias: 'cdn.example', addresses: ['127.0.0.1'] }]);
@@ -158,7 +158,7 @@ describe('an upload from a name', () => {
     expect(canary.connectionCount).toBe(0);
   });
 
-  it('that changes while a redirect leads back to it is judged again', async () => {
+  it('that changes before a redirect to itself is judged again', async () => {
     dns.answers.set(NAME, [['127.0.0.1'], ['127.0.0.1', '127.0.0.2']]);
     answer = (_path, response) => response.writeHead(302, { location: '/inside.jpg', connection: 'close' }).end();
     source.requests.length = 0;
@@ -166,7 +166,7 @@ describe('an upload from a name', () => {
     expect([source.requests, canary.connectionCount]).toEqual([['GET /photo.jpg'], 0]);
   });
 
-  it('whose redirect names another one inside is refused', async () => {
+  it('whose redirect leads to an internal name is refused', async () => {
     dns.answers.set(NAME, [['127.0.0.1']]);
     dns.answers.set('inside.example', [['127.0.0.2']]);
     answer = (_path, response) =>
@@ -180,7 +180,7 @@ describe('an upload from a name', () => {
     expect(await upload()).toBe('SOURCE_FAILED');
   });
 
-  it('that is never answered is SOURCE_TIMEOUT, and holds nothing up', async () => {
+  it('whose look-up is never answered is SOURCE_TIMEOUT, and delays nothing else', async () => {
     await start({ timeout: '300ms' });
     dns.answers.set(NAME, ['silence']);
     expect(await upload()).toBe('SOURCE_TIMEOUT');

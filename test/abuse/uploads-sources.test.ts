@@ -82,7 +82,7 @@ const page =
 
 const FAILING: Readonly<Record<string, Source>> = {
   'a 204': (response) => response.writeHead(204).end(),
-  'a 206 that nobody asked for': status(206),
+  'an unrequested 206': status(206),
   'a 300': status(300),
   'a 304': (response) => response.writeHead(304).end(),
   'a 401': status(401),
@@ -118,7 +118,7 @@ const FAILING: Readonly<Record<string, Source>> = {
     rawAnswer(response, `HTTP/1.1 200 OK\r\nX-Padding: ${'x'.repeat(100_000)}`);
   },
   'a coding that it is not in': coded('gzip', photo),
-  'a coding that nobody asked for and nobody knows': coded('zstd', photo),
+  'an unrequested, unknown coding': coded('zstd', photo),
   'five codings': coded('gzip, gzip, gzip, gzip, gzip', gzipSync(gzipSync(gzipSync(gzipSync(gzipSync(photo)))))),
   'a coding that nobody undoes': coded('compress', photo),
   'half of a gzip': coded('gzip', gzipSync(largePhoto).subarray(0, 40_000)),
@@ -225,13 +225,13 @@ describe('a source with', () => {
     TEST_MS,
   );
 
-  it('nobody behind its port is SOURCE_FAILED', async () => {
+  it('a closed port is SOURCE_FAILED', async () => {
     const gone = await RawServer.start();
     await gone.close();
     await refusal('SOURCE_FAILED', `${gone.url}/photo.jpg`);
   });
 
-  it('no TLS where TLS is asked for is SOURCE_FAILED', async () => {
+  it('no TLS on an https URL is SOURCE_FAILED', async () => {
     await refusal('SOURCE_FAILED', `https://127.0.0.1:${source.port}/photo.jpg`);
   });
 
@@ -308,7 +308,7 @@ describe('a source is uploaded whole', () => {
       },
     ],
     'of exactly the limit, compressed': [padded(photo, MAX_BYTES), coded('gzip', gzipSync(padded(photo, MAX_BYTES)))],
-    'in gzip, which nobody asked for': [largePhoto, coded('x-gzip', gzipSync(largePhoto))],
+    'in gzip without a request for it': [largePhoto, coded('x-gzip', gzipSync(largePhoto))],
     'in deflate': [largePhoto, coded('deflate', deflateSync(largePhoto))],
     'in deflate, then gzip': [largePhoto, coded('deflate, gzip', gzipSync(deflateSync(largePhoto)))],
     'in brotli': [largePhoto, coded('br', brotliCompressSync(largePhoto))],
@@ -365,7 +365,7 @@ describe('a source is uploaded whole', () => {
     TEST_MS,
   );
 
-  it('or not at all, where it sends more than it announced', async () => {
+  it('or not at all, when it sends more than it announced', async () => {
     answer = (response) => {
       rawAnswer(response, `HTTP/1.1 200 OK\r\nContent-Length: ${photo.length}\r\n\r\n`).write(largePhoto);
     };
@@ -375,7 +375,7 @@ describe('a source is uploaded whole', () => {
   });
 });
 
-describe('a source that takes its time', () => {
+describe('a slow source', () => {
   const slow: Readonly<Record<string, Source>> = {
     '/says-nothing': () => {},
     '/headers-without-end': (response) => {
@@ -404,7 +404,7 @@ describe('a source that takes its time', () => {
   };
 
   it(
-    'is SOURCE_TIMEOUT, wherever it does',
+    'is SOURCE_TIMEOUT, at every stage',
     async () => {
       const network = { allowPrivate: ['127.0.0.1/32'] };
       bed = await beds.own({ config: { network, upload: { maxBytes: MAX_BYTES, timeout: '2s' } } });
@@ -423,7 +423,7 @@ describe('a source that takes its time', () => {
   );
 
   it(
-    'fails the media after the answer, where that did not wait',
+    'fails the media after the answer when the answer did not wait',
     async () => {
       const network = { allowPrivate: ['127.0.0.1/32'] };
       const upload = { maxBytes: MAX_BYTES, timeout: '2s', respondWithin: '50ms' };
@@ -440,17 +440,17 @@ describe('a source that takes its time', () => {
   );
 
   it(
-    'holds no shutdown up, neither of the server that was asked nor of the next one, which goes on with the upload',
+    'delays no shutdown, neither of the first server nor of the next one, which continues the upload',
     async () => {
       const config = { network: { allowPrivate: ['127.0.0.1/32'] }, upload: { respondWithin: '50ms' } };
-      const asked = await beds.own({ config });
+      const first = await beds.own({ config });
       answer = slow['/trickles-after-much'] ?? answer;
-      const { media } = await attempt(asked, { url: urlOf() });
+      const { media } = await attempt(first, { url: urlOf() });
       expect(media?.status).toBe('PENDING');
-      await asked.app.close();
+      await first.app.close();
       await until('the connections to end', () => source.sockets.size === 0, HANG_UP_MS);
 
-      const next = await beds.own({ config, beside: asked });
+      const next = await beds.own({ config, beside: first });
       await until('the upload to go on', () => source.sockets.size === 1);
       await next.app.close();
       await until('the connections to end', () => source.sockets.size === 0, HANG_UP_MS);

@@ -38,7 +38,7 @@ interface Typed {
   /** What the source says of it; absent: nothing. */
   readonly says?: string;
   readonly type: string;
-  /** Of the name that the upload gets in place of `file.bin`. */
+  /** The extension of the name that the upload gets in place of `file.bin`. */
   readonly extension: string;
 }
 
@@ -163,7 +163,7 @@ function serveTyped(path: string, response: ServerResponse): void {
 
 describe('the type of an upload', () => {
   it(
-    'is what its bytes are, and its name follows',
+    'is the type of its bytes, and the name gets that extension',
     async () => {
       answer = serveTyped;
       const rows = Object.entries(TYPED);
@@ -189,7 +189,7 @@ describe('the type of an upload', () => {
     ],
     ['an old Word document', compoundFile('WordDocument'), 'application/octet-stream', 'application/msword'],
     ['old slides', compoundFile('PowerPoint Document'), 'application/octet-stream', 'application/vnd.ms-powerpoint'],
-  ])('is what the bytes say, of %s', async (_what, bytes, says, type) => {
+  ])('is the type of the bytes, for %s', async (_what, bytes, says, type) => {
     serve(bytes, { 'content-type': says });
     expect((await uploadedBy(bed, { url: urlOf('/file.bin') })).mimeType).toBe(type);
   });
@@ -197,7 +197,7 @@ describe('the type of an upload', () => {
   it.each<[string, Buffer, string]>([
     ['an animated PNG', animatedPng, 'image/png'],
     ['an M4V', isoFile('M4V '), 'video/mp4'],
-  ])('is what the caller calls it where %s is that, too', async (_what, bytes, mimeType) => {
+  ])('is the type that the caller names for %s, which also has that type', async (_what, bytes, mimeType) => {
     serve(bytes);
     expect((await uploadedBy(bed, { url: urlOf('/file'), mimeType })).mimeType).toBe(mimeType);
   });
@@ -214,7 +214,7 @@ describe('the type of an upload', () => {
     ['a film', isoFile('mp42'), 'video/3gpp'],
     ['music', oggFile('vorbis'), 'audio/mp4'],
     ['what nobody knows', Buffer.from([1, 2, 3, 0, 255]), 'image/jpeg'],
-  ])('of %s is not what the caller calls it, even if the source agrees', async (_what, bytes, mimeType) => {
+  ])('of %s is not the type that the caller names, even if the source agrees', async (_what, bytes, mimeType) => {
     serve(bytes, { 'content-type': mimeType });
     const watch = await watchUploads(bed);
     const { code, media } = await attempt(bed, { url: urlOf(), mimeType });
@@ -289,7 +289,7 @@ describe('the name of an upload', () => {
     const own = `/${headersByPath.push(disposition)}`;
     return uploadedBy(bed, { url: urlOf(own + path), ...(argument === undefined ? {} : { filename: argument }) });
   }
-  /** Of the source, by the first part of the path; absent: none. */
+  /** The Content-Disposition of the source, by the first part of the path; absent: none. */
   const headersByPath: Array<string | undefined> = [];
 
   beforeEach(() => {
@@ -332,7 +332,7 @@ describe('the name of an upload', () => {
     ['a header with letters that it may not have', { disposition: `attachment; filename="${LONG}"` }],
     ['an argument of nothing but joiners', { argument: `${'\u200d'.repeat(300)}.jpg` }],
     ['an argument of marks upon marks', { argument: `a${'\u0301'.repeat(300)}.jpg` }],
-  ])('from %s can be read, saved and opened', async (_what, given) => {
+  ])('from %s is readable, can be saved and opened', async (_what, given) => {
     const { filename, url } = await nameOf(given);
     const name = filename ?? '';
     expect(name).toMatch(/^[^\p{Cc}\u202a-\u202e\u2066-\u2069\u200e\u200f/\\"<>|:*?]+\.jpg$/u);
@@ -381,7 +381,7 @@ describe('the limits of a provider that takes uploads', () => {
   it.each<[string, Buffer, string]>([
     ['an animated PNG', animatedPng, 'image/png'],
     ['an M4V', isoFile('M4V '), 'video/mp4'],
-  ])('are those of the type that %s is, too', async (_what, bytes, mimeType) => {
+  ])('apply to %s by the type that it also has', async (_what, bytes, mimeType) => {
     await start();
     serve(bytes);
     expect((await uploadedBy(bed, input())).mimeType).toBe(mimeType);
@@ -398,7 +398,7 @@ describe('the limits of a provider that takes uploads', () => {
   }
 
   it(
-    'hold before it is asked, and the error names them',
+    'apply before any request to it, and the error names them',
     async () => {
       await start();
       const others: Readonly<Record<string, Buffer | string>> = {
@@ -432,7 +432,7 @@ describe('the limits of a provider that takes uploads', () => {
   );
 
   it(
-    'let pass what they allow, to the byte',
+    'are exact to the byte',
     async () => {
       await start();
       serve(padded(photo, MAX_PHOTO_BYTES));
@@ -443,14 +443,14 @@ describe('the limits of a provider that takes uploads', () => {
     TEST_MS,
   );
 
-  it('hold for the type that the caller names, before the source is asked', async () => {
+  it('apply to the type that the caller names, before any request to the source', async () => {
     await start();
     source.requests.length = 0;
     expect(await refusal('CONTENT_TYPE_NOT_ALLOWED', { mimeType: 'image/gif' })).toContain('got image/gif');
     expect(source.requests).toEqual([]);
   });
 
-  it('yield to a lower one of this server', async () => {
+  it('give way to a lower limit of this server', async () => {
     await start({ maxBytes: '100KB' });
     answer = (_path, response) => {
       response.flushHeaders();

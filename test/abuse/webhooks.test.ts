@@ -29,9 +29,9 @@ import {
 import.meta.jest.setTimeout(60_000);
 const WAMID = 'wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ';
 
-/** In the place of every provider; it has the photo at every address, and remembers who asked, and how. */
+/** Stands in for every provider: it serves the photo at every address and records the requests. */
 let provider: RawServer;
-/** An address that no provider has: whoever asks there must not have said who it is. */
+/** An address of no provider: a request to it must carry no credentials. */
 let stranger: RawServer;
 let bed: WebhookBed;
 
@@ -48,7 +48,7 @@ function channels(): Array<Readonly<Record<string, unknown>>> {
 
 beforeAll(async () => {
   [provider, stranger] = await Promise.all([RawServer.start(servePhoto), RawServer.start(servePhoto)]);
-  // Nothing is copied behind the tests' backs: whoever is asked, is asked by the test.
+  // Without copies, every request to a provider comes from the test.
   bed = await WebhookBed.start({ config: { mirror: { mode: 'off' } }, channels: channels() });
 });
 
@@ -108,7 +108,7 @@ function metaBody(...messages: readonly MetaMessageKeys[]): Record<string, unkno
   return { object: 'whatsapp_business_account', entry: [{ id: '1', changes: [{ field: 'messages', value }] }] };
 }
 
-/** A body that each provider may send about a photo in a message of this id. */
+/** A body of each provider about a photo in the message with this id. */
 function bodyOf(channel: ChannelOfBed, id: string): object {
   switch (channel) {
     case 'wa':
@@ -163,12 +163,12 @@ async function post(
   return bed.post(channel, delivery, query);
 }
 
-/** The contract's refusal: a coded answer, told to nobody's cache, without a secret. */
+/** The contract's refusal: a coded answer that no cache may keep, without a secret. */
 function expectRefusal(got: Got, status: number, code: string): void {
   const text = got.bytes.toString();
   expect([got.status, text]).toEqual([status, expect.stringContaining(code)]);
-  const { code: told, message, requestId } = errorOf(got);
-  expect([told, typeof message, requestId]).toEqual([code, 'string', headerOf(got, 'x-request-id')]);
+  const { code: reported, message, requestId } = errorOf(got);
+  expect([reported, typeof message, requestId]).toEqual([code, 'string', headerOf(got, 'x-request-id')]);
   expect(headerOf(got, 'cache-control')).toBe('no-store');
   for (const secret of secrets()) expect(text).not.toContain(secret);
 }
@@ -179,13 +179,13 @@ function secrets(): string[] {
 
 /** The rows that `send` leaves in the inbox, when everything is worked off. */
 async function eventsOf(send: () => Promise<unknown>): Promise<InboxRow[]> {
-  const last = (await bed.events()).at(-1)?.id ?? 0;
+  const last = await bed.lastEventId();
   await send();
   await bed.settled();
-  return (await bed.events()).filter(({ id }) => id > last);
+  return bed.events(last);
 }
 
-/** Acknowledged, understood once, and kept for whoever wants to know what came. */
+/** The event was acknowledged, parsed once, and is kept for the operator. */
 async function expectDeadLetter(
   channel: ChannelOfBed,
   sent: { delivery: WebhookDelivery; query?: string },
@@ -202,10 +202,10 @@ async function expectDeadLetter(
   for (const secret of secrets()) expect(event?.last_error).not.toContain(secret);
 }
 
-const nobodyWasAsked = () => expect([provider.requests, stranger.requests]).toEqual([[], []]);
+const expectNoRequests = () => expect([provider.requests, stranger.requests]).toEqual([[], []]);
 
-describe('a webhook that cannot be told from a forgery', () => {
-  it.each(ALL)('is 401 on %s, whatever was changed of it, and nothing of it is kept', async (channel) => {
+describe('a webhook without a valid signature', () => {
+  it.each(ALL)('is 401 on %s after any change, and nothing of it is stored', async (channel) => {
     const { delivery, query } = SIGNED[channel](bodyOf(channel, 'forged'));
     const { body, headers } = delivery;
     const flipped = Buffer.from(body);
@@ -237,7 +237,7 @@ describe('a webhook that cannot be told from a forgery', () => {
         expectRefusal(await bed.post(channel, other, otherQuery), 401, 'WEBHOOK_REJECTED');
     });
     expect(events).toEqual([]);
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   /** Another secret or signature, of the same form. */
@@ -245,7 +245,7 @@ describe('a webhook that cannot be told from a forgery', () => {
     return name === 'content-type' ? value : value.replace(/[0-9A-Za-z](?==?$)/, (last) => (last === '0' ? '1' : '0'));
   }
 
-  it("is 401: Kirim's, older or younger than five minutes, or replayed with another time", async () => {
+  it('is 401 from Kirim when its time differs by more than five minutes, or when it is replayed with another time', async () => {
     const body = bodyOf('wa', 'stale');
     const at = (seconds: number) => ({ secrets: [WEBHOOK_SECRETS.wa], sentAt: new Date(Date.now() + seconds * 1000) });
     for (const seconds of [-310, 310, -86_400])
@@ -261,7 +261,7 @@ describe('a webhook that cannot be told from a forgery', () => {
     expect((await bed.post('wa', kirimDelivery(body, at(-290)))).status).toBe(200);
   });
 
-  it('is 401 where it is signed with the secret of another channel', async () => {
+  it('is 401 when it is signed with the secret of another channel', async () => {
     const body = bodyOf('cloud', 'anothers');
     expectRefusal(
       await bed.post('cloud', signedDelivery(Buffer.from(JSON.stringify(body)), WEBHOOK_SECRETS.gateway)),
@@ -278,7 +278,7 @@ describe('a webhook that cannot be told from a forgery', () => {
   });
 });
 
-describe('a request to the webhook route that is none', () => {
+describe('an invalid request to the webhook route', () => {
   it.each(['nobody', 'WA', 'wa%2f..', '%252e%252e', "wa'--", `${'w'.repeat(2_000)}`])(
     'is 404 on the channel %s',
     async (channel) => {
@@ -306,14 +306,11 @@ describe('a request to the webhook route that is none', () => {
     ['wa', 404, 'CHANNEL_NOT_FOUND'],
     ['gateway', 404, 'CHANNEL_NOT_FOUND'],
     ['nobody', 404, 'CHANNEL_NOT_FOUND'],
-  ])(
-    'is refused as a handshake of %s without its parameters, and HEAD tells no more',
-    async (channel, status, code) => {
-      expectRefusal(await bed.send('GET', `/webhooks/${channel}`), status, code);
-      const head = await bed.send('HEAD', `/webhooks/${channel}`);
-      expect([head.status, head.bytes.length]).toEqual([status, 0]);
-    },
-  );
+  ])('is refused as a handshake of %s without its parameters, by GET and HEAD alike', async (channel, status, code) => {
+    expectRefusal(await bed.send('GET', `/webhooks/${channel}`), status, code);
+    const head = await bed.send('HEAD', `/webhooks/${channel}`);
+    expect([head.status, head.bytes.length]).toEqual([status, 0]);
+  });
 
   it.each([
     'hub.mode=subscribe&hub.verify_token=hello',
@@ -346,13 +343,13 @@ describe('a verified event that is not what its provider documents', () => {
     ALL.flatMap((channel) =>
       BROKEN.map(([what, body]): [ChannelOfBed, string, SentBody] => [channel, what, body]),
     ).filter(([channel, what]) => channel !== 'mms' || (what !== 'a list' && !what.startsWith('100,000'))),
-  )('is acknowledged on %s and ends in the dead letters, once: %s', async (channel, _what, body) => {
+  )('is acknowledged on %s and becomes one dead letter: %s', async (channel, _what, body) => {
     await expectDeadLetter(channel, SIGNED[channel](body));
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   it.each(['text/plain', 'multipart/form-data; boundary=x', 'application/jsonp'])(
-    'ends there with the content type %j',
+    'becomes a dead letter with the content type %j',
     async (type) => {
       const { delivery } = SIGNED.cloud(bodyOf('cloud', `type ${type.length}`));
       await expectDeadLetter('cloud', {
@@ -361,7 +358,7 @@ describe('a verified event that is not what its provider documents', () => {
     },
   );
 
-  it('ends there without a content type; with an empty one it is 415, and coded', async () => {
+  it('becomes a dead letter without a content type; with an empty one it is 415, with a code', async () => {
     const { delivery } = SIGNED.cloud(bodyOf('cloud', 'untyped'));
     const { 'content-type': _type, ...headers } = delivery.headers;
     await expectDeadLetter('cloud', { delivery: { ...delivery, headers } });
@@ -370,7 +367,7 @@ describe('a verified event that is not what its provider documents', () => {
   });
 
   it.each(['gzip', 'br', 'deflate', 'x-unheard-of'])(
-    'says Content-Encoding: %s and is what it is',
+    'is read as it is, despite Content-Encoding: %s',
     async (encoding) => {
       const { delivery } = SIGNED.cloud(gzipSync(JSON.stringify(bodyOf('cloud', `encoded ${encoding}`))));
       const headers = { ...delivery.headers, 'content-encoding': encoding };
@@ -378,17 +375,17 @@ describe('a verified event that is not what its provider documents', () => {
     },
   );
 
-  it('is not worked on again, and stands in the way of nothing', async () => {
+  it('is not processed again, and blocks no other event', async () => {
     const [faulty] = await eventsOf(() => post('cloud', SIGNED.cloud('{"once":')));
     const later = await eventsOf(() => post('cloud', SIGNED.cloud(bodyOf('cloud', 'wamid.LATER'))));
     expect(later.map(({ state }) => state)).toEqual(['done']);
     const again = (await bed.events()).find(({ id }) => id === faulty?.id);
     expect(again).toEqual(faulty);
     expect(bed.logLines.filter((line) => line.includes('will be retried'))).toEqual([]);
-    const told = bed.logLines.filter(
+    const reported = bed.logLines.filter(
       (line) => line.includes('became a dead letter') && line.includes(`"event":${faulty?.id},`),
     );
-    expect(told).toHaveLength(1);
+    expect(reported).toHaveLength(1);
   });
 });
 
@@ -405,7 +402,7 @@ describe('an event of another account', () => {
     ],
   ])('is a dead letter: %s', async (_what, channel, make) => {
     await expectDeadLetter(channel, make());
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   it("is ignored where one app has several numbers: Meta's phone_number_id", async () => {
@@ -413,7 +410,7 @@ describe('an event of another account', () => {
     const events = await eventsOf(() => post('cloud', SIGNED.cloud(body)));
     expect(events.map(({ state }) => state)).toEqual(['done']);
     expect(await bed.media('cloud:wamid.OTHER')).toEqual([]);
-    nobodyWasAsked();
+    expectNoRequests();
   });
 });
 
@@ -440,9 +437,9 @@ describe('an address in an event', () => {
     ['a longer path', () => mediaUrl(`${message}/${twilioMediaSid(1)}/x`)],
     ['a control character', () => `${mediaUrl()}\t`],
     ['no URL', () => 'not a url'],
-  ])("that is not Twilio's, %s, is a dead letter that nobody opens", async (_what, make) => {
+  ])("that is not Twilio's, %s, is a dead letter without a request to the address", async (_what, make) => {
     await expectDeadLetter('mms', twilio(make()));
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   describe('that is a stranger', () => {
@@ -461,20 +458,23 @@ describe('an address in an event', () => {
       ['gupshup', () => ({ gs_app_id: APP_ID, ...metaBody({ id: id('gupshup'), url: strange('gupshup') }) })],
     ];
 
-    it.each(bodies)('is opened without credentials of %s, in the copy as in the delivery', async (channel, make) => {
-      const { delivery, query } = SIGNED[channel](make());
-      for (const one of [eager, bed]) {
-        expect((await one.post(channel, delivery, query)).status).toBe(200);
-        await one.settled();
-        const { status, url } = sole(await one.media(`${channel}:${id(channel)}`));
-        expect(status).toBe('READY');
-        expect((await one.send('GET', url ?? '')).bytes.equals(samples.photo.bytes)).toBe(true);
-      }
-      expect(stranger.requests.length).toBeGreaterThan(0);
-      expectAnonymous();
-    });
+    it.each(bodies)(
+      'is opened without the credentials of %s, by the copy and by the delivery',
+      async (channel, make) => {
+        const { delivery, query } = SIGNED[channel](make());
+        for (const one of [eager, bed]) {
+          expect((await one.post(channel, delivery, query)).status).toBe(200);
+          await one.settled();
+          const { status, url } = sole(await one.media(`${channel}:${id(channel)}`));
+          expect(status).toBe('READY');
+          expect((await one.send('GET', url ?? '')).bytes.equals(samples.photo.bytes)).toBe(true);
+        }
+        expect(stranger.requests.length).toBeGreaterThan(0);
+        expectAnonymous();
+      },
+    );
 
-    it.each<ChannelOfBed>(['cloud', 'chakra'])('is not opened at all by %s, whose media have ids', async (channel) => {
+    it.each<ChannelOfBed>(['cloud', 'chakra'])('is never opened by %s, whose media have ids', async (channel) => {
       const { delivery, query } = SIGNED[channel](metaBody({ id: id(channel), url: strange(channel) }));
       expect((await bed.post(channel, delivery, query)).status).toBe(200);
       await bed.settled();
@@ -504,16 +504,16 @@ describe('an address in an event', () => {
     `${APP_ID}/${DEVICE_ID}-X`,
     `media/${APP_ID}/${DEVICE_ID}-`,
     `media/${APP_ID}/${DEVICE_ID}-${'x'.repeat(400)}`,
-  ])("that is a path of the gateway's, %j, is a dead letter that nobody opens", async (media_path) => {
+  ])("that is a path of the gateway's, %j, is a dead letter without a request to the path", async (media_path) => {
     await expectDeadLetter('gateway', SIGNED.gateway(gatewayEvent({ message_id: 'PATH', media_path })));
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   it.each(['..', '.', '../../../me', '1/2', '%2e%2e', '1?fields=x', '1#', '', 'x'.repeat(71)])(
-    "that is Meta's media id, %j, is a dead letter that nobody opens",
+    "that is Meta's media id, %j, is a dead letter without a request for the media",
     async (id) => {
       await expectDeadLetter('cloud', SIGNED.cloud(metaBody({ media: { id } })));
-      nobodyWasAsked();
+      expectNoRequests();
     },
   );
 });
@@ -539,7 +539,7 @@ describe('a message id', () => {
           : metaBody({ id });
       await expectDeadLetter(channel, SIGNED[channel](body));
     }
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
   it('that is a lone surrogate is a dead letter', async () => {
@@ -573,12 +573,12 @@ describe('a verified event with strange values', () => {
     ],
     ['a caption of a megabyte', `{"caption":"${'x'.repeat(1_000_000)}"}`, { caption: 'x'.repeat(4_096) }],
     ['a type of another world', '{"mime_type":"../../x\\r\\nset-cookie: a=b"}', {}],
-  ])('loses nothing for them: %s', async (what, media, told) => {
+  ])('loses no media: %s', async (what, media, reported) => {
     const id = `wamid.${what.replace(/\W/g, '')}`;
     const text = JSON.stringify(metaBody({ id, media: { strange: 1 } })).replace('"strange":1', media.slice(1, -1));
     const [event] = await eventsOf(() => post('cloud', SIGNED.cloud(text)));
     expect([event?.state, event?.last_error]).toEqual(['done', null]);
-    expect(sole(await bed.media(`cloud:${id}`))).toMatchObject({ kind: 'IMAGE', ...told });
+    expect(sole(await bed.media(`cloud:${id}`))).toMatchObject({ kind: 'IMAGE', ...reported });
     expect(Object.getOwnPropertyNames(Object.prototype)).not.toContain('admin');
   });
 
@@ -614,10 +614,10 @@ describe('many media in one event', () => {
     }));
     await expectDeadLetter('sms', SIGNED.sms(swml({ media })));
     await expectDeadLetter('mms', { delivery: formDelivery(twilioForm({ NumMedia: '1000' }), MMS) });
-    nobodyWasAsked();
+    expectNoRequests();
   });
 
-  it('are heard but for the faulty ones, and the event is kept for those', async () => {
+  it('are recorded except for the faulty ones, and the event is kept as a dead letter', async () => {
     const body = metaBody({ id: 'wamid.GOOD' }, { id: '..' }, { id: 'wamid.ALSO' });
     const [event] = await eventsOf(() => post('cloud', SIGNED.cloud(body)));
     expect([event?.state, event?.attempts]).toEqual(['dead', 1]);
@@ -628,7 +628,7 @@ describe('many media in one event', () => {
 describe('two tenants whose providers call a message alike', () => {
   const TENANTS = { acme: 'acme-key-0123456789', umbrella: 'umbrella-key-0123456789' };
 
-  it('have each their own media of it', async () => {
+  it('each have their own media', async () => {
     const [cloud] = channels().filter(({ id }) => id === 'cloud');
     const own = await WebhookBed.start({
       config: {

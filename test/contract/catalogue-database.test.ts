@@ -27,7 +27,7 @@ const MIGRATIONS = [
 const NOW = new Date('2026-11-21T10:00:00.123Z');
 
 describeEngines('a database', (bed) => {
-  test('says which engine it is, and that it is there', async () => {
+  test('reports its engine, and answers a ping', async () => {
     expect(bed.shared().engine).toBe(bed.engine);
     await expect(bed.shared().ping()).resolves.toBeUndefined();
   });
@@ -70,7 +70,7 @@ describeEngines('a database', (bed) => {
     await expect(bed.shared().ping()).resolves.toBeUndefined();
   });
 
-  test('statements of others never get into a transaction, not even into one that is rolled back', async () => {
+  test('a transaction contains no statements of other callers, not even when it is rolled back', async () => {
     const { kysely } = bed.shared();
     const key = (id: string) =>
       kysely.insertInto('signing_keys').values({ id, secret: 's', created_at: NOW }).execute();
@@ -94,7 +94,7 @@ describeEngines('a database', (bed) => {
     expect(rows.filter(({ id }) => id.startsWith('in-')).map(({ secret }) => secret)).toEqual(Array(10).fill('t'));
   });
 
-  test('jobs wait until nobody else does, where there is one session', async () => {
+  test('jobs wait for all other callers where there is one session', async () => {
     const { kysely, background, engine } = bed.shared();
     const order: string[] = [];
     const ask = async (name: string, of: Database['kysely']) => {
@@ -110,7 +110,7 @@ describeEngines('a database', (bed) => {
     await expect(migrate(bed.shared())).resolves.toEqual([]);
   });
 
-  test('a newer schema is refused, by what it has', async () => {
+  test('a newer schema is refused, with the name of its last migration', async () => {
     const { kysely } = bed.shared();
     const name = '9999-from-the-future';
     await sql`insert into mediagraph_migrations (name, timestamp) values (${name}, ${NOW.toISOString()})`.execute(
@@ -143,7 +143,7 @@ describeEngines('a database', (bed) => {
   });
 });
 
-test.each(['', 'mysql://host/db', 'pglite:', './data'])('%p is no database', async (url) => {
+test.each(['', 'mysql://host/db', 'pglite:', './data'])('%p is refused as a database URL', async (url) => {
   await expect(openDatabase({ url })).rejects.toThrow('expected a database URL');
 });
 
@@ -166,16 +166,16 @@ describe('an embedded database in a folder', () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   test(
-    'keeps what it was told when it is closed and opened again',
+    'keeps its rows when it is closed and opened again',
     async () => {
       const first = await open();
       expect(await migrate(first)).toEqual(MIGRATIONS);
       const key = await ensureSigningKey(first, NOW);
       // Asked before the end, answered before the end.
-      const asked = Promise.all(Array.from({ length: 10 }, () => first.ping()));
+      const pings = Promise.all(Array.from({ length: 10 }, () => first.ping()));
       await first.close();
       await first.close();
-      await asked;
+      await pings;
       await expect(first.ping()).rejects.toThrow('closed');
       const second = await open();
       expect(await migrate(second)).toEqual([]);
@@ -185,7 +185,7 @@ describe('an embedded database in a folder', () => {
   );
 
   test(
-    'is open once, also within a process; afterwards it is free',
+    'can be open only once, also within a process, and is free after it is closed',
     async () => {
       const first = await open();
       await expect(open()).rejects.toThrow(`is open in process ${process.pid}`);
@@ -196,7 +196,7 @@ describe('an embedded database in a folder', () => {
   );
 
   test(
-    'is refused while another process has it, and taken over with its rows when that one was killed',
+    'is refused while another process has it open, and opens with its rows after that process was killed',
     async () => {
       const child = spawn(process.execPath, ['--input-type=module'], {
         cwd: compiledProject(),
@@ -227,7 +227,7 @@ describe('an embedded database in a folder', () => {
   );
 
   test(
-    'the lock of a process whose number another one has by now is a dead one',
+    'the lock of a dead process is removed although another process has its pid',
     async () => {
       const lock = join(folder, 'mediagraph.lock');
       const first = await open();
@@ -242,7 +242,7 @@ describe('an embedded database in a folder', () => {
     OPEN_TIMEOUT_MS,
   );
 
-  test('the lock of another host, and one that says nothing, are left to a person', async () => {
+  test('the lock of another host, and an unreadable one, are kept for the operator to remove', async () => {
     const lock = join(folder, 'mediagraph.lock');
     await writeFile(lock, JSON.stringify({ pid: 1, host: 'another-host.invalid', birth: null }));
     await expect(open()).rejects.toThrow('process 1 on another-host.invalid');
@@ -264,7 +264,7 @@ describe('an embedded database in a folder', () => {
   );
 
   test(
-    'its dead rows are removed by maintenance, which nobody else does',
+    'its dead rows are removed by maintenance, since there is no autovacuum',
     async () => {
       const database = await open();
       await sql`insert into signing_keys select 'n' || n, 's', now() from generate_series(1, 500) as n`.execute(
@@ -313,7 +313,7 @@ describeServer('a database server', (server) => {
     await expect(unhurried).resolves.toBeDefined();
   }, 30_000);
 
-  test('a connection that is lost while nobody asks is replaced by the next query', async () => {
+  test('an idle connection that is lost is replaced by the next query', async () => {
     let noted: (line: string) => void = () => {};
     const warned = new Promise<string>((resolve) => {
       noted = resolve;
@@ -350,7 +350,7 @@ describeServer('a database server', (server) => {
     await expect(pidOf(database)).resolves.not.toBe(first);
   });
 
-  test('one that is not there is an error of the query', async () => {
+  test('an unreachable server is an error of the query', async () => {
     const url = new URL(server.url());
     url.port = '1';
     const database = await openDatabase({ url: url.href });

@@ -10,11 +10,11 @@ const NAME = 'whatsapp-cloud-lookups:line';
 const HOUR_MS = 3_600_000;
 const LIMITS = { limit: 15, windowMs: HOUR_MS, holdMs: 60_000 };
 
-describeEngines('what was found out about channels', (bed) => {
+describeEngines('facts about channels', (bed) => {
   const facts = () => new SqlChannelFacts(bed.shared());
   const replica = () => new SqlChannelFacts(bed.replica());
 
-  test('holds for every replica, until its time is over', async () => {
+  test('hold for every replica until their time is over', async () => {
     expect(await facts().recall('sms', 'laml-media-path')).toBeNull();
     await facts().note('sms', 'laml-media-path', 'metadata', HOUR_MS);
     const known = await replica().recall('sms', 'laml-media-path');
@@ -34,7 +34,7 @@ describeEngines('the failures that a provider counts', (bed) => {
   const budgets = () => new SqlErrorBudgets(bed.shared());
   const replica = () => new SqlErrorBudgets(bed.replica());
 
-  /** The id of a hold. */
+  /** The id of a hold on the counter. */
   async function held(limits = LIMITS, from = budgets()): Promise<string> {
     const answer = await from.hold(NAME, limits);
     if (typeof answer === 'string') return answer;
@@ -45,7 +45,7 @@ describeEngines('the failures that a provider counts', (bed) => {
     for (let count = 0; count < times; count++) await from.settle(NAME, await held(LIMITS, from), true);
   }
 
-  test('are counted when they have come, over all replicas, and what succeeds is not', async () => {
+  test('are counted over all replicas, and successes are not', async () => {
     for (let count = 0; count < 40; count++) await budgets().settle(NAME, await held(), false);
     await fail(8);
     await fail(7, replica());
@@ -70,7 +70,7 @@ describeEngines('the failures that a provider counts', (bed) => {
     expect(sooner).toBeLessThan(retryAfterMs);
   });
 
-  test('count what is under way as well, until it is known better', async () => {
+  test('count calls under way, until their outcome is known', async () => {
     const ids = await Promise.all(
       Array.from({ length: 15 }, (_, index) => held(LIMITS, index % 2 ? replica() : budgets())),
     );
@@ -80,7 +80,7 @@ describeEngines('the failures that a provider counts', (bed) => {
     expect(await budgets().hold(NAME, LIMITS)).toEqual({ retryAfterMs: 0 });
   });
 
-  test('of forty at once, over two replicas, fifteen are let through', async () => {
+  test('let fifteen of forty simultaneous calls over two replicas pass', async () => {
     for (const name of ['unknown so far', 'known']) {
       if (name === 'known') await budgets().settle(name, String(await budgets().hold(name, LIMITS)), false);
       const answers = await Promise.all(
@@ -90,7 +90,7 @@ describeEngines('the failures that a provider counts', (bed) => {
     }
   });
 
-  test('a call of a process that died comes back by itself', async () => {
+  test('a call of a dead process is released by itself', async () => {
     const limits = { ...LIMITS, limit: 1, holdMs: 200 };
     await held(limits);
     expect(await budgets().hold(NAME, limits)).toEqual({ retryAfterMs: 0 });
@@ -102,9 +102,9 @@ describeEngines('the failures that a provider counts', (bed) => {
   function reusing(sql: SqlErrorBudgets): { holds: ReusedHolds; statements: () => number } {
     let count = 0;
     const holds = new ReusedHolds({
-      hold: async (...asked) => {
+      hold: async (...args) => {
         count += 1;
-        const answer = await sql.hold(...asked);
+        const answer = await sql.hold(...args);
         if (typeof answer !== 'string') return { kind: 'full', ...answer };
         return { kind: 'held', settle: (failed) => sql.settle(NAME, answer, failed) };
       },
@@ -118,7 +118,7 @@ describeEngines('the failures that a provider counts', (bed) => {
     throw new Error('expected room', { cause: answer });
   }
 
-  test('a call that did not fail leaves its hold to the next, and a failure takes them all back', async () => {
+  test('a successful call leaves its hold to the next one, and a failure discards all holds', async () => {
     const { holds, statements } = reusing(budgets());
     for (let call = 0; call < 50; call++) await (await heldBy(holds)).settle(false);
     expect(statements()).toBe(1);
@@ -129,7 +129,7 @@ describeEngines('the failures that a provider counts', (bed) => {
     expect(await replica().hold(NAME, LIMITS)).toMatchObject({ retryAfterMs: expect.any(Number) });
   });
 
-  test('a hold that is spare counts, for its own limit, until it is idle for a moment', async () => {
+  test('a spare hold counts for its own limit until it has been idle for a moment', async () => {
     const { holds, statements } = reusing(budgets());
     const limits = { ...LIMITS, limit: 6 };
     const all = await Promise.all(Array.from({ length: 6 }, () => heldBy(holds, limits)));

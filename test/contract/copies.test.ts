@@ -46,7 +46,7 @@ describeEngines('jobs that copy', (bed) => {
       expect(await claim('a', plus(1))).toEqual([]);
     });
 
-    test('by the deadline also where they wait for another attempt, or a process has died', async () => {
+    test('by the deadline also when they wait for another attempt or their process has died', async () => {
       await announce('none');
       const [first] = await claim('dies');
       await announce('late', { availableUntil: plus(9_000) });
@@ -64,7 +64,7 @@ describeEngines('jobs that copy', (bed) => {
       expect(names(await claim('a', plus(1)))).toEqual(['b', 'a']);
     });
 
-    test('with how often they were begun', async () => {
+    test('with the number of their attempts', async () => {
       await announce('a');
       expect(await claim('first')).toMatchObject([
         { job: { attempts: 1 }, media: { status: 'PENDING', mirrored: true } },
@@ -95,7 +95,7 @@ describeEngines('jobs that copy', (bed) => {
     });
   });
 
-  test('a lease that is renewed holds; one that is not is taken over, and its old owner can do no more', async () => {
+  test('a renewed lease holds; an expired one is taken over, and its old owner has no effect', async () => {
     const media = await announce('a');
     const slow = await claimOne('slow');
     await storeOf('slow', plus(900)).renew([slow]);
@@ -141,7 +141,7 @@ describeEngines('jobs that copy', (bed) => {
     expect(await storeOf('b').counts()).toMatchObject({ copy: { open: 0, dead: 0 } });
   });
 
-  test('bytes of another hash than the one that is known are not named, and the job goes on', async () => {
+  test('bytes with another hash than the known one are not recorded, and the job continues', async () => {
     const media = await announce('a', { sha256: 'cd'.repeat(32) });
     const job = await claimOne('a');
     expect(await copies().finish(job, media, BYTES, NOW)).toMatchObject({ isNamed: false, media: { stored: null } });
@@ -149,7 +149,7 @@ describeEngines('jobs that copy', (bed) => {
     expect(await storeOf('a').renew([job])).toEqual(new Set([job]));
   });
 
-  test('what the bytes do not tell stays as it was reported', async () => {
+  test('details that the bytes do not contain stay as reported', async () => {
     const media = await announce('a', { mimeType: 'text/csv', filename: 'a.csv' });
     const stored = storedBytes({ mimeType: null });
     const details = { mimeType: null, filename: null };
@@ -157,7 +157,7 @@ describeEngines('jobs that copy', (bed) => {
     expect(await found(media)).toMatchObject({ mimeType: 'text/csv', filename: 'a.csv' });
   });
 
-  test('a copy to be tried again waits until then, and is any owner’s', async () => {
+  test('a copy that is retried waits until its time, and any process may claim it', async () => {
     const media = await announce('a');
     await copies().retry(await claimOne('a'), again('the provider\0 was busy', plus(500)), NOW);
     expect(await claim('b', plus(499))).toEqual([]);
@@ -169,7 +169,7 @@ describeEngines('jobs that copy', (bed) => {
     ]);
   });
 
-  test('a copy that its provider cannot give for now is FAILED meanwhile, and READY when it can', async () => {
+  test('a copy that its provider cannot serve is FAILED meanwhile, and READY afterwards', async () => {
     const media = await announce('a');
     const next = { dueAt: plus(500), failure: failure('not yet', plus(1)), isFailed: true };
     await copies().retry(await claimOne('a'), next, plus(1));
@@ -179,7 +179,7 @@ describeEngines('jobs that copy', (bed) => {
     expect(await found(media)).toMatchObject({ status: 'READY', failure: null });
   });
 
-  test.each(['FAILED', 'EXPIRED'] as const)('a copy that cannot be is %s, and its job ends', async (status) => {
+  test.each(['FAILED', 'EXPIRED'] as const)('an impossible copy is %s, and its job ends', async (status) => {
     const media = await announce('a');
     await copies().fail(await claimOne('a'), { status, failure: failure('gone', plus(1)) });
     expect(await found(media)).toMatchObject({ status, failure: failure('gone', plus(1)), stored: null });
@@ -187,7 +187,7 @@ describeEngines('jobs that copy', (bed) => {
     expect(await storeOf('b').counts()).toMatchObject({ copy: { open: 0, dead: 0 } });
   });
 
-  test('what is handed back is due at once, and the attempt is not counted', async () => {
+  test('a released job is due at once, and the attempt is not counted', async () => {
     await announce('older');
     await announce('newer', {}, plus(1));
     await claim('leaves', plus(1), 1);
@@ -199,7 +199,7 @@ describeEngines('jobs that copy', (bed) => {
     expect(await claim('next', plus(1))).toEqual([]);
   });
 
-  test('a process that knows that it is alone ends every lease', async () => {
+  test('a process that is the only one ends every lease', async () => {
     await announce('a');
     await claim('dead');
     expect(await claim('alive')).toEqual([]);

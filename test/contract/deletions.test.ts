@@ -41,7 +41,7 @@ function intents(engine: EngineBed, bed: () => DeletionBed): void {
   const openJobs = async (kinds: readonly JobKind[], now = plus(99_999)) =>
     jobStoreOf(engine.shared(), { owner: 'watcher', now }).countDue(kinds);
 
-  test('changes nothing that anybody sees, and is one owner’s until its time is over', async () => {
+  test('has no visible effect, and has one owner until its lease ends', async () => {
     const { deletions, found, intend, listStored } = bed();
     const { id } = await listStored('a');
     const before = await found(id);
@@ -58,7 +58,7 @@ function intents(engine: EngineBed, bed: () => DeletionBed): void {
     expect(await deletions.complete(second.job, completion, LEASE_MS)).not.toBeNull();
   });
 
-  test('needs a media of the tenant that is there and not deleted', async () => {
+  test('requires a media of the tenant that is not deleted', async () => {
     const { claimOf, deletions, intend, list, remove } = bed();
     const { id } = await list('a');
     expect(await intend('an id of no media', 'a')).toBeNull();
@@ -69,7 +69,7 @@ function intents(engine: EngineBed, bed: () => DeletionBed): void {
     expect(await openJobs(['deletion'])).toBe(0);
   });
 
-  test('is noted once, of twenty at once over two replicas', async () => {
+  test('is recorded once for twenty calls at once over two replicas', async () => {
     const { claimOf, deletions, list } = bed();
     const replicas = [engine.shared(), engine.replica()].map((database) => new SqlDeletions(database));
     for (let round = 0; round < 5; round++) {
@@ -84,7 +84,7 @@ function intents(engine: EngineBed, bed: () => DeletionBed): void {
     expect(await openJobs(['deletion'])).toBe(5);
   });
 
-  test('leaves everything as it was when the provider refuses, and another may try', async () => {
+  test('changes nothing when the provider refuses, and can be tried again', async () => {
     const { deletions, found, intend, listStored } = bed();
     const { id } = await listStored('a');
     const before = await found(id);
@@ -94,7 +94,7 @@ function intents(engine: EngineBed, bed: () => DeletionBed): void {
     expect(given(await intend(id, 'b')).media).toEqual(before);
   });
 
-  test('is not ended by what is told of the media meanwhile', async () => {
+  test('is not ended by listings and announcements of the media', async () => {
     const { deletions, intend, list } = bed();
     const { id } = await list('a');
     const { job } = given(await intend(id, 'a'));
@@ -116,7 +116,7 @@ function intents(engine: EngineBed, bed: () => DeletionBed): void {
     expect(await found(id)).toMatchObject({ status: 'READY', stored: storedBytes() });
   });
 
-  test('leaves a media alone whose deletion a replica of the previous version has begun, until its time is over', async () => {
+  test('does not touch a media whose deletion a replica of the previous version has begun, until that lease ends', async () => {
     const { found, intend, list } = bed();
     const { id } = await list('a');
     const before = await found(id);
@@ -137,7 +137,7 @@ function interruptions(engine: EngineBed, bed: () => DeletionBed): void {
   const due = (now: Date) => jobStoreOf(engine.shared(), { owner: 'watcher', now }).countDue(['deletion']);
   const claim = (process: JobProcess) => claimJobs(engine.shared(), 'deletion', process);
 
-  test('are found once their time is over, the oldest first', async () => {
+  test('are found once their lease has ended, the oldest first', async () => {
     const { deletions, intend, list } = bed();
     const [first, second, third] = [await list('a'), await list('b'), await list('c')];
     await intend(second.id, 'dead', plus(1));
@@ -160,7 +160,7 @@ function interruptions(engine: EngineBed, bed: () => DeletionBed): void {
     expect(await deletions.complete(alive.job, completion, LEASE_MS)).not.toBeNull();
   });
 
-  test('are jobs of their media that say how often they were begun', async () => {
+  test('are jobs of their media with a number of attempts', async () => {
     const { deletions, found, intend, listStored } = bed();
     const { id } = await listStored('a');
     const { job } = given(await intend(id, 'dead'));
@@ -191,7 +191,7 @@ function interruptions(engine: EngineBed, bed: () => DeletionBed): void {
     expect([taken.length, new Set(taken).size]).toEqual([40, 40]);
   });
 
-  test('are gone on with by a caller or by a worker, not by both', async () => {
+  test('are continued by a caller or by a worker, not by both', async () => {
     const { claimOf, deletions, list, intend } = bed();
     const replica = new SqlDeletions(engine.replica());
     const now = plus(LEASE_MS);
@@ -209,7 +209,7 @@ function interruptions(engine: EngineBed, bed: () => DeletionBed): void {
     }
   });
 
-  test('are a caller’s again when a worker has handed them back', async () => {
+  test('can be continued by a caller after a worker has released them', async () => {
     const { found, intend, list } = bed();
     const { id } = await list('a');
     await intend(id, 'dead');
@@ -219,7 +219,7 @@ function interruptions(engine: EngineBed, bed: () => DeletionBed): void {
     expect(given(await intend(id, 'caller', plus(LEASE_MS + 1))).media).toEqual(await found(id));
   });
 
-  test('are found at once by a process that knows that it is alone', async () => {
+  test('are found at once by a process that is the only one', async () => {
     const { intend, list } = bed();
     const { id } = await list('a');
     await list('b');
@@ -231,7 +231,7 @@ function interruptions(engine: EngineBed, bed: () => DeletionBed): void {
 }
 
 function completions(engine: EngineBed, bed: () => DeletionBed): void {
-  test('is for good', async () => {
+  test('is final', async () => {
     const { catalogue, deletions, found, intend, keep, list, listStored, remove } = bed();
     const { id } = await listStored('a');
     const { media } = given(await remove(id, 'PROVIDER', plus(5)));
@@ -257,7 +257,7 @@ function completions(engine: EngineBed, bed: () => DeletionBed): void {
     expect([once?.media.status, twice]).toEqual(['DELETED', null]);
   });
 
-  test('ends a copy, and its worker learns so', async () => {
+  test('ends a copy, and its worker sees that', async () => {
     const { catalogue, found, remove } = bed();
     const copies = new SqlCopies(engine.shared());
     const copied = reportedMedia({ providerMessageId: 'copied' });
@@ -296,7 +296,7 @@ function completions(engine: EngineBed, bed: () => DeletionBed): void {
     expect(await uploads.forgetFailed(plus(1))).toBe(0);
   });
 
-  test('ends the inspection of bytes that were not looked at', async () => {
+  test('ends the pending inspection of stored bytes', async () => {
     const { listStored, remove } = bed();
     const [deleted, kept] = [await listStored('a'), await listStored('b')];
     await remove(deleted.id);
@@ -310,7 +310,7 @@ function removals(engine: EngineBed, bed: () => DeletionBed): void {
   const claim = (process: JobProcess) => claimJobs(engine.shared(), 'removal', process);
   const due = (now: Date) => store('watcher', now).countDue(['removal']);
 
-  test('is the deletion’s owner’s until it is finished', async () => {
+  test('belongs to the owner of the deletion until it is finished', async () => {
     const { deletions, listStored, remove } = bed();
     const { id } = await listStored('a');
     const { media, removal } = given(await remove(id));
@@ -325,7 +325,7 @@ function removals(engine: EngineBed, bed: () => DeletionBed): void {
     expect(await claim({ owner: 'worker', now: plus(99_999) })).toEqual([]);
   });
 
-  test('is found where a crash left it, the oldest first; those of younger deletions and of living media are not', async () => {
+  test('is found after a crash, the oldest first; those of younger deletions and of living media are not', async () => {
     const { intend, listStored, remove, removeWholly } = bed();
     const [left, removed, young, living, older] = [
       await listStored('left'),
@@ -348,7 +348,7 @@ function removals(engine: EngineBed, bed: () => DeletionBed): void {
     expect(await due(now)).toBe(0);
   });
 
-  test('comes again until the CDN was told, however often that fails', async () => {
+  test('is repeated until the CDN has accepted the purge', async () => {
     const { list, listStored, remove } = bed();
     const [second, first] = [await listStored('b'), await list('a')];
     const { removal } = given(await remove(first.id));
@@ -371,7 +371,7 @@ function removals(engine: EngineBed, bed: () => DeletionBed): void {
     expect(await due(plus(99_999))).toBe(0);
   });
 
-  test('is scheduled once more after the CDN was told, as its first attempt', async () => {
+  test('is scheduled once more after the purge, as its first attempt', async () => {
     const { listStored, remove } = bed();
     const { id } = await listStored('a');
     const { removal } = given(await remove(id));
@@ -384,7 +384,7 @@ function removals(engine: EngineBed, bed: () => DeletionBed): void {
 }
 
 function tombstones(engine: EngineBed, bed: () => DeletionBed): void {
-  test('go where nothing lists the media any more, and stay unseen where its provider may', async () => {
+  test('are removed when no listing has the media, and stay hidden while its provider may list it', async () => {
     const { catalogue, deletions, found, list, listStored, remove, removeWholly } = bed();
     const [atProvider, here, young, bytesLeft] = [
       await list('at provider'),

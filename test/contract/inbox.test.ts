@@ -29,25 +29,25 @@ describeEngines('the webhook inbox', (bed) => {
   describe('receives', () => {
     test('an event as it came, to the byte', async () => {
       const rawBody = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
-      const told = { tenant: 'acme', channelId: 'sms', contentType: 'application/x-www-form-urlencoded', rawBody };
-      expect(await inbox().receive({ ...told, dedupeKey: 'k', now: NOW })).toBe('recorded');
+      const delivery = { tenant: 'acme', channelId: 'sms', contentType: 'application/x-www-form-urlencoded', rawBody };
+      expect(await inbox().receive({ ...delivery, dedupeKey: 'k', now: NOW })).toBe('recorded');
       const { job, event } = await claimOne('a');
-      expect(event).toEqual({ ...told, id: expect.any(Number), receivedAt: NOW });
+      expect(event).toEqual({ ...delivery, id: expect.any(Number), receivedAt: NOW });
       expect(event.rawBody.equals(rawBody)).toBe(true);
       const untroubled = { attempts: 1, suspect: false, interruptions: 0, deaths: 0, since: NOW };
       const subject = { kind: 'webhook', tenant: 'acme', key: `${event.id}`, channelId: 'sms' };
       expect(job).toMatchObject({ ...untroubled, ...subject });
     });
 
-    test('three megabytes as well as nothing', async () => {
+    test('three megabytes, and an empty body', async () => {
       const large = Buffer.alloc(3 * 1024 * 1024, 'x');
-      const told = { tenant: 'default', channelId: 'support', contentType: '', now: NOW };
-      await inbox().receive({ ...told, dedupeKey: 'large', rawBody: large });
-      await inbox().receive({ ...told, dedupeKey: 'empty', rawBody: Buffer.alloc(0) });
+      const delivery = { tenant: 'default', channelId: 'support', contentType: '', now: NOW };
+      await inbox().receive({ ...delivery, dedupeKey: 'large', rawBody: large });
+      await inbox().receive({ ...delivery, dedupeKey: 'empty', rawBody: Buffer.alloc(0) });
       expect((await claim('a')).map(({ event }) => event.rawBody.length)).toEqual([large.length, 0]);
     });
 
-    test('a repetition as such, per channel and tenant, before and after the work', async () => {
+    test('a redelivery as a duplicate, per channel and tenant, before and after processing', async () => {
       expect(await receive('k')).toBe('recorded');
       expect(await receive('k')).toBe('repeated');
       expect(await receive('k', inbox(), { channelId: 'sales' })).toBe('recorded');
@@ -80,7 +80,7 @@ describeEngines('the webhook inbox', (bed) => {
     expect(taken.sort()).toEqual(keys.slice(10).sort());
   });
 
-  test('a lease that is renewed holds; one that is not is taken over, and its old owner can do no more', async () => {
+  test('a renewed lease holds; an expired one is taken over, and its old owner has no effect', async () => {
     await receive('k');
     const { job: slow, event } = await claimOne('slow');
     await storeOf('slow', plus(900)).renew([slow]);
@@ -101,7 +101,7 @@ describeEngines('the webhook inbox', (bed) => {
     expect(await jobCounts()).toMatchObject({ open: 0, dead: 0 });
   });
 
-  test('an event to be tried again waits until then', async () => {
+  test('an event that is retried waits until its time', async () => {
     await receive('k');
     const { job } = await claimOne('a');
     await storeOf('a').retry(job, plus(500), 'the database\0 was away');
@@ -111,7 +111,7 @@ describeEngines('the webhook inbox', (bed) => {
     ]);
   });
 
-  test('dead letters are kept whole, counted, and worked on no more', async () => {
+  test('dead letters are kept whole, counted, and not processed again', async () => {
     await receive('k');
     const { job } = await claimOne('a');
     await inbox().bury(job, 'not a body\0 that the provider documents');
@@ -131,7 +131,7 @@ describeEngines('the webhook inbox', (bed) => {
     ]);
   });
 
-  test('dead letters are forgotten by the time at which they came, with their jobs', async () => {
+  test('dead letters are deleted by the time of their arrival, with their jobs', async () => {
     await receive('old');
     await receive('new', inbox(), { now: plus(10) });
     await receive('done');
@@ -148,7 +148,7 @@ describeEngines('the webhook inbox', (bed) => {
     expect(bodies(await claim('b', plus(10)))).toEqual(['old']);
   });
 
-  test('a job whose event is done, or was removed, has none', async () => {
+  test('a job whose event is done or removed has no event', async () => {
     await receive('a');
     await receive('b');
     const [first] = await claim('a');
@@ -162,14 +162,14 @@ describeEngines('the webhook inbox', (bed) => {
     expect((await inbox().findEvents([])).size).toBe(0);
   });
 
-  test('what is handed back is due at once, and the attempt is not counted', async () => {
+  test('a released job is due at once, and the attempt is not counted', async () => {
     await receive('k');
     await claim('leaves');
     await storeOf('leaves').release(['webhook']);
     expect(await claim('next')).toMatchObject([{ job: { attempts: 1 } }]);
   });
 
-  test('a process that knows that it is alone ends every lease', async () => {
+  test('a process that is the only one ends every lease', async () => {
     await receive('k');
     await claim('dead');
     expect(await claim('alive')).toEqual([]);
@@ -177,7 +177,7 @@ describeEngines('the webhook inbox', (bed) => {
     expect(await claim('alive')).toMatchObject([{ job: { attempts: 2 } }]);
   });
 
-  test('a done event keeps its key and not its body, until it is forgotten', async () => {
+  test('a finished event keeps its key without its body, until it is deleted', async () => {
     await receive('old');
     await receive('new', inbox(), { now: plus(10) });
     await receive('not done');

@@ -10,7 +10,7 @@ import { until } from '../support/eventually.js';
 /** Announcements are coalesced for 50 ms; after so long, a notification that was sent has arrived. */
 const ARRIVED_MS = 1_000;
 
-/** The news of one process, and what it was woken for. */
+/** The announcements of one process, and the kinds that it was woken for. */
 class Listener {
   readonly woken: Array<readonly JobKind[]> = [];
   readonly lines: string[] = [];
@@ -25,8 +25,8 @@ class Listener {
   }
 }
 
-describeEngines('news of jobs', (bed) => {
-  test('reach the process that announces at once, and once', async () => {
+describeEngines('announcements of jobs', (bed) => {
+  test('wake the announcing process at once, and once', async () => {
     const { news, woken } = new Listener(bed.shared());
     news.announce('copy');
     expect(woken).toEqual([['copy']]);
@@ -41,7 +41,7 @@ describeEngines('news of jobs', (bed) => {
   });
 });
 
-describeServer('news of jobs between processes', (server) => {
+describeServer('announcements of jobs between processes', (server) => {
   const databases: Database[] = [];
   const listeners: Listener[] = [];
   const open = async (): Promise<Database> => {
@@ -83,7 +83,7 @@ describeServer('news of jobs between processes', (server) => {
     expect(other.woken.at(-1)).toEqual(['sweep']);
   });
 
-  test('any text may be notified: what is no kind wakes nobody for anything', async () => {
+  test('a notification that names no kind wakes no process', async () => {
     const listener = await listening();
     const [row] = await server.query(`select 'mediagraph_jobs_' || md5(current_schema()) as channel`);
     const texts = ['', ',', 'a', 'a,b,__proto__', 'copy', 'x'.repeat(7_900), `${'x'.repeat(2_000)},copy`, 'a,upload,b'];
@@ -92,7 +92,7 @@ describeServer('news of jobs between processes', (server) => {
     expect(listener.woken.flat()).toEqual(['upload']);
   });
 
-  test('a connection that was lost may have missed news of any kind', async () => {
+  test('a new connection wakes every kind, since announcements may have been missed', async () => {
     const [one, other] = [await listening(), await listening()];
     await server.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
@@ -108,7 +108,7 @@ describeServer('news of jobs between processes', (server) => {
     expect(other.woken.at(-1)).toEqual(['copy']);
   });
 
-  test('a process that stops tells others nothing more', async () => {
+  test('a process that stops notifies no others', async () => {
     const [one, other] = [await listening(), await listening()];
     one.news.announce('copy');
     one.news.stop();
@@ -133,7 +133,7 @@ describeServer('news of jobs between processes', (server) => {
     expect([one.woken, another.woken]).toEqual([[['copy']], [['upload']]]);
   });
 
-  test('news that cannot be sent are logged, and wake this process all the same', async () => {
+  test('announcements that cannot be sent are logged, and still wake this process', async () => {
     const database = await open();
     const { news, woken, lines } = new Listener(database);
     await news.start();

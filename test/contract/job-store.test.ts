@@ -24,7 +24,7 @@ const newJob = (keys: Partial<NewJob> = {}): NewJob => ({
   ...keys,
 });
 
-/** What the rooms of the catalogue add to the queue, one job each. */
+/** The jobs that the rooms of the catalogue add, one of each. */
 const ADDITIONS: Readonly<Record<string, { readonly kind: JobKind; add(bed: EngineBed): Promise<unknown> }>> = {
   'a copy': {
     kind: 'copy',
@@ -63,7 +63,7 @@ describeEngines('a leased job', (bed) => {
     const renew = async (job: ClaimedJob, now: Date) => (await storeOf(job.owner, now).renew([job])).has(job);
     const release = (owner: string) => storeOf(owner).release([kind]);
 
-    test('is no suspect at first, and is one once a lease of another process has run out', async () => {
+    test('is no suspect at first, and becomes one when the lease of another process ends', async () => {
       expect(await claim('first')).toMatchObject(FRESH);
       expect(await claim('second', plus(LEASE_MS - 1))).toBeNull();
       const suspect = { suspect: true, deaths: 0 };
@@ -71,7 +71,7 @@ describeEngines('a leased job', (bed) => {
       expect(await claim('third', plus(2 * LEASE_MS))).toMatchObject({ ...suspect, interruptions: 2 });
     });
 
-    test('has caused a death only where its owner had noted that it was alone, and still was', async () => {
+    test('counts a death only when its owner had recorded that it ran alone, and still did', async () => {
       await claim('among others');
       expect(await setAlone(await claimed('alone', plus(LEASE_MS)), true)).toBe(true);
       const next = await claimed('no longer alone', plus(2 * LEASE_MS));
@@ -83,13 +83,13 @@ describeEngines('a leased job', (bed) => {
       expect(await claim('last', plus(4 * LEASE_MS))).toMatchObject({ deaths: 1, interruptions: 4 });
     });
 
-    test('is its owner’s alone: another notes, renews, ends, postpones and hands back nothing', async () => {
+    test('belongs to its owner: no other process can mark, renew, end, postpone or release it', async () => {
       const lost = await claimed('slow');
       const held = await claimed('fast', plus(LEASE_MS));
       const slow = storeOf('slow', plus(LEASE_MS));
       expect(await setAlone(lost, true)).toBe(false);
       expect(await renew(lost, plus(LEASE_MS))).toBe(false);
-      // The lease that another process holds is no lease of this one, whatever the job says.
+      // A lease of another process does not count, also when the job object names this owner.
       expect((await slow.renew([held])).size).toBe(0);
       await slow.release(JOB_KINDS);
       expect(await slow.finish(lost)).toBe(false);
@@ -101,7 +101,7 @@ describeEngines('a leased job', (bed) => {
       expect(await claim('third', plus(2 * LEASE_MS))).toMatchObject({ attempts: 3, since: NOW, deaths: 0 });
     });
 
-    test('that is handed back by a server that is told to stop counts nothing, however often', async () => {
+    test('that a stopping server releases counts no attempt, however often', async () => {
       for (let round = 1; round <= 5; round++) {
         const job = await claimed(`round ${round}`);
         expect(job).toMatchObject(FRESH);
@@ -111,26 +111,26 @@ describeEngines('a leased job', (bed) => {
       expect(await claim('last')).toMatchObject(FRESH);
     });
 
-    test('stays a suspect when it is handed back, and keeps its deaths', async () => {
+    test('stays a suspect when it is released, and keeps its deaths', async () => {
       await setAlone(await claimed('first'), true);
       await claim('second', plus(LEASE_MS));
       await release('second');
       expect(await claim('third', plus(LEASE_MS))).toMatchObject({ suspect: true, deaths: 1, interruptions: 1 });
     });
 
-    test('that its own living owner finds again has caused no death', async () => {
+    test('that its own living owner claims again has caused no death', async () => {
       await setAlone(await claimed('lives'), true);
       expect(await claim('lives', plus(LEASE_MS))).toMatchObject({ suspect: false, deaths: 0, interruptions: 0 });
     });
 
-    test('is renewed also after its time, while no other has it', async () => {
+    test('is renewed also after its end, while no other process has claimed it', async () => {
       const job = await claimed('slow');
       expect(await renew(job, plus(5 * LEASE_MS))).toBe(true);
       expect(await claim('other', plus(6 * LEASE_MS - 1))).toBeNull();
       expect(await claim('other', plus(6 * LEASE_MS))).not.toBeNull();
     });
 
-    test('was interrupted where the next process knows that it is alone', async () => {
+    test('counts as interrupted when the next process is the only one', async () => {
       await setAlone(await claimed('dead'), true);
       expect(await claim('alive')).toBeNull();
       await storeOf('alive').abandonLeases();
@@ -144,7 +144,7 @@ describeEngines('a leased job', (bed) => {
   });
 });
 
-describeEngines('a job that begins anew', (bed) => {
+describeEngines('a job that starts again', (bed) => {
   const catalogue = () => new SqlMediaCatalogue(bed.shared());
   const announce = (now: Date) =>
     catalogue().recordAnnouncement(TENANT, [reportedMedia()], { mirror: true, now, retainedUntil: null });
@@ -165,27 +165,27 @@ describeEngines('a job that begins anew', (bed) => {
     return job;
   }
 
-  /** A copy that was given up after three deaths. */
+  /** A copy that failed after three deaths. */
   async function condemn(): Promise<void> {
     await announce(NOW);
     await new SqlCopies(bed.shared()).fail(await killing(claim), { status: 'FAILED', failure });
     expect(await claim('nobody', plus(99 * LEASE_MS))).toBeNull();
   }
 
-  test('a copy that was given up begins anew when its media is announced again', async () => {
+  test('a failed copy starts again when its media is announced again', async () => {
     await condemn();
     await announce(plus(5 * LEASE_MS));
     expect(await claim('next', plus(5 * LEASE_MS))).toMatchObject({ ...FRESH, since: plus(5 * LEASE_MS) });
   });
 
-  test('a copy that was given up begins anew when a caller wants it', async () => {
+  test('a failed copy starts again when a caller retries it', async () => {
     await condemn();
     const now = plus(5 * LEASE_MS);
     expect(await catalogue().retryFailed(TENANT, id, { copy: true, now })).toMatchObject({ status: 'PENDING' });
     expect(await claim('next', now)).toMatchObject({ ...FRESH, since: now });
   });
 
-  test('a suspect that waits for its next attempt begins anew when its media is announced again', async () => {
+  test('a suspect that waits for its next attempt starts again when its media is announced again', async () => {
     await announce(NOW);
     const job = await killing(claim);
     await storeOf(job.owner).retry(job, plus(60_000), 'the provider is busy');
@@ -193,7 +193,7 @@ describeEngines('a job that begins anew', (bed) => {
     expect(await claim('next', plus(5 * LEASE_MS))).toMatchObject({ ...FRESH, since: plus(5 * LEASE_MS) });
   });
 
-  test('an announcement takes nothing from a copy that is under way', async () => {
+  test('an announcement does not change a copy that is under way', async () => {
     await announce(NOW);
     const job = await claim('first', NOW);
     if (job) await storeOf('first').setAlone(job, true);
@@ -202,7 +202,7 @@ describeEngines('a job that begins anew', (bed) => {
     expect(await claim('second', plus(LEASE_MS))).toMatchObject({ id: job?.id, attempts: 2, deaths: 1, since: NOW });
   });
 
-  test('an announcement changes nothing of a copy that was never begun', async () => {
+  test('an announcement does not change a copy that has not started', async () => {
     await announce(NOW);
     await announce(plus(5));
     expect(await claim('first', plus(5))).toMatchObject({ ...FRESH, since: NOW });
@@ -221,7 +221,7 @@ describeEngines('a job that begins anew', (bed) => {
     expect(await claimJobs(bed.shared(), 'copy', next)).toMatchObject([{ ...FRESH, since: plus(9_000) }]);
   });
 
-  test('an upload that was given up begins anew when a caller wants it', async () => {
+  test('a failed upload starts again when a caller retries it', async () => {
     const uploads = new SqlUploads(bed.shared());
     const upload = reservation({ now: NOW, filename: 'beach.jpg', mimeType: 'image/jpeg' });
     await uploads.reserve(upload);
@@ -252,7 +252,7 @@ describeEngines('the queue of jobs', (bed) => {
     for (const job of jobs) await storeOf('adds').add(newJob(job));
   };
 
-  test('gives out a job as it was added', async () => {
+  test('returns a job as it was added', async () => {
     const payload = { url: 'https://files.example/ü?a="1"', list: [1, null, { deep: true }] };
     await add({ tenant: 'acme', key: 'ключ', channelId: 'support', payload });
     await add({ tenant: '', key: '', kind: 'sweep' });
@@ -290,7 +290,7 @@ describeEngines('the queue of jobs', (bed) => {
     expect(keys(await claimCopy('a', plus(LEASE_MS)))).toEqual(['left', 'postponed', 'handed back', 'new']);
   });
 
-  test('gives of every kind what was demanded, and of no other', async () => {
+  test('returns the demanded number of each kind, and no other kinds', async () => {
     await add(...['1', '2', '3'].flatMap((key) => [{ key }, { key, kind: 'webhook' as const }]));
     await add({ kind: 'upload', key: '1' });
     const demands = [
@@ -304,7 +304,7 @@ describeEngines('the queue of jobs', (bed) => {
     expect(await claim([{ kind: 'copy', limit: 0 }])).toEqual([]);
   });
 
-  test('passes over the jobs of tenants that have enough under way, in that kind', async () => {
+  test('skips the jobs of tenants at their limit for that kind', async () => {
     await add({ kind: 'upload', tenant: 'busy', key: '1' }, { kind: 'upload', tenant: 'idle', key: '2' });
     await add({ tenant: 'busy', key: '3' });
     const demands = [
@@ -351,21 +351,21 @@ describeEngines('the end of a job', (bed) => {
     job = soleJob(await claimCopy());
   });
 
-  test('comes once', async () => {
+  test('happens once', async () => {
     expect(await store.finish(job)).toBe(true);
     expect(await store.finish(job)).toBe(false);
     expect(await store.renew([job])).toEqual(new Set());
     expect(await claimCopy('b', plus(99_999))).toEqual([]);
   });
 
-  test('is put off by a retry until its time, with the reason; the attempts and the age go on', async () => {
+  test('is postponed by a retry, with the reason; attempts and age continue', async () => {
     await store.retry(job, plus(500), 'the provider\0 was busy');
     expect(await reasons()).toEqual([{ state: 'open', last_error: 'the provider was busy' }]);
     expect(await claimCopy('b', plus(499))).toEqual([]);
     expect(await claimCopy('b', plus(500))).toMatchObject([{ attempts: 2, since: NOW, suspect: false }]);
   });
 
-  test('does not come for a scheduled job: the next round counts from its own time', async () => {
+  test('does not happen for a scheduled job: the next round counts from its own time', async () => {
     await store.retry(job, NOW, 'failed at first');
     await store.reschedule(soleJob(await claimCopy()), plus(500));
     expect(await reasons()).toEqual([{ state: 'open', last_error: null }]);
@@ -373,7 +373,7 @@ describeEngines('the end of a job', (bed) => {
     expect(await claimCopy('b', plus(500))).toMatchObject([{ attempts: 1, since: plus(500) }]);
   });
 
-  test('as a dead letter is kept with its reason, performed no more, and forgotten by its age', async () => {
+  test('as a dead letter keeps its reason, is not performed again, and is deleted by age', async () => {
     await store.bury(job, 'not a body\0 that the provider documents');
     expect(await reasons()).toEqual([{ state: 'dead', last_error: 'not a body that the provider documents' }]);
     expect(await claimCopy('b', plus(99_999))).toEqual([]);
@@ -382,7 +382,7 @@ describeEngines('the end of a job', (bed) => {
     expect(await store.counts()).toMatchObject({ copy: { open: 1, dead: 1 } });
   });
 
-  test('by hand-back concerns the named kinds alone', async () => {
+  test('by release affects only the named kinds', async () => {
     await store.add(newJob({ kind: 'upload' }));
     await claimJobs(bed.shared(), 'upload', { owner: 'a', now: NOW });
     await store.release(['copy', 'webhook']);
@@ -390,7 +390,7 @@ describeEngines('the end of a job', (bed) => {
     expect(await claimJobs(bed.shared(), 'upload', { owner: 'b', now: NOW })).toEqual([]);
   });
 
-  test('of a renewal: the jobs that are held still are told from those that are not', async () => {
+  test('is reported by a renewal, which returns the jobs that are still held', async () => {
     await store.add(newJob({ key: 'b' }));
     const other = soleJob(await claimCopy());
     await store.finish(job);
@@ -399,14 +399,14 @@ describeEngines('the end of a job', (bed) => {
   });
 });
 
-describeEngines('a look at the queue', (bed) => {
+describeEngines('the state of the queue', (bed) => {
   const storeOf = (owner: string, now = NOW) => jobStoreOf(bed.shared(), { owner, now });
   const claimCopy = (owner = 'a', now = NOW) => claimJobs(bed.shared(), 'copy', { owner, now });
   const add = (job: Partial<NewJob>, now = NOW) => storeOf('adds', now).add(newJob(job));
   const nextAt = (owner: string, kinds: readonly JobKind[] = ['copy']) => storeOf(owner).nextAt(kinds);
   const countDue = (now = NOW) => storeOf('counts', now).countDue(['copy']);
 
-  test('tells when the next job becomes due, or a lease of another process ends', async () => {
+  test('shows when the next job becomes due, or a lease of another process ends', async () => {
     expect(await nextAt('a')).toBeNull();
     await add({ key: 'later', dueAt: plus(9_000) });
     await add({ key: 'first', dueAt: plus(500) });
@@ -421,7 +421,7 @@ describeEngines('a look at the queue', (bed) => {
     expect(await nextAt('b')).toEqual(plus(600));
   });
 
-  test('counts what a claim would find', async () => {
+  test('counts the jobs that a claim would find', async () => {
     await add({ key: 'due' });
     await add({ key: 'leased' });
     await add({ key: 'later', dueAt: plus(LEASE_MS + 1) });
@@ -435,7 +435,7 @@ describeEngines('a look at the queue', (bed) => {
     expect(await countDue(plus(LEASE_MS))).toBe(1);
   });
 
-  test('counts every kind by what can be done with its jobs, and when the first of them became due', async () => {
+  test('counts every kind by the state of its jobs, with the time at which the oldest became due', async () => {
     const none = { open: 0, due: 0, running: 0, dead: 0, isPaused: false, oldestDueAt: null };
     const all = Object.fromEntries(JOB_KINDS.map((kind) => [kind, none]));
     expect(await storeOf('a').counts()).toEqual(all);
@@ -474,7 +474,7 @@ describeEngines('a kind that is paused', (bed) => {
   const kindOf = (key: string): JobKind => (key.startsWith('c') ? 'copy' : 'upload');
   const kinds = (jobs: readonly ClaimedJob[]) => jobs.map(({ kind }) => kind);
 
-  test('is claimed by no process until it is resumed; others are', async () => {
+  test('is claimed by no process until it is resumed; other kinds are', async () => {
     await add('c1', 'u1', 'u2');
     await storeOf('operator').pause('copy');
     await storeOf('another operator').pause('copy');
@@ -488,7 +488,7 @@ describeEngines('a kind that is paused', (bed) => {
     expect(await claim('a')).toMatchObject([{ kind: 'copy', attempts: 1 }]);
   });
 
-  test('goes on where it is under way, and is added to', async () => {
+  test('continues its jobs under way, and accepts new ones', async () => {
     await add('c1');
     const job = soleJob(await claim('a'));
     await storeOf('operator').pause('copy');
@@ -500,7 +500,7 @@ describeEngines('a kind that is paused', (bed) => {
     expect(await storeOf('b').counts()).toMatchObject({ copy: { open: 1 } });
   });
 
-  test('is not taken from a process that died while it is paused', async () => {
+  test('is not taken over from a dead process while it is paused', async () => {
     await add('c1');
     await claim('dies');
     await storeOf('operator').pause('copy');
@@ -509,13 +509,13 @@ describeEngines('a kind that is paused', (bed) => {
     expect(await claim('b', plus(LEASE_MS))).toMatchObject([{ attempts: 2, suspect: true }]);
   });
 
-  test('has no job that a claim would find', async () => {
+  test('has no job that a claim could find', async () => {
     await add('c1', 'u1');
     await storeOf('operator').pause('copy');
     expect(await storeOf('a').countDue(['copy', 'upload'])).toBe(1);
   });
 
-  test('wakes no process', async () => {
+  test('wakes no process for new jobs', async () => {
     await storeOf('adds').add(newJob({ dueAt: plus(500) }));
     await storeOf('operator').pause('copy');
     expect(await storeOf('a').nextAt(['copy', 'upload'])).toBeNull();

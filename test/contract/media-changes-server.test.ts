@@ -4,11 +4,11 @@ import pg from 'pg';
 import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
 import { type Database, openDatabase } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrations/migrate.js';
-import { heardBy, insertMedia, changesOf as openChanges, setStatus } from '../support/changes-heard.js';
 import { describeServer } from '../support/databases.js';
+import { insertMedia, changesOf as openChanges, recordChanges, setStatus } from '../support/recorded-changes.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
-/** By then everything has been told that is told without a poll. */
+/** After this time every change has been reported that does not need a poll. */
 const QUIET_MS = 300;
 const closings: Array<() => unknown> = [];
 const changesOf = (database: Database) => openChanges(database, closings);
@@ -38,15 +38,15 @@ describeServer('changes of media on a server', ({ url, query }) => {
 
   const set = (id: string, status: string) => `update media set status = '${status}' where id = '${id}'`;
 
-  it('are told when they are committed, whatever transaction is still open, and once', async () => {
+  it('are reported when they are committed, beside other open transactions, and once', async () => {
     await insertMedia(database.kysely, ['held', 'later', 'other']);
     const open = await session();
     await open('begin');
     await open(set('held', 'READY'));
-    const early = await heardBy(changesOf(database));
+    const early = await recordChanges(changesOf(database));
     await setStatus(database.kysely, 'later', 'READY');
     await early.has(1);
-    const late = await heardBy(changesOf(database));
+    const late = await recordChanges(changesOf(database));
     await setStatus(database.kysely, 'later', 'FAILED');
     await setStatus(database.kysely, 'other', 'READY');
     await early.has(3);
@@ -64,21 +64,21 @@ describeServer('changes of media on a server', ({ url, query }) => {
     expect(late.all.slice(2)).toEqual(['held READY', 'held DELETED']);
   });
 
-  it('of a transaction that was rolled back at last are never told', async () => {
+  it('of a transaction that is rolled back are never reported', async () => {
     await insertMedia(database.kysely, ['held', 'other']);
     const open = await session();
     await open('begin');
     await open(set('held', 'READY'));
-    const heard = await heardBy(changesOf(database));
+    const recorded = await recordChanges(changesOf(database));
     await open('rollback');
     await setStatus(database.kysely, 'other', 'READY');
-    await heard.has(1);
+    await recorded.has(1);
     await sleep(QUIET_MS);
-    expect(heard.all).toEqual(['other READY']);
+    expect(recorded.all).toEqual(['other READY']);
   });
 
   it.each(['one read', 'several reads'])(
-    'of one media by transactions with crossed ids keep its order in %s',
+    'of one media by transactions with crossed ids keep their order in %s',
     async (reads) => {
       await insertMedia(database.kysely, ['m1', 'm2']);
       const log = new ChangeLog(database);
@@ -88,11 +88,11 @@ describeServer('changes of media on a server', ({ url, query }) => {
         await one('select pg_current_xact_id()');
       }
       let { snapshot } = await log.read(null);
-      const told: string[] = [];
+      const reported: string[] = [];
       const read = async () => {
         const { changes, ...next } = await log.read(snapshot);
         snapshot = next.snapshot;
-        told.push(...changes.map(({ id, status }) => `${id} ${status}`));
+        reported.push(...changes.map(({ id, status }) => `${id} ${status}`));
       };
       await higher(set('m1', 'READY'));
       const waiting = lower(set('m1', 'FAILED'));
@@ -106,8 +106,8 @@ describeServer('changes of media on a server', ({ url, query }) => {
       await oldest('commit');
       await read();
       await read();
-      expect(told.filter((one) => one.startsWith('m1'))).toEqual(['m1 READY', 'm1 FAILED', 'm1 DELETED']);
-      expect(told.filter((one) => one.startsWith('m2'))).toEqual(['m2 READY']);
+      expect(reported.filter((one) => one.startsWith('m1'))).toEqual(['m1 READY', 'm1 FAILED', 'm1 DELETED']);
+      expect(reported.filter((one) => one.startsWith('m2'))).toEqual(['m2 READY']);
     },
   );
 
@@ -120,14 +120,14 @@ describeServer('changes of media on a server', ({ url, query }) => {
     const open = await session(other.href);
     await open('begin');
     await open('create table of_another (id integer)');
-    const heard = await heardBy(changesOf(database));
+    const recorded = await recordChanges(changesOf(database));
     await insertMedia(database.kysely, ['m1']);
-    await heard.has(1, 900);
-    expect(heard.all).toEqual(['m1 PENDING']);
+    await recorded.has(1, 900);
+    expect(recorded.all).toEqual(['m1 PENDING']);
     await open('rollback');
   });
 
-  it('of a transaction that was open longer than changes are kept are not forgotten unread', async () => {
+  it('of a transaction that was open longer than the log keeps changes are not lost', async () => {
     await insertMedia(database.kysely, ['m1', 'm2']);
     const log = new ChangeLog(database);
     const open = await session();
@@ -144,55 +144,55 @@ describeServer('changes of media on a server', ({ url, query }) => {
     expect(await log.read(first.snapshot)).toMatchObject({ isGap: true });
   });
 
-  it('are told within seconds where the process that made them was killed before it notified', async () => {
-    const heard = await heardBy(changesOf(database));
+  it('are reported within seconds when their process was killed before it notified', async () => {
+    const recorded = await recordChanges(changesOf(database));
     await insertMedia(database.kysely, ['m1']);
-    await heard.has(1);
+    await recorded.has(1);
     await query(set('m1', 'READY'));
-    await heard.has(2, 3_000);
-    expect(heard.all).toEqual(['m1 PENDING', 'm1 READY']);
+    await recorded.has(2, 3_000);
+    expect(recorded.all).toEqual(['m1 PENDING', 'm1 READY']);
   });
 
-  it('are told by sessions with another search path, too', async () => {
-    const heard = await heardBy(changesOf(database));
+  it('are reported from sessions with another search path', async () => {
+    const recorded = await recordChanges(changesOf(database));
     await insertMedia(database.kysely, ['m1']);
     const open = await session();
     await open('set search_path to pg_catalog');
     await open(`update public.media set status = 'READY' where id = 'm1'`);
-    await heard.has(2);
-    expect(heard.all).toEqual(['m1 PENDING', 'm1 READY']);
+    await recorded.has(2);
+    expect(recorded.all).toEqual(['m1 PENDING', 'm1 READY']);
   });
 
-  it('are told without a gap where only the connection that listens was lost', async () => {
+  it('are reported without a gap when only the listening connection was lost', async () => {
     const [listening, writing] = [changesOf(database), await openDatabase({ url: url() })];
     closings.push(() => writing.close());
     changesOf(writing);
-    const heard = await heardBy(listening);
+    const recorded = await recordChanges(listening);
     await query(`select pg_terminate_backend(pid) from pg_stat_activity
       where datname = current_database() and application_name = 'mediagraph notifications'`);
     await insertMedia(writing.kysely, ['m1']);
-    await heard.has(1, 3_000);
+    await recorded.has(1, 3_000);
     await setStatus(writing.kysely, 'm1', 'READY');
-    await heard.has(2, 3_000);
-    expect(heard.all).toEqual(['m1 PENDING', 'm1 READY']);
+    await recorded.has(2, 3_000);
+    expect(recorded.all).toEqual(['m1 PENDING', 'm1 READY']);
   });
 
-  it('are told once, and a gap after them, when the database was away', async () => {
+  it('are reported once, followed by a gap, after the database was away', async () => {
     const proxy = await TcpProxy.start(url());
     closings.push(() => proxy.close());
     const cutOff = await openDatabase({ url: proxy.url });
     closings.push(() => cutOff.close());
-    const heard = await heardBy(changesOf(cutOff));
+    const recorded = await recordChanges(changesOf(cutOff));
     await insertMedia(database.kysely, ['m1', 'm2']);
-    await heard.has(2);
+    await recorded.has(2);
     await proxy.cut();
     await setStatus(database.kysely, 'm1', 'READY');
     await sleep(QUIET_MS);
     await setStatus(database.kysely, 'm1', 'DELETED');
     await proxy.restore();
-    await heard.has(5);
+    await recorded.has(5);
     await setStatus(database.kysely, 'm2', 'READY');
-    await heard.has(6);
-    expect(heard.all.slice(2)).toEqual(['m1 READY', 'm1 DELETED', 'gap', 'm2 READY']);
+    await recorded.has(6);
+    expect(recorded.all.slice(2)).toEqual(['m1 READY', 'm1 DELETED', 'gap', 'm2 READY']);
   });
 });

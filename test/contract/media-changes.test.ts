@@ -1,20 +1,20 @@
-/** Changes of media, as subscribers of one process hear of what every process commits. */
+/** Changes of media, as the subscribers of one process see what every process commits. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type KyselyPlugin, sql } from 'kysely';
 import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
 import type { Database } from '../../src/database/database.js';
-import {
-  type ChangesDatabase,
-  ChangesHeard,
-  heardBy,
-  insertMedia,
-  changesOf as openChanges,
-  setStatus,
-} from '../support/changes-heard.js';
 import { describeEngines } from '../support/databases.js';
 import { until } from '../support/eventually.js';
+import {
+  type ChangesDatabase,
+  insertMedia,
+  changesOf as openChanges,
+  RecordedChanges,
+  recordChanges,
+  setStatus,
+} from '../support/recorded-changes.js';
 
-/** By then everything has been told that is told without a poll. */
+/** After this time every change has been reported that does not need a poll. */
 const QUIET_MS = 300;
 const closings: Array<() => unknown> = [];
 
@@ -46,11 +46,11 @@ function counted(database: Database): {
 describeEngines('changes of media', (bed) => {
   const kysely = () => bed.shared().kysely;
 
-  it('are told with what they changed, and nothing else is', async () => {
+  it('are reported with what changed, and nothing else is', async () => {
     await insertMedia(kysely(), ['before']);
-    const told: unknown[] = [];
+    const reported: unknown[] = [];
     const changes = changesOf(bed.shared());
-    await changes.subscribe({ onChange: (change) => told.push(change), onGap: () => told.push('gap') });
+    await changes.subscribe({ onChange: (change) => reported.push(change), onGap: () => reported.push('gap') });
     await insertMedia(kysely(), ['m1']);
     await setStatus(kysely(), 'm1', 'PENDING');
     await kysely().updateTable('media').set({ caption: 'new' }).execute();
@@ -64,30 +64,34 @@ describeEngines('changes of media', (bed) => {
       })
       .catch(() => {});
     await setStatus(kysely(), 'm1', 'READY');
-    await until('two changes', () => told.length === 2);
+    await until('two changes', () => reported.length === 2);
     await sleep(QUIET_MS);
     const m1 = { tenant: 'default', id: 'm1', channelId: 'support', providerMessageId: 'm1' };
-    expect(told).toEqual([
+    expect(reported).toEqual([
       { ...m1, status: 'PENDING' },
       { ...m1, status: 'READY' },
     ]);
   });
 
-  it('are told within a fraction of a second by another process, to each subscriber once', async () => {
+  it('reach each subscriber of another process once, within a fraction of a second', async () => {
     const [here, there] = [changesOf(bed.shared()), changesOf(bed.replica())];
-    const heard = await Promise.all([heardBy(here), heardBy(here), heardBy(there)]);
+    const recorded = await Promise.all([recordChanges(here), recordChanges(here), recordChanges(there)]);
     await insertMedia(bed.replica().kysely, ['m1']);
-    await Promise.all(heard.map((one) => one.has(1, 700)));
+    await Promise.all(recorded.map((one) => one.has(1, 700)));
     await setStatus(kysely(), 'm1', 'READY');
-    await Promise.all(heard.map((one) => one.has(2, 700)));
+    await Promise.all(recorded.map((one) => one.has(2, 700)));
     await sleep(QUIET_MS);
-    for (const { all } of heard) expect(all).toEqual(['m1 PENDING', 'm1 READY']);
+    for (const { all } of recorded) expect(all).toEqual(['m1 PENDING', 'm1 READY']);
   });
 
-  it('are told once each where 500 statements change them in parallel, in the order of each media', async () => {
+  it('are reported once each when 500 statements run in parallel, in the order of each media', async () => {
     const changes = changesOf(bed.shared());
     const media = Array.from({ length: 100 }, (_, index) => `m${index}`);
-    const heard = await Promise.all([heardBy(changes), heardBy(changesOf(bed.replica())), heardBy(changes)]);
+    const recorded = await Promise.all([
+      recordChanges(changes),
+      recordChanges(changesOf(bed.replica())),
+      recordChanges(changes),
+    ]);
     await insertMedia(kysely(), media);
     const history = ['PENDING', 'READY', 'FAILED', 'READY', 'EXPIRED', 'DELETED'] as const;
     await Promise.all(
@@ -96,36 +100,36 @@ describeEngines('changes of media', (bed) => {
         for (const status of history.slice(1)) await setStatus(database.kysely, id, status);
       }),
     );
-    await Promise.all(heard.map((one) => one.has(600)));
+    await Promise.all(recorded.map((one) => one.has(600)));
     await sleep(QUIET_MS);
-    for (const one of heard) {
+    for (const one of recorded) {
       expect(one.all).toHaveLength(600);
       for (const id of media) expect([id, ...one.of(id)]).toEqual([id, ...history]);
     }
   });
 
-  it('are told from when a subscription has begun, while others go on and end', async () => {
+  it('are reported from the start of a subscription, while others continue and end', async () => {
     const changes = changesOf(bed.shared());
     const ids = Array.from({ length: 60 }, (_, index) => `m${index}`);
     await insertMedia(kysely(), ids);
-    const joined: Array<{ heard: ChangesHeard; from: number; to: number }> = [];
+    const joined: Array<{ recorded: RecordedChanges; from: number; to: number }> = [];
     for (const [index, id] of ids.entries()) {
-      const heard = new ChangesHeard();
-      const ending = await changes.subscribe(heard);
+      const recorded = new RecordedChanges();
+      const ending = await changes.subscribe(recorded);
       await setStatus(kysely(), id, 'READY');
-      joined.push({ heard, from: index, to: index + 5 });
-      if (index % 7 === 6) await heard.has(1);
+      joined.push({ recorded, from: index, to: index + 5 });
+      if (index % 7 === 6) await recorded.has(1);
       setTimeout(ending, 100);
     }
-    // Each of them hears at least its own change, unless it ended before, and none of those before it.
+    // Each subscriber gets at least its own change, unless it ended before, and no earlier ones.
     await sleep(QUIET_MS);
-    for (const { heard, from } of joined) {
-      expect(heard.all[0]).toBe(`m${from} READY`);
-      expect(new Set(heard.all).size).toBe(heard.all.length);
+    for (const { recorded, from } of joined) {
+      expect(recorded.all[0]).toBe(`m${from} READY`);
+      expect(new Set(recorded.all).size).toBe(recorded.all.length);
     }
   });
 
-  it('cost nothing while nobody subscribes but a notification for others, and few of those', async () => {
+  it('without subscribers cost only few notifications for other processes', async () => {
     const { statements, database } = counted(bed.shared());
     const changes = changesOf(database);
     const startedAt = performance.now();
@@ -134,26 +138,26 @@ describeEngines('changes of media', (bed) => {
     await sleep(100);
     expect(statements.filter((statement) => !statement.includes('pg_notify'))).toEqual([]);
     expect(statements.length).toBeLessThanOrEqual(most);
-    const heard = await heardBy(changes);
-    heard.end();
+    const recorded = await recordChanges(changes);
+    recorded.end();
     const before = statements.length;
     await sleep(1_200);
     expect(statements.length).toBe(before);
   });
 
-  it('are a gap for those who are told of too many at once, and go on behind it', async () => {
-    const heard = await heardBy(changesOf(bed.shared()));
+  it('become a gap for a subscriber with too many at once, and continue after it', async () => {
+    const recorded = await recordChanges(changesOf(bed.shared()));
     await insertMedia(
       kysely(),
       Array.from({ length: 10_001 }, (_, index) => `m${index}`),
     );
-    await heard.has(1);
+    await recorded.has(1);
     await setStatus(kysely(), 'm1', 'READY');
-    await heard.has(2);
-    expect(heard.all).toEqual(['gap', 'm1 READY']);
+    await recorded.has(2);
+    expect(recorded.all).toEqual(['gap', 'm1 READY']);
   }, 60_000);
 
-  it('are forgotten after a while, which those who have not read them are told', async () => {
+  it('are deleted after a while, and a slow subscriber gets a gap', async () => {
     const log = new ChangeLog(bed.shared());
     const { snapshot: start } = await log.read(null);
     await insertMedia(kysely(), ['m1']);
@@ -169,7 +173,7 @@ describeEngines('changes of media', (bed) => {
     expect(await log.read(between.snapshot)).toMatchObject({ changes: [{ status: 'READY' }], isGap: false });
   });
 
-  it('of another server, which a dump brought here, are not told, and forgotten', async () => {
+  it('that a dump brought from another server are not reported, and deleted', async () => {
     const log = new ChangeLog(bed.shared());
     const { snapshot } = await log.read(null);
     await sql`insert into media_changes (xid, tenant, media_id, channel_id, provider_message_id, status, at)
@@ -187,7 +191,7 @@ describeEngines('changes of media', (bed) => {
     expect(await log.read(read.snapshot)).toMatchObject({ isGap: false });
   });
 
-  it('are forgotten at most once a minute', async () => {
+  it('are deleted at most once a minute', async () => {
     const { statements, database } = counted(bed.shared());
     const changes = changesOf(database);
     for (let time = 0; time < 3; time++) await changes.prune(new Date());

@@ -46,7 +46,7 @@ describe('a presigned URL', () => {
     return store.presign(of, { ...OPTIONS, ...options });
   }
 
-  it('gives the bytes, with the headers that were asked for, to whoever has nothing else', async () => {
+  it('gives the bytes, with the requested headers, to a client without credentials', async () => {
     const { status, headers, bytes } = await client.get((await presign(key)).href);
     expect(status).toBe(200);
     expect(bytes.equals(BYTES)).toBe(true);
@@ -72,7 +72,7 @@ describe('a presigned URL', () => {
     expect(bytes.equals(BYTES.subarray(start, end + 1))).toBe(true);
   });
 
-  it('wants no header but the host, and says all else in its query', async () => {
+  it('needs no header but the host, and has everything else in its query', async () => {
     const { pathname, searchParams } = await presign(key);
     expect(pathname).toBe(`/${server.options.bucket}/${key}`);
     const parameters = Object.fromEntries(searchParams);

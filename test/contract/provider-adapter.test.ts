@@ -19,12 +19,13 @@ import { ChakraEmulator } from '../../demo/src/emulators/whatsapp/chakra-emulato
 import { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
 import { PROVIDER_NAMES, type ProviderName } from '../../src/model/channel.js';
 import type { MediaRef } from '../../src/model/media.js';
-import { type AdapterSubject, describeAdapterContract } from '../support/adapter-contract.js';
+import type { AdapterSubject } from '../support/adapter-bed.js';
+import { describeAdapterContract } from '../support/adapter-contract.js';
 import { APP_ID, DEVICE_ID, PHONE_NUMBER_ID } from '../support/emulated-providers.js';
 import { samples } from '../support/sample-messages.js';
 import { ACCOUNTS } from '../support/test-bed.js';
 
-/** Of every provider; none of them is a part of another word. */
+/** Credentials of every provider; none of them is a part of another text. */
 const TOKEN = 'contract-token-0123456789';
 const ABSENT = 99;
 const { photo } = samples;

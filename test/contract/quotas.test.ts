@@ -23,7 +23,7 @@ describeEngines('quotas', (bed) => {
     }
   }
 
-  test('the eleventh in an hour is told when the first has left it', async () => {
+  test('the eleventh call in an hour learns when the first one leaves the window', async () => {
     await takeAll();
     expect(await take()).toEqual({ retryAfterMs: HOUR_MS - LIMIT * 1_000 });
     now = START + HOUR_MS - 1;
@@ -55,7 +55,7 @@ describeEngines('quotas', (bed) => {
     expect(await take(NAME, replica())).toEqual({ retryAfterMs: HOUR_MS - LIMIT * 1_000 });
   });
 
-  test('of thirty at once, over two replicas, ten are let through', async () => {
+  test('let ten of thirty simultaneous calls over two replicas pass', async () => {
     for (const name of ['unknown so far', 'known']) {
       if (name === 'known') await take(name);
       const answers = await Promise.all(

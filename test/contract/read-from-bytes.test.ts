@@ -87,19 +87,19 @@ describeEngines('a media whose bytes are gone', (bed) => {
     return media.id;
   }
 
-  test('says nothing of them once it is deleted', async () => {
+  test('keeps nothing read from them once it is deleted', async () => {
     const id = await stored();
     expect(await deletionBed(bed.shared(), NOW).remove(id)).toMatchObject({ media: { stored: null, sha256: null } });
     expect(await left(id)).toEqual([]);
   });
 
-  test('says nothing of them once its time is over', async () => {
+  test('keeps nothing read from them once it has expired', async () => {
     const id = await stored(NOW);
     expect(await catalogue().expireDue(NOW, 10)).toMatchObject([{ id, status: 'EXPIRED', stored: null, sha256: null }]);
     expect(await left(id)).toEqual([]);
   });
 
-  test('says nothing of them where its upload has failed', async () => {
+  test('keeps nothing read from them when its upload has failed', async () => {
     const uploads = new SqlUploads(bed.shared());
     const { job, media } = await begunUpload(bed.shared(), { now: NOW });
     await uploads.markStored(job, uploadedBytes(), NOW);

@@ -134,7 +134,7 @@ function keys(engine: EngineBed): void {
     return [answers.filter((reserved) => reserved.outcome === 'created').length, new Set(ids).size];
   };
 
-  test('of which the same is the same upload for the same input, a conflict for another, and another tenant’s own', async () => {
+  test('that name the same upload for the same input, a conflict for another input, and a separate one per tenant', async () => {
     const { keyed } = uploadBed(engine);
     const first = createdBy(await keyed('k'));
     expect(await keyed('k')).toEqual({ outcome: 'repeated', media: first });
@@ -149,7 +149,7 @@ function keys(engine: EngineBed): void {
     expect(jobs.map(({ tenant }) => tenant)).toEqual([TENANT, 'another', TENANT]);
   });
 
-  test('that tell what has become of the upload', async () => {
+  test('that return the state of the upload', async () => {
     const { beginKeyed, keyed, uploads } = uploadBed(engine);
     const { job, media } = await beginKeyed('k');
     await uploads.markStored(job, uploadedBytes(), NOW);
@@ -160,7 +160,7 @@ function keys(engine: EngineBed): void {
     });
   });
 
-  test('that are free again after 24 hours, and once their upload has failed', async () => {
+  test('that can be used again after 24 hours, and once their upload has failed', async () => {
     const { beginKeyed, claim, keyed, uploads } = uploadBed(engine);
     const { media: first } = await beginKeyed('old');
     expect((await keyed('old', { now: plus(DAY_MS - 1) })).outcome).toBe('repeated');
@@ -202,7 +202,7 @@ function keys(engine: EngineBed): void {
     expect(count).toBe(ROUNDS);
   });
 
-  test('that are forgotten by age', async () => {
+  test('that are deleted by age', async () => {
     const { keyed, uploads } = uploadBed(engine);
     await keyed('old');
     await keyed('young', { now: plus(1) });
@@ -231,7 +231,7 @@ function jobs(engine: EngineBed): void {
     expect(claims.every((claimed) => claimed.length <= 4)).toBe(true);
   });
 
-  test('whose lease, once it was taken over, lets its old owner do no more', async () => {
+  test('whose old owner has no effect once the lease was taken over', async () => {
     const { begin, claim, found, uploads } = uploadBed(engine);
     const { job, media } = await begin();
     const fast = soleJob(await claim('fast', plus(LEASE_MS))).job;
@@ -257,7 +257,7 @@ function jobs(engine: EngineBed): void {
     expect(await claimed(2_900)).toEqual([renewed.media.id, other.media.id]);
   });
 
-  test('that are due at once when they are handed back, the attempt not counted; what another holds stays', async () => {
+  test('that are due at once when they are released, without counting the attempt; jobs of other processes stay', async () => {
     const { begin, claim, reserve } = uploadBed(engine);
     const { media } = await begin();
     const kept = createdBy(await reserve({ now: plus(1) }));
@@ -272,7 +272,7 @@ function jobs(engine: EngineBed): void {
     ]);
   });
 
-  test('all of whose leases a process can end that knows that it is alone', async () => {
+  test('whose leases a process ends when it is the only one', async () => {
     const { begin, claim } = uploadBed(engine);
     await begin();
     expect(await claim('alive')).toEqual([]);
@@ -280,7 +280,7 @@ function jobs(engine: EngineBed): void {
     expect(await claim('alive')).toMatchObject([{ job: { attempts: 2, suspect: true } }]);
   });
 
-  test('that tell their next owner of the bytes that are here', async () => {
+  test('that pass the stored bytes on to their next owner', async () => {
     const { begin, catalogue, claim, found, uploads } = uploadBed(engine);
     const { job, media } = await begin();
     const bytes = uploadedBytes({ filename: `beach${NUL}.png` });
@@ -306,7 +306,7 @@ function jobs(engine: EngineBed): void {
 function ends(engine: EngineBed): void {
   const claimLater = (owner: string) => claimUploads(engine.shared(), { owner, now: plus(DAY_MS) });
 
-  test('READY, once, with what the provider calls them', async () => {
+  test('READY, once, with the ids of the provider', async () => {
     const { begin, found, uploads } = uploadBed(engine);
     const { job, media } = await begin();
     await uploads.markStored(job, uploadedBytes(), plus(1));
@@ -335,7 +335,7 @@ function ends(engine: EngineBed): void {
     expect(await claimLater('a')).toEqual([]);
   });
 
-  test('FAILED, and begin anew with the same source when they are tried again', async () => {
+  test('FAILED, and start again with the same source when they are retried', async () => {
     const { begin, claim, uploads } = uploadBed(engine);
     const source = { sourceUrl: 'https://files.example/beach', filename: 'beach.jpg', mimeType: 'image/jpeg' };
     const { job, media } = await begin(source);
@@ -352,7 +352,7 @@ function ends(engine: EngineBed): void {
     expect(await uploads.retryFailed(TENANT, media.id, plus(4))).toBeNull();
   });
 
-  test('without work where their media was deleted meanwhile', async () => {
+  test('without work when their media was deleted meanwhile', async () => {
     const { begin, found, uploads } = uploadBed(engine);
     const { job, media } = await begin();
     const deletions = new SqlDeletions(engine.shared());
@@ -366,7 +366,7 @@ function ends(engine: EngineBed): void {
     expect(await claimLater('a')).toEqual([]);
   });
 
-  test('by the lease of their own job alone', async () => {
+  test('only by the lease of their own job', async () => {
     const { begin, found, uploads } = uploadBed(engine);
     const { media, job } = await begin();
     const other = (await begin({ tenant: 'another', id: media.id })).job;

@@ -50,12 +50,12 @@ describe('the examples of the pages', () => {
     expect(FENCES.length).toBeGreaterThan(60);
   });
 
-  it('that cannot be run are few, and named', () => {
+  it('that cannot be run are few, and listed', () => {
     const notRun = FENCES.filter((fence) => fence.words[0] === 'not-run');
     expect(notRun.map(({ page, text }) => `${page}: ${text.split('\n')[0]}`)).toEqual(NOT_RUN);
   });
 
-  it('say what they print where something is run, and nowhere else', () => {
+  it('have an output when they run a command, and otherwise none', () => {
     const mute = FENCES.filter(({ output, words, language }) => output !== null && !isProgram({ language, words }));
     expect(mute.map(placeOf)).toEqual([]);
   });
@@ -110,7 +110,7 @@ function isProgram(fence: Pick<Fence, 'language' | 'words'>): boolean {
   return ['sh run', 'js run', 'jsx run'].includes(kindOf(fence));
 }
 
-/** What a page shows and nobody types. */
+/** The parts of an example that a reader does not type. */
 function isProse({ text }: Fence): void {
   expect(text).not.toMatch(/^(curl|npm|node|mediagraph) /m);
 }

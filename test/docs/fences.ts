@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 
 /** One fenced block of a Markdown file. */
 export interface Fence {
-  /** Of the file, relative to the repository. */
+  /** The path of the file, relative to the repository. */
   readonly page: string;
-  /** Of the fence's first line, from 1. */
+  /** The number of the fence's first line, from 1. */
   readonly line: number;
   /** The first word after the fence; '' for none. */
   readonly language: string;

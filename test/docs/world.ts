@@ -193,7 +193,7 @@ export class World {
     return bytes.toString();
   }
 
-  /** Subscribes and leaves again. @returns what was told instead of subscribing, '' where nothing was */
+  /** Subscribes and unsubscribes. @returns the error of the subscription, or '' */
   async refusalOf(query: string): Promise<string> {
     const headers = {
       'content-type': 'application/json',
@@ -202,17 +202,17 @@ export class World {
     };
     const options = { method: 'POST', headers, body: JSON.stringify({ query }) } as const;
     const { body } = await request(`${this.bed.app.url}/graphql`, options);
-    let told = '';
+    let output = '';
     body.setEncoding('utf8').on('data', (text: string) => {
-      told += String(text).replace(':\n\n', '');
+      output += String(text).replace(':\n\n', '');
     });
     body.on('error', () => {});
     await until('a subscription, or why there is none', async () => {
       const { bytes } = await this.bed.send('GET', '/metrics', { authorization: `Bearer ${METRICS_TOKEN}` });
-      return told !== '' || /^mediagraph_subscriptions [1-9]/m.test(bytes.toString());
+      return output !== '' || /^mediagraph_subscriptions [1-9]/m.test(bytes.toString());
     });
     body.destroy();
-    return told;
+    return output;
   }
 
   async close(): Promise<void> {

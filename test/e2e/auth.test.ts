@@ -143,7 +143,7 @@ describe('API keys', () => {
     for (const [type, field, scope] of requiredScopes(document)) {
       const key = scope === 'media:read' ? KEYS.writer : KEYS.reader;
       const operation = type === 'Query' ? SCOPED_QUERIES[field] : SCOPED_MUTATIONS[field];
-      // Of subscriptions, their own test knows.
+      // The tests of subscriptions cover those.
       if (type === 'Subscription') continue;
       const { errors } = await bed.query(operation ?? '', {}, bearer(key));
       expect([field, sole(errors).extensions.code, sole(errors).message]).toEqual([
@@ -164,7 +164,7 @@ describe('API keys', () => {
     expect(data).toEqual({ __typename: 'Query', _service: { sdl: expect.stringContaining('type Message') } });
   });
 
-  it('may be rotated while the server runs', async () => {
+  it('can be rotated while the server runs', async () => {
     const own = await beds.own({ config: { auth } });
     const next = { ...auth, apiKeys: [{ sha256: digest(KEYS.rotated), tenant: 'default', scopes: ['media:read'] }] };
     expect((await own.query(CHANNELS, {}, bearer(KEYS.rotated))).status).toBe(401);
@@ -188,7 +188,7 @@ describe('API keys', () => {
       expect(theirs.data?.mediaChannels).toEqual([{ id: 'globex-wa' }]);
     });
 
-    it('see of a message in a foreign channel what they see of one in an unknown channel', async () => {
+    it('get the same answer for a message in a foreign channel as for one in an unknown channel', async () => {
       receive(bed, 'kirim');
       const ask = async (channelId: string) => {
         const id = `${channelId}:${kirimMessageId(1)}`;
@@ -204,7 +204,7 @@ describe('API keys', () => {
       expect(bed.providerCalls).toBe(0);
     });
 
-    it('see nothing of foreign media, by id and as entities', async () => {
+    it('get no foreign media, by id and as entities', async () => {
       const listed = await bed.query(MEDIA, { ids: [receive(bed, 'kirim')] }, bearer(KEYS.reader));
       const { id } = sole(sole(listed.data?.messagesWithMedia)?.media);
       bed.clearRequests();
@@ -242,7 +242,7 @@ describe('the secret of a router', () => {
     ['is wrong', { 'x-router-secret': `${SECRET}x` }, 401],
     ['is empty', { 'x-router-secret': '' }, 401],
     ['is right', { 'x-router-secret': SECRET }, 200],
-  ])('is asked for besides the key: it %s', async (_name, headers, status) => {
+  ])('is required besides the key: it %s', async (_name, headers, status) => {
     const bed = await beds.shared();
     const answer = await bed.query(CHANNELS, {}, bearer(KEYS.reader, headers));
     expect(answer.status).toBe(status);
@@ -250,14 +250,14 @@ describe('the secret of a router', () => {
     expect(answer.text).not.toContain(SECRET);
   });
 
-  it('does not replace the key, and is not needed where no query is answered', async () => {
+  it('does not replace the key, and is not needed on routes without queries', async () => {
     const bed = await beds.shared();
     expect((await bed.query(CHANNELS, {}, { headers: { 'x-router-secret': SECRET } })).status).toBe(401);
     expect((await bed.get('/livez')).status).toBe(200);
   });
 });
 
-describe('the entrance', () => {
+describe('the HTTP server', () => {
   const beds = useBeds();
   let bed: TestBed;
 
@@ -289,7 +289,7 @@ describe('the entrance', () => {
     expect(got.bytes.toString()).not.toContain('"data"');
   });
 
-  it('lets a GET pass that says that it is no page', async () => {
+  it('accepts a GET with a preflight header', async () => {
     const got = await bed.get('/graphql?query=%7B__typename%7D', { headers: { 'apollo-require-preflight': 'true' } });
     expect([got.status, JSON.parse(got.bytes.toString())]).toEqual([200, { data: { __typename: 'Query' } }]);
   });
@@ -319,7 +319,7 @@ describe('the entrance', () => {
     }
   });
 
-  it('keeps a request id that is harmless, and makes one where it is not', async () => {
+  it('keeps a harmless request id, and replaces any other', async () => {
     const kept = await bed.get('/livez', { headers: { 'x-request-id': 'trace-1.2:3_4' } });
     expect(kept.headers['x-request-id']).toBe('trace-1.2:3_4');
     for (const id of ['', 'a b', '<script>', '"', 'a'.repeat(129)]) {
@@ -330,21 +330,18 @@ describe('the entrance', () => {
     expect(sole(errors).extensions.requestId).toBe('trace-1');
   });
 
-  it.each(['/', '/nothing', '/graphql/', '/media', '/webhooks/sms', '/livez/x'])(
-    'tells that there is nothing at %s',
-    async (path) => {
-      const got = await bed.get(path);
-      expect([400, 403, 404]).toContain(got.status);
-      expect(errorOf(got)).toEqual({
-        code: expect.any(String),
-        message: expect.any(String),
-        requestId: headerOf(got, 'x-request-id'),
-      });
-    },
-  );
+  it.each(['/', '/nothing', '/graphql/', '/media', '/webhooks/sms', '/livez/x'])('answers 404 at %s', async (path) => {
+    const got = await bed.get(path);
+    expect([400, 403, 404]).toContain(got.status);
+    expect(errorOf(got)).toEqual({
+      code: expect.any(String),
+      message: expect.any(String),
+      requestId: headerOf(got, 'x-request-id'),
+    });
+  });
 
   it.each(['/%zz', '/livez%', '/graphql/%c3'])(
-    'tells that an address is broken in the form of all errors: %s',
+    'answers an invalid address with an error of the usual form: %s',
     async (path) => {
       const got = await bed.get(path);
       expect(got.status).toBe(400);
@@ -357,7 +354,7 @@ describe('the entrance', () => {
   );
 });
 
-describe('the page for people', () => {
+describe('the explorer', () => {
   const beds = useBeds();
   const html = { headers: { accept: 'text/html' } };
   const server = (explorer: string) => ({ config: { server: { port: 0, explorer }, auth } });
@@ -370,7 +367,7 @@ describe('the page for people', () => {
     expect(got.bytes.toString()).toContain('subscription MediaUpdated');
   });
 
-  it('is GraphiQL out of the package, with nothing from elsewhere', async () => {
+  it('is GraphiQL out of the package, without resources of other origins', async () => {
     const got = await (await beds.own(server('graphiql'))).get('/graphql', html);
     expect(got.status).toBe(200);
     const page = got.bytes.toString();
@@ -380,7 +377,7 @@ describe('the page for people', () => {
     expect(page).not.toMatch(/<link[^>]+\bhref\s*=\s*["']?(https?:)?\/\//i);
   });
 
-  it('is none where it is off', async () => {
+  it('does not exist when it is off', async () => {
     const got = await (await beds.own(server('off'))).get('/graphql', html);
     expect(got.status).toBeGreaterThanOrEqual(400);
     expect(got.bytes.toString()).not.toMatch(/<html/i);
@@ -395,7 +392,7 @@ describe('in production', () => {
     bed = await beds.shared();
   });
 
-  it('nobody introspects the schema', async () => {
+  it('introspection is refused', async () => {
     for (const query of [
       getIntrospectionQuery(),
       '{ __type(name: "Media") { name } }',
@@ -426,7 +423,7 @@ describe('in production', () => {
       'query($a: MediaDisposition!) { media(id: "x") { url(disposition: $a) } }',
       { a: 'INLIN' },
     ],
-  ])('nobody is told what %s might have been', async (_name, query, variables) => {
+  ])('errors suggest nothing for %s', async (_name, query, variables) => {
     for (const options of [{}, { headers: { 'apollo-federation-include-trace': 'ftv1' } }]) {
       const { data, errors, text } = await bed.query(query, variables, options);
       expect(data ?? null).toBeNull();
@@ -436,7 +433,7 @@ describe('in production', () => {
     }
   });
 
-  it('no error shows how it came about', async () => {
+  it('errors have no stack trace', async () => {
     bed.kirim.fault = { kind: 'body', body: '<html>' };
     for (const options of [{}, { headers: { 'apollo-federation-include-trace': 'ftv1' } }]) {
       const { text, errors } = await bed.query(MEDIA, { ids: [messageId('kirim'), 'sms:..', 'nobody:x'] }, options);
@@ -450,7 +447,7 @@ describe('in production', () => {
 describe('in development', () => {
   const beds = useBeds();
 
-  it('suggestions help', async () => {
+  it('errors have suggestions', async () => {
     const bed = await beds.shared();
     expect((await bed.query('{ mediaChannel { id } }')).text).toMatch(/Did you mean/);
   });

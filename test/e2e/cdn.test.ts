@@ -37,7 +37,7 @@ interface Kind {
   readonly name: string;
   readonly program: string;
   readonly isHere: boolean;
-  /** Whether it is told of a deletion, in place of asking before it uses what it has. */
+  /** Whether the server purges it after a deletion; else it revalidates each answer. */
   readonly isPurged: boolean;
   start(origin: URL): Promise<Cache>;
 }
@@ -95,7 +95,7 @@ class Site {
     }
   }
 
-  /** Another server in its place, for as long as somebody needs one. @param catalogue its own, or the same */
+  /** Puts another server in its place while `use` runs. @param catalogue its own, or the same */
   async withServer(
     delivery: Readonly<Record<string, unknown>>,
     use: (server: OwnServer) => Promise<void>,
@@ -117,7 +117,7 @@ class Site {
     return cache;
   }
 
-  /** By way of a cache. */
+  /** Requests through a cache. */
   get(
     kind: Kind,
     path: string,
@@ -169,7 +169,7 @@ interface Door {
   close(): Promise<void>;
 }
 
-/** In this order, all of them, whatever happens to one. */
+/** Closes all in this order, also after a failure. */
 async function closeAll(doors: readonly Door[]): Promise<void> {
   const faults: unknown[] = [];
   for (const door of doors) await door.close().catch((thrown: unknown) => faults.push(thrown));
@@ -200,7 +200,7 @@ async function openCatalogue(): Promise<EmbeddedCatalogue> {
   };
 }
 
-/** What tells the cache that wants to be told. */
+/** The purge configuration for the cache that needs it. */
 function purgeOf(caches: ReadonlyMap<Kind, Cache>): Readonly<Record<string, unknown>> {
   const varnish = caches.get(VARNISH);
   return varnish ? { purge: `${varnish.url}/purge`, purgeHeaders: { 'X-Purge-Secret': PURGE_SECRET } } : {};
@@ -223,25 +223,42 @@ beforeAll(async () => {
 afterAll(() => site?.close());
 beforeEach(() => site.origin.clear());
 
-for (const kind of KINDS) describeWith(kind.program, kind.isHere, `behind ${kind.name}`, () => behind(kind));
+for (const kind of KINDS)
+  describeWith(kind.program, kind.isHere, `behind ${kind.name}`, () => {
+    const reader = readerOf(kind);
+    reads(reader);
+    refusals(reader);
+    deletions(kind, reader);
+  });
 
-function behind(kind: Kind): void {
-  const { isPurged } = kind;
+/** One cache, as a reader uses it. */
+interface Reader {
+  readonly isPurged: boolean;
+  get(path: string, headers?: Readonly<Record<string, string>>, options?: GetOptions): Promise<Got>;
+  /** Resolves when the cache answers for a deleted media that it is gone. */
+  becomesGone(path: string): Promise<void>;
+}
 
-  const get = (path: string, headers: Readonly<Record<string, string>> = {}, options: GetOptions = {}) =>
-    site.get(kind, path, headers, options);
-  const becomesGone = async (path: string) => {
-    if (!isPurged) await site.over(kind, path);
-    site.origin.clear();
-    const got = await get(path);
-    expect([got.status, errorOf(got).code, site.origin.statuses]).toEqual([410, 'MEDIA_GONE', [410]]);
+function readerOf(kind: Kind): Reader {
+  const get: Reader['get'] = (path, headers = {}, options = {}) => site.get(kind, path, headers, options);
+  return {
+    isPurged: kind.isPurged,
+    get,
+    becomesGone: async (path) => {
+      if (!kind.isPurged) await site.over(kind, path);
+      site.origin.clear();
+      const got = await get(path);
+      expect([got.status, errorOf(got).code, site.origin.statuses]).toEqual([410, 'MEDIA_GONE', [410]]);
+    },
   };
+}
 
-  it('a media is what it is without', async () => {
+function reads({ isPurged, get }: Reader): void {
+  it('a media has the same answers as without the cache', async () => {
     const { path } = await site.stored();
     const { headers } = await site.server.client.get(path);
     const [etag, modified] = [headerOf({ headers }, 'etag'), headerOf({ headers }, 'last-modified')];
-    const asked: Array<[Record<string, string>, GetOptions?]> = [
+    const requests: Array<[Record<string, string>, GetOptions?]> = [
       // The first meets an empty cache.
       [{ range: 'bytes=0-1' }],
       [{}],
@@ -271,7 +288,7 @@ function behind(kind: Kind): void {
       // Bodies of errors are the server's that refuses.
       ...(status < 400 && { length: headers['content-length'], body: body.toString('latin1') }),
     });
-    for (const [given, options] of asked) {
+    for (const [given, options] of requests) {
       const [cached, direct] = [
         facts(await get(path, given, options)),
         facts(await site.server.client.get(path, { ...options, headers: given })),
@@ -283,7 +300,7 @@ function behind(kind: Kind): void {
     expect((await get(path.replace('d=inline', 'd=attachment'))).status).toBe(403);
   });
 
-  it('its bytes are asked for once', async () => {
+  it('the bytes are fetched once', async () => {
     const { path } = await site.stored();
     const first = await get(path);
     expect([first.bytes.equals(bytes), site.origin.statuses]).toEqual([true, [200]]);
@@ -298,18 +315,18 @@ function behind(kind: Kind): void {
       expect(site.origin.requests).toEqual([]);
       return;
     }
-    // Within its second nobody is asked; after it, whether the media is still there.
+    // For a second the cache answers alone; after that it revalidates.
     const used = await eventually(
       () => get(path),
       ({ headers }) => headers['x-cache-status'] === 'HIT',
     );
     expect(used.bytes.equals(bytes)).toBe(true);
-    const asked = () =>
+    const revalidated = () =>
       eventually(
         () => get(path),
         ({ headers }) => headers['x-cache-status'] === 'REVALIDATED',
       );
-    const again = await asked();
+    const again = await revalidated();
     expect(again.bytes.equals(bytes)).toBe(true);
     expect(new Set(site.origin.requests.map(({ status, bodyBytes }) => `${status} ${bodyBytes}`))).toEqual(
       new Set(['304 0']),
@@ -318,21 +335,21 @@ function behind(kind: Kind): void {
     for (const name of ['date', 'cache-control']) expect(headerOf(again, name)).toBe(headerOf(first, name));
   });
 
-  it('all who ask first are one question', async () => {
+  it('simultaneous first requests are one request to the server', async () => {
     const { path } = await site.stored();
     const answers = await Promise.all(Array.from({ length: READERS }, () => get(path)));
     expect(answers.filter((got) => got.status === 200 && got.bytes.equals(bytes))).toHaveLength(READERS);
     expect(site.origin.requests.filter(({ status }) => status === 200)).toHaveLength(1);
   });
 
-  it('a part of what is still at its provider is a part', async () => {
+  it('a range of media that is still at its provider is a range', async () => {
     const { path } = await site.linked();
     const got = await get(path, { range: 'bytes=2-4' });
     expect([got.status, got.headers['content-range']]).toEqual([206, `bytes 2-4/${bytes.length}`]);
     expect(got.bytes.equals(bytes.subarray(2, 5))).toBe(true);
   });
 
-  it('large media comes whole and in parts', async () => {
+  it('large media can be read whole and in ranges', async () => {
     const large = { filename: 'large.bin', mimeType: 'application/octet-stream', bytes: randomBytes(2 * LARGEST_KEPT) };
     const { path } = await site.stored(large);
     const whole = await get(path);
@@ -342,8 +359,10 @@ function behind(kind: Kind): void {
     // A cache that does not keep it has not asked for more than the part either.
     if (isPurged) expect(site.origin.requests.map(({ bodyBytes }) => bodyBytes)).toEqual([large.bytes.length, 10]);
   });
+}
 
-  it('nobody’s credentials reach our server, and each request’s id does', async () => {
+function refusals({ get }: Reader): void {
+  it('credentials of readers do not reach our server, and request ids do', async () => {
     const { path } = await site.stored();
     const credentials = { authorization: 'Bearer secret', cookie: 'session=secret' };
     expect((await get(path, { ...credentials, 'x-request-id': 'first-1' })).headers['x-request-id']).toBe('first-1');
@@ -353,7 +372,7 @@ function behind(kind: Kind): void {
     expect([headers['x-request-id'], headers.authorization, headers.cookie]).toEqual(['first-1', undefined, undefined]);
   });
 
-  it('errors are not kept, and GraphQL is not here', async () => {
+  it('errors are not cached, and GraphQL is not reachable', async () => {
     const { path } = await site.stored();
     const forged = path.replace(/sig=./, 'sig=_');
     for (const status of [403, 403]) expect((await get(forged)).status).toBe(status);
@@ -362,8 +381,10 @@ function behind(kind: Kind): void {
     expect((await get(path, {}, { method: 'POST', body: '{}' })).status).toBeGreaterThanOrEqual(400);
     expect(site.origin.requests).toHaveLength(2);
   });
+}
 
-  it('a deleted media is gone, with all of its links', async () => {
+function deletions(kind: Kind, { isPurged, get, becomesGone }: Reader): void {
+  it('a deleted media is gone behind all of its links', async () => {
     const { id, path } = await site.stored();
     const kept = await site.stored();
     const paths = [path, pathOf(await saveOf(site.server, id))];
@@ -382,7 +403,7 @@ function behind(kind: Kind): void {
   });
 
   if (isPurged) {
-    it('nobody else can purge', async () => {
+    it('only our server can purge', async () => {
       const { id, path } = await site.stored();
       await get(path);
       const headers = { 'x-purge-secret': PURGE_SECRET, xkey: id };
@@ -403,7 +424,7 @@ function behind(kind: Kind): void {
     });
   }
 
-  it('a thumbnail is of the type that its reader takes', async () => {
+  it('a thumbnail has the type that its reader accepts', async () => {
     const { id } = await site.stored();
     const still = await eventually(
       () => stillOf(site.server, id),
@@ -420,7 +441,7 @@ function behind(kind: Kind): void {
       [200, 'image/jpeg', false],
     ];
     site.origin.clear();
-    for (const _ of ['asked for the first time', 'kept']) {
+    for (const _ of ['first request', 'cached']) {
       expect(await typeFor('image/avif,image/webp,image/apng,*/*;q=0.8')).toEqual(webp);
       expect(await typeFor('image/png,image/*;q=0.8')).toEqual(jpeg);
       expect(await typeFor('text/html, IMAGE/WEBP;q=0.9')).toEqual(webp);
@@ -432,11 +453,11 @@ function behind(kind: Kind): void {
   });
 }
 
-// Once for all caches, since servers and seconds are dear.
+// Once for all caches, since starting servers is slow.
 const here = KINDS.filter(({ isHere }) => isHere);
 describeWith('nginx or varnishd', here.length > 0, 'behind any cache', () => {
-  // As all of a server is whose `delivery.visibility` is private.
-  it('links that are bound to origins are not kept', async () => {
+  // The same holds for all links of a server whose `delivery.visibility` is private.
+  it('links that are bound to origins are not cached', async () => {
     await site.withServer({ bindToOrigins: true, allowedOrigins: [INBOX] }, async (server) => {
       const { path } = await site.linked(samples.photo, server);
       const headers = { origin: INBOX };
@@ -454,7 +475,7 @@ describeWith('nginx or varnishd', here.length > 0, 'behind any cache', () => {
     });
   });
 
-  it('a link that has expired is not answered from what is kept', async () => {
+  it('an expired link is not answered from the cache', async () => {
     const { id } = await site.stored();
     const keys = [{ id: 'k1', secret: SECRETS.signingSecret }];
     const signer = new UrlSigner({ keys, baseUrl: () => '', ttlMs: 60_000 });
@@ -472,7 +493,7 @@ describeWith('nginx or varnishd', here.length > 0, 'behind any cache', () => {
     );
   });
 
-  it('a deleted media does not come back when our server cannot say that it is gone', async () => {
+  it('a deleted media does not come back while our server is unavailable', async () => {
     const own = await openCatalogue();
     const test = async (server: OwnServer) => {
       const { id, path } = await site.stored(samples.photo, server);
@@ -489,9 +510,9 @@ describeWith('nginx or varnishd', here.length > 0, 'behind any cache', () => {
           expect([kind.name, (await site.get(kind, path, { range })).status]).toEqual([kind.name, 503]);
       }
       site.origin.target = null;
-      const asked: GetOptions['headers'][] = [{}, { range: 'bytes=0-1' }, { 'cache-control': 'max-stale' }];
+      const headerSets: GetOptions['headers'][] = [{}, { range: 'bytes=0-1' }, { 'cache-control': 'max-stale' }];
       for (const kind of here)
-        for (const headers of asked) {
+        for (const headers of headerSets) {
           const got = await site.get(kind, path, headers);
           expect(got.status).toBeGreaterThanOrEqual(500);
           expect(got.headers['cache-control'] ?? '').not.toContain('public');
@@ -504,7 +525,7 @@ describeWith('nginx or varnishd', here.length > 0, 'behind any cache', () => {
     }
   });
 
-  it('what a cache has is not used while nobody can say whether it may be', async () => {
+  it('cached bytes are not used while they cannot be revalidated', async () => {
     const asking = here.filter(({ isPurged }) => !isPurged);
     const { path } = await site.stored();
     for (const kind of asking) expect(await site.status(kind, path)).toBe(200);
@@ -530,10 +551,10 @@ async function stillOf({ client }: OwnServer, id: string): Promise<string | null
   return data?.media?.thumbnailUrl ?? null;
 }
 
-/** As a machine of another address gets it: all of 127.0.0.0/8 is this one. */
+/** The status for a request from another address: all of 127.0.0.0/8 is this machine. */
 async function statusFrom(localAddress: string, url: string, headers: Record<string, string>): Promise<number | null> {
-  const asked = httpRequest(url, { method: 'POST', headers, localAddress, agent: false }).end();
-  const [answered]: IncomingMessage[] = await once(asked, 'response');
+  const sent = httpRequest(url, { method: 'POST', headers, localAddress, agent: false }).end();
+  const [answered]: IncomingMessage[] = await once(sent, 'response');
   answered?.resume();
   return answered?.statusCode ?? null;
 }

@@ -12,18 +12,11 @@ import {
   twilioMediaSid,
   twilioMessageSid,
 } from '../../demo/src/emulators/sample-ids.js';
-import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
-import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import type { Database } from '../../src/database/database.js';
-import { MediaDeletion } from '../../src/media/delete.js';
-import { type SweepReport, sweep } from '../../src/media/sweep.js';
 import { encodeMediaId } from '../../src/model/ids.js';
-import { ChannelDirectory } from '../../src/providers/channel-directory.js';
 import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
-import { createLogger } from '../../src/telemetry/logger.js';
 import { describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
@@ -35,6 +28,7 @@ import { codesOf, Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
 import { receive, samples } from '../support/sample-messages.js';
+import { sweepIn } from '../support/sweep.js';
 import { CHANNELS, errorOf, headerOf, type MediaData, sole, useBeds } from '../support/test-bed.js';
 import { CHAKRA, GATEWAY, GUPSHUP, requestsOf, UploadProviders } from '../support/upload-providers.js';
 
@@ -138,14 +132,14 @@ async function expectGone({ server, user }: Started, media: MediaData): Promise<
   expect(await filesBelow(server.blobs)).toEqual([]);
 }
 
-/** Whatever a provider lets be deleted: what it lists, or what was uploaded to it. */
+/** A media that the provider can delete: one that it lists, or one that was uploaded to it. */
 async function anyMedia(started: Started, channelId: string): Promise<{ message: string | null; media: MediaData }> {
   if (channelId === SMS || channelId === MMS) return listAndStore(started, channelId);
   return { message: null, media: await upload(started, channelId) };
 }
 
 describe('deleteMedia', () => {
-  it.each([SMS, MMS])('%s: deletes at the provider, which lists it no more, and here', async (channelId) => {
+  it.each([SMS, MMS])('%s: deletes at the provider, whose listing no longer has it, and here', async (channelId) => {
     const started = await start();
     const { message, media } = await listAndStore(started, channelId);
     const { headers } = await started.server.client.get(media.url);
@@ -197,7 +191,7 @@ describe('deleteMedia', () => {
     expect(await mediaOf(started, photo.id)).toEqual([]);
   });
 
-  it('keeps what its provider still lists from being seen', async () => {
+  it('hides a media that its provider still lists', async () => {
     const started = await start();
     const { message, media } = await listAndStore(started, WA);
     expect(await started.user.deleted(media.id)).toMatchObject({ scope: 'LOCAL' });
@@ -215,15 +209,18 @@ describe('deleteMedia', () => {
       { kind: 'status', status: 400, body: '{"error":{"message":"(#100) Invalid post_id parameter","code":100}}' },
     ],
     [GUPSHUP, { kind: 'status', status: 400, body: '{"message":"Failed to delete media","status":"error"}' }],
-  ] as ReadonlyArray<[string, Fault]>)('%s: what is gone there already is deleted', async (channelId, fault) => {
-    const started = await start({ providers: {} });
-    const { media } = await anyMedia(started, channelId);
-    emulatorOf(channelId).faults.push({ match: ({ method }) => method === 'DELETE', fault });
-    expect(await started.user.deleted(media.id)).toMatchObject({ scope: 'PROVIDER' });
-    await expectGone(started, media);
-  });
+  ] as ReadonlyArray<[string, Fault]>)(
+    '%s: deletes a media that its provider no longer has',
+    async (channelId, fault) => {
+      const started = await start({ providers: {} });
+      const { media } = await anyMedia(started, channelId);
+      emulatorOf(channelId).faults.push({ match: ({ method }) => method === 'DELETE', fault });
+      expect(await started.user.deleted(media.id)).toMatchObject({ scope: 'PROVIDER' });
+      await expectGone(started, media);
+    },
+  );
 
-  it('is no way to make a provider delete what it has not listed', async () => {
+  it('does not make a provider delete media that it has not listed', async () => {
     const started = await start();
     const message = receiveListed(SMS);
     const forged = encodeMediaId({
@@ -238,7 +235,7 @@ describe('deleteMedia', () => {
   });
 });
 
-describe('a deletion that the provider does not do', () => {
+describe('a deletion that the provider refuses', () => {
   const inProgress = {
     kind: 'status',
     status: 400,
@@ -266,7 +263,7 @@ describe('a deletion that the provider does not do', () => {
     ],
   ];
 
-  it.each(refusals)('%s: %s leaves everything as it was, to be tried again', async (channelId, _what, fault, code) => {
+  it.each(refusals)('%s: %s changes nothing, and can be tried again', async (channelId, _what, fault, code) => {
     const started = await start();
     const { message, media } = await anyMedia(started, channelId);
     const before = await started.user.media(media.id);
@@ -289,7 +286,7 @@ describe('a deletion that the provider does not do', () => {
 describe('twenty deletions of one media at once', () => {
   const CALLERS = 20;
 
-  it('are one at the provider, and the same answer for all', async () => {
+  it('are one deletion at the provider, with the same answer for all', async () => {
     const started = await start();
     const { media } = await listAndStore(started, SMS);
     const answers = await Promise.all(Array.from({ length: CALLERS }, () => started.user.deleted(media.id)));
@@ -298,7 +295,7 @@ describe('twenty deletions of one media at once', () => {
     await expectGone(started, media);
   });
 
-  it('are refused, all of them, where the provider refuses', async () => {
+  it('are all refused when the provider refuses', async () => {
     const started = await start();
     const { media } = await listAndStore(started, SMS);
     providers.signalwire.setInProgress(signalwireMessageSid(received), true);
@@ -313,7 +310,7 @@ describe('twenty deletions of one media at once', () => {
 describe('bytes that are on their way during a deletion', () => {
   const beds = useBeds();
 
-  it('to an eager copy are not kept', async () => {
+  it('to an eager copy are not stored', async () => {
     const gate = await Gate.start(providers.meta.lookaside.url);
     doors.push(gate);
     providers.meta.announcedOrigin = gate.url;
@@ -334,7 +331,7 @@ describe('bytes that are on their way during a deletion', () => {
     expect(await mediaOf(started, photo.id)).toEqual([]);
   });
 
-  it('to a reader reach that reader, and are not kept', async () => {
+  it('to a reader reach that reader, and are not stored', async () => {
     const bed = await beds.shared();
     let release = () => {};
     const cdn = await RawServer.start((_request, response: ServerResponse) => {
@@ -359,7 +356,7 @@ describe('bytes that are on their way during a deletion', () => {
 });
 
 describe('a deletion that a crash interrupted', () => {
-  /** As a process leaves it that dies between the intent and the provider's answer. */
+  /** The state that a process leaves when it dies between the intent and the provider's answer. */
   async function interrupt(id: string): Promise<void> {
     const dead = { owner: 'dead', now: new Date(), leaseMs: 0 };
     expect(await new SqlDeletions(database).intend('default', id, dead)).not.toBeNull();
@@ -393,7 +390,7 @@ describe('a deletion that a crash interrupted', () => {
 });
 
 describe('tombstones', () => {
-  it('are there for thirty days; then nobody knows the media, and nobody sees it listed either', async () => {
+  it('last for thirty days; then the media is unknown, and also hidden in listings', async () => {
     const started = await start();
     const { user } = started;
     const [listed, atProvider, uploaded] = [
@@ -404,10 +401,10 @@ describe('tombstones', () => {
     const all = [listed, atProvider, uploaded].map(({ media }) => media.id);
     for (const id of all) await user.deleted(id);
 
-    await sweepIn(29 * DAY_MS, started.server);
+    await sweepIn(29 * DAY_MS, { database, blobs: started.server.blobs });
     for (const id of all) expect(await user.media(id)).toMatchObject({ status: 'DELETED' });
-    expect(await sweepIn(31 * DAY_MS, started.server)).toMatchObject({ tombstones: 3 });
-    expect(await sweepIn(31 * DAY_MS, started.server)).toMatchObject({ tombstones: 0 });
+    expect(await sweepIn(31 * DAY_MS, { database, blobs: started.server.blobs })).toMatchObject({ tombstones: 3 });
+    expect(await sweepIn(31 * DAY_MS, { database, blobs: started.server.blobs })).toMatchObject({ tombstones: 0 });
     for (const id of all) {
       expect(await user.media(id)).toBeNull();
       expect(codesOf(await user.delete(id))).toEqual(['MEDIA_NOT_FOUND']);
@@ -422,7 +419,7 @@ describe('tombstones', () => {
 });
 
 describe('Gupshup’s ten deletions an hour', () => {
-  it('are counted: the eleventh is refused here, told to wait, and changes nothing', () =>
+  it('are counted: the eleventh is refused here with a time to wait, and changes nothing', () =>
     expectElevenDeletions(async () => {
       const started = await start();
       return [started];
@@ -525,29 +522,6 @@ async function blobsIn(root: string): Promise<number> {
     return count;
   } finally {
     await store.close();
-  }
-}
-
-/** A sweep as it will be run then. */
-async function sweepIn(ms: number, { blobs: root }: OwnServer): Promise<SweepReport> {
-  const blobs = await FsBlobStore.open({ root });
-  const stores = {
-    catalogue: new SqlMediaCatalogue(database),
-    changes: new ChangeLog(database),
-    inbox: new SqlWebhookInbox(database),
-    uploads: new SqlUploads(database),
-    deletions: new SqlDeletions(database),
-    jobs: jobStoreOf(database, { now: new Date(Date.now() + ms) }),
-    blobs,
-  };
-  const logger = createLogger({ level: 'warn', destination: { write: () => {} } });
-  const alone = { channels: new ChannelDirectory([]), forget: async () => {}, purge: null };
-  const deletion = new MediaDeletion({ ...alone, ...stores, clock: { now: () => Date.now() + ms }, logger });
-  try {
-    const options = { ...stores, deletion, clock: Date, logger, graceMs: 0, dryRun: false };
-    return await sweep(options, new Date(Date.now() + ms));
-  } finally {
-    await blobs.close();
   }
 }
 

@@ -20,14 +20,14 @@ const sendHalf = (response: ServerResponse, end: () => void) => void response.wr
 /** Ways to die in the middle of a body. */
 const DEATHS: ReadonlyArray<[how: string, answer: Answer]> = [
   [
-    'a body of a told length that ends',
+    'a body of an announced length that ends',
     (response) => {
       response.writeHead(200, announce(bytes.length));
       sendHalf(response, () => response.socket?.end());
     },
   ],
   [
-    'a body of a told length that is reset',
+    'a body of an announced length that is reset',
     (response) => {
       response.writeHead(200, announce(bytes.length));
       sendHalf(response, () => response.socket?.resetAndDestroy());
@@ -51,12 +51,12 @@ const DEATHS: ReadonlyArray<[how: string, answer: Answer]> = [
 
 let answer: Answer;
 let provider: RawServer;
-let asked: Array<string | undefined>;
+let requestedRanges: Array<string | undefined>;
 
 beforeEach(async () => {
-  asked = [];
+  requestedRanges = [];
   provider = await RawServer.start((request, response) => {
-    asked.push(request.headers.range);
+    requestedRanges.push(request.headers.range);
     answer(response, bytes);
   });
 });
@@ -71,7 +71,7 @@ async function linkIn(bed: TestBed): Promise<string> {
   return bed.pathOf(id);
 }
 
-/** What a reader got: the bytes of an answer that looks complete, or that it does not. */
+/** What a reader got: the bytes of an answer that looks complete, or the fact that it does not. */
 async function read(bed: TestBed, path: string, range?: string): Promise<Buffer | 'cut' | number> {
   try {
     const got = await bed.get(path, { headers: range === undefined ? {} : { range } });
@@ -84,7 +84,7 @@ async function read(bed: TestBed, path: string, range?: string): Promise<Buffer 
 const stored = async (bed: TestBed) => (await filesBelow(bed.blobs)).filter((file) => file.endsWith('.original'));
 
 describe.each(['lazy', 'off'] as const)('with mirror.mode %s, a provider that dies in the middle', (mode) => {
-  it.each(DEATHS)('%s: is no complete answer, and leaves no copy', async (_how, death) => {
+  it.each(DEATHS)('%s: makes an incomplete answer, and leaves no copy', async (_how, death) => {
     const bed = await beds.own({ config: { mirror: { mode } } });
     const path = await linkIn(bed);
     answer = death;
@@ -97,19 +97,19 @@ describe.each(['lazy', 'off'] as const)('with mirror.mode %s, a provider that di
   });
 });
 
-it('a part that came before the provider died is complete, and one behind is not', async () => {
+it('a range that arrived before the provider died is complete, and a later one is not', async () => {
   const bed = await beds.own();
   const path = await linkIn(bed);
   answer = DEATHS[0]?.[1] ?? well;
   const [first, last] = await Promise.all([read(bed, path, 'bytes=0-999'), read(bed, path, 'bytes=-10')]);
   expect(Buffer.isBuffer(first) && first.equals(bytes.subarray(0, 1_000))).toBe(true);
-  // Nothing of it was there to be sent, so that the fault could be told.
+  // No byte had been sent, so the answer can be an error.
   expect([502, 503]).toContain(last);
   await bed.app.settled();
   expect(await stored(bed)).toEqual([]);
 });
 
-it('a hash that is not the told one is delivered, and not kept', async () => {
+it('bytes with another hash than announced are delivered, and not stored', async () => {
   const bed = await beds.own();
   const path = await linkIn(bed);
   await bed.app.settled();
@@ -121,7 +121,7 @@ it('a hash that is not the told one is delivered, and not kept', async () => {
   expect(await stored(bed)).toEqual([]);
 });
 
-it('a reader that leaves ends neither the copy nor the other readers', async () => {
+it('a reader that disconnects ends neither the copy nor the other readers', async () => {
   const bed = await beds.own();
   const path = await linkIn(bed);
   let finish = () => {};
@@ -134,7 +134,7 @@ it('a reader that leaves ends neither the copy nor the other readers', async () 
   const left = bed.get(path, { signal: leaving.signal }).catch(() => 'left');
   const stays = read(bed, path);
   await eventually(
-    () => Promise.resolve(asked.length),
+    () => Promise.resolve(requestedRanges.length),
     (count) => count === 1,
   );
   leaving.abort();
@@ -144,18 +144,18 @@ it('a reader that leaves ends neither the copy nor the other readers', async () 
   expect(Buffer.isBuffer(whole) && whole.equals(bytes)).toBe(true);
   await bed.app.settled();
   expect(await stored(bed)).toHaveLength(1);
-  expect(asked).toEqual([undefined]);
+  expect(requestedRanges).toEqual([undefined]);
 });
 
-describe('a part that is far ahead of the copy in the making', () => {
+describe('a range far ahead of the copy under way', () => {
   const large = Buffer.concat([bytes, randomBytes(9_000_000)]);
   const start = large.length - 1_000;
 
-  /** Sends the whole slowly: its first half, then nothing until it is told to go on. */
+  /** Sends the first half, then nothing until the test lets it continue. */
   function slowly(partly: Answer): { goOn: () => void } {
     const state = { goOn: () => {} };
     answer = (response) => {
-      if (asked.at(-1) !== undefined) return partly(response, large);
+      if (requestedRanges.at(-1) !== undefined) return partly(response, large);
       response.writeHead(200, announce(large.length));
       response.write(large.subarray(0, HALF));
       state.goOn = () => void response.end(large.subarray(HALF));
@@ -163,7 +163,7 @@ describe('a part that is far ahead of the copy in the making', () => {
     return state;
   }
 
-  it('comes from a provider that gives parts', async () => {
+  it('comes from a provider that supports ranges', async () => {
     const bed = await beds.own();
     const path = await linkIn(bed);
     const slow = slowly((response) => {
@@ -173,12 +173,12 @@ describe('a part that is far ahead of the copy in the making', () => {
     });
     const whole = read(bed, path);
     await eventually(
-      () => Promise.resolve(asked.length),
+      () => Promise.resolve(requestedRanges.length),
       (count) => count === 1,
     );
     const part = await read(bed, path, `bytes=${start}-`);
     expect(Buffer.isBuffer(part) && part.equals(large.subarray(start))).toBe(true);
-    expect(asked).toEqual([undefined, `bytes=${start}-${large.length - 1}`]);
+    expect(requestedRanges).toEqual([undefined, `bytes=${start}-${large.length - 1}`]);
     slow.goOn();
     expect(Buffer.isBuffer(await whole)).toBe(true);
   });
@@ -194,18 +194,18 @@ describe('a part that is far ahead of the copy in the making', () => {
           .writeHead(206, { ...announce(10), 'content-range': `bytes 0-9/${whole.length}` })
           .end(whole.subarray(0, 10)),
     ],
-  ])('comes in any case from one that %s', async (_what, partly) => {
+  ])('comes eventually from one that %s', async (_what, partly) => {
     const bed = await beds.own({ config: { providers: { kirim: { retries: 0 } } } });
     const path = await linkIn(bed);
     const slow = slowly(partly);
     const whole = read(bed, path);
     await eventually(
-      () => Promise.resolve(asked.length),
+      () => Promise.resolve(requestedRanges.length),
       (count) => count === 1,
     );
     const part = read(bed, path, `bytes=${start}-`);
     await eventually(
-      () => Promise.resolve(asked.length),
+      () => Promise.resolve(requestedRanges.length),
       (count) => count > 1,
     );
     slow.goOn();

@@ -31,7 +31,7 @@ const TAGS = ['if-match', 'if-none-match'] as const;
 type Name = 'range' | (typeof CONDITIONS)[number];
 
 /** What is asked of both. `{etag}` and `{modified}` in a value are each server's own. */
-interface Asked {
+interface SentRequest {
   readonly method: 'GET' | 'HEAD';
   readonly headers: Readonly<Partial<Record<Name, string>>>;
 }
@@ -47,9 +47,9 @@ interface Deviation {
   readonly why: string;
   /** RFC 9110, where it says that ours may or must be so. */
   readonly section: string;
-  readonly applies: (asked: Asked) => boolean;
+  readonly applies: (sent: SentRequest) => boolean;
   /** The same request by that section, in words on which nginx and the RFC agree. */
-  readonly plainly: (asked: Asked) => Asked;
+  readonly plainly: (sent: SentRequest) => SentRequest;
 }
 
 /**
@@ -61,55 +61,55 @@ const DEVIATIONS: readonly Deviation[] = [
     why: 'ranges are defined for GET alone; nginx cuts HEAD too',
     section: '14.2',
     applies: ({ method, headers }) => method === 'HEAD' && headers.range !== undefined,
-    plainly: (asked) => without(asked, 'range'),
+    plainly: (sent) => without(sent, 'range'),
   },
   {
     why: 'a header that is no valid set of ranges may be ignored; nginx answers 416, or takes what it can read',
     section: '14.2',
     applies: ({ headers }) => setOf(headers.range)?.some((spec) => !isValid(spec)) ?? false,
-    plainly: (asked) => without(asked, 'range'),
+    plainly: (sent) => without(sent, 'range'),
   },
   {
     why: 'a set of nothing is no set; nginx answers 416',
     section: '14.1.1',
     applies: ({ headers }) => setOf(headers.range)?.length === 0,
-    plainly: (asked) => without(asked, 'range'),
+    plainly: (sent) => without(sent, 'range'),
   },
   {
     why: 'many ranges may be ignored, satisfiable or not; nginx counts those that are',
     section: '17.15',
     applies: ({ headers }) => (setOf(headers.range)?.length ?? 0) > 64,
-    plainly: (asked) => without(asked, 'range'),
+    plainly: (sent) => without(sent, 'range'),
   },
   {
     why: 'empty elements of a list count for nothing, and tabs are spaces; nginx answers 416',
     section: '5.6.1.2',
     applies: ({ headers }) => /\t|,\s*,|,\s*$|=\s*,/.test(headers.range ?? ''),
-    plainly: (asked) => ranged(asked, (spec) => spec),
+    plainly: (sent) => ranged(sent, (spec) => spec),
   },
   {
     why: 'a position beyond the end means the end, however many digits it has; nginx answers 416 from 19 on',
     section: '14.1.2',
     applies: ({ headers }) => /\d{19}/.test(headers.range ?? ''),
-    plainly: (asked) => ranged(asked, (spec) => spec.replace(/\d{16,}/g, (digits) => String(clamped(digits)))),
+    plainly: (sent) => ranged(sent, (spec) => spec.replace(/\d{16,}/g, (digits) => String(clamped(digits)))),
   },
   {
     why: 'a date that is no HTTP-date is ignored; nginx answers 412, or does without the time zone',
     section: '13.1.3, 13.1.4',
     applies: ({ headers }) => DATES.some((name) => headers[name] !== undefined && !isDate(headers[name])),
-    plainly: (asked) => without(asked, ...DATES.filter((name) => !isDate(asked.headers[name]))),
+    plainly: (sent) => without(sent, ...DATES.filter((name) => !isDate(sent.headers[name]))),
   },
   {
     why: 'If-Unmodified-Since does not count beside If-Match',
     section: '13.1.4',
     applies: ({ headers }) => headers['if-match'] !== undefined && headers['if-unmodified-since'] !== undefined,
-    plainly: (asked) => without(asked, 'if-unmodified-since'),
+    plainly: (sent) => without(sent, 'if-unmodified-since'),
   },
   {
     why: 'If-Modified-Since does not count beside If-None-Match',
     section: '13.1.3',
     applies: ({ headers }) => headers['if-none-match'] !== undefined && headers['if-modified-since'] !== undefined,
-    plainly: (asked) => without(asked, 'if-modified-since'),
+    plainly: (sent) => without(sent, 'if-modified-since'),
   },
   {
     why: 'what stands within or behind the quotes of another tag is no tag; nginx looks for its own after any comma',
@@ -122,13 +122,13 @@ const DEVIATIONS: readonly Deviation[] = [
   },
 ];
 
-function without({ method, headers }: Asked, ...names: readonly Name[]): Asked {
+function without({ method, headers }: SentRequest, ...names: readonly Name[]): SentRequest {
   const left = Object.entries(headers).filter(([name]) => !names.some((given) => given === name));
   return { method, headers: Object.fromEntries(left) };
 }
 
 /** With each range said anew, and a plain list of them. */
-function ranged({ method, headers }: Asked, say: (spec: string) => string): Asked {
+function ranged({ method, headers }: SentRequest, say: (spec: string) => string): SentRequest {
   return { method, headers: { ...headers, range: `bytes=${(setOf(headers.range) ?? []).map(say).join(',')}` } };
 }
 
@@ -150,16 +150,16 @@ function clamped(digits: string): bigint {
   return given < limit ? given : limit;
 }
 
-/** Of those that are asked with. */
+/** Whether a value is a date, or stands for one. */
 function isDate(value: string | undefined): boolean {
   return value !== undefined && (value.startsWith('{modified') || / GMT$|^\w{3} \w{3} /.test(value));
 }
 
-/** Requests as readers, and as nobody in his right mind would send them. */
+/** Requests that readers send, and absurd ones. */
 class Requests {
   constructor(private readonly chance: Chance) {}
 
-  next(): Asked {
+  next(): SentRequest {
     const method = this.#happens(0.15) ? 'HEAD' : 'GET';
     const values: Array<[Name, number, () => string]> = [
       ['range', 0.75, () => this.#range()],
@@ -322,7 +322,7 @@ describeWith('nginx', await isInstalled('nginx', '-v'), 'ranges and precondition
   });
 
   /** What has to be alike. */
-  async function answerOf(side: Side, { method, headers }: Asked) {
+  async function answerOf(side: Side, { method, headers }: SentRequest) {
     const given = Object.entries(headers).map(([name, value]) => [name, said(value, side)]);
     const got = await bed.get(side.url, { method, headers: Object.fromEntries(given) });
     const isBody = got.status === 200 || got.status === 206;
@@ -349,20 +349,20 @@ describeWith('nginx', await isInstalled('nginx', '-v'), 'ranges and precondition
       const theirs = sideOf(`${nginx.url}/media`, await bed.get(`${nginx.url}/media`));
       const requests = new Requests(new Chance(SEED));
       const met = new Set<string>();
-      const compare = async (asked: Asked) => {
-        const [our, their] = await Promise.all([answerOf(ours, asked), answerOf(theirs, asked)]);
+      const compare = async (sent: SentRequest) => {
+        const [our, their] = await Promise.all([answerOf(ours, sent), answerOf(theirs, sent)]);
         if (JSON.stringify(our) === JSON.stringify(their)) return;
-        const applying = DEVIATIONS.filter(({ applies }) => applies(asked));
+        const applying = DEVIATIONS.filter(({ applies }) => applies(sent));
         for (const { why } of applying) met.add(why);
         const plain = applying.reduce(
           (request, { plainly, applies }) => (applies(request) ? plainly(request) : request),
-          asked,
+          sent,
         );
         const expected = applying.length === 0 ? their : await answerOf(theirs, plain);
         const names = applying.map(({ why, section }) => `${section}: ${why}`);
-        expect({ seed: SEED, asked, names, answer: our }).toEqual({ seed: SEED, asked, names, answer: expected });
+        expect({ seed: SEED, sent, names, answer: our }).toEqual({ seed: SEED, sent, names, answer: expected });
       };
-      for (let asked = 0; asked < REQUESTS; asked += BATCH)
+      for (let sent = 0; sent < REQUESTS; sent += BATCH)
         await Promise.all(Array.from({ length: BATCH }, () => compare(requests.next())));
       // A deviation that ten thousand requests do not meet is none.
       if (IS_LONG) expect([...met].sort()).toEqual(DEVIATIONS.map(({ why }) => why).sort());

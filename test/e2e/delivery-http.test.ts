@@ -44,7 +44,7 @@ describe('a stored media', () => {
     path = await storedPath();
   });
 
-  it('has every header that caches and players ask for', async () => {
+  it('has every header that caches and players need', async () => {
     const got = await get(path);
     expect(got.bytes.equals(bytes)).toBe(true);
     expect(got.headers).toMatchObject({
@@ -74,7 +74,7 @@ describe('a stored media', () => {
     ['bytes= 3-4 ', 3, 4],
     [`bytes=3-4,${size}-`, 3, 4],
     ['bytes=0-99999999999999999999999', 0, size - 1],
-  ])('is answered in part: %s', async (range, start, end) => {
+  ])('answers a range: %s', async (range, start, end) => {
     const got = await get(path, { range });
     expect([got.status, got.headers['content-range']]).toEqual([206, `bytes ${start}-${end}/${size}`]);
     expect(headerOf(got, 'content-length')).toBe(String(end - start + 1));
@@ -83,7 +83,7 @@ describe('a stored media', () => {
   });
 
   it.each(['bytes=5-4', 'bytes=', 'bytes=a-b', 'items=0-1', 'bytes=0-1,5-6', 'bytes=0 - 1', 'bytes=--1'])(
-    'is answered whole, as RFC 9110 section 14.2 has it: %s',
+    'answers with the whole, as RFC 9110 section 14.2 requires: %s',
     async (range) => {
       const got = await get(path, { range });
       expect([got.status, got.headers['content-range'], got.bytes.length]).toEqual([200, undefined, size]);
@@ -91,7 +91,7 @@ describe('a stored media', () => {
   );
 
   it.each([`bytes=${size}-`, 'bytes=-0', `bytes=${size}-${size + 5}`, 'bytes=99999999999999999999-'])(
-    'has no such part: %s',
+    'refuses an unsatisfiable range: %s',
     async (range) => {
       const got = await get(path, { range });
       expect([got.status, got.headers['content-range']]).toEqual([416, `bytes */${size}`]);
@@ -100,7 +100,7 @@ describe('a stored media', () => {
     },
   );
 
-  it('is given in part only while it is what the reader has the other part of', async () => {
+  it('answers If-Range with a part only while the representation is unchanged', async () => {
     const range = 'bytes=0-1';
     const modified = headerOf(await get(path), 'last-modified');
     const status = async (ifRange: string) => (await get(path, { range, 'if-range': ifRange })).status;
@@ -112,7 +112,7 @@ describe('a stored media', () => {
     expect(await status('nonsense')).toBe(200);
   });
 
-  it('is not sent to a reader that has it', async () => {
+  it('is not sent to a reader that has the current representation', async () => {
     const modified = headerOf(await get(path), 'last-modified');
     for (const headers of some([
       { 'if-none-match': etag },
@@ -131,7 +131,7 @@ describe('a stored media', () => {
     }
   });
 
-  it('is sent to a reader that has something else', async () => {
+  it('is sent to a reader that has another representation', async () => {
     for (const headers of some([
       { 'if-none-match': '"other"' },
       { 'if-none-match': etag.replaceAll('"', '') },
@@ -146,7 +146,7 @@ describe('a stored media', () => {
     }
   });
 
-  it('is refused to a reader that wants another state of it', async () => {
+  it('is refused when a precondition of the reader fails', async () => {
     for (const headers of some([
       { 'if-match': '"other"' },
       { 'if-match': `W/${etag}` },
@@ -177,7 +177,7 @@ describe('a stored media', () => {
     expect((await bed.get(path, { method: 'HEAD', headers: { 'if-none-match': etag } })).status).toBe(304);
   });
 
-  it('lets pages of other origins ask for parts', async () => {
+  it('lets pages of other origins request ranges', async () => {
     const headers = {
       origin: 'https://app.example.com',
       'access-control-request-method': 'GET',
@@ -197,7 +197,7 @@ describe('a media that is still at its provider', () => {
     ['bytes=100-', 100, size - 1],
   ];
 
-  it.each(parts)('is answered in part from its copy in the making: %s', async (range, start, end) => {
+  it.each(parts)('answers a range from the copy under way: %s', async (range, start, end) => {
     const path = await bed.pathOf(receive(bed, 'twilio'));
     const got = await get(path, { range });
     expect([got.status, got.headers['content-range']]).toEqual([206, `bytes ${start}-${end}/${size}`]);
@@ -208,7 +208,7 @@ describe('a media that is still at its provider', () => {
     expect([whole.status, whole.headers.etag, bed.cdn.requestCount]).toEqual([200, etag, 0]);
   });
 
-  it.each(parts)('is answered in part where nothing is kept: %s', async (range, start, end) => {
+  it.each(parts)('answers a range when nothing is stored: %s', async (range, start, end) => {
     const off = await beds.own({ config: { mirror: { mode: 'off' } } });
     const path = await off.pathOf(receive(off, 'twilio'));
     const got = await off.get(path, { headers: { range } });
@@ -217,7 +217,7 @@ describe('a media that is still at its provider', () => {
     expect(got.headers.etag).toBeUndefined();
   });
 
-  it('is answered in part although the provider does not tell how long it is', async () => {
+  it('answers a range although the provider does not announce the length', async () => {
     const provider = await RawServer.start((_request, response) => {
       response.writeHead(200, { 'content-type': 'image/jpeg' });
       response.write(bytes.subarray(0, 5_000));
@@ -238,7 +238,7 @@ describe('a media that is still at its provider', () => {
 describe('links that are bound to origins', () => {
   const origin = 'https://inbox.example.com';
 
-  it('work for pages of the origins alone', async () => {
+  it('work only for pages of those origins', async () => {
     const bound = await beds.own({ config: { delivery: { bindToOrigins: true, allowedOrigins: [origin] } } });
     const path = await bound.pathOf(receive(bound, 'signalwire'));
     const status = async (headers: Readonly<Record<string, string>>) => (await bound.get(path, { headers })).status;
@@ -255,7 +255,7 @@ describe('links that are bound to origins', () => {
 });
 
 describe('a link that is opened again and again', () => {
-  it('ends when it ends, and when the media does', async () => {
+  it('works until it expires or the media ends', async () => {
     const [, , mediaId = '', filename = ''] = new URL(await storedPath(), 'http://any').pathname.split('/');
     const keys = [{ id: 'k1', secret: SECRETS.signingSecret }];
     const urls = new UrlSigner({ keys, baseUrl: () => '', ttlMs: 3_600_000 });
@@ -275,7 +275,7 @@ describe('a link that is opened again and again', () => {
     expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(2);
   });
 
-  it('says the same each time, but for how long it may be kept', async () => {
+  it('has the same answer each time, except for max-age', async () => {
     const path = await storedPath();
     const [first, second, third] = [await get(path), await get(path), await get(path, { range: 'bytes=1-2' })];
     const rest = ({ headers }: Got) =>
@@ -295,7 +295,7 @@ describe('a link that is opened again and again', () => {
 });
 
 describe('a blob that is shorter than it was', () => {
-  it('is not served as if it were whole', async () => {
+  it('is not served as a whole one', async () => {
     const own = await beds.own({ config: { delivery: { memoryCache: 0 } } });
     const path = await own.pathOf(receive(own, 'signalwire'));
     await own.get(path);
@@ -306,7 +306,7 @@ describe('a blob that is shorter than it was', () => {
   });
 });
 
-it('is not answered with two requests on one connection mixed up after a 304 and a 206', async () => {
+it('does not mix up two requests on one connection after a 304 and a 206', async () => {
   const path = await storedPath();
   const { host, port, hostname } = new URL(bed.app.url);
   const socket = connect(Number(port), hostname);
@@ -320,7 +320,7 @@ it('is not answered with two requests on one connection mixed up after a 304 and
   expect(text.endsWith(bytes.toString('latin1'))).toBe(true);
 });
 
-it('tells readers nothing of a media that is gone, whatever they ask for', async () => {
+it('reveals nothing about a media that is gone', async () => {
   const path = await storedPath();
   const id = sole(path.match(/(?<=^\/media\/)[^/]+/));
   const deleted = await bed.query('mutation($id: ID!) { deleteMedia(input: { id: $id }) { scope } }', { id });

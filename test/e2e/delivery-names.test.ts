@@ -10,9 +10,9 @@ import { attempt, uploadedBy } from '../support/upload-attempts.js';
 
 const SECRET = 'whsec_0123456789abcdef';
 const webhook = { secret: SECRET, signatureHeader: 'X-Kirim-Signature' };
-/** As much of a photo as tells that it is one: nothing is drawn from it. */
+/** The first bytes of a photo, enough to recognise the type. */
 const photo = samples.photo.bytes.subarray(0, 100);
-/** What a photo without a name is called: Kirim's listing tells no kind. */
+/** The name of a photo without a name: Kirim's listing has no kind. */
 const NAMELESS = 'media.jpg';
 
 interface Links {
@@ -81,13 +81,13 @@ function receiveWith(contentDisposition: string, { bytes = photo, mimeType = 'im
 const extended = (name: string) => `attachment; filename="x.bin"; filename*=UTF-8''${encodeURIComponent(name)}`;
 
 describe('the name of a media', () => {
-  it('is made harmless where its bytes came with it', async () => {
+  it('is made harmless when the headers of the bytes contain it', async () => {
     const names = HOSTILE_NAMES.filter(({ given }) => given.isWellFormed() && given !== '');
     const ids = names.map(({ given }) => receiveWith(extended(given)));
     expect(await namesAt(ids)).toEqual(expected(names));
   });
 
-  it('is made harmless where its bytes came with it in quotes, as old servers write them', async () => {
+  it('is made harmless when the headers of the bytes contain it in quotes, as old servers write it', async () => {
     // Escapes that are all UTF-8 are decoded there, see below.
     const names = HOSTILE_NAMES.filter(({ given }) => /^[\x20-\x24\x26-\x7e]+$/.test(given));
     const ids = names.map(({ given }) => receiveWith(`attachment; filename="${given.replace(/["\\]/g, '\\$&')}"`));
@@ -101,25 +101,25 @@ describe('the name of a media', () => {
     ['a%00b%0d%0aX-Evil:%20c.jpg', 'abX-Evil_ c.jpg'],
     ['a%22; filename=%22evil.exe', 'a_; filename=_evil.jpg'],
     ['photo%E2%80%AEgpj.exe', 'photogpj.jpg'],
-  ])('is made harmless where percent escapes in quotes told it: %s', async (given, delivered) => {
+  ])('is made harmless when it has percent escapes in quotes: %s', async (given, delivered) => {
     expect(await namesAt([receiveWith(`attachment; filename="${given}"`)])).toEqual([[delivered, delivered]]);
   });
 
-  it('is made harmless where a webhook told it', async () => {
+  it('is made harmless when a webhook contains it', async () => {
     const ids = await Promise.all(
       HOSTILE_NAMES.map(async ({ given }) => {
         serial += 1;
         const id = kirimMessageId(serial);
         bed.kirim.addMessage({ id, media: { bytes: photo, mimeType: 'image/jpeg' } });
         const message = { id, type: 'image', direction: 'inbound', mime_type: 'image/jpeg', filename: given };
-        const told = { ...message, media_url: bed.kirim.mediaUrl(id), created_at: new Date().toISOString() };
-        const { body, headers } = kirimDelivery('message.received', { message: told }, [SECRET], new Date());
+        const announced = { ...message, media_url: bed.kirim.mediaUrl(id), created_at: new Date().toISOString() };
+        const { body, headers } = kirimDelivery('message.received', { message: announced }, [SECRET], new Date());
         const posted = await bed.get(`/webhooks/${CHANNELS.kirim}`, { method: 'POST', headers, body: body.toString() });
         expect(posted.status).toBe(200);
         return `${CHANNELS.kirim}:${id}`;
       }),
     );
-    // Not asked for before: a listing would tell of them without their names.
+    // Without an earlier query, since a listing would record them without their names.
     await until('all to be copied', () => bed.cdn.requestCount >= ids.length);
     await eventually(
       () => linksOf(ids),
@@ -128,7 +128,7 @@ describe('the name of a media', () => {
     expect(await namesAt(ids)).toEqual(expected(HOSTILE_NAMES, 'image.jpg'));
   });
 
-  it('is made harmless where an upload gave it', async () => {
+  it('is made harmless when an upload gives it', async () => {
     const source = await RawServer.start((_request, response) => response.end(photo));
     try {
       const names = await Promise.all(
@@ -145,7 +145,7 @@ describe('the name of a media', () => {
     }
   });
 
-  it('is cut where its bytes came with thousands of characters', async () => {
+  it('is cut when the headers of the bytes contain thousands of characters', async () => {
     const name = (text: string) => namesAt([receiveWith(`attachment; filename="${text}"`)]);
     expect(await name(`${'a'.repeat(5_000)}.jpg`)).toEqual([[`${'a'.repeat(96)}.jpg`, `${'a'.repeat(96)}.jpg`]]);
     expect(await name('.'.repeat(5_000))).toEqual([[NAMELESS, NAMELESS]]);
@@ -157,7 +157,7 @@ describe('the extension of a media', () => {
   const program = Buffer.concat([Buffer.from('MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff\0\0', 'latin1'), Buffer.alloc(300)]);
   const { bytes: document } = samples.document;
 
-  it('is that of its bytes', async () => {
+  it('is that of the type of its bytes', async () => {
     const cases: ReadonlyArray<readonly [bytes: Buffer, given: string, delivered: string, 'inline' | 'attachment']> = [
       [document, 'photo.jpg', 'photo.pdf', 'inline'],
       [document, 'invoice.pdf .html', 'invoice.pdf', 'inline'],
@@ -173,7 +173,7 @@ describe('the extension of a media', () => {
       [Buffer.from('<?xml version="1.0"?><gpx/>'), 'tour.gpx', 'tour.gpx', 'attachment'],
       [document, 'logo.ai', 'logo.ai', 'inline'],
       [Buffer.from('Hello'), 'photo.jpg', 'photo.txt', 'inline'],
-      // Nobody opens it as a picture, and nobody runs it by that name.
+      // No program opens it as a picture, and none runs it by that name.
       [program, 'photo.jpg', 'photo.jpg', 'attachment'],
       [program, 'setup.exe', 'setup.exe', 'attachment'],
     ];
@@ -187,7 +187,7 @@ describe('the extension of a media', () => {
 });
 
 describe('the header', () => {
-  it('has a stand-in for old readers that is as harmless', async () => {
+  it('has an equally harmless fallback for old readers', async () => {
     const cases = [
       ['\uff0e\uff0e\uff0fetc\uff0fpasswd.jpg', 'passwd.jpg'],
       ['\uff23\uff2f\uff2e.jpg', '_CON.jpg'],

@@ -35,7 +35,7 @@ describe('with storage.s3.redirect', () => {
   }, OPEN_TIMEOUT_MS);
   afterAll(() => Promise.all([database.close(), bucket.close()]));
 
-  it('a reader is sent to the bucket, for as long as the media is there', async () => {
+  it('a reader is redirected to the bucket while the media exists', async () => {
     const storage = { driver: 's3', s3: { ...bucket.options, redirect: true } };
     const { client } = await startServer({ config: { channels: providers.channels(), storage }, database });
     const { id, url } = sole(sole(await client.media([receive()])));
@@ -63,7 +63,7 @@ describe('with storage.s3.redirect', () => {
 });
 
 describeServer('replicas that share a database and a store', (server) => {
-  it('all have forgotten a media when its deletion is acknowledged', async () => {
+  it('no replica serves a media once its deletion is acknowledged', async () => {
     const config = { channels: providers.channels(), database: { url: server.url() } };
     const first = await startServer({ config });
     const second = await startServer({ config: { ...config, storage: { root: first.blobs } } });

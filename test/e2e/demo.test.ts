@@ -51,7 +51,7 @@ describe('mediagraph demo', () => {
   /** What the demo offers for uploads of one's own. */
   const pictureUrl = (): string => /Use this URL to try an upload:\n(http:.*)$/m.exec(output)?.[1] ?? 'none';
 
-  /** Of the operations that cannot know them. */
+  /** Values for the variables of the example operations. */
   async function variablesFor(file: string): Promise<Readonly<Record<string, unknown>>> {
     const upload = { url: pictureUrl() };
     if (file.startsWith('upload')) return upload;
@@ -83,7 +83,7 @@ describe('mediagraph demo', () => {
     ]);
   });
 
-  it('shows one row for each media of every channel, in plain text where nobody watches a terminal', () => {
+  it('shows one row for each media of every channel, in plain text without a terminal', () => {
     const rows = output.split('\n').filter((line) => line.endsWith('READY'));
     expect(rows.map((row) => row.split(/ {2,}/))).toEqual([
       ['support', 'KIRIM', 'IMAGE', 'image/jpeg', '23.9 kB', '-', 'READY'],
@@ -102,7 +102,7 @@ describe('mediagraph demo', () => {
     expect(output).not.toContain('\u001b');
   });
 
-  it('keeps to 100 columns, but for URLs and the command for the shell', () => {
+  it('uses at most 100 columns, except for URLs and the shell command', () => {
     const wide = output.split('\n').filter((line) => line.length > 100);
     expect(wide.filter((line) => !/^(?:http:|curl )/.test(line))).toEqual([]);
   });
@@ -127,7 +127,7 @@ describe('mediagraph demo', () => {
     );
   });
 
-  it('proves by the word of the providers that they had the media and have it no more', () => {
+  it('shows by answers of the providers that they had the media and no longer have it', () => {
     expect(tableUnder('ERROR MESSAGE')).toEqual([
       ['support', 'KIRIM', '302', '404', expect.any(String)],
       ['chakra', 'CHAKRA', '200', '400', expect.stringMatching(/^Unsupported get request/)],
@@ -137,7 +137,7 @@ describe('mediagraph demo', () => {
     ]);
   });
 
-  it('opens the same links again, and asks nobody for them', () => {
+  it('opens the same links again without a request to a provider', () => {
     const rows = tableUnder('LINK RESPONSE');
     expect(rows).toHaveLength(12);
     for (const [channel = '', , , atProvider, link] of rows) {
@@ -150,9 +150,9 @@ describe('mediagraph demo', () => {
   });
 
   it('uploads a picture to a provider, and deletes it there and here', () => {
-    const told =
+    const announced =
       /^uploaded from (?<source>http:\S+)\n(?<facts>.*)\nhttp:.*\nopened: (?<before>.*)\n(?<deleted>.*)\nopened: (?<after>.*)$/m;
-    expect(told.exec(output)?.groups).toEqual({
+    expect(announced.exec(output)?.groups).toEqual({
       source: pictureUrl(),
       facts: expect.stringMatching(/^IMAGE image\/jpeg, team-photo\.jpg; media id at the provider: \d+$/),
       before: '200 image/jpeg 23.9 kB',
@@ -189,14 +189,14 @@ describe('mediagraph demo', () => {
     expect(failed).toEqual(query.includes('"sales:') ? [['PROVIDER_UNAVAILABLE', 'messagesWithMedia.11.media']] : []);
   });
 
-  it('is asked by messages-with-media.graphql for the same media', async () => {
+  it('answers messages-with-media.graphql with the same media', async () => {
     const query = readFileSync(new URL('messages-with-media.graphql', OPERATIONS), 'utf8');
     const { data } = await ask<MessagesData>(JSON.stringify({ query }));
     const shown = [...output.matchAll(/^http:.*\/media\/([^/]+)\//gm)].map(([, id]) => id);
     expect(data.messagesWithMedia.flatMap(({ media }) => media ?? []).map(({ id }) => id)).toEqual(shown.slice(0, 12));
   });
 
-  it('serves an explorer that loads nothing from elsewhere', async () => {
+  it('serves an explorer without resources of other origins', async () => {
     const { statusCode, body } = await request(endpoint, { headers: { accept: 'text/html' }, dispatcher: agent });
     const page = await body.text();
     expect(statusCode).toBe(200);

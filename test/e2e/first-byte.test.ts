@@ -12,7 +12,7 @@ const SECRET = 'a secret of the gateway';
 const MESSAGE = 'FIRSTBYTE';
 // Nothing that the provider would be asked for: its requests are counted.
 const URLS = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { url } } }';
-/** Less than what tells every type that there is, more than what tells a picture. */
+/** Fewer bytes than every type needs to be recognised, more than a picture needs. */
 const FIRST_BYTES = 600;
 
 describeEngines('the first bytes of a provider that pauses', (engine) => {
@@ -22,7 +22,7 @@ describeEngines('the first bytes of a provider that pauses', (engine) => {
     await Promise.all(ended.splice(0).map((end) => end()));
   });
 
-  /** A gateway that sends the first bytes of a file, and the others when it is told to. */
+  /** A gateway that sends the first bytes of a file, and the others when the test lets it. */
   async function startGateway(bytes: Buffer, contentType: string, mode: 'lazy' | 'off') {
     let paused: ServerResponse | null = null;
     const provider = await RawServer.start((_request: IncomingMessage, response: ServerResponse) => {
@@ -54,7 +54,7 @@ describeEngines('the first bytes of a provider that pauses', (engine) => {
   }
 
   it.each(['off', 'lazy'] as const)(
-    'are at the client before the provider goes on, with mirror.mode %s',
+    'reach the client before the provider continues, with mirror.mode %s',
     async (mode) => {
       const { bytes } = samples.photo;
       const { url, agent, provider, goOn } = await startGateway(bytes, 'image/jpeg', mode);
@@ -77,7 +77,7 @@ describeEngines('the first bytes of a provider that pauses', (engine) => {
     },
   );
 
-  it('are looked at together with those that follow where they could be a page', async () => {
+  it('wait for the following ones when they could be an HTML page', async () => {
     const page = Buffer.from(`${'<!-- '.padEnd(FIRST_BYTES, '-')} --><script>alert(1)</script>`);
     const { url, agent, provider, goOn } = await startGateway(page, 'text/plain', 'off');
     const answered = request(url, { dispatcher: agent });
@@ -90,7 +90,7 @@ describeEngines('the first bytes of a provider that pauses', (engine) => {
   });
 });
 
-/** The media's link, once its webhook was heard. */
+/** The media's link, once its webhook is processed. */
 async function urlFrom({ client }: OwnServer): Promise<string> {
   const media = await eventually(
     async () => (await client.query(URLS, { ids: [`gateway:${MESSAGE}`] })).data?.messagesWithMedia[0]?.media ?? [],

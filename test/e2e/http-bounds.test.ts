@@ -27,7 +27,7 @@ const JSON_TYPE = { 'content-type': 'application/json' };
 const JSON_LINE = 'Content-Type: application/json';
 const TYPENAME = JSON.stringify({ query: '{ __typename }' });
 
-/** A connection of which each byte is chosen. */
+/** A connection on which the test writes every byte. */
 class RawClient {
   received = '';
   isClosed = false;
@@ -67,7 +67,7 @@ class RawClient {
 }
 
 /** One request as it is written, and the answer to it. */
-async function asked(url: string, head: readonly string[], body = ''): Promise<RawClient> {
+async function sendRaw(url: string, head: readonly string[], body = ''): Promise<RawClient> {
   const client = await RawClient.open(url);
   client.send(`${head.join('\r\n')}\r\nConnection: close\r\n\r\n${body}`);
   await client.closed();
@@ -79,9 +79,10 @@ type Headers = NonNullable<GetOptions['headers']>;
 const beds = useBeds();
 
 describe('a body without valid credentials in its headers', () => {
+  const keyed = useBeds({ config: { auth } });
   let bed: TestBed;
   beforeEach(async () => {
-    bed = await beds.own({ config: { auth } });
+    bed = await keyed.shared();
   });
 
   it.each<[string, readonly string[]]>([
@@ -98,7 +99,7 @@ describe('a body without valid credentials in its headers', () => {
           ),
         );
         client.send('\r\n\r\n{"query":');
-        // Nothing more comes, and the answer is there all the same.
+        // The answer arrives although the body never does.
         await client.closed();
         expect([client.status, client.received]).toEqual([401, expect.stringContaining('UNAUTHENTICATED')]);
         expect(client.received).toMatch(/\r\nconnection: close\r\n/i);
@@ -106,7 +107,7 @@ describe('a body without valid credentials in its headers', () => {
     }
   });
 
-  it('is refused for the secret of the router alike, with the same words', async () => {
+  it('is refused for a wrong secret of the router with the same message', async () => {
     const own = await beds.own({ config: { auth, server: { port: 0, routerSecret: 'the secret of a router' } } });
     const messages = new Set<string>();
     const refused: readonly Headers[] = [
@@ -126,18 +127,18 @@ describe('a body without valid credentials in its headers', () => {
     expect((await own.post(TYPENAME, { headers })).status).toBe(200);
   });
 
-  it('holds nothing, however many there are', async () => {
+  it('holds no memory, however many there are', async () => {
     const clients = await Promise.all(Array.from({ length: 200 }, () => RawClient.open(bed.app.url)));
     for (const client of clients) {
       client.send('POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n');
       client.send(' '.repeat(100_000));
     }
     await Promise.all(clients.map((client) => client.closed()));
-    // A connection that is closed while more comes may lose the answer, never be left open.
+    // A connection that is closed while the client sends may lose the answer, but must not stay open.
     for (const { status } of clients) expect([0, 401]).toContain(status);
   });
 
-  it('is not awaited from a socket that has not said who it is', async () => {
+  it('is not awaited from a socket without credentials', async () => {
     const socket = new WebSocket(`${bed.app.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
     await once(socket, 'open');
     const closed = once(socket, 'close');
@@ -201,13 +202,13 @@ describe('compressed bodies', () => {
     expect((await bed.post(TYPENAME)).status).toBe(200);
   });
 
-  // Fastify does not listen to a body that it refuses by its headers.
+  // Fastify attaches no listener to a body that it refuses by its headers.
   it.each<[string, readonly string[], string]>([
     ['a coding that is none', ['Content-Type: x/y', 'Content-Encoding: gzip', 'Content-Length: 9'], 'not coded'],
     ['one that is too long', [JSON_LINE, 'Content-Encoding: gzip', 'Content-Length: 9999999999'], 'not coded'],
     ['one that ends early', ['Content-Type: x/y', 'Transfer-Encoding: chunked'], '5\r\nearly\r\n'],
     ['one that ends early, in a coding', ['Content-Type: x/y', 'Content-Encoding: br', 'Content-Length: 9'], ''],
-  ])('end nothing but their request where nobody reads them: %s', async (_name, headers, body) => {
+  ])('that are never read end only their request: %s', async (_name, headers, body) => {
     const bed = await beds.shared();
     const unhandled = watchUnhandled();
     const client = await RawClient.open(bed.app.url);
@@ -222,7 +223,7 @@ describe('compressed bodies', () => {
     expect(unhandled.seen).toEqual([]);
   });
 
-  it('count as long as they are decoded', async () => {
+  it('count with their decoded length', async () => {
     const bed = await beds.own({ config: { limits: { bodyBytes: 2_000 } } });
     const body = (length: number) => JSON.stringify({ query: `{ __typename } #${' '.repeat(length)}` });
     for (const encode of [(text: string) => gzipSync(text), (text: string) => brotliCompressSync(text)]) {
@@ -235,10 +236,12 @@ describe('compressed bodies', () => {
 });
 
 describe('the time of a request', () => {
+  const hasty = useBeds({ config: { server: { port: 0, requestTimeout: '500ms' } } });
+
   it.each(['/graphql', '/webhooks/wa', '/media/x/y', '/livez', '/nowhere'])(
     'ends with the connection, for headers and for a body that come slowly: %s',
     async (path) => {
-      const bed = await beds.own({ config: { server: { port: 0, requestTimeout: '500ms' } } });
+      const bed = await hasty.shared();
       const heads = await RawClient.open(bed.app.url);
       heads.send(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nX-Slow: `);
       const bodies = await RawClient.open(bed.app.url);
@@ -256,7 +259,7 @@ describe('the time of a request', () => {
     60_000,
   );
 
-  it('is 30 seconds unless told otherwise, and a longer answer is not cut', async () => {
+  it('is 30 seconds by default, and a longer answer is not cut', async () => {
     const bed = await beds.own({ config: { server: { port: 0, requestTimeout: '1s' } } });
     bed.signalwire.latencyMs = 2_500;
     const id = receive(bed, 'signalwire');
@@ -267,7 +270,7 @@ describe('the time of a request', () => {
     expect((await beds.shared()).config.server.requestTimeoutMs).toBe(30_000);
   });
 
-  it('is no request at all where it is not HTTP, and nothing of it is logged', async () => {
+  it('is not counted for bytes that are not HTTP, which are not logged', async () => {
     const bed = await beds.own();
     const texts = [
       '\x16\x03\x01\x02\x00\x01\x00',
@@ -288,7 +291,7 @@ describe('the time of a request', () => {
   it('is 431 for headers above 16 kB', async () => {
     const bed = await beds.shared();
     const ask = (length: number) =>
-      asked(bed.app.url, ['GET /livez HTTP/1.1', 'Host: localhost', `X-Long: ${'x'.repeat(length)}`]);
+      sendRaw(bed.app.url, ['GET /livez HTTP/1.1', 'Host: localhost', `X-Long: ${'x'.repeat(length)}`]);
     expect((await ask(15_000)).status).toBe(200);
     expect((await ask(17_000)).status).toBe(431);
   });
@@ -301,7 +304,7 @@ describe('pages of other origins', () => {
     'access-control-request-headers': 'authorization,content-type,x-of-a-client',
   };
 
-  it('are allowed nothing unless they are named', async () => {
+  it('are refused unless they are configured', async () => {
     const bed = await beds.shared();
     const got = await bed.get('/graphql', { method: 'OPTIONS', headers: { origin: APP, ...preflight } });
     expect(got.status).toBe(204);
@@ -310,7 +313,7 @@ describe('pages of other origins', () => {
     expect(headers).not.toHaveProperty('access-control-allow-origin');
   });
 
-  it('that are named are told what they may send, and may read what comes, errors too', async () => {
+  it('that are configured get CORS headers, also on errors', async () => {
     const bed = await beds.own({ config: { auth, server: { port: 0, allowedOrigins: [APP] } } });
     const got = await bed.get('/graphql', { method: 'OPTIONS', headers: { origin: APP, ...preflight } });
     expect([got.status, got.bytes.length]).toEqual([204, 0]);
@@ -338,7 +341,7 @@ describe('pages of other origins', () => {
     expect(answers.at(-1)?.headers['content-type']).toMatch(/^text\/event-stream/);
   });
 
-  it('that are not named are told nothing', async () => {
+  it('that are not configured get no CORS headers', async () => {
     const bed = await beds.own({ config: { server: { port: 0, allowedOrigins: [APP] } } });
     for (const origin of [
       'https://evil.example',
@@ -391,10 +394,10 @@ describe('without credentials, a Host', () => {
     target = '/graphql?query=%7B__typename%7D',
     more: readonly string[] = [],
   ) =>
-    (await asked(bed.app.url, [`GET ${target} HTTP/1.1`, `Host: ${host}`, 'Apollo-Require-Preflight: 1', ...more]))
+    (await sendRaw(bed.app.url, [`GET ${target} HTTP/1.1`, `Host: ${host}`, 'Apollo-Require-Preflight: 1', ...more]))
       .status;
 
-  it('that is not this machine is 403 where there is something to see', async () => {
+  it('that is not this machine is 403 on routes with data', async () => {
     const bed = await beds.shared();
     for (const host of HOSTILE) {
       for (const target of ['/graphql?query=%7B__typename%7D', '/metrics', '/nowhere'])
@@ -403,7 +406,7 @@ describe('without credentials, a Host', () => {
     for (const host of KNOWN) expect([host, await status(bed, host)]).toEqual([host, 200]);
   });
 
-  it('may be any on the routes that links, providers and orchestrators use', async () => {
+  it('can have any value on the routes that links, providers and orchestrators use', async () => {
     const bed = await beds.shared();
     for (const [target, expected] of [
       ['/livez', 200],
@@ -411,13 +414,13 @@ describe('without credentials, a Host', () => {
       ['/webhooks/wa', 404],
       ['/media/x/y', 403],
     ] as const) {
-      const client = await asked(bed.app.url, [`GET ${target} HTTP/1.1`, 'Host: evil.example']);
+      const client = await sendRaw(bed.app.url, [`GET ${target} HTTP/1.1`, 'Host: evil.example']);
       expect([target, client.status]).toEqual([target, expected]);
       if (target.startsWith('/media')) expect(client.received).toContain('SIGNATURE_INVALID');
     }
   });
 
-  it('may be the public one, in any spelling', async () => {
+  it('can be the public one, in any spelling', async () => {
     const bed = await beds.own({ config: { server: { port: 0, publicUrl: 'https://media.example.com:8443' } } });
     for (const host of ['media.example.com', 'MEDIA.example.COM:8443', 'media.example.com.', 'localhost'])
       expect([host, await status(bed, host)]).toEqual([host, 200]);
@@ -425,13 +428,13 @@ describe('without credentials, a Host', () => {
       expect([host, await status(bed, host)]).toEqual([host, 403]);
   });
 
-  it('must be one, and agree with the target and a believed proxy', async () => {
+  it('must be a single one, and agree with the target and a trusted proxy', async () => {
     const bed = await beds.shared();
     expect(await status(bed, 'localhost', '/graphql?query=%7B__typename%7D', ['Host: evil.example'])).toBe(403);
     expect(await status(bed, 'localhost', 'http://evil.example/graphql?query=%7B__typename%7D')).not.toBe(200);
     expect(await status(bed, 'evil.example', 'http://localhost/graphql?query=%7B__typename%7D')).not.toBe(200);
     expect(await status(bed, 'localhost', undefined, ['X-Forwarded-Host: evil.example'])).toBe(200);
-    expect((await asked(bed.app.url, ['GET /graphql?query=%7B__typename%7D HTTP/1.0'])).received).toMatch(/ 403 /);
+    expect((await sendRaw(bed.app.url, ['GET /graphql?query=%7B__typename%7D HTTP/1.0'])).received).toMatch(/ 403 /);
     const behind = await beds.own({
       config: { server: { port: 0, trustProxy: true, publicUrl: 'https://media.example.com' } },
     });
@@ -443,7 +446,7 @@ describe('without credentials, a Host', () => {
     expect(await status(behind, 'evil.example', undefined, ['X-Forwarded-Host: media.example.com'])).toBe(403);
   });
 
-  it('is looked at before a body is read, and before a socket is opened', async () => {
+  it('is checked before a body is read, and before a socket is opened', async () => {
     const bed = await beds.shared();
     const client = await RawClient.open(bed.app.url);
     client.send('POST /graphql HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 100000\r\n\r\n{');
@@ -467,7 +470,7 @@ describe('without credentials, a Host', () => {
     expect([await upgrade('evil.example'), await upgrade('localhost')]).toEqual([403, 101]);
   });
 
-  it('may be any where access is open on purpose, or asks for credentials', async () => {
+  it('can have any value when access is open on purpose or requires credentials', async () => {
     const open = await beds.own({ config: { auth: { allowOpen: true } } });
     expect(await status(open, 'media.internal')).toBe(200);
     const keyed = await beds.own({ config: { auth } });
@@ -476,13 +479,13 @@ describe('without credentials, a Host', () => {
 });
 
 describe('/metrics on the main port', () => {
-  it('is not there where callers need keys and it has no token', async () => {
+  it('does not exist when callers need keys and it has no token', async () => {
     const bed = await beds.own({ config: { auth } });
     const callers: readonly Headers[] = [{}, { authorization }];
     for (const headers of callers) expect((await bed.get('/metrics', { headers })).status).toBe(404);
   });
 
-  it('wants its token, and nothing else opens it', async () => {
+  it('requires its token', async () => {
     const bed = await beds.own({ config: { auth, metrics: { token: 'the token of a scraper' } } });
     const wanted = { authorization: 'Bearer the-token' };
     const own = await beds.own({ config: { auth, metrics: { token: 'the-token' } } });
@@ -504,13 +507,13 @@ describe('/metrics on the main port', () => {
     expect((await bed.get('/metrics', { headers: wanted })).status).toBe(401);
   });
 
-  it('is open where everything is', async () => {
+  it('is open when everything is', async () => {
     expect((await (await beds.shared()).get('/metrics')).status).toBe(200);
   });
 });
 
-describe('an address below /media that was not given out', () => {
-  it('is answered alike for every channel and every origin, whatever the method', async () => {
+describe('an unknown address below /media', () => {
+  it('has the same answer for every channel, origin and method', async () => {
     const shared = await beds.shared();
     const bed = await beds.own({
       config: {
@@ -539,8 +542,8 @@ describe('an address below /media that was not given out', () => {
             method,
             headers: origin === undefined ? {} : { origin, 'access-control-request-method': 'GET' },
           });
-          const { date: _date, 'x-request-id': _id, ...told } = headers;
-          answers.add(JSON.stringify([status, told, bytes.toString().replace(/"requestId":"[^"]*"/, '')]));
+          const { date: _date, 'x-request-id': _id, ...rest } = headers;
+          answers.add(JSON.stringify([status, rest, bytes.toString().replace(/"requestId":"[^"]*"/, '')]));
         }
       expect([method, [...answers]]).toEqual([method, [expect.any(String)]]);
     }
@@ -555,7 +558,7 @@ describe('an address below /media that was not given out', () => {
 });
 
 describe('a body with a key', () => {
-  it('is refused where its tenant has too many under way already', async () => {
+  it('is refused when its tenant has too many under way', async () => {
     const bed = await beds.own({ config: { auth, limits: { bodyBytes: '8MB' } } });
     const clients = await Promise.all(Array.from({ length: 10 }, () => RawClient.open(bed.app.url)));
     for (const client of clients) {

@@ -4,13 +4,13 @@ import { rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
-import sharp from 'sharp';
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { findBrowser, startBrowser } from '../support/browser.js';
 import { RunningCommand } from '../support/command.js';
 import { describeWith } from '../support/daemon.js';
 import { until } from '../support/eventually.js';
 import { MAIN_VARIABLE } from '../support/made-once.js';
+import { coloursOf, faintTexts, hrefOf, play, watchShifts } from '../support/page-checks.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const START_MS = 90_000;
@@ -20,77 +20,79 @@ const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch:
 
 const chromium = await findBrowser();
 
+let command: RunningCommand;
+let browser: Browser;
+let inbox: string;
+let pictureUrl: string;
+let context: BrowserContext;
+let page: Page;
+/** Errors and warnings of pages, which no test expects. */
+const complaints: string[] = [];
+let common: { readonly context: BrowserContext; readonly page: Page };
+
+beforeAll(async () => {
+  if (chromium === null) return;
+  [browser] = await Promise.all([startBrowser(chromium), buildInbox()]);
+  command = new RunningCommand(['demo'], { PATH: process.env.PATH ?? '' });
+  await command.printed(/Press Ctrl-C to stop\.\n/);
+  const { stdout: output } = command;
+  inbox = /^The inbox of .*:\n(http:.*)$/m.exec(output)?.[1] ?? `none: ${output}`;
+  pictureUrl = /Use this URL to try an upload:\n(http:.*)$/m.exec(output)?.[1] ?? 'none';
+  await alone();
+  common = { context, page };
+  await open('shop');
+}, START_MS);
+
+afterAll(async () => {
+  if (chromium === null) return;
+  command.kill('SIGKILL');
+  await browser.close();
+});
+
+afterEach(async () => {
+  if (chromium === null) return;
+  if (context !== common.context) await context.close();
+  ({ context, page } = common);
+  expect(complaints.splice(0)).toEqual([]);
+});
+
+/** Leaves the page that most tests have in common. */
+async function alone(options: BrowserContextOptions = { viewport: { width: 1280, height: 860 } }): Promise<void> {
+  context = await browser.newContext(options);
+  page = await openPage();
+}
+
+async function openPage(): Promise<Page> {
+  const opened = await context.newPage();
+  opened.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+  });
+  opened.on('pageerror', (error) => complaints.push(String(error)));
+  opened.on('response', (answer) => {
+    if (answer.status() >= 400) complaints.push(`${answer.status()} ${answer.url()}`);
+  });
+  opened.on('requestfailed', (request) => {
+    // Players and subscriptions end what they do not need any more.
+    const reason = request.failure()?.errorText;
+    if (reason !== 'net::ERR_ABORTED') complaints.push(`${reason} ${request.url()}`);
+  });
+  await opened.addInitScript(watchShifts);
+  return opened;
+}
+
+/** Opens a conversation, and waits until all of it is there. */
+async function open(conversation: string): Promise<void> {
+  await page.goto(`${inbox}#/${conversation}`);
+  await page.getByText('Live', { exact: true }).waitFor(PATIENCE);
+  await page.waitForFunction(() => [...document.images].every(({ complete }) => complete), null, PATIENCE);
+}
+
+const shifts = () => page.evaluate((): unknown => Reflect.get(self, '__shifts'));
+const pageSize = () =>
+  page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]);
+const message = (name: RegExp | string) => page.getByRole('article').filter({ hasText: name });
+
 describeWith('Chromium', chromium !== null, 'the inbox', () => {
-  let command: RunningCommand;
-  let browser: Browser;
-  let inbox: string;
-  let pictureUrl: string;
-  let context: BrowserContext;
-  let page: Page;
-  /** What no page of it has a reason for. */
-  const complaints: string[] = [];
-  let common: { readonly context: BrowserContext; readonly page: Page };
-
-  beforeAll(async () => {
-    if (chromium === null) throw new Error('expected a browser');
-    [browser] = await Promise.all([startBrowser(chromium), buildInbox()]);
-    command = new RunningCommand(['demo'], { PATH: process.env.PATH ?? '' });
-    await command.printed(/Press Ctrl-C to stop\.\n/);
-    const { stdout: output } = command;
-    inbox = /^The inbox of .*:\n(http:.*)$/m.exec(output)?.[1] ?? `none: ${output}`;
-    pictureUrl = /Use this URL to try an upload:\n(http:.*)$/m.exec(output)?.[1] ?? 'none';
-    await alone();
-    common = { context, page };
-    await open('shop');
-  }, START_MS);
-
-  afterAll(async () => {
-    command.kill('SIGKILL');
-    await browser.close();
-  });
-
-  afterEach(async () => {
-    if (context !== common.context) await context.close();
-    ({ context, page } = common);
-    expect(complaints.splice(0)).toEqual([]);
-  });
-
-  /** Leaves the page that most tests have in common. */
-  async function alone(options: BrowserContextOptions = { viewport: { width: 1280, height: 860 } }): Promise<void> {
-    context = await browser.newContext(options);
-    page = await openPage();
-  }
-
-  async function openPage(): Promise<Page> {
-    const opened = await context.newPage();
-    opened.on('console', (message) => {
-      if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
-    });
-    opened.on('pageerror', (error) => complaints.push(String(error)));
-    opened.on('response', (answer) => {
-      if (answer.status() >= 400) complaints.push(`${answer.status()} ${answer.url()}`);
-    });
-    opened.on('requestfailed', (request) => {
-      // Players and subscriptions end what they do not need any more.
-      const reason = request.failure()?.errorText;
-      if (reason !== 'net::ERR_ABORTED') complaints.push(`${reason} ${request.url()}`);
-    });
-    await opened.addInitScript(watchShifts);
-    return opened;
-  }
-
-  /** Opens a conversation, and waits until all of it is there. */
-  async function open(conversation: string): Promise<void> {
-    await page.goto(`${inbox}#/${conversation}`);
-    await page.getByText('Live', { exact: true }).waitFor(PATIENCE);
-    await page.waitForFunction(() => [...document.images].every(({ complete }) => complete), null, PATIENCE);
-  }
-
-  const shifts = () => page.evaluate((): unknown => Reflect.get(self, '__shifts'));
-  const pageSize = () =>
-    page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]);
-  const message = (name: RegExp | string) => page.getByRole('article').filter({ hasText: name });
-
   it(
     'shows pictures that have pixels, and moves nothing while it loads',
     async () => {
@@ -108,7 +110,7 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
   );
 
   it(
-    'has a blurred picture where the photo is not here yet',
+    'shows a blurred picture until the photo is loaded',
     async () => {
       await alone();
       await page.route(/[?&]r=still-/, () => {});
@@ -149,7 +151,7 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
   );
 
   it(
-    'says what is gone and what failed, and what one can do about it',
+    'explains what is gone and what failed, and what the reader can do',
     async () => {
       await message(/Order list\.pdf.*No longer available: it was there until/).waitFor(PATIENCE);
       await message(/would not hand over what Zoë Müller sent/).waitFor(PATIENCE);
@@ -160,7 +162,7 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
   );
 
   it(
-    'says which messages a line that is down has spoiled',
+    'marks the messages whose media a failing provider keeps back',
     async () => {
       await alone();
       await open('sales');
@@ -171,9 +173,11 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
     },
     TEST_MS,
   );
+});
 
+describeWith('Chromium', chromium !== null, 'the inbox, when it is used,', () => {
   it(
-    'awaits a photo, and shows it without a reload and without a jump',
+    'shows an awaited photo without a reload and without a layout shift',
     async () => {
       await page.evaluate(() => Reflect.set(self, '__same', true));
       await page.getByRole('button', { name: 'Ask for a photo' }).click();
@@ -194,7 +198,7 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
   );
 
   it(
-    'refuses an address in words that help, and uploads from another in the same dialog',
+    'explains a refused address, and uploads from another in the same dialog',
     async () => {
       await page.getByRole('button', { name: 'Attach by link' }).click();
       const dialog = page.getByRole('dialog', { name: 'Attach a file by its link' });
@@ -221,7 +225,9 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
     },
     TEST_MS,
   );
+});
 
+describeWith('Chromium', chromium !== null, 'the inbox, for every reader,', () => {
   it(
     'works by keyboard alone',
     async () => {
@@ -229,7 +235,7 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
       await open('support');
       await tabTo(/^Zoë Müller/);
       await page.keyboard.press('Enter');
-      // Whoever followed a link is taken to where it leads.
+      // After a link, the focus moves to the heading of the new view.
       await until('the heading to have the focus', async () => (await focused()) === 'H2 Zoë Müller');
       const photo = page.getByRole('button', { name: /first evening/ });
       await photo.waitFor(PATIENCE);
@@ -254,25 +260,29 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
     },
     TEST_MS,
   );
+});
 
+describeWith('Chromium', chromium !== null, 'the links of the inbox', () => {
   it(
-    'asks for new links before the old ones end',
+    'are renewed before they expire',
     async () => {
       await alone();
       await page.clock.install();
       await open('shop');
-      const asked = page.waitForRequest(
+      const renewal = page.waitForRequest(
         (request) => (request.postData() ?? '').includes('query Conversation('),
         PATIENCE,
       );
       await page.clock.fastForward('01:30:00');
-      await asked;
+      await renewal;
     },
     TEST_MS,
   );
+});
 
+describeWith('Chromium', chromium !== null, 'the screen of the inbox', () => {
   it.each(['light', 'dark'] as const)(
-    'can be read and has names for everything: %s',
+    'has enough contrast and a name for every control: %s',
     async (colorScheme) => {
       await page.emulateMedia({ colorScheme });
       expect(await page.evaluate(() => [...document.images].filter((image) => !image.hasAttribute('alt')).length)).toBe(
@@ -289,7 +299,7 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
   );
 
   it(
-    'is one thing after the other on a phone, and no wider than it',
+    'shows one view at a time on a phone, and fits its width',
     async () => {
       await alone(PHONE);
       await page.goto(inbox);
@@ -308,7 +318,9 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
     },
     TEST_MS,
   );
+});
 
+describeWith('Chromium', chromium !== null, 'the demo', () => {
   it(
     'ends at SIGTERM with status 0 and nothing on standard error',
     async () => {
@@ -322,40 +334,40 @@ describeWith('Chromium', chromium !== null, 'the inbox', () => {
     },
     TEST_MS,
   );
-
-  /** Element and words of what has the focus. */
-  function focused(): Promise<string> {
-    return page.evaluate(() => {
-      const element = document.activeElement;
-      const label = element?.getAttribute('aria-label') ?? '';
-      const words = element instanceof HTMLInputElement ? element.labels?.[0]?.textContent : element?.textContent;
-      const pictures = [...(element?.querySelectorAll('img') ?? [])].map(({ alt }) => alt).join(' ');
-      return `${element?.tagName} ${label}${pictures}${words}`.trim();
-    });
-  }
-
-  async function tabTo(name: RegExp): Promise<void> {
-    const seen: string[] = [];
-    for (let presses = 0; presses < 80; presses += 1) {
-      await page.keyboard.press('Tab');
-      const now = await focused();
-      seen.push(now);
-      if (name.test(now.replace(/^[A-Z0-9]+ (?:[A-Z]{2}(?=[A-Z]))?/, ''))) return;
-    }
-    throw new Error(`expected ${name} to be reached by keyboard, got ${seen.join(', ')}`);
-  }
-
-  /** By the browser's own tree for screen readers. */
-  async function namelessControls(): Promise<string[]> {
-    const session = await context.newCDPSession(page);
-    const { nodes } = await session.send('Accessibility.getFullAXTree');
-    await session.detach();
-    const controls = ['button', 'link', 'textbox', 'dialog', 'navigation', 'region', 'progressbar', 'Audio', 'Video'];
-    return nodes
-      .filter(({ ignored, role, name }) => !ignored && controls.includes(String(role?.value)) && !name?.value)
-      .map(({ role }) => String(role?.value));
-  }
 });
+
+/** Element and words of what has the focus. */
+function focused(): Promise<string> {
+  return page.evaluate(() => {
+    const element = document.activeElement;
+    const label = element?.getAttribute('aria-label') ?? '';
+    const words = element instanceof HTMLInputElement ? element.labels?.[0]?.textContent : element?.textContent;
+    const pictures = [...(element?.querySelectorAll('img') ?? [])].map(({ alt }) => alt).join(' ');
+    return `${element?.tagName} ${label}${pictures}${words}`.trim();
+  });
+}
+
+async function tabTo(name: RegExp): Promise<void> {
+  const seen: string[] = [];
+  for (let presses = 0; presses < 80; presses += 1) {
+    await page.keyboard.press('Tab');
+    const now = await focused();
+    seen.push(now);
+    if (name.test(now.replace(/^[A-Z0-9]+ (?:[A-Z]{2}(?=[A-Z]))?/, ''))) return;
+  }
+  throw new Error(`expected ${name} to be reached by keyboard, got ${seen.join(', ')}`);
+}
+
+/** By the browser's own tree for screen readers. */
+async function namelessControls(): Promise<string[]> {
+  const session = await context.newCDPSession(page);
+  const { nodes } = await session.send('Accessibility.getFullAXTree');
+  await session.detach();
+  const controls = ['button', 'link', 'textbox', 'dialog', 'navigation', 'region', 'progressbar', 'Audio', 'Video'];
+  return nodes
+    .filter(({ ignored, role, name }) => !ignored && controls.includes(String(role?.value)) && !name?.value)
+    .map(({ role }) => String(role?.value));
+}
 
 /** With Vite, where the demo of this run looks for it. */
 async function buildInbox(): Promise<void> {
@@ -367,87 +379,4 @@ async function buildInbox(): Promise<void> {
   await promisify(execFile)(process.execPath, args, { env: { PATH: process.env.PATH } });
   // Whole or not at all, for a demo of another test.
   await rename(`${folder}/building`, `${folder}/dist`);
-}
-
-async function hrefOf(link: Locator): Promise<string> {
-  return (await link.getAttribute('href')) ?? 'no link';
-}
-
-/** As they are on the screen. */
-async function coloursOf(shown: Locator): Promise<number> {
-  const image = sharp(await shown.screenshot(PATIENCE));
-  const { data } = await image
-    .resize(32, 32, { fit: 'fill' })
-    .removeAlpha()
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  return new Set(Array.from({ length: data.length / 3 }, (_, at) => data.readUIntBE(at * 3, 3))).size;
-}
-
-/** Keeps what moved without anybody's doing (Layout Instability API). */
-function watchShifts(): void {
-  const shifts: unknown[] = [];
-  Reflect.set(self, '__shifts', shifts);
-  const observer = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries())
-      if (Reflect.get(entry, 'hadRecentInput') === false) shifts.push(Reflect.get(entry, 'value'));
-  });
-  observer.observe({ type: 'layout-shift', buffered: true });
-}
-
-/** Plays for a moment, then jumps near the end and back to the middle; waits for events alone. */
-async function play(element: Element) {
-  if (!(element instanceof HTMLMediaElement)) throw new Error('expected a player');
-  const event = (type: string) =>
-    new Promise<void>((resolve, reject) => {
-      element.addEventListener(type, () => resolve(), { once: true });
-      element.addEventListener('error', () => reject(new Error(element.error?.message)), { once: true });
-    });
-  element.muted = true;
-  await element.play();
-  while (element.currentTime <= 0.1) await event('timeupdate');
-  const advanced = element.currentTime > 0.1;
-  element.pause();
-  const seekedTo: number[] = [];
-  for (const part of [0.9, 0.5]) {
-    const seeked = event('seeked');
-    element.currentTime = element.duration * part;
-    await seeked;
-    seekedTo.push(Math.round((element.currentTime / element.duration) * 10) / 10);
-  }
-  return { advanced, seekedTo };
-}
-
-/** Texts on the screen whose contrast is below that of WCAG 2.1 AA, 4.5 to 1. */
-function faintTexts(): string[] {
-  type Colour = [red: number, green: number, blue: number, alpha: number];
-  const parse = (text: string): Colour => {
-    const [red = 0, green = 0, blue = 0, alpha = 1] = (text.match(/[\d.]+/g) ?? []).map(Number);
-    return [red, green, blue, alpha];
-  };
-  const luminance = ([red, green, blue]: Colour) => {
-    const linear = [red, green, blue].map((value) => {
-      const part = value / 255;
-      return part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * (linear[0] ?? 0) + 0.7152 * (linear[1] ?? 0) + 0.0722 * (linear[2] ?? 0);
-  };
-  const groundOf = (element: Element): Colour => {
-    for (let at: Element | null = element; at; at = at.parentElement) {
-      const colour = parse(getComputedStyle(at).backgroundColor);
-      if (colour[3] === 1) return colour;
-    }
-    return [255, 255, 255, 1];
-  };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const faint: string[] = [];
-  while (walker.nextNode()) {
-    const { parentElement: element, textContent: text } = walker.currentNode;
-    if (!element?.checkVisibility() || !text?.trim() || element.closest('.visually-hidden, noscript, title')) continue;
-    const [one, other] = [parse(getComputedStyle(element).color), groundOf(element)].map(luminance);
-    const [light, dark] = [Math.max(one ?? 0, other ?? 0), Math.min(one ?? 0, other ?? 0)];
-    const contrast = (light + 0.05) / (dark + 0.05);
-    if (contrast < 4.5) faint.push(`${text.trim()}: ${contrast.toFixed(2)}`);
-  }
-  return faint;
 }

@@ -38,7 +38,7 @@ describe('one query over three providers', () => {
 
   const ids = [messageId('kirim'), messageId('signalwire'), messageId('twilio')];
 
-  it('answers in the order of the ids, each message with its media in one shape', async () => {
+  it('answers in the order of the ids, with the same fields for every provider', async () => {
     const { data, errors } = await bed.query(MEDIA, { ids });
     expect(errors).toEqual([]);
     expect(data?.messagesWithMedia.map((message) => message?.id)).toEqual(ids);
@@ -117,7 +117,7 @@ describe('one query over three providers', () => {
     }
   });
 
-  it('keeps the credentials off the CDN, and asks every provider with its own', async () => {
+  it('sends no credentials to the CDN, and each provider only its own', async () => {
     for (const id of ids) for (const url of await bed.urlsOf(id)) await bed.get(url);
     await bed.query(MEDIA, { ids });
     expect(bed.cdn.requestCount).toBeGreaterThanOrEqual(4);
@@ -129,7 +129,7 @@ describe('one query over three providers', () => {
     expect(bed.signalwire.requests.every(({ headers }) => headers.authorization?.startsWith('Basic '))).toBe(true);
   });
 
-  it('asks each distinct message once, however often ids, aliases and fragments repeat it', async () => {
+  it('requests each distinct message once, however often ids, aliases and fragments repeat it', async () => {
     const [kirimId, signalwireId] = [messageId('kirim'), messageId('signalwire')];
     const query = `query($ids: [ID!]!) {
       a: messagesWithMedia(ids: $ids) { ...Links }
@@ -183,7 +183,7 @@ describe('one query over three providers', () => {
     }
   });
 
-  it('tells the channels and what they can do', async () => {
+  it('lists the channels and their capabilities', async () => {
     const query =
       '{ mediaChannels { id provider capabilities { listsMedia upload deletesAtProvider receivesWebhooks maxUploadBytes uploadMimeTypes } } }';
     const { data } = await bed.query<{
@@ -198,11 +198,11 @@ describe('one query over three providers', () => {
   });
 });
 
-describe('answers say how long a router may keep them', () => {
+describe('the Cache-Control of answers', () => {
   const cacheControl = async (query: string, variables: Record<string, unknown> = {}, own = bed) =>
     headerOf(await own.query(query, variables), 'cache-control');
 
-  it('for half a minute, to whoever asked, where all of it is known and there to stay', async () => {
+  it('is private for half a minute when everything is known and final', async () => {
     const ids = receiveEverywhere(bed);
     expect(await cacheControl(MEDIA, { ids })).toBe('private, max-age=30');
     expect(await cacheControl('{ mediaChannels { id } }')).toBe('private, max-age=30');
@@ -210,7 +210,7 @@ describe('answers say how long a router may keep them', () => {
     expect(headerOf(await bed.query(MEDIA, { ids }, traced), 'cache-control')).toBe('private, max-age=30');
   });
 
-  it('not at all where media may turn up, something failed, something was changed, or nothing was asked', async () => {
+  it('is no-store when media may still arrive, a field failed, for a mutation, or without an operation', async () => {
     const ids = receiveEverywhere(bed);
     expect(await cacheControl(MEDIA, { ids: [...ids, messageId('kirim', 404)] })).toBe('no-store');
     expect(await cacheControl(MEDIA, { ids: ['nobody:m'] })).toBe('no-store');
@@ -219,7 +219,7 @@ describe('answers say how long a router may keep them', () => {
     expect(await cacheControl('{ __typename }')).toBe('no-store');
   });
 
-  it('no longer than the media itself', async () => {
+  it('ends with the media', async () => {
     const own = await beds.own({ config: { retention: { default: '20s' } } });
     const answer = await cacheControl(MEDIA, { ids: receiveEverywhere(own) }, own);
     const [, maxAge] = /^private, max-age=(\d+)$/.exec(answer) ?? [];
@@ -310,7 +310,7 @@ describe('links', () => {
     );
   });
 
-  it('name themselves by the address that the server is reached at', async () => {
+  it('have the address at which the client reached the server', async () => {
     expect(new URL(await bed.urlOf(nth(ids, 0))).origin).toBe(bed.app.url);
   });
 });
@@ -381,7 +381,7 @@ describe('listing at providers with their quirks', () => {
     expect((await bed.get(await bed.urlOf(messageId('twilio')))).status).toBe(200);
   });
 
-  it('believes a lasting 404 at once when it is asked again', async () => {
+  it('accepts a lasting 404 at once when it is requested again', async () => {
     bed = await beds.own({ config: { providers: { twilio: { timeout: '1500ms', retries: 0 } } } });
     const ids = [messageId('twilio')];
     expect((await bed.query(URLS, { ids })).data?.messagesWithMedia[0]?.media).toEqual([]);
@@ -397,7 +397,7 @@ describe('listing at providers with their quirks', () => {
     expect([data?.messagesWithMedia[0]?.media, errors]).toEqual([[], []]);
   });
 
-  it('asks Kirim on the paths with a phone number id where the channel has one', async () => {
+  it('uses the paths with a phone number id at Kirim when the channel has one', async () => {
     const phoneNumberId = '62811000000';
     bed = await beds.own({ kirim: { phoneNumberId }, channelKeys: { kirim: { options: { phoneNumberId } } } });
     const id = receive(bed, 'kirim');
@@ -421,7 +421,7 @@ describe('listing at providers with their quirks', () => {
     expect(second.data?.messagesWithMedia.map((message) => message?.media?.length)).toEqual([0, 1, 0]);
   });
 
-  it('asks Kirim again within seconds for a photo that is there after two, and not for what came', async () => {
+  it('lists again at Kirim within seconds for a photo that arrives late, and not for one that arrived', async () => {
     bed = await beds.own();
     bed.kirim.addMessage({ id: kirimMessageId(2), media: samples.photo, arrivesAfterMs: 2_000 });
     const ids = [messageId('kirim', 2)];
@@ -434,12 +434,12 @@ describe('listing at providers with their quirks', () => {
     }
     // At once, after one second, and after two more; a loaded machine makes it fewer.
     const listings = () => bed.kirim.requests.filter(({ path }) => path.endsWith('/media')).length;
-    const asked = listings();
+    const count = listings();
     // The second query may come before the first answer is recorded.
-    expect(asked).toBeLessThanOrEqual(4);
+    expect(count).toBeLessThanOrEqual(4);
     await bed.app.settled();
     await seen();
-    expect(listings()).toBe(asked);
+    expect(listings()).toBe(count);
   });
 
   it("reads Kirim's error code and request id from an envelope without message", async () => {
@@ -470,7 +470,7 @@ describe('details that a listing did not give', () => {
   const resourceCalls = () => bed.kirim.requests.filter(({ path }) => !path.endsWith('/media'));
   const ids = [messageId('kirim'), messageId('kirim', 2), messageId('signalwire')];
 
-  it('cost nothing while no query selects one', async () => {
+  it('cost no request while no query selects one', async () => {
     await bed.query(
       `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media {
       id status url urlExpiresAt provider providerMediaId createdAt expiresAt channel { id } message { id } } } }`,
@@ -481,7 +481,7 @@ describe('details that a listing did not give', () => {
   });
 
   it.each(['mimeType', 'sizeBytes', 'filename', 'caption', 'kind'])(
-    'are asked once per media for %s',
+    'cost one request per media for %s',
     async (field) => {
       await bed.query(`query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { ${field} } } }`, { ids });
       expect(
@@ -493,7 +493,7 @@ describe('details that a listing did not give', () => {
     },
   );
 
-  it('are asked once per media for all such fields together, also where messages are repeated', async () => {
+  it('cost one request per media for all such fields together, also when messages are repeated', async () => {
     const query = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) {
       a: media { kind mimeType sizeBytes filename caption } b: media(kinds: [IMAGE]) { mimeType sizeBytes } } }`;
     const { data, errors } = await bed.query<{ messagesWithMedia: Array<{ a: MediaData[]; b: MediaData[] }> }>(query, {
@@ -515,7 +515,7 @@ describe('details that a listing did not give', () => {
     });
   });
 
-  it('come from the CDN alone where the message resource fails', async () => {
+  it('come from the CDN alone when the message resource fails', async () => {
     bed.kirim.faults.push({ match: /messages\/[^/]+$/, fault: { kind: 'status', status: 404 } });
     const { data, errors } = await bed.query(MEDIA, { ids: [messageId('kirim')] });
     expect(errors).toEqual([]);
@@ -560,7 +560,7 @@ describe('entities', () => {
     expect(bed.signalwire.requests.filter(({ path }) => path.endsWith('Media.json'))).toHaveLength(1);
   });
 
-  it('resolve Media and MediaChannel, and null for those that are not there', async () => {
+  it('resolve Media and MediaChannel, and null for unknown ones', async () => {
     const listed = await bed.query(MEDIA, { ids: [messageId('twilio'), messageId('kirim')] });
     const [twilio, kirim] = (listed.data?.messagesWithMedia ?? []).map((message) => sole(message?.media));
     await bed.forget();
@@ -604,7 +604,7 @@ describe('entities', () => {
     expect(sole(errors)).toMatchObject({ path: ['_entities', 0, 'media'], extensions: { code: 'CHANNEL_NOT_FOUND' } });
   });
 
-  it('give media(id) for an id that was listed, at the price of one listing', async () => {
+  it('give media(id) for a listed id, at the cost of one listing', async () => {
     const listed = await bed.query(MEDIA, { ids: [messageId('signalwire')] });
     const { id, url } = sole(sole(listed.data?.messagesWithMedia)?.media);
     await bed.forget();
@@ -618,7 +618,7 @@ describe('entities', () => {
     expect(bed.providerCalls).toBe(1);
   });
 
-  it("take an id without channel for a provider's bare one, which without a catalogue no channel is known for", async () => {
+  it("take an id without a channel as a provider's bare id, whose channel is unknown without a catalogue", async () => {
     const ids = ['wamid.HBgL123', messageId('signalwire')];
     const media = await bed.query(URLS, { ids });
     expect(media.errors).toEqual([]);
@@ -659,7 +659,7 @@ describe('the supergraph', () => {
     },
   );
 
-  it('leaves Message.id and its key to the neighbour where the ids are owned', async () => {
+  it('leaves Message.id and its key to the other subgraph when that owns the ids', async () => {
     bed = await beds.own({ config: { federation: { messageIds: 'owned' } } });
     const { data } = await bed.query<{ _service: { sdl: string } }>('{ _service { sdl } }');
     const message = /type Message[^}]*\}/.exec(data?._service.sdl ?? '')?.[0] ?? '';
@@ -677,7 +677,7 @@ describe('the supergraph', () => {
     });
   });
 
-  it('gets bare ids in Media.message where Message is keyed by them', async () => {
+  it('gets bare ids in Media.message when Message has bare ids as keys', async () => {
     bed = await beds.own({ config: { federation: { messageIds: 'bare' } } });
     receiveEverywhere(bed);
     const { data } = await bed.query(MEDIA, { ids: [messageId('signalwire'), messageId('kirim')] });

@@ -35,7 +35,7 @@ const headers = {
 };
 const MEDIA = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media { id kind mimeType filename url } } }`;
 
-describe('the logs of a whole journey, errors and all', () => {
+describe('the logs of a whole journey, with errors', () => {
   let bed: TestBed;
   let signatures: string[];
 
@@ -126,7 +126,7 @@ describe('the logs of a whole journey, errors and all', () => {
     expect(new Set(requests.map(({ requestId }) => requestId)).size).toBe(requests.length);
   });
 
-  it('do not take what was expected for unexpected', () => {
+  it('have no level error for expected failures', () => {
     const unexpected = bed.logLines.filter((line) => /"level":"(error|fatal)"/.test(line));
     expect(unexpected).toEqual([]);
   });
@@ -150,7 +150,7 @@ describe('a trace that a router began', () => {
   const propagated = ({ emulators }: TestBed) =>
     emulators.flatMap(({ requests }) => requests).map(({ headers: { traceparent } }) => traceparent);
 
-  it('goes on in the spans of provider calls, with the id of the request, and not to providers', async () => {
+  it('continues in the spans of provider calls, with the request id, and is not sent to providers', async () => {
     const bed = await beds.shared();
     const ids = receiveEverywhere(bed);
     bed.clearRequests();
@@ -160,13 +160,13 @@ describe('a trace that a router began', () => {
     const channels = calls.map(({ attributes }) => attributes['mediagraph.channel']);
     expect([...new Set(channels)].sort()).toEqual(['mms', 'sms', 'wa']);
     for (const { attributes } of spans) expect(attributes['mediagraph.request_id']).toBe('router-1');
-    const told = spans.map(({ name, attributes, status }) => [name, attributes, status]);
-    expect(leaksIn(JSON.stringify(told), bed)).toEqual([]);
+    const facts = spans.map(({ name, attributes, status }) => [name, attributes, status]);
+    expect(leaksIn(JSON.stringify(facts), bed)).toEqual([]);
     expect(propagated(bed).length).toBeGreaterThan(0);
     expect(propagated(bed).filter((header) => header !== undefined)).toEqual([]);
   });
 
-  it('goes on to providers where the configuration says so', async () => {
+  it('is sent to providers when the configuration allows it', async () => {
     const bed = await beds.own({ config: { tracing: { propagateToProviders: true } } });
     await bed.query(MEDIA, { ids: receiveEverywhere(bed) }, { headers: traced });
     const listings = propagated(bed).filter((header) => header !== undefined);
@@ -176,7 +176,7 @@ describe('a trace that a router began', () => {
 });
 
 describe('the logger', () => {
-  it('takes secrets out of what it is given, by their names and however nested', () => {
+  it('removes secrets by their names, however nested', () => {
     const lines: string[] = [];
     const logger = createLogger({ level: 'trace', destination: { write: (line) => void lines.push(line) } });
     const secrets = {
@@ -203,7 +203,7 @@ describe('the logger', () => {
     expect(nth(lines, 1)).toContain('[redacted]');
   });
 
-  it('takes the secrets out of a whole configuration', () => {
+  it('removes the secrets of a whole configuration', () => {
     const lines: string[] = [];
     const logger = createLogger({ level: 'trace', destination: { write: (line) => void lines.push(line) } });
     logger.info({ config: configOf() }, 'a configuration');

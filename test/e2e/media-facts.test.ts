@@ -22,15 +22,15 @@ async function ask(id: string, query = FACTS): Promise<Facts> {
   return sole(sole(data?.messagesWithMedia).media);
 }
 
-/** Opens the link and waits until the bytes are kept. */
+/** Opens the link and waits until the bytes are stored. */
 async function open(url: string): Promise<void> {
   expect((await bed.get(url)).status).toBe(200);
   await bed.app.settled();
 }
 
-describe('what only the provider can tell', () => {
+describe('details that only the provider has', () => {
   const id = messageId('kirim');
-  const told = { kind: 'STICKER', filename: 'wave.webp', caption: 'Grüße' };
+  const known = { kind: 'STICKER', filename: 'wave.webp', caption: 'Grüße' };
 
   beforeEach(async () => {
     bed = await beds.shared();
@@ -40,22 +40,22 @@ describe('what only the provider can tell', () => {
     });
   });
 
-  it('stays known when the bytes are here and the provider forgets, and is asked for once', async () => {
+  it('stay known when the bytes are stored and the provider deletes them, and are requested once', async () => {
     const { url } = await ask(id);
     await open(url);
     bed.kirim.expire(kirimMessageId(1));
     bed.clearRequests();
-    expect(await ask(id)).toMatchObject({ status: 'READY', ...told });
+    expect(await ask(id)).toMatchObject({ status: 'READY', ...known });
     expect(bed.providerCalls).toBe(0);
   });
 
-  it('can be asked for after the bytes were kept', async () => {
+  it('can be requested after the bytes were stored', async () => {
     const { url } = await ask(id, LINKS);
     await open(url);
-    expect(await ask(id)).toMatchObject({ status: 'READY', ...told });
+    expect(await ask(id)).toMatchObject({ status: 'READY', ...known });
   });
 
-  it('is unknown, and no error, where the provider forgot it before anybody asked', async () => {
+  it('are null without an error when the provider deleted the media before the first request', async () => {
     const { url } = await ask(id, LINKS);
     await open(url);
     bed.kirim.fault = { kind: 'status', status: 404 };
@@ -63,7 +63,7 @@ describe('what only the provider can tell', () => {
   });
 });
 
-describe('the end of the bytes', () => {
+describe('the expiry of the bytes', () => {
   const chakra = new ChakraEmulator({ token: 'chakra-token' });
   const WAMID = 'wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQ';
   beforeAll(() => chakra.start());
@@ -92,7 +92,7 @@ describe('the end of the bytes', () => {
 
   const daysLeft = (time: string | null): number => Math.round((Date.parse(time ?? '') - Date.now()) / DAY_MS);
 
-  it("is the provider's while it alone has them, and unknown once they are kept", async () => {
+  it("is the provider's while it alone has them, and unknown once they are stored", async () => {
     await announce(null);
     const { expiresAt, url } = await ask(`chakra:${WAMID}`);
     expect(daysLeft(expiresAt)).toBe(7);
@@ -100,7 +100,7 @@ describe('the end of the bytes', () => {
     expect(await ask(`chakra:${WAMID}`)).toMatchObject({ status: 'READY', expiresAt: null });
   });
 
-  it("is that of retention where it comes first; afterwards retention's alone", async () => {
+  it('is that of retention when it is earlier; later it is that of retention alone', async () => {
     await announce('3d');
     const { url, expiresAt } = await ask(`chakra:${WAMID}`);
     expect(daysLeft(expiresAt)).toBe(3);
@@ -108,14 +108,14 @@ describe('the end of the bytes', () => {
     expect((await ask(`chakra:${WAMID}`)).expiresAt).toBe(expiresAt);
   });
 
-  it('ends the links with it', async () => {
+  it('is the expiry of the links', async () => {
     await announce('30m');
     const { urlExpiresAt, expiresAt, url } = await ask(`chakra:${WAMID}`);
     expect(Date.parse(urlExpiresAt)).toBe(Math.floor(Date.parse(expiresAt ?? '') / 1000) * 1000);
     expect(Number(new URL(url).searchParams.get('exp')) * 1000).toBe(Date.parse(urlExpiresAt));
   });
 
-  it('is EXPIRED from that moment on, before any sweep', async () => {
+  it('makes the media EXPIRED from that moment on, before any sweep', async () => {
     await announce('2s');
     await until('the end to come', async () => (await ask(`chakra:${WAMID}`)).status === 'EXPIRED');
     expect(await ask(`chakra:${WAMID}`)).toMatchObject({ url: null, urlExpiresAt: null });

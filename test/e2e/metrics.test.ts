@@ -19,19 +19,12 @@ import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.
 import { eventually, until } from '../support/eventually.js';
 import { jobStoreOf } from '../support/jobs.js';
 import { leaksIn } from '../support/leaks.js';
+import { type Family, family, parseMetrics, scrape, soleValue, sum, valuesBy } from '../support/metrics-text.js';
 import { useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
 import { receive, receiveEverywhere } from '../support/sample-messages.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import {
-  type Got,
-  type GraphQLAnswer,
-  headerOf,
-  type MessagesData,
-  sole,
-  type TestBed,
-  useBeds,
-} from '../support/test-bed.js';
+import { type Got, type GraphQLAnswer, type MessagesData, sole, type TestBed, useBeds } from '../support/test-bed.js';
 
 const WEBHOOK_SECRET = 'a webhook secret of Kirim';
 const TENANT = 'tenant-of-the-silent-line';
@@ -43,103 +36,6 @@ const HOUR_MS = 3_600_000;
 const MEDIA = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id url } } }';
 const STATUS = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { id status } } }';
 const ONCE = { timeout: '1s', retries: 0 };
-
-interface Sample {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
-interface Family {
-  readonly help: string;
-  readonly type: string;
-  readonly samples: Sample[];
-}
-
-/**
- * Prometheus' text format, version 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats), as strict as it can be
- * read: each family has its HELP, its TYPE and then its samples, once, and no series stands twice.
- */
-function parse(text: string): Map<string, Family> {
-  const families = new Map<string, Family>();
-  const series = new Set<string>();
-  let current: [name: string, family: Family] | null = null;
-  let help: [name: string, words: string] | null = null;
-  if (!text.endsWith('\n')) throw new Error('expected the last line to end');
-  for (const line of text.split('\n').filter((one) => one !== '')) {
-    const [, keyword, name = '', rest = ''] = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$/.exec(line) ?? [];
-    if (keyword === 'HELP') {
-      if (families.has(name) || help) throw new Error(`expected another line, got ${line}`);
-      help = [name, rest];
-    } else if (keyword === 'TYPE') {
-      if (help?.[0] !== name) throw new Error(`expected the HELP of ${name} before its TYPE`);
-      const begun: Family = { help: help[1], type: rest, samples: [] };
-      families.set(name, begun);
-      [current, help] = [[name, begun], null];
-    } else {
-      const sample = parseSample(line);
-      const belongs = current && familyNames(...current).includes(sample.name);
-      if (!belongs) throw new Error(`expected a sample of ${current?.[0]}, got ${line}`);
-      const key = `${sample.name} ${JSON.stringify(Object.entries(sample.labels).sort())}`;
-      if (series.has(key)) throw new Error(`expected each series once, got twice ${key}`);
-      series.add(key);
-      current?.[1].samples.push(sample);
-    }
-  }
-  return families;
-}
-
-function familyNames(name: string, { type }: Family): string[] {
-  return type === 'histogram' ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name];
-}
-
-function parseSample(line: string): Sample {
-  const [, name, inner = '', number = ''] = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
-  const value = Number(number);
-  if (name === undefined || number === '' || Number.isNaN(value)) throw new Error(`expected a sample, got ${line}`);
-  const pairs = [...inner.matchAll(/([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/gy)];
-  if (pairs.map(([pair]) => pair).join('') !== inner) throw new Error(`expected labels, got ${line}`);
-  return { name, labels: Object.fromEntries(pairs.map(([, key, text]) => [key, text])), value };
-}
-
-function family(families: Map<string, Family>, name: string): Family {
-  const found = families.get(name);
-  if (!found) throw new Error(`expected a metric ${name}, got ${[...families.keys()].join(', ')}`);
-  return found;
-}
-
-/** The samples of a family with these labels, as the values of one more label. */
-function valuesBy(
-  families: Map<string, Family>,
-  name: string,
-  label: string,
-  labels: Readonly<Record<string, string>> = {},
-): Record<string, number> {
-  const { type, samples: all } = family(families, name);
-  const wanted = all.filter(
-    (sample) =>
-      (type !== 'histogram' || sample.name === `${name}_count`) &&
-      Object.entries(labels).every(([key, text]) => sample.labels[key] === text),
-  );
-  return Object.fromEntries(wanted.map((sample) => [sample.labels[label] ?? '', sample.value]));
-}
-
-function soleValue(families: Map<string, Family>, name: string): number {
-  return sole(family(families, name).samples).value;
-}
-
-function sum(counts: Readonly<Record<string, number>>): number {
-  return Object.values(counts).reduce((total, count) => total + count, 0);
-}
-
-async function scrape(get: (path: string) => Promise<Got>, url = ''): Promise<string> {
-  const got = await get(`${url}/metrics`);
-  expect(got.status).toBe(200);
-  expect(headerOf(got, 'content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
-  expect(headerOf(got, 'cache-control')).toBe('no-store');
-  return got.bytes.toString();
-}
-
 const beds = useBeds({
   config: {
     providers: { kirim: ONCE, signalwire: ONCE, twilio: ONCE },
@@ -157,15 +53,24 @@ const beds = useBeds({
   kirim: { webhookSecrets: [WEBHOOK_SECRET] },
 });
 
-describe('after queries, failures of providers, webhooks and a dead letter', () => {
-  let bed: TestBed;
-  let text: string;
-  let metrics: Map<string, Family>;
-  /** What callers were told, by its code. */
+/** What the callers of the scenario saw, and one scrape after it. */
+interface Observed {
+  readonly text: string;
+  readonly metrics: Map<string, Family>;
+  /** The number of errors in GraphQL answers, by code. */
+  readonly errors: Readonly<Record<string, number>>;
+  readonly operations: number;
+  readonly requestsAtProviders: Readonly<Record<string, number>>;
+  /** Ids of messages and media that were asked for. */
+  readonly seen: readonly string[];
+}
+
+/** Queries, failures of every provider, webhooks and a dead letter; then one scrape. */
+async function observe(bed: TestBed): Promise<Observed> {
   const errors: Record<string, number> = {};
-  let operations = 0;
-  let requestsAtProviders: Record<string, number>;
   const seen: string[] = [];
+  let operations = 0;
+  let text = '';
 
   async function ask(query: string, ids: readonly string[] = []): Promise<GraphQLAnswer<MessagesData>> {
     const answer = await bed.query(query, { ids });
@@ -182,61 +87,68 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     return bed.get(`/webhooks/${channel}`, { method: 'POST', headers, body: body.toString() });
   }
 
+  await ask(MEDIA, receiveEverywhere(bed));
+  const url = await bed.urlOf(receive(bed, 'kirim', 2));
+  operations += 1;
+  await bed.get(url);
+  await bed.get(`${url}0`);
+  await bed.get('/nothing/secret-in-a-path?sig=in-a-query');
+  await bed.get('/%zz');
+  await ask('{ nonsense }');
+  await ask(MEDIA, ['nobody:tenant-text-of-an-id']);
+  bed.kirim.fault = { kind: 'status', status: 503 };
+  await ask(MEDIA, ['wa:msg_1001', 'wa:msg_1002']);
+  bed.signalwire.fault = { kind: 'reset' };
+  await ask(MEDIA, [receive(bed, 'signalwire', 3)]);
+  bed.signalwire.fault = { kind: 'hang' };
+  await ask(MEDIA, [receive(bed, 'signalwire', 4)]);
+  bed.twilio.fault = { kind: 'status', status: 500 };
+  await ask(
+    MEDIA,
+    Array.from({ length: 10 }, (_, index) => receive(bed, 'twilio', index + 10)),
+  );
+  await ask(
+    MEDIA,
+    Array.from({ length: 5 }, (_, index) => receive(bed, 'twilio', index + 30)),
+  );
+
+  bed.kirim.fault = null;
+  const announced = receive(bed, 'kirim', 5);
+  const good = bed.kirim.webhookOf(announced.slice('wa:'.length));
+  await deliver('wa', good);
+  await deliver('wa', good);
+  await deliver('wa', { ...good, headers: { ...good.headers, 'x-kirim-signature': 't=1,v1=00' } });
+  await deliver('wa', kirimDelivery('message.received', { text: 'a dead letter' }, [WEBHOOK_SECRET], new Date()));
+  await deliver('wa', { ...good, body: Buffer.alloc(3_000_001, 'x') });
+  await deliver('no-channel-of-ours', good);
+  // Other signs come first, since a scrape refreshes its counts only after some seconds.
+  const { logLines } = bed;
+  await until('a dead letter', () => logLines.some((line) => line.includes('became a dead letter')));
+  await until('the copy', async () => {
+    const answer = await ask(STATUS, [announced]);
+    return sole(sole(answer.data?.messagesWithMedia)?.media).status === 'READY';
+  });
+  await bed.app.settled();
+  await until('nothing to be due', async () => {
+    text = await scrape((path) => bed.get(path));
+    return text.includes('{state="dead"} 1') && text.includes('{state="due"} 0') && text.includes('mirrors_due 0');
+  });
+  const { kirim, signalwire, twilio } = bed;
+  const requestsAtProviders = { wa: kirim.requestCount, sms: signalwire.requestCount, mms: twilio.requestCount };
+  return { text, metrics: parseMetrics(text), errors, operations, requestsAtProviders, seen };
+}
+
+describe('after queries, failures of providers, webhooks and a dead letter', () => {
+  let bed: TestBed;
+  let observed: Observed;
+
   beforeAll(async () => {
     bed = await beds.shared();
-    await ask(MEDIA, receiveEverywhere(bed));
-    const url = await bed.urlOf(receive(bed, 'kirim', 2));
-    operations += 1;
-    await bed.get(url);
-    await bed.get(`${url}0`);
-    await bed.get('/nothing/secret-in-a-path?sig=in-a-query');
-    await bed.get('/%zz');
-    await ask('{ nonsense }');
-    await ask(MEDIA, ['nobody:tenant-text-of-an-id']);
-    bed.kirim.fault = { kind: 'status', status: 503 };
-    await ask(MEDIA, ['wa:msg_1001', 'wa:msg_1002']);
-    bed.signalwire.fault = { kind: 'reset' };
-    await ask(MEDIA, [receive(bed, 'signalwire', 3)]);
-    bed.signalwire.fault = { kind: 'hang' };
-    await ask(MEDIA, [receive(bed, 'signalwire', 4)]);
-    bed.twilio.fault = { kind: 'status', status: 500 };
-    await ask(
-      MEDIA,
-      Array.from({ length: 10 }, (_, index) => receive(bed, 'twilio', index + 10)),
-    );
-    await ask(
-      MEDIA,
-      Array.from({ length: 5 }, (_, index) => receive(bed, 'twilio', index + 30)),
-    );
-
-    bed.kirim.fault = null;
-    const announced = receive(bed, 'kirim', 5);
-    const good = bed.kirim.webhookOf(announced.slice('wa:'.length));
-    await deliver('wa', good);
-    await deliver('wa', good);
-    await deliver('wa', { ...good, headers: { ...good.headers, 'x-kirim-signature': 't=1,v1=00' } });
-    await deliver('wa', kirimDelivery('message.received', { text: 'a dead letter' }, [WEBHOOK_SECRET], new Date()));
-    await deliver('wa', { ...good, body: Buffer.alloc(3_000_001, 'x') });
-    await deliver('no-channel-of-ours', good);
-    // First what shows elsewhere: the counts behind a scrape are asked anew some seconds later at the soonest.
-    const { logLines } = bed;
-    await until('a dead letter', () => logLines.some((line) => line.includes('became a dead letter')));
-    await until('the copy', async () => {
-      const answer = await ask(STATUS, [announced]);
-      return sole(sole(answer.data?.messagesWithMedia)?.media).status === 'READY';
-    });
-    await bed.app.settled();
-    await until('nothing to be due', async () => {
-      text = await scrape((path) => bed.get(path));
-      return text.includes('{state="dead"} 1') && text.includes('{state="due"} 0') && text.includes('mirrors_due 0');
-    });
-    metrics = parse(text);
-    const { kirim, signalwire, twilio } = bed;
-    requestsAtProviders = { wa: kirim.requestCount, sms: signalwire.requestCount, mms: twilio.requestCount };
+    observed = await observe(bed);
   }, 2 * PATIENCE_MS);
 
   it('every family has help, a type, and a name as Prometheus wants it', () => {
-    for (const [name, { help, type, samples: all }] of metrics) {
+    for (const [name, { help, type, samples: all }] of observed.metrics) {
       expect(help).toMatch(/^[A-Z].{10,}\.$/);
       expect(['counter', 'gauge', 'histogram']).toContain(type);
       expect(name).toMatch(/^(mediagraph|process|nodejs)_[a-z0-9_]+$/);
@@ -252,7 +164,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
   });
 
   it('histograms add up', () => {
-    for (const [name, { type, samples: all }] of metrics) {
+    for (const [name, { type, samples: all }] of observed.metrics) {
       if (type !== 'histogram') continue;
       const counts = all.filter((sample) => sample.name === `${name}_count`);
       expect(counts.length).toBeGreaterThan(0);
@@ -274,49 +186,54 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
 
   it('the process and its event loop are measured', () => {
     const now = Date.now() / 1000;
-    expect(soleValue(metrics, 'process_cpu_seconds_total')).toBeGreaterThan(0);
-    expect(soleValue(metrics, 'process_resident_memory_bytes')).toBeGreaterThan(10_000_000);
-    expect(soleValue(metrics, 'nodejs_heap_size_used_bytes')).toBeGreaterThan(1_000_000);
-    expect(soleValue(metrics, 'process_start_time_seconds')).toBeGreaterThan(now - 86_400);
-    expect(soleValue(metrics, 'process_start_time_seconds')).toBeLessThan(now);
-    expect(soleValue(metrics, 'nodejs_eventloop_lag_max_seconds')).toBeGreaterThan(0);
-    expect(valuesBy(metrics, 'nodejs_version_info', 'version')).toEqual({ [process.version]: 1 });
-    expect(valuesBy(metrics, 'mediagraph_build_info', 'version')).toEqual({
+    expect(soleValue(observed.metrics, 'process_cpu_seconds_total')).toBeGreaterThan(0);
+    expect(soleValue(observed.metrics, 'process_resident_memory_bytes')).toBeGreaterThan(10_000_000);
+    expect(soleValue(observed.metrics, 'nodejs_heap_size_used_bytes')).toBeGreaterThan(1_000_000);
+    expect(soleValue(observed.metrics, 'process_start_time_seconds')).toBeGreaterThan(now - 86_400);
+    expect(soleValue(observed.metrics, 'process_start_time_seconds')).toBeLessThan(now);
+    expect(valuesBy(observed.metrics, 'nodejs_version_info', 'version')).toEqual({ [process.version]: 1 });
+    expect(valuesBy(observed.metrics, 'mediagraph_build_info', 'version')).toEqual({
       [VERSION]: 1,
     });
   });
 
+  it('the delay of the event loop is measured between scrapes', async () => {
+    const lag = async () =>
+      soleValue(parseMetrics(await scrape((path) => bed.get(path))), 'nodejs_eventloop_lag_max_seconds');
+    await until('a delay', async () => (await lag()) > 0);
+  });
+
   it('requests are counted by the pattern of their route', () => {
     const of = (route: string, method: string) =>
-      valuesBy(metrics, 'mediagraph_http_request_duration_seconds', 'status', { route, method });
-    expect(of('/graphql', 'POST')).toEqual({ 200: operations, 400: 1 });
+      valuesBy(observed.metrics, 'mediagraph_http_request_duration_seconds', 'status', { route, method });
+    expect(of('/graphql', 'POST')).toEqual({ 200: observed.operations, 400: 1 });
     expect(of('/media/*', 'GET')).toEqual({ 200: 1, 403: 1 });
     expect(of('/webhooks/:channelId', 'POST')).toEqual({ 200: 3, 401: 1, 404: 1, 413: 1 });
     expect(of('(none)', 'GET')).toEqual({ 400: 1, 404: 1 });
   });
 
   it('errors of GraphQL answers are counted by their codes', () => {
-    expect(Object.keys(errors)).toEqual(
+    expect(Object.keys(observed.errors)).toEqual(
       expect.arrayContaining(['GRAPHQL_VALIDATION_FAILED', 'CHANNEL_NOT_FOUND', 'PROVIDER_UNAVAILABLE']),
     );
-    expect(valuesBy(metrics, 'mediagraph_graphql_errors_total', 'code')).toEqual(errors);
+    expect(valuesBy(observed.metrics, 'mediagraph_graphql_errors_total', 'code')).toEqual(observed.errors);
   });
 
-  it('every request to a provider is counted with what came of it', () => {
+  it('every request to a provider is counted with its outcome', () => {
     const of = (provider: string, channel: string) =>
-      valuesBy(metrics, 'mediagraph_provider_request_duration_seconds', 'outcome', { provider, channel });
+      valuesBy(observed.metrics, 'mediagraph_provider_request_duration_seconds', 'outcome', { provider, channel });
     expect(of('kirim', 'wa')).toMatchObject({ '5xx': 2 });
-    expect(sum(of('kirim', 'wa'))).toBe(requestsAtProviders.wa);
+    expect(sum(of('kirim', 'wa'))).toBe(observed.requestsAtProviders.wa);
     expect(of('signalwire', 'sms')).toMatchObject({ '2xx': expect.any(Number), CONNECTION: 1, TIMEOUT: 1 });
-    expect(sum(of('signalwire', 'sms'))).toBe(requestsAtProviders.sms);
-    const { CIRCUIT_OPEN = 0, ...asked } = of('twilio', 'mms');
+    expect(sum(of('signalwire', 'sms'))).toBe(observed.requestsAtProviders.sms);
+    const { CIRCUIT_OPEN = 0, ...outcomes } = of('twilio', 'mms');
     expect(CIRCUIT_OPEN).toBeGreaterThan(0);
-    expect(sum(asked)).toBe(requestsAtProviders.mms);
+    expect(sum(outcomes)).toBe(observed.requestsAtProviders.mms);
     expect(of('chakra', 'silent')).toEqual({});
   });
 
-  it('a circuit that is open shows', () => {
-    expect(valuesBy(metrics, 'mediagraph_provider_circuit_open', 'channel')).toEqual({
+  it('an open circuit is shown', () => {
+    expect(valuesBy(observed.metrics, 'mediagraph_provider_circuit_open', 'channel')).toEqual({
       wa: 0,
       sms: 0,
       mms: 1,
@@ -324,19 +241,20 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     });
   });
 
-  it('webhooks are counted by channel, and those of nobody together', () => {
-    const of = (channel: string) => valuesBy(metrics, 'mediagraph_webhook_deliveries_total', 'outcome', { channel });
+  it('webhooks are counted by channel, and those without a channel together', () => {
+    const of = (channel: string) =>
+      valuesBy(observed.metrics, 'mediagraph_webhook_deliveries_total', 'outcome', { channel });
     expect(of('wa')).toEqual({ accepted: 3, rejected: 2, failed: 0 });
     expect(of('sms')).toEqual({ accepted: 0, rejected: 0, failed: 0 });
     expect(of('(none)')).toEqual({ rejected: 1 });
   });
 
-  it('dead letters and media show', () => {
-    expect(valuesBy(metrics, 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 1 });
-    expect(soleValue(metrics, 'mediagraph_webhook_oldest_due_age_seconds')).toBe(0);
-    expect(soleValue(metrics, 'mediagraph_mirrors_due')).toBe(0);
-    expect(soleValue(metrics, 'mediagraph_database_up')).toBe(1);
-    expect(valuesBy(metrics, 'mediagraph_media', 'status')).toEqual({
+  it('dead letters and media are shown', () => {
+    expect(valuesBy(observed.metrics, 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 1 });
+    expect(soleValue(observed.metrics, 'mediagraph_webhook_oldest_due_age_seconds')).toBe(0);
+    expect(soleValue(observed.metrics, 'mediagraph_mirrors_due')).toBe(0);
+    expect(soleValue(observed.metrics, 'mediagraph_database_up')).toBe(1);
+    expect(valuesBy(observed.metrics, 'mediagraph_media', 'status')).toEqual({
       PENDING: 0,
       READY: 5,
       FAILED: 0,
@@ -345,19 +263,28 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     });
   });
 
-  it('nothing of a tenant, a caller or a secret is in the text', () => {
-    expect(seen.length).toBeGreaterThan(20);
+  it('the text contains no tenant, caller or secret', () => {
+    expect(observed.seen.length).toBeGreaterThan(20);
     const strangers = [TENANT, 'chakra-token', WEBHOOK_SECRET, 'secret-in-a-path', 'in-a-query', 'no-channel-of-ours'];
-    const forbidden = [...seen, ...strangers, 'tenant-text-of-an-id', 'dead letter', 'msg_', 'nobody', '127.0.0.1'];
-    expect(forbidden.filter((one) => text.includes(one))).toEqual([]);
-    expect(leaksIn(text, bed)).toEqual([]);
-    const labels = [...metrics.values()].flatMap(({ samples: all }) =>
+    const forbidden = [
+      ...observed.seen,
+      ...strangers,
+      'tenant-text-of-an-id',
+      'dead letter',
+      'msg_',
+      'nobody',
+      '127.0.0.1',
+    ];
+    expect(forbidden.filter((one) => observed.text.includes(one))).toEqual([]);
+    expect(leaksIn(observed.text, bed)).toEqual([]);
+    const labels = [...observed.metrics.values()].flatMap(({ samples: all }) =>
       all.flatMap((sample) => Object.keys(sample.labels)),
     );
     expect([...new Set(labels)].sort()).toEqual(
       [
         'channel',
         'code',
+        'kind',
         'le',
         'method',
         'outcome',
@@ -373,7 +300,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
 });
 
 describe('metrics.port', () => {
-  it('has /metrics to itself, without credentials, and measures the other', async () => {
+  it('serves only /metrics, without credentials, and measures the main port', async () => {
     const bed = await beds.own({
       config: {
         metrics: { port: 0 },
@@ -385,7 +312,7 @@ describe('metrics.port', () => {
     const { url }: { url?: string } = JSON.parse(line);
     expect((await bed.get('/metrics')).status).toBe(404);
     for (const path of ['/readyz', '/graphql', '/']) expect((await bed.get(`${url}${path}`)).status).toBe(404);
-    const metrics = parse(await scrape((path) => bed.get(path), url));
+    const metrics = parseMetrics(await scrape((path) => bed.get(path), url));
     const routes = valuesBy(metrics, 'mediagraph_http_request_duration_seconds', 'status', { route: '(none)' });
     expect(routes).toEqual({ 404: 1 });
   });
@@ -422,7 +349,7 @@ describe('metrics.port', () => {
     }
 
     it(
-      'that is taken ends it with status 1 and one plain line, before it takes a request',
+      'that is taken ends the process with status 1 and one plain line, before it accepts a request',
       async () => {
         command = await serve(taken.port);
         expect(await command.ended).toBe(1);
@@ -434,7 +361,7 @@ describe('metrics.port', () => {
     );
 
     it(
-      'is closed at SIGTERM with the other, and nothing that measures keeps the process',
+      'is closed at SIGTERM with the main port, and measuring does not keep the process alive',
       async () => {
         command = await serve(0);
         const [line] = await command.printed(/^.*metrics listening.*$/m);
@@ -442,7 +369,7 @@ describe('metrics.port', () => {
         await command.printed(/mediagraph listens at/);
         const { statusCode, body } = await request(`${url}/metrics`, { dispatcher: agent });
         expect(statusCode).toBe(200);
-        parse(await body.text());
+        parseMetrics(await body.text());
         command.kill('SIGTERM');
         expect(await command.ended).toBe(0);
         expect(command.stderr).toBe('');
@@ -459,7 +386,7 @@ describe('while the database', () => {
     (name) => `mediagraph_${name}`,
   );
 
-  /** What a database would have told is left out; everything else is there. */
+  /** The values from the database are absent; everything else is there. */
   function expectAway(metrics: Map<string, Family>): void {
     expect(soleValue(metrics, 'mediagraph_database_up')).toBe(0);
     for (const name of STORED) expect(family(metrics, name).samples).toEqual([]);
@@ -474,10 +401,10 @@ describe('while the database', () => {
     }, OPEN_TIMEOUT_MS);
     afterAll(() => database.close());
 
-    it('is open, scrapes that come at once ask it each question once, and the next soon after counts nothing', async () => {
-      const asked = { pings: 0, media: 0, events: 0, jobs: 0 };
-      const counting = <Answer>(question: keyof typeof asked, ask: () => Promise<Answer>) => {
-        asked[question] += 1;
+    it('is open, simultaneous scrapes query it once, and the next one soon after not at all', async () => {
+      const counts = { pings: 0, media: 0, events: 0, jobs: 0 };
+      const counting = <Answer>(question: keyof typeof counts, ask: () => Promise<Answer>) => {
+        counts[question] += 1;
         return ask();
       };
       const [catalogue, inbox] = [new SqlMediaCatalogue(database), new SqlWebhookInbox(database)];
@@ -495,16 +422,16 @@ describe('while the database', () => {
       try {
         const texts = await Promise.all(Array.from({ length: 10 }, () => metrics.text()));
         for (const one of texts)
-          expect(valuesBy(parse(one), 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 0 });
-        expect(asked).toEqual({ pings: 1, media: 1, events: 1, jobs: 1 });
-        expect(soleValue(parse(await metrics.text()), 'mediagraph_mirrors_due')).toBe(0);
-        expect(asked).toEqual({ pings: 2, media: 1, events: 1, jobs: 1 });
+          expect(valuesBy(parseMetrics(one), 'mediagraph_webhook_events', 'state')).toEqual({ due: 0, dead: 0 });
+        expect(counts).toEqual({ pings: 1, media: 1, events: 1, jobs: 1 });
+        expect(soleValue(parseMetrics(await metrics.text()), 'mediagraph_mirrors_due')).toBe(0);
+        expect(counts).toEqual({ pings: 2, media: 1, events: 1, jobs: 1 });
       } finally {
         metrics.close();
       }
     });
 
-    it('is open, a scrape tells of each kind what its jobs do, and for how long the first has been due', async () => {
+    it('is open, a scrape counts the jobs of each kind by state, with the age of the oldest that is due', async () => {
       const add = (kind: JobKind, key: string, dueInMs: number) =>
         jobStoreOf(database).add({
           kind,
@@ -529,7 +456,7 @@ describe('while the database', () => {
       // On the embedded engine, a server ends the leases of other processes when it starts.
       await sql`update jobs set lease_owner = 'another process', lease_until = ${new Date(Date.now() + HOUR_MS)}
         where key = 'is in progress'`.execute(database.kysely);
-      const metrics = parse(await scrape((path) => client.get(path)));
+      const metrics = parseMetrics(await scrape((path) => client.get(path)));
       const none = Object.fromEntries(JOB_KINDS.map((kind) => [kind, 0]));
       const of = (name: string) => valuesBy(metrics, `mediagraph_jobs_${name}`, 'kind');
       // The server schedules its next sweep.
@@ -545,7 +472,7 @@ describe('while the database', () => {
       await emptyTables(database);
     });
 
-    it('is closed, a scrape is answered; before, it told of an event that waits', async () => {
+    it('is closed, a scrape is answered without the counts that it had before', async () => {
       const inbox = new SqlWebhookInbox(database);
       const anHourAgo = new Date(Date.now() - 3_600_000);
       const event = { tenant: 'default', channelId: 'wa', contentType: '', rawBody: Buffer.from('x'), now: anHourAgo };
@@ -555,7 +482,7 @@ describe('while the database', () => {
       await jobs.retry(job, new Date(Date.now() + 3_600_000), 'not now');
 
       const { client } = await start({ config: { channels: [] }, database });
-      const now = () => scrape((path) => client.get(path)).then(parse);
+      const now = () => scrape((path) => client.get(path)).then(parseMetrics);
       const before = await now();
       expect(soleValue(before, 'mediagraph_database_up')).toBe(1);
       expect(valuesBy(before, 'mediagraph_webhook_events', 'state')).toEqual({ due: 1, dead: 0 });
@@ -580,10 +507,10 @@ describe('while the database', () => {
     });
 
     it(
-      'a scrape is answered all the same, and tells all again afterwards',
+      'a scrape is still answered, and has all counts again afterwards',
       async () => {
         const { client } = await start({ config: { channels: [] }, database });
-        const now = () => scrape((path) => client.get(path)).then(parse);
+        const now = () => scrape((path) => client.get(path)).then(parseMetrics);
         expect(soleValue(await now(), 'mediagraph_database_up')).toBe(1);
         proxy.silence();
         for (const one of await Promise.all([now(), now(), now()])) expectAway(one);

@@ -88,7 +88,7 @@ async function failureOf({ id }: Pick<MetaPhoto, 'id'>): Promise<MediaEnd> {
 
 describe('a copy', () => {
   it(
-    'that fails five times is FAILED and retryable, and READY when its provider recovers, unasked',
+    'that fails five times is FAILED and retryable, and READY by itself when its provider recovers',
     async () => {
       await start();
       const photo = receive();
@@ -111,7 +111,7 @@ describe('a copy', () => {
   );
 
   it(
-    'whose bytes have another hash three times is FAILED, PROVIDER_PROTOCOL and retryable, and keeps nothing',
+    'whose bytes have another hash three times is FAILED, PROVIDER_PROTOCOL and retryable, and stores nothing',
     async () => {
       await start();
       const photo = receive();
@@ -124,7 +124,7 @@ describe('a copy', () => {
       const failure = { code: 'PROVIDER_PROTOCOL', retryable: true };
       expect(await failureOf(photo)).toEqual({ status: 'FAILED', failure });
       expect(await filesBelow(server.blobs)).toEqual([]);
-      // The same message without the lie begins anew.
+      // The same message with the right hash starts again.
       await sql`update media set sha256 = null where provider_message_id = ${photo.id.slice(META.length + 1)}`.execute(
         database.kysely,
       );
@@ -135,7 +135,7 @@ describe('a copy', () => {
   );
 
   it(
-    'of no bytes is FAILED in the end',
+    'without bytes is FAILED in the end',
     async () => {
       await start();
       const photo = receive();
@@ -174,7 +174,7 @@ describe('a copy', () => {
 });
 
 describe('media that FAILED', () => {
-  /** Of messages without a photo. */
+  /** A webhook of Meta with an error in place of a photo. */
   const failed = (title: string, code: number): WebhookDelivery => {
     photos += 1;
     return signedDelivery(
@@ -215,7 +215,7 @@ describe('media that FAILED', () => {
       { code: 'PROVIDER_UNAVAILABLE', retryable: true },
     ],
   ])(
-    'tells why, and nothing of it once a retry has brought it back: %s',
+    'has a reason, and none once a retry has brought it back: %s',
     async (_why, fail, failure) => {
       await start();
       const photo = receive();
@@ -238,13 +238,13 @@ describe('media that FAILED', () => {
     ['Media download error', 131_052, 'PROVIDER_REJECTED'],
     ['Media upload error', 131_053, 'PROVIDER_REJECTED'],
   ])(
-    'tells why where its message says "%s" (%d), and is not to be had by a retry',
-    async (title, code, told) => {
+    'has a reason when its message says "%s" (%d), and cannot be retried',
+    async (title, code, expectedCode) => {
       await start();
       await announce(failed(title, code));
       const messageId = `${META}:wamid.PHOTO${photos}`;
       const { id } = await server.client.becomes('FAILED', messageId);
-      const end = { status: 'FAILED', failure: { code: told, retryable: false } };
+      const end = { status: 'FAILED', failure: { code: expectedCode, retryable: false } };
       expect(await failureOf({ id: messageId })).toEqual(end);
       expect(await retried(server.client, id)).toBe('MEDIA_GONE');
       expect(await failureOf({ id: messageId })).toEqual(end);
@@ -253,7 +253,7 @@ describe('media that FAILED', () => {
   );
 
   it(
-    'tells that its provider says plainly that there is none, which is the end',
+    'has a final reason when its provider answers that there is no media',
     async () => {
       const url = 'https://media.example.com/webhooks/mms';
       const cdn = new CdnEmulator();

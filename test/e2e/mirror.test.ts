@@ -31,7 +31,7 @@ describe('media that its provider listed', () => {
   });
 
   it.each<ProviderOfBed>(['kirim', 'signalwire', 'twilio'])(
-    'is downloaded from %s once, however many ask for it first, and never again',
+    'is downloaded from %s once, also for simultaneous first requests, and never again',
     async (provider) => {
       const path = await bed.pathOf(receive(bed, provider, 1, samples.video));
       await bed.app.settled();
@@ -48,7 +48,7 @@ describe('media that its provider listed', () => {
     },
   );
 
-  it('has the name that its provider gives it, from there as from here', async () => {
+  it('has the name that its provider gives it, before and after the copy', async () => {
     const path = await bed.pathOf(receive(bed, 'twilio', 3));
     await bed.app.settled();
     const first = await bed.get(path);
@@ -58,7 +58,7 @@ describe('media that its provider listed', () => {
     expect(headerOf(second, 'content-disposition')).toBe(headerOf(first, 'content-disposition'));
   });
 
-  it('is kept by a HEAD, too, which has the headers and no bytes', async () => {
+  it('is stored by a HEAD, which answers the headers without bytes', async () => {
     const path = await bed.pathOf(receive(bed, 'twilio', 2));
     await bed.app.settled();
     bed.clearRequests();
@@ -76,7 +76,7 @@ describe('media that its provider listed', () => {
     ['is cut off', 20_000],
     ['is cut off at its first byte', 0],
   ])(
-    'whose download %s is no complete answer, nothing of it is kept, and the next request works',
+    'whose download %s has an incomplete answer, stores nothing, and works at the next request',
     async (_how, afterBytes) => {
       const path = await bed.pathOf(receive(bed, 'kirim', 2, samples.video));
       await bed.app.settled();
@@ -98,7 +98,7 @@ describe('media that its provider listed', () => {
     },
   );
 
-  it('is served by its provider again when its blob is missing, and kept anew', async () => {
+  it('is served by its provider again when its blob is missing, and stored again', async () => {
     const path = await bed.pathOf(receive(bed, 'twilio'));
     await bed.get(path);
     await bed.app.settled();
@@ -112,7 +112,7 @@ describe('media that its provider listed', () => {
     expect(bed.logLines.filter((line) => line.includes('stored bytes are missing'))).toHaveLength(1);
   });
 
-  it('is not kept where mirroring is off', async () => {
+  it('is not stored when mirroring is off', async () => {
     const own = await beds.own({ config: { mirror: { mode: 'off' } } });
     const path = await own.pathOf(receive(own, 'kirim'));
     for (const round of [1, 2]) {
@@ -125,7 +125,7 @@ describe('media that its provider listed', () => {
   it.each<[string, boolean]>([
     ['says so', false],
     ['does not say so', true],
-  ])('is refused where it is larger than upload.maxBytes and its origin %s', async (_what, chunked) => {
+  ])('is refused when it is larger than upload.maxBytes and its origin %s', async (_what, chunked) => {
     const own = await beds.own({ config: { upload: { maxBytes: 50_000 } } });
     const path = await own.pathOf(receive(own, 'kirim', 1, { ...samples.video, bytes: Buffer.alloc(200_000, 'a') }));
     const [key = ''] = (own.kirim.mediaUrl(messageId('kirim').slice(3)) ?? '').split('/').slice(3).join('/').split('?');
@@ -138,10 +138,10 @@ describe('media that its provider listed', () => {
   });
 });
 
-describe('a first delivery whose client leaves', () => {
+describe('a first delivery whose client disconnects', () => {
   const beds = useBeds();
 
-  it('midway does not harm the copy: the next one is served from here', async () => {
+  it('midway still completes the copy, which serves the next one', async () => {
     const bytes = Buffer.concat(Array.from({ length: 100 }, () => samples.video.bytes));
     const half = Math.floor(bytes.length / 2);
     let finish: (() => void) | null = null;
@@ -163,7 +163,7 @@ describe('a first delivery whose client leaves', () => {
       const left = new Promise((resolve) => body.once('close', resolve));
       body.on('error', () => {}).destroy();
       await left;
-      // What the server hears after it, it hears after the connection's end.
+      // The server gets this after the end of the connection.
       await bed.get('/livez');
       (finish ?? fail)();
       await bed.app.settled();
@@ -225,7 +225,7 @@ describe('media that a webhook announced', () => {
     expect(await blobFiles(bed.blobs)).toHaveLength(mode === 'off' ? 0 : 1);
   });
 
-  it('is PENDING, and its link 409 with a time to come again, until it is copied', async () => {
+  it('is PENDING, and its link answers 409 with Retry-After, until it is copied', async () => {
     providers.meta.lookaside.fault = { kind: 'status', status: 503 };
     await announce({ providers: { 'whatsapp-cloud': { retries: 0 } } });
     await eventually(
@@ -241,7 +241,7 @@ describe('media that a webhook announced', () => {
     expect((await media())?.status).toBe('READY');
   });
 
-  it('is FAILED and 502 where it is larger than upload.maxBytes, and nothing of it is kept', async () => {
+  it('is FAILED and 502 when it is larger than upload.maxBytes, and nothing is stored', async () => {
     await announce({ upload: { maxBytes: 1_000 } });
     await bed.settled();
     expect(await media()).toMatchObject({ status: 'FAILED', url: null });
@@ -249,7 +249,7 @@ describe('media that a webhook announced', () => {
     expect(await blobFiles(bed.blobs)).toEqual([]);
   });
 
-  it('is copied although its first downloads are cut off, and nothing is left of those', async () => {
+  it('is copied although its first downloads are cut off, which leave nothing behind', async () => {
     providers.meta.lookaside.faults.push({ match: /./, fault: { kind: 'cut', afterBytes: 1_000 }, times: 1 });
     await announce({});
     await bed.settled();

@@ -115,7 +115,7 @@ const FAULTS = [
 
 describe('a faulty configuration', () => {
   it.each(['serve', 'check-config'])(
-    'ends %s with status 2 before anything listens, all faults told at once',
+    'ends %s with status 2 before anything listens, and reports all faults at once',
     async (name) => {
       const command = run([name, '--config', await writeConfig(FAULTY)]);
       expect(await command.ended).toBe(2);
@@ -126,7 +126,7 @@ describe('a faulty configuration', () => {
   );
 
   it(
-    'is also one that is not there, or that nobody named',
+    'is also a missing file, and a missing path',
     async () => {
       const [missing, unnamed] = [run(['serve', '--config', join(folder, 'nowhere.yaml')]), run([])];
       expect(await missing.ended).toBe(2);
@@ -140,7 +140,7 @@ describe('a faulty configuration', () => {
 
 describe('check-config', () => {
   it(
-    'accepts a good configuration, whose secrets come from the environment and are not shown',
+    'accepts a valid configuration, whose secrets come from the environment and are not shown',
     async () => {
       const channels = [kirimChannel('https://example.com/v1', { credentials: { token: variable('KIRIM_TOKEN') } })];
       const MEDIA_CONFIG = await writeConfig({ channels });
@@ -157,7 +157,7 @@ describe('serve', () => {
   const ONE_MESSAGE = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { url } } }';
 
   it(
-    'is ready, says nothing on standard error, and ends with status 0 at SIGTERM',
+    'is ready, writes nothing to standard error, and ends with status 0 at SIGTERM',
     async () => {
       const api = await startRaw((_request, response) =>
         response.writeHead(302, { location: 'http://127.0.0.1:9/x' }).end(),
@@ -206,7 +206,7 @@ describe('serve', () => {
   );
 
   it(
-    'reads the API keys anew at SIGHUP, and keeps them where the file has become faulty',
+    'reloads the API keys at SIGHUP, and keeps them when the file is faulty',
     async () => {
       const config = (key: string) => {
         const sha256 = createHash('sha256').update(key).digest('hex');
@@ -234,7 +234,7 @@ describe('serve', () => {
   );
 
   it(
-    'takes NODE_ENV=production for the end of introspection',
+    'disables introspection with NODE_ENV=production',
     async () => {
       const { url } = await serve({ server: { port: 0 }, channels: [] }, { NODE_ENV: 'production' });
       expect((await query(url, '{ __schema { types { name } } }')).status).toBe(400);
@@ -262,7 +262,7 @@ async function startRaw(handler?: Parameters<typeof RawServer.start>[0]): Promis
   return raw;
 }
 
-/** Resolves when nobody takes connections there any more. */
+/** Resolves when new connections there are refused. */
 async function refused(url: string): Promise<void> {
   const { hostname, port } = new URL(url);
   for (;;) {

@@ -1,26 +1,17 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { signalwireMediaSid, signalwireMessageSid } from '../../demo/src/emulators/sample-ids.js';
-import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
-import { SqlDeletions } from '../../src/catalogue/deletions.js';
-import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
-import { SqlUploads } from '../../src/catalogue/uploads.js';
-import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import type { Database } from '../../src/database/database.js';
-import { MediaDeletion } from '../../src/media/delete.js';
-import { type SweepReport, sweep } from '../../src/media/sweep.js';
+import type { SweepReport } from '../../src/media/sweep.js';
 import { CdnPurge } from '../../src/net/cdn-purge.js';
-import { ChannelDirectory } from '../../src/providers/channel-directory.js';
-import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
-import { createLogger } from '../../src/telemetry/logger.js';
 import { OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { emptyTables, openEmbeddedDatabase } from '../support/embedded-database.js';
 import { EmulatedProviders } from '../support/emulated-providers.js';
 import { until } from '../support/eventually.js';
-import { jobStoreOf } from '../support/jobs.js';
 import { Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
 import { samples } from '../support/sample-messages.js';
+import { sweepIn } from '../support/sweep.js';
 import { errorOf, type MediaData, sole } from '../support/test-bed.js';
 
 const SECRET = 'purge-token-0123456789';
@@ -39,7 +30,7 @@ const startServer = useOwnServers();
 const providers = new EmulatedProviders();
 let database: Database;
 let cdn: RawServer;
-let asked: PurgeRequest[];
+let purges: PurgeRequest[];
 let answer: (response: ServerResponse) => void;
 let received = 0;
 
@@ -54,7 +45,7 @@ beforeAll(async () => {
         body += text;
       });
       request.once('end', () => {
-        asked.push({ line: `${request.method} ${request.url}`, headers: request.headers, body });
+        purges.push({ line: `${request.method} ${request.url}`, headers: request.headers, body });
         answer(response);
       });
     }),
@@ -64,7 +55,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all([database.close(), cdn.close(), providers.close()]));
 beforeEach(async () => {
   await emptyTables(database);
-  asked = [];
+  purges = [];
   answer = well;
 });
 
@@ -89,38 +80,16 @@ async function listed({ server }: Started): Promise<MediaData> {
   return sole(sole(await server.client.media([`sms:${sid}`])));
 }
 
-const tags = () => asked.map(({ headers }) => headers['cache-tag']);
+const tags = () => purges.map(({ headers }) => headers['cache-tag']);
 
-/** A sweep as it will be run then, by a process of the same configuration. */
-async function sweepIn(ms: number, { server }: Started, purgeUrl = cdn.url + PATH): Promise<SweepReport> {
-  const blobs = await FsBlobStore.open({ root: server.blobs });
-  const stores = {
-    catalogue: new SqlMediaCatalogue(database),
-    changes: new ChangeLog(database),
-    inbox: new SqlWebhookInbox(database),
-    uploads: new SqlUploads(database),
-    deletions: new SqlDeletions(database),
-    jobs: jobStoreOf(database, { now: new Date(Date.now() + ms) }),
-    blobs,
-  };
-  const purge = new CdnPurge({ url: purgeUrl, headers: {}, timeoutMs: TIMEOUT_MS });
-  const logger = createLogger({ level: 'warn', destination: { write: () => {} } });
-  const alone = {
-    channels: new ChannelDirectory([]),
-    forget: async () => {},
-    purge: (tag: string) => purge.purge(tag),
-  };
-  const deletion = new MediaDeletion({ ...alone, ...stores, clock: { now: () => Date.now() + ms }, logger });
-  try {
-    const options = { ...stores, deletion, clock: Date, logger, graceMs: 0, dryRun: false };
-    return await sweep(options, new Date(Date.now() + ms));
-  } finally {
-    await Promise.all([blobs.close(), purge.close()]);
-  }
+/** Runs a sweep of a process with the same configuration, whose clock is ahead by `ms`. */
+function sweptIn(ms: number, { server }: Started, url = cdn.url + PATH): Promise<SweepReport> {
+  const purge = new CdnPurge({ url, headers: {}, timeoutMs: TIMEOUT_MS });
+  return sweepIn(ms, { database, blobs: server.blobs, purge });
 }
 
 describe('a deletion', () => {
-  it('is told to the CDN when nobody gets the bytes any more, and before it is acknowledged', async () => {
+  it('purges the CDN after the bytes are unreachable, and before it is acknowledged', async () => {
     const started = await startPurging();
     const { id, url } = await listed(started);
     let release = () => {};
@@ -132,15 +101,15 @@ describe('a deletion', () => {
       isAcknowledged = true;
       return deleted;
     });
-    await until('the CDN to be told', () => asked.length === 1);
+    await until('the CDN to be told', () => purges.length === 1);
     expect(await started.user.media(id)).toMatchObject({ status: 'DELETED' });
-    // Else the CDN would fetch it again right after it forgot it.
+    // Else the CDN would fetch it again right after the purge.
     expect((await started.server.client.get(url)).status).toBe(410);
     expect(isAcknowledged).toBe(false);
     release();
     expect(await deletion).toMatchObject({ media: { status: 'DELETED' } });
 
-    const { line, headers, body } = sole(asked);
+    const { line, headers, body } = sole(purges);
     expect([line, JSON.parse(body)]).toEqual([`POST ${PATH}`, { tags: [id] }]);
     expect(headers).toMatchObject({
       'content-type': 'application/json',
@@ -152,34 +121,34 @@ describe('a deletion', () => {
     });
   });
 
-  it('is told by everybody who asks for it, and once more when what was on its way has arrived', async () => {
+  it('purges at each call for it, and once more when deliveries under way have ended', async () => {
     const started = await startPurging();
     const { id } = await listed(started);
     for (const _ of ['deleted', 'deleted already']) await started.user.deleted(id);
     expect(tags()).toEqual([id, id]);
-    for (const minutes of [2, 4]) await sweepIn(minutes * MINUTE_MS, started);
+    for (const minutes of [2, 4]) await sweptIn(minutes * MINUTE_MS, started);
     expect(tags()).toEqual([id, id, id]);
   });
 
-  it('is told to nobody where there is no hook, now and later', async () => {
+  it('sends no purge when none is configured, now and later', async () => {
     const started = await start(null);
     const { id } = await listed(started);
     await started.user.deleted(id);
-    await sweepIn(2 * MINUTE_MS, started);
-    expect(asked).toEqual([]);
+    await sweptIn(2 * MINUTE_MS, started);
+    expect(purges).toEqual([]);
   });
 
-  it('that the provider refuses is none to be told of', async () => {
+  it('that the provider refuses sends no purge', async () => {
     const started = await startPurging();
     const { id } = await listed(started);
     providers.signalwire.setInProgress(signalwireMessageSid(received), true);
     expect((await started.user.delete(id)).errors).toHaveLength(1);
-    await sweepIn(2 * MINUTE_MS, started);
-    expect(asked).toEqual([]);
+    await sweptIn(2 * MINUTE_MS, started);
+    expect(purges).toEqual([]);
   });
 });
 
-describe('a CDN that cannot be told', () => {
+describe('a CDN that cannot be purged', () => {
   const faults: Array<[what: string, fault: (response: ServerResponse) => void]> = [
     ['answers 500', (response) => void response.writeHead(500).end(`no ${SECRET}`)],
     ['answers 302', (response) => void response.writeHead(302, { location: '/elsewhere' }).end()],
@@ -187,7 +156,7 @@ describe('a CDN that cannot be told', () => {
     ['does not answer', () => {}],
   ];
 
-  it.each(faults)('%s: does not stop a deletion, and is told until it has understood', async (what, fault) => {
+  it.each(faults)('%s: does not stop a deletion, and the purge is repeated until it succeeds', async (what, fault) => {
     const started = await startPurging();
     const { id, url } = await listed(started);
     answer = fault;
@@ -196,18 +165,18 @@ describe('a CDN that cannot be told', () => {
     expect([got.status, errorOf(got).code, started.server.logged(FAILED)]).toEqual([410, 'MEDIA_GONE', 1]);
     expectNoSecretIn(started);
     // Younger than a minute it may be under way.
-    await sweepIn(MINUTE_MS / 2, started);
+    await sweptIn(MINUTE_MS / 2, started);
     expect(tags()).toEqual([id]);
     // One time-out is enough.
     if (what === 'does not answer') answer = faults[0]?.[1] ?? well;
-    await sweepIn(2 * MINUTE_MS, started);
+    await sweptIn(2 * MINUTE_MS, started);
     expect(tags()).toEqual([id, id]);
     answer = well;
-    for (const minutes of [3, 4]) await sweepIn(minutes * MINUTE_MS, started);
+    for (const minutes of [3, 4]) await sweptIn(minutes * MINUTE_MS, started);
     expect(tags()).toEqual([id, id, id]);
   });
 
-  it('is not there: the same', async () => {
+  it('is unreachable: the purge is repeated', async () => {
     const gone = await RawServer.start();
     await gone.close();
     const started = await start(gone.url + PATH);
@@ -215,22 +184,22 @@ describe('a CDN that cannot be told', () => {
     expect(await started.user.deleted(id)).toMatchObject({ media: { status: 'DELETED' } });
     expect(started.server.logged(FAILED)).toBe(1);
     expectNoSecretIn(started);
-    await sweepIn(2 * MINUTE_MS, started, gone.url + PATH);
-    await sweepIn(3 * MINUTE_MS, started);
+    await sweptIn(2 * MINUTE_MS, started, gone.url + PATH);
+    await sweptIn(3 * MINUTE_MS, started);
     expect(tags()).toEqual([id]);
   });
 
-  it('is asked once a sweep, the oldest deletion first', async () => {
+  it('gets one attempt per sweep, for the oldest deletion first', async () => {
     const started = await startPurging();
     const media = [await listed(started), await listed(started), await listed(started)];
     answer = (response) => void response.writeHead(503).end();
     for (const { id } of media) await started.user.deleted(id);
-    asked = [];
-    await sweepIn(2 * MINUTE_MS, started);
+    purges = [];
+    await sweptIn(2 * MINUTE_MS, started);
     expect(tags()).toEqual([media[0]?.id]);
     answer = well;
-    asked = [];
-    await sweepIn(3 * MINUTE_MS, started);
+    purges = [];
+    await sweptIn(3 * MINUTE_MS, started);
     expect(tags()).toEqual(media.map(({ id }) => id));
   });
 
@@ -241,10 +210,10 @@ describe('a CDN that cannot be told', () => {
   }
 });
 
-it('media that expires ends with its links, and the CDN need not be told', async () => {
+it('media that expires ends with its links, and needs no purge', async () => {
   const started = await start(cdn.url + PATH, { retention: { default: '1d' } });
   const { id } = await listed(started);
-  expect(await sweepIn(2 * 24 * 60 * MINUTE_MS, started)).toMatchObject({ expired: 1 });
+  expect(await sweptIn(2 * 24 * 60 * MINUTE_MS, started)).toMatchObject({ expired: 1 });
   expect(await started.user.media(id)).toMatchObject({ status: 'EXPIRED' });
-  expect(asked).toEqual([]);
+  expect(purges).toEqual([]);
 });

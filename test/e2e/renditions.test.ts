@@ -74,7 +74,7 @@ async function blobNames(): Promise<string[]> {
 }
 
 describe('a photo', () => {
-  it('tells its size and a placeholder once it is here', async () => {
+  it('has a size and a placeholder once it is stored', async () => {
     expect(await show(receive(bed, 'signalwire'))).toMatchObject({ width: null, height: null, thumbHash: null });
     const { width, height } = await sharp(samples.photo.bytes).metadata();
     const shown = await show(await receiveStored(samples.photo));
@@ -83,7 +83,7 @@ describe('a photo', () => {
     expect(shown.playable).toBe(shown.url);
   });
 
-  it('has a still in the format that its reader names', async () => {
+  it('has a still in the format that its reader accepts', async () => {
     const { thumbnailUrl } = await show(receive(bed, 'signalwire'));
     const formats = [
       ['image/avif,image/webp,image/*,*/*;q=0.8', 'image/webp'],
@@ -104,7 +104,7 @@ describe('a photo', () => {
     expect((await still(thumbnailUrl)).headers['content-type']).toBe('image/jpeg');
   });
 
-  it('is rendered at few sizes, however many are asked for', async () => {
+  it('is rendered at few sizes, however many are requested', async () => {
     const message = await receiveStored(samples.photo);
     const sizes = async (how: string) => {
       const { picture } = await still((await show(message, how)).thumbnailUrl);
@@ -117,7 +117,7 @@ describe('a photo', () => {
     expect((await blobNames()).filter((name) => /^still-(160x64|64x)/.test(name))).toHaveLength(2);
   });
 
-  it('is asked for within limits', async () => {
+  it('is requested within limits', async () => {
     const message = await receiveStored(samples.photo);
     for (const how of ['(width: 0)', '(width: 2049)', '(width: 9, height: 0)', '(width: 9, height: -1)']) {
       const answer = await bed.query(
@@ -129,7 +129,7 @@ describe('a photo', () => {
     expect((await show(message, '(width: 1, height: 2048)')).thumbnailUrl).not.toBeNull();
   });
 
-  it('is rendered once, answers conditions and parts, and is kept', async () => {
+  it('is rendered once, answers preconditions and ranges, and is stored', async () => {
     const message = await receiveStored(samples.photo);
     const { thumbnailUrl } = await show(message, '(width: 600)');
     const [first, ...others] = await Promise.all(Array.from({ length: 10 }, () => still(thumbnailUrl)));
@@ -141,7 +141,7 @@ describe('a photo', () => {
     expect((await blobNames()).filter((name) => name.startsWith('still-640-'))).toHaveLength(1);
   });
 
-  it('goes with everything that was made from it', async () => {
+  it('is deleted with everything that was made from it', async () => {
     const message = await receiveStored(samples.photo);
     const { id, thumbnailUrl } = await show(message);
     await still(thumbnailUrl);
@@ -151,7 +151,7 @@ describe('a photo', () => {
     expect(await blobNames()).toEqual([]);
   });
 
-  it('cannot be had in another size than the link says', async () => {
+  it('has only the size that the link names', async () => {
     const { thumbnailUrl } = await show(await receiveStored(samples.photo), '(width: 320, height: 160)');
     expect(thumbnailUrl).toContain('still-320x160-cover');
     for (const other of ['still-640x160-cover', 'still-320x160-contain', 'still-320-cover', 'playable'])
@@ -183,8 +183,8 @@ async function counted(name: string, script: string): Promise<{ path: string; ru
   folders.push(path);
   const log = join(path, 'runs');
   await writeFile(log, '');
-  const asked = 'case "$1" in -version|-v|--version) exit 0;; esac';
-  await writeFile(join(path, name), `#!/bin/sh\n${asked}\necho run >>${log}\n${script}\n`, { mode: 0o755 });
+  const versionCheck = 'case "$1" in -version|-v|--version) exit 0;; esac';
+  await writeFile(join(path, name), `#!/bin/sh\n${versionCheck}\necho run >>${log}\n${script}\n`, { mode: 0o755 });
   return { path, runs: async () => (await readFile(log, 'utf8')).split('\n').length - 1 };
 }
 
@@ -202,7 +202,7 @@ async function stillsOf(of: TestBed, message: string): Promise<string[]> {
   return [small, large, whole].flatMap((url) => url ?? []);
 }
 
-it('bytes that cannot be rendered are tried once, whatever is asked for at once, and have no still afterwards', async () => {
+it('bytes that cannot be rendered are tried once for simultaneous requests, and have no still afterwards', async () => {
   const { path, runs } = await counted('pdftoppm', '/bin/sleep 0.2; exit 1');
   const own = await beds.own({ env: { PATH: path } });
   const sample = { filename: 'x.pdf', mimeType: 'application/pdf', bytes: pdfOf(200, 100) };
@@ -221,7 +221,7 @@ it('bytes that cannot be rendered are tried once, whatever is asked for at once,
 });
 
 withFfmpeg('what takes a program to decode', () => {
-  it('is decoded once for all sizes, formats and readers, and what came of it goes with it', async () => {
+  it('is decoded once for all sizes, formats and readers, and its renditions are deleted with it', async () => {
     const real = spawnSync('/bin/sh', ['-c', 'command -v ffmpeg']).stdout.toString().trim();
     const { path, runs } = await counted('ffmpeg', `PATH=/usr/bin:/bin exec ${real} "$@"`);
     const own = await beds.own({ env: { PATH: path }, config: { rendering: { placeholders: true } } });
@@ -252,14 +252,14 @@ withFfmpeg('what takes longer to decode than media waits for it', () => {
   beforeAll(() => meta.start());
   afterAll(() => meta.close());
 
-  /** A format whose headers tell no size. */
+  /** A format whose headers have no size. */
   function transportStream(ffmpeg: string): Buffer {
     const pattern = ['-f', 'lavfi', '-i', 'testsrc=size=64x48:rate=5:duration=1'];
     return spawnSync(ffmpeg, [...pattern, '-c:v', 'mpeg2video', '-f', 'mpegts', 'pipe:1']).stdout;
   }
 
   it(
-    'is READY without a placeholder and without what decoding tells, and has both once it is decoded',
+    'is READY without a placeholder and decoded details, and has both once it is decoded',
     async () => {
       const real = spawnSync('/bin/sh', ['-c', 'command -v ffmpeg']).stdout.toString().trim();
       const media = { id: '1852559851913765', mimeType: 'video/mp2t', bytes: transportStream(real) };
@@ -291,7 +291,7 @@ withFfmpeg('what takes longer to decode than media waits for it', () => {
   );
 });
 
-it('nothing is rendered of what is kept nowhere', async () => {
+it('media that is not stored is not rendered', async () => {
   const off = await beds.own({ config: { mirror: { mode: 'off' } } });
   const answer = await off.query<{ messagesWithMedia: ReadonlyArray<{ media: readonly Shown[] }> }>(
     'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { thumbnailUrl url playable: url(prefer: PLAYABLE) } } }',
@@ -301,7 +301,7 @@ it('nothing is rendered of what is kept nowhere', async () => {
   expect([shown.thumbnailUrl, shown.playable === shown.url]).toEqual([null, true]);
 });
 
-it('a still that is too large for memory is whole, also to a server that did not make it', async () => {
+it('a still that is too large for memory is whole, also from a server that did not make it', async () => {
   const raw = { width: 900, height: 900, channels: 3 } as const;
   const noise = sharp(randomBytes(raw.width * raw.height * raw.channels), { raw });
   const sample = { filename: 'noise.png', mimeType: 'image/png', bytes: await noise.png().toBuffer() };

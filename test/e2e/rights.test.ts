@@ -1,4 +1,4 @@
-/** What a mutation's payload shows to a key that may do nothing but the mutation. Under both executors, and over sockets. */
+/** What a mutation's payload shows to a key without other scopes. Under both executors, and over sockets. */
 import { createHash } from 'node:crypto';
 import { RawServer } from '../support/raw-server.js';
 import { receive, samples } from '../support/sample-messages.js';
@@ -49,7 +49,13 @@ const bearer = (key: string, more: Readonly<Record<string, string>>): GetOptions
 });
 
 describe("a mutation's payload", () => {
-  const beds = useBeds();
+  // One server for all tests. Its tables are emptied after each.
+  const beds = useBeds({
+    config: {
+      auth: { mode: 'apiKey', apiKeys },
+      channels: [kirimChannel('http://127.0.0.1:9/v1', { id: 'theirs', tenant: 'globex' })],
+    },
+  });
   let bed: TestBed;
   let source: RawServer;
 
@@ -58,13 +64,7 @@ describe("a mutation's payload", () => {
   });
   afterAll(() => source.close());
   beforeEach(async () => {
-    const shared = await beds.shared();
-    bed = await beds.own({
-      config: {
-        auth: { mode: 'apiKey', apiKeys },
-        channels: [kirimChannel(shared.kirim.baseUrl, { id: 'theirs', tenant: 'globex' })],
-      },
-    });
+    bed = await beds.shared();
   });
 
   function upload(
@@ -86,7 +86,7 @@ describe("a mutation's payload", () => {
     expect(text).not.toContain(secret);
   }
 
-  /** Of a message with one media; the link to that and its id are what must not be told. */
+  /** A message with one media. Its link and its id must not reach a caller without media:read. */
   async function otherMedia(): Promise<{ messageId: string; link: string }> {
     const messageId = receive(bed, 'kirim');
     const { data } = await bed.query(

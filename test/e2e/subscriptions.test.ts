@@ -67,7 +67,7 @@ function subscribe(
 const statuses = ({ results }: Subscriber<Updated>) => results.map(({ data }) => data?.mediaUpdated.status);
 const codes = ({ results }: Subscriber<Updated>) => results.at(-1)?.errors?.map(({ extensions }) => extensions.code);
 
-/** So many, over whichever connections: from then on nothing is missed. */
+/** Resolves when this many subscriptions are open over any connections. No later change is missed. */
 /** A server that asks for credentials asks for this one where its metrics are read. */
 const METRICS_TOKEN = 'metrics-token-0123456789';
 
@@ -79,24 +79,28 @@ async function isSubscribed({ client }: OwnServer, count = 1): Promise<void> {
 }
 
 describeEngines('mediaUpdated', ({ shared, replica }) => {
-  it.each(TRANSPORTS)('tells over %s what becomes of a media, from its webhook to its deletion', async (transport) => {
-    const server = await start(shared());
-    const [watched, other] = [photo(), photo()];
-    const subscriber = subscribe(server, [watched.id], { transport });
-    await isSubscribed(server);
-    for (const { delivery } of [other, watched]) expect((await server.client.deliver(META, delivery)).status).toBe(200);
-    await subscriber.has(2);
-    const { data } = subscriber.results[1] ?? {};
-    expect(data?.mediaUpdated.message?.id).toBe(watched.id);
-    expect((await server.client.get(data?.mediaUpdated.url ?? '')).bytes.equals(watched.bytes)).toBe(true);
-    await new Mutations(server.client).delete(data?.mediaUpdated.id ?? '');
-    await subscriber.has(3);
-    expect(statuses(subscriber)).toEqual(['PENDING', 'READY', 'DELETED']);
-    subscriber.close();
-    await isSubscribed(server, 0);
-  });
+  it.each(TRANSPORTS)(
+    'reports over %s every status of a media, from its webhook to its deletion',
+    async (transport) => {
+      const server = await start(shared());
+      const [watched, other] = [photo(), photo()];
+      const subscriber = subscribe(server, [watched.id], { transport });
+      await isSubscribed(server);
+      for (const { delivery } of [other, watched])
+        expect((await server.client.deliver(META, delivery)).status).toBe(200);
+      await subscriber.has(2);
+      const { data } = subscriber.results[1] ?? {};
+      expect(data?.mediaUpdated.message?.id).toBe(watched.id);
+      expect((await server.client.get(data?.mediaUpdated.url ?? '')).bytes.equals(watched.bytes)).toBe(true);
+      await new Mutations(server.client).delete(data?.mediaUpdated.id ?? '');
+      await subscriber.has(3);
+      expect(statuses(subscriber)).toEqual(['PENDING', 'READY', 'DELETED']);
+      subscriber.close();
+      await isSubscribed(server, 0);
+    },
+  );
 
-  it('tells of what another replica did', async () => {
+  it('reports changes by another replica', async () => {
     const [listener, worker] = [await start(shared()), await start(replica())];
     const watched = photo();
     const subscriber = subscribe(listener, [watched.id]);
@@ -108,7 +112,7 @@ describeEngines('mediaUpdated', ({ shared, replica }) => {
 });
 
 describeServer('mediaUpdated while the database is away', ({ url }) => {
-  it('catches up with what was missed', async () => {
+  it('catches up with missed changes', async () => {
     const proxy = await TcpProxy.start(url());
     closings.push(() => proxy.close());
     const databases = await Promise.all([openDatabase({ url: proxy.url }), openDatabase({ url: url() })]);
@@ -202,13 +206,13 @@ describe('subscriptions', () => {
       expect(errors).toEqual([expect.objectContaining({ extensions: expect.objectContaining({ code }) })]);
     });
 
-    it('carry queries, too', async () => {
+    it('carry queries as well', async () => {
       const subscriber = subscribe(server, [], { transport, query: '{ mediaChannels { id } }' });
       expect(await subscriber.ended()).toBeNull();
       expect(subscriber.results).toEqual([{ data: { mediaChannels: [{ id: META }] } }]);
     });
 
-    it('end with an error when the credentials are good no more', async () => {
+    it('end with an error when the credentials are revoked', async () => {
       const watched = photo();
       const subscriber = subscribe(guarded, [watched.id], { transport, authorization: `Bearer ${keys.reader}` });
       await isSubscribed(guarded);
@@ -219,7 +223,7 @@ describe('subscriptions', () => {
       guarded.reload({ auth });
     });
 
-    it('are cut so that clients connect anew when the server goes away', async () => {
+    it('are closed so that clients reconnect when the server shuts down', async () => {
       const config = { channels: [metaChannel(meta)] };
       const leaving = await OwnServer.start({ config, database });
       const subscriber = subscribe(leaving, ['cloud:m'], { transport });
@@ -231,7 +235,7 @@ describe('subscriptions', () => {
     });
   });
 
-  it('are so many at once over one socket, and no more', async () => {
+  it('are limited in number over one socket', async () => {
     const socket = new WebSocket(`${server.client.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
     const messages: Array<{ type: string; id?: string; payload?: unknown }> = [];
     socket.on('message', (data) => messages.push(JSON.parse(data.toString())));
@@ -249,7 +253,7 @@ describe('subscriptions', () => {
     await isSubscribed(server, 0);
   });
 
-  it('are opened by no page of another site where nobody shows credentials', async () => {
+  it('cannot be opened by pages of other sites when no credentials are required', async () => {
     const handshake = async (origin: string, { client: { url } }: OwnServer) => {
       const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', { origin });
       const status = await new Promise((resolve) => {
@@ -266,14 +270,14 @@ describe('subscriptions', () => {
     expect(await handshake('https://app.example', guarded)).toBe(101);
   });
 
-  it('are told of as such where a request takes one answer only', async () => {
+  it('are refused when the request accepts only a single answer', async () => {
     const answer = await server.client.query(UPDATED, { ids: ['cloud:m'] });
     expect(answer.errors.map(({ message, extensions: { code } }) => [code, message])).toEqual([
       ['BAD_REQUEST', expect.stringContaining('text/event-stream')],
     ]);
   });
 
-  it('go over events by GET, too, and nothing else does', async () => {
+  it('work over events by GET, and only they do', async () => {
     const { url } = server.client;
     const headers = { accept: 'text/event-stream' };
     const get = (query: string) =>
@@ -288,7 +292,7 @@ describe('subscriptions', () => {
     }
   });
 
-  it('go over events where both are taken, and queries do not', async () => {
+  it('use events when the client accepts both, and queries do not', async () => {
     const ask = (query: string) =>
       request(`${server.client.url}/graphql`, {
         method: 'POST',
@@ -303,7 +307,7 @@ describe('subscriptions', () => {
     await single.body.dump();
   });
 
-  it('keep no more for a reader that reads nothing than the latest of each media', async () => {
+  it('keep only the latest change of each media for a reader that does not read', async () => {
     const watched = photo();
     await server.client.deliver(META, watched.delivery);
     await server.client.becomes('READY', watched.id);
@@ -321,18 +325,18 @@ describe('subscriptions', () => {
       await server.client.get('/livez');
     }
     await sql`update media set status = 'FAILED'`.execute(database.kysely);
-    const told = await readEvents(socket, (text) => text.includes('FAILED'));
-    expect(told.match(/^event: next$/gm)?.length).toBeLessThan(rounds * 75);
+    const events = await readEvents(socket, (text) => text.includes('FAILED'));
+    expect(events.match(/^event: next$/gm)?.length).toBeLessThan(rounds * 75);
     socket.destroy();
   });
 });
 
-/** A request for events whose answer nobody reads until {@link readEvents}. */
-async function unreadEvents({ client: { url } }: OwnServer, asked: unknown): Promise<Socket> {
+/** A request for events whose answer is not read until {@link readEvents}. */
+async function unreadEvents({ client: { url } }: OwnServer, payload: unknown): Promise<Socket> {
   const { hostname, port } = new URL(url);
   const socket = createConnection({ host: hostname, port: Number(port) });
   await once(socket, 'connect');
-  const body = JSON.stringify(asked);
+  const body = JSON.stringify(payload);
   const headers = [
     'POST /graphql HTTP/1.1',
     `Host: ${hostname}:${port}`,

@@ -90,7 +90,7 @@ describe.each(COMPOSER_NAMES)('the composer %s', (composer) => {
     expect([OF_CACHE_CONTROL]).toEqual(expect.arrayContaining([...hints]));
   });
 
-  it('composes ours with the directives of routers that check scopes', () => {
+  it('composes our subgraph with the directives of routers that check scopes', () => {
     const typeDefs = parse(printSubgraphSdl({ authDirectives: true }));
     const { errors, supergraphSdl } = compose([{ ...media('transparent'), typeDefs }, ...neighbours('transparent')]);
     expect(errors).toEqual([]);
@@ -98,7 +98,7 @@ describe.each(COMPOSER_NAMES)('the composer %s', (composer) => {
     expect(supergraphSdl).toMatch(/type Media\b[^{]*@authenticated/);
   });
 
-  it('refuses ours beside messages whose ids are of another form than was configured', () => {
+  it('refuses our subgraph beside messages whose ids have another form than configured', () => {
     const { errors } = compose([media('owned'), ...neighbours('bare')]);
     expect(errors.length).toBeGreaterThan(0);
   });
@@ -133,7 +133,7 @@ describe('the files for composers', () => {
 });
 
 describe('the messages subgraph', () => {
-  it('tells what is wrong with its data, and does not start', async () => {
+  it('reports faults in its data, and does not start', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'mediagraph-conversations-'));
     const file = join(folder, 'conversations.json');
     await writeFile(
@@ -200,7 +200,7 @@ function receiveAll(bed: TestBed): void {
 }
 
 /** Who is asked: the subgraph itself, and each gateway. */
-type Asked = 'direct' | GatewayName;
+type Route = 'direct' | GatewayName;
 type Json = Readonly<Record<string, unknown>>;
 
 /** One form of ids: the real server, its neighbours, and both gateways over them. */
@@ -237,7 +237,7 @@ class Graph {
     return new Graph(bed, direct, supergraph, headers, { ...headers, ...added });
   }
 
-  ask<Data = Json>(who: Asked, query: string, variables: Json = {}): Promise<GraphQLAnswer<Data>> {
+  ask<Data = Json>(who: Route, query: string, variables: Json = {}): Promise<GraphQLAnswer<Data>> {
     if (who === 'direct') return this.direct.ask(query, variables, this.directHeaders);
     return this.supergraph.gateways[who].ask(query, variables, this.headers);
   }
@@ -374,7 +374,7 @@ const ALONE: ReadonlyArray<[string, string, Json?]> = [
   ],
 ];
 
-/** What is the same whatever `Message.id` is. */
+/** The tests that are the same for every form of `Message.id`. */
 function answersAlike(messageIds: MessageIds, graph: () => Graph): void {
   const ids = MESSAGES.map(argument);
 
@@ -399,7 +399,7 @@ function answersAlike(messageIds: MessageIds, graph: () => Graph): void {
     });
   });
 
-  it('joins what two subgraphs know: conversations, messages, media, and their messages again', async () => {
+  it('joins the data of two subgraphs: conversations, messages, media, and their messages again', async () => {
     const query = `{ ada: conversation(id: "ada") { ...Whole } bob: conversation(id: "bob") { ...Whole } eve: conversation(id: "eve") { ...Whole } }
       fragment Whole on Conversation { id contact { name } messages(last: 5) { id text media {
         ${FIELDS} message { id text conversation { id } media { id url } } } } }`;
@@ -453,7 +453,7 @@ describe('a supergraph whose message ids are transparent', () => {
 
   const photo = nth(MESSAGES, 0);
 
-  it('loses only the media of a provider that is down, and keeps its error as it is', async () => {
+  it('loses only the media of a failing provider, and keeps its error unchanged', async () => {
     await graph().bed.forget();
     graph().bed.twilio.fault = { kind: 'status', status: 503 };
     const key = sole(MESSAGES.filter(({ channelId }) => channelId === 'mms'));
@@ -473,9 +473,9 @@ describe('a supergraph whose message ids are transparent', () => {
         direct.data?.messagesWithMedia.map((message) => message?.media),
       );
       expect([...byMessage.values()].filter((one) => one === null)).toHaveLength(2);
-      const told = errors.map((fault) => ({ ...withoutAdditions(fault), path: undefined }));
-      expect(told).toEqual(expect.arrayContaining(faults));
-      expect(told).toHaveLength(faults.length);
+      const reported = errors.map((fault) => ({ ...withoutAdditions(fault), path: undefined }));
+      expect(reported).toEqual(expect.arrayContaining(faults));
+      expect(reported).toHaveLength(faults.length);
       // Hive Gateway names the field, but the places in the lists above it are those of the first entity of its batch.
       const paths = errors.map(({ path }) =>
         path?.filter((step) => who === 'apollo' || typeof step === 'string').join('.'),
@@ -489,7 +489,7 @@ describe('a supergraph whose message ids are transparent', () => {
     }
   });
 
-  it('lets a third subgraph refer to media, and say more of it', async () => {
+  it('lets a third subgraph refer to media, and extend it', async () => {
     const { data } = await graph().ask<MediaOfMessages>('direct', ALL_MEDIA, { ids: [argument(photo)] });
     const { id, kind } = sole(sole(data?.messagesWithMedia)?.media);
     const add =
@@ -515,7 +515,7 @@ describe('a supergraph whose message ids are transparent', () => {
     });
   });
 
-  it('uploads, answers a repeated key as before, and joins the message that it was for', async () => {
+  it('uploads, answers a repeated key as before, and joins the message of the upload', async () => {
     const { bed } = graph();
     bed.cdn.put('team.jpg', samples.photo);
     const add = 'mutation { addMessage(input: { conversationId: "ada", text: "look" }) { id direction media { id } } }';
@@ -543,7 +543,7 @@ describe('a supergraph whose message ids are transparent', () => {
     }
   });
 
-  it('deletes, and again without a difference', async () => {
+  it('deletes, and repeats a deletion with the same answer', async () => {
     const { data } = await graph().ask<MediaOfMessages>('direct', LINKS, { ids: [argument(photo)] });
     const { id } = sole(sole(data?.messagesWithMedia)?.media);
     const remove =
@@ -584,7 +584,7 @@ describe('a supergraph whose message ids are bare', () => {
   const graph = useGraph('bare');
   answersAlike('bare', graph);
 
-  it('tells through Hive Gateway of an upload that is pending and becomes ready, joined with what others know', async () => {
+  it('reports through Hive Gateway an upload that is PENDING and becomes READY, joined with other subgraphs', async () => {
     const { bed, supergraph } = graph();
     const subscriber = Subscriber.open<{ mediaUpdated: Json }>({
       transport: 'sse',
@@ -604,14 +604,14 @@ describe('a supergraph whose message ids are bare', () => {
     } finally {
       subscriber.close();
     }
-    const told = { message: { text: expect.stringContaining('text') }, notes: [] };
+    const joined = { message: { text: expect.stringContaining('text') }, notes: [] };
     expect(subscriber.results).toEqual([
-      { data: { mediaUpdated: { status: 'PENDING', kind: expect.any(String), ...told } } },
-      { data: { mediaUpdated: { status: 'READY', kind: 'IMAGE', ...told } } },
+      { data: { mediaUpdated: { status: 'PENDING', kind: expect.any(String), ...joined } } },
+      { data: { mediaUpdated: { status: 'READY', kind: 'IMAGE', ...joined } } },
     ]);
   });
 
-  it('has no media for a message that nobody told the media subgraph of', async () => {
+  it('has no media for a message that the media subgraph does not know', async () => {
     await graph().bed.forget();
     graph().bed.clearRequests();
     for (const who of GATEWAY_NAMES) {
@@ -632,7 +632,7 @@ describe('a supergraph whose message ids are owned, behind a router that is know
 
   const REFUSED: ReadonlyArray<Readonly<Record<string, string>>> = [{}, { authorization: `Bearer ${KEYS.none}` }];
 
-  it('passes credentials on, and is nobody without them', async () => {
+  it('forwards credentials, and has no access without them', async () => {
     for (const who of GATEWAY_NAMES) {
       const gateway = graph().supergraph.gateways[who];
       expect((await graph().ask(who, query)).data).toEqual({
@@ -651,7 +651,7 @@ describe('a supergraph whose message ids are owned, behind a router that is know
     }
   });
 
-  it('is refused what its credentials are not for, in the same words', async () => {
+  it('is refused other scopes than those of its credentials, with the same message', async () => {
     const remove = 'mutation($id: ID!) { deleteMedia(input: { id: $id }) { scope } }';
     const direct = await graph().ask('direct', remove, { id: 'none' });
     expect(sole(direct.errors).extensions.code).toBe('FORBIDDEN');
@@ -659,7 +659,7 @@ describe('a supergraph whose message ids are owned, behind a router that is know
       expect([who, comparable(await graph().ask(who, remove, { id: 'none' }))]).toEqual([who, comparable(direct)]);
   });
 
-  it("is the only way in: the secret is the gateway's own", async () => {
+  it("is the only access, since it needs the gateway's own secret", async () => {
     const headers = { authorization: `Bearer ${KEYS.all}` };
     const { status, errors } = await graph().direct.ask(query, {}, headers);
     expect([status, sole(errors).extensions.code]).toEqual([401, 'UNAUTHENTICATED']);
@@ -669,11 +669,11 @@ describe('a supergraph whose message ids are owned, behind a router that is know
 
 // ---------------------------------------------------------------- what a thousand representations cost
 
-/** Hears every statement of a database but those of jobs that have a pool of their own. */
-class HeardStatements implements KyselyPlugin {
-  #heard: string[] = [];
+/** Counts the statements of a database, except those of jobs, which have a pool of their own. */
+class CountedStatements implements KyselyPlugin {
+  #texts: string[] = [];
 
-  /** The same database, but heard. */
+  /** The same database, with its statements counted. */
   of(database: Database): Database {
     const answering = { kysely: database.kysely.withPlugin(this), reads: database.reads.withPlugin(this) };
     return new Proxy(database, {
@@ -687,11 +687,11 @@ class HeardStatements implements KyselyPlugin {
 
   /** How many statements of requests there were since the last call. */
   take(): number {
-    return this.#heard.splice(0).length;
+    return this.#texts.splice(0).length;
   }
 
   transformQuery({ node }: PluginTransformQueryArgs): RootOperationNode {
-    this.#heard.push(JSON.stringify(node));
+    this.#texts.push(JSON.stringify(node));
     return node;
   }
 
@@ -710,7 +710,7 @@ describe('a thousand representations', () => {
     ... on Message { media { id status url channel { id } message { channelId providerMessageId } } } } }`;
   const cdn = new CdnEmulator();
   const kirim = new KirimEmulator({ token: SECRETS.kirimToken, cdn });
-  const statements = new HeardStatements();
+  const statements = new CountedStatements();
   let database: Database;
   let server: OwnServer;
 
@@ -753,19 +753,19 @@ describe('a thousand representations', () => {
     ['by id', 1, (key) => ({ id: argument(key) })],
     ['by channel and provider message id', 1, (key) => ({ ...key })],
     ["by the provider's own id, which is looked up first", 2, ({ providerMessageId }) => ({ id: providerMessageId })],
-  ])('%s cost %d statement(s), and nobody is asked', async (_name, cost, representationOf) => {
+  ])('%s cost %d statement(s), and no provider request', async (_name, cost, representationOf) => {
     await announce();
     expect(await costOf(representationOf)).toEqual({ statements: cost, media: COUNT });
     expect(kirim.requestCount).toBe(0);
   });
 
-  it('that nobody told of cost one question to the catalogue, and one to the provider for each message', async () => {
+  it('of unknown messages cost one catalogue look-up, and one provider request for each message', async () => {
     for (const { providerMessageId } of keys) kirim.addMessage({ id: providerMessageId, media: samples.photo });
-    const { statements: asked, media } = await costOf((key) => ({ id: argument(key) }));
+    const { statements: count, media } = await costOf((key) => ({ id: argument(key) }));
     expect(media).toBe(COUNT);
     expect(new Set(kirim.requests.map(({ path }) => path)).size).toBe(COUNT);
     expect(kirim.requestCount).toBe(COUNT);
     // The second is the recording of all of them behind the answer, which it may or may not have begun by then.
-    expect(asked).toBeLessThanOrEqual(2);
+    expect(count).toBeLessThanOrEqual(2);
   });
 });

@@ -105,7 +105,7 @@ describe('mediagraph sweep', () => {
     });
 
   it(
-    'counts in a dry run; then expires and removes, but leaves what may be about to get its row; then that too',
+    'counts in a dry run, then expires and removes, keeps fresh blobs without a row, and removes them later',
     async () => {
       const ids = await withDatabase(fill);
       const all = Object.values(ids);
@@ -128,7 +128,7 @@ describe('mediagraph sweep', () => {
   );
 
   it(
-    'removes what puts of dead processes left half written, also where their number is another’s by now, and only that',
+    'removes only half-written files of dead processes, also when another process has their pid',
     async () => {
       await withDatabase(async () => {});
       const temporary = join(folder, 'blobs', 'tmp');
@@ -160,11 +160,11 @@ describe('mediagraph sweep', () => {
   );
 
   it(
-    'refuses what it does not know, and does nothing',
+    'refuses unknown options, and does nothing',
     async () => {
       const before = await withDatabase(fill);
-      const asked = [run('--dry-runs'), run('--grace', 'soon'), run('--grace', '60'), run('--grace')];
-      for (const command of asked) {
+      const commands = [run('--dry-runs'), run('--grace', 'soon'), run('--grace', '60'), run('--grace')];
+      for (const command of commands) {
         expect(await command.ended).toBe(1);
         expect(command.stderr).toMatch(/^error: .*(--dry-runs|--grace)/);
         expect(command.stdout).toBe('');
@@ -175,7 +175,7 @@ describe('mediagraph sweep', () => {
   );
 
   it(
-    'says that a running server has the embedded database, and touches nothing',
+    'reports that a running server has the embedded database, and changes nothing',
     async () => {
       await withDatabase(async (database) => {
         await fill(database);
@@ -220,7 +220,7 @@ describe('media that retention.default keeps for a second', () => {
     );
 
   it(
-    'expires when it said it would, and its bytes go with the next sweep',
+    'expires at the announced time, and the next sweep removes its bytes',
     async () => {
       await start({ sweepInterval: '1s' }, 'eager');
       providers.meta.addMedia({ id: '1', bytes: samples.photo.bytes, mimeType: 'image/jpeg' });
@@ -247,7 +247,7 @@ describe('media that retention.default keeps for a second', () => {
   );
 
   it(
-    'is gone at its time although no sweep has come by, also where its provider still has it',
+    'is gone at its time without a sweep, also when its provider still has it',
     async () => {
       await start({ sweepInterval: '24d' }, 'lazy');
       providers.kirim.addMessage({ id: 'msg_1', media: samples.photo });
@@ -274,7 +274,7 @@ describe('a running server', () => {
   afterEach(() => bed.close());
 
   it(
-    'removes what puts of dead processes left half written an hour ago, time and again, and only that',
+    'regularly removes only half-written files of dead processes that are older than an hour',
     async () => {
       bed = await WebhookBed.start({ config: { retention: { sweepInterval: '1s' } }, channels: [] });
       const temporary = join(bed.blobs, 'tmp');
@@ -289,7 +289,7 @@ describe('a running server', () => {
       const token = 'abcdef012345';
       const kept = [
         await leave(`${dead.pid}.${token}-young`, 0),
-        // Whoever started this process lives as long as it.
+        // The parent of this process lives as long as it does.
         await leave(`${process.ppid}.${token}-alive`, 2 * HOUR_MS),
         await leave('not-ours', 2 * HOUR_MS),
       ].sort();

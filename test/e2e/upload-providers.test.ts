@@ -64,7 +64,7 @@ const from = (channelId: string, more: Readonly<Record<string, unknown>> = {}): 
 });
 
 let messages = 0;
-/** A message that nobody else speaks of, so that its media can be found whatever became of it. */
+/** A message of its own for each test, so that its media can be found in any state. */
 function newMessage(channelId: string): string {
   messages += 1;
   return `${channelId}:wamid.UPLOAD${messages}`;
@@ -93,7 +93,7 @@ function emulatorOf(channelId: string): EmulatorServer {
   return channelId === META ? meta : channelId === CHAKRA ? chakra : gupshup;
 }
 
-describe('what a channel takes', () => {
+describe('what a channel accepts', () => {
   const CAPABILITIES = `{ mediaChannels { id capabilities {
     listsMedia upload deletesAtProvider maxUploadBytes uploadMimeTypes } } }`;
   interface Capabilities {
@@ -112,41 +112,41 @@ describe('what a channel takes', () => {
     return new Map(data?.mediaChannels.map((channel) => [channel.id, channel.capabilities]));
   }
 
-  it('is told before anybody uploads', async () => {
-    const told = await capabilities({ upload: { maxBytes: '200MB' } });
+  it('is available before an upload', async () => {
+    const declared = await capabilities({ upload: { maxBytes: '200MB' } });
     const none = { upload: 'NONE', uploadMimeTypes: [], maxUploadBytes: 200_000_000 };
-    expect(told.get(CHANNELS.kirim)).toMatchObject({ ...none, deletesAtProvider: false });
-    expect(told.get(CHANNELS.signalwire)).toMatchObject({ ...none, deletesAtProvider: true });
-    expect(told.get(CHANNELS.twilio)).toMatchObject({ ...none, deletesAtProvider: true });
-    expect(told.get(GATEWAY)).toMatchObject({ ...none, deletesAtProvider: false });
+    expect(declared.get(CHANNELS.kirim)).toMatchObject({ ...none, deletesAtProvider: false });
+    expect(declared.get(CHANNELS.signalwire)).toMatchObject({ ...none, deletesAtProvider: true });
+    expect(declared.get(CHANNELS.twilio)).toMatchObject({ ...none, deletesAtProvider: true });
+    expect(declared.get(GATEWAY)).toMatchObject({ ...none, deletesAtProvider: false });
     // The largest that any type may be; the server's own limit where that is smaller.
     const whatsapp = { maxUploadBytes: 100_000_000 };
-    expect(told.get(META)).toMatchObject({ ...whatsapp, upload: 'BYTES', deletesAtProvider: true });
-    expect(told.get(CHAKRA)).toMatchObject({ ...whatsapp, upload: 'BYTES', deletesAtProvider: false });
-    expect(told.get(GUPSHUP)).toMatchObject({ ...whatsapp, upload: 'URL', deletesAtProvider: true });
-    const types = told.get(META)?.uploadMimeTypes ?? [];
+    expect(declared.get(META)).toMatchObject({ ...whatsapp, upload: 'BYTES', deletesAtProvider: true });
+    expect(declared.get(CHAKRA)).toMatchObject({ ...whatsapp, upload: 'BYTES', deletesAtProvider: false });
+    expect(declared.get(GUPSHUP)).toMatchObject({ ...whatsapp, upload: 'URL', deletesAtProvider: true });
+    const types = declared.get(META)?.uploadMimeTypes ?? [];
     expect(types).toEqual(expect.arrayContaining(['image/jpeg', 'audio/ogg', 'application/pdf', 'video/mp4']));
     expect(types.filter((type) => /;|gif|html|svg/.test(type))).toEqual([]);
-    expect(told.get(CHAKRA)?.uploadMimeTypes).toEqual(types);
-    expect(told.get(GUPSHUP)?.uploadMimeTypes).toEqual([...types, 'audio/opus']);
+    expect(declared.get(CHAKRA)?.uploadMimeTypes).toEqual(types);
+    expect(declared.get(GUPSHUP)?.uploadMimeTypes).toEqual([...types, 'audio/opus']);
   });
 
-  it('is never more than the server takes, and depends on what is configured', async () => {
+  it('is never more than the server accepts, and depends on the configuration', async () => {
     const channels = providers
       .channels()
       .map((channel) => (channel.id === CHAKRA ? { ...channel, options: {} } : channel));
-    const told = await capabilities({ upload: { maxBytes: '3MB' }, channels });
-    for (const { maxUploadBytes } of told.values()) expect(maxUploadBytes).toBe(3_000_000);
-    expect(told.get(CHAKRA)).toMatchObject({ upload: 'NONE', uploadMimeTypes: [] });
+    const declared = await capabilities({ upload: { maxBytes: '3MB' }, channels });
+    for (const { maxUploadBytes } of declared.values()) expect(maxUploadBytes).toBe(3_000_000);
+    expect(declared.get(CHAKRA)).toMatchObject({ upload: 'NONE', uploadMimeTypes: [] });
   });
 });
 
-describe('an upload to a provider that takes bytes', () => {
+describe('an upload to a provider that accepts bytes', () => {
   const cases = [META, CHAKRA].flatMap((channelId) =>
     (['photo', 'voiceNote', 'document'] as const).map((name) => [channelId, name] as const),
   );
   it.each(cases)(
-    '%s: a %s arrives whole, under a clean type, and is known by what the answer says',
+    '%s: a %s arrives whole, with a clean type, and has the ids of the answer',
     async (channelId, name) => {
       const { server, user } = await start();
       gives(samples[name]);
@@ -163,7 +163,7 @@ describe('an upload to a provider that takes bytes', () => {
     },
   );
 
-  it('answers twenty calls with one key by one upload, and the same call after a restart by the same media', async () => {
+  it('is made once for twenty calls with one key, and the same call after a restart returns the same media', async () => {
     const { server, user } = await start();
     const input = from(META, { idempotencyKey: `a key of ${newMessage(META)}` });
     const answers = await Promise.all(Array.from({ length: 20 }, () => user.upload(input)));
@@ -180,7 +180,7 @@ describe('an upload to a provider that takes bytes', () => {
     expect([source.requests.length, providers.meta.requestCount]).toEqual([1, 1]);
   });
 
-  it('is PENDING while a slow provider takes it, and READY or FAILED afterwards', async () => {
+  it('is PENDING while a slow provider receives it, and READY or FAILED afterwards', async () => {
     const { user, gate } = await startBehindGate();
     const slow = await user.uploaded(from(META));
     expect(slow).toMatchObject({ status: 'PENDING', url: null, providerMediaId: null });
@@ -200,7 +200,7 @@ describe('an upload to a provider that takes bytes', () => {
 
 describe('an upload to Gupshup, which fetches', () => {
   it.each(['authorization', 'token'] as const)(
-    'hands over our signed URL in place of the stranger’s, the token in %s',
+    'sends our signed URL in place of the source URL, with the token in %s',
     async (header) => {
       const seen: Array<string | undefined> = [];
       const { server, user, door } = await startBehindDoor(header, seen);
@@ -212,7 +212,7 @@ describe('an upload to Gupshup, which fetches', () => {
 
       const { url, status } = sole(providers.gupshup.fetches);
       expect([status, url.startsWith(`${door.url}/media/${media.id}/`)]).toEqual([200, true]);
-      // The link works before the upload has an end, and nobody but us has seen the stranger's server.
+      // The link works before the upload ends, and no request but ours has reached the source.
       expect(seen).toEqual(['PENDING']);
       expect(source.requests).toEqual([`GET ${SOURCE_PATH}`]);
       const path = url.slice(door.url.length);
@@ -224,7 +224,7 @@ describe('an upload to Gupshup, which fetches', () => {
     },
   );
 
-  it('fails where the provider cannot fetch it', async () => {
+  it('fails when the provider cannot fetch it', async () => {
     const { server, user } = await start({ delivery: { baseUrl: 'http://127.0.0.1:9' } });
     const messageId = newMessage(GUPSHUP);
     const failed = await user.upload(from(GUPSHUP, { messageId }));
@@ -251,9 +251,9 @@ describe('an upload to Gupshup, which fetches', () => {
   }
 });
 
-describe('an upload to a provider that takes none', () => {
+describe('an upload to a provider that accepts none', () => {
   it.each([CHANNELS.kirim, CHANNELS.signalwire, CHANNELS.twilio, GATEWAY])(
-    'is kept here on %s, for a send call to name',
+    'is stored here on %s, for a send call to use',
     async (channelId) => {
       const { server, user } = await start();
       gives({ bytes: Buffer.from('GIF89a a type that no WhatsApp takes'), mimeType: 'image/gif' });
@@ -305,56 +305,56 @@ function gone(): void {
 }
 
 describe('an upload that its provider answers with a refusal', () => {
-  it.each(refusals)('%s: %s leaves FAILED and nothing else', async (channelId, _what, fault, code, retryable) => {
-    // What is not to fail by the clock has time.
-    const { server, user } = await start({ providers: timeouts(fault.kind === 'hang' ? '1s' : '20s') });
-    const rule = { match: /media/, fault };
-    emulatorOf(channelId).faults.push(rule);
-    const messageId = newMessage(channelId);
-    const input = from(channelId, { messageId, idempotencyKey: messageId });
-    const refused = await user.upload(input);
-    expect([refused.data?.uploadMediaFromUrl ?? null, codesOf(refused)]).toEqual([null, [code]]);
-    expect(sole(refused.errors).extensions).toMatchObject({ channelId, ...(retryable && { retryable }) });
-    expect(refused.text).not.toContain(source.url);
-    expect(await mediaOfMessage(server, messageId)).toMatchObject({
-      status: 'FAILED',
-      url: null,
-      providerMediaId: null,
-    });
-    const { id } = await mediaOfMessage(server, messageId);
-    expect(await endOf(server.client, id, OF_OTHERS)).toEqual({ status: 'FAILED', failure: { code, retryable } });
-    expect([await filesBelow(server.blobs), heldBy(channelId)]).toEqual([[], []]);
-    // Bytes are sent once: a provider may have taken what it does not acknowledge.
-    expect(requestsOf(emulatorOf(channelId), 'POST')).toHaveLength(1);
+  it.each(refusals)(
+    '%s: %s leaves the media FAILED and nothing else',
+    async (channelId, _what, fault, code, retryable) => {
+      // What is not to fail by the clock has time.
+      const { server, user } = await start({ providers: timeouts(fault.kind === 'hang' ? '1s' : '20s') });
+      const rule = { match: /media/, fault };
+      emulatorOf(channelId).faults.push(rule);
+      const messageId = newMessage(channelId);
+      const input = from(channelId, { messageId, idempotencyKey: messageId });
+      const refused = await user.upload(input);
+      expect([refused.data?.uploadMediaFromUrl ?? null, codesOf(refused)]).toEqual([null, [code]]);
+      expect(sole(refused.errors).extensions).toMatchObject({ channelId, ...(retryable && { retryable }) });
+      expect(refused.text).not.toContain(source.url);
+      expect(await mediaOfMessage(server, messageId)).toMatchObject({
+        status: 'FAILED',
+        url: null,
+        providerMediaId: null,
+      });
+      const { id } = await mediaOfMessage(server, messageId);
+      expect(await endOf(server.client, id, OF_OTHERS)).toEqual({ status: 'FAILED', failure: { code, retryable } });
+      expect([await filesBelow(server.blobs), heldBy(channelId)]).toEqual([[], []]);
+      // Bytes are sent once: a provider may have taken what it does not acknowledge.
+      expect(requestsOf(emulatorOf(channelId), 'POST')).toHaveLength(1);
 
-    emulatorOf(channelId).faults.length = 0;
-    const { data } = await user.upload(input);
-    expect(data?.uploadMediaFromUrl).toMatchObject({ replayed: false, media: { status: 'READY' } });
-    expect(data?.uploadMediaFromUrl?.media.providerMediaId).toBe(sole(heldBy(channelId)).name);
-  });
+      emulatorOf(channelId).faults.length = 0;
+      const { data } = await user.upload(input);
+      expect(data?.uploadMediaFromUrl).toMatchObject({ replayed: false, media: { status: 'READY' } });
+      expect(data?.uploadMediaFromUrl?.media.providerMediaId).toBe(sole(heldBy(channelId)).name);
+    },
+  );
 
   it.each<[string, string, boolean, () => void]>([
     ['its source', 'SOURCE_FAILED', false, () => gone()],
     ['its provider', 'PROVIDER_UNAVAILABLE', true, () => emulatorOf(META).faults.push(UNAVAILABLE)],
-  ])(
-    'is brought back by a retry once %s is well, and tells of no failure any more',
-    async (_what, code, retryable, fail) => {
-      const { server, user } = await start();
-      fail();
-      const messageId = newMessage(META);
-      expect(codesOf(await user.upload(from(META, { messageId })))).toEqual([code]);
-      const { id } = await mediaOfMessage(server, messageId);
-      expect(await endOf(server.client, id, OF_OTHERS)).toEqual({ status: 'FAILED', failure: { code, retryable } });
-      gives(samples.photo);
-      emulatorOf(META).faults.length = 0;
-      expect(await retried(server.client, id)).toEqual({ status: 'PENDING', failure: null });
-      const { url } = await server.client.becomes('READY', messageId);
-      expect((await server.client.get(url)).bytes.equals(samples.photo.bytes)).toBe(true);
-      expect(await endOf(server.client, id)).toEqual({ status: 'READY', failure: null });
-    },
-  );
+  ])('succeeds with a retry once %s has recovered, and has no failure then', async (_what, code, retryable, fail) => {
+    const { server, user } = await start();
+    fail();
+    const messageId = newMessage(META);
+    expect(codesOf(await user.upload(from(META, { messageId })))).toEqual([code]);
+    const { id } = await mediaOfMessage(server, messageId);
+    expect(await endOf(server.client, id, OF_OTHERS)).toEqual({ status: 'FAILED', failure: { code, retryable } });
+    gives(samples.photo);
+    emulatorOf(META).faults.length = 0;
+    expect(await retried(server.client, id)).toEqual({ status: 'PENDING', failure: null });
+    const { url } = await server.client.becomes('READY', messageId);
+    expect((await server.client.get(url)).bytes.equals(samples.photo.bytes)).toBe(true);
+    expect(await endOf(server.client, id)).toEqual({ status: 'READY', failure: null });
+  });
 
-  it.each([META, CHAKRA, GUPSHUP])('%s is not asked for what it is known not to take', async (channelId) => {
+  it.each([META, CHAKRA, GUPSHUP])('%s gets no request with a type that it does not accept', async (channelId) => {
     const { server, user } = await start();
     expect(codesOf(await user.upload(from(channelId, { mimeType: 'image/gif' })))).toEqual([
       'CONTENT_TYPE_NOT_ALLOWED',
@@ -367,7 +367,7 @@ describe('an upload that its provider answers with a refusal', () => {
     expect([emulatorOf(channelId).requestCount, await filesBelow(server.blobs)]).toEqual([0, []]);
   });
 
-  it('is also one that the catalogue cannot note: what the provider has taken is taken back', async () => {
+  it('includes a failure of the catalogue: the upload is deleted at the provider again', async () => {
     const { server, user } = await start();
     await sql`create function refuse_ready() returns trigger language plpgsql as 'begin raise exception ''no''; end'`.execute(
       database.kysely,
@@ -387,7 +387,7 @@ describe('an upload that its provider answers with a refusal', () => {
 
 describe('an upload that lasts longer than its lease', () => {
   it(
-    'is nobody else’s all the same: one fetch, one media at the provider',
+    'keeps its lease: one fetch, and one media at the provider',
     async () => {
       const { user } = await start({ upload: { respondWithin: '40s' } });
       const { bytes } = samples.photo;
@@ -415,7 +415,7 @@ describe('an upload that lasts longer than its lease', () => {
 });
 
 describe('an upload that three processes died of', () => {
-  it('is given up without another attempt: it may be the upload that kills', async () => {
+  it('fails without another attempt, since the upload may have killed them', async () => {
     const media = createdBy(await new SqlUploads(database).reserve(orphaned()));
     for (let life = 1; life <= 3; life++)
       expect(await diesAlone(`process ${life}`, media)).toMatchObject({ attempts: life, deaths: life - 1 });
@@ -426,7 +426,7 @@ describe('an upload that three processes died of', () => {
     expect(await user.uploaded(from(META, { idempotencyKey: 'deadly' }))).toMatchObject({ status: 'READY' });
   });
 
-  it('is taken up where two died of it', async () => {
+  it('is tried again after two', async () => {
     const media = createdBy(await new SqlUploads(database).reserve({ ...orphaned(), idempotency: null }));
     for (const owner of ['first', 'second']) await diesAlone(owner, media);
     const { user } = await start();
@@ -434,7 +434,7 @@ describe('an upload that three processes died of', () => {
     expect(await user.media(media.id)).toMatchObject({ providerMediaId: sole(heldBy(META)).name });
   });
 
-  /** A process that dies of it while it does nothing else. */
+  /** A process that dies while this job runs alone. */
   const diesAlone = async (owner: string, media: MediaName) => {
     // Its lease ends as soon as it begins.
     const jobs = jobStoreOf(database, { owner, leaseMs: 0 });
@@ -444,7 +444,7 @@ describe('an upload that three processes died of', () => {
     return job;
   };
 
-  /** No process works on it. */
+  /** Resolves when no process works on it. */
   const orphaned = () =>
     reservation({
       id: createUploadId(META),
@@ -459,7 +459,7 @@ describe('an upload that three processes died of', () => {
 describe('an upload that is deleted meanwhile', () => {
   const over = (server: OwnServer) => until('the upload to end', () => server.logged('an upload failed') > 0);
 
-  it('is not handed over any more: what is public for good must not become so after its deletion', async () => {
+  it('is not handed over, since a public address would outlive its deletion', async () => {
     const { server, user } = await start(IMPATIENT);
     const release = holdSource();
     const media = await user.uploaded(from(CHAKRA));
@@ -471,7 +471,7 @@ describe('an upload that is deleted meanwhile', () => {
     expect(await user.media(media.id)).toMatchObject({ status: 'DELETED', url: null });
   });
 
-  it('leaves no bytes, also where its provider refuses it afterwards', async () => {
+  it('leaves no bytes, also when its provider refuses it afterwards', async () => {
     const { server, user } = await start(IMPATIENT);
     providers.meta.faults.push({ match: /media/, fault: { kind: 'status', status: 413 } });
     const release = holdSource();
@@ -485,7 +485,7 @@ describe('an upload that is deleted meanwhile', () => {
     expect(await user.media(media.id)).toMatchObject({ status: 'DELETED', url: null });
   });
 
-  it('is deleted at the provider, which was just taking it', async () => {
+  it('is deleted at the provider that was receiving it', async () => {
     const { server, user, gate } = await startBehindGate();
     const media = await user.uploaded(from(META));
     await until('the provider to be asked', () => providers.meta.requestCount === 1);
@@ -508,7 +508,7 @@ describe('an upload that is deleted meanwhile', () => {
   });
 });
 
-describe('who may', () => {
+describe('scopes and tenants', () => {
   const keyOf = (name: string, tenant: string, scopes: readonly string[]) => ({
     sha256: createHash('sha256').update(name).digest('hex'),
     tenant,
@@ -534,7 +534,7 @@ describe('who may', () => {
   const PAYLOAD = `{ replayed media { id status kind mimeType sizeBytes sha256 filename caption url urlExpiresAt createdAt
     channel { id provider capabilities { upload maxUploadBytes } } message { id channelId } } }`;
 
-  it('upload and delete: whoever has the scope, and that scope is enough for the whole payload', async () => {
+  it('uploads and deletions need their scope, which is enough for the whole payload', async () => {
     const as = await startForTwo();
     const upload = `mutation($input: UploadMediaFromUrlInput!) { uploadMediaFromUrl(input: $input) ${PAYLOAD} }`;
     const input = from(META, { messageId: newMessage(META) });
@@ -556,7 +556,7 @@ describe('who may', () => {
       expect(codesOf(await as(scope).ask(read, { id }))).toEqual(['FORBIDDEN']);
   });
 
-  it('the same key of two tenants is two uploads, and neither can delete the other’s', async () => {
+  it('the same key of two tenants means two uploads, and neither tenant can delete the other’s', async () => {
     const as = await startForTwo();
     const idempotencyKey = `shared ${newMessage(META)}`;
     const ofAcme = await as('acme').uploaded(from(META, { idempotencyKey }));
@@ -580,7 +580,7 @@ function timeouts(timeout: string): Readonly<Record<string, unknown>> {
   return { 'whatsapp-cloud': patient, chakra: patient, gupshup: { timeout: '5s', retries: 0 } };
 }
 
-/** The source sends nothing of its bytes before it is let. */
+/** A source that sends no bytes before the test lets it. */
 function holdSource(): () => void {
   let release = () => {};
   answer = (response) => {
@@ -590,7 +590,7 @@ function holdSource(): () => void {
   return () => release();
 }
 
-/** Meta's API behind a gate, that does what it is asked and whose answers wait until it is opened. */
+/** Meta's API behind a gate: requests are performed, and answers wait until the test opens the gate. */
 async function startBehindGate(): Promise<{ server: OwnServer; user: Mutations; gate: Gate }> {
   const gate = await Gate.start(providers.meta.url);
   doors.push(gate);

@@ -25,7 +25,7 @@ const auth = {
   })),
 };
 const channels = TENANTS.map((tenant) => kirimChannel('http://127.0.0.1:9/v1', { id: `of-${tenant}`, tenant }));
-/** Nobody waits for the end of an upload. */
+/** The call does not wait for the end of the upload. */
 const upload = { respondWithin: '50ms' };
 
 let source: RawServer;
@@ -72,9 +72,9 @@ const finish = ({ response }: { readonly response: ServerResponse }) =>
 
 const isReady = async (user: Mutations, id: string) => (await user.media(id))?.status === 'READY';
 
-describe('uploads that are many at once', () => {
+describe('many simultaneous uploads', () => {
   it(
-    'take turns, four of a tenant, and all end READY',
+    'run four at a time for each tenant, and all end READY',
     async () => {
       const server = await started({ config: { channels, auth, upload }, database });
       const user = new Mutations(server.client, keyOf('acme'));
@@ -94,14 +94,14 @@ describe('uploads that are many at once', () => {
   );
 
   it(
-    'are eight of all tenants, each of which has its turn',
+    'run eight at a time over all tenants, in fair order',
     async () => {
       const server = await started({ config: { channels, auth, upload }, database });
       const callers = callersOf(server);
       const all: Array<[Mutations, string]> = [];
       for (const [tenant, user] of callers) for (const id of await begin(user, tenant, 6)) all.push([user, id]);
       await until('eight to be under way', () => waiting.length === 8);
-      // The first two tenants have all eight; whoever came last does not wait for the end of all of theirs.
+      // The first two tenants fill all eight slots; the last one does not wait for all of their uploads.
       for (const tenant of ['acme', 'acme', 'globex', 'globex']) {
         const index = waiting.findIndex((one) => one.tenant === tenant);
         for (const one of waiting.splice(index, 1)) finish(one);
@@ -124,7 +124,7 @@ describe('uploads that are many at once', () => {
   );
 
   it(
-    'have all of upload.timeout from their fetch on, however long they wait for their turn',
+    'have the whole upload.timeout from the start of their fetch, however long they waited',
     async () => {
       const timeoutMs = 8_000;
       const server = await started({
@@ -147,7 +147,7 @@ describe('uploads that are many at once', () => {
 
 describe('an upload whose retention ends before its bytes are here', () => {
   it(
-    'is EXPIRED, keeps no bytes, and its source was asked once',
+    'is EXPIRED without bytes, after one request to its source',
     async () => {
       const retention = { default: '1s', sweepInterval: '4s' };
       const server = await started({ config: { channels, auth, upload, retention }, database });
@@ -158,7 +158,7 @@ describe('an upload whose retention ends before its bytes are here', () => {
       const status = async () => (await user.media(id).catch(() => null))?.status;
       await until('the media to be EXPIRED', async () => (await status()) === 'EXPIRED');
       for (const one of waiting.splice(0)) finish(one);
-      // Whatever would fetch it again does so within a lease and a sweep of its beginning.
+      // Any repeated fetch would happen within a lease and a sweep.
       await until('later uploads to have had their turn', async () => {
         const [other = ''] = await begin(user, 'acme', 1);
         await until('the source to be asked', () => waiting.length > 0);

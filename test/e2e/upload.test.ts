@@ -77,7 +77,7 @@ describe('uploadMediaFromUrl', () => {
     expect(decodeMediaId(media.id)).toMatchObject({ channelId: 'wa' });
   });
 
-  it('attaches it to a message of the channel, behind what its provider lists', async () => {
+  it('attaches it to a message of the channel, after the media that its provider lists', async () => {
     const message = receive(bed, 'twilio');
     const media = await uploaded({ channelId: 'mms', messageId: message });
     expect(media.message).toEqual({ id: message });
@@ -101,7 +101,7 @@ describe('uploadMediaFromUrl', () => {
     expect(codes(conflict)).toEqual(['IDEMPOTENCY_CONFLICT']);
   });
 
-  it('lets a key be used again whose upload failed, and leaves FAILED with nothing stored', async () => {
+  it('lets a key be used again after its upload failed, which leaves nothing stored', async () => {
     answer = (_path, response) => response.writeHead(404).end();
     const failed = await upload({ idempotencyKey: 'k2' });
     expect(codes(failed)).toEqual(['SOURCE_FAILED']);
@@ -110,18 +110,18 @@ describe('uploadMediaFromUrl', () => {
     expect(again.data?.uploadMediaFromUrl).toMatchObject({ replayed: false, media: { status: 'READY' } });
   });
 
-  it('answers PENDING when the source is slow, and goes on', async () => {
+  it('answers PENDING when the source is slow, and continues', async () => {
     bed = await beds.own({ config: { upload: { respondWithin: '50ms' } } });
     let finish: () => void = () => {};
-    let isAsked = false;
+    let isRequested = false;
     answer = (_path, response) => {
-      isAsked = true;
+      isRequested = true;
       response.write(samples.photo.bytes.subarray(0, 100));
       finish = () => response.end(samples.photo.bytes.subarray(100));
     };
     const media = await uploaded();
     expect(media).toMatchObject({ status: 'PENDING', url: null });
-    await until('the source to be asked', () => isAsked);
+    await until('the source to be asked', () => isRequested);
     finish();
     await until('the upload to end', async () => {
       const { data } = await bed.query<{ media: MediaData }>(STATUS, { id: media.id });
@@ -177,7 +177,7 @@ describe('uploadMediaFromUrl', () => {
 });
 
 describe('deleteMedia', () => {
-  it('of an upload: 410 from the answer on, and twice is the same as once', async () => {
+  it('of an upload makes links 410 from the answer on, and can be repeated', async () => {
     const media = await uploaded();
     const deleted = await remove(media.id);
     expect(deleted.data?.deleteMedia).toEqual({
@@ -188,7 +188,7 @@ describe('deleteMedia', () => {
     expect((await remove(media.id)).data).toEqual(deleted.data);
   });
 
-  it('of what a provider lists and cannot delete: here alone, and listed no more', async () => {
+  it('of media that a provider lists and cannot delete is local, and hides it in listings', async () => {
     const message = receive(bed, 'kirim');
     const { data } = await bed.query(MEDIA, { ids: [message] });
     const media = sole(sole(data?.messagesWithMedia)?.media);
@@ -199,7 +199,7 @@ describe('deleteMedia', () => {
     expect(sole(after.data?.messagesWithMedia)?.media).toEqual([]);
   });
 
-  it('of what nobody knows is MEDIA_NOT_FOUND', async () => {
+  it('of unknown media is MEDIA_NOT_FOUND', async () => {
     expect(codes(await remove('AQdzdXBwb3J0'))).toEqual(['MEDIA_NOT_FOUND']);
     expect(codes(await remove(createUploadId('wa')))).toEqual(['MEDIA_NOT_FOUND']);
   });

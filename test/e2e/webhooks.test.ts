@@ -30,7 +30,7 @@ function send(channel: string, { body, headers }: WebhookDelivery, query = ''): 
   return bed.get(`/webhooks/${channel}${query}`, { method: 'POST', headers, body: body.toString() });
 }
 
-/** Asks until the media of a message is as it should be; a job does it, soon. */
+/** Queries until the media of a message has the expected state, which a job soon makes. */
 async function eventually(
   id: string,
   is: (media: readonly MediaData[]) => boolean,
@@ -105,7 +105,7 @@ describe('a webhook', () => {
     expect(got.headers['content-type']).toBe(facts.mimeType);
   });
 
-  it('leaves media that opens although the provider has forgotten it', async () => {
+  it('leaves media that opens although the provider has deleted it', async () => {
     bed = await start();
     await send('cloud', emulators.meta.webhookOf('1852559851913765', { id: WAMID }));
     const { url } = await eventually(`cloud:${WAMID}`, isReady);
@@ -156,14 +156,14 @@ describe('a webhook', () => {
     expect(emulators.meta.requestCount).toBe(calls);
   });
 
-  it('is found by the message id alone, where one channel knows it', async () => {
+  it('is found by the message id alone when one channel knows it', async () => {
     bed = await start();
     await send('cloud', emulators.meta.webhookOf('1852559851913765', { id: WAMID }));
     await eventually(`cloud:${WAMID}`, isReady);
     expect((await eventually(WAMID, isReady)).kind).toBe('IMAGE');
   });
 
-  it('of a device that is destroyed ends the media that is not here, and leaves what is', async () => {
+  it('of a destroyed device expires media that is not stored, and keeps stored media', async () => {
     bed = await start({ mirror: { mode: 'lazy' } });
     emulators.gateway.addMedia({ ...samples.photo, deviceId: DEVICE_ID, messageId: 'OPENED' });
     await send('gateway', emulators.gateway.messageEvent('OPENED'));
@@ -181,7 +181,7 @@ describe('a webhook', () => {
 });
 
 describe('media that is delivered before it is copied (lazy)', () => {
-  it('costs the provider one download, however many ask at once', async () => {
+  it('costs the provider one download for simultaneous requests', async () => {
     addEverywhere();
     bed = await start({ mirror: { mode: 'lazy' } });
     await send('cloud', emulators.meta.webhookOf('1852559851913765', { id: WAMID }));
@@ -201,7 +201,7 @@ describe('what is refused', () => {
     return emulators.meta.webhookOf('1852559851913765', { id: WAMID });
   };
 
-  it('is 401: a body whose signature is of another', async () => {
+  it('is 401: a body with the signature of another body', async () => {
     bed = await start();
     const { body, headers } = valid();
     const forged = await send('cloud', { body: Buffer.concat([body, Buffer.from(' ')]), headers });
@@ -212,7 +212,7 @@ describe('what is refused', () => {
     expect(data?.messagesWithMedia).toEqual([{ id: `cloud:${WAMID}`, media: [] }]);
   });
 
-  it('is 404: a channel that is unknown, or has no webhook', async () => {
+  it('is 404: an unknown channel, or one without a webhook', async () => {
     bed = await start();
     for (const channel of ['nobody', 'wa']) {
       const got = await send(channel, valid());
@@ -229,7 +229,7 @@ describe('what is refused', () => {
     expect(got.status).toBe(413);
   });
 
-  it("is 401: Meta's handshake with another token; the right one gets its challenge back", async () => {
+  it("is 401: Meta's handshake with another token; with the right one it is the challenge", async () => {
     bed = await start();
     const ask = (token: string) =>
       bed.get(`/webhooks/cloud?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=${token}`);

@@ -12,7 +12,7 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 import { ACCOUNTS, errorOf, headerOf, kirimChannel, nth, SECRETS, sole } from '../support/test-bed.js';
 
 const TEST_MS = 90_000;
-/** Longer than any request may take while the database says nothing; a router gives up after about as long. */
+/** Longer than any request may take while the database is silent; a router gives up after about as long. */
 const ANSWER_MS = 30_000;
 
 const MEDIA = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media { id status url } } }';
@@ -56,12 +56,12 @@ async function send({ client }: OwnServer, { delivery }: MetaPhoto): Promise<num
 /** What the contract promises for the time without a database. `stored` is a link to what is stored. */
 async function expectHonestAbsence(server: OwnServer, stored: string): Promise<void> {
   const { client } = server;
-  const unheard = receive();
-  const webhook = await client.deliver(META, unheard.delivery);
+  const unacknowledged = receive();
+  const webhook = await client.deliver(META, unacknowledged.delivery);
   expect([webhook.status, errorOf(webhook).code]).toEqual([503, 'INTERNAL_SERVER_ERROR']);
   expect(Number(headerOf(webhook, 'retry-after'))).toBeGreaterThan(0);
 
-  const { data, errors } = await client.query(MEDIA, { ids: [...askable, unheard.id] });
+  const { data, errors } = await client.query(MEDIA, { ids: [...askable, unacknowledged.id] });
   for (const index of [0, 1]) {
     const media = sole(data?.messagesWithMedia[index]?.media);
     expect(media.status).toBe('READY');
@@ -78,7 +78,7 @@ async function expectHonestAbsence(server: OwnServer, stored: string): Promise<v
   expect((await client.get('/livez')).status).toBe(200);
 }
 
-/** Everything works, and what was acknowledged before is here. */
+/** Everything works, and every event that was acknowledged before is here. */
 async function expectRecovery(server: OwnServer, acknowledged: readonly MetaPhoto[]): Promise<void> {
   await until('/readyz to answer 200', async () => (await server.client.get('/readyz')).status === 200);
   const fresh = receive();
@@ -93,7 +93,7 @@ describe('a database that is gone, embedded', () => {
   const startServer = useOwnServers();
 
   it(
-    'leaves what can be answered without it, and an honest word for the rest',
+    'leaves answers that need no database, and a clear error for the others',
     async () => {
       const database = await openEmbeddedDatabase();
       try {
@@ -125,7 +125,7 @@ describeServer('a database that goes away', (database) => {
     startServer({ config: { database: { url: proxy.url }, channels: channels(), ...config } });
 
   it(
-    'refuses connections, and returns: what it cannot know is said, what was acknowledged is not lost',
+    'refuses connections, and returns: unknown facts are errors, and no acknowledged event is lost',
     async () => {
       const server = await start();
       const stored = receive();
@@ -142,7 +142,7 @@ describeServer('a database that goes away', (database) => {
   );
 
   it(
-    'ends all its connections, as at a restart: the next requests are answered, none that was acknowledged is lost',
+    'ends all its connections, as at a restart: the next requests are answered, and no acknowledged event is lost',
     async () => {
       const server = await start();
       const acknowledged: MetaPhoto[] = [];
@@ -166,7 +166,7 @@ describeServer('a database that goes away', (database) => {
   );
 
   it(
-    'takes every word and answers none: requests are answered all the same, within half a minute',
+    'accepts statements without answers: requests are still answered, within half a minute',
     async () => {
       const server = await start();
       const stored = receive();
@@ -174,7 +174,7 @@ describeServer('a database that goes away', (database) => {
       const { url } = await server.client.becomes('READY', stored.id);
       proxy.silence();
       const signal = AbortSignal.timeout(ANSWER_MS);
-      const unheard = receive();
+      const unacknowledged = receive();
       const { client } = server;
       const answers = await Promise.all([
         statusOf(client.get('/readyz', { signal })),
@@ -182,8 +182,8 @@ describeServer('a database that goes away', (database) => {
         statusOf(
           client.get(`/webhooks/${META}`, {
             method: 'POST',
-            headers: unheard.delivery.headers,
-            body: unheard.delivery.body.toString(),
+            headers: unacknowledged.delivery.headers,
+            body: unacknowledged.delivery.body.toString(),
             signal,
           }),
         ),
@@ -204,7 +204,7 @@ describeServer('a database that goes away', (database) => {
   );
 
   it(
-    'at the end of a copy leaves it to be made again, also while others are under way',
+    'at the end of a copy causes another attempt, also while other copies are under way',
     async () => {
       const server = await start({ providers: { 'whatsapp-cloud': { timeout: '10m' } } });
       const [endless, copied] = [receive(), receive()];
@@ -226,7 +226,7 @@ describeServer('a database that goes away', (database) => {
   );
 });
 
-/** What was answered; `null` = nothing, in time. */
+/** The answer; `null` when there was none in time. */
 async function statusOf(answer: Promise<{ readonly status: number }>): Promise<number | null> {
   try {
     return (await answer).status;

@@ -26,7 +26,7 @@ describe('a blob disk that is full', () => {
 
   // No file grows beyond a limit: as on a full disk, a write is short and the next one fails, for root as for anybody.
   it(
-    'costs no webhook and leaves no half of a blob; with space again, everything is READY',
+    'loses no webhook and leaves no partial blob; with space again, everything is READY',
     async () => {
       const [small, large, later] = [receivePhoto(meta, 1), receivePhoto(meta, 2, LARGE), receivePhoto(meta, 3)];
       const full = await folder.serve({ fileSizeKib: LIMIT_KIB });
@@ -66,7 +66,7 @@ describeEngines('a blob disk that is away', (engine) => {
   }
 
   it(
-    'costs no webhook, is told by /readyz, and is used again as soon as it is back',
+    'loses no webhook, is reported by /readyz, and is used again as soon as it is back',
     async () => {
       const server = await startServer({ config: { channels: [metaChannel(meta)] }, database: engine.shared() });
       const photo = receivePhoto(meta, 1);

@@ -63,7 +63,7 @@ describe('a heap of a gigabyte', () => {
   const media = (index: number) => ({ __typename: 'Media', id: mediaIds[index % KNOWN] });
 
   const COMPLEX = 'QUERY_TOO_COMPLEX';
-  /** What is asked, and the codes that its errors may have. */
+  /** A request, and the codes that its errors may have. */
   const SHAPES: ReadonlyArray<[string, string, () => Record<string, unknown>, readonly string[]]> = [
     [
       '55,000 representations with 30 links',
@@ -145,16 +145,16 @@ describe('a heap of a gigabyte', () => {
     ['interpreted', TRACED],
   ])('%s', (executor, traced) => {
     it.each(SHAPES)(
-      'is enough: %s',
+      'is enough for %s',
       async (name, query, variables, codes) => {
         const { client, command } = server;
         let isOver = false;
         let latest = 0;
         const watching = (async () => {
           while (!isOver) {
-            const asked = performance.now();
+            const sentAt = performance.now();
             expect((await client.get('/livez')).status).toBe(200);
-            latest = Math.max(latest, performance.now() - asked);
+            latest = Math.max(latest, performance.now() - sentAt);
             await sleep(20);
           }
         })();

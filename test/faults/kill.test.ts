@@ -2,7 +2,7 @@
  * `kill -9` at random moments. `TEST_LONG=1` runs a hundred rounds in place of one; `TEST_SEED` repeats the moments of
  * a run whose seed stands in the names of its tests.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
@@ -12,6 +12,7 @@ import { openDatabase } from '../../src/database/database.js';
 import { encodeMediaId } from '../../src/model/ids.js';
 import { mediaBlobKey } from '../../src/storage/blob-store.js';
 import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
+import { Chance } from '../support/chance.js';
 import type { Client } from '../support/client.js';
 import { describeServer, EMBEDDED_TOO } from '../support/databases.js';
 import { until } from '../support/eventually.js';
@@ -28,22 +29,6 @@ const START_MS = 60_000;
 const SENDERS = 4;
 const ACKNOWLEDGED_BEFORE_KILL = 30;
 const LONGEST_PAUSE_MS = 150;
-
-/** Numbers in [0, 1) that a seed repeats. */
-class Chance {
-  #drawn = 0;
-
-  constructor(private readonly seed: string) {}
-
-  next(): number {
-    this.#drawn += 1;
-    return createHash('sha256').update(`${this.seed} ${this.#drawn}`).digest().readUInt32BE() / 2 ** 32;
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.next() * limit);
-  }
-}
 
 interface SentPhoto {
   readonly photo: MetaPhoto;
@@ -96,7 +81,7 @@ class Stream {
   }
 }
 
-/** One process: it takes webhooks and copies, until it is killed at a moment that nobody chose. */
+/** One process: it accepts webhooks and copies media, until it is killed at a random moment. */
 async function killedRound(folder: ServerFolder, stream: Stream, chance: Chance): Promise<void> {
   const target = stream.acknowledged + chance.below(ACKNOWLEDGED_BEFORE_KILL);
   const pauseMs = chance.below(LONGEST_PAUSE_MS);
@@ -137,7 +122,7 @@ async function leaveOrphan({ blobs }: ServerFolder): Promise<void> {
   await store.close();
 }
 
-/** What the catalogue says once nobody works on it. */
+/** The content of the catalogue once no process works on it. */
 async function countsOf({ databaseUrl }: ServerFolder) {
   const database = await openDatabase({ url: databaseUrl });
   try {
@@ -242,7 +227,7 @@ describe('a process that is killed, embedded', () => {
   if (EMBEDDED_TOO) killedAtRandom(() => undefined);
 
   it(
-    'has its work taken over within 5 s after the next start, which knows that it is alone',
+    'has its jobs taken over within 5 s after the next start, since only one process can be open',
     async () => {
       const dead = await dieAtWork();
       const { client } = await dead.folder.serve();
@@ -256,7 +241,7 @@ describeServer('a process that is killed', (server) => killedAtRandom(() => serv
 
 describeServer('a process that is killed beside another', (server) => {
   it(
-    'has its work taken over within 30 s by one that lives on',
+    'has its jobs taken over within 30 s by a living one',
     async () => {
       const dead = await dieAtWork(server.url());
       if (!dead.survivor) throw new Error('expected a second process');

@@ -53,7 +53,7 @@ async function announce(client: Client, photos: readonly MetaPhoto[]): Promise<v
 
 describe('a media that ends its process, embedded', () => {
   it(
-    'is FAILED after three deaths alone; innocent media is READY, a stop counts nothing, and a retry begins anew',
+    'is FAILED after three deaths while it ran alone; other media is READY, a stop is not counted, and a retry starts again',
     async () => {
       const { serve, dieDuring } = life(await makeFolder());
       const poison = receivePhoto(meta, 1);
@@ -70,7 +70,7 @@ describe('a media that ends its process, embedded', () => {
 
       const late = receivePhoto(meta, 5);
       await dieDuring(poison, 'SIGKILL', async ({ client }) => {
-        // Alone means alone: what comes meanwhile waits.
+        // Other jobs wait while it runs alone.
         await announce(client, [late]);
         await sleep(1_500);
         expect([late, ...innocent].map(fetches)).toEqual([0, ...innocent.map(() => 1)]);
@@ -130,7 +130,7 @@ function life(of: ServerFolder) {
 
 describeServer('a webhook that ends its process', (server) => {
   it(
-    'goes to the dead letters after three deaths alone, and others are worked off',
+    'becomes a dead letter after three deaths while it ran alone, and other events are processed',
     async () => {
       const own = await makeFolder(server.url());
       const poison = receivePhoto(meta, 1);

@@ -18,7 +18,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const SIX_MINUTES_MS = 6 * 60 * 1000;
 /** Several attempts, with the seconds between them. */
 const PATIENCE_MS = 60_000;
-/** Of a whole attempt of ours: none is repeated within a call. */
+/** The policy of one attempt: no request is repeated within a call. */
 const ONE_TRY = { providers: { 'whatsapp-cloud': { retries: 0 } } };
 
 let clockMs = 0;
@@ -78,7 +78,7 @@ describeEngines('a provider that fails', (engine) => {
   }
 
   it(
-    'with 503, twice, leaves a media PENDING, and READY after it: where the bytes are, and where their address is',
+    'twice with 503 leaves a media PENDING, and READY afterwards: at the bytes, and at the metadata',
     async () => {
       const server = await start(ONE_TRY);
       const [bytes, address] = [receivePhoto(meta, 1), receivePhoto(meta, 2)];
@@ -99,7 +99,7 @@ describeEngines('a provider that fails', (engine) => {
   );
 
   it(
-    'for longer than eight attempts ends nothing as long as it has the media',
+    'for more than eight attempts does not end the copy while it has the media',
     async () => {
       const server = await start(ONE_TRY);
       const photo = receivePhoto(meta, 1);
@@ -118,7 +118,7 @@ describeEngines('a provider that fails', (engine) => {
     PATIENCE_MS,
   );
 
-  it('by an address that died on the way is asked for another through the id, once', async () => {
+  it('with an expired address gets one request for a new address by the id', async () => {
     const server = await start();
     const photo = receivePhoto(meta, 1);
     const struck = { times: 1 };
@@ -138,7 +138,7 @@ describeEngines('a provider that fails', (engine) => {
   });
 
   it(
-    'by bytes that end early is asked again',
+    'with bytes that end early gets another request',
     async () => {
       const server = await start();
       const photo = receivePhoto(meta, 1);
@@ -152,7 +152,7 @@ describeEngines('a provider that fails', (engine) => {
   );
 
   it(
-    'time and again leaves media FAILED, without a link and without a blob',
+    'every time leaves media FAILED, without a link and without a blob',
     async () => {
       const server = await start();
       const [hash, gone, stale] = [receivePhoto(meta, 1), receivePhoto(meta, 2), receivePhoto(meta, 3)];
@@ -187,7 +187,7 @@ describeEngines('a provider that fails', (engine) => {
     PATIENCE_MS,
   );
 
-  it('to be fast is asked first for what it will forget first', async () => {
+  it('to be fast gets requests first for the media that expires first', async () => {
     const server = await start({ mirror: { concurrency: 1 } });
     const now = Date.now();
     const [first, late, early] = [
@@ -216,15 +216,15 @@ describeEngines('a provider that fails', (engine) => {
     }
   });
 
-  it('is passed through, and nothing of it is kept, with mirror.mode off', async () => {
+  it('is passed on without a copy with mirror.mode off', async () => {
     const server = await start({ mirror: { mode: 'off' } });
     const photo = receivePhoto(meta, 1);
     await send(server, META, photo.delivery);
     const { url } = await server.client.becomes('READY', photo.id);
     expect(meta.lookaside.requestCount).toBe(0);
-    for (const asked of [1, 2]) {
+    for (const count of [1, 2]) {
       expect((await server.client.get(url)).bytes.equals(photo.bytes)).toBe(true);
-      expect(meta.lookaside.requestCount).toBe(asked);
+      expect(meta.lookaside.requestCount).toBe(count);
     }
     meta.lookaside.faults.push(unavailable(/mid=/));
     expect((await server.client.get(url)).status).toBe(503);
@@ -232,7 +232,7 @@ describeEngines('a provider that fails', (engine) => {
   });
 });
 
-/** As if so many attempts had failed, and the next one were due. */
+/** Sets the number of failed attempts, and makes the next one due. */
 async function dueWithAttempts(engine: EngineBed, attempts: number): Promise<void> {
   await engine
     .shared()

@@ -36,7 +36,7 @@ function receive(padding?: Buffer): MetaPhoto {
 const fetchesOf = ({ mediaId }: MetaPhoto) =>
   meta.lookaside.requests.filter(({ path }) => path.includes(`mid=${mediaId}&`));
 
-/** Every replica gives the bytes that GraphQL describes, whatever has become of them at their provider. */
+/** Every replica gives the bytes that GraphQL describes, also after they changed at their provider. */
 async function expectBytes(replicas: readonly Client[], { id, bytes }: Pick<MetaPhoto, 'id' | 'bytes'>): Promise<void> {
   const described = await Promise.all(replicas.map(async (client) => sole(sole(await client.media([id])))));
   for (const [index, media] of described.entries()) {
@@ -65,7 +65,7 @@ describeServer('two replicas in one process', (server) => {
     ['first', 1],
     ['last', 2],
   ])(
-    'keep the download that agrees with the announced digest where the one that comes %s is corrupt',
+    'keep the download with the announced digest when the one that arrives %s is corrupt',
     async (_which, corrupt) => {
       const [one, other] = await startTwo({ channels: [metaChannel(meta)], mirror: { mode: 'lazy' } });
       const photo = receive(Buffer.alloc(200_000, 'padding'));
@@ -106,7 +106,7 @@ describeServer('two replicas in one process', (server) => {
     const THUMBNAIL = 'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { url thumbnailUrl } } }';
 
     it(
-      'open each other’s links at once, before what was listed is recorded',
+      'open each other’s links at once, before the listing is recorded',
       async () => {
         const [one, other] = await startTwo({ channels: [kirimChannel(kirim.baseUrl)] });
         kirim.addMessage({ id: kirimMessageId(1), media: samples.photo });
@@ -121,7 +121,7 @@ describeServer('two replicas in one process', (server) => {
             }>;
           }>(THUMBNAIL, { ids: [`wa:${kirimMessageId(1)}`] });
           const links = sole(sole(data?.messagesWithMedia ?? []).media);
-          const asked = [links.thumbnailUrl, links.url].map((link) =>
+          const answers = [links.thumbnailUrl, links.url].map((link) =>
             other.client.get(new URL(link).pathname + new URL(link).search),
           );
           // By then both are under way, and the other replica has found no row.
@@ -129,7 +129,7 @@ describeServer('two replicas in one process', (server) => {
           const row = 'select 1 from media where provider_message_id = $1';
           expect((await blocker.query(row, [kirimMessageId(1)])).rows).toEqual([]);
           await blocker.query('rollback');
-          expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([200, 200]);
+          expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200]);
         } finally {
           await blocker.query('rollback');
           await blocker.end();
@@ -183,7 +183,7 @@ describeServer('two replicas, one of which', (server) => {
     ['is cut off from the database', () => proxy.silence(), () => {}],
     ['is stopped', ({ command }) => command.kill('SIGSTOP'), ({ command }) => command.kill('SIGCONT')],
   ])(
-    '%s while it copies: what the other one has stored meanwhile stays, to the byte',
+    '%s while it copies: the bytes that the other one has stored meanwhile stay unchanged',
     async (_what, leave, comeBack) => {
       const folder = await makeFolder({}, server.url());
       const cutOff = await makeFolder({ storage: { root: folder.blobs } }, proxy.url);
@@ -220,7 +220,7 @@ describeServer('two replicas, one of which', (server) => {
   );
 
   it(
-    'has a clock that is off: nothing is downloaded twice, and both agree when a link and a media end',
+    'has a wrong clock: nothing is downloaded twice, and both agree when a link and a media end',
     async () => {
       const folder = await makeFolder({}, server.url());
       const replicas = [
@@ -254,11 +254,12 @@ describeServer('two replicas, one of which', (server) => {
         clients.map(async (client) => {
           const statuses: string[] = [];
           for (;;) {
-            const askedAt = Date.now();
+            const requestedAt = Date.now();
             const status = sole(await client.statuses(photo.id));
             // Before its time by this machine's clock, which is the database's, it is there.
             if (Date.now() < endsAt - 2_000) statuses.push(status);
-            if (status === 'EXPIRED' || askedAt > endsAt + SKEW_MS / 2) return { before: new Set(statuses), status };
+            if (status === 'EXPIRED' || requestedAt > endsAt + SKEW_MS / 2)
+              return { before: new Set(statuses), status };
             await sleep(200);
           }
         }),

@@ -61,23 +61,23 @@ async function makeFolder(databaseUrl?: string, more: Readonly<Record<string, un
   return folder;
 }
 
-/** What a caller asked for once, and was told of it. */
-interface Asked {
+/** One upload by a caller, and its answer. */
+interface UploadCall {
   readonly key: string;
   readonly channelId: string;
-  /** Of an upload that was answered. */
+  /** The id of the media; null: the upload was not answered. */
   id: string | null;
-  deletion: 'none' | 'asked' | 'acknowledged';
+  deletion: 'none' | 'requested' | 'acknowledged';
 }
 
-/** Callers who upload, repeat what was not answered, and delete some of it again. */
+/** Callers who upload, repeat unanswered calls, and delete some of the media again. */
 class Callers {
-  readonly asked: Asked[] = [];
+  readonly calls: UploadCall[] = [];
   answered = 0;
 
   constructor(private readonly chance: Chance) {}
 
-  /** Goes on until the server is gone. @throws Error when it is there and does not do what it is asked */
+  /** Continues until the server is gone. @throws Error when it answers with an error */
   async flow({ client }: ServerProcess): Promise<void> {
     const user = new Mutations(client);
     for (;;) {
@@ -93,44 +93,44 @@ class Callers {
   /** What is still without an answer. */
   async finish({ client }: ServerProcess): Promise<void> {
     const user = new Mutations(client);
-    for (const one of this.asked) if (one.id === null) await this.#upload(user, one);
+    for (const one of this.calls) if (one.id === null) await this.#upload(user, one);
   }
 
   async #ask(user: Mutations): Promise<boolean> {
-    const some = this.asked[this.chance.below(this.asked.length * 3)];
+    const some = this.calls[this.chance.below(this.calls.length * 3)];
     if (some?.id != null && some.deletion !== 'acknowledged') await this.#delete(user, some, some.id);
     else if (some && some.deletion === 'none') await this.#upload(user, some);
     else await this.#upload(user, this.#fresh());
     return true;
   }
 
-  #fresh(): Asked {
+  #fresh(): UploadCall {
     const channelId = CHANNELS[this.chance.below(CHANNELS.length)] ?? META;
-    const fresh: Asked = { key: `upload ${this.asked.length}`, channelId, id: null, deletion: 'none' };
-    this.asked.push(fresh);
+    const fresh: UploadCall = { key: `upload ${this.calls.length}`, channelId, id: null, deletion: 'none' };
+    this.calls.push(fresh);
     return fresh;
   }
 
-  async #upload(user: Mutations, asked: Asked): Promise<void> {
-    const { key: idempotencyKey, channelId } = asked;
+  async #upload(user: Mutations, call: UploadCall): Promise<void> {
+    const { key: idempotencyKey, channelId } = call;
     const { id } = await user.uploaded({ channelId, url: `${source.url}/photo.jpg`, idempotencyKey });
-    if (asked.id !== null && asked.id !== id) throw new Error(`expected the same media for ${idempotencyKey}`);
-    asked.id = id;
+    if (call.id !== null && call.id !== id) throw new Error(`expected the same media for ${idempotencyKey}`);
+    call.id = id;
   }
 
-  async #delete(user: Mutations, asked: Asked, id: string): Promise<void> {
-    asked.deletion = 'asked';
+  async #delete(user: Mutations, call: UploadCall, id: string): Promise<void> {
+    call.deletion = 'requested';
     await user.deleted(id);
-    asked.deletion = 'acknowledged';
+    call.deletion = 'acknowledged';
   }
 }
 
-/** An answer that came, and is not what was asked for; else the connection broke. */
+/** The answer was an error; else the connection broke. */
 function isRefusal(thrown: unknown): boolean {
   return thrown instanceof Error && thrown.message.startsWith('expected ');
 }
 
-/** One process: it uploads and deletes, until it is killed at a moment that nobody chose. */
+/** One process: it uploads and deletes, until it is killed at a random moment. */
 async function killedRound(folder: ServerFolder, callers: Callers, chance: Chance): Promise<void> {
   const target = callers.answered + chance.below(ANSWERED_BEFORE_KILL);
   const pauseMs = chance.below(LONGEST_PAUSE_MS);
@@ -156,7 +156,7 @@ async function within<Found>(
   }
 }
 
-/** So that what a crash left is old enough to be nobody's. */
+/** Makes files that a crash left old enough to be removed. */
 function letAMinutePass(folder: ServerFolder): Promise<unknown> {
   return within(folder, ({ kysely }) =>
     sql`update jobs set lease_until = lease_until - interval '2 minutes', due_at = due_at - interval '2 minutes'`.execute(
@@ -189,7 +189,7 @@ function killedAtRandom(databaseUrl: () => string | undefined): void {
   );
 }
 
-async function expectWhole(folder: ServerFolder, { asked }: Callers): Promise<void> {
+async function expectWhole(folder: ServerFolder, { calls }: Callers): Promise<void> {
   const { rows, jobs } = await within(folder, async ({ kysely }) => ({
     rows: await kysely.selectFrom('media').select(['id', 'status', 'provider_media_id', 'stored_at']).execute(),
     jobs: await kysely.selectFrom('jobs').selectAll().where('kind', '<>', 'sweep').execute(),
@@ -197,9 +197,9 @@ async function expectWhole(folder: ServerFolder, { asked }: Callers): Promise<vo
   const byId = new Map(rows.map((row) => [row.id, row]));
   expect([jobs, rows.filter((row) => row.status === 'PENDING')]).toEqual([[], []]);
   const atMeta = new Set(meta.media.map(({ id }) => id));
-  for (const { key, id, channelId, deletion } of asked) {
+  for (const { key, id, channelId, deletion } of calls) {
     const row = byId.get(id ?? '');
-    const allowed = { none: ['READY'], asked: ['READY', 'DELETED'], acknowledged: ['DELETED'] }[deletion];
+    const allowed = { none: ['READY'], requested: ['READY', 'DELETED'], acknowledged: ['DELETED'] }[deletion];
     expect([key, allowed.includes(row?.status ?? 'none')]).toEqual([key, true]);
     if (row?.status === 'READY') expect([key, row.stored_at !== null]).toEqual([key, true]);
     if (channelId !== META) continue;
@@ -213,7 +213,7 @@ async function expectWhole(folder: ServerFolder, { asked }: Callers): Promise<vo
   // Each is of one attempt.
   const media = files.map((file) => file.replace(/\.[0-9a-f-]{36}\.original$/, '.original'));
   expect(media.sort()).toEqual(expected.sort());
-  expect(asked.length).toBeGreaterThan(0);
+  expect(calls.length).toBeGreaterThan(0);
 }
 
 const SLOW = { upload: { respondWithin: '100ms' } };
@@ -258,7 +258,7 @@ describe('a process that is killed, embedded', () => {
 
 describe('a process that is ended by SIGTERM, embedded', () => {
   it(
-    'hands its uploads back, their attempt not counted, and the next one finishes them',
+    'releases its uploads without counting the attempt, and the next process finishes them',
     async () => {
       const folder = await makeFolder(undefined, SLOW);
       const first = await folder.serve();

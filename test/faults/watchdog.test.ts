@@ -45,12 +45,12 @@ class Child {
 
 const HANG = 'for (;;);';
 const READY = "console.log('ready');";
-/** Moves for some time, and says so at its end. */
+/** Keeps its event loop running for some time, and prints a line at its end. */
 const MOVE = `let left = 40; const timer = setInterval(() => { if (--left > 0) return; clearInterval(timer); console.log('moved'); }, 100);`;
 
 describe('the watchdog', () => {
   it(
-    'ends a process whose event loop stands still, and says why',
+    'ends a process whose event loop is blocked, and reports why',
     async () => {
       const child = new Child(`${READY} setTimeout(() => { ${HANG} }, 100);`);
       expect(await child.ended).toEqual([null, 'SIGKILL']);
@@ -61,7 +61,7 @@ describe('the watchdog', () => {
   );
 
   it(
-    'ends one that hangs because nobody reads what it writes',
+    'ends a process that hangs because its output is not read',
     async () => {
       // Again and again, as the log does when its pipe is full.
       const child = new Child(`const { writeSync } = await import('node:fs'); const text = 'x'.repeat(65536);
@@ -75,7 +75,7 @@ describe('the watchdog', () => {
   );
 
   it(
-    'leaves one alone that is busy but moves, and one that ends',
+    'does not end a busy process whose event loop runs, nor one that ends by itself',
     async () => {
       const busy = `${READY} const until = Date.now() + ${3 * STALL_MS};
         (function work() { const to = Date.now() + 200; while (Date.now() < to); if (Date.now() < until) setImmediate(work); else console.log('moved'); })();`;
@@ -91,7 +91,7 @@ describe('the watchdog', () => {
   );
 
   it(
-    'does not take one that was stopped for one that hangs',
+    'does not end a process that was suspended',
     async () => {
       const child = new Child(`${READY} ${MOVE}`);
       await child.printed('ready');
@@ -105,7 +105,7 @@ describe('the watchdog', () => {
   );
 
   it(
-    'lets a debugger hold it',
+    'does not end a process that a debugger holds',
     async () => {
       const child = new Child(
         `${READY} const until = Date.now() + ${3 * STALL_MS}; while (Date.now() < until); ${MOVE}`,

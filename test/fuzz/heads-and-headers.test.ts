@@ -18,7 +18,7 @@ import { Chance } from '../support/chance.js';
 const IS_LONG = process.env.TEST_LONG === '1';
 const SEED = process.env.TEST_SEED ?? (IS_LONG ? String(Date.now()) : 'heads');
 const LONG_MS = 120_000;
-/** Of each kind, in the short form. */
+/** The number of inputs of each kind, in the short form. */
 const SHORT_ROUNDS = 120;
 const DEADLINE_MS = IS_LONG ? 4 * LONG_MS : 60_000;
 
@@ -167,7 +167,7 @@ const CLAIMS = [
 const TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]*\/[a-z0-9][a-z0-9!#$&^_.+-]*(; [a-z]+="?[A-Za-z0-9._-]+"?)*$/;
 
 it(
-  'a head of any bytes has a type, and a name with it',
+  'any head has a type, and a file name for it',
   async () => {
     for (const fuzz = new Fuzz('heads'); fuzz.goesOn; ) {
       const head = fuzz.bytes(fuzz.of([300, 4_100, 65_536]));
@@ -187,7 +187,7 @@ it(
 );
 
 it(
-  'a verdict that is final does not change',
+  'a final verdict does not change',
   async () => {
     for (const fuzz = new Fuzz('verdicts'); fuzz.goesOn; ) {
       const bytes = fuzz.bytes(8_000);
@@ -205,7 +205,7 @@ it(
 );
 
 it(
-  'a stream is peeked at whatever pieces it comes in, and keeps its bytes',
+  'peeking at a stream keeps its bytes, for any chunks',
   async () => {
     for (const fuzz = new Fuzz('peeks'); fuzz.goesOn; ) {
       const bytes = fuzz.bytes(9_000);
@@ -228,7 +228,7 @@ it(
 );
 
 it(
-  'a Content-Disposition has a name that can be made safe, or none',
+  'a Content-Disposition has a name that can be sanitised, or none',
   async () => {
     for (const fuzz = new Fuzz('names'); fuzz.goesOn; ) {
       const header =
@@ -251,7 +251,7 @@ it(
 );
 
 it(
-  'a media type is taken in one spelling, or not at all',
+  'a media type is normalised to one spelling, or refused',
   async () => {
     for (const fuzz = new Fuzz('types'); fuzz.goesOn; ) {
       const claim = fuzz.of(['', 'image/jpeg', 'text/csv;']) + fuzz.text(fuzz.of([40, 65_536]));
@@ -268,7 +268,7 @@ it(
 );
 
 it(
-  'a Location leads to an address in ASCII, or is not allowed',
+  'a Location leads to an ASCII URL, or is refused',
   async () => {
     const policy = new AddressPolicy({ allowPrivate: [], allowedPorts: [80, 443] });
     const base = new URL('https://cdn.example.com/a/b?c');

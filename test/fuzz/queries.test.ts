@@ -20,11 +20,11 @@ import { watchUnhandled } from '../support/unhandled.js';
 
 const IS_LONG = process.env.TEST_LONG === '1';
 const SEED = process.env.TEST_SEED ?? (IS_LONG ? String(Date.now()) : 'queries');
-/** Of each of the four kinds. */
+/** The time for each of the four kinds. */
 const LONG_MS = 30_000;
-/** Of each kind, in the short form. */
+/** The number of inputs of each kind, in the short form. */
 const SHORT_ROUNDS = 100;
-/** After so many, the server is asked how it is. */
+/** After so many inputs, the health of the server is checked. */
 const BATCH = 50;
 /** Generous: the slowest of these takes a fraction of a second, and what is stuck is stuck for ever. */
 const ANSWER_MS = 20_000;
@@ -68,7 +68,7 @@ const PROTOCOL_CODES = [
 const ANSWERS: Readonly<
   Record<number, { readonly codes: readonly string[]; readonly forms: ReadonlyArray<'graphql' | 'plain' | 'empty'> }>
 > = {
-  // Each field answers for itself; and a document is asked for whose hash nobody knows.
+  // Each field has its own error; a persisted query can be unknown.
   200: {
     codes: [...ERROR_CODES.filter((code) => code !== INTERNAL), 'PERSISTED_QUERY_NOT_FOUND'],
     forms: ['graphql'],
@@ -77,7 +77,7 @@ const ANSWERS: Readonly<
   204: { codes: [], forms: ['empty'] },
   // `plain` for what the parser of HTTP, or of addresses, does not take.
   400: { codes: [...PROTOCOL_CODES, 'BAD_USER_INPUT', 'QUERY_TOO_COMPLEX'], forms: ['graphql', 'plain'] },
-  // A Host that is nobody's.
+  // An unknown Host.
   403: { codes: ['FORBIDDEN'], forms: ['plain'] },
   // A method that no route has.
   404: { codes: ['BAD_USER_INPUT'], forms: ['plain', 'empty'] },
@@ -161,7 +161,7 @@ function eventsOf(text: string): string[] {
     .map((line) => line.slice('data: '.length));
 }
 
-/** As somebody can repeat it. */
+/** The request in a form that can be repeated by hand. */
 function printed({ method, target, headers, body }: Input): string {
   const utf8 = body?.toString() ?? '';
   const isText = body === null || Buffer.from(utf8).equals(body);
@@ -649,7 +649,7 @@ describe.each(KINDS)(`random requests, TEST_SEED=${SEED}: %s`, (kind, make) => {
     return { status: response.statusCode, headers: response.headers, text: await response.body.text() };
   }
 
-  /** How the server answers what it has always been asked. */
+  /** The answer of the server to a fixed query. */
   async function usualAnswers(): Promise<unknown> {
     const kept = ['kirim', 'signalwire', 'twilio'] as const;
     const ids = kept.map((provider) => messageId(provider, KEPT));
@@ -659,13 +659,13 @@ describe.each(KINDS)(`random requests, TEST_SEED=${SEED}: %s`, (kind, make) => {
     return { status, data, errors, health: health.map((got) => [got.status, got.bytes.toString()]) };
   }
 
-  /** What went wrong as nobody expected, of all that was asked. */
+  /** The unexpected failures of all requests. */
   function errorsLogged(): string {
     return bed.logLines.filter((line) => /"level":"(?:error|fatal)"/.test(line.slice(0, 100))).join('');
   }
 
   it(
-    'are answered or refused, and change nothing for others',
+    'are answered or refused, and have no effect on other requests',
     async () => {
       receiveEverywhere(bed, KEPT);
       const fuzz = new Fuzz(kind, await pools());
@@ -693,7 +693,7 @@ describe.each(KINDS)(`random requests, TEST_SEED=${SEED}: %s`, (kind, make) => {
         // Perhaps later than the answer to what was its cause.
         const [thrown] = unhandled.seen;
         if (thrown !== undefined)
-          throw new Error(`an error that nobody handled, after one of these:\n${batch.join('\n')}`, { cause: thrown });
+          throw new Error(`an unhandled error after one of these:\n${batch.join('\n')}`, { cause: thrown });
         if (round % BATCH > 0) continue;
         try {
           deepStrictEqual(await usualAnswers(), usual);

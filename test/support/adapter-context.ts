@@ -24,7 +24,7 @@ export interface ContextOptions {
 /** Counts in memory, by a test's clock. */
 export class MemoryQuota implements Quota {
   /** Every name that was asked for, in order. */
-  readonly asked: string[] = [];
+  readonly names: string[] = [];
   readonly #taken = new Map<string, number[]>();
   readonly #failures = new Map<string, number[]>();
   readonly #underWay = new Map<string, number>();
@@ -33,7 +33,7 @@ export class MemoryQuota implements Quota {
   constructor(private readonly now: () => number = Date.now) {}
 
   take(name: string, limit: number, windowMs: number): Promise<{ readonly retryAfterMs: number } | null> {
-    this.asked.push(name);
+    this.names.push(name);
     const now = this.now();
     const taken = (this.#taken.get(name) ?? []).filter((at) => at > now - windowMs);
     const first = taken.at(-limit);

@@ -24,7 +24,7 @@ export interface MovieOptions {
   /** 1: with 64 bits for times. */
   readonly version?: 0 | 1;
   readonly tracks?: readonly Buffer[];
-  /** Of a fragmented movie; null: it has no mehd. */
+  /** The duration of a fragmented movie; null: it has no mehd. */
   readonly fragmentDuration?: number | null;
 }
 
@@ -52,7 +52,7 @@ export interface TrackOptions {
   /** As shown before it is turned, 16.16. */
   readonly width?: number;
   readonly height?: number;
-  /** Of the samples. */
+  /** The size of the samples. */
   readonly coded?: readonly [width: number, height: number];
   readonly degrees?: 0 | 90 | 180 | 270;
   readonly version?: 0 | 1;

@@ -51,7 +51,7 @@ export class Pages {
     return pages;
   }
 
-  /** As pages of it call themselves. @param host ends in `.example` */
+  /** The origin of pages at a host. @param host ends in `.example` */
   origin(host: string): string {
     return `http://${host}:${this.server.port}`;
   }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 
-/** Listens where nobody may come, and tells whether somebody did. */
+/** Listens at an address that must not be reached, and counts the connections. */
 export class Canary {
   /** Connections so far. */
   connectionCount = 0;

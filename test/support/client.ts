@@ -8,7 +8,7 @@ const MESSAGES_PER_QUERY = 100;
 const MEDIA = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media {
   id status sizeBytes sha256 url providerMediaId } } }`;
 
-/** Whoever speaks to a running server: frontends, and providers with their webhooks. */
+/** A client of a running server: a frontend, or a provider with its webhooks. */
 export class Client {
   readonly #agent = new Agent();
 

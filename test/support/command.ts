@@ -11,7 +11,7 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** No file grows beyond it (setrlimit(2), RLIMIT_FSIZE): a write there is short, and the next one fails. Kibibytes. */
   readonly fileSizeKib?: number;
-  /** By how much the process's clock is off. */
+  /** The offset of the process's clock. */
   readonly clockOffsetMs?: number;
 }
 

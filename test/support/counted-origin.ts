@@ -11,13 +11,13 @@ export interface OriginRequest {
   readonly bodyBytes: number;
 }
 
-/** Stands between a cache and our server: passes everything on, and knows what was asked for. */
+/** A proxy between a cache and our server that records all requests. */
 export class CountedOrigin {
   /** What was answered, in order; several tests may share one, so clear it before counting. */
   readonly requests: OriginRequest[] = [];
-  /** The server behind; null: nobody is there. */
+  /** The server behind; null: the proxy closes every connection. */
   target: string | null = null;
-  readonly #server = createServer((asked, answer) => void this.#pass(asked, answer));
+  readonly #server = createServer((incoming, answer) => void this.#pass(incoming, answer));
   #url = '';
 
   static async start(): Promise<CountedOrigin> {
@@ -34,7 +34,7 @@ export class CountedOrigin {
     return new URL(this.#url);
   }
 
-  /** The statuses of what was asked for since {@link clear}. */
+  /** The statuses of the requests since {@link clear}. */
   get statuses(): Array<number | null> {
     return this.requests.map(({ status }) => status);
   }
@@ -50,15 +50,15 @@ export class CountedOrigin {
     await closed;
   }
 
-  async #pass(asked: IncomingMessage, answer: ServerResponse): Promise<void> {
-    const { method = '', url: path = '', headers } = asked;
+  async #pass(incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
+    const { method = '', url: path = '', headers } = incoming;
     let status: number | null = null;
     let bodyBytes = 0;
     try {
-      if (this.target === null) throw new Error('nobody is there');
+      if (this.target === null) throw new Error('the server behind is gone');
       // Without an agent, that no connection outlives its request.
       const passed = request(new URL(path, this.target), { method, headers, agent: false, path });
-      asked.pipe(passed);
+      incoming.pipe(passed);
       const [answered] = await once(passed, 'response');
       if (!isAnswer(answered)) throw new Error('expected an answer');
       status = answered.statusCode ?? null;
@@ -66,7 +66,7 @@ export class CountedOrigin {
       answered.on('data', (bytes: Buffer) => {
         bodyBytes += bytes.length;
       });
-      // Before the last byte reaches whoever asks: what was seen is counted.
+      // Counts before the last byte reaches the client, so that a test sees every answered request.
       answered.once('end', () => this.requests.push({ method, path, headers, status, bodyBytes }));
       await pipeline(answered, answer);
     } catch {

@@ -14,7 +14,7 @@ const SERVER_URL = process.env.TEST_DATABASE_URL || undefined;
 /** What is left out counts as skipped. */
 const describeOnServer = SERVER_URL === undefined ? describe.skip : describe;
 
-/** Of what takes minutes, one engine is enough, the server where there is one; `TEST_LONG=1` runs both. */
+/** Whether tests that take minutes run on the embedded engine: without a server, or with `TEST_LONG=1`. */
 export const EMBEDDED_TOO = SERVER_URL === undefined || process.env.TEST_LONG === '1';
 
 /** The first embedded start makes its files. */
@@ -24,7 +24,7 @@ export interface EngineBed {
   readonly engine: Database['engine'];
   /** The migrated database of a file's tests; its tables are emptied before each. */
   shared(): Database;
-  /** As another process has it: a pool of its own on a server, the same one where only one process can be. */
+  /** The database of another process: a pool of its own on a server; on the embedded engine the same one. */
   replica(): Database;
 }
 
@@ -64,7 +64,7 @@ export function describeServer(name: string, tests: (server: ServerDatabase) => 
 }
 
 export interface ServerDatabase {
-  /** Of a database that is dropped after the tests; empty at first. */
+  /** The URL of a database that is dropped after the tests; empty at first. */
   url(): string;
   /** Runs a statement in it, over a connection of its own. */
   query(statement: string, values?: readonly unknown[]): Promise<Array<Record<string, unknown>>>;

@@ -27,7 +27,7 @@ export interface DeletionBed {
   listStored(name: string): Promise<MessageMedia>;
   /** null where the media cannot be deleted. The removal stays leased to {@link REMOVER}. */
   remove(id: MediaId, scope?: DeletionScope, now?: Date): Promise<CompletedDeletion | null>;
-  /** The same, and its bytes are gone and the CDN was told. */
+  /** The same, with its bytes removed and the CDN purged. */
   removeWholly(id: MediaId, scope?: DeletionScope, now?: Date): Promise<void>;
 }
 

@@ -9,10 +9,10 @@ export interface ParsedDisposition {
 
 /** RFC 9110 section 5.6.2. */
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
-/** RFC 9110 section 5.6.4, of ASCII alone: what obs-text means is anybody's guess. */
+/** RFC 9110 section 5.6.4, of ASCII alone, since obs-text has no defined meaning. */
 const QUOTED = '"(?:[\\t \\x21\\x23-\\x5b\\x5d-\\x7e]|\\\\[\\t \\x21-\\x7e])*"';
 const PARAMETER = new RegExp(`\\s*;\\s*(${TOKEN})\\s*=\\s*(${TOKEN}|${QUOTED})`, 'y');
-/** RFC 8187 section 3.2.1, of the one charset that it has everybody read. */
+/** RFC 8187 section 3.2.1, for the one charset that every recipient must support. */
 const EXTENDED = /^UTF-8''((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-F]{2})*)$/;
 
 /**

@@ -81,9 +81,9 @@ export class DnsServer {
     const kind = question.type === TYPES.A ? 'A' : 'AAAA';
     const line = `${kind} ${question.name}`;
     const given = this.answers.get(question.name) ?? ['unknown'];
-    const asked = this.questions.filter((earlier) => earlier === line).length;
+    const count = this.questions.filter((earlier) => earlier === line).length;
     this.questions.push(line);
-    const answer = given[Math.min(asked, given.length - 1)] ?? 'unknown';
+    const answer = given[Math.min(count, given.length - 1)] ?? 'unknown';
     if (answer === 'silence') return;
     this.socket.send(answerTo(message.readUInt16BE(0), question, answer), from.port, from.address);
   }

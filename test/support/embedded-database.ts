@@ -36,7 +36,7 @@ export async function emptyTables({ kysely }: Database): Promise<void> {
     await kysely.deleteFrom(table).execute();
 }
 
-/** Open ones that nobody uses; opening one takes a second. */
+/** Open databases that no test uses; opening one takes a second. */
 const idle: Database[] = [];
 let lastTestEnded = false;
 

@@ -22,7 +22,7 @@ export const WEBHOOK_SECRETS = {
   gupshup: 'gupshup-header',
 } as const;
 
-/** What SignalWire and Twilio were told to call: their signatures are over it. */
+/** The URL that SignalWire and Twilio call: their signatures cover it. */
 export const LAML_URLS = {
   sms: 'https://media.example.com/webhooks/sms',
   mms: 'https://media.example.com/webhooks/mms',

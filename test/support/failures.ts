@@ -13,15 +13,16 @@ interface Failure {
   readonly at: string;
 }
 
-/** What becomes of a media, as far as the tests compare it. */
+/** The state of a media, as far as the tests compare it. */
 export interface MediaEnd {
   readonly status: string;
   readonly failure: Pick<Failure, 'code' | 'retryable'> | null;
 }
 
 /**
- * How a media is, and why it FAILED. That the failure is put into words for people, at a time, and names nobody's host,
- * address or credential, is looked at here. @param secrets of the test besides everybody's credentials
+ * The status of a media and its failure. Checks that the failure has a readable message and a time, and contains no
+ * host, address or credential.
+ * @param secrets of the test besides the credentials of all channels
  */
 export async function endOf(client: Client, id: string, secrets: readonly string[] = []): Promise<MediaEnd> {
   const { data, text } = await client.query<{ readonly media: Pick<MediaEnd, 'status'> & { failure: Failure | null } }>(

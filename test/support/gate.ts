@@ -33,7 +33,7 @@ export class Gate {
     this.#isShut = true;
   }
 
-  /** Lets out what waits, and whatever comes. */
+  /** Opens the gate: sends the waiting answers, and all later ones at once. */
   open(): void {
     this.#isShut = false;
     for (const pass of this.#held.splice(0)) pass();
@@ -54,7 +54,7 @@ export class Gate {
       [upstream, socket],
     ] as const) {
       this.#sockets.add(one);
-      // Whoever was cut off learns of it by the end of the connection.
+      // A client that was cut off sees the end of the connection.
       one.on('error', () => {});
       one.once('close', () => {
         this.#sockets.delete(one);

@@ -13,7 +13,7 @@ import { MAIN_VARIABLE, TEMPLATE_VARIABLE } from './made-once.js';
 const MEMORY = '/dev/shm';
 /** Several times what the run has been seen to take. */
 const ROOM_BYTES = 4 * 1024 ** 3;
-/** Of an embedded database; more than the rows of most tests need. */
+/** The buffers of an embedded database; more than the rows of most tests need. */
 const BUFFERS = '16MB';
 
 export default async function makeOnce() {

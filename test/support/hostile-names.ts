@@ -1,4 +1,4 @@
-/** A file name as somebody may send it, and how a JPEG of that name is to be handed out. */
+/** A file name as a sender may choose it, and the name under which a JPEG is delivered. */
 export interface HostileName {
   readonly what: string;
   readonly given: string;

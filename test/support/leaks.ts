@@ -1,6 +1,6 @@
 import { ACCOUNTS, SECRETS, type TestBed } from './test-bed.js';
 
-/** Stands in bodies of emulated providers that nobody else may ever see. */
+/** A text in bodies of emulated providers that must not reach a client. */
 export const BODY_MARKER = 'upstream-body-marker-5d1f';
 
 /** Texts that only this process and its providers may know: credentials, in every form that they travel in. */
@@ -13,7 +13,7 @@ export function credentials(): string[] {
   ];
 }
 
-/** What an answer tells that callers must not learn: credentials, upstream bodies, upstream hosts. */
+/** The texts in an answer that callers must not see: credentials, upstream bodies, upstream hosts. */
 export function leaksIn(text: string, bed: TestBed): string[] {
   const hosts = bed.emulators.map(({ url }) => new URL(url).host);
   const stacks = ['node_modules', '/src/', '.ts:', 'node:internal'];

@@ -11,7 +11,7 @@ import { SECRETS, WITHOUT_PLACEHOLDERS } from './test-bed.js';
 export interface OwnServerOptions {
   /** Sections of the configuration, `channels` among them. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** An open one in place of the configuration's, closed by whoever opened it. */
+  /** An open database in place of the configured one. The caller closes it. */
   readonly database?: Database;
   /** The folders of the programs that render, as in PATH; absent: none. */
   readonly toolsPath?: string;
@@ -53,7 +53,7 @@ export class OwnServer {
     return join(this.folder, 'blobs');
   }
 
-  /** As SIGHUP does, after sections of the configuration were changed. */
+  /** Reloads the configuration with changed sections, as SIGHUP does. */
   reload(sections: Readonly<Record<string, unknown>>): void {
     this.app.reload(parseConfig({ ...this.document, ...sections }, {}));
   }

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 
 /** Headers of pictures, by the formats' own specifications; what follows them is left out or empty. */
 
-/** TIFF 6.0, section 2: a directory with a size and, if it is told, an orientation; `before` bytes stand in front of it. */
+/** TIFF 6.0, section 2: a directory with a size and an optional orientation; `before` bytes stand in front of it. */
 export function tiff(
   order: 'II' | 'MM',
   {

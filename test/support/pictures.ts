@@ -88,7 +88,7 @@ function jpegSegment(marker: number, payload: Buffer): Buffer {
   return Buffer.concat([head, payload]);
 }
 
-/** A PNG of these chunks (RFC 2083 section 3.2), whatever they are. */
+/** A PNG of these chunks (RFC 2083 section 3.2), valid or not. */
 export function pngOf(...chunks: ReadonlyArray<readonly [type: string, data: Buffer]>): Buffer {
   const parts = chunks.map(([type, data]) => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
@@ -123,7 +123,7 @@ export function gifOfFrames(count: number): Buffer {
   return Buffer.concat([Buffer.from('GIF89a'), screen, ...frames, Buffer.from([0x3b])]);
 }
 
-/** One page of so many points, its upper half red (ISO 32000-1 section 7). `encrypted`: with a password nobody knows. */
+/** One page of so many points, its upper half red (ISO 32000-1 section 7). `encrypted`: with an unknown password. */
 export function pdfOf(width: number, height: number, { encrypted = false }: { encrypted?: boolean } = {}): Buffer {
   const content = `1 0 0 rg 0 ${height / 2} ${width} ${height / 2} re f`;
   const objects = [

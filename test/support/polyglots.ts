@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 
-/** A file that is one thing by its first bytes, name or claim, and script or markup to whoever believes in another. */
+/** A file with one type by its first bytes, name or claim, that is script or markup under another type. */
 export interface Polyglot {
   readonly name: string;
   /** What its sender calls it; null: nothing. */

@@ -19,7 +19,7 @@ export interface Pools {
   readonly messageIds: readonly string[];
   readonly mediaIds: readonly string[];
   readonly channelIds: readonly string[];
-  /** Every one of them is refused before anything is asked of anybody. */
+  /** URLs that are all refused before any request. */
   readonly urls: readonly string[];
 }
 
@@ -39,7 +39,7 @@ class EnumName {
 
 const MAX_DEPTH = 5;
 
-/** Texts that somebody might take for something else. */
+/** Texts that a parser might misinterpret. */
 const WEIRD_TEXTS: readonly string[] = [
   ...['', ' ', '.', '..', '../..', '%2e%2e', '/', '\\', ':', 'sms:', ':x', 'sms:..', 'wa:.', 'sms:a/../b', 'nobody:x'],
   ...[
@@ -136,7 +136,7 @@ export class RandomOperations {
     return this.of([...this.pools.messageIds, ...this.pools.mediaIds, ...this.pools.channelIds]);
   }
 
-  /** Anything that JSON can hold, whatever anybody expects. */
+  /** Any JSON value. */
   any(depth: number): unknown {
     switch (this.chance.below(depth > 0 ? 7 : 5)) {
       case 0:

@@ -81,7 +81,7 @@ export class ServerFolder {
     return JSON.parse(command.stdout);
   }
 
-  /** Ends whatever still runs, and leaves nothing. */
+  /** Ends all processes, and removes the folder. */
   async close(): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.close()));
     for (const command of this.#commands) command.kill('SIGKILL');

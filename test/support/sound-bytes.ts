@@ -93,7 +93,7 @@ export function amrFrame(type: number, bytes: number): Buffer {
   return frame;
 }
 
-/** RIFF WAVE of this format, with a `fact` chunk if it is told; `dataSize` is what the data's header says of its length. */
+/** RIFF WAVE of this format, with an optional `fact` chunk; `dataSize` is the length in the header of the data. */
 export function wav(
   {
     format = 1,

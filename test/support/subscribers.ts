@@ -22,7 +22,7 @@ export interface SubscriberOptions {
   readonly authorization?: string;
 }
 
-/** Somebody who subscribes, with the reference clients of both protocols; what came is kept in the order in which it came. */
+/** A subscriber with the reference clients of both protocols that records the results in their order. */
 export class Subscriber<Data> {
   readonly results: Array<Result<Data>> = [];
   /** How it ended; null: it goes on. */

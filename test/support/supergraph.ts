@@ -129,7 +129,7 @@ export class Program {
   }
 }
 
-/** Whoever answers operations: a gateway, or the media subgraph itself. */
+/** A server that answers operations: a gateway, or the media subgraph itself. */
 export interface Endpoint {
   /** Without a path. */
   readonly url: string;

@@ -35,7 +35,7 @@ export class TcpProxy {
     await closed;
   }
 
-  /** Takes connections and whatever they say, and answers nothing, as a machine behind a dead network does. */
+  /** Accepts connections and all bytes without an answer, as a machine behind a dead network does. */
   silence(): void {
     this.#silent = true;
   }
@@ -64,7 +64,7 @@ export class TcpProxy {
     ] as const) {
       this.#sockets.add(from);
       from.on('data', (bytes) => this.#silent || to.write(bytes));
-      // Whoever was cut off learns of it by the end of the connection.
+      // A client that was cut off sees the end of the connection.
       from.on('error', () => {});
       from.once('close', () => {
         this.#sockets.delete(from);

@@ -61,7 +61,7 @@ export interface GraphQLAnswer<Data> {
   readonly errors: readonly GraphQLFault[];
 }
 
-/** What queries of the tests select; a field that was not selected is absent, whatever the type says. */
+/** The fields that queries of the tests select; a field that was not selected is absent, despite its type. */
 export interface MediaData {
   readonly __typename: string;
   readonly id: string;
@@ -210,7 +210,7 @@ export class TestBed {
     await Promise.all(originals.map((file) => truncate(file, bytes)));
   }
 
-  /** Lets the catalogue know a hash of all media of a provider, as a webhook could have told it. */
+  /** Sets a hash of all media of a provider in the catalogue, as a webhook could do. */
   async tellHash(provider: ProviderOfBed, sha256: string): Promise<void> {
     await this.database.kysely.updateTable('media').set({ sha256 }).where('provider', '=', provider).execute();
     this.app.reload(this.config);
@@ -281,7 +281,7 @@ export class TestBed {
 }
 
 export interface Beds {
-  /** One bed for all tests of a file that need no other; reset after each. */
+  /** One bed for all tests that need no other; reset after each. */
   shared(): Promise<TestBed>;
   /** A bed for one test, closed after it. */
   own(options?: BedOptions): Promise<TestBed>;
@@ -289,7 +289,7 @@ export interface Beds {
 
 /**
  * Beds that are closed by jest's hooks, each over a database of its own; `ofAll` are the options of the shared one. Call
- * it at the top of a file.
+ * it at the top of a file, or in a `describe` whose tests share a server with other options.
  */
 export function useBeds(ofAll: BedOptions = {}): Beds {
   let shared: Promise<TestBed> | null = null;

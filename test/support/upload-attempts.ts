@@ -7,7 +7,7 @@ const UPLOAD = `mutation($input: UploadMediaFromUrlInput!) { uploadMediaFromUrl(
   id status kind mimeType sizeBytes sha256 filename url providerMediaId } } }`;
 const STATUS = 'query($id: ID!) { media(id: $id) { status url } }';
 const LINK_MS = 60 * 60 * 1000;
-/** Of a link to media that is FAILED: the source's fault, or its silence. */
+/** The statuses of a link to FAILED media: the source's fault, or its silence. */
 const LINK_FAULTS = [502, 504];
 
 export interface UploadedData extends MediaData {

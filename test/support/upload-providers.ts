@@ -68,7 +68,7 @@ export class UploadProviders {
     return { id, provider: 'gupshup', baseUrl: this.gupshup.baseUrl, credentials, options: { appId: GUPSHUP_APP } };
   }
 
-  /** Heals whatever was broken, and forgets who asked; what the providers have stays. */
+  /** Ends all faults, and clears the recorded requests; the media of the providers stay. */
   reset(): void {
     for (const emulator of this.all) {
       emulator.fault = null;

@@ -17,7 +17,7 @@ import { eventually } from './eventually.js';
 import { type Got, type MediaData, SECRETS, WITHOUT_PLACEHOLDERS } from './test-bed.js';
 
 /** What {@link WebhookBed.media} selects. */
-export interface ToldMedia extends Omit<MediaData, 'url' | 'urlExpiresAt'> {
+export interface ReportedMedia extends Omit<MediaData, 'url' | 'urlExpiresAt'> {
   readonly sha256: string | null;
   readonly url: string | null;
   readonly expiresAt: string | null;
@@ -90,8 +90,8 @@ export class WebhookBed {
     return { status: statusCode, headers: answered, bytes: Buffer.from(await body.arrayBuffer()) };
   }
 
-  /** `Message.media`; what nobody could tell of one is null. @throws Error where the message itself could not be answered */
-  async media(messageId: string, tenantKey?: string): Promise<readonly ToldMedia[]> {
+  /** `Message.media`; unknown details are null. @throws Error when the message itself could not be answered */
+  async media(messageId: string, tenantKey?: string): Promise<readonly ReportedMedia[]> {
     const body = Buffer.from(JSON.stringify({ query: MEDIA, variables: { ids: [messageId] } }));
     const headers: Record<string, string> = { 'content-type': 'application/json' };
     if (tenantKey !== undefined) headers.authorization = `Bearer ${tenantKey}`;
@@ -113,9 +113,20 @@ export class WebhookBed {
       .execute();
   }
 
-  /** Everything in the inbox, the oldest first. */
-  events(): Promise<InboxRow[]> {
-    return this.database.kysely.selectFrom('webhook_events').selectAll().orderBy('id').execute();
+  /** The events of the inbox behind one of them, the oldest first; by default all. Bodies can be large. */
+  events(after = 0): Promise<InboxRow[]> {
+    return this.database.kysely
+      .selectFrom('webhook_events')
+      .selectAll()
+      .where('id', '>', after)
+      .orderBy('id')
+      .execute();
+  }
+
+  /** The id of the latest event in the inbox; 0 when it is empty. */
+  async lastEventId(): Promise<number> {
+    const latest = this.database.kysely.selectFrom('webhook_events').select('id').orderBy('id', 'desc').limit(1);
+    return (await latest.executeTakeFirst())?.id ?? 0;
   }
 
   /** The jobs of a kind for one subject. */
@@ -143,7 +154,7 @@ export class WebhookBed {
 
 interface Answer {
   readonly data?: {
-    readonly messagesWithMedia: ReadonlyArray<{ readonly media: readonly ToldMedia[] | null } | null>;
+    readonly messagesWithMedia: ReadonlyArray<{ readonly media: readonly ReportedMedia[] | null } | null>;
   } | null;
 }
 

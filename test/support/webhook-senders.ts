@@ -18,7 +18,7 @@ function hmacOf(algorithm: 'sha1' | 'sha256', secret: string, text: string, body
   return createHmac(algorithm, secret).update(text).update(body).digest();
 }
 
-/** JSON that nobody signed. */
+/** Unsigned JSON. */
 export function jsonDelivery(body: SentBody, headers: Headers = {}): WebhookDelivery {
   return { body: bytesOf(body), headers: { ...JSON_TYPE, ...headers } };
 }
@@ -43,7 +43,7 @@ export function gatewayDelivery(body: SentBody, secret: string, headers: Headers
 export interface LamlSigner {
   /** SignalWire's signing key, Twilio's auth token. */
   readonly key: string;
-  /** What the provider was told to call, as it spells it. */
+  /** The URL that the provider calls, as it spells it. */
   readonly url: string;
   /** Where the signature stands; `X-Twilio-Signature` unless given. */
   readonly header?: string;

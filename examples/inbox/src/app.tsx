@@ -11,7 +11,7 @@ export function App() {
   const chosen = useHash();
   const { data, error, refetch } = useQuery(ConversationsDocument);
   const { data: channels } = useQuery(ChannelsDocument);
-  // Whatever fails in it leaves a word out.
+  // A failure in the list leaves out only the text that is missing.
   const { data: previews } = useQuery(PreviewsDocument, { errorPolicy: 'all', fetchPolicy: 'no-cache' });
 
   if (!data) {

@@ -44,7 +44,7 @@ function faultOf({ extensions }: CodedError): Fault {
   return words === undefined ? UNKNOWN : { words, retryable: extensions?.retryable === true };
 }
 
-/** Of whatever an operation threw. */
+/** The fault for an error that an operation threw. */
 export function faultOfThrown(thrown: unknown): Fault {
   const [first] = CombinedGraphQLErrors.is(thrown) ? thrown.errors : [];
   return first ? faultOf(first) : OFFLINE;

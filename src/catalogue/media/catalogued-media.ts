@@ -42,7 +42,7 @@ export interface ComposedFacts extends Pick<Media, 'expiresAt' | 'measures'> {
  * A media as its row contains it. Unlike a media that an adapter reports, it may be deleted or expired. A property of
  * `Media` without a column is a type error.
  */
-export type CataloguedMedia = ColumnFacts & ComposedFacts;
+export type CataloguedMedia = Omit<Media, 'fault'> & ColumnFacts & ComposedFacts;
 
 /** Details from the bytes and from the headers before them. A null value changes nothing. */
 export type FoundDetails = Partial<Pick<MediaDetails, 'mimeType' | 'filename' | 'kind'>>;

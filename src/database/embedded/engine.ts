@@ -1,11 +1,18 @@
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { FolderLock } from './folder-lock.js';
 
 /** What the worker says: `embedded-worker.js`. */
 type FromWorker = { readonly opened: true } | { readonly answer: Uint8Array } | { readonly fault: string };
+
+/**
+ * How much work a WebAssembly function does before V8 optimizes it. With V8's default a start spends more processor time on
+ * optimizing functions that run once than on running them. What a loaded server runs often is optimized within seconds.
+ */
+const OPTIMIZE_AFTER = 2_000_000_000;
 
 interface Waiting {
   resolve(message: FromWorker): void;
@@ -25,6 +32,7 @@ export class EmbeddedEngine {
 
   private constructor(dataFolder: string | null, lock: FolderLock | null) {
     this.#lock = lock;
+    setFlagsFromString(`--wasm-tiering-budget=${OPTIMIZE_AFTER}`);
     // The worker is plain JavaScript and needs none of the process's loaders and flags.
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: { dataFolder },
@@ -36,11 +44,11 @@ export class EmbeddedEngine {
   }
 
   /**
-   * Opens a folder, or a database in memory for `null`. The first start takes seconds, because it creates the folder.
+   * Opens a folder, or a database in memory for `null`. The engine's thread is started before this returns.
    * @throws Error if another process has the folder open, or if it contains something else
    */
   static async open(folder: string | null): Promise<EmbeddedEngine> {
-    if (folder !== null) await mkdir(folder, { recursive: true });
+    if (folder !== null) mkdirSync(folder, { recursive: true });
     const lock = folder === null ? null : FolderLock.take(folder);
     const engine = new EmbeddedEngine(folder === null ? null : join(folder, 'pgdata'), lock);
     try {

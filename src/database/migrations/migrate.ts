@@ -37,7 +37,10 @@ export function migrate(database: Pick<Database, 'unhurried'>): Promise<readonly
 
 async function migrateOver(kysely: Database['kysely']): Promise<readonly string[]> {
   const schema = await currentSchema(kysely);
-  await refuseNewer(kysely, schema);
+  const applied = await appliedMigrations(kysely, schema);
+  refuseNewer(applied);
+  // The migrator takes a dozen statements to find that there is nothing to do.
+  if (applied.length === Object.keys(MIGRATIONS).length) return [];
   const migrator = new Migrator({
     db: kysely,
     provider: { getMigrations: async () => ({ ...MIGRATIONS }) },
@@ -50,7 +53,7 @@ async function migrateOver(kysely: Database['kysely']): Promise<readonly string[
   const { error, results = [] } = await migrator.migrateToLatest();
   if (error !== undefined) {
     // A newer replica may have migrated meanwhile.
-    await refuseNewer(kysely, schema);
+    refuseNewer(await appliedMigrations(kysely, schema));
     throw new Error('the database schema could not be migrated', { cause: toError(error) });
   }
   return results.map(({ migrationName }) => migrationName);
@@ -63,14 +66,18 @@ async function currentSchema(kysely: Database['kysely']): Promise<string> {
   return name;
 }
 
-async function refuseNewer(kysely: Database['kysely'], schema: string): Promise<void> {
+async function appliedMigrations(kysely: Database['kysely'], schema: string): Promise<readonly string[]> {
   const table = await sql<{ present: boolean }>`
     select exists (select from pg_tables where schemaname = ${schema} and tablename = ${TABLE}) as present`.execute(
     kysely,
   );
-  if (!table.rows[0]?.present) return;
+  if (!table.rows[0]?.present) return [];
   const { rows } = await sql<{ name: string }>`select name from ${sql.table(TABLE)} order by name`.execute(kysely);
-  const unknown = rows.map(({ name }) => name).filter((name) => !Object.hasOwn(MIGRATIONS, name));
+  return rows.map(({ name }) => name);
+}
+
+function refuseNewer(applied: readonly string[]): void {
+  const unknown = applied.filter((name) => !Object.hasOwn(MIGRATIONS, name));
   if (unknown.length > 0)
     throw new Error(
       `the database is of a newer version of Mediagraph: it has ${unknown.join(', ')}, unknown to this one`,

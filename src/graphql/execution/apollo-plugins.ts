@@ -1,5 +1,4 @@
 import type { ApolloServerPlugin } from '@apollo/server';
-import { ApolloServerPluginInlineTrace } from '@apollo/server/plugin/inlineTrace';
 import { type FormattedExecutionResult, GraphQLError, type GraphQLSchema } from 'graphql';
 import Negotiator from 'negotiator';
 import type { GraphQLContext } from '../resolvers/context.js';
@@ -45,7 +44,9 @@ export function answerPlugin(schema: GraphQLSchema, formatError: FormatError): A
 const MAX_TRACED_FIELDS = 50_000;
 
 /** Apollo's inline trace (`ftv1`) for answers that are not too large. */
-export function boundedTrace(): ApolloServerPlugin<GraphQLContext> {
+export async function boundedTrace(): Promise<ApolloServerPlugin<GraphQLContext>> {
+  // It loads Apollo's report protocol.
+  const { ApolloServerPluginInlineTrace } = await import('@apollo/server/plugin/inlineTrace');
   const trace: ApolloServerPlugin<GraphQLContext> = ApolloServerPluginInlineTrace();
   return {
     ...trace,

@@ -1,5 +1,4 @@
 import {
-  type GraphQLArgument,
   GraphQLError,
   type GraphQLInputType,
   getNamedType,
@@ -31,7 +30,9 @@ type Check = (value: unknown) => unknown;
  * Makes a check that bounds the texts in a field's arguments, in lists and input objects as well, and removes repeated
  * values from lists of enum values. Returns null where no argument needs a check.
  */
-export function argumentCheck(args: readonly GraphQLArgument[]): ((values: Record<string, unknown>) => void) | null {
+export function argumentCheck(
+  args: ReadonlyArray<{ readonly name: string; readonly type: GraphQLInputType }>,
+): ((values: Record<string, unknown>) => void) | null {
   const checks = args.flatMap(({ name, type }) => {
     const check = checkOf(type);
     return check ? [{ name, check }] : [];

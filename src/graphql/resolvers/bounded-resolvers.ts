@@ -1,20 +1,18 @@
 import {
   defaultFieldResolver,
-  type GraphQLField,
+  type GraphQLFieldConfig,
   type GraphQLFieldResolver,
   type GraphQLResolveInfo,
-  type GraphQLSchema,
   getNamedType,
   isListType,
   isNonNullType,
-  isObjectType,
 } from 'graphql';
 import { fieldsOfItems } from '../schema/field-costs.js';
 import { argumentCheck } from './argument-limits.js';
 import type { GraphQLContext } from './context.js';
 
 type Resolve = GraphQLFieldResolver<unknown, GraphQLContext, Record<string, unknown>>;
-type Field = GraphQLField<unknown, GraphQLContext, Record<string, unknown>>;
+type Field = GraphQLFieldConfig<unknown, GraphQLContext, Record<string, unknown>>;
 
 /** Fields that check their arguments item by item themselves, so that one faulty item is one error. */
 const WITH_OWN_CHECKS = new Set(['Query._entities', 'Query.messagesWithMedia']);
@@ -22,24 +20,26 @@ const WITH_OWN_CHECKS = new Set(['Query._entities', 'Query.messagesWithMedia']);
 const WITH_OWN_COUNT = 'Query._entities';
 
 /**
- * Charges every field of the schema to the operation's budget, with every executor: arguments are bounded before the
- * resolver runs, lists are counted when their length is known, and errors when they are thrown.
+ * Charges a field to the operation's budget, with every executor: its arguments are bounded before the resolver runs, a
+ * list is counted when its length is known, and errors when they are thrown.
+ * @param name with its type, such as `Media.url`
  */
-export function boundResolvers(schema: GraphQLSchema): void {
-  for (const type of Object.values(schema.getTypeMap())) {
-    if (!isObjectType(type) || type.name.startsWith('__')) continue;
-    for (const field of Object.values(type.getFields())) bound(field, `${type.name}.${field.name}`);
-  }
+export function boundedField(field: Field, name: string): Field {
+  const args = Object.entries(field.args ?? {}).map(([argument, { type }]) => ({ name: argument, type }));
+  const check = WITH_OWN_CHECKS.has(name) ? null : argumentCheck(args);
+  const subscribe = field.subscribe && checkingArguments(field.subscribe, check);
+  return { ...field, subscribe, resolve: boundedResolve(field, name, check) };
 }
 
-function bound(field: Field, name: string): void {
-  const check = WITH_OWN_CHECKS.has(name) ? null : argumentCheck(field.args);
-  if (field.subscribe && check) field.subscribe = checkingArguments(field.subscribe, check);
-  const { type } = field;
+function boundedResolve(
+  { type, resolve }: Field,
+  name: string,
+  check: ReturnType<typeof argumentCheck>,
+): Resolve | undefined {
   const isList = isListType(isNonNullType(type) ? type.ofType : type) && name !== WITH_OWN_COUNT;
-  if (isList) field.resolve = countingItems(checkingArguments(field.resolve ?? defaultFieldResolver, check));
-  else if (field.resolve && field.resolve !== defaultFieldResolver)
-    field.resolve = countingErrors(checkingArguments(field.resolve, check));
+  if (isList) return countingItems(checkingArguments(resolve ?? defaultFieldResolver, check));
+  if (!resolve || resolve === defaultFieldResolver) return resolve;
+  return countingErrors(checkingArguments(resolve, check));
 }
 
 function checkingArguments(resolve: Resolve, check: ReturnType<typeof argumentCheck>): Resolve {

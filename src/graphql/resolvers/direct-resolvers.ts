@@ -1,4 +1,4 @@
-import type { GraphQLFieldResolver, GraphQLSchema } from 'graphql';
+import type { GraphQLFieldResolver } from 'graphql';
 import { getMetadataStorage } from 'type-graphql';
 import type { GraphQLContext } from './context.js';
 
@@ -8,30 +8,28 @@ type MethodMetadata = Metadata['queries'][number] | Metadata['fieldResolvers'][n
 type ReadParameter = (source: unknown, args: Record<string, unknown>, context: GraphQLContext) => unknown;
 
 /**
- * Lets the schema call the decorated methods without type-graphql's wrapper. The wrapper sorts, maps and awaits the
- * parameters at every call, which for a list of media costs more than the methods; the order of the parameters is known
- * when the schema is built. Methods with other parameters than `@Root`, `@Ctx` and `@Arg` keep the wrapper.
+ * The decorated methods by their fields, such as `Media.url`, without type-graphql's wrapper. The wrapper sorts, maps and
+ * awaits the parameters at every call, which for a list of media costs more than the methods; the order of the parameters
+ * is known when the schema is built. Methods with other parameters than `@Root`, `@Ctx` and `@Arg` are left out, since
+ * they need the wrapper.
  */
-export function resolveDirectly(schema: GraphQLSchema, resolverClasses: ReadonlyArray<new () => object>): void {
+export function directResolvers(resolverClasses: ReadonlyArray<new () => object>): ReadonlyMap<string, Resolve> {
   const { queries, fieldResolvers, objectTypes } = getMetadataStorage();
+  const resolvers = new Map<string, Resolve>();
   for (const resolverClass of resolverClasses) {
     const instance = new resolverClass();
-    for (const method of queries) {
-      if (method.target === resolverClass) setResolve(schema, 'Query', method, instance);
-    }
+    const add = (typeName: string, method: MethodMetadata) => {
+      const resolve = directResolve(method, instance);
+      if (resolve) resolvers.set(`${typeName}.${method.schemaName}`, resolve);
+    };
+    for (const method of queries) if (method.target === resolverClass) add('Query', method);
     for (const method of fieldResolvers) {
       if (method.target !== resolverClass) continue;
       const owner = objectTypes.find(({ target }) => target === method.getObjectType?.());
-      if (owner) setResolve(schema, owner.name, method, instance);
+      if (owner) add(owner.name, method);
     }
   }
-}
-
-function setResolve(schema: GraphQLSchema, typeName: string, method: MethodMetadata, instance: object): void {
-  const type = schema.getType(typeName);
-  const field = type && 'getFields' in type ? type.getFields()[method.schemaName] : undefined;
-  const resolve = directResolve(method, instance);
-  if (field && 'resolve' in field && resolve) field.resolve = resolve;
+  return resolvers;
 }
 
 function directResolve({ methodName, params = [] }: MethodMetadata, instance: object): Resolve | null {

@@ -29,20 +29,21 @@ const TOO_LONG = new MediagraphError(
  */
 export function resolveEntities(
   _source: unknown,
-  args: { representations: unknown[] },
+  args: Readonly<Record<string, unknown>>,
   context: GraphQLContext,
   info: GraphQLResolveInfo,
 ): Resolved[] {
   requireScope(context, 'media:read');
   context.cache.allow();
   const { budget } = context;
+  const representations: unknown[] = Array.isArray(args.representations) ? args.representations : [];
   const fields = fieldsOfItems(info);
   const fieldsOf = (representation: unknown) =>
     isRecord(representation) && isEntityName(representation.__typename) ? fields(representation.__typename) : 1;
   let nodes = 0;
-  for (const representation of args.representations) nodes += fieldsOf(representation);
+  for (const representation of representations) nodes += fieldsOf(representation);
   if (!budget.take(nodes, info.path)) return [];
-  return budget.inTurns<unknown, Settled>(args.representations, fieldsOf, (representation): Resolved => {
+  return budget.inTurns<unknown, Settled>(representations, fieldsOf, (representation): Resolved => {
     try {
       const resolved = resolveEntity(representation, context);
       return resolved instanceof Error ? budget.failed(resolved) : resolved;

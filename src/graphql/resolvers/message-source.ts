@@ -41,7 +41,8 @@ export class MessageSource {
 
   /**
    * Resolves to null for a bare message id that no channel knows.
-   * @throws MediagraphError BAD_USER_INPUT; CHANNEL_NOT_FOUND for a channel id that no channel can have; MESSAGE_NOT_FOUND for a bare id that several channels know
+   * @throws MediagraphError BAD_USER_INPUT; CHANNEL_NOT_FOUND for a channel id that no channel can have;
+   * MESSAGE_NOT_FOUND for a bare id that several channels know
    */
   locate(keys: MessageKeys): Eventually<MessageKey | null> {
     if (this.target instanceof Error) throw this.target;

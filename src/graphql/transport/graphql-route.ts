@@ -4,6 +4,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { clientGone } from '../../http/client-gone.js';
 import { fromFastify } from '../../http/from-fastify.js';
 import { toError } from '../../model/errors.js';
+import type { ServerOnDemand } from '../graphql-server.js';
 import type { GraphQLContext } from '../resolvers/context.js';
 import { BodyMemory } from './body-memory.js';
 import { allowOrigin, answerPreflight } from './cors.js';
@@ -16,7 +17,7 @@ import { boundedBody } from './request-body.js';
 export interface GraphQLRouteOptions extends OperationEntrance {
   readonly servers: {
     readonly compiled: ApolloServer<GraphQLContext>;
-    readonly traced: ApolloServer<GraphQLContext>;
+    readonly traced: Pick<ServerOnDemand, 'started'>;
   };
   /** `limits.bodyBytes`, of the decoded body. */
   readonly bodyBytes: number;
@@ -41,7 +42,7 @@ export function registerGraphQLRoute(http: FastifyInstance, options: GraphQLRout
     return createContext({ caller, requestId: request.id, signal });
   };
   const compiled = fastifyApolloHandler(servers.compiled, { context });
-  const traced = fastifyApolloHandler(servers.traced, { context });
+  const traced = async () => fastifyApolloHandler(await servers.traced.started(), { context });
   http.addHook('preClose', async () => streams.cut());
   http.register(async (scope) => {
     scope.setErrorHandler<FastifyError>((error, _request, reply) => sendRefusal(reply, fromFastify(error)));
@@ -66,7 +67,7 @@ export function registerGraphQLRoute(http: FastifyInstance, options: GraphQLRout
       handler: async (request, reply) => {
         if (await streams.answer(request, reply)) return reply;
         return request.headers['apollo-federation-include-trace'] === 'ftv1'
-          ? traced.call(scope, request, reply)
+          ? (await traced()).call(scope, request, reply)
           : compiled.call(scope, request, reply);
       },
     });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { FormDataEncoder } from 'form-data-encoder';
+import { type FileLike, FormDataEncoder, type FormDataEntryValue, type FormDataLike } from 'form-data-encoder';
 import type { RequestBody } from './request-body.js';
 
 export interface MultipartFile {
@@ -21,12 +21,10 @@ const MAX_CHUNK_BYTES = 64 * 1024;
  * @param fields our field names; the values may come from untrusted callers
  */
 export function multipartBody(fields: Readonly<Record<string, string | MultipartFile>>): RequestBody {
-  const form = new FormData();
   const files = Object.values(fields).filter((value) => typeof value !== 'string');
-  for (const [name, value] of Object.entries(fields)) {
-    if (typeof value === 'string') form.append(name, value);
-    else form.append(name, new StreamedFile(value));
-  }
+  const form = new StreamedForm(
+    Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? value : new StreamedFile(value)]),
+  );
   // A boundary must be unpredictable, or a file could contain it. The library's own comes from Math.random.
   const encoder = new FormDataEncoder(form, `mediagraph-${randomBytes(24).toString('hex')}`);
   // A file may fail before it is read. Without a handler the error would end the process; reading throws the same error
@@ -35,32 +33,57 @@ export function multipartBody(fields: Readonly<Record<string, string | Multipart
   return {
     contentType: encoder.contentType,
     sizeBytes: Number(encoder.contentLength),
-    chunks: () => chunksOf(encoder),
+    chunks: () => encoder.encode(),
     destroy: () => {
       for (const { body } of files) body.destroy();
     },
   };
 }
 
-/** Looks like a file to the encoder, which reads its name, type and size only. */
-class StreamedFile extends File {
-  constructor(readonly source: MultipartFile) {
-    // Some receivers decode `\"` in a quoted name and would miss the end of the name. The library encodes `"`.
-    super([], source.filename.replace(/[\\\p{Cc}]/gu, '_'), { type: source.mimeType });
+type Entry = [name: string, value: FormDataEntryValue];
+
+/** The `FormDataLike` of the encoder. Node's FormData would replace a file that is a stream by a Blob. */
+class StreamedForm implements FormDataLike {
+  readonly [Symbol.toStringTag] = 'FormData';
+
+  constructor(private readonly fields: Entry[]) {}
+
+  append(name: string, value: unknown): void {
+    this.fields.push([name, String(value)]);
   }
 
-  override get size(): number {
-    return this.source.sizeBytes;
+  getAll(name: string): FormDataEntryValue[] {
+    return this.fields.flatMap(([field, value]) => (field === name ? [value] : []));
+  }
+
+  entries(): IterableIterator<Entry> {
+    return this.fields.values();
+  }
+
+  [Symbol.iterator](): IterableIterator<Entry> {
+    return this.entries();
   }
 }
 
-// Replaces the encoder's own `encode()`, which copies chunks above 64 KiB from the wrong place (version 4.1.0 slices
-// the underlying buffer without the chunk's offset).
-async function* chunksOf(encoder: FormDataEncoder): AsyncGenerator<Uint8Array> {
-  for (const part of encoder.values()) {
-    if (part instanceof Uint8Array) yield part;
-    else if (part instanceof StreamedFile) yield* fileChunks(part.source);
-    else throw new TypeError('expected a part of this form, got another file');
+/** The `FileLike` of the encoder: a name, a type, an announced size and the bytes. */
+class StreamedFile implements FileLike {
+  readonly [Symbol.toStringTag] = 'File';
+  readonly name: string;
+  readonly type: string;
+  readonly size: number;
+  readonly lastModified = 0;
+
+  constructor(private readonly source: MultipartFile) {
+    // Some receivers decode `\"` in a quoted name and would miss the end of the name. The library encodes `"`.
+    this.name = source.filename.replace(/[\\\p{Cc}]/gu, '_');
+    // As the type of a File is (W3C File API, "Constructor"): no characters beyond ASCII, and in lower case.
+    this.type = /^[ -~]*$/.test(source.mimeType) ? source.mimeType.toLowerCase() : '';
+    this.size = source.sizeBytes;
+  }
+
+  /** Pieces of at most {@link MAX_CHUNK_BYTES}: larger ones the encoder would cut in the wrong place (version 4.1.0). */
+  stream(): AsyncIterable<Uint8Array> {
+    return fileChunks(this.source);
   }
 }
 

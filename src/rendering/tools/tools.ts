@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { access, constants } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 import type { Logger } from '../../telemetry/logger.js';
 import { DOCUMENT, HEIF_PICTURES, PICTURES, SOUNDS, VIDEOS } from '../media-formats.js';
 
@@ -13,19 +15,27 @@ export interface Tools {
 
 const ANSWER_WITHIN_MS = 5_000;
 
-/**
- * Runs each program for its version. `path` is a list of folders as in PATH. '' finds nothing; spawn would search the
- * working folder.
- */
+/** Looks for the programs' files, without running any. `path` is a list of folders as in PATH; '' finds nothing. */
 export async function findTools(path: string): Promise<Tools> {
-  if (path === '') return { ffmpeg: null, pdftoppm: null, pdfinfo: null, heifConvert: null };
+  return await toolsWhere((command) => hasProgram(command, path));
+}
+
+/** Those of the tools that can be run. Their version is asked for; a program may miss its interpreter or a library. */
+export async function runnableTools(found: Tools, path: string): Promise<Tools> {
+  const names = new Set(Object.values(found));
+  return await toolsWhere(async (command, option) => names.has(command) && (await isRunnable(command, option, path)));
+}
+
+type Test = (command: string, option: string) => Promise<boolean>;
+
+async function toolsWhere(has: Test): Promise<Tools> {
   const [ffmpeg, pdftoppm, pdfinfo, heifConvert, heifDec] = await Promise.all([
-    isInstalled('ffmpeg', '-version', path),
-    isInstalled('pdftoppm', '-v', path),
-    isInstalled('pdfinfo', '-v', path),
-    isInstalled('heif-convert', '--version', path),
+    has('ffmpeg', '-version'),
+    has('pdftoppm', '-v'),
+    has('pdfinfo', '-v'),
+    has('heif-convert', '--version'),
     // The name of heif-convert since libheif 1.18.
-    isInstalled('heif-dec', '--version', path),
+    has('heif-dec', '--version'),
   ]);
   return {
     ffmpeg: ffmpeg ? 'ffmpeg' : null,
@@ -74,8 +84,19 @@ export function logMissing({ ffmpeg, pdftoppm, heifConvert }: Tools, logger: Log
   logger.info({ missing, notMade }, `not installed: ${missing.join(', ')}; not made: ${notMade.join(', ')}`);
 }
 
+async function hasProgram(command: string, path: string): Promise<boolean> {
+  for (const folder of path.split(delimiter)) {
+    const isThere = access(join(folder, command), constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (folder !== '' && (await isThere)) return true;
+  }
+  return false;
+}
+
 /** Whether the program can be run. Its exit status does not matter, since not every version knows the option. */
-async function isInstalled(command: string, option: string, path: string): Promise<boolean> {
+async function isRunnable(command: string, option: string, path: string): Promise<boolean> {
   const child = spawn(command, [option], {
     env: { PATH: path },
     stdio: 'ignore',

@@ -176,7 +176,7 @@ describe('faults', () => {
 describe('secrets', () => {
   const MARKER = 'S3CR3T';
 
-  test('no fault shows one, wherever it stands', () => {
+  test('no fault shows one, at any place', () => {
     const bad = [MARKER];
     const hook = { secret: bad, [MARKER]: null, url: `ftp://${MARKER}`, signatureHeader: `${MARKER} ${MARKER}` };
     const laml = { accountSid: `${MARKER}/..`, username: bad, password: { [MARKER]: MARKER }, [MARKER]: 1 };

@@ -36,7 +36,7 @@ describe('files', () => {
     ['', 'channels: missing; expected a list'],
   ])('%j gives one fault', async (text, fault) => expect(await fileFaultsOf(text)).toEqual([fault]));
 
-  test('aliases that unfold without end are refused', async () => {
+  test('aliases that expand without end are refused', async () => {
     const bomb = `a: &a [${'1,'.repeat(10)}]\nb: &b [${'*a,'.repeat(10)}]\nc: &c [${'*b,'.repeat(10)}]\nd: [${'*c,'.repeat(10)}]`;
     expect(await fileFaultsOf(bomb)).toEqual(['(file): too many aliases']);
     expect((await fileFaultsOf('channels: &a [*a]')).join()).toContain('nested too deeply');

@@ -94,7 +94,7 @@ describe('values', () => {
     expect(config.providers.twilio.retries).toBe(0);
   });
 
-  test('a text that looks like a number stays as it was written', async () => {
+  test('a text that looks like a number stays unchanged', async () => {
     const [channel] = (
       await loadText(
         `channels:
@@ -116,7 +116,7 @@ describe('values', () => {
     expect(config.delivery.baseUrl).toBe('https://cdn.example.com/media');
   });
 
-  test('the URL that a webhook signature covers is kept to the letter', () => {
+  test('the URL that a webhook signature covers is kept unchanged', () => {
     const url = 'https://Media.example.com:443/webhooks/sms/?a=b';
     const channel = kirim({
       provider: 'twilio',
@@ -133,11 +133,11 @@ describe('values', () => {
     expect(parse({ delivery: { allowedOrigins: map } }).delivery.allowedOrigins).toEqual(map);
   });
 
-  test.each([['127.0.0.1'], ['127.9.9.9'], ['::1'], ['localhost']])('auth.mode none may listen on %s', (host) =>
+  test.each([['127.0.0.1'], ['127.9.9.9'], ['::1'], ['localhost']])('auth.mode none can listen on %s', (host) =>
     expect(parse({ server: { host } }).server.host).toBe(host),
   );
 
-  test('auth.mode none may listen anywhere when auth.allowOpen says so', () => {
+  test('auth.mode none can listen anywhere with auth.allowOpen', () => {
     expect(parse({ server: { host: '0.0.0.0' }, auth: { allowOpen: 'true' } }).auth.allowOpen).toBe(true);
   });
 });

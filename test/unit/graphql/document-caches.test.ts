@@ -43,7 +43,7 @@ describe('cached documents', () => {
     expect(executor.keptBytes).toBeGreaterThan(maxBytes / 2);
   });
 
-  it('are executed without the cache where one is heavier than the limit', async () => {
+  it('are executed without the cache when one is heavier than the limit', async () => {
     const executor = new CompiledExecutor(schema, { maxBytes: 10_000 });
     await execute(executor, documentOf('Large', 100), 'large');
     await execute(executor, documentOf('Large', 100), 'large');

@@ -91,7 +91,7 @@ beforeEach(async () => {
   const schema = createSubgraphSchema({});
   servers = await createGraphQLServers({
     schema,
-    tracedSchema: createTracedSchema({}),
+    tracedSchema: () => createTracedSchema({}),
     limits: { maxDepth: 8, maxAliases: 30, maxTokens: 2_000 },
     explorer: 'off',
     production: true,

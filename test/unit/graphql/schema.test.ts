@@ -37,7 +37,7 @@ async function run(options: Partial<PrintSchemaOptions>): Promise<{ status: numb
 describe('schema/media.graphql', () => {
   const committed = readFileSync(SCHEMA, 'utf8').replaceAll('\r\n', '\n');
 
-  it('is what the code says (else: npm run schema)', async () => {
+  it('equals the schema of the code (else: npm run schema)', async () => {
     expect(await run({})).toEqual({ status: 0, stdout: committed, stderr: '' });
   });
 
@@ -65,14 +65,14 @@ describe('mediagraph schema', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('leaves the id of Message to its owner where ids are owned', async () => {
+  it('leaves the id of Message to its owner when ids are owned', async () => {
     const { stdout } = await run({ messageIds: 'owned' });
     const message = /^type Message .*\{[^}]*\}/m.exec(stdout)?.[0] ?? '';
     expect(message).toContain('type Message @key(fields: "channelId providerMessageId") {');
     expect(message).not.toMatch(/^ {2}id:/m);
   });
 
-  it('lists what would break users of a released SDL, and nothing that only adds', async () => {
+  it('lists changes that break users of a released SDL, and no additions', async () => {
     const { stdout } = await run({});
     const file = join(folder, 'released.graphql');
     const released = stdout
@@ -103,7 +103,7 @@ describe('mediagraph schema', () => {
     expect(await run({ check: file })).toMatchObject({ status: 0 });
   });
 
-  it('refuses a file that differs, says how to write it anew, and leaves it alone', async () => {
+  it('refuses a file that differs, explains how to write it, and does not change it', async () => {
     const file = join(folder, 'media.graphql');
     writeFileSync(file, 'type Query { hello: String }\n');
     const { status, stderr } = await run({ check: file, messageIds: 'bare' });

@@ -25,7 +25,7 @@ afterEach(async () => {
 });
 
 describe('sniffing in a thread', () => {
-  it('says the same as sniffing here', async () => {
+  it('has the same result as sniffing in this thread', async () => {
     const sniffers = threads();
     const heads = Object.values(loadMediaSamples()).map(({ bytes, mimeType }) => [bytes, mimeType] as const);
     const types = await Promise.all(heads.map(([bytes, declared]) => sniffers.sniff(bytes, declared)));
@@ -34,7 +34,7 @@ describe('sniffing in a thread', () => {
     expect(new Set(types).size).toBeGreaterThan(3);
   });
 
-  it('leaves the head as it was, and goes on after a close', async () => {
+  it('does not change the head, and works again after a close', async () => {
     const sniffers = threads();
     const { bytes } = loadMediaSamples().photo;
     const before = Buffer.from(bytes);
@@ -45,7 +45,7 @@ describe('sniffing in a thread', () => {
   });
 
   it.each(['no end', 'no end of a pattern', 'no memory', 'no thread', 'no answer', 'a fault'])(
-    'of bytes with %s says that they are unknown, and is there for others meanwhile',
+    'of bytes with %s has an unknown result, and serves others meanwhile',
     async (fault) => {
       const sniffers = threads({ worker: STUCK, timeoutMs: 500 });
       const stuck = sniffers.sniff(Buffer.from(fault), 'image/png');
@@ -69,7 +69,7 @@ describe('sniffing in a thread', () => {
     }
   });
 
-  it('is not ended by many that make no end at once', async () => {
+  it('survives many endless inspections at once', async () => {
     const sniffers = threads({ worker: STUCK, timeoutMs: 250, maxThreads: 2 });
     const stuck = Array.from({ length: 6 }, () => sniffers.sniff(Buffer.from('no end'), null));
     const after = sniffers.sniff(Buffer.from('after'), null);
@@ -77,13 +77,13 @@ describe('sniffing in a thread', () => {
     expect(await after).toBe('x/after');
   });
 
-  it('is done side by side where it takes time', async () => {
+  it('runs in parallel when it is slow', async () => {
     const sniffers = threads({ worker: STUCK });
     const slow = Array.from({ length: 8 }, () => sniffers.sniff(Buffer.from('slow'), null));
     expect(await Promise.all(slow)).toEqual(Array<string>(8).fill('x/slow'));
   });
 
-  it('keeps no thread when there is nothing to do, and starts one again', async () => {
+  it('keeps no idle thread, and starts one again', async () => {
     const sniffers = threads({ worker: STUCK, idleMs: 50 });
     const threadsOf = () => process.getActiveResourcesInfo().filter((name) => name === 'Worker').length;
     const before = threadsOf();
@@ -122,7 +122,7 @@ describe('a look in a thread', () => {
     expect(result?.measures.width).toBeGreaterThan(0);
   });
 
-  it('answers with what it found when it is to end', async () => {
+  it('answers with its partial result when it is closed', async () => {
     const until = new AbortController();
     const endless = async () => {
       until.abort();
@@ -131,7 +131,7 @@ describe('a look in a thread', () => {
     expect(await threads().look({ ...file, read: endless }, until.signal)).toBeNull();
   });
 
-  it('of bytes that make no end of it is null', async () => {
+  it('of endless bytes is null', async () => {
     const lookers = threads({ worker: STUCK, timeoutMs: 250 });
     expect(await lookers.look({ ...file, mimeType: 'no end', read })).toBeNull();
   });

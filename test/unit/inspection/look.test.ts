@@ -71,13 +71,13 @@ describe('the length of sound, by all of its bytes', () => {
     expect(await seconds(mimeType, bytes)).toBeCloseTo(expected, 1);
   });
 
-  it('says what the frames behind a tag are', async () => {
+  it('recognises the frames behind a tag', async () => {
     expect((await lookedAt('audio/mpeg', join(id3v2(90_000), times(100, adtsFrame(100))))).mimeType).toBe('audio/aac');
     expect((await lookedAt('audio/mpeg', join(id3v2(90_000), flac(44_100, 9)))).mimeType).toBe('audio/flac');
     expect((await lookedAt('audio/mpeg', join(id3v2(90_000), times(99, mp3Frame(128))))).mimeType).toBeNull();
   });
 
-  it('of a WebM that was recorded live is that of its blocks', async () => {
+  it('of a live WebM is that of its blocks', async () => {
     const block = (id: number, time: number) => element(id, Buffer.from([0x81, time >> 8, time & 255, 0x80, 1, 2, 3]));
     const cluster = (at: number) =>
       element(0x1f43b675, [
@@ -109,11 +109,11 @@ describe('what a container is', () => {
     ['Ogg of sound that was called a video', 'video/ogg', opusPages(9), 'audio/ogg', 'AUDIO'],
     ['a container whose tracks cannot be read', 'video/mp4', file().subarray(0, 30), null, null],
     ['a picture', 'image/jpeg', jpeg(64, 48), null, null],
-  ])('is told by its tracks: %s', async (_what, mimeType, bytes, corrected, kind) => {
+  ])('is recognised by its tracks: %s', async (_what, mimeType, bytes, corrected, kind) => {
     expect(await lookedAt(mimeType, bytes)).toMatchObject({ mimeType: corrected, kind });
   });
 
-  it('tells the size of a video that was called sound, and none of sound', async () => {
+  it('has the size of a video that was declared as sound, and none for sound', async () => {
     expect((await lookedAt('audio/mp4', file(sound, picture))).measures).toMatchObject({ width: 640, height: 480 });
     expect((await lookedAt('video/mp4', file(sound))).measures).toMatchObject({ width: null, durationSeconds: 2 });
   });
@@ -159,7 +159,7 @@ describe('the pages of a PDF', () => {
     expect((await lookedAt('application/pdf', bytes)).pageCount).toBe(expected);
   });
 
-  it('are not looked for in what inflates without end', async () => {
+  it('are not counted in data that inflates without end', async () => {
     const bomb = deflateSync(Buffer.alloc(2 ** 25)).toString('latin1');
     const stream = `9 0 obj <</Type/ObjStm/Filter/FlateDecode>> stream\n${bomb}\nendstream`;
     expect((await lookedAt('application/pdf', document(...Array<string>(50).fill(stream)))).pageCount).toBeNull();
@@ -189,7 +189,7 @@ describe('hostile bytes', () => {
     'application/pdf',
   ];
 
-  it.each(TYPES)('are left alone in bounded time: %s', async (mimeType) => {
+  it.each(TYPES)('are given up in bounded time: %s', async (mimeType) => {
     const patterns = [
       'OggS\0',
       '\0\0\x01\xe0\0\0\x80\x80',
@@ -204,7 +204,7 @@ describe('hostile bytes', () => {
     }
   });
 
-  it.each(TYPES)('by chance, or cut short, are no fault: %s', async (mimeType) => {
+  it.each(TYPES)('that are random or cut short cause no error: %s', async (mimeType) => {
     const chance = new Chance(`look ${mimeType}`);
     const samples = [opusPages(20), webm({ video: { 176: 9, 186: 9 }, isLive: true }), flac(44_100, 0), pdfOf(9, 9)];
     for (let nth = 0; nth < 60; nth++) {
@@ -265,7 +265,7 @@ if (canMake.length > 0)
       return await readFile(path);
     }
 
-    it.each(canMake)('is as long as what decodes: %s', async (file, mimeType, _encoders, args, expected) => {
+    it.each(canMake)('equals the decoded length: %s', async (file, mimeType, _encoders, args, expected) => {
       const result = await lookedAt(mimeType, await made(file, args));
       expect(Math.abs((result.measures.durationSeconds ?? 0) - expected)).toBeLessThan(0.3);
       expect(result.kind).toBe(
@@ -277,7 +277,7 @@ if (canMake.length > 0)
       it.each([
         ['vorbis', 'audio/ogg', [...TONE, '-c:a', 'libvorbis']],
         ['theora', 'video/ogg', [...PICTURE, '-c:v', 'libtheora', '-g', '5']],
-      ])('is as long as what is left of it when its front was cut off: %s', async (name, mimeType, args) => {
+      ])('equals the remaining length when its front was cut off: %s', async (name, mimeType, args) => {
         await made(`whole-${name}.ogg`, args);
         const whole = pathOf(folder, `whole-${name}.ogg`);
         const cut = await made(`cut-${name}.ogg`, ['-ss', '2', '-i', whole, '-c', 'copy', '-copyts', '-muxdelay', '0']);

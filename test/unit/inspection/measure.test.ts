@@ -61,20 +61,20 @@ describe('the measures of media', () => {
   });
 
   it.each(['application/pdf', 'text/plain', 'image/svg+xml', '', 'constructor', '__proto__'])(
-    'are not looked for in %j',
+    'are not measured in %j',
     async (mimeType) => {
       const measures = await measured(mimeType, png(640, 480));
       expect(measures).toEqual({ width: null, height: null, durationSeconds: null, reads: 0, readBytes: 0 });
     },
   );
 
-  it('are null for what is empty', async () => {
+  it('are null for empty bytes', async () => {
     for (const [, mimeType] of ALL) {
       expect(await measured(mimeType, Buffer.alloc(0))).toMatchObject({ width: null, height: null, reads: 0 });
     }
   });
 
-  it('are null for what is something else', async () => {
+  it('are null for bytes of another type', async () => {
     for (const [, mimeType] of ALL) {
       for (const byte of [0x00, 0x01, 0x20, 0x47, 0x4f, 0xff]) {
         const measures = await measured(mimeType, Buffer.alloc(3_000, byte));
@@ -103,7 +103,7 @@ describe('the measures of media', () => {
     await expect(reading).rejects.toBe(reason);
   });
 
-  it('reject where a part could be done without, too', async () => {
+  it('reject also when an optional part cannot be read', async () => {
     const bytes = jpeg(640, 480, [...APP_SEGMENTS, exifSegment(onItsSide)]);
     const blockOfExif = Math.floor((2 + 4 * 60_004) / 65_536);
     const reason = new Error('the store is gone');
@@ -128,7 +128,7 @@ describe('the measures of media', () => {
     }
   });
 
-  it('are null where a source gives fewer bytes than it said', async () => {
+  it('are null when a source has fewer bytes than announced', async () => {
     for (const [, mimeType, bytes] of ALL) {
       const read = async (start: number, end: number) => bytes.subarray(start, Math.max(end - 10, start));
       const { width } = await measure({ mimeType, sizeBytes: bytes.length + 1_000_000, read });
@@ -173,7 +173,7 @@ describe('reading', () => {
     expect(measures.reads).toBeLessThanOrEqual(3);
   });
 
-  it('stops, whatever the format, after a megabyte', async () => {
+  it('stops after a megabyte for every format', async () => {
     const endless = [
       ['audio/aac', times(9_000, adtsFrame(256))],
       ['audio/amr', join(Buffer.from('#!AMR\n'), Buffer.alloc(3_000_000, 0x7c))],

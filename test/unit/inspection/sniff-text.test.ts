@@ -81,7 +81,7 @@ describe('a text', () => {
       'text/plain; charset=utf-8',
     ],
     ['of subtitles', Buffer.from('1\n00:00:01,000 --> 00:00:02,000\nHi\n'), null, 'text/plain; charset=utf-8'],
-  ])('%s is told with its charset', async (_what, bytes, claim, type) =>
+  ])('%s is recognised with its charset', async (_what, bytes, claim, type) =>
     expect(await sniffMimeType(bytes, claim)).toBe(type),
   );
 
@@ -139,7 +139,7 @@ describe('markup', () => {
     ['UTF-16 without a mark', (text) => utf16be(`${text.replace('\ufeff', '')}      `)],
   ];
 
-  it.each(BEFORE)('is told %s', async (_what, before) => {
+  it.each(BEFORE)('is recognised %s', async (_what, before) => {
     for (const [root, type] of ROOTS)
       for (const [encoding, encode] of ENCODED) {
         const bytes = encode(before + root).subarray(0, UPLOAD_SNIFF_BYTES);
@@ -147,7 +147,7 @@ describe('markup', () => {
       }
   });
 
-  it('may hide behind a comment that does not end within the sample', async () => {
+  it('can hide behind a comment that does not end within the sample', async () => {
     const bytes = Buffer.from(`<!--${'x'.repeat(SNIFF_BYTES)}`).subarray(0, SNIFF_BYTES);
     expect(await sniffMimeType(bytes, 'text/plain')).toBe('text/html');
   });
@@ -179,7 +179,7 @@ describe('markup', () => {
     '<',
     ' ',
     '\u00e9',
-  ])('is looked for in no time behind %j, many times', async (unit) => {
+  ])('is searched in linear time behind many repetitions of %j', async (unit) => {
     for (const bytes of [4_100, 65_536, 1_048_576])
       for (const end of ['', 'hello', '<svg', '<script>']) {
         const text = unit.repeat(Math.ceil(bytes / unit.length)).slice(0, bytes - end.length) + end;

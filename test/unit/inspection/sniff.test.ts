@@ -127,7 +127,7 @@ describe('a verdict', () => {
 
   it.each(early)('on %s is final at its byte', (_what, bytes, length) => expect(finalAfter(bytes)).toBe(length));
 
-  it.each(early)('on %s that is final is the one that any other bytes would have led to', async (_what, bytes) => {
+  it.each(early)('on %s that is final does not depend on later bytes', async (_what, bytes) => {
     const chance = new Chance(process.env.TEST_SEED ?? 'sniff');
     const first = finalAfter(bytes);
     const continuations = [
@@ -171,7 +171,7 @@ describe('a verdict', () => {
     expect(finalAfter(Buffer.concat([Buffer.from(bytes), Buffer.alloc(SNIFF_BYTES)]))).toBe(SNIFF_BYTES),
   );
 
-  it('on something tagged that is no sound waits for a sample of what is behind the tag', () => {
+  it('on tagged bytes without sound waits for a sample behind the tag', () => {
     const bytes = tagged(100, Buffer.alloc(9_000));
     expect([finalAfter(bytes), bytesToSniff(bytes)]).toEqual([110 + 4_096, 110 + 4_096]);
   });
@@ -196,7 +196,7 @@ describe('pictures and sound', () => {
     ['big-endian', 'MM\0*'],
     ['little-endian and of 64 bits', 'II+\0'],
     ['big-endian and of 64 bits', 'MM\0+'],
-  ])('a TIFF is one wherever its directory is, %s', async (_what, signature) => {
+  ])('a TIFF is recognised at any place of its directory, %s', async (_what, signature) => {
     for (const at of [8, 4_000, 11_000, 0x7fffffff])
       expect(await sniffMimeType(head(tiff(signature, at)), null)).toBe('image/tiff');
   });
@@ -225,7 +225,7 @@ describe('pictures and sound', () => {
     ['3G2', ftyp('3g2a'), null, 'video/3gpp2'],
     ['APNG', png(['acTL', 8], ['IDAT', 900]), null, 'image/apng'],
     ['FLAC', Buffer.concat([Buffer.from('fLaC'), Buffer.alloc(900)]), 'audio/x-flac', 'audio/flac'],
-  ])('are told by what they hold: %s', async (_what, bytes, claim, type) =>
+  ])('are recognised by their content: %s', async (_what, bytes, claim, type) =>
     expect(await sniffMimeType(bytes.subarray(0, bytesToSniff(bytes)), claim)).toBe(type),
   );
 });

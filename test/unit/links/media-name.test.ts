@@ -46,7 +46,7 @@ describe('a file name', () => {
     expect(safeFilename(`a${' .'.repeat(1e6)}b.pdf`)).toBe('a.pdf');
   });
 
-  it('keeps within its length after an extension was added', () => {
+  it('stays within its length after an extension was added', () => {
     expect(withExtension('a'.repeat(100), 'image/jpeg')).toBe(`${'a'.repeat(96)}.jpg`);
     expect(withExtension(`${'漢'.repeat(66)}.v`, 'image/webp')).toBe(`${'漢'.repeat(65)}.webp`);
   });

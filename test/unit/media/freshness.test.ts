@@ -31,7 +31,7 @@ const READY = media();
 const PENDING = media({ status: 'PENDING' });
 const BEING_COPIED = media({ status: 'PENDING', mirrored: true });
 
-/** A message of just now that nobody announced and nobody listed, unless said otherwise. */
+/** A recent message that was neither announced nor listed, by default. */
 function record(keys: Partial<MessageRecord>): MessageRecord {
   return { media: [], listedAt: null, firstSeenAt: ago(0), announced: false, ...keys };
 }
@@ -58,7 +58,7 @@ describe('the catalogue answers alone', () => {
   ])('%s', (_what, known) => expect(isKnown(known, null, new Date(NOW))).toBe(true));
 
   it.each<[string, MessageRecord | null]>([
-    ['of a message that nobody told of', null],
+    ['of an unknown message', null],
     ['of a message that nobody listed', record({})],
     ['of media that was never listed as a whole', record({ media: [READY] })],
     ['after a day', record({ media: [READY], listedAt: ago(DAY), firstSeenAt: ago(DAY) })],
@@ -75,27 +75,27 @@ describe('the catalogue answers alone', () => {
 
 /** When a provider is asked by a reader that looks every tenth of a second, in seconds since the first time. */
 function questionsWithin(ms: number, known: Partial<MessageRecord>): number[] {
-  const asked: number[] = [];
+  const requestedAt: number[] = [];
   let listedAt: Date | null = null;
   for (let at = 0; at <= ms; at += 100) {
     const now = new Date(NOW.getTime() + at);
     if (isKnown({ ...record({ ...known, firstSeenAt: NOW }), listedAt }, null, now)) continue;
     listedAt = now;
-    asked.push(at / SECOND);
+    requestedAt.push(at / SECOND);
   }
-  return asked;
+  return requestedAt;
 }
 
 describe('media that its provider does not have yet', () => {
   it.each<[string, Partial<MessageRecord>]>([
     ['that a webhook announced', { media: [PENDING], announced: true }],
     ['that only a listing could tell of', {}],
-  ])('%s is asked for again after 1, 2, 4, 8, 15 and 30 seconds, and then every minute', (_what, known) => {
-    const asked = questionsWithin(5 * MINUTE, known);
-    expect(asked).toEqual([0, 1, 3, 7, 15, 30, 60, 120, 180, 240, 300]);
+  ])('%s is requested again after 1, 2, 4, 8, 15 and 30 seconds, and then every minute', (_what, known) => {
+    const requestedAt = questionsWithin(5 * MINUTE, known);
+    expect(requestedAt).toEqual([0, 1, 3, 7, 15, 30, 60, 120, 180, 240, 300]);
   });
 
-  it('is asked for every minute for an hour, then after growing pauses, and once a day at least', () => {
+  it('is requested every minute for an hour, then after growing pauses, and at least once a day', () => {
     expect(pendingPauseMs(HOUR - 1)).toBe(MINUTE);
     let last = 0;
     for (let pendingMs = HOUR; pendingMs < 60 * DAY; pendingMs += HOUR) {
@@ -108,7 +108,7 @@ describe('media that its provider does not have yet', () => {
     expect(last).toBe(DAY);
   });
 
-  it('is asked for once a second at most, whatever the clocks say', () => {
+  it('is requested at most once a second, also with wrong clocks', () => {
     expect(pendingPauseMs(-DAY)).toBe(SECOND);
     expect(pendingPauseMs(0)).toBe(SECOND);
   });

@@ -76,7 +76,7 @@ describe('message ids', () => {
     expect(codeOf(() => parseMessageId(id))).toBe('BAD_USER_INPUT');
   });
 
-  it('of ten thousand characters are refused quickly, also in the worst spelling', () => {
+  it('of ten thousand characters are refused quickly, also in the worst case', () => {
     expect(codeOf(() => parseMessageId(`sms:${'%25'.repeat(100_000)}2e`))).toBe('BAD_USER_INPUT');
   });
 });

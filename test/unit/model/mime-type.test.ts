@@ -26,13 +26,13 @@ describe('a claimed media type', () => {
     [`image/${'x'.repeat(200)}`, null],
   ])('%j is normalized to %j', (claim, normalized) => expect(normalizeMimeType(claim)).toBe(normalized));
 
-  it('shows its kind', () => {
+  it('has a kind', () => {
     expect(
       ['image/png', 'video/mp4', 'audio/ogg; codecs=opus', 'application/pdf', 'text/vcard', null].map(kindOfMimeType),
     ).toEqual(['IMAGE', 'VIDEO', 'AUDIO', 'DOCUMENT', 'DOCUMENT', null]);
   });
 
-  it('is served inline only if a browser executes nothing in it', () => {
+  it('is served inline only if browsers execute nothing in it', () => {
     expect(
       ['image/png', 'video/mp4', 'audio/ogg; codecs=opus', 'application/pdf', 'text/plain; charset=utf-8'].every(
         isInlineSafe,

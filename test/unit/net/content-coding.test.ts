@@ -61,7 +61,7 @@ describe('a body in a content coding', () => {
     ' ,',
     '8bit',
     'base64,utf8',
-  ])('%j is no coding, and the announced length stays', async (coding) => {
+  ])('%j means no coding, and the announced length stays', async (coding) => {
     const { headers, body } = await open(coding, plain);
     expect([headers['content-encoding'], headers['content-length']]).toEqual([undefined, String(plain.length)]);
     expect((await buffer(body)).equals(plain)).toBe(true);
@@ -71,7 +71,7 @@ describe('a body in a content coding', () => {
     ['more of it than is allowed', 'gzip', gzipSync(Buffer.alloc(50_000_000))],
     ['as much in two layers', 'gzip, gzip', gzipSync(gzipSync(Buffer.alloc(50_000_000)))],
     ['as much in bare deflate', 'deflate', deflateRawSync(Buffer.alloc(50_000_000))],
-  ])('fails where it holds %s', async (_content, coding, bytes) => {
+  ])('fails when it contains %s', async (_content, coding, bytes) => {
     const { body } = await open(coding, bytes);
     await expect(buffer(body)).rejects.toMatchObject({ code: 'RESPONSE_TOO_LARGE' });
   });
@@ -83,7 +83,7 @@ describe('a body in a content coding', () => {
     ['ends early', 'gzip', gzipSync(plain).subarray(0, 60)],
     ['ends early', 'deflate', deflateRawSync(plain).subarray(0, 40)],
     ['ends early', 'br', brotliCompressSync(plain).subarray(0, -4)],
-  ])('fails where it %s in place of %s', async (_fault, coding, bytes) => {
+  ])('fails when it %s in place of %s', async (_fault, coding, bytes) => {
     const { body } = await open(coding, bytes);
     const fault = await buffer(body).catch((thrown: unknown) => thrown);
     expect(fault).toBeInstanceOf(NetError);

@@ -104,7 +104,7 @@ describe('a POST', () => {
     expect(requests).toHaveLength(2);
   });
 
-  test('takes an answer that comes before the body is sent, and destroys the body', async () => {
+  test('accepts an answer that arrives before the body is sent, and destroys the body', async () => {
     const { client } = await startReceiver((_request, response) => void response.writeHead(413).end('too large'));
     const source = sourceOf(LARGE);
     expect(await post(client, fileOf(source, LARGE))).toMatchObject({
@@ -116,7 +116,7 @@ describe('a POST', () => {
 });
 
 describe('the clock of a POST', () => {
-  test('gives a receiver that reads slowly the time that it needs', async () => {
+  test('waits for a slow receiver', async () => {
     const timeoutMs = 400;
     const { client } = await startReceiver(
       (request, response) => {
@@ -171,7 +171,7 @@ describe('the clock of a POST', () => {
       },
       MB,
     ],
-  ])('gives up a receiver that %s, and ends body and connection', async (_name, handler, sizeBytes) => {
+  ])('stops when a receiver %s, and ends body and connection', async (_name, handler, sizeBytes) => {
     const { client, requests, allClosed } = await startReceiver(handler, { timeoutMs: 300 });
     const source = sourceOf(sizeBytes);
     expect(await errorOf(post(client, fileOf(source, sizeBytes)))).toMatchObject({ code: 'TIMEOUT' });
@@ -180,7 +180,7 @@ describe('the clock of a POST', () => {
     expect(requests).toHaveLength(1);
   });
 
-  test('finds the source read no further than the receiver has taken it', async () => {
+  test('reads the source no further than the receiver has accepted it', async () => {
     const { client } = await startReceiver(() => {}, { timeoutMs: 300 });
     const source = sourceOf(LARGE);
     let read = 0;
@@ -202,7 +202,7 @@ describe('the clock of a POST', () => {
     expect(source.destroyed).toBe(true);
   });
 
-  test('waits longer where the call says so', async () => {
+  test('waits longer when the call allows it', async () => {
     const { client } = await startReceiver(
       (request, response) => {
         request.resume();
@@ -228,7 +228,7 @@ describe('a DELETE', () => {
     expect(requests).toEqual(new Array(3).fill('DELETE /media/1'));
   });
 
-  test('is sent once where the call says so', async () => {
+  test('is sent once when the call requires it', async () => {
     const { client, requests } = await startReceiver((_request, response) => void response.writeHead(503).end());
     const answer = await client.request({ method: 'DELETE', path: '/media/1', retries: 0 });
     expect(answer.statusCode).toBe(503);

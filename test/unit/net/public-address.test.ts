@@ -168,7 +168,7 @@ const NOT_ADDRESSES = [
 ];
 
 describe('AddressPolicy', () => {
-  test.each(PUBLIC)('lets %s be reached at an allowed port', (address) => {
+  test.each(PUBLIC)('allows %s at an allowed port', (address) => {
     expect(strict.refusal(address, 80)).toBeNull();
     expect(strict.refusal(address, 443)).toBeNull();
   });
@@ -231,7 +231,7 @@ describe('allowPrivate', () => {
     expect(policy.refusal('8.8.4.4', 5000)).toBe('not an allowed port');
   });
 
-  test.each(['127.0.0.1', '127.0.0.0/33', 'localhost/8', '', 'fd12::/129'])('takes no "%s" for a CIDR', (cidr) => {
+  test.each(['127.0.0.1', '127.0.0.0/33', 'localhost/8', '', 'fd12::/129'])('refuses "%s" as a CIDR', (cidr) => {
     expect(() => new AddressPolicy({ allowPrivate: [cidr], allowedPorts: [] })).toThrow(RangeError);
   });
 });

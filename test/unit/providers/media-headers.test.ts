@@ -73,7 +73,7 @@ describe('the name in a Content-Disposition', () => {
         expect((nameIn(start + unit.repeat(300_000)) ?? '').length).toBeLessThanOrEqual(1_024);
   });
 
-  it('knows no size while the bytes are content-coded', () => {
+  it('has no size while the bytes are content-coded', () => {
     expect(readMediaHeaders({ 'content-length': '5', 'content-encoding': 'gzip' }).sizeBytes).toBeNull();
     expect(readMediaHeaders({ 'content-length': '5' }).sizeBytes).toBe(5);
   });

@@ -43,7 +43,7 @@ describe.each([
     expect(await outcomeOf(adapter, { providerMediaId: '1' })).toBe('OK');
   });
 
-  it('and its headers tell how long to wait, within a day', async () => {
+  it('and its headers contain the time to wait, within a day', async () => {
     const { api, channel } = await start();
     const { adapter } = connect({ channel });
     const usage = JSON.stringify({ '1': [{ type: 'messaging', estimated_time_to_regain_access: 7 }] });

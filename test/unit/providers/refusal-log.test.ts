@@ -9,7 +9,7 @@ import { RefusalLog } from '../../../src/providers/toolkit/refusal-log.js';
 import { APP, connect, graphError, meta, outcomeOf, startEmulator, TOKEN } from './refusals-setup.js';
 
 describe('an upload that Gupshup refuses', () => {
-  it('because the app is not on the Cloud API says what the operator must do', async () => {
+  it('because the app is not on the Cloud API has a log line with what the operator must do', async () => {
     const partner = await startEmulator(new GupshupPartnerEmulator({ appId: APP, token: TOKEN }));
     partner.isCloudApiApp = false;
     const { adapter, lines } = connect({
@@ -24,7 +24,7 @@ describe('an upload that Gupshup refuses', () => {
     expect(lines.join()).toContain('Only CAPI apps allowed to generate media ID');
   });
 
-  it('because it could not fetch the URL says what to check, and may be retried', async () => {
+  it('because it could not fetch the URL has a log line with what to check, and may be retried', async () => {
     const partner = await startEmulator(new GupshupPartnerEmulator({ appId: APP, token: TOKEN }));
     const { adapter } = connect({
       channel: { provider: 'gupshup', baseUrl: partner.baseUrl, options: { appId: APP } },
@@ -66,7 +66,7 @@ describe("the operator's log", () => {
     ]);
   });
 
-  it('has the words of every provider, and none of its secrets', async () => {
+  it('has the error message of every provider, and none of its secrets', async () => {
     const gateway = await startEmulator(new WaGatewayEmulator({ appId: APP, token: TOKEN, webhookSecret: 'a secret' }));
     const files = await startEmulator(new GupshupFilemanagerEmulator({ appId: APP }));
     const { api, channel } = await meta();

@@ -24,13 +24,13 @@ const canEncodeHeic = await isInstalled('heif-enc', '--help');
 const harness = new StillHarness(PATH);
 
 describeWith('pdfinfo', tools.pdfinfo !== null, 'the pages of a PDF', () => {
-  it('are counted; not of one with a password, nor of another type', async () => {
+  it('are counted, except with a password or for another type', async () => {
     const count = (bytes: Buffer) => harness.renderer.pageCount(sourceOf(bytes, 'application/pdf'), {});
     expect(await count(pdfOf(200, 100))).toBe(1);
     for (const bytes of [pdfOf(200, 100, { encrypted: true }), HTML]) expect(await count(bytes)).toBeNull();
   });
 
-  it('are not those that its title claims', async () => {
+  it('are not taken from its title', async () => {
     const titled = pdfOf(200, 100)
       .toString('latin1')
       .replace('/Root 1 0 R', '/Root 1 0 R/Info<</Title(a\\nPages: 77\\n)>>');
@@ -39,7 +39,7 @@ describeWith('pdfinfo', tools.pdfinfo !== null, 'the pages of a PDF', () => {
 });
 
 describeWith('pdftoppm', tools.pdftoppm !== null, 'a still of a PDF', () => {
-  it('is its first page, in whatever size is asked for', async () => {
+  it('is its first page, in every requested size', async () => {
     for (const [spec, size] of [
       [{ width: 100 }, [100, 50]],
       [{ width: 50, height: 50, fit: 'cover' }, [50, 50]],
@@ -87,7 +87,7 @@ describeWith('heif-convert or heif-enc', tools.heifConvert !== null && canEncode
     return await readFile(join(harness.folder, 'made.heic'));
   }
 
-  it('shows it, and has nothing of it but its pixels', async () => {
+  it('shows it, and has only its pixels', async () => {
     const original = await heicOf(await photoWithMetadata());
     expect(CANARIES.filter((canary) => original.includes(canary))).toEqual(['canary-exif', 'canary-xmp']);
     for (const mimeType of ['image/heic', 'image/heif'])
@@ -100,7 +100,7 @@ describeWith('heif-convert or heif-enc', tools.heifConvert !== null && canEncode
       }
   });
 
-  it("is upright by the container's own orientation, which counts, and not by EXIF's once more", async () => {
+  it("is upright by the container's own orientation, without applying EXIF again", async () => {
     const original = await quarters().keepMetadata().withMetadata({ orientation: 6 }).avif({ quality: 90 }).toBuffer();
     expect(original.includes('irot')).toBe(true);
     const shown = await seen(await harness.still(original, 'image/heif'));
@@ -132,7 +132,7 @@ describeWith('heif-convert or heif-enc', tools.heifConvert !== null && canEncode
     }
   });
 
-  it('comes with its size, and with what further stills are made from', async () => {
+  it('comes with its size, and with the frame for further stills', async () => {
     const original = await heicOf(await quarters().jpeg({ quality: 95 }).toBuffer());
     const { width, height, base, thumbHash } = await harness.renderer.preview(sourceOf(original, 'image/heic'), {});
     expect([width, height, thumbHash.length > 10]).toEqual([WIDTH, HEIGHT, true]);

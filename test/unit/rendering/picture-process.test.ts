@@ -15,7 +15,7 @@ import { children, failureOf, halt, onlyChild, RendererHarness, SPEC, statOf } f
 const harness = new RendererHarness();
 
 describe('the picture process', () => {
-  it('starts with the first harness.picture, is one, has no environment, and goes when there is nothing to do', async () => {
+  it('starts with the first picture, is a single one, has no environment, and ends when it is idle', async () => {
     const renderer = await harness.start({ idleMs: 3_000 });
     expect(await children()).toEqual([]);
     await Promise.all(Array.from({ length: 6 }, () => renderer.renderStill(harness.picture, SPEC, {})));
@@ -26,7 +26,7 @@ describe('the picture process', () => {
     await renderer.renderStill(harness.picture, SPEC, {});
   });
 
-  it('has limits, no core dump and no new privileges, as far as the system has them', async () => {
+  it('has limits, no core dump and no new privileges, where the system supports them', async () => {
     const renderer = await harness.start({ concurrency: 1, maxPixels: 1_000_000 });
     await renderer.renderStill(harness.picture, SPEC, {});
     const child = await onlyChild();
@@ -57,7 +57,7 @@ describe('the picture process', () => {
     expect(await children()).not.toContain(child);
   });
 
-  it('refuses a picture that kills it twice, and makes the others', async () => {
+  it('refuses a picture that kills it twice, and renders the others', async () => {
     const renderer = await harness.start({ concurrency: 2 });
     const large = await sharp({ create: { width: 6_000, height: 6_000, channels: 3, background: '#345678' } })
       .png()
@@ -87,7 +87,7 @@ describe('the picture process', () => {
     expect(await children()).not.toContain(child);
   });
 
-  it('keeps no process alive, ends with it, and sharp is in no other', async () => {
+  it('keeps no parent alive, ends with it, and is the only process that loads sharp', async () => {
     const compiled = join(dirname(process.env[MAIN_VARIABLE] ?? ''), 'rendering');
     const start = pathToFileURL(join(compiled, 'start-renderer.js')).href;
     const script = `

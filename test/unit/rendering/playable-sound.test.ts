@@ -85,7 +85,7 @@ describeWith('ffmpeg', tools.ffmpeg !== null, 'playable sound', () => {
     return largest;
   }
 
-  it('has no metadata, no picture and no second voice of the original', async () => {
+  it('has no metadata, no picture and no second track of the original', async () => {
     await quarters().png().toFile(join(harness.folder, 'cover.png'));
     const tags = ['-metadata', 'title=canary-exif', '-metadata:s:a', 'comment=canary-comment'];
     const inputs = [...tone, '-f', 'lavfi', '-i', 'sine=d=1', '-i', 'cover.png'];
@@ -102,7 +102,7 @@ describeWith('ffmpeg', tools.ffmpeg !== null, 'playable sound', () => {
     expect(bytes.includes('canary')).toBe(false);
   });
 
-  it('is in no folder any more, and closes its file with its body, read or not', async () => {
+  it('is unlinked, and closes its file with its body, read or not', async () => {
     const original = await harness.record('short.ogg', '-f', 'lavfi', '-i', 'sine=d=0.1', '-c:a', 'libopus');
     const bodies = await Promise.all(
       [0, 1].map(async () => (await harness.renderer.renderPlayable(sourceOf(original, 'audio/ogg'), {})).body),

@@ -38,7 +38,7 @@ describe('jobs', () => {
     expect([leaving, refused].map(({ isOpen }) => isOpen)).toEqual([false, false]);
   });
 
-  it('end at an abort: before they start, while the original comes, and while sharp works', async () => {
+  it('end at an abort: before they start, while the original arrives, and while sharp works', async () => {
     const renderer = await harness.start({ concurrency: 1 });
     const reason = new Error('the client went away');
     const before = harness.pausedSource();
@@ -71,7 +71,7 @@ describe('jobs', () => {
     expect(await onlyChild()).toBe(child);
   });
 
-  it('whose original fails or is slow say so, and nothing about the bytes', async () => {
+  it('whose original fails or is slow report that, and no verdict about the bytes', async () => {
     const renderer = await harness.start({ timeoutMs: 1_000 });
     const fault = new Error('the provider died');
     const refusing = { mimeType: 'image/png', open: () => Promise.reject(fault) };

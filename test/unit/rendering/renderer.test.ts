@@ -93,7 +93,7 @@ describe('a still', () => {
     }
   });
 
-  it('has white behind what is transparent, in a JPEG; the plainFrames stay transparent', async () => {
+  it('has a white background in a JPEG; the plainFrames stay transparent', async () => {
     const original = await sharp({ create: { width: 8, height: 8, channels: 4, background: '#ff000000' } })
       .png()
       .toBuffer();
@@ -110,7 +110,7 @@ describe('a still', () => {
     }
   });
 
-  it.each(FORMATS)('as %s has nothing of the original but its pixels, and those in sRGB', async (format) => {
+  it.each(FORMATS)('as %s has only the pixels of the original, in sRGB', async (format) => {
     const original = await photoWithMetadata();
     const before = await sharp(original).metadata();
     expect([before.exif, before.xmp, before.iptc, before.icc].every(Buffer.isBuffer)).toBe(true);
@@ -153,7 +153,7 @@ describe('a still', () => {
     }
   });
 
-  it('is made of a picture with something behind its end, as cameras append it', async () => {
+  it('is made of a picture with data behind its end, as cameras append it', async () => {
     const original = Buffer.concat([await quarters().jpeg().toBuffer(), Buffer.alloc(1_000, 0x20)]);
     expect(await seen(await harness.still(original, 'image/jpeg'))).toMatchObject({ quarters: UPRIGHT });
   });
@@ -164,7 +164,7 @@ describe('a still of a picture cut short', () => {
     ['jpeg', { progressive: false }],
     ['jpeg', { progressive: true }],
     ['png', { progressive: false }],
-  ] as const)('shows what is there: %s %j', async (format, options) => {
+  ] as const)('shows the remaining part: %s %j', async (format, options) => {
     const whole = await noise().toFormat(format, options).toBuffer();
     const parts = [0.5, 0.9, 0.98].map((part) => whole.subarray(0, Math.floor(whole.length * part)));
     for (const bytes of parts) {
@@ -218,7 +218,7 @@ describe('a still of what browsers show', () => {
     });
   });
 
-  it('applies what AVIF says of itself, and nothing of its EXIF once more', async () => {
+  it('applies the orientation of AVIF, without applying EXIF again', async () => {
     const original = await quarters().withMetadata({ orientation: 6 }).avif({ quality: 90 }).toBuffer();
     expect(await seen(await harness.still(original, 'image/avif'))).toMatchObject({ width: HEIGHT, height: WIDTH });
     expect(await harness.renderer.preview(sourceOf(original, 'image/avif'), {})).toMatchObject({
@@ -229,7 +229,7 @@ describe('a still of what browsers show', () => {
 });
 
 describe('a ThumbHash', () => {
-  it('is that of the pixels, where they need no scaling', async () => {
+  it('is that of the pixels when they need no scaling', async () => {
     const rgba = await quarters().ensureAlpha().raw().toBuffer();
     const expected = Buffer.from(rgbaToThumbHash(WIDTH, HEIGHT, rgba)).toString('base64');
     const source = sourceOf(await quarters().png().toBuffer(), 'image/png');
@@ -246,7 +246,7 @@ describe('a ThumbHash', () => {
     expect(thumbHashToApproximateAspectRatio(hash)).toBeLessThan(1);
   });
 
-  it('knows transparency, grey and the narrowest of pictures', async () => {
+  it('supports transparency, grey and the narrowest pictures', async () => {
     const narrow = await quarters().resize(1, 40, { fit: 'fill' }).png().toBuffer();
     const grey = await quarters().greyscale().png().toBuffer();
     const clear = await sharp({ create: { width: 300, height: 300, channels: 4, background: '#00000000' } })

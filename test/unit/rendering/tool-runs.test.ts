@@ -22,7 +22,7 @@ describe('tools', () => {
     return path;
   }
 
-  it('that are not there are named once, with what is not made for want of them', async () => {
+  it('that are missing are named once, with the renditions that need them', async () => {
     const empty = await mkdtemp(join(harness.folder, 'empty-'));
     const lines: string[] = [];
     const logger = createLogger({ level: 'info', destination: { write: (line) => void lines.push(line) } });
@@ -81,16 +81,20 @@ describe('tools', () => {
     expect([...renderer.playableTypes]).toEqual(playables);
   });
 
-  it('that cannot be run are not there', async () => {
+  it('that cannot be run are not there after the first job', async () => {
     const path = await mkdtemp(join(harness.folder, 'broken-'));
     await writeFile(join(path, 'ffmpeg'), '#!/nonexistent/shell\n');
     await writeFile(join(path, 'pdftoppm'), '#!/bin/sh\nexit 127\n');
     await chmod(join(path, 'ffmpeg'), 0o755);
     await chmod(join(path, 'pdftoppm'), 0o755);
-    expect((await harness.start({ path })).stillTypes.size).toBe(PICTURES.length);
+    const renderer = await harness.start({ path });
+    await renderer.renderStill(harness.picture, SPEC, {});
+    expect(renderer.stillTypes.size).toBe(PICTURES.length);
+    const document = sourceOf(Buffer.from('%PDF-'), 'application/pdf');
+    expect(await failureOf(renderer.renderStill(document, SPEC, {}))).toBeInstanceOf(RangeError);
   });
 
-  it('run in the folder of their job with nothing of our environment, and within limits', async () => {
+  it('run in the folder of their job without our environment, and within limits', async () => {
     const output = join(harness.folder, 'output');
     const path = await fakeTool(
       'pdftoppm',
@@ -106,7 +110,7 @@ describe('tools', () => {
     expect(lines.filter((line) => !line.includes('='))).toEqual(['534054', '146697', '0', '.', '..', 'source']);
   });
 
-  it('cannot read the environment of this process where a namespace or another user can be had', async () => {
+  it('cannot read the environment of this process when a namespace or another user is available', async () => {
     const { prefix, user } = await findConfinement();
     if (user === null && !prefix.some((word) => word.endsWith('unshare'))) {
       process.stdout.write('left out, because this machine allows neither: what a tool can read of our environment\n');
@@ -126,7 +130,7 @@ describe('tools', () => {
     await expect(readFile(marker, 'utf8')).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
-  it('end when they take more memory than a picture needs', async () => {
+  it('end when they use more memory than a picture needs', async () => {
     const took = join(harness.folder, 'took');
     // Doubles a text until the memory limit is reached, or the text is larger than any limit.
     const grow = `text=xxxxxxxxxxxxxxxx; n=4; while [ $n -lt 32 ]; do text="$text$text"; n=$((n + 1)); echo $n >${took}; done; echo whole >${took}`;
@@ -138,7 +142,7 @@ describe('tools', () => {
     expect(Number(await readFile(took, 'utf8'))).toBeLessThan(29);
   });
 
-  it('are killed when they take too long, which is a verdict, and at an abort, which is none', async () => {
+  it('are killed when they take too long, which is a verdict, and at an abort, which is not', async () => {
     const path = await fakeTool('ffmpeg', `echo $$ >>${join(harness.folder, 'pids')}; exec /bin/sleep 600`);
     const renderer = await harness.start({ path, timeoutMs: 1_000 });
     const video = sourceOf(Buffer.from('video'), 'video/mp4');
@@ -161,7 +165,7 @@ describe('tools', () => {
     expect(await eventually(ownFolders, (folders) => folders.length === 0)).toEqual([]);
   });
 
-  it('that are gone since the start, or find the disk full, say nothing about the bytes', async () => {
+  it('that disappeared since the start, or find the disk full, give no verdict about the bytes', async () => {
     const path = await fakeTool('ffmpeg', 'exit 1');
     const renderer = await harness.start({ path });
     await rm(path, { recursive: true });
@@ -177,7 +181,7 @@ describe('tools', () => {
 });
 
 describe('the folder of all jobs', () => {
-  it('is rid of what killed processes left there hours ago', async () => {
+  it('is cleared of files that killed processes left there hours ago', async () => {
     await mkdir(JOB_FOLDERS, { recursive: true });
     const [old, young] = await Promise.all(['1-', '1-'].map((prefix) => mkdtemp(join(JOB_FOLDERS, prefix))));
     if (old === undefined || young === undefined) throw new Error('expected two folders');

@@ -46,7 +46,7 @@ describe('bytes that never render', () => {
     expect(await refusal(Buffer.alloc(0), 'image/png')).toBe('expected bytes, got none');
   });
 
-  it('are too many, and no more of them are read than that', async () => {
+  it('are too many, and are not read beyond the limit', async () => {
     let producedBytes = 0;
     const endless = function* () {
       for (; ; producedBytes += MEBIBYTE) yield Buffer.alloc(MEBIBYTE);
@@ -58,7 +58,7 @@ describe('bytes that never render', () => {
     expect(producedBytes).toBeLessThan(16 * MEBIBYTE);
   });
 
-  it('are a header of 50,000 by 50,000 pixels, whatever follows', async () => {
+  it('are a header of 50,000 by 50,000 pixels, with any content', async () => {
     const bytes = pngOf(pngHeader(50_000, 50_000), ['IDAT', inflating(1_000)], ['IEND', Buffer.alloc(0)]);
     expect(await refusal(bytes, 'image/png')).toBe(`expected at most ${MAX_PIXELS} pixels, got more`);
   });

@@ -43,7 +43,7 @@ describeWith('ffmpeg', tools.ffmpeg !== null, 'a still of a video', () => {
     expect([small.width, small.height]).toEqual([20, 20]);
   });
 
-  it('comes with its size, and with what further stills are made from', async () => {
+  it('comes with its size, and with the frame for further stills', async () => {
     const video = await harness.record('based.mkv', ...frames, '-c:v', 'mpeg4');
     expect([...harness.renderer.baseTypes]).toContain('video/matroska');
     const { width, height, base } = await harness.renderer.preview(sourceOf(video, 'video/matroska'), {});
@@ -52,7 +52,7 @@ describeWith('ffmpeg', tools.ffmpeg !== null, 'a still of a video', () => {
     expect(await seen(again)).toEqual({ width: WIDTH, height: HEIGHT, quarters: UPRIGHT });
   });
 
-  it('is upright where the track says that it is turned', async () => {
+  it('is upright when the track is rotated', async () => {
     const video = await harness.record('turned.mp4', ...frames, '-c:v', 'mpeg4');
     // Sets the matrix of the track header to a quarter turn to the right (ISO/IEC 14496-12 section 8.3.2).
     const matrix = video.indexOf('tkhd') + 44;
@@ -101,7 +101,7 @@ describeWith('ffmpeg', tools.ffmpeg !== null, 'a still of a video', () => {
     );
   });
 
-  it('opens nothing that the bytes name', async () => {
+  it('opens no file or URL that the bytes name', async () => {
     let connections = 0;
     const server = createServer((socket) => {
       connections += 1;

@@ -26,7 +26,7 @@ describe('slots', () => {
     expect(grantOrder).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  test('an aborted caller leaves the queue at once and takes no slot', async () => {
+  test('are not taken by an aborted caller, which leaves the queue at once', async () => {
     const slots = new Slots(1);
     const grantOrder: string[] = [];
     const take = recordingTaker(slots, grantOrder);
@@ -41,7 +41,7 @@ describe('slots', () => {
     expect(grantOrder).toEqual(['first', 'last']);
   });
 
-  test('none is lost over thousands of calls, some of which are aborted', async () => {
+  test('are not lost over thousands of calls, some of which are aborted', async () => {
     const slots = new Slots(7);
     let busy = 0;
     let peak = 0;

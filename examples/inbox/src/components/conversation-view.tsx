@@ -21,14 +21,14 @@ const CONNECTION_WORDS: Readonly<Record<Connection, string>> = {
 interface ConversationViewProps {
   readonly id: string;
   readonly contact: Contact;
-  /** null: not told yet. */
+  /** null: not known yet. */
   readonly channel: Channel | null;
 }
 
 export function ConversationView({ id, contact, channel }: ConversationViewProps) {
   const { conversation, faultAt, failed, connection, refetch } = useConversation(id);
   const heading = useRef<HTMLHeadingElement>(null);
-  // Whoever followed a link is taken to where it leads.
+  // After a link, the focus moves to the heading of the new view.
   useEffect(() => {
     if (location.hash !== '' && document.activeElement?.closest('nav')) heading.current?.focus();
   }, []);

@@ -15,16 +15,16 @@ interface GoneTileProps {
   readonly conversationId: string;
   /** Where it was deleted, if that was on this page. */
   readonly deletedAt: MediaDeletionScope | null;
-  readonly onAsked: () => void;
+  readonly onRequested: () => void;
 }
 
 /** There is nothing to show: why, and what one can do about it. */
-export function GoneTile({ media, direction, contact, conversationId, deletedAt, onAsked }: GoneTileProps) {
+export function GoneTile({ media, direction, contact, conversationId, deletedAt, onRequested }: GoneTileProps) {
   const client = useApolloClient();
   const [fault, setFault] = useState<Fault | null>(null);
   const tile = useRef<HTMLDivElement>(null);
   const { status, kind, filename } = media;
-  // The button that was pressed is gone, too: whoever works by keyboard goes on from here.
+  // The pressed button is gone, so the focus for the keyboard moves here.
   useEffect(() => {
     if (deletedAt !== null && document.activeElement === document.body) tile.current?.focus();
   }, [deletedAt]);
@@ -35,7 +35,7 @@ export function GoneTile({ media, direction, contact, conversationId, deletedAt,
     try {
       await client.mutate({ mutation: AddMessageDocument, variables: { input } });
       setFault(null);
-      onAsked();
+      onRequested();
     } catch (thrown) {
       setFault(faultOfThrown(thrown));
     }

@@ -33,7 +33,7 @@ export function MediaTile({ media, direction, contact, conversationId, onChange 
         contact={contact}
         conversationId={conversationId}
         deletedAt={deletedAt}
-        onAsked={onChange}
+        onRequested={onChange}
       />
     );
   }

@@ -4,7 +4,7 @@ type Announce = (words: string) => void;
 
 const AnnouncerContext = createContext<Announce>(() => {});
 
-/** Tells screen readers what happens without anybody's doing, after what they are reading. */
+/** Announces changes that the user did not cause to screen readers, after what they are reading. */
 export function AnnouncerProvider({ children }: { readonly children: ReactNode }) {
   const [said, setSaid] = useState({ words: '', count: 0 });
   const announce = useCallback((words: string) => setSaid(({ count }) => ({ words, count: count + 1 })), []);

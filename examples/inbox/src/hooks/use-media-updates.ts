@@ -9,7 +9,7 @@ interface MediaUpdates {
   /** At most 100. */
   readonly messageIds: readonly string[];
   readonly onUpdate: (media: Media) => void;
-  /** There may have been changes that nobody told of: before the connection was there, or while it was broken. */
+  /** Changes may have been missed: before the connection was open, or while it was broken. */
   readonly onMissed: () => void;
 }
 
@@ -27,11 +27,11 @@ export function useMediaUpdates({ messageIds, onUpdate, onMissed }: MediaUpdates
   });
   const variables = JSON.stringify({ messageIds });
   useEffect(() => {
-    const asked: { messageIds: string[] } = JSON.parse(variables);
-    if (asked.messageIds.length === 0) return;
+    const selected: { messageIds: string[] } = JSON.parse(variables);
+    if (selected.messageIds.length === 0) return;
     const updates = client.subscribe({
       query: MediaUpdatedDocument,
-      variables: asked,
+      variables: selected,
       errorPolicy: 'all',
       context: { onConnected: () => connected() },
     });

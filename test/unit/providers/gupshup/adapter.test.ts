@@ -1,8 +1,9 @@
 import { buffer } from 'node:stream/consumers';
 import type { Fault } from '../../../../demo/src/emulators/faults.js';
 import { channelSettings } from '../../../../src/providers/channel-schema.js';
+import { mediagraphErrorOf } from '../../../support/mediagraph-error.js';
 import { RawServer } from '../../../support/raw-server.js';
-import { APP, closeables, errorOf, invalidUrls, outcomeOf, outcomesOf, ref, samples, setUp, TOKEN } from './setup.js';
+import { APP, closeables, invalidUrls, outcomeOf, outcomesOf, ref, samples, setUp, TOKEN } from './setup.js';
 
 describe('the bytes', () => {
   test('come from the URL of the webhook, with the details of the headers', async () => {
@@ -78,7 +79,7 @@ describe('the bytes', () => {
     const { files, add, adapter } = await setUp();
     const url = add();
     files.fault = fault;
-    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
       code: 'PROVIDER_PROTOCOL',
       details: { provider: 'gupshup', channelId: 'wa' },
     });
@@ -96,7 +97,7 @@ describe('the bytes', () => {
     const { files, add, adapter } = await setUp({ timeoutMs: 300 });
     const url = add();
     files.fault = fault;
-    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
       code: 'PROVIDER_UNAVAILABLE',
       details: { retryable: true },
     });
@@ -120,7 +121,7 @@ describe('the bytes', () => {
 
   test('of a media without a URL are MEDIA_NOT_FOUND without a request', async () => {
     const { files, adapter } = await setUp();
-    expect(await errorOf(adapter.openMedia(ref(null), {}))).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(null), {}))).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
     expect(files.requestCount).toBe(0);
   });
 });
@@ -141,7 +142,7 @@ describe('an address', () => {
     '',
   ])('%j is URL_NOT_ALLOWED', async (url) => {
     const { adapter } = await setUp({ allowPrivate: [] });
-    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
       code: 'URL_NOT_ALLOWED',
       details: { channelId: 'wa' },
     });

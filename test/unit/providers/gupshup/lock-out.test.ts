@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import { buffer } from 'node:stream/consumers';
 import { request } from 'undici';
-import { DAY_MS, errorOf, HOUR_MS, invalidUrls, outcomeOf, outcomesOf, ref, samples, setUp } from './setup.js';
+import { mediagraphErrorOf } from '../../../support/mediagraph-error.js';
+import { DAY_MS, HOUR_MS, invalidUrls, outcomeOf, outcomesOf, ref, samples, setUp } from './setup.js';
 
 function count(outcomes: readonly string[], expected: string): number {
   return outcomes.filter((outcome) => outcome === expected).length;
@@ -17,21 +18,21 @@ describe('a media that is gone', () => {
     clock.now += 1;
     files.clearRequests();
     const doubtful = { code: 'MEDIA_NOT_FOUND', details: { retryable: true, retryAfterMs: 2_000 } };
-    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
       ...doubtful,
       details: { ...doubtful.details, upstreamStatus: status },
     });
-    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject(doubtful);
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(url), {}))).toMatchObject(doubtful);
     expect(files.requestCount).toBe(1);
     for (const pauseMs of [2_000, 6_000, 8_000, 10_000]) {
       clock.now += pauseMs;
-      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: true } });
+      expect(await mediagraphErrorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: true } });
     }
     clock.now += 120_000;
-    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
     expect(files.requestCount).toBe(6);
     clock.now += HOUR_MS - 1;
-    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryable: false } });
     const [described] = await adapter.describeMedia([ref(url)], {});
     expect(described).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
     expect(files.requestCount).toBe(6);
@@ -64,7 +65,7 @@ describe('the lock-out', () => {
     expect(count(outcomes, 'MEDIA_NOT_FOUND')).toBe(15);
     expect(count(outcomes, 'PROVIDER_RATE_LIMITED')).toBe(185);
     clock.now += 600_000;
-    expect(await errorOf(adapter.openMedia(ref(files.mediaUrl('new')), {}))).toMatchObject({
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(files.mediaUrl('new')), {}))).toMatchObject({
       code: 'PROVIDER_RATE_LIMITED',
       details: { retryable: true, retryAfterMs: HOUR_MS - 600_000 },
     });
@@ -82,13 +83,13 @@ describe('the lock-out', () => {
     expect(files.requestCount).toBeGreaterThan(150);
   });
 
-  test('leaves room again as its failures leave the window, one by one', async () => {
+  test('allows calls again as failures leave the window, one by one', async () => {
     const { files, clock, adapter } = await setUp();
     for (const url of invalidUrls(files, 15)) {
       await outcomeOf(adapter, url);
       clock.now += 60_000;
     }
-    const limited = await errorOf(adapter.openMedia(ref(files.mediaUrl('new')), {}));
+    const limited = await mediagraphErrorOf(adapter.openMedia(ref(files.mediaUrl('new')), {}));
     expect(limited.details.retryAfterMs).toBe(HOUR_MS - 15 * 60_000);
     clock.now += HOUR_MS - 15 * 60_000;
     expect(await outcomesOf(adapter, invalidUrls(files, 5, 100))).toEqual([
@@ -168,10 +169,10 @@ describe('the lock-out', () => {
       files.clearRequests();
       clock.now += 600_000;
       const limited = { code: 'PROVIDER_RATE_LIMITED', details: { retryable: true, retryAfterMs: 3_000_000 } };
-      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject(limited);
+      expect(await mediagraphErrorOf(adapter.openMedia(ref(url), {}))).toMatchObject(limited);
       expect(files.requestCount).toBe(1);
       clock.now += 2_999_999;
-      expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryAfterMs: 1 } });
+      expect(await mediagraphErrorOf(adapter.openMedia(ref(url), {}))).toMatchObject({ details: { retryAfterMs: 1 } });
       const [described] = await adapter.describeMedia([ref(url)], {});
       expect(described).toMatchObject({ code: 'PROVIDER_RATE_LIMITED' });
       expect(files.requestCount).toBe(1);
@@ -193,7 +194,7 @@ describe('the lock-out', () => {
     const { files, clock, add, adapter } = await setUp();
     const url = add();
     files.fault = { kind: 'status', status: 429, ...answer };
-    expect(await errorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(url), {}))).toMatchObject({
       code: 'PROVIDER_RATE_LIMITED',
       details: { retryAfterMs: waitMs, upstreamStatus: 429 },
     });

@@ -47,15 +47,6 @@ export function ref(downloadUrl: string | null): MediaRef {
   return { providerMessageId: 'ABEG', providerMediaId: '1852559851913765', downloadUrl };
 }
 
-export async function errorOf(promise: Promise<unknown>): Promise<MediagraphError> {
-  const thrown = await promise.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  if (thrown instanceof MediagraphError) return thrown;
-  throw new Error('expected a MediagraphError', { cause: thrown });
-}
-
 /** Opens a media and closes the stream. Returns `OK` or the code of the error. */
 export async function outcomeOf(adapter: GupshupAdapter, url: string): Promise<string> {
   try {

@@ -2,12 +2,12 @@ import { CdnEmulator } from '../../../../demo/src/emulators/cdn-emulator.js';
 import type { Fault } from '../../../../demo/src/emulators/faults.js';
 import { GupshupPartnerEmulator } from '../../../../demo/src/emulators/gupshup/gupshup-partner-emulator.js';
 import { loadMediaSamples } from '../../../../demo/src/emulators/media-samples.js';
-import { MediagraphError } from '../../../../src/model/errors.js';
 import { GupshupAdapter } from '../../../../src/providers/gupshup/adapter.js';
 import { gupshupChannel } from '../../../../src/providers/gupshup/settings.js';
 import type { UploadedMedia } from '../../../../src/providers/provider-adapter.js';
 import type { Quota } from '../../../../src/providers/quota.js';
 import { adapterContext, type ContextOptions, MemoryQuota } from '../../../support/adapter-context.js';
+import { mediagraphErrorOf } from '../../../support/mediagraph-error.js';
 
 const APP = '7c1a9f6e-2b64-4c53-9d51-0b8a4c1f2e3d';
 const TOKEN = 'sk_0123456789abcdef';
@@ -58,15 +58,6 @@ function deletion(adapter: GupshupAdapter, providerMediaId: string | null): Prom
   return adapter.deleteMedia({ providerMessageId: null, providerMediaId, downloadUrl: null }, {});
 }
 
-async function errorOf(promise: Promise<unknown>): Promise<MediagraphError> {
-  const thrown = await promise.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  if (thrown instanceof MediagraphError) return thrown;
-  throw new Error('expected a MediagraphError', { cause: thrown });
-}
-
 const errorFault = (status: number, message: string): Fault => ({
   kind: 'status',
   status,
@@ -91,7 +82,7 @@ describe('an upload', () => {
     expect(partner.uploads).toMatchObject([{ fileType: 'audio/ogg' }]);
   });
 
-  test('may be of every type that the provider takes', async () => {
+  test('can have every type that the provider accepts', async () => {
     const { partner, url, adapter } = await setUp();
     expect(adapter.uploadLimits.size).toBe(19);
     expect(adapter.uploadLimits.get('audio/opus')).toBe(16_000_000);
@@ -106,7 +97,7 @@ describe('an upload', () => {
     'of %s is refused, and leaves nothing',
     async (_name, { mimeType, path }: { mimeType?: string; path?: string }, code, upstreamStatus) => {
       const { partner, cdn, adapter } = await setUp();
-      const error = await errorOf(upload(adapter, cdn.publicUrl(path ?? 'photo.jpg'), mimeType));
+      const error = await mediagraphErrorOf(upload(adapter, cdn.publicUrl(path ?? 'photo.jpg'), mimeType));
       expect(error).toMatchObject({ code, details: { provider: 'gupshup', channelId: 'wa', upstreamStatus } });
       expect(partner.uploads).toEqual([]);
       expect(partner.requestCount).toBe(1);
@@ -116,7 +107,7 @@ describe('an upload', () => {
   test('to an app that is not on the Cloud API is PROVIDER_REJECTED', async () => {
     const { partner, url, adapter } = await setUp();
     partner.isCloudApiApp = false;
-    expect(await errorOf(upload(adapter, url))).toMatchObject({ code: 'PROVIDER_REJECTED' });
+    expect(await mediagraphErrorOf(upload(adapter, url))).toMatchObject({ code: 'PROVIDER_REJECTED' });
   });
 
   test.each<[string, Fault, object]>([
@@ -144,7 +135,7 @@ describe('an upload', () => {
   ])('that meets %s is sent once', async (_name, fault, expected) => {
     const { partner, url, adapter } = await setUp({ timeoutMs: 50 });
     partner.fault = fault;
-    expect(await errorOf(upload(adapter, url))).toMatchObject(expected);
+    expect(await mediagraphErrorOf(upload(adapter, url))).toMatchObject(expected);
     expect(partner.requestCount).toBe(1);
   });
 
@@ -172,7 +163,7 @@ describe('a deletion', () => {
     expect(partner.requests).toMatchObject([
       { method: 'DELETE', path: `/partner/app/${APP}/media/${id}`, headers: { [header]: TOKEN } },
     ]);
-    expect(quota.asked).toEqual([`gupshup-deletions:${APP}`]);
+    expect(quota.names).toEqual([`gupshup-deletions:${APP}`]);
   });
 
   test('of a media that is not there is success', async () => {
@@ -187,7 +178,7 @@ describe('a deletion', () => {
       const { partner, quota, adapter } = await setUp();
       await deletion(adapter, id);
       expect(partner.requestCount).toBe(0);
-      expect(quota.asked).toEqual([]);
+      expect(quota.names).toEqual([]);
     },
   );
 
@@ -197,7 +188,7 @@ describe('a deletion', () => {
       await deletion(adapter, `40${index}`);
       clock.now += 60_000;
     }
-    expect(await errorOf(deletion(adapter, id))).toMatchObject({
+    expect(await mediagraphErrorOf(deletion(adapter, id))).toMatchObject({
       code: 'PROVIDER_RATE_LIMITED',
       details: { provider: 'gupshup', channelId: 'wa', retryable: true, retryAfterMs: HOUR_MS - 10 * 60_000 },
     });
@@ -220,7 +211,7 @@ describe('a deletion', () => {
     expect(foreignDeletions.map(({ status }) => status)).toEqual(new Array(10).fill(400));
     partner.clearRequests();
     partner.beyondDeletions = status;
-    expect(await errorOf(deletion(adapter, id))).toMatchObject({
+    expect(await mediagraphErrorOf(deletion(adapter, id))).toMatchObject({
       code: 'PROVIDER_RATE_LIMITED',
       details: { retryable: true, retryAfterMs: HOUR_MS, upstreamStatus: status },
     });
@@ -240,9 +231,9 @@ describe('a deletion', () => {
   ])('that is answered with %s costs one of ten, may be tried again, and is then done', async (_name, fault, code) => {
     const { partner, quota, adapter, id } = await withUpload();
     partner.fault = fault;
-    expect(await errorOf(deletion(adapter, id))).toMatchObject({ code, details: { retryable: true } });
+    expect(await mediagraphErrorOf(deletion(adapter, id))).toMatchObject({ code, details: { retryable: true } });
     expect(partner.requestCount).toBe(1);
-    expect(quota.asked).toHaveLength(1);
+    expect(quota.names).toHaveLength(1);
     partner.fault = null;
     await deletion(adapter, id);
     expect(partner.uploads).toEqual([]);
@@ -258,7 +249,7 @@ describe('a deletion', () => {
 });
 
 describe('the emulator', () => {
-  test('takes files as well, which have a file name, and wants a bare token', async () => {
+  test('accepts files, which have a file name, and requires a bare token', async () => {
     const { partner } = await setUp();
     const post = (headers: Record<string, string>) => {
       const form = new FormData();

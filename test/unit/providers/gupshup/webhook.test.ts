@@ -109,7 +109,7 @@ describe("Gupshup's version 2", () => {
     ['a location', version2('location', { longitude: '1' })],
     ['sandbox-start', { app: 'demo', type: 'user-event', payload: { phone: 'x', type: 'sandbox-start' } }],
     ['a status', { app: 'demo', type: 'message-event', payload: { id: 'x', type: 'delivered' } }],
-  ])('tells nothing where it is not about media: %s', (_case, body) => {
+  ])('has no events when it is not about media: %s', (_case, body) => {
     expect(parseJsonBody(receiver, body)).toEqual({ events: [], faults: [] });
   });
 
@@ -148,7 +148,7 @@ describe("Gupshup's version 3", () => {
     entry: [{ id: 'W', changes: [{ field: 'messages', value: { metadata: {}, messages } }] }],
   });
 
-  it("is Meta's body with addresses that open", () => {
+  it("is Meta's body with working addresses", () => {
     expect(mediaIn(parseJsonBody(receiver, body([message('wamid.1')])))).toEqual([
       {
         providerMessageId: 'wamid.1',
@@ -169,7 +169,7 @@ describe("Gupshup's version 3", () => {
     ]);
   });
 
-  it('takes a media without an address for a fault and hears the others', () => {
+  it('treats a media without an address as a fault and accepts the others', () => {
     const parsing = parseJsonBody(receiver, body([message('wamid.1', { url: null }), message('wamid.2')]));
     expect(faultCodes(parsing)).toEqual(['PROVIDER_PROTOCOL']);
     expect(mediaIn(parsing).map(({ providerMessageId }) => providerMessageId)).toEqual(['wamid.2']);
@@ -180,7 +180,7 @@ describe("Gupshup's version 3", () => {
     expect(mediaIn(parseJsonBody(receiver, body(messages)))).toHaveLength(1_000);
   });
 
-  it("knows what Meta's own knows: echoes, edits, revocations, errors", () => {
+  it("supports what Meta's own body has: echoes, edits, revocations, errors", () => {
     const change = (field: string, value: object) => ({
       object: 'whatsapp_business_account',
       gs_app_id: 'app-1',
@@ -243,7 +243,7 @@ describe("Gupshup's version 1", () => {
     for (const parsing of parsings) expect(mediaIn(parsing)).toEqual([expect.objectContaining(expected)]);
   });
 
-  it('tells nothing of a text', () => {
+  it('has no events for a text', () => {
     const text = { ...messageobj, type: 'text', text: 'hi', url: undefined };
     expect(parseJsonBody(receiver, { botname: 'demo', messageobj: text })).toEqual({ events: [], faults: [] });
   });

@@ -59,7 +59,7 @@ describe("Kirim's signature", () => {
     expect(() => receiver.verify(signed(header), NOW)).not.toThrow();
   });
 
-  it('is looked for in the configured header', () => {
+  it('is read from the configured header', () => {
     const other = createKirimWebhook({
       channel: { id: 'line', provider: 'kirim' },
       secret: SECRET,
@@ -105,7 +105,7 @@ describe("Kirim's signature", () => {
     ['with the same JSON in other bytes', JSON.stringify(JSON.parse(BODY), null, 1)],
     ['with escapes for letters', BODY.replace('msg', '\\u006dsg')],
     ['emptied', ''],
-  ])('does not fit a body %s', (_case, body) => {
+  ])('does not match a body %s', (_case, body) => {
     expectRejected(receiver, signed(`t=${UNIX_NOW},v1=${v1(UNIX_NOW)}`, body), [SECRET]);
   });
 });
@@ -167,13 +167,13 @@ describe("Kirim's bodies", () => {
     });
   });
 
-  it('with two messages give the address to neither', () => {
+  it('with two messages assign the address to neither', () => {
     const kirim = { media_status: 'ready', media_url: 'https://media.kirimdev.com/a' };
     const media = mediaIn(parseJsonBody(receiver, metaBody([IMAGE, { ...IMAGE, id: 'wamid.2' }], kirim)));
     expect(media.map(({ downloadUrl }) => downloadUrl)).toEqual([null, null]);
   });
 
-  it('of another number are left out where the channel has one', () => {
+  it('of another number are ignored when the channel has one', () => {
     const own = createKirimWebhook({
       channel: { id: 'line', provider: 'kirim' },
       secret: SECRET,
@@ -221,13 +221,13 @@ describe("Kirim's bodies", () => {
       { direction: 'OUTBOUND', contact: '+628123' },
     ],
     ['from a user without a number', { type: 'image', from: 'ID.12345' }, { contact: 'ID.12345' }],
-  ])('in the envelope tell of sender and voice: %s', (_case, overrides, expected) => {
+  ])('in the envelope contain sender and voice: %s', (_case, overrides, expected) => {
     const message = { id: 'msg_01HX', ...overrides };
     const [media] = mediaIn(parseJsonBody(receiver, { event: 'message.received', data: { message } }));
     expect(media).toMatchObject(expected);
   });
 
-  it("know what Meta's own know: echoes, history, edits, revocations, errors", () => {
+  it("support what Meta's own body has: echoes, history, edits, revocations, errors", () => {
     const kirim = { media_status: 'ready', media_url: 'https://media.kirimdev.com/a' };
     const messages = [
       {
@@ -258,7 +258,7 @@ describe("Kirim's bodies", () => {
     ]);
   });
 
-  it('in the envelope without an address announce what REST is asked for', () => {
+  it('in the envelope without an address announce media that is fetched by REST', () => {
     const message = { id: 'msg_01HX', type: 'image', media_url: null };
     const [media] = mediaIn(parseJsonBody(receiver, { event: 'message.received', data: { message } }));
     expect(media).toMatchObject({ kind: 'IMAGE', downloadUrl: null, status: 'READY' });
@@ -270,7 +270,7 @@ describe("Kirim's bodies", () => {
     ['an event of its own', { id: 'evt_1', type: 'contact.created', created_at: 'x', livemode: true, data: {} }],
     ["a status in Meta's body", metaBody([])],
     ["a text in Meta's body", metaBody([{ id: 'wamid.1', type: 'text', text: { body: 'hi' } }])],
-  ])('that are not about media tell nothing: %s', (_case, body) => {
+  ])('that are not about media have no events: %s', (_case, body) => {
     expect(parseJsonBody(receiver, body)).toEqual({ events: [], faults: [] });
   });
 
@@ -287,7 +287,7 @@ describe("Kirim's bodies", () => {
     expectNotQuoted(error, ['secret-words']);
   });
 
-  it('may say their charset', () => {
+  it('may declare their charset', () => {
     expect(collectItems(receiver.parse(Buffer.from(BODY), `${JSON_TYPE}; charset=utf-8`, NOW)).events).toEqual([]);
   });
 });

@@ -10,12 +10,12 @@ import {
   twilioMediaSid,
   twilioMessageSid,
 } from '../../../../demo/src/emulators/sample-ids.js';
-import { MediagraphError } from '../../../../src/model/errors.js';
 import type { MediaRef } from '../../../../src/model/media.js';
 import { channelSettings } from '../../../../src/providers/channel-schema.js';
 import type { ProviderAdapter } from '../../../../src/providers/provider-adapter.js';
 import { createAdapter } from '../../../../src/providers/registry.js';
 import { adapterContext } from '../../../support/adapter-context.js';
+import { mediagraphErrorOf } from '../../../support/mediagraph-error.js';
 
 const { photo } = loadMediaSamples();
 /** Shorter than the first wait, so that a 404 is final immediately. */
@@ -52,15 +52,6 @@ function deletion(adapter: ProviderAdapter, ref: MediaRef): Promise<void> {
   return adapter.deleteMedia(ref, {});
 }
 
-async function errorOf(promise: Promise<unknown>): Promise<MediagraphError> {
-  const thrown = await promise.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  if (thrown instanceof MediagraphError) return thrown;
-  throw new Error('expected a MediagraphError', { cause: thrown });
-}
-
 describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) => {
   test('removes the media from listings and downloads', async () => {
     const { laml, adapter, messageSid, sid, ref } = await setUp(flavour);
@@ -70,7 +61,9 @@ describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) =
     expect(laml.requests).toMatchObject([{ method: 'DELETE' }]);
     expect(laml.requests[0]?.path).toMatch(flavour === 'twilio' ? /\/Media\/ME[0-9a-f]+\.json$/ : /\/Media\/[^/.]+$/);
     expect(await adapter.listMedia?.([messageSid], {})).toEqual([[]]);
-    expect(await errorOf(Promise.resolve(adapter.openMedia?.(ref, {})))).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
+    expect(await mediagraphErrorOf(Promise.resolve(adapter.openMedia?.(ref, {})))).toMatchObject({
+      code: 'MEDIA_NOT_FOUND',
+    });
   });
 
   test('succeeds again, without the wait for a media that may be late', async () => {
@@ -100,7 +93,7 @@ describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) =
   test('is refused while the message is in progress, and may be tried again', async () => {
     const { laml, adapter, messageSid, ref } = await setUp(flavour);
     laml.setInProgress(messageSid, true);
-    const refusal = await errorOf(deletion(adapter, ref));
+    const refusal = await mediagraphErrorOf(deletion(adapter, ref));
     expect(refusal).toMatchObject({
       code: 'PROVIDER_REJECTED',
       message: expect.stringContaining('still in progress'),
@@ -132,7 +125,7 @@ describe.each(['signalwire', 'twilio'] as const)('a deletion at %s', (flavour) =
   ])('that is answered with %s fails, and changes nothing', async (_name, fault, expected) => {
     const { laml, adapter, messageSid, ref } = await setUp(flavour);
     laml.fault = fault;
-    const error = await errorOf(deletion(adapter, ref));
+    const error = await mediagraphErrorOf(deletion(adapter, ref));
     expect(error).toMatchObject(expected);
     expect(error.details.retryable).toBe(true);
     laml.fault = null;
@@ -156,14 +149,14 @@ describe('a SignalWire media that is known by its public address', () => {
     expect(await adapter.listMedia?.([messageSid], {})).toEqual([[]]);
   });
 
-  test('counts as gone where its URL has nothing, whatever else the message has', async () => {
+  test('counts as gone when its URL has nothing, also when the message has other media', async () => {
     const { cdn, adapter, messageSid, ref } = await withAddress();
     cdn.remove('files/name-that-is-no-sid.jpg');
     await deletion(adapter, ref);
     expect(await adapter.listMedia?.([messageSid], {})).toMatchObject([[{}]]);
   });
 
-  test('is not deleted where the listing is ambiguous', async () => {
+  test('is not deleted when the listing is ambiguous', async () => {
     const { laml, adapter, messageSid, sid, otherSid, ref } = await withAddress();
     laml.addMessage({
       sid: messageSid,
@@ -172,7 +165,7 @@ describe('a SignalWire media that is known by its public address', () => {
         { ...photo, sid: otherSid },
       ],
     });
-    expect(await errorOf(deletion(adapter, ref))).toMatchObject({
+    expect(await mediagraphErrorOf(deletion(adapter, ref))).toMatchObject({
       code: 'PROVIDER_REJECTED',
       details: { retryable: true },
     });

@@ -109,7 +109,7 @@ describe('a LaML form', () => {
     expectRejected(twilio, formRequest(body, signForm(URL_CALLED + signed, FIELDS), URL_CALLED + called), [KEY]);
   });
 
-  it('is refused soon, however many spellings its address may have', () => {
+  it('is refused in bounded time, however many spellings its address may have', () => {
     const hostile = `${URL_CALLED}?${"'%27(%28)!*|é%c3%a9&".repeat(700)}`;
     expectRejected(twilio, formRequest(body, 'x'.repeat(28), hostile), [KEY]);
     expectRejected(
@@ -148,7 +148,7 @@ describe('a LaML form', () => {
     for (const receiver of [twilio, signalwire]) expectRejected(receiver, request, [KEY, signature, 'look']);
   });
 
-  it('is refused where it calls itself something else', () => {
+  it('is refused with another content type', () => {
     for (const type of [JSON_TYPE, 'text/plain', 'multipart/form-data; boundary=x', '']) {
       const headers = { 'content-type': type, 'x-twilio-signature': signature };
       expectRejected(twilio, requestOf(body, headers, URL_CALLED), [KEY]);
@@ -221,7 +221,7 @@ describe("SignalWire's signed JSON", () => {
     ['half a signature', request(body, signature.slice(0, 20))],
   ])('is refused with %s', (_case, refused) => expectRejected(receiver, refused, [key, signature]));
 
-  it("is not Twilio's way", () => {
+  it('is not accepted from Twilio', () => {
     const strict = createLamlWebhook({ ...TWILIO, secret: key });
     expectRejected(strict, request(body, signature, 'x-twilio-signature'), [key, signature]);
   });

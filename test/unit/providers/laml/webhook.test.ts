@@ -67,7 +67,7 @@ describe("Twilio's form", () => {
     ['on its way out', { SmsStatus: 'delivered' }, { contact: '+18005551212', direction: 'OUTBOUND' }],
     ['received', { SmsStatus: 'received' }, {}],
     ['from a name that is too long to be kept', { From: 'x'.repeat(129) }, { contact: undefined }],
-  ])('tells the other party and the direction of a message %s', (_case, overrides, difference) => {
+  ])('has the other party and the direction of a message %s', (_case, overrides, difference) => {
     expect(mediaIn(parseForm(TWILIO, { ...FIELDS, ...overrides }))).toEqual([{ ...ANNOUNCED, ...difference }]);
   });
 
@@ -85,7 +85,7 @@ describe("Twilio's form", () => {
     expect(media[4]).toMatchObject({ mimeType: 'video/3gpp', kind: 'VIDEO' });
   });
 
-  it('announces a media once that it names twice', () => {
+  it('announces a media once when it is named twice', () => {
     const media = mediaIn(parseForm(TWILIO, { ...FIELDS, NumMedia: '2', MediaUrl1: mediaUrl() }));
     expect(media).toHaveLength(1);
   });
@@ -94,7 +94,7 @@ describe("Twilio's form", () => {
     ['no media', { ...FIELDS, NumMedia: '0', MediaUrl0: undefined }],
     ['a status', { AccountSid: TWILIO.accountSid, MessageSid: MESSAGE, MessageStatus: 'delivered' }],
     ['a call', { AccountSid: TWILIO.accountSid, CallSid: 'CA1' }],
-  ])('tells nothing where it is not about media: %s', (_case, fields) => {
+  ])('has no events when it is not about media: %s', (_case, fields) => {
     expect(parseForm(TWILIO, fields)).toEqual({ events: [], faults: [] });
   });
 
@@ -147,7 +147,7 @@ describe("Twilio's form", () => {
     for (const fault of parsing.faults) expectNotQuoted(fault, ['evil', 'password', MEDIA]);
   });
 
-  it('is a fault as a whole where one of its addresses is a stranger', () => {
+  it('is a fault as a whole when one of its addresses has a foreign host', () => {
     const parsing = parseForm(TWILIO, { ...FIELDS, NumMedia: '2', MediaUrl1: 'https://evil.example/x' });
     expect(parsing.events).toEqual([]);
     expect(faultCodes(parsing)).toEqual(['PROVIDER_PROTOCOL']);
@@ -170,7 +170,7 @@ describe("Twilio's form", () => {
     expect(faultCodes(parsing)).toEqual(['PROVIDER_PROTOCOL']);
   });
 
-  it('may be JSON about something else', () => {
+  it('can be JSON about something else', () => {
     expect(parseJsonBody(twilio, { message: { media: [{}] } })).toEqual({ events: [], faults: [] });
   });
 });
@@ -196,7 +196,7 @@ describe("SignalWire's form", () => {
     expect(mediaIn(parseForm(SIGNALWIRE, { ...fields, MediaUrl0: address }))).toEqual([{ ...announced, downloadUrl }]);
   });
 
-  it("is heard over http only where the channel's own API is", () => {
+  it("is accepted over http only when the channel's own API uses http", () => {
     const plain = { ...SIGNALWIRE, baseUrl: 'http://127.0.0.1:4001/api/laml/2010-04-01' };
     const address = OWN.replace('https://example.signalwire.com', 'http://127.0.0.1:4001');
     expect(mediaIn(parseForm(plain, { ...fields, MediaUrl0: address }))).toEqual([announced]);
@@ -222,7 +222,7 @@ describe("SignalWire's form", () => {
     expect(faultCodes(parsing)).toEqual(['PROVIDER_PROTOCOL']);
   });
 
-  it('is a fault where two addresses end in one name', () => {
+  it('is a fault when two addresses end in the same name', () => {
     const two = {
       MediaUrl0: 'https://files.signalwire.com/a/x.jpg',
       MediaUrl1: 'https://files.signalwire.com/b/x.jpg',
@@ -243,7 +243,7 @@ describe("SignalWire's form", () => {
       timestamp: '2026-11-21T11:59:00Z',
     };
 
-    it('announces the media, and knows its size', () => {
+    it('announces the media with its size', () => {
       expect(parseJsonBody(signalwire, { message, params: {} })).toEqual({
         events: [
           {
@@ -267,7 +267,7 @@ describe("SignalWire's form", () => {
       ['an SMS', { message: { ...message, type: 'sms', media: [] } }],
       ['an SMS without a list', { message: { ...message, media: undefined } }],
       ['a call', { call: {} }],
-    ])('tells nothing where it is not about media: %s', (_case, body) => {
+    ])('has no events when it is not about media: %s', (_case, body) => {
       expect(parseJsonBody(signalwire, body)).toEqual({ events: [], faults: [] });
     });
 

@@ -1,10 +1,10 @@
 import { buffer } from 'node:stream/consumers';
 import type { Fault } from '../../../../demo/src/emulators/faults.js';
-import { MediagraphError } from '../../../../src/model/errors.js';
 import type { MediaRef } from '../../../../src/model/media.js';
 import { WaGatewayAdapter } from '../../../../src/providers/wa-gateway/adapter.js';
 import { waGatewayChannel } from '../../../../src/providers/wa-gateway/settings.js';
 import { adapterContext } from '../../../support/adapter-context.js';
+import { mediagraphErrorOf } from '../../../support/mediagraph-error.js';
 import { RawServer } from '../../../support/raw-server.js';
 import { APP, closeables, DEVICE, MESSAGE, PATH, samples, setUp, TOKEN } from './setup.js';
 
@@ -14,17 +14,8 @@ function ref(providerMediaId: string | null = PATH): MediaRef {
   return { providerMessageId: MESSAGE, providerMediaId, downloadUrl: null };
 }
 
-async function errorOf(promise: Promise<unknown>): Promise<MediagraphError> {
-  const thrown = await promise.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  if (thrown instanceof MediagraphError) return thrown;
-  throw new Error('expected a MediagraphError', { cause: thrown });
-}
-
 describe('the bytes', () => {
-  test('of a .bin come with what the headers say; the path is sent encoded, with the token', async () => {
+  test('of a .bin have the details of the headers; the path is sent encoded, with the token', async () => {
     const { gateway, add, adapter } = await setUp();
     expect(add()).toBe(PATH);
     const stream = await adapter.openMedia(ref(), {});
@@ -59,7 +50,7 @@ describe('the bytes', () => {
     expect(stream.declaredMimeType).toBe(declared);
   });
 
-  test("bear the sender's name for the file, never the gateway's own", async () => {
+  test("have the sender's name for the file, never the gateway's own", async () => {
     const { gateway, add, adapter } = await setUp();
     add();
     const own = await adapter.openMedia(ref(), {});
@@ -91,7 +82,7 @@ describe('the bytes', () => {
   test('above the size limit are MEDIA_TOO_LARGE', async () => {
     const { add, adapter } = await setUp({ maxDownloadBytes: 1000 });
     add();
-    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(), {}))).toMatchObject({ code: 'MEDIA_TOO_LARGE' });
   });
 
   test.each<[string, Fault]>([
@@ -107,7 +98,7 @@ describe('the bytes', () => {
     const { gateway, add, adapter } = await setUp();
     add();
     gateway.fault = fault;
-    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(), {}))).toMatchObject({
       code: 'PROVIDER_PROTOCOL',
       details: { provider: 'wa-gateway', channelId: 'wa' },
     });
@@ -119,7 +110,7 @@ describe('the bytes', () => {
     const { gateway, add, adapter } = await setUp();
     add();
     gateway.fault = { kind: 'redirect', status: 302, location: `${elsewhere.url}/media` };
-    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({ code: 'PROVIDER_PROTOCOL' });
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(), {}))).toMatchObject({ code: 'PROVIDER_PROTOCOL' });
     expect(elsewhere.connectionCount).toBe(0);
   });
 
@@ -149,7 +140,7 @@ describe('a refusal', () => {
     gateway.fault = { kind: 'status', status, headers: { 'x-wa-request-id': 'req-1', 'retry-after': '7' } };
     for (const shape of ['flat', 'nested', 'text'] as const) {
       gateway.errorShape = shape;
-      const { details, ...error } = await errorOf(adapter.openMedia(ref(), {}));
+      const { details, ...error } = await mediagraphErrorOf(adapter.openMedia(ref(), {}));
       expect(error).toMatchObject({ code });
       expect(details).toMatchObject({ upstreamStatus: status, upstreamCode, upstreamRequestId: 'req-1' });
       expect(details.retryAfterMs).toBe(status === 429 || status >= 500 ? 7000 : undefined);
@@ -162,10 +153,10 @@ describe('a refusal', () => {
     ['10 MB of JSON', JSON.stringify({ code: 'forbidden', fill: 'x'.repeat(10_000_000) })],
     ['JSON of another shape', '[1]'],
     ['nothing', ''],
-  ])('whose body is %s has no code, and says nothing of it', async (_name, body) => {
+  ])('whose body is %s has no code, and repeats nothing of it', async (_name, body) => {
     const { gateway, adapter } = await setUp();
     gateway.fault = { kind: 'status', status: 403, body };
-    const error = await errorOf(adapter.openMedia(ref(), {}));
+    const error = await mediagraphErrorOf(adapter.openMedia(ref(), {}));
     expect(error).toMatchObject({ code: 'PROVIDER_CREDENTIALS', details: { upstreamStatus: 403 } });
     expect(error.details.upstreamCode).toBeUndefined();
     expect(error.message).not.toContain('example.com');
@@ -174,7 +165,7 @@ describe('a refusal', () => {
   test("of a real kind: another app's media, and a wrong token", async () => {
     const { gateway, add, adapter } = await setUp();
     const other = `media/00000000-0000-4000-8000-000000000000/${DEVICE}-${MESSAGE}.bin`;
-    expect(await errorOf(adapter.openMedia(ref(other), {}))).toMatchObject({
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(other), {}))).toMatchObject({
       code: 'PROVIDER_CREDENTIALS',
       details: { upstreamStatus: 403, upstreamCode: 'forbidden' },
     });
@@ -183,7 +174,7 @@ describe('a refusal', () => {
     closeables.push({ close });
     const channel = { id: 'wa', provider: 'wa-gateway', baseUrl: gateway.baseUrl, credentials: { token: 'wrong' } };
     const wrongTokenAdapter = new WaGatewayAdapter(waGatewayChannel.parse(channel), context);
-    expect(await errorOf(wrongTokenAdapter.openMedia(ref(), {}))).toMatchObject({
+    expect(await mediagraphErrorOf(wrongTokenAdapter.openMedia(ref(), {}))).toMatchObject({
       code: 'PROVIDER_CREDENTIALS',
       details: { upstreamStatus: 401, upstreamCode: 'invalid_api_key' },
     });
@@ -196,7 +187,7 @@ describe('a refusal', () => {
     const { gateway, add, adapter } = await setUp({ timeoutMs: 300 });
     add();
     gateway.fault = fault;
-    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(), {}))).toMatchObject({
       code: 'PROVIDER_UNAVAILABLE',
       details: { retryable: true },
     });
@@ -210,9 +201,9 @@ describe('a 404', () => {
   test('is doubtful first: callers learn when to retry, and then find the media', async () => {
     const { gateway, clock, add, adapter } = await setUp();
     add({ arrivesAfterRequests: 1 });
-    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject(doubtful);
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(), {}))).toMatchObject(doubtful);
     clock.now += 500;
-    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({ details: { retryAfterMs: 1500 } });
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(), {}))).toMatchObject({ details: { retryAfterMs: 1500 } });
     expect(gateway.requestCount).toBe(1);
     clock.now += 1500;
     expect(await buffer((await adapter.openMedia(ref(), {})).body)).toEqual(samples.photo.bytes);
@@ -221,18 +212,18 @@ describe('a 404', () => {
   test('that persists for a minute is final for an hour, without another call', async () => {
     const { gateway, clock, adapter } = await setUp();
     for (let second = 0; second < 60; second += 10) {
-      expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject(doubtful);
+      expect(await mediagraphErrorOf(adapter.openMedia(ref(), {}))).toMatchObject(doubtful);
       clock.now += 10_000;
     }
-    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject(gone);
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(), {}))).toMatchObject(gone);
     expect(gateway.requestCount).toBe(7);
     clock.now += HOUR_MS - 1;
-    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject(gone);
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(), {}))).toMatchObject(gone);
     const [described] = await adapter.describeMedia([ref()], {});
     expect(described).toMatchObject(gone);
     expect(gateway.requestCount).toBe(7);
     clock.now += 1;
-    await errorOf(adapter.openMedia(ref(), {}));
+    await mediagraphErrorOf(adapter.openMedia(ref(), {}));
     expect(gateway.requestCount).toBe(8);
   });
 
@@ -241,18 +232,18 @@ describe('a 404', () => {
     const first = add();
     const second = add({ messageId: '3EB0', deviceId: '00000000-0000-4000-8000-000000000001' });
     gateway.destroyDevice(DEVICE);
-    expect(await errorOf(adapter.openMedia(ref(first), {}))).toMatchObject(doubtful);
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(first), {}))).toMatchObject(doubtful);
     (await adapter.openMedia(ref(second), {})).body.destroy();
     gateway.expireMedia('3EB0');
-    expect(await errorOf(adapter.openMedia(ref(second), {}))).toMatchObject(doubtful);
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(second), {}))).toMatchObject(doubtful);
   });
 
-  test('with a page says nothing about the media, and is not remembered', async () => {
+  test('with a page proves nothing about the media, and is not remembered', async () => {
     const { gateway, add, adapter } = await setUp();
     add();
     const headers = { 'content-type': 'text/html' };
     gateway.faults.push({ match: /./, times: 1, fault: { kind: 'status', status: 404, headers, body: '<html>' } });
-    expect(await errorOf(adapter.openMedia(ref(), {}))).toMatchObject({ code: 'PROVIDER_REJECTED' });
+    expect(await mediagraphErrorOf(adapter.openMedia(ref(), {}))).toMatchObject({ code: 'PROVIDER_REJECTED' });
     (await adapter.openMedia(ref(), {})).body.destroy();
   });
 });
@@ -286,7 +277,7 @@ test.each([
   `media/${APP}/${'a'.repeat(512)}`,
 ])('the media path %j is refused without a call', async (path) => {
   const { gateway, adapter } = await setUp();
-  expect(await errorOf(adapter.openMedia(ref(path), {}))).toMatchObject({ code: 'BAD_USER_INPUT' });
+  expect(await mediagraphErrorOf(adapter.openMedia(ref(path), {}))).toMatchObject({ code: 'BAD_USER_INPUT' });
   const [described] = await adapter.describeMedia([ref(path)], {});
   expect(described).toMatchObject({ code: 'BAD_USER_INPUT' });
   expect(gateway.requestCount).toBe(0);
@@ -296,7 +287,7 @@ test.each([`media/${APP}/a b+c&path=x#y?z.bin`, `media/${APP}/100%.bin`, `media/
   'the media path %j arrives unchanged',
   async (path) => {
     const { gateway, adapter } = await setUp();
-    await errorOf(adapter.openMedia(ref(path), {}));
+    await mediagraphErrorOf(adapter.openMedia(ref(path), {}));
     const [received] = gateway.requests;
     expect(new URL(received?.path ?? '', gateway.url).searchParams.getAll('path')).toEqual([path]);
   },
@@ -306,7 +297,7 @@ test('a message without a path has no bytes, and causes no request', async () =>
   const { gateway, add, adapter } = await setUp({ maxBytes: 1000 });
   expect(add()).toBeNull();
   expect(JSON.parse(gateway.messageEvent(MESSAGE).body.toString()).payload).not.toHaveProperty('media_path');
-  expect(await errorOf(adapter.openMedia(ref(null), {}))).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
+  expect(await mediagraphErrorOf(adapter.openMedia(ref(null), {}))).toMatchObject({ code: 'MEDIA_NOT_FOUND' });
   expect(gateway.requestCount).toBe(0);
 });
 

@@ -24,7 +24,7 @@ describe('the emulator', () => {
     expect(await status(gateway, `?path=media/${APP}/x.bin`)).toBe(404);
   });
 
-  test('signs what it sends, and names each delivery', async () => {
+  test('signs its deliveries, and gives each an id', async () => {
     const { gateway, add } = await setUp();
     add({ caption: 'hello' });
     const { body, headers } = gateway.messageEvent(MESSAGE);

@@ -58,7 +58,7 @@ describe("the gateway's signature", () => {
     ['truncated', body.slice(0, -1)],
     ['re-encoded', JSON.stringify(JSON.parse(body), null, 2)],
     ['emptied', ''],
-  ])('does not fit a body that was %s', (_case, changedBody) => {
+  ])('does not match a body that was %s', (_case, changedBody) => {
     expectRejected(receiver, requestOf(changedBody, { 'x-wa-signature': hex }), [SECRET, hex]);
   });
 
@@ -140,7 +140,7 @@ describe("the gateway's events", () => {
     [1763726399123, new Date(1763726399_123)],
     ['yesterday', null],
     [undefined, null],
-  ])('tell the time as %j', (timestamp, createdAt) => {
+  ])('have the time as %j', (timestamp, createdAt) => {
     expect(mediaIn(parseJsonBody(receiver, event(PAYLOAD, { timestamp })))[0]?.createdAt).toEqual(createdAt);
   });
 
@@ -151,7 +151,7 @@ describe("the gateway's events", () => {
     ['a receipt', event({ message_id: 'x' }, { event: 'receipt' })],
     ['a revocation', event(PAYLOAD, { event: 'message_revoked' })],
     ['a device that is there', event({}, { event: 'device_connected' })],
-  ])('that are not about media tell nothing: %s', (_case, body) => {
+  ])('that are not about media have no events: %s', (_case, body) => {
     expect(parseJsonBody(receiver, body)).toEqual({ events: [], faults: [] });
   });
 
@@ -168,7 +168,7 @@ describe("the gateway's events", () => {
       { kind: 'DOCUMENT', mimeType: 'application/zip' },
     ],
     ['by its name', { filename: 'film.mkv', media_path: null }, { filename: 'film.mkv' }],
-  ])('above the size limit are one media that is FAILED, known %s', (_case, payload, difference) => {
+  ])('above the size limit announce one media that is FAILED, with %s', (_case, payload, difference) => {
     const { events, faults } = parseJsonBody(receiver, event({ ...PAYLOAD, media_path: undefined, ...payload }));
     expect(faults).toEqual([]);
     const fault = { code: 'MEDIA_TOO_LARGE', message: expect.any(String), retryable: false };
@@ -182,7 +182,7 @@ describe("the gateway's events", () => {
     ['an event without a device', { event: 'message', payload: { media_path: PATH } }],
     ['a message id of its own', { payload: { media_path: PATH, message_id: '3EB0C767D26A1D8B' } }],
     ['an event without a message id', event({ media_path: PATH }, { timestamp: undefined })],
-  ])('may leave to the path what it tells: %s', (_case, body) => {
+  ])('may omit details that the path contains: %s', (_case, body) => {
     expect(parseJsonBody(receiver, body)).toEqual({
       events: [
         {
@@ -195,7 +195,7 @@ describe("the gateway's events", () => {
     });
   });
 
-  it('take the example of the media page', () => {
+  it('accept the example of the media page', () => {
     const path =
       'media/b1580b43-f254-4a5e-bad3-6b16f49517d9/367ec376-2c93-45bc-ad97-bbbb42507021-AC4A3F9F8767CFB3DC015AA3A4805AC9.bin';
     expect(mediaIn(parseJsonBody(receiver, { payload: { media_path: path } }))).toEqual([
@@ -218,7 +218,7 @@ describe("the gateway's events", () => {
     `media/app/device-${'A'.repeat(400)}`,
     '/media/app/device-3EB0.bin',
     '',
-  ])('with nothing but the path %j are refused, or tell nothing', (path) => {
+  ])('with only the path %j are refused, or have no events', (path) => {
     const body = { payload: { media_path: path } };
     if (path === '') expect(parseJsonBody(receiver, body)).toEqual({ events: [], faults: [] });
     else expect(thrownBy(() => parseJsonBody(receiver, body)).code).toBe('PROVIDER_PROTOCOL');

@@ -41,7 +41,7 @@ describe('a channel of Chakra', () => {
   });
 
   it.each(['https://lookaside.fbsbx.com', 'a server that would answer'])(
-    'takes the one step where the metadata names another origin: %s',
+    'uses the one-step download when the metadata has another origin: %s',
     async (announced) => {
       const { chakra, adapter } = await startChakra({ options: { allowPrivate: LOOPBACK } });
       const cdn = await startElsewhere();
@@ -56,7 +56,7 @@ describe('a channel of Chakra', () => {
     },
   );
 
-  it('shows its credentials where the configuration says so', async () => {
+  it('sends its credentials where the configuration allows it', async () => {
     const cdn = await startElsewhere();
     const { chakra, adapter } = await startChakra({ options: { mediaOrigins: [cdn.url] } });
     chakra.announcedOrigin = cdn.url;
@@ -73,7 +73,7 @@ describe('a channel of Chakra', () => {
     expect(chakra.requestCount).toBe(4);
   });
 
-  it('takes a redirect without the credentials', async () => {
+  it('follows a redirect without the credentials', async () => {
     const { chakra, adapter } = await startChakra({ options: { allowPrivate: LOOPBACK } });
     const cdn = await startElsewhere();
     const location = cdn.publicUrl('whatsapp_business/attachments/');
@@ -82,7 +82,7 @@ describe('a channel of Chakra', () => {
     expect(credentialsAt(cdn)).toEqual([undefined]);
   });
 
-  it('remembers what is gone', async () => {
+  it('remembers media that is gone', async () => {
     const { chakra, adapter } = await startChakra();
     chakra.expire(MEDIA_ID);
     expect(await refusalOf(adapter)).toMatchObject({
@@ -98,13 +98,13 @@ describe('a channel of Chakra', () => {
     [422, 'PROVIDER_REJECTED'],
     [429, 'PROVIDER_RATE_LIMITED'],
     [502, 'PROVIDER_UNAVAILABLE'],
-  ])('words its own status %i as %s', async (status, code) => {
+  ])('maps its own status %i to %s', async (status, code) => {
     const { chakra, adapter } = await startChakra();
     chakra.fault = { kind: 'status', status };
     expect(await describeOne(adapter)).toMatchObject({ code, details: { upstreamStatus: status } });
   });
 
-  it('takes a page for no media, in one step or two', async () => {
+  it('does not accept an HTML page as media, in one step or two', async () => {
     const { chakra, adapter } = await startChakra();
     chakra.faults.push({ match: /attachments|show/, fault: { kind: 'body', body: PAGE, contentType: 'text/html' } });
     expect(await refusalOf(adapter)).toMatchObject({ code: 'PROVIDER_PROTOCOL' });
@@ -120,7 +120,7 @@ describe('the settings', () => {
     expect(parsed(META_CHANNEL).options.mediaOrigins).toBeUndefined();
   });
 
-  it('take a number for digits, as YAML reads them', () => {
+  it('accept a number in place of digits, as YAML parses them', () => {
     const options = { phoneNumberId: 106540352242922 };
     expect(parsed({ ...META_CHANNEL, options }).options).toMatchObject({ phoneNumberId: PHONE_NUMBER_ID });
   });

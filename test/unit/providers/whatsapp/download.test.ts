@@ -66,7 +66,7 @@ describe('the credentials', () => {
     expect(credentialsAt(meta.lookaside)).toEqual([undefined, undefined]);
   });
 
-  it('do not go where the answer only looks like an allowed origin', async () => {
+  it('do not go to an address that only looks like an allowed origin', async () => {
     const { meta, adapter } = await startMeta();
     const cdn = await startElsewhere();
     const { host } = new URL(cdn.url);
@@ -115,13 +115,13 @@ describe('the credentials', () => {
     },
   );
 
-  it('stay where a redirect names nothing', async () => {
+  it('go nowhere when a redirect has no location', async () => {
     const { meta, adapter } = await startMeta();
     meta.lookaside.fault = { kind: 'redirect', status: 302, location: '' };
     expect(await refusalOf(adapter)).toMatchObject({ code: 'PROVIDER_PROTOCOL' });
   });
 
-  it('stay with the API where it redirects', async () => {
+  it('do not follow a redirect of the API', async () => {
     const { meta, adapter } = await startMeta({ options: { allowPrivate: LOOPBACK } });
     const cdn = await startElsewhere();
     meta.fault = { kind: 'redirect', status: 302, location: cdn.url };
@@ -212,7 +212,7 @@ describe('bytes of another kind', () => {
     expect(await refusalOf(adapter)).toMatchObject({ code: 'PROVIDER_PROTOCOL', details: OF_CHANNEL });
   });
 
-  it('are the media where a customer sent such a file', async () => {
+  it('are the media when a customer sent such a file', async () => {
     const { meta, adapter } = await startMeta();
     meta.addMedia({ id: '5', bytes: Buffer.from(PAGE), mimeType: 'text/html' });
     expect((await openedBytes(adapter, '5')).toString()).toBe(PAGE);

@@ -31,7 +31,7 @@ describe('the emulators', () => {
     });
   });
 
-  it('want the token for metadata and for bytes, and answer a page for bytes without it', async () => {
+  it('require the token for metadata and for bytes, and answer a page for bytes without it', async () => {
     const { meta } = await startMeta();
     expect(await get(`${meta.url}/v23.0/${MEDIA_ID}`)).toMatchObject({ statusCode: 401 });
     const { url }: { url: string } = JSON.parse((await get(`${meta.url}/v23.0/${MEDIA_ID}`, BEARER)).text);
@@ -48,7 +48,7 @@ describe('the emulators', () => {
     }
   });
 
-  it('close an address after 300 seconds', async () => {
+  it('expire an address after 300 seconds', async () => {
     let now = 1_728_904_686_000;
     const { chakra } = await startChakra({}, () => now);
     const metadata = await get(`${chakra.url}/v1/whatsapp/v19.0/media/${MEDIA_ID}`, BEARER);

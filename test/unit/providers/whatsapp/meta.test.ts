@@ -38,7 +38,7 @@ describe('a channel of Meta', () => {
     expect(meta.lookaside.requestCount).toBe(0);
   });
 
-  it('asks v23.0 unless told otherwise, and keeps the parameters of a type', async () => {
+  it('uses v23.0 by default, and keeps the parameters of a type', async () => {
     const { meta, adapter } = await startMeta();
     meta.addMedia({ ...samples.voiceNote, id: '7' });
     expect(await describeOne(adapter, '7')).toMatchObject({ kind: 'AUDIO', mimeType: 'audio/ogg; codecs=opus' });
@@ -61,7 +61,7 @@ describe('a channel of Meta', () => {
     ['a type that is none', { mime_type: 'image' }],
     ['values of other kinds', { sha256: 1, file_size: [], mime_type: {} }],
     ['no more than an address', {}],
-  ])('leaves unknown what it cannot use: %s', async (_name, fields) => {
+  ])('treats unusable values as unknown: %s', async (_name, fields) => {
     const { meta, adapter } = await startMeta();
     meta.fault = { kind: 'body', body: JSON.stringify({ url: 'https://lookaside.fbsbx.com/x', ...fields }) };
     expect(await describeOne(adapter)).toMatchObject({ kind: null, mimeType: null, sizeBytes: null, sha256: null });
@@ -73,7 +73,7 @@ describe('a channel of Meta', () => {
     expect(await describeOne(adapter)).toMatchObject({ sha256: 'ab'.repeat(32) });
   });
 
-  it('answers every reference in its place', async () => {
+  it('answers in the order of the references', async () => {
     const { meta, adapter } = await startMeta();
     meta.addMedia({ ...samples.document, id: '8' });
     const answers = await adapter.describeMedia([refOf(MEDIA_ID), refOf('404'), refOf(null), refOf('8')], {});
@@ -101,7 +101,7 @@ describe('a channel of Meta', () => {
   });
 
   it.each([null, 'application/octet-stream'])(
-    'declares what the metadata told where the bytes say %s',
+    'declares the type of the metadata when the bytes have %s',
     async (contentType) => {
       const { meta, adapter } = await startMeta();
       meta.addMedia({ ...samples.voiceNote, id: '7', contentType });
@@ -111,7 +111,7 @@ describe('a channel of Meta', () => {
     },
   );
 
-  it('never opens the address of a webhook, but asks for a new one', async () => {
+  it('never opens the address of a webhook, but requests a new one', async () => {
     const { meta, adapter } = await startMeta({ options: { allowPrivate: LOOPBACK } });
     const cdn = await startElsewhere();
     const ref = { ...refOf(MEDIA_ID), downloadUrl: cdn.publicUrl('whatsapp_business/attachments/') };
@@ -120,7 +120,7 @@ describe('a channel of Meta', () => {
     expect(meta.requestCount).toBe(1);
   });
 
-  it('keeps no address: each opening asks for one', async () => {
+  it('keeps no address: each opening requests one', async () => {
     const { meta, adapter } = await startMeta();
     await openedBytes(adapter);
     await openedBytes(adapter);
@@ -128,13 +128,13 @@ describe('a channel of Meta', () => {
     expect(meta.lookaside.requestCount).toBe(2);
   });
 
-  it('refuses more bytes than this server hands on', async () => {
+  it('refuses more bytes than the limit of this server', async () => {
     const { adapter } = await startMeta({ maxBytes: 100 });
     expect(await refusalOf(adapter)).toMatchObject({ code: 'MEDIA_TOO_LARGE', details: OF_CHANNEL });
   });
 
   it.each([null, '', '.', '..', '../x', 'a/b', 'a%2fb', 'a?b', 'ä', '1 2', '1'.repeat(71)])(
-    'knows without asking that there is no media %p',
+    'knows without a request that there is no media %p',
     async (id) => {
       const { meta, adapter } = await startMeta();
       expect(await refusalOf(adapter, id)).toMatchObject({ code: 'MEDIA_NOT_FOUND', details: OF_CHANNEL });
@@ -145,7 +145,7 @@ describe('a channel of Meta', () => {
 });
 
 describe('a media that is gone', () => {
-  it('is a 400 at Meta, is not asked for twice in a call, and not again in the next', async () => {
+  it('is a 400 at Meta, requested once per call, and not again in the next', async () => {
     const { meta, adapter } = await startMeta({ policy: { retries: 2 } });
     meta.expire(MEDIA_ID);
     expect(await describeOne(adapter)).toMatchObject({
@@ -163,7 +163,7 @@ describe('a media that is gone', () => {
     expect(meta.requestCount).toBe(1);
   });
 
-  it('takes no other with it', async () => {
+  it('does not affect other media', async () => {
     const { meta, adapter } = await startMeta();
     meta.addMedia({ ...samples.sticker, id: '9' });
     meta.expire(MEDIA_ID);
@@ -187,7 +187,7 @@ describe('a media that is gone', () => {
     expect(await describeOne(adapter)).toEqual(PHOTO_DETAILS);
   });
 
-  it('is a 404 where the API says so', async () => {
+  it('can be a 404 of the API', async () => {
     const { meta, adapter } = await startMeta();
     meta.faults.push({ match: /./, fault: { kind: 'status', status: 404 }, times: 1 });
     expect(await describeOne(adapter)).toMatchObject({ code: 'MEDIA_NOT_FOUND', details: { upstreamStatus: 404 } });
@@ -222,13 +222,13 @@ describe('what Meta refuses', () => {
     expect(await openedBytes(adapter)).toEqual(samples.photo.bytes);
   });
 
-  it('is told by the header where the body does not tell', async () => {
+  it('is read from the header when the body has no code', async () => {
     const { meta, adapter } = await startMeta();
     meta.fault = { kind: 'status', status: 400, body: PAGE, headers: { 'X-Fb-Request-Id': 'AbC-2' } };
     expect(await describeOne(adapter)).toMatchObject({ details: { upstreamRequestId: 'AbC-2' } });
   });
 
-  it('is said without its own words, hosts and credentials', async () => {
+  it('is reported without its own message, hosts and credentials', async () => {
     const { meta, adapter } = await startMeta();
     meta.expire(MEDIA_ID);
     const { message, details } = await refusalOf(adapter);

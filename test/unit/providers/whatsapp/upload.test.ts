@@ -3,12 +3,12 @@ import type { Fault } from '../../../../demo/src/emulators/faults.js';
 import { loadMediaSamples, type MediaSample } from '../../../../demo/src/emulators/media-samples.js';
 import { ChakraEmulator } from '../../../../demo/src/emulators/whatsapp/chakra-emulator.js';
 import { WhatsAppEmulator } from '../../../../demo/src/emulators/whatsapp/whatsapp-emulator.js';
-import { MediagraphError } from '../../../../src/model/errors.js';
 import type { MediaRef } from '../../../../src/model/media.js';
 import { channelSettings } from '../../../../src/providers/channel-schema.js';
 import type { ProviderAdapter, UploadedMedia, UploadSource } from '../../../../src/providers/provider-adapter.js';
 import { createAdapter } from '../../../../src/providers/registry.js';
 import { adapterContext, type ContextOptions } from '../../../support/adapter-context.js';
+import { mediagraphErrorOf } from '../../../support/mediagraph-error.js';
 
 const TOKEN = 'EAAJBwhatsapptoken0123456789';
 const PHONE_NUMBER_ID = '106540352242922';
@@ -59,21 +59,12 @@ function deletion(adapter: ProviderAdapter, providerMediaId: string | null, sign
   return adapter.deleteMedia(ref, { signal });
 }
 
-async function errorOf(promise: Promise<unknown>): Promise<MediagraphError> {
-  const thrown = await promise.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  if (thrown instanceof MediagraphError) return thrown;
-  throw new Error('expected a MediagraphError', { cause: thrown });
-}
-
 const OF_META = { provider: 'whatsapp-cloud', channelId: 'wa' };
 const graphError = (code: number, message = 'x', subcode?: number) =>
   JSON.stringify({ error: { message, type: 'OAuthException', code, error_subcode: subcode, fbtrace_id: 'AbC-1' } });
 
 describe('an upload to Meta', () => {
-  test.each(Object.entries(samples))('hands over a %s, and answers its id', async (_name, sample) => {
+  test.each(Object.entries(samples))('sends a %s, and returns its id', async (_name, sample) => {
     const { meta, adapter } = await startMeta();
     const { providerMediaId } = await upload(adapter, sourceOf(sample));
     expect(providerMediaId).toMatch(/^\d+$/);
@@ -90,7 +81,7 @@ describe('an upload to Meta', () => {
     ]);
   });
 
-  test('promises what Meta takes: neither more, nor less than the table of its page', async () => {
+  test('declares exactly the limits in the table of Meta’s page', async () => {
     const { meta, adapter } = await startMeta();
     const limits = [...(adapter.uploadLimits ?? [])];
     expect(limits).toHaveLength(18);
@@ -115,7 +106,7 @@ describe('an upload to Meta', () => {
     ],
   ])('of %s is refused, and leaves nothing', async (_name, keys, code, upstreamStatus) => {
     const { meta, adapter } = await startMeta({ retries: 3 });
-    expect(await errorOf(upload(adapter, sourceOf({ ...samples.photo, ...keys })))).toMatchObject({
+    expect(await mediagraphErrorOf(upload(adapter, sourceOf({ ...samples.photo, ...keys })))).toMatchObject({
       code,
       details: { ...OF_META, upstreamStatus },
     });
@@ -149,13 +140,13 @@ describe('an upload to Meta', () => {
     const { meta, adapter } = await startMeta({ timeoutMs: 300, retries: 3 });
     meta.fault = fault;
     const source = sourceOf(samples.photo);
-    expect(await errorOf(upload(adapter, source))).toMatchObject(expected);
+    expect(await mediagraphErrorOf(upload(adapter, source))).toMatchObject(expected);
     expect(source.body.destroyed).toBe(true);
     expect(meta.requestCount).toBe(1);
     expect(meta.media).toEqual([]);
   });
 
-  test.each([-1, 1])('of %i byte more than announced makes nothing', async (difference) => {
+  test.each([-1, 1])('of %i byte more than announced uploads nothing', async (difference) => {
     const { meta, adapter } = await startMeta();
     const source = sourceOf(samples.photo, { sizeBytes: samples.photo.bytes.length - difference });
     await expect(upload(adapter, source)).rejects.toMatchObject({ name: 'RequestBodyError' });
@@ -171,7 +162,7 @@ describe('a deletion at Meta', () => {
     return { ...fixture, id: '1761991787669262' };
   }
 
-  test('is done once, and then known: nothing is asked for any more', async () => {
+  test('is requested once, and then remembered', async () => {
     const { meta, adapter, id } = await withMedia();
     await deletion(adapter, id);
     expect(meta.media).toEqual([]);
@@ -232,7 +223,7 @@ describe('a deletion at Meta', () => {
   ])('that is answered with %s fails, may be tried again, and is then done', async (_name, fault, expected) => {
     const { meta, adapter, id } = await withMedia({ timeoutMs: 300 });
     meta.fault = fault;
-    const error = await errorOf(deletion(adapter, id));
+    const error = await mediagraphErrorOf(deletion(adapter, id));
     expect(error).toMatchObject(expected);
     expect(error.details).toMatchObject({ ...OF_META, retryable: true });
     expect(meta.media).toHaveLength(1);
@@ -252,7 +243,7 @@ describe('a deletion at Meta', () => {
 });
 
 describe('an upload to Chakra', () => {
-  test('is there only where a plugin is configured, and deletion nowhere', async () => {
+  test('exists only when a plugin is configured, and deletion never', async () => {
     const { chakra, adapter } = await startChakra();
     const without = adapterOf({ provider: 'chakra', baseUrl: chakra.baseUrl }, {});
     expect(without.uploadMedia).toBeUndefined();
@@ -261,7 +252,7 @@ describe('an upload to Chakra', () => {
     expect(adapter.uploadLimits).toEqual((await startMeta()).adapter.uploadLimits);
   });
 
-  test('hands over the bytes, and answers their public address', async () => {
+  test('sends the bytes, and returns their public address', async () => {
     const { chakra, adapter } = await startChakra();
     const filename = 'Grüße "aus" Köln.ogg';
     const { providerMediaId } = await upload(adapter, sourceOf(samples.voiceNote, { filename }));
@@ -304,7 +295,7 @@ describe('an upload to Chakra', () => {
     const { chakra, adapter } = await startChakra();
     chakra.fault = fault;
     const source = sourceOf(samples.photo);
-    expect(await errorOf(upload(adapter, source))).toMatchObject({
+    expect(await mediagraphErrorOf(upload(adapter, source))).toMatchObject({
       code,
       details: { provider: 'chakra', channelId: 'wa' },
     });

@@ -75,7 +75,7 @@ describe("Meta's echoes and histories", () => {
     expect(mediaOf(meta('messages', value))[0]?.contact).toBe('US.13491208655302741918');
   });
 
-  it('of a history are there for seven days from now, and placeholders for none', () => {
+  it('of a history are available for seven days from now, and placeholders are not', () => {
     const old = { ...IMAGE, timestamp: String(SENT_AT - 12 * 86_400) };
     const placeholder = { from: '628123', id: 'wamid.old', timestamp: '1739230970', type: 'media_placeholder' };
     const chunk = { history: [{ threads: [{ id: '628123', messages: [old, placeholder] }] }] };
@@ -94,7 +94,7 @@ describe("Meta's echoes and histories", () => {
     ['a business that shares none', { history: [{ errors: [{ code: 2593109 }] }] }],
     ['an empty thread', { history: [{ threads: [{ id: '628123' }] }] }],
     ['an empty history', { history: [] }],
-  ])('of a history without media tell nothing: %s', (_case, value) => {
+  ])('of a history without media have no events: %s', (_case, value) => {
     expect(parseJsonBody(cloud, meta('history', value))).toEqual({ events: [], faults: [] });
   });
 

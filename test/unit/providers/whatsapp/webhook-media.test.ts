@@ -59,7 +59,7 @@ describe("Meta's bodies", () => {
       { kind: 'DOCUMENT', mimeType: 'image/png', filename: 'plan.png', caption: 'the plan' },
     ],
     ['sticker', { mime_type: 'image/webp', animated: true }, { kind: 'STICKER', mimeType: 'image/webp' }],
-  ])('know the kind by the type of the message: %s', (type, media, expected) => {
+  ])('have the kind of the type of the message: %s', (type, media, expected) => {
     const [announced] = mediaIn(parseJsonBody(cloud, bodyOf([message(type, { ...MEDIA_FIELDS, ...media })])));
     expect(announced).toMatchObject(expected);
   });
@@ -78,7 +78,7 @@ describe("Meta's bodies", () => {
     expect(mediaIn({ events })[0]).toMatchObject(expected);
   });
 
-  it.each([undefined, '', 'soon', '-1', '99999999999999999999', 0, {}])('live with the timestamp %j', (timestamp) => {
+  it.each([undefined, '', 'soon', '-1', '99999999999999999999', 0, {}])('accept the timestamp %j', (timestamp) => {
     const [media] = mediaIn(parseJsonBody(cloud, bodyOf([{ ...IMAGE, timestamp }])));
     expect(media).toMatchObject({ createdAt: null, availableUntil: new Date(NOW.getTime() + WEEK_MS) });
   });

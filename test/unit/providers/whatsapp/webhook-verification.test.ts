@@ -11,7 +11,7 @@ describe("Meta's signature", () => {
     expect(() => cloud.verify(requestOf(body, { 'x-hub-signature-256': `sha256=${hex}` }), NOW)).not.toThrow();
   });
 
-  it("is that of the scheme's published example", () => {
+  it("matches the scheme's published example", () => {
     // docs.github.com, "Validating webhook deliveries": the same header over the same algorithm.
     const example = createWhatsappWebhook({
       channel: { id: 'line', provider: 'whatsapp-cloud' },
@@ -38,7 +38,7 @@ describe("Meta's signature", () => {
     ['re-encoded: escaped slashes', body.replaceAll('/', '\\/')],
     ['truncated', body.slice(0, -1)],
     ['emptied', ''],
-  ])('does not fit a body that was %s', (_case, other) => {
+  ])('does not match a body that was %s', (_case, other) => {
     expect(other).not.toBe(body);
     expectRejected(cloud, requestOf(other, { 'x-hub-signature-256': `sha256=${hex}` }), [SECRET, hex]);
   });

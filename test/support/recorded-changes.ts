@@ -6,8 +6,8 @@ import type { MediaStatus } from '../../src/model/media.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { until } from './eventually.js';
 
-/** A subscriber that keeps what it is told, gaps as `gap`, e.g. `m1 READY`. */
-export class ChangesHeard implements MediaChangeListener {
+/** A subscriber that records changes, e.g. `m1 READY`, and gaps as `gap`. */
+export class RecordedChanges implements MediaChangeListener {
   readonly all: string[] = [];
 
   onChange({ id, status }: MediaChange): void {
@@ -19,11 +19,13 @@ export class ChangesHeard implements MediaChangeListener {
   }
 
   of(id: string): string[] {
-    return this.all.filter((heard) => heard.startsWith(`${id} `)).map((heard) => heard.slice(id.length + 1));
+    return this.all
+      .filter((recorded) => recorded.startsWith(`${id} `))
+      .map((recorded) => recorded.slice(id.length + 1));
   }
 
   async has(count: number, withinMs?: number): Promise<void> {
-    await until(`${count} changes to be heard`, () => this.all.length >= count, withinMs);
+    await until(`${count} changes to be recorded`, () => this.all.length >= count, withinMs);
   }
 }
 
@@ -49,8 +51,8 @@ export function changesOf(database: ChangesDatabase, closings: Array<() => unkno
   return changes;
 }
 
-export async function heardBy(changes: SqlMediaChanges): Promise<ChangesHeard & { readonly end: () => void }> {
-  const heard = new ChangesHeard();
-  const end = await changes.subscribe(heard);
-  return Object.assign(heard, { end });
+export async function recordChanges(changes: SqlMediaChanges): Promise<RecordedChanges & { readonly end: () => void }> {
+  const recorded = new RecordedChanges();
+  const end = await changes.subscribe(recorded);
+  return Object.assign(recorded, { end });
 }
