@@ -153,7 +153,7 @@ function finding(engine: EngineBed): void {
 }
 
 function recording(engine: EngineBed): void {
-  const { catalogue, keep, found, record, list, listUntil, announce } = catalogueBed(engine);
+  const { catalogue, keep, found, record, list, listUntil, announce, copyJobs } = catalogueBed(engine);
 
   test('null never replaces a known value; a new value does', async () => {
     await list([picture('a', { caption: 'first', mimeType: 'image/png', downloadUrl: 'https://a/1' })]);
@@ -221,6 +221,23 @@ function recording(engine: EngineBed): void {
     await list([picture('a')], plus(1));
     await announce([picture('b')], true, plus(1));
     expect(await updatedAt()).toEqual(before);
+  });
+
+  test('a listing can ask for copies: its media keep their status, and follow what was announced', async () => {
+    const [ready, pending, failed] = [
+      picture('a'),
+      picture('b', { status: 'PENDING' }),
+      picture('c', { status: 'FAILED' }),
+    ];
+    const copied = { ...listing(M1, [ready, pending, failed], { now: NOW }), copies: ['PENDING', 'READY'] as const };
+    await catalogue().recordListings(TENANT, [copied], NOW);
+    const announced = reportedMedia({ providerMessageId: 'm2' });
+    await announce([announced], true);
+    expect(await found(ready.id)).toMatchObject({ status: 'READY', mirrored: true, wasReady: true });
+    expect(await found(pending.id)).toMatchObject({ status: 'PENDING', mirrored: true });
+    expect(await found(failed.id)).toMatchObject({ status: 'FAILED', mirrored: false });
+    const jobs = await copyJobs(plus(1_000));
+    expect(jobs.map(({ media }) => media.id)).toEqual([announced.id, ready.id, pending.id]);
   });
 
   test('the same media twice in one batch, and the same message', async () => {

@@ -11,7 +11,14 @@ import type { Tables } from '../../src/database/tables.js';
 import type { ClaimedJob } from '../../src/jobs/job.js';
 import { JOB_KINDS, type JobKind } from '../../src/model/job-kind.js';
 import { type MessageKey, UNKNOWN_DETAILS } from '../../src/model/media.js';
-import { describeEngines, EMBEDDED_TOO, listing, OPEN_TIMEOUT_MS, reportedMedia, storedBytes } from '../support/databases.js';
+import {
+  describeEngines,
+  EMBEDDED_TOO,
+  listing,
+  OPEN_TIMEOUT_MS,
+  reportedMedia,
+  storedBytes,
+} from '../support/databases.js';
 import { jobStoreOf } from '../support/jobs.js';
 import { reservation, uploadedBytes } from '../support/uploads.js';
 

@@ -35,9 +35,9 @@ describeEngines('reading messages whose provider lists their media', (engine) =>
       database,
     });
 
-  function receive(options: { readonly arrivesAfterMs?: number } = {}): string {
+  function receive(): string {
     serial += 1;
-    kirim.addMessage({ id: kirimMessageId(serial), media: samples.photo, ...options });
+    kirim.addMessage({ id: kirimMessageId(serial), media: samples.photo });
     return `wa:${kirimMessageId(serial)}`;
   }
 
@@ -63,7 +63,9 @@ describeEngines('reading messages whose provider lists their media', (engine) =>
     const first = await read(server, ids);
     expect(first.map(({ status, updatedAt }) => [status, updatedAt])).toEqual(ids.map(() => ['READY', null]));
     const calls = kirim.requestCount;
-    expect(await read(server, ids)).toEqual(first);
+    // Links are named by the details, which the first answer did not have when it signed them.
+    const factsOf = (media: readonly Facts[]) => media.map(({ url, thumbnailUrl, ...facts }) => facts);
+    expect(factsOf(await read(server, ids))).toEqual(factsOf(first));
     expect(kirim.requestCount).toBe(calls);
     expect(await rows()).toBe(0);
   });
@@ -76,8 +78,8 @@ describeEngines('reading messages whose provider lists their media', (engine) =>
     const got = await server.client.get(pathOf(media?.url ?? ''));
     expect(got.status).toBe(200);
     expect(got.bytes.equals(samples.photo.bytes)).toBe(true);
-    // The bytes alone: the listing was remembered.
-    expect(kirim.requestCount - calls).toBe(1);
+    // The listing was remembered, and so was the address of the bytes.
+    expect(kirim.requestCount).toBe(calls);
     await server.client.becomesStored(pathOf(media?.url ?? ''));
     expect(await read(server, [id])).toMatchObject([{ id: media?.id, status: 'READY', filename: media?.filename }]);
     expect(await rows()).toBeGreaterThan(0);
@@ -102,19 +104,6 @@ describeEngines('reading messages whose provider lists their media', (engine) =>
     expect([errors, data]).toEqual([[], { deleteMedia: { media: { status: 'DELETED' } } }]);
     expect(await one.client.media([id])).toEqual([[]]);
     expect((await one.client.get(pathOf(media?.url ?? ''))).status).toBe(410);
-  });
-
-  test('follows media that is still on its way to the provider, without another read', async () => {
-    const server = await start();
-    const id = receive({ arrivesAfterMs: 2_500 });
-    expect(await read(server, [id])).toMatchObject([{ status: 'PENDING' }]);
-    await until('the media to be stored', async () => {
-      const { rows } = await sql<{ status: string }>`select status from media where stored_at is not null`.execute(
-        engine.shared().kysely,
-      );
-      return `${rows.map(({ status }) => status)}` === 'READY';
-    });
-    expect(await read(server, [id])).toMatchObject([{ status: 'READY' }]);
   });
 
   test('does not take READY back when a webhook announces the media afterwards', async () => {

@@ -13,11 +13,7 @@ import { UNKNOWN_POSITION } from './recording-rules.js';
  * One statement for all listings. It records the messages with the time of their listing, and their media. Media that
  * is missing in a new listing stays, because providers delete media that the catalogue keeps.
  */
-export function listingsStatement(
-  tenant: TenantId,
-  listings: readonly Listing[],
-  now: Date,
-): RawBuilder<unknown> {
+export function listingsStatement(tenant: TenantId, listings: readonly Listing[], now: Date): RawBuilder<unknown> {
   // Each message occurs once, and the order is the same in every statement. Otherwise two statements for the same rows
   // could deadlock.
   const distinct = inOrder(new Map(listings.map((listing) => [formatMessageId(listing.key), listing])));
@@ -199,11 +195,7 @@ interface UpsertOptions {
   readonly now: Date;
 }
 
-function upsert(
-  tenant: TenantId,
-  all: readonly Reported[],
-  { announced, now }: UpsertOptions,
-): RawBuilder<unknown> {
+function upsert(tenant: TenantId, all: readonly Reported[], { announced, now }: UpsertOptions): RawBuilder<unknown> {
   const rows = inOrder(new Map(all.map((one) => [one.media.id, one])));
   return sql`
     insert into media (${INSERTED}) select ${FIRST_VALUES}

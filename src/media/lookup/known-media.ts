@@ -12,11 +12,7 @@ export function visibleMedia(record: MessageRecord | null, now: Date): readonly 
  * The media of a message without another request to its provider. A record that is more recent than the listing takes
  * precedence.
  */
-export function knownMedia(
-  record: MessageRecord | null,
-  remembered: Listing | null,
-  now: Date,
-): readonly Media[] {
+export function knownMedia(record: MessageRecord | null, remembered: Listing | null, now: Date): readonly Media[] {
   if (!remembered || (record?.listedAt && record.listedAt > remembered.listedAt)) return visibleMedia(record, now);
   if (!record) return listedAsOf(remembered.media, now);
   return mergeListing(remembered.media, record, now).map((media) => {
