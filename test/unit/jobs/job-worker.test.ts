@@ -615,7 +615,7 @@ describe('a worker that stops', () => {
     rows.fault = new Error('no database');
     await expect(worker.stop()).resolves.toBeUndefined();
     await expect(worker.stop()).resolves.toBeUndefined();
-    expect(linesWith('could not be handed back').length).toBeLessThanOrEqual(1);
+    expect(linesWith('could not be released').length).toBeLessThanOrEqual(1);
   });
 });
 
@@ -737,7 +737,7 @@ describe('a job that was under way when a process died', () => {
     worker.start();
     await turn();
     expect([rows.condemned, names()]).toEqual([['deadly'], ['perhaps']]);
-    expect(linesWith('is not begun again')).toHaveLength(1);
+    expect(linesWith('was abandoned')).toHaveLength(1);
   });
 
   it('holds up neither the others nor the stop when the server stops before its turn', async () => {

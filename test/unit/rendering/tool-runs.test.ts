@@ -165,9 +165,11 @@ describe('tools', () => {
     expect(await eventually(ownFolders, (folders) => folders.length === 0)).toEqual([]);
   });
 
-  it('that disappeared since the start, or find the disk full, give no verdict about the bytes', async () => {
+  it('that disappeared since the first job, or find the disk full, give no verdict about the bytes', async () => {
     const path = await fakeTool('ffmpeg', 'exit 1');
     const renderer = await harness.start({ path });
+    // The first job finds out which programs can be run.
+    await renderer.renderStill(harness.picture, SPEC, {});
     await rm(path, { recursive: true });
     const video = sourceOf(Buffer.from('video'), 'video/mp4');
     const gone = await failureOf(renderer.renderStill(video, SPEC, {}));
