@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { valueAt } from '../settings/faults.js';
 import { isOn, type Rule } from '../settings/rules.js';
 import { SHOWN_IN_FAULTS, section } from '../settings/section.js';
-import { bytes, DAY_MS, duration, LONGEST_TIMER_MS, timer, wholeNumber } from '../settings/units.js';
+import { boolean, bytes, DAY_MS, duration, LONGEST_TIMER_MS, timer, wholeNumber } from '../settings/units.js';
 
 /** The section `mirror`. */
 export const mirror = section({
@@ -12,8 +12,7 @@ export const mirror = section({
     .describe(
       'When the server copies media. `eager`: when a webhook announces it. `lazy`: at its first request. `off`: never, so the media is lost when the provider deletes it.',
     ),
-  listed: z
-    .boolean()
+  listed: boolean()
     .default(false)
     .describe(
       'Whether media that only a listing contains is copied too, after all media that webhooks announced. `false`: it is copied at its first request.',
