@@ -225,7 +225,7 @@ describe('serve', () => {
       expect([await statusWith(KEYS.first), await statusWith(KEYS.second)]).toEqual([401, 200]);
       await writeConfig('{ this is no configuration');
       command.kill('SIGHUP');
-      await command.printed(/the configuration was not read anew/);
+      await command.printed(/the configuration could not be reloaded/);
       expect(await statusWith(KEYS.second)).toBe(200);
       command.kill('SIGINT');
       expect(await command.ended).toBe(0);
