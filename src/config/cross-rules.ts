@@ -11,7 +11,14 @@ import type { Replaced } from './variables.js';
 
 /** The faults of rules over several values: the rooms' own rules, and those that span rooms. */
 export function crossFaults(replaced: Replaced): Fault[] {
-  const rules = [...channelRules, ...serverRules, ...deliveryRules, ...storageRules, ...mirrorRules, metricsOnTheServersPort];
+  const rules = [
+    ...channelRules,
+    ...serverRules,
+    ...deliveryRules,
+    ...storageRules,
+    ...mirrorRules,
+    metricsOnTheServersPort,
+  ];
   return [...rules.flatMap((rule) => rule(replaced.document)), ...channelsWithoutAdapter(replaced)];
 }
 
