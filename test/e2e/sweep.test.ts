@@ -183,7 +183,7 @@ describe('mediagraph sweep', () => {
         expect(await command.ended).toBe(1);
         expect(command.stdout).toBe('');
         expect(command.stderr).toMatch(
-          new RegExp(`^mediagraph failed: .*is open in process ${process.pid} .*only one process may use it\\S*\\n$`),
+          new RegExp(`^mediagraph failed: .*is open in process ${process.pid} .*only one process can use it\\S*\\n$`),
         );
       });
       expect(await blobsIn(join(folder, 'blobs'))).toHaveLength(4);
