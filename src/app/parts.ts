@@ -89,7 +89,7 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
   };
 }
 
-/** Media that its provider does not have yet is followed until it has; nobody may read its message again. */
+/** PENDING media gets a job, because its message may not be read again. */
 function listedCopies({ mode, listed }: Config['mirror']): Listing['copies'] {
   if (listed) return ['PENDING', 'READY'];
   return mode === 'eager' ? ['PENDING'] : [];

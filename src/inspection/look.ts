@@ -12,7 +12,7 @@ export interface Look {
   readonly kind: Extract<MediaKind, 'VIDEO' | 'AUDIO'> | null;
   /** The type by the tracks, where it differs from the sniffed one. Null: the sniffed type is right. */
   readonly mimeType: string | null;
-  /** Of a PDF, as far as it tells without a renderer. */
+  /** The pages of a PDF, if its objects can be read without a renderer. */
   readonly pageCount: number | null;
 }
 
