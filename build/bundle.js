@@ -28,8 +28,8 @@ const ENTRIES = [
 ];
 
 /**
- * Libraries that read files of their own, are native, or are large and rarely used; one that is not installed; and one
- * that loads code of the Elastic License, which is no part of our files.
+ * Libraries that read files of their own, are native, or are large and rarely used; one that is not installed; and those
+ * whose licence is not permissive (mediabunny, and what `@apollo/subgraph` loads). `graphql` must exist once.
  */
 const EXTERNAL = [
   /^@electric-sql\/pglite/,
@@ -38,6 +38,7 @@ const EXTERNAL = [
   '@graphql-yoga/render-graphiql',
   '@apollo/subgraph',
   /^graphql(\/|$)/,
+  'mediabunny',
   'class-validator',
   '#demo',
 ];
