@@ -70,7 +70,7 @@ export class MediaDelivery {
     const media = await this.#media.find({ tenant: channel.tenant, id: grant.mediaId }, parts, request);
     // Media that is neither in the catalogue nor listed by its provider. No link to it was ever issued.
     if (!media) throw notFound();
-    assertServable(media);
+    assertServable(media, { isListed: channel.adapter.listMedia !== undefined });
     const described = await this.#describe(grant, { channel, parts, media, request });
     const filename = filenameFor(grant, described.filename, described.mimeType);
     const mayBeInline = isInlineSafe(described.mimeType) && !isMarkupName(filename);

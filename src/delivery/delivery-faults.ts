@@ -3,8 +3,11 @@ import { LinkFault, MediagraphError } from '../model/errors.js';
 import { BlobStoreError } from '../storage/blob-store.js';
 import { isStored } from './delivery.js';
 
-/** @throws MediagraphError MEDIA_GONE, MEDIA_NOT_READY; LinkFault */
-export function assertServable(media: CataloguedMedia): void {
+/**
+ * @param isListed whether the provider of the media has listings
+ * @throws MediagraphError MEDIA_GONE, MEDIA_NOT_READY; LinkFault
+ */
+export function assertServable(media: CataloguedMedia, { isListed }: { readonly isListed: boolean }): void {
   switch (media.status) {
     case 'DELETED':
     case 'EXPIRED':
@@ -14,9 +17,9 @@ export function assertServable(media: CataloguedMedia): void {
       throw new LinkFault(new MediagraphError(code, message, { retryable }));
     }
     case 'PENDING':
-      // A link is signed for READY media alone, perhaps by a replica that has listed it. Its bytes are fetched from the
-      // provider. The bytes of an upload that its provider is about to fetch are stored.
-      if (isStored(media) || !media.uploaded) return;
+      // The bytes of an upload that its provider is about to fetch are stored. Media that was READY before is fetched
+      // again. A link is signed for READY media only, so another replica may have found this one in a listing.
+      if (isStored(media) || (!media.uploaded && (media.wasReady || isListed))) return;
       throw bytesNotHere();
     case 'READY':
       if (media.uploaded && !isStored(media)) throw new LinkFault(notFound());

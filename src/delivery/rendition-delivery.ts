@@ -52,7 +52,7 @@ export class RenditionDelivery {
     await lazyMirror.keep(channel, media, request);
     this.options.media.forget(media);
     const current = await this.options.media.find(media, parts, request);
-    if (current) assertServable(current);
+    if (current) assertServable(current, { isListed: channel.adapter.listMedia !== undefined });
     if (current && isStored(current)) return current;
     throw bytesNotHere();
   }

@@ -1,5 +1,7 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { MediagraphError } from '../model/errors.js';
+import { upTo } from '../model/lru-limit.js';
 import type { MediaId } from '../model/media.js';
 import { formatRendition, ORIGINAL, parseRendition, type Rendition } from '../model/rendition.js';
 
@@ -34,6 +36,8 @@ export interface UrlSignerOptions {
 /** Domain separation: a signature of this purpose and version is invalid for any other use of the secret. */
 const DOMAIN = 'mediagraph/delivery/1\n';
 const ROUTE = '/media/';
+/** Signatures that are remembered, some hundred bytes each. */
+const REMEMBERED_SIGNATURES = 20_000;
 const QUERY = /^d=(inline|attachment)(?:&r=([a-z0-9-]{1,40}))?(&o=bound)?&exp=(\d{1,12})&kid=([A-Za-z0-9_-]{1,32})$/;
 
 /**
@@ -43,6 +47,8 @@ const QUERY = /^d=(inline|attachment)(?:&r=([a-z0-9-]{1,40}))?(&o=bound)?&exp=(\
 export class UrlSigner {
   readonly #keys: ReadonlyMap<string, KeyObject>;
   readonly #current: { readonly id: string; readonly key: KeyObject };
+  /** A media keeps its link for a quarter of the link's lifetime, so the same text is signed again and again. */
+  readonly #signatures = new LRUCache<string, string>(upTo(REMEMBERED_SIGNATURES));
 
   constructor(private readonly options: UrlSignerOptions) {
     const [first] = options.keys;
@@ -66,7 +72,15 @@ export class UrlSigner {
     const name = encodePathSegment(grant.filename);
     const parameters = `d=${grant.disposition}${renditionParameter(grant)}${grant.boundToOrigins ? '&o=bound' : ''}`;
     const signed = `${ROUTE}${grant.mediaId}/${name}?${parameters}&exp=${exp}&kid=${this.#current.id}`;
-    return `${this.options.baseUrl()}${signed}&sig=${signatureOf(this.#current.key, signed)}`;
+    return `${this.options.baseUrl()}${signed}&sig=${this.#signatureOf(signed)}`;
+  }
+
+  #signatureOf(signed: string): string {
+    const remembered = this.#signatures.get(signed);
+    if (remembered !== undefined) return remembered;
+    const signature = signatureOf(this.#current.key, signed);
+    this.#signatures.set(signed, signature);
+    return signature;
   }
 
   /**

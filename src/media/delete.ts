@@ -68,7 +68,11 @@ export class MediaDeletion {
     const until = performance.now() + PATIENCE_MS;
     for (;;) {
       const begun = await this.#intend(media);
-      if (begun) return this.#carryOut(begun, options);
+      if (begun) {
+        const outcome = await this.#carryOut(begun, options);
+        lookup.forgetMedia(media);
+        return outcome;
+      }
       const found = await this.#find(media);
       if (!found) throw asCatalogueFault(new Error('a listed media could not be recorded'));
       if (found.status === 'DELETED') return this.#alreadyDeleted(found);

@@ -152,7 +152,7 @@ describe('deleteMedia', () => {
     expect(await started.user.deleted(media.id)).toEqual(deleted);
     expect(requestsOf(emulatorOf(channelId), 'DELETE')).toEqual([expect.stringContaining(message.slice(4))]);
     // Also when the provider itself is asked.
-    await forgetListings();
+    await forgetListings(started);
     expect(await mediaOf(started, message)).toEqual([]);
   });
 
@@ -196,7 +196,7 @@ describe('deleteMedia', () => {
     const { message, media } = await listAndStore(started, WA);
     expect(await started.user.deleted(media.id)).toMatchObject({ scope: 'LOCAL' });
     providers.reset();
-    await forgetListings();
+    await forgetListings(started);
     expect(await mediaOf(started, message)).toEqual([]);
     expect(providers.kirim.requestCount).toBeGreaterThan(0);
     await expectGone(started, media);
@@ -409,7 +409,7 @@ describe('tombstones', () => {
       expect(await user.media(id)).toBeNull();
       expect(codesOf(await user.delete(id))).toEqual(['MEDIA_NOT_FOUND']);
     }
-    await forgetListings();
+    await forgetListings(started);
     providers.reset();
     expect([await mediaOf(started, listed.message), await mediaOf(started, atProvider.message)]).toEqual([[], []]);
     expect(providers.kirim.requestCount).toBeGreaterThan(0);
@@ -508,9 +508,10 @@ async function expectElevenDeletions(startAll: () => Promise<readonly Started[]>
 }
 
 /** So that providers are asked again. */
-async function forgetListings(): Promise<void> {
+async function forgetListings({ server }: Started): Promise<void> {
   await sql`update message_listings set listed_at = listed_at - interval '2 days',
     first_seen_at = first_seen_at - interval '2 days'`.execute(database.kysely);
+  server.reload({});
 }
 
 /** How many blobs a store has while others write to it. */

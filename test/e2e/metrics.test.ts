@@ -256,7 +256,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
     expect(soleValue(observed.metrics, 'mediagraph_database_up')).toBe(1);
     expect(valuesBy(observed.metrics, 'mediagraph_media', 'status')).toEqual({
       PENDING: 0,
-      READY: 5,
+      READY: 2,
       FAILED: 0,
       DELETED: 0,
       EXPIRED: 0,

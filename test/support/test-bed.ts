@@ -7,9 +7,11 @@ import type { EmulatorServer } from '../../demo/src/emulators/emulator-server.js
 import { KirimEmulator, type KirimEmulatorOptions } from '../../demo/src/emulators/kirim/kirim-emulator.js';
 import { LamlEmulator } from '../../demo/src/emulators/laml/laml-emulator.js';
 import { type App, startApp } from '../../src/app/app.js';
+import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { type Config, parseConfig } from '../../src/config/config.js';
 import type { Database } from '../../src/database/database.js';
 import { createLogger } from '../../src/telemetry/logger.js';
+import { listing, reportedMedia } from './databases.js';
 import { borrowDatabase, emptyTables, giveBack } from './embedded-database.js';
 import { filesBelow } from './files-below.js';
 
@@ -210,9 +212,11 @@ export class TestBed {
     await Promise.all(originals.map((file) => truncate(file, bytes)));
   }
 
-  /** Sets a hash of all media of a provider in the catalogue, as a webhook could do. */
-  async tellHash(provider: ProviderOfBed, sha256: string): Promise<void> {
-    await this.database.kysely.updateTable('media').set({ sha256 }).where('provider', '=', provider).execute();
+  /** Gives the media of a Kirim message a row with a hash, as a webhook could do. */
+  async recordHash(providerMessageId: string, sha256: string): Promise<void> {
+    const media = reportedMedia({ channelId: CHANNELS.kirim, providerMessageId, sha256 });
+    const now = new Date();
+    await new SqlMediaCatalogue(this.database).recordListings(media.tenant, [listing(media, [media], { now })], now);
     this.app.reload(this.config);
   }
 

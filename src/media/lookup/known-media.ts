@@ -15,11 +15,24 @@ export function visibleMedia(record: MessageRecord | null, now: Date): readonly 
 export function knownMedia(record: MessageRecord | null, remembered: Listing | null, now: Date): readonly Media[] {
   if (!remembered || (record?.listedAt && record.listedAt > remembered.listedAt)) return visibleMedia(record, now);
   if (!record) return listedAsOf(remembered.media, now);
-  return mergeListing(remembered.media, record, now).map((media) => {
-    // This process has signed a link. A webhook that another replica received does not revoke it.
-    const wasReady = remembered.media.some(({ id, status }) => id === media.id && status === 'READY');
-    return wasReady && media.status === 'PENDING' ? asOf({ ...media, status: 'READY' }, now) : media;
-  });
+  return inOrderOf(record, mergeListing(remembered.media, record, now)).map((media) => asGivenOut(media, remembered, now));
+}
+
+/**
+ * A row as it is after this process has signed a link for the listed media: a webhook that another replica received does not
+ * revoke the link. A row that was READY itself has lost that status for another reason.
+ */
+export function asGivenOut(media: Media, remembered: Listing | null, now: Date): Media {
+  if (media.status !== 'PENDING' || !remembered || !isCatalogued(media) || media.wasReady) return media;
+  const wasReady = remembered.media.some(({ id, status }) => id === media.id && status === 'READY');
+  return wasReady ? asOf({ ...media, status: 'READY' }, now) : media;
+}
+
+/** The order of the record, if it has all media: webhooks may have announced the message whole. */
+function inOrderOf({ media: rows }: MessageRecord, merged: readonly Media[]): readonly Media[] {
+  const byId = new Map(merged.map((media) => [media.id, media]));
+  const ordered = rows.flatMap(({ id }) => byId.get(id) ?? []);
+  return ordered.length === merged.length ? ordered : merged;
 }
 
 /**

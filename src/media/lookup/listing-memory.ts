@@ -45,6 +45,12 @@ export class ListingMemory {
     this.#set(tenant, { ...listing, media });
   }
 
+  /** Removes a media from its message's listing. */
+  remove(tenant: TenantId, key: MessageKey, id: MediaId): void {
+    const listing = this.find(tenant, key);
+    if (listing) this.#set(tenant, { ...listing, media: listing.media.filter((media) => media.id !== id) });
+  }
+
   /** The channels that have listed a message with this id of a provider. */
   channelsOf(tenant: TenantId, providerMessageId: string): readonly ChannelId[] {
     return (this.#byMessageId.get(nameOf(tenant, providerMessageId)) ?? []).map(({ key }) => key.channelId);

@@ -18,6 +18,7 @@ import { mediaOf } from '../media-of.js';
 import { asOf, endOfListedRetention } from '../retention.js';
 import { isKnown } from './freshness.js';
 import {
+  asGivenOut,
   isAnnounced,
   isCatalogued,
   isOfMessage,
@@ -132,7 +133,8 @@ export class MediaLookup {
     return ids.map((id, index) => {
       const part = parts[index] ?? null;
       const catalogued = known?.get(id);
-      if (catalogued) return asOf(catalogued, now);
+      const remembered = isOfMessage(part) ? this.#memory.find(tenant, part) : null;
+      if (catalogued) return asGivenOut(asOf(catalogued, now), remembered, now);
       // Only the catalogue contains uploads.
       if (known === null && part && !isOfMessage(part)) return asCatalogueFault(null);
       const listing = isOfMessage(part) ? byMessage.get(formatMessageId(part)) : null;
@@ -148,7 +150,10 @@ export class MediaLookup {
    *   unavailable
    */
   async record(tenant: TenantId, id: MediaId, options: CallOptions): Promise<void> {
-    if (!isOfMessage(decodeMediaId(id))) return;
+    const parts = decodeMediaId(id);
+    if (!isOfMessage(parts)) return;
+    const remembered = this.#memory.find(tenant, parts);
+    if (remembered?.media.some((media) => media.id === id)) return this.#recorder.record(tenant, [remembered]);
     const [media] = await this.byIds(tenant, [id], { ...options, awaitsRecording: true });
     if (media instanceof Error) throw media;
   }
@@ -203,6 +208,11 @@ export class MediaLookup {
     if (isAnnounced(media) && (field === 'caption' || field === 'filename')) return false;
     const adapter = this.options.channels.find(media.tenant, media.channelId)?.adapter;
     return adapter?.describeMedia !== undefined && (adapter.describes?.has(field) ?? true);
+  }
+
+  /** Forgets a media that was deleted. */
+  forgetMedia({ tenant, channelId, providerMessageId, id }: Media): void {
+    if (providerMessageId !== null) this.#memory.remove(tenant, { channelId, providerMessageId }, id);
   }
 
   /** Forgets all listings, after changes that no process announced, such as an operator's. */
