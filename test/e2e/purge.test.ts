@@ -212,7 +212,8 @@ describe('a CDN that cannot be purged', () => {
 
 it('media that expires ends with its links, and needs no purge', async () => {
   const started = await start(cdn.url + PATH, { retention: { default: '1d' } });
-  const { id } = await listed(started);
+  const { id, url } = await listed(started);
+  await started.server.client.becomesStored(url);
   expect(await sweptIn(2 * 24 * 60 * MINUTE_MS, started)).toMatchObject({ expired: 1 });
   expect(await started.user.media(id)).toMatchObject({ status: 'EXPIRED' });
   expect(purges).toEqual([]);
