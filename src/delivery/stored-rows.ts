@@ -1,6 +1,7 @@
+import DataLoader from 'dataloader';
 import { LRUCache } from 'lru-cache';
 import { inTime, queryCatalogue } from '../catalogue/catalogue-fault.js';
-import type { CataloguedMedia, MediaCatalogue } from '../catalogue/media/media-catalogue.js';
+import type { CataloguedMedia, MediaCatalogue, MediaName } from '../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../model/channel.js';
 import { upTo } from '../model/lru-limit.js';
 import type { MediaId } from '../model/media.js';
@@ -33,6 +34,8 @@ interface RememberedRow {
 /** Remembers rows of media that is READY and stored, so that repeated deliveries of a media cost no statement each. */
 export class StoredRows {
   readonly #rows = new LRUCache<string, RememberedRow>(upTo(MAX_ROWS));
+  /** One statement for requests that arrive together: a page opens fifty links at once. */
+  readonly #queries = new DataLoader((names: readonly MediaName[]) => this.#queryAll(names), { cache: false });
 
   constructor(private readonly options: StoredRowsOptions) {}
 
@@ -42,7 +45,7 @@ export class StoredRows {
     const remembered = this.#rows.get(name);
     const now = performance.now();
     if (remembered && now - remembered.requestedAt < this.options.rememberMs) return remembered.row;
-    const requested: RememberedRow = { requestedAt: now, row: this.#query(tenant, id), resolved: null };
+    const requested: RememberedRow = { requestedAt: now, row: this.#queries.load({ tenant, id }), resolved: null };
     this.#rows.set(name, requested);
     const forgetUnlessStored = (row: CataloguedMedia | null) => {
       const isStored = row?.status === 'READY' && row.stored !== null;
@@ -70,9 +73,17 @@ export class StoredRows {
     this.#rows.clear();
   }
 
-  async #query(tenant: TenantId, id: MediaId): Promise<CataloguedMedia | null> {
-    const rows = await queryCatalogue(() => inTime(this.options.catalogue.findByIds(tenant, [id])));
-    return rows.get(id) ?? null;
+  async #queryAll(names: readonly MediaName[]): Promise<Array<CataloguedMedia | null>> {
+    const idsOf = new Map<TenantId, MediaId[]>();
+    for (const { tenant, id } of names) {
+      const ids = idsOf.get(tenant);
+      if (ids) ids.push(id);
+      else idsOf.set(tenant, [id]);
+    }
+    const query = async ([tenant, ids]: [TenantId, MediaId[]]) =>
+      [tenant, await inTime(this.options.catalogue.findByIds(tenant, ids))] as const;
+    const rows = new Map(await queryCatalogue(() => Promise.all([...idsOf].map(query))));
+    return names.map(({ tenant, id }) => rows.get(tenant)?.get(id) ?? null);
   }
 }
 

@@ -208,7 +208,7 @@ describeServer('two replicas, one of which', (server) => {
       comeBack(late);
       await proxy.restore();
       await until('the late one to give up', () =>
-        /given up|tried again|could not be/.test(late.command.stdout + late.command.stderr),
+        /abandoned|will be retried|could not be/.test(late.command.stdout + late.command.stderr),
       );
       forgetAll();
       await expectBytes([other.client, late.client], photo);
