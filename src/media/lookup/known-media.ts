@@ -15,7 +15,9 @@ export function visibleMedia(record: MessageRecord | null, now: Date): readonly 
 export function knownMedia(record: MessageRecord | null, remembered: Listing | null, now: Date): readonly Media[] {
   if (!remembered || (record?.listedAt && record.listedAt > remembered.listedAt)) return visibleMedia(record, now);
   if (!record) return listedAsOf(remembered.media, now);
-  return inOrderOf(record, mergeListing(remembered.media, record, now)).map((media) => asGivenOut(media, remembered, now));
+  return inOrderOf(record, mergeListing(remembered.media, record, now)).map((media) =>
+    asGivenOut(media, remembered, now),
+  );
 }
 
 /**
