@@ -130,7 +130,7 @@ export class MediaLookup {
     const listings = messages.size > 0 ? await this.byMessages(tenant, [...messages.values()], options) : [];
     const now = dateOf(this.options.clock);
     const byMessage = new Map([...messages.keys()].map((message, index) => [message, listings[index] ?? []]));
-    return ids.map((id, index) => {
+    const media = ids.map((id, index) => {
       const part = parts[index] ?? null;
       const catalogued = known?.get(id);
       const remembered = isOfMessage(part) ? this.#memory.find(tenant, part) : null;
@@ -140,6 +140,31 @@ export class MediaLookup {
       const listing = isOfMessage(part) ? byMessage.get(formatMessageId(part)) : null;
       if (listing instanceof Error) return listing;
       return listing?.find((media) => media.id === id) ?? null;
+    });
+    return this.#orNewRows(
+      tenant,
+      media,
+      parts.map((part, index) => (isOfMessage(part) ? (ids[index] ?? null) : null)),
+    );
+  }
+
+  /**
+   * Looks again for rows of media that no listing contains: another process may have recorded and deleted the media after
+   * the first look-up and before the listing.
+   * @param ids those of listed messages, at the places of their media
+   */
+  async #orNewRows(
+    tenant: TenantId,
+    media: ReadonlyArray<Media | null | Error>,
+    ids: ReadonlyArray<MediaId | null>,
+  ): Promise<Array<Media | null | Error>> {
+    const missing = ids.flatMap((id, index) => (id !== null && isMissing(media[index]) ? [id] : []));
+    if (missing.length === 0) return [...media];
+    const rows = await this.#whileAvailable(() => this.options.catalogue.findByIds(tenant, missing));
+    const now = dateOf(this.options.clock);
+    return media.map((found, index) => {
+      const row = isMissing(found) ? rows?.get(ids[index] ?? '') : undefined;
+      return row ? asOf(row, now) : found;
     });
   }
 
@@ -297,4 +322,8 @@ export class MediaLookup {
       return null;
     }
   }
+}
+
+function isMissing(media: Media | null | Error | undefined): boolean {
+  return media === null || media === undefined || media instanceof Error;
 }
