@@ -18,7 +18,7 @@ const START_TIMEOUT_MS = 120_000;
 /** From the start of the process to its first answered query. */
 export interface Start {
   readonly wallMs: number;
-  /** Of the process tree. */
+  /** The CPU time of the process tree. */
   readonly cpuMs: number;
 }
 

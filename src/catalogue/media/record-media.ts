@@ -6,6 +6,7 @@ import { formatMessageId, type MessageId } from '../../model/ids.js';
 import type { MessageKey, MessageMedia } from '../../model/media.js';
 import { storable } from '../../model/text/storable.js';
 import type { Description, Listing, MessageChange, Recording } from './catalogued-media.js';
+import { isToCopy } from './listed-copies.js';
 import { COLUMN_LIST, type ColumnType, type Reported } from './media-columns.js';
 import { UNKNOWN_POSITION } from './recording-rules.js';
 
@@ -17,12 +18,12 @@ export function listingsStatement(tenant: TenantId, listings: readonly Listing[]
   // Each message occurs once, and the order is the same in every statement. Otherwise two statements for the same rows
   // could deadlock.
   const distinct = inOrder(new Map(listings.map((listing) => [formatMessageId(listing.key), listing])));
-  const media = distinct.flatMap(({ media, retainedUntil, copies }) =>
-    media.map((one, position) => ({
+  const media = distinct.flatMap((listing) =>
+    listing.media.map((one, position) => ({
       media: one,
       position,
-      retainedUntil,
-      isToCopy: copies.some((status) => status === one.status),
+      retainedUntil: listing.retainedUntil,
+      isToCopy: isToCopy(listing, one),
     })),
   );
   const listed = sql`listed as (

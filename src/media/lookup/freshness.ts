@@ -1,7 +1,8 @@
 import type { Listing, MessageRecord } from '../../catalogue/media/media-catalogue.js';
 import type { MessageMedia } from '../../model/media.js';
 
-const LISTING_MS = 24 * 60 * 60 * 1000;
+/** The longest time for which a listing is valid. */
+export const LISTING_MS = 24 * 60 * 60 * 1000;
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -26,7 +27,8 @@ export function isKnown(record: MessageRecord | null, remembered: Listing | null
 /** Whether the message has media, and none of it is still on its way to the provider. */
 function isSettled(record: MessageRecord | null, remembered: Listing | null): boolean {
   const rows = record?.media.filter(({ uploaded }) => !uploaded) ?? [];
-  const listed = remembered?.media.filter(({ id }) => !rows.some((row) => row.id === id)) ?? [];
+  const ids = new Set(rows.map(({ id }) => id));
+  const listed = remembered?.media.filter(({ id }) => !ids.has(id)) ?? [];
   if (rows.length + listed.length === 0) return false;
   return !rows.some(({ status, mirrored }) => status === 'PENDING' && !mirrored) && !listed.some(isPending);
 }

@@ -1,3 +1,4 @@
+import { isToCopy } from '../../catalogue/media/listed-copies.js';
 import type { CataloguedMedia, Listing, MessageRecord } from '../../catalogue/media/media-catalogue.js';
 import type { DecodedMediaId, MediaIdParts } from '../../model/ids.js';
 import type { Media } from '../../model/media.js';
@@ -43,14 +44,15 @@ function inOrderOf({ media: rows }: MessageRecord, merged: readonly Media[]): re
  * contradict the listing.
  */
 export function mustBeRecorded(
-  { media: listed, copies }: Listing,
+  listing: Listing,
   record: MessageRecord | null,
   { isRetentionLimited }: { readonly isRetentionLimited: boolean },
 ): boolean {
-  return listed.some((media) => {
-    const row = record?.media.find(({ id }) => id === media.id);
+  const rows = new Map(record?.media.map((row) => [row.id, row]));
+  return listing.media.some((media) => {
+    const row = rows.get(media.id);
     if (row) return row.status !== media.status && isNewer(media, row);
-    if (copies.some((status) => status === media.status)) return true;
+    if (isToCopy(listing, media)) return true;
     return media.status === 'PENDING' || (isRetentionLimited && media.createdAt === null);
   });
 }

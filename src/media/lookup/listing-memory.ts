@@ -2,16 +2,15 @@ import { LRUCache } from 'lru-cache';
 import type { Listing } from '../../catalogue/media/media-catalogue.js';
 import type { ChannelId, TenantId } from '../../model/channel.js';
 import type { MediaDetails, MediaId, MessageKey, MessageMedia } from '../../model/media.js';
+import { LISTING_MS } from './freshness.js';
 
 /** Bytes of all remembered listings of one process, by {@link weightOf}. */
 const MAX_BYTES = 32 * 1024 * 1024;
 /** A longer listing is not remembered: it is requested again when its message is read again. */
 const MAX_LISTING_BYTES = MAX_BYTES / 8;
-/** A listing is asked for again after this time at the latest, so that an older one has no use. */
-const LIFETIME_MS = 24 * 60 * 60 * 1000;
-/** Bytes of a media without its texts, measured with a heap snapshot of V8 (Node 20). */
+/** Bytes of a media without its texts, and of a listing with its entry in the cache. Node 20's heap has 470 and 490. */
 const MEDIA_BYTES = 600;
-const ENTRY_BYTES = 400;
+const ENTRY_BYTES = 700;
 
 /**
  * Remembers what providers listed, so that reading messages writes nothing to the database. It is bounded by bytes, and
@@ -23,7 +22,8 @@ export class ListingMemory {
     maxSize: MAX_BYTES,
     maxEntrySize: MAX_LISTING_BYTES,
     sizeCalculation: weightOf,
-    ttl: LIFETIME_MS,
+    // An older listing has no use.
+    ttl: LISTING_MS,
     ttlResolution: 1_000,
   });
 
@@ -34,7 +34,10 @@ export class ListingMemory {
   }
 
   remember(tenant: TenantId, listing: Listing): void {
-    this.#set(tenant, listing);
+    const { channelId, providerMessageId } = listing.key;
+    const name = nameOf(tenant, providerMessageId);
+    const others = (this.#byMessageId.get(name) ?? []).filter(({ key }) => key.channelId !== channelId);
+    this.#byMessageId.set(name, [...others, listing]);
   }
 
   /** Adds details that a provider gave on request; known values stay. Without effect where the media is not remembered. */
@@ -42,13 +45,13 @@ export class ListingMemory {
     const listing = this.find(tenant, key);
     if (!listing?.media.some((media) => media.id === id)) return;
     const media = listing.media.map((listed) => (listed.id === id ? withDetails(listed, details) : listed));
-    this.#set(tenant, { ...listing, media });
+    this.remember(tenant, { ...listing, media });
   }
 
   /** Removes a media from its message's listing. */
   remove(tenant: TenantId, key: MessageKey, id: MediaId): void {
     const listing = this.find(tenant, key);
-    if (listing) this.#set(tenant, { ...listing, media: listing.media.filter((media) => media.id !== id) });
+    if (listing) this.remember(tenant, { ...listing, media: listing.media.filter((media) => media.id !== id) });
   }
 
   /** The channels that have listed a message with this id of a provider. */
@@ -58,13 +61,6 @@ export class ListingMemory {
 
   clear(): void {
     this.#byMessageId.clear();
-  }
-
-  #set(tenant: TenantId, listing: Listing): void {
-    const { channelId, providerMessageId } = listing.key;
-    const name = nameOf(tenant, providerMessageId);
-    const others = (this.#byMessageId.get(name) ?? []).filter(({ key }) => key.channelId !== channelId);
-    this.#byMessageId.set(name, [...others, listing]);
   }
 }
 

@@ -1,4 +1,5 @@
 import { queryCatalogue } from '../../catalogue/catalogue-fault.js';
+import { isToCopy } from '../../catalogue/media/listed-copies.js';
 import type { Description, Listing, MediaCatalogue } from '../../catalogue/media/media-catalogue.js';
 import type { TenantId } from '../../model/channel.js';
 import { type Clock, dateOf } from '../../model/clock.js';
@@ -85,7 +86,7 @@ export class ListingRecorder {
     const { catalogue, onToCopy, clock } = this.options;
     const now = dateOf(clock);
     await catalogue.recordListings(tenant, listings, now);
-    if (listings.some(({ copies }) => copies.length > 0)) onToCopy();
+    if (listings.some((listing) => listing.media.some((media) => isToCopy(listing, media)))) onToCopy();
     const described = listings.flatMap(({ media }) => media.filter(({ described }) => described));
     if (described.length === 0) return;
     const descriptions = described.map((media) => ({ id: media.id, details: media }));
