@@ -33,7 +33,7 @@ const nodeSchema = z.object({
   type: z.union([z.string(), z.array(z.string())]).optional(),
   description: z.string().optional(),
   form: z.string().optional(),
-  unit: z.enum(['ms', 'bytes']).optional(),
+  unit: z.enum(['ms', 'bytes', 'mode']).optional(),
   default: z.unknown().optional(),
   enum: z.array(z.string()).optional(),
   const: z.string().optional(),
@@ -84,7 +84,8 @@ export function readSettings(): Settings {
 }
 
 /** What a default in the schema's own unit looks like in a file. */
-export function written(value: unknown, unit: 'ms' | 'bytes' | undefined): string {
+export function written(value: unknown, unit: 'ms' | 'bytes' | 'mode' | undefined): string {
+  if (unit === 'mode') return `"0${Number(value).toString(8)}"`;
   if (unit === undefined || typeof value !== 'number' || value === 0) return JSON.stringify(value);
   const [name, size] = UNITS[unit].find(([, one]) => value % one === 0) ?? ['', 1];
   return `${value / size}${name}`;

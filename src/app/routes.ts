@@ -54,6 +54,7 @@ export function registerRoutes(http: FastifyInstance, parts: Parts, routes: Rout
       hot: bytes.hot,
       renditions: bytes.renditions,
       redirects: config.storage.s3?.redirect ?? false,
+      offloadPrefix: config.delivery.offload === null ? null : config.delivery.offloadPrefix,
       lookup,
       clock: stores.database.clock,
       lazyMirror,

@@ -160,8 +160,8 @@ function factsOver(facts: SqlChannelFacts): ChannelFacts {
 }
 
 function blobOptions({ storage }: Config): Parameters<typeof openBlobStore>[0] {
-  const { driver, root, s3 } = storage;
-  if (driver === 'fs' || s3 === null) return { driver: 'fs', root };
+  const { driver, root, fileMode, folderMode, s3 } = storage;
+  if (driver === 'fs' || s3 === null) return { driver: 'fs', root, fileMode, folderMode };
   const { bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey } = s3;
   return { driver, bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey };
 }

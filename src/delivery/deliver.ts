@@ -12,6 +12,7 @@ import { type Delivery, type DeliveryRequest, type DescribedBytes, isStored, typ
 import { asLinkFault, assertServable, notFound } from './delivery-faults.js';
 import { DeliveryLookup, type DeliveryLookupOptions } from './delivery-lookup.js';
 import type { LazyMirror } from './first-copy.js';
+import { OffloadedFiles } from './offloaded-files.js';
 import { ProviderDelivery } from './provider-delivery.js';
 import { RenditionDelivery } from './rendition-delivery.js';
 import { StoredDelivery } from './stored-delivery.js';
@@ -23,6 +24,8 @@ export interface MediaDeliveryOptions extends DeliveryLookupOptions {
   readonly renditions: Renditions;
   /** `storage.s3.redirect` */
   readonly redirects: boolean;
+  /** `delivery.offloadPrefix`. Null: `delivery.offload` is off. */
+  readonly offloadPrefix: string | null;
   /** Stores what is delivered for the first time. Null: nothing is stored (`mirror.mode` off). */
   readonly lazyMirror: LazyMirror | null;
   readonly logger: Logger;
@@ -46,6 +49,7 @@ export class MediaDelivery {
     hot,
     renditions,
     redirects,
+    offloadPrefix,
     lazyMirror,
     logger,
   }: MediaDeliveryOptions) {
@@ -54,7 +58,8 @@ export class MediaDelivery {
     this.#media = media;
     this.#lazyMirror = lazyMirror;
     this.#provider = new ProviderDelivery(lazyMirror);
-    this.#stored = new StoredDelivery({ media, blobs, hot, redirects, provider: this.#provider, logger });
+    const offloaded = offloadPrefix === null ? null : OffloadedFiles.of(blobs, offloadPrefix);
+    this.#stored = new StoredDelivery({ media, blobs, hot, redirects, offloaded, provider: this.#provider, logger });
     this.#renditions = new RenditionDelivery({ media, renditions, stored: this.#stored, lazyMirror });
   }
 

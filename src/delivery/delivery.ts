@@ -23,11 +23,21 @@ export interface Delivery {
   readonly negotiated: boolean;
   /** Makes a URL from which the store itself serves the bytes. Null: disabled, or the store has no such URLs. */
   readonly handOver: ((options: PresignOptions) => Promise<URL>) | null;
+  /** The file of the bytes, for a proxy to send. Null: disabled, or the bytes are no file of this machine. */
+  readonly offload: OffloadedFile | null;
   /** All bytes, if they are in memory and the media is known to exist; otherwise null, and `open` has to be called. */
   readonly bytesInMemory?: () => Buffer | null;
   /** All bytes, or those of a range within `sizeBytes`. The caller drains or destroys a stream. */
   open(range: ByteSpan | null): Promise<Buffer | Readable>;
   close(): void;
+}
+
+/** A file that a proxy sends in place of this server. */
+export interface OffloadedFile {
+  /** The path by which the proxy knows the file. Null: there is no such file, or it has another size. */
+  find(): Promise<string | null>;
+  /** Whether the file was found a moment ago and the media is known to exist; otherwise `find` has to be called. */
+  isKnown(): boolean;
 }
 
 export interface DeliveryRequest extends CallOptions {

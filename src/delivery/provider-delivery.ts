@@ -18,6 +18,7 @@ export class ProviderDelivery {
       lastModified,
       negotiated: false,
       handOver: null,
+      offload: null,
       open: (range) => provided.open(range),
       close: () => provided.close(),
     };

@@ -39,6 +39,7 @@ export class RenditionDelivery {
       lastModified: original.stored.at,
       negotiated: rendition.kind === 'still',
       handOver: stored.handOver(made.key),
+      offload: stored.offload(original, made.key, made),
       bytesInMemory: () => stored.bytesInMemory(original, made.key, made.sha256),
       open: (range) => this.#open(made, range, request),
       close: () => {},

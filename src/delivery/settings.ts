@@ -28,6 +28,24 @@ const allowedOrigins = z
   })
   .meta({ form: 'a list of `*` and origins such as `https://app.example.com`, or a mapping of tenants to such lists' });
 
+/** The first parts of paths that the server itself answers. */
+const ROUTES: ReadonlySet<string> = new Set(['graphql', 'livez', 'media', 'metrics', 'readyz', 'webhooks']);
+const MAX_PREFIX_LENGTH = 200;
+/** Needs no escapes in a header or in nginx's configuration. No part is `.` or `..`. */
+const PREFIX = /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+\/$/;
+const PREFIX_FAULT = `expected a path of at most ${MAX_PREFIX_LENGTH} letters, digits and -._~ that starts and ends with "/", with no part that starts with a dot, such as /blobs/`;
+
+const offloadPrefix = z
+  .string(PREFIX_FAULT)
+  .superRefine((value, context) => {
+    const [, first = ''] = value.split('/', 2);
+    const isPath = value.length <= MAX_PREFIX_LENGTH && PREFIX.test(value);
+    const routeFault = `expected a path that is no route of this server; /${first} is one`;
+    if (!isPath) context.addIssue({ code: 'custom', message: PREFIX_FAULT });
+    else if (ROUTES.has(first)) context.addIssue({ code: 'custom', message: routeFault });
+  })
+  .meta({ form: 'a path that starts and ends with `/`, and is no route of this server' });
+
 /** The section `delivery`. */
 export const delivery = section({
   baseUrl: baseUrl
@@ -61,6 +79,15 @@ export const delivery = section({
     .default(null)
     .transform((headers) => headers ?? {})
     .describe('The headers of the purge request, for example a secret.'),
+  offload: z
+    .enum(['x-accel-redirect'])
+    .nullable()
+    .default(null)
+    .meta(SHOWN_IN_FAULTS)
+    .describe(
+      'Let nginx in front of this server send the bytes that are files of `storage.root`. The server answers such requests with headers only, so clients must not reach it except through nginx; see [operations.md](operations.md#offload-to-nginx). It has no effect with S3.',
+    ),
+  offloadPrefix: offloadPrefix.default('/blobs/').describe("The path of nginx's internal location for `storage.root`."),
   memoryCache: bytes({ min: 0 })
     .default(64_000_000)
     .describe('The memory for media of at most 1 MiB that clients request often. `0` disables this cache.'),

@@ -2,12 +2,13 @@ import type { Readable } from 'node:stream';
 import { keyOfStored } from '../inspection/stored-bytes.js';
 import type { ByteSpan } from '../model/byte-range.js';
 import { LinkFault } from '../model/errors.js';
-import { type BlobKey, BlobNotFound, type BlobStore } from '../storage/blob-store.js';
+import { type BlobKey, BlobNotFound, type BlobStore, type StoredBlob } from '../storage/blob-store.js';
 import type { HotBytes } from '../storage/hot-bytes.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Delivery, DescribedBytes, MediaRequest, StoredMedia } from './delivery.js';
 import { asLinkFault, notFound, translateStoreError } from './delivery-faults.js';
 import type { DeliveryLookup } from './delivery-lookup.js';
+import type { OffloadedFiles } from './offloaded-files.js';
 import type { ProviderDelivery } from './provider-delivery.js';
 
 export interface StoredDeliveryOptions {
@@ -16,6 +17,8 @@ export interface StoredDeliveryOptions {
   readonly hot: HotBytes;
   /** `storage.s3.redirect` */
   readonly redirects: boolean;
+  /** `delivery.offload`. Null: it is off. */
+  readonly offloaded: OffloadedFiles | null;
   /** Takes over where the store has lost the bytes. */
   readonly provider: ProviderDelivery;
   readonly logger: Logger;
@@ -38,6 +41,7 @@ export class StoredDelivery {
       negotiated: false,
       // Media that is not READY is an upload that its provider is about to fetch. Providers need not follow redirects.
       handOver: media.status === 'READY' ? this.handOver(key) : null,
+      offload: this.offload(media, key, stored),
       bytesInMemory: () => this.bytesInMemory(media, key, stored.sha256),
       open: (range) => this.#open(requested, key, range),
       close: () => {},
@@ -55,6 +59,16 @@ export class StoredDelivery {
   handOver(key: BlobKey): Delivery['handOver'] {
     const { blobs, redirects } = this.options;
     return (redirects && blobs.presign?.bind(blobs, key)) || null;
+  }
+
+  /** The file of a media's original or rendition. */
+  offload(media: StoredMedia, key: BlobKey, { sizeBytes }: StoredBlob): Delivery['offload'] {
+    const { offloaded } = this.options;
+    if (!offloaded) return null;
+    return {
+      find: () => offloaded.find(key, sizeBytes),
+      isKnown: () => this.options.media.isKnownUnchanged(media) && offloaded.isKnown(key, sizeBytes),
+    };
   }
 
   async #open(requested: MediaRequest<StoredMedia>, key: BlobKey, range: ByteSpan | null): Promise<Buffer | Readable> {

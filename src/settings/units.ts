@@ -80,6 +80,22 @@ export function port(min: 0 | 1) {
   return integer({ min, max: 65_535, what: 'a port' });
 }
 
+/**
+ * The permissions of files or folders, written in octal as for `chmod`. YAML reads an unquoted 0640 as a number, which
+ * the loader keeps as it is written. @param owner what the owner needs
+ */
+export function permissions({ owner, example }: { owner: { bits: number; words: string }; example: string }) {
+  const read = (input: unknown) => {
+    const [, digits] = /^(?:0o?)?([0-7]{3})$/.exec(numberAsText(input).trim()) ?? [];
+    const mode = digits === undefined ? 0 : Number.parseInt(digits, 8);
+    return (mode & owner.bits) === owner.bits && (mode & OTHERS_WRITE) === 0 ? mode : undefined;
+  };
+  const form = `permissions of three or four octal digits such as "${example}"`;
+  return setting(read, `${form}, in which the owner may ${owner.words} and others may not write`, 'mode');
+}
+
+const OTHERS_WRITE = 0o002;
+
 export function boolean() {
   return setting((input) => {
     const word = typeof input === 'boolean' ? String(input) : input;
@@ -92,7 +108,7 @@ export function boolean() {
 function setting<T extends number | boolean>(
   read: (input: unknown) => T | undefined,
   expected: string,
-  unit?: 'ms' | 'bytes',
+  unit?: 'ms' | 'bytes' | 'mode',
 ) {
   const schema = z.unknown().transform((input, context) => {
     const value = read(input);

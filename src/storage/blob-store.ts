@@ -33,6 +33,11 @@ export interface BlobStore {
    * the blob, and with the credentials that signed it. Rejects with RangeError for an expiry out of range.
    */
   presign?(key: BlobKey, options: PresignOptions): Promise<URL>;
+  /**
+   * The path of a blob's file, relative to the root of the store and with `/`. Absent where blobs are not files of this
+   * machine. The blob is not looked up.
+   */
+  relativePath?(key: BlobKey): string;
   /** Deleting what is already gone is success. */
   delete(key: BlobKey): Promise<void>;
   /** All blobs whose keys start with the prefix, in no particular order. Blobs may be put and deleted meanwhile. */

@@ -3,7 +3,7 @@ import { valueAt } from '../settings/faults.js';
 import type { Rule } from '../settings/rules.js';
 import { KEYS_MAY_BE_SECRETS, SHOWN_IN_FAULTS, section } from '../settings/section.js';
 import { baseUrl, text } from '../settings/texts.js';
-import { boolean } from '../settings/units.js';
+import { boolean, permissions } from '../settings/units.js';
 
 const s3 = z
   .strictObject({
@@ -33,6 +33,9 @@ const s3 = z
   })
   .meta(KEYS_MAY_BE_SECRETS);
 
+export const DEFAULT_FILE_MODE = 0o600;
+export const DEFAULT_FOLDER_MODE = 0o700;
+
 /** The section `storage`. */
 export const storage = section({
   driver: z
@@ -41,6 +44,16 @@ export const storage = section({
     .meta(SHOWN_IN_FAULTS)
     .describe('The storage of media: `fs` uses a folder, `s3` uses a bucket.'),
   root: text.default('./data/blobs').describe('The folder of the driver `fs`.'),
+  fileMode: permissions({ owner: { bits: 0o600, words: 'read and write' }, example: '0640' })
+    .default(DEFAULT_FILE_MODE)
+    .describe(
+      'The permissions of the files that the driver `fs` creates, whatever the umask is. Existing files keep theirs.',
+    ),
+  folderMode: permissions({ owner: { bits: 0o700, words: 'read, write and enter' }, example: '0750' })
+    .default(DEFAULT_FOLDER_MODE)
+    .describe(
+      'The permissions of the folders that the driver `fs` creates. Existing folders below `root` get them when the server stores media in them.',
+    ),
   s3: s3.nullable().default(null).describe('The bucket of the driver `s3`.'),
 }).describe('These keys set where the server stores the bytes of media.');
 

@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdir, mkdtemp, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, mkdtemp, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { type BlobKey, BlobNotFound, mediaBlobKey } from '../../src/storage/blob-store.js';
+import { attemptBlobKey, type BlobKey, BlobNotFound, mediaBlobKey } from '../../src/storage/blob-store.js';
 import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
 import { openBlobStore } from '../../src/storage/open-blob-store.js';
 import { compiledProject } from '../support/command.js';
+import { filesBelow } from '../support/files-below.js';
 import { bodyOf, keysOf, MEGABYTE } from './blobs.js';
 
 /** Runs a module in a process of its own, over the compiled sources, as `sh -c` would with `limits` before it. */
@@ -132,6 +133,78 @@ describe('a blob store of files', () => {
     expect([sizeBytes, readBytes]).toEqual([200 * MEGABYTE, 200 * MEGABYTE]);
     expect(grownBytes).toBeLessThan(80 * MEGABYTE);
   }, 60_000);
+
+  describe('with storage.fileMode and storage.folderMode', () => {
+    const modesBelow = async (folder: string) => {
+      const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+      const modes = await Promise.all(
+        entries.map(async (entry) => {
+          const { mode } = await stat(join(entry.parentPath, entry.name));
+          return `${entry.isDirectory() ? 'folder' : 'file'} ${(mode & 0o7777).toString(8)}`;
+        }),
+      );
+      return [...new Set(modes)].sort();
+    };
+    const put = (options: string, umask: string, limits = `umask ${umask}`) =>
+      runModule(
+        `import { Readable } from 'node:stream';
+         import { mediaBlobKey } from './src/storage/blob-store.js';
+         import { openBlobStore } from './src/storage/open-blob-store.js';
+         const [root] = process.argv.slice(1);
+         const store = await openBlobStore({ driver: 'fs', root, ${options} });
+         // A long id has several folders.
+         await store.put(mediaBlobKey('acme', 'x'.repeat(400)), Readable.from([Buffer.from('x')]), {});
+         let during;
+         async function* body() { yield Buffer.alloc(1000); during = true; await new Promise(() => {}); }
+         store.put(mediaBlobKey('acme', 'B'), Readable.from(body()), {});
+         while (!during) await new Promise(setImmediate);
+         process.exit(0);`,
+        [join(root, 'deep', 'blobs')],
+        limits,
+      );
+
+    it.each(['0000', '0022', '0077'])(
+      'gives them to every file and folder, with the umask %s',
+      async (umask) => {
+        await outputOf(put('fileMode: 0o640, folderMode: 0o750', umask));
+        // The file of the put that was interrupted is one of them.
+        expect(await filesBelow(join(root, 'deep', 'blobs', 'tmp'))).toHaveLength(1);
+        expect(await modesBelow(root)).toEqual(['file 640', 'folder 750']);
+      },
+      30_000,
+    );
+
+    it('gives no other user any right by default', async () => {
+      await outputOf(put('', '0000'));
+      expect(await modesBelow(root)).toEqual(['file 600', 'folder 700']);
+    }, 30_000);
+
+    it('keeps existing files, and a set-group-ID bit, and opens older folders on the way to new files', async () => {
+      const [first, second] = [mediaBlobKey('acme', 'A'), mediaBlobKey('acme', 'x'.repeat(400))];
+      const closed = await FsBlobStore.open({ root });
+      for (const key of [first, second]) await closed.put(key, bodyOf(Buffer.from('x')), {});
+      await chmod(join(root, 'media'), 0o2700);
+      await chmod(root, 0o710);
+      const store = await FsBlobStore.open({ root, fileMode: 0o640, folderMode: 0o750 });
+      await store.put(attemptBlobKey('acme', 'A'), bodyOf(Buffer.from('y')), {});
+      const modeOf = async (path: string) => ((await stat(join(root, path))).mode & 0o7777).toString(8);
+      expect(await Promise.all([modeOf('media'), modeOf(dirname(first)), modeOf(first)])).toEqual([
+        '2750',
+        '750',
+        '600',
+      ]);
+      // Folders that have no new file, and the root, which the operator may share with others.
+      expect(await Promise.all([modeOf(dirname(second)), modeOf('')])).toEqual(['700', '710']);
+    });
+  });
+
+  it('names a blob by its path below the root', async () => {
+    const store = await FsBlobStore.open({ root });
+    const key = mediaBlobKey('acme', 'A');
+    await store.put(key, bodyOf(Buffer.from('x')), {});
+    expect((await stat(join(root, store.relativePath(key)))).size).toBe(1);
+    expect(() => store.relativePath('../x' as BlobKey)).toThrow(RangeError);
+  });
 
   it('removes folders that a deletion empties, also while other puts fill them', async () => {
     const store = await FsBlobStore.open({ root });

@@ -58,7 +58,7 @@ export function describeWith(program: string, isHere: boolean, name: string, tes
  * @param replaced all of these lines, by name
  */
 export async function deployed(file: string, replaced: Readonly<Record<string, string>>): Promise<string> {
-  const text = await readFile(new URL(`../../deploy/cdn/${file}`, import.meta.url), 'utf8');
+  const text = await readFile(new URL(`../../deploy/${file}`, import.meta.url), 'utf8');
   const left = new Set(Object.keys(replaced));
   const lines = text.split('\n').map((line) => {
     const [, name = ''] = /# yours: (\S+)$/.exec(line) ?? [];

@@ -15,10 +15,21 @@ export class Nginx {
   /** As `deploy/cdn/nginx.conf` has it. @param origin host and port of what stands behind it */
   static cache(origin: string): Promise<Nginx> {
     return Nginx.#start(({ folder, port }) =>
-      deployed('nginx.conf', {
+      deployed('cdn/nginx.conf', {
         cache: `proxy_cache_path ${folder}/cache levels=1:2 keys_zone=mediagraph:1m inactive=10m use_temp_path=off;`,
         origin: `server ${origin};`,
         listen: `listen 127.0.0.1:${port};`,
+      }),
+    );
+  }
+
+  /** As `deploy/offload/nginx.conf` has it. @param blobs the folder of the blob store */
+  static offload(origin: string, blobs: string): Promise<Nginx> {
+    return Nginx.#start(({ port }) =>
+      deployed('offload/nginx.conf', {
+        origin: `server ${origin};`,
+        listen: `listen 127.0.0.1:${port};`,
+        blobs: `alias ${blobs}/;`,
       }),
     );
   }

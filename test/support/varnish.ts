@@ -26,7 +26,7 @@ export class Varnish {
     const { origin, purgeSecret, purger = '127.0.0.1', largestBytes = 33_554_432 } = options;
     const folder = await mkdtemp(join(tmpdir(), 'mediagraph-varnish-'));
     const config = join(folder, 'varnish.vcl');
-    const text = await deployed('varnish.vcl', {
+    const text = await deployed('cdn/varnish.vcl', {
       origin: `.host = "${origin.hostname}"; .port = "${origin.port}";`,
       purgers: `"${purger}";`,
       secret: `if (req.http.X-Purge-Secret != "${purgeSecret}") {`,

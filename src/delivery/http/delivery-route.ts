@@ -14,6 +14,7 @@ import type { Delivery } from '../delivery.js';
 import { selectRange } from './byte-ranges.js';
 import { contentDisposition } from './content-disposition.js';
 import type { HotAnswers } from './hot-answers.js';
+import { isForProxy } from './offload.js';
 import { evaluatePreconditions, rangeStillApplies, type Validators } from './preconditions.js';
 
 export interface DeliveryRouteOptions {
@@ -138,6 +139,10 @@ async function answer(answering: Answering): Promise<FastifyReply> {
     delivery.close();
     return reply.headers(headers).code(304).send();
   }
+  if (delivery.offload && sizeBytes !== null && isForProxy(request, sizeBytes)) {
+    const file = await delivery.offload.find();
+    if (file !== null) return offload(answering, headers, file);
+  }
   const range = isHead ? null : rangeOf(request, sizeBytes, validators);
   if (range === 'unsatisfiable') {
     delivery.close();
@@ -162,18 +167,31 @@ async function answer(answering: Answering): Promise<FastifyReply> {
   return reply.send(body);
 }
 
+/** Answers with the headers of the whole. The proxy sends the file with them, or the range that the request selects. */
+function offload(answering: Answering, headers: Record<string, string>, file: string): FastifyReply {
+  const { reply, delivery } = answering;
+  delivery.close();
+  // The proxy adds this header itself, since the ranges are its own.
+  const { 'accept-ranges': _, ...kept } = headers;
+  reply.headers(kept).header('content-type', delivery.mimeType).header('x-accel-redirect', file);
+  rememberHot(answering);
+  return reply.send();
+}
+
 /** Lets {@link HotAnswers} repeat a response that depends on nothing but the link and its media. */
 function rememberHot({ request, reply, delivery, grant, options }: Answering): void {
-  const { bytesInMemory } = delivery;
+  const { bytesInMemory, offload, sizeBytes } = delivery;
   const { expiresAt, boundToOrigins } = grant;
   const { hot, visibility } = options;
+  const isOffloaded = reply.hasHeader('x-accel-redirect');
   if (!bytesInMemory || boundToOrigins || reply.getHeader('access-control-allow-origin') !== '*') return;
   const headers = Object.fromEntries(
     Object.entries(reply.getHeaders()).flatMap(([name, value]) =>
       value === undefined || HEADERS_OF_ONE_RESPONSE.has(name) ? [] : [[name, String(value)]],
     ),
   );
-  hot.remember(request.raw, { headers, expiresAt: expiresAt.getTime(), visibility, bytesInMemory });
+  const content = isOffloaded && offload && sizeBytes !== null ? { offload, sizeBytes } : { bytesInMemory };
+  hot.remember(request.raw, { headers, expiresAt: expiresAt.getTime(), visibility, content });
 }
 
 const HEADERS_OF_ONE_RESPONSE = new Set(['cache-control', 'content-length', 'content-range', 'x-request-id']);

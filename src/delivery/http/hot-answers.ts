@@ -3,8 +3,9 @@ import { LRUCache } from 'lru-cache';
 import type { ByteSpan } from '../../model/byte-range.js';
 import type { Clock } from '../../model/clock.js';
 import { upTo } from '../../model/lru-limit.js';
-import type { Delivery } from '../delivery.js';
+import type { Delivery, OffloadedFile } from '../delivery.js';
 import { selectRange } from './byte-ranges.js';
+import { isForProxy } from './offload.js';
 
 /** A response that can be repeated: the headers that are the same for every range, and access to its bytes. */
 export interface HotAnswer {
@@ -13,7 +14,17 @@ export interface HotAnswer {
   readonly expiresAt: number;
   /** `private` or `public`. */
   readonly visibility: string;
+  readonly content: InMemory | InFile;
+}
+
+interface InMemory {
   readonly bytesInMemory: NonNullable<Delivery['bytesInMemory']>;
+}
+
+/** A proxy sends the bytes, and `headers` name the file. */
+interface InFile {
+  readonly offload: OffloadedFile;
+  readonly sizeBytes: number;
 }
 
 export interface HotAnswersOptions {
@@ -27,11 +38,17 @@ interface Sending {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly answer: HotAnswer;
+  readonly now: number;
+}
+
+/** What a response sends itself. */
+interface Part {
   readonly bytes: Buffer;
   /** Null: the whole. */
   readonly range: ByteSpan | null;
-  readonly now: number;
 }
+
+const NO_BYTES: Part = { bytes: Buffer.alloc(0), range: null };
 
 const MAX_ANSWERS = 5_000;
 /** The headers of conditional requests, which the route answers. They are rare for media that is not cached yet. */
@@ -63,16 +80,13 @@ export class HotAnswers {
       return false;
     }
     if (CONDITIONS.some((condition) => request.headers[condition] !== undefined)) return false;
-    const bytes = answer.bytesInMemory();
-    if (!bytes) return false;
-    const range = selectRange(request.headers.range, bytes.length);
-    if (range === 'unsatisfiable') return false;
-    const selected = range === 'whole' ? null : range;
-    this.#send({ request, response, answer, bytes, range: selected, now });
+    const part = partOf(request, answer.content);
+    if (!part) return false;
+    this.#send({ request, response, answer, now }, part);
     return true;
   }
 
-  #send({ request, response, answer, bytes, range, now }: Sending): void {
+  #send({ request, response, answer, now }: Sending, { bytes, range }: Part): void {
     const { headers, expiresAt, visibility } = answer;
     const requestId = this.options.requestId(request);
     const startedAt = performance.now();
@@ -88,6 +102,18 @@ export class HotAnswers {
     });
     response.end(part);
   }
+}
+
+/** Null: the route has to answer. */
+function partOf(request: IncomingMessage, content: InMemory | InFile): Part | null {
+  if ('offload' in content) {
+    const isReady = isForProxy(request, content.sizeBytes) && content.offload.isKnown();
+    return isReady ? NO_BYTES : null;
+  }
+  const bytes = content.bytesInMemory();
+  const range = bytes && selectRange(request.headers.range, bytes.length);
+  if (!bytes || range === null || range === 'unsatisfiable') return null;
+  return { bytes, range: range === 'whole' ? null : range };
 }
 
 /** A still's format depends on the client's `Accept` header too. */

@@ -1,29 +1,13 @@
-import { randomBytes, randomUUID } from 'node:crypto';
-import { constants, type Dirent, type Stats } from 'node:fs';
-import {
-  access,
-  type FileHandle,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  rmdir,
-  unlink,
-  writeFile,
-} from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, type FileHandle, open, rename, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
-import { isError } from '../../streams/net-error.js';
 import {
   assertBlobKey,
   assertByteRange,
   type BlobKey,
   BlobNotFound,
   type BlobStore,
-  BlobStoreError,
   isBlobKey,
   type ListedBlob,
   type OpenOptions,
@@ -32,26 +16,22 @@ import {
 } from '../blob-store.js';
 import { destroyOnAbort } from '../blob-stream.js';
 import { MeasuredBody } from '../measured-body.js';
+import { DEFAULT_FILE_MODE, DEFAULT_FOLDER_MODE } from '../settings.js';
 import { FileReader } from './file-reader.js';
+import { codeOf, entriesOf, fileStats, isAbsent, toBlobStoreError } from './files.js';
+import { addPermissions, createFolders, type Permissions } from './permissions.js';
 import { ReadMemory } from './read-memory.js';
+import { removeLeftovers, TEMPORARY, temporaryFile } from './temporary-files.js';
 
 export interface FsBlobStoreOptions {
   /** A folder, created if it is missing. Its file system must be case-sensitive. */
   readonly root: string;
+  /** `storage.fileMode` and `storage.folderMode`. */
+  readonly fileMode?: number;
+  readonly folderMode?: number;
   /** The age of its last write at which a dead process's temporary file is removed, in milliseconds. */
   readonly leftoverAgeMs?: number;
 }
-
-/** The folder of temporary files. No key starts with it. */
-const TEMPORARY = 'tmp';
-const FOLDER_MODE = 0o700;
-const FILE_MODE = 0o600;
-
-/**
- * Names this process in its temporary files. The token tells it from an earlier process with the same pid: in a
- * container it is always 1.
- */
-const PROCESS = { pid: process.pid, token: randomBytes(6).toString('hex') };
 
 /**
  * Stores blobs as files, with their keys as paths. A put writes a temporary file, syncs it, renames it, and syncs the
@@ -60,24 +40,30 @@ const PROCESS = { pid: process.pid, token: randomBytes(6).toString('hex') };
 export class FsBlobStore implements BlobStore {
   readonly #readMemory = new ReadMemory();
 
-  private constructor(private readonly root: string) {}
+  private constructor(
+    private readonly root: string,
+    private readonly permissions: Permissions,
+  ) {}
 
   /** @throws Error, meant for the operator, if the folder cannot be created or written */
-  static async open({ root, leftoverAgeMs = 3_600_000 }: FsBlobStoreOptions): Promise<FsBlobStore> {
+  static async open({
+    root,
+    fileMode = DEFAULT_FILE_MODE,
+    folderMode = DEFAULT_FOLDER_MODE,
+    leftoverAgeMs = 3_600_000,
+  }: FsBlobStoreOptions): Promise<FsBlobStore> {
     const folder = resolve(root);
+    const permissions = { file: fileMode, folder: folderMode };
     try {
-      await mkdir(join(folder, TEMPORARY), { recursive: true, mode: FOLDER_MODE });
-      const probe = temporaryFile(folder);
-      const handle = await open(probe, 'wx', FILE_MODE);
-      await handle.close();
-      await rm(probe);
+      await createFolders(join(folder, TEMPORARY), folderMode);
+      await probe(folder, permissions);
       await removeLeftovers(join(folder, TEMPORARY), new Date(Date.now() - leftoverAgeMs));
     } catch (thrown) {
       throw new Error(`expected a folder for blobs that can be written at ${folder}, got ${codeOf(thrown)}`, {
         cause: thrown,
       });
     }
-    return new FsBlobStore(folder);
+    return new FsBlobStore(folder, permissions);
   }
 
   async put(key: BlobKey, body: Readable, options: PutOptions): Promise<StoredBlob> {
@@ -85,7 +71,7 @@ export class FsBlobStore implements BlobStore {
     const temporary = temporaryFile(this.root);
     try {
       const target = this.#pathOf(key);
-      await writeDurably(temporary, measured);
+      await writeDurably(temporary, measured, this.permissions);
       options.signal?.throwIfAborted();
       await this.#place(temporary, target);
       return measured.finish();
@@ -127,6 +113,11 @@ export class FsBlobStore implements BlobStore {
   async stat(key: BlobKey): Promise<{ readonly sizeBytes: number } | null> {
     const stats = await fileStats(this.#pathOf(key));
     return stats && { sizeBytes: stats.size };
+  }
+
+  relativePath(key: BlobKey): string {
+    assertBlobKey(key);
+    return key;
   }
 
   async delete(key: BlobKey): Promise<void> {
@@ -172,7 +163,7 @@ export class FsBlobStore implements BlobStore {
     const folder = dirname(target);
     for (let attempt = 1; ; attempt++) {
       try {
-        await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+        await createFolders(folder, this.permissions.folder);
         await rename(temporary, target);
         break;
       } catch (thrown) {
@@ -181,11 +172,9 @@ export class FsBlobStore implements BlobStore {
       }
     }
     // Up to the root: a folder may have been created by another process that has not synced it yet. Syncing a clean
-    // folder is cheap.
-    for (let at = folder; ; at = dirname(at)) {
-      await syncFolder(at);
-      if (at === this.root) return;
-    }
+    // folder is cheap. An older folder may lack permissions that `storage.folderMode` has now.
+    for (let at = folder; at !== this.root; at = dirname(at)) await syncFolder(at, this.permissions);
+    await syncFolder(this.root);
   }
 
   // Best effort: a folder that cannot be removed, mostly because of a new blob, keeps the folders above it as well.
@@ -209,13 +198,22 @@ export class FsBlobStore implements BlobStore {
   }
 }
 
-function temporaryFile(root: string): string {
-  return join(root, TEMPORARY, `${PROCESS.pid}.${PROCESS.token}-${randomUUID()}`);
+/** Rejects where a file cannot be created, or cannot get its permissions. */
+async function probe(root: string, { file }: Permissions): Promise<void> {
+  const path = temporaryFile(root);
+  const handle = await open(path, 'wx', file);
+  try {
+    await addPermissions(handle, file);
+  } finally {
+    await handle.close();
+    await rm(path);
+  }
 }
 
-async function writeDurably(path: string, bytes: AsyncIterable<Buffer>): Promise<void> {
-  const handle = await open(path, 'wx', FILE_MODE);
+async function writeDurably(path: string, bytes: AsyncIterable<Buffer>, { file }: Permissions): Promise<void> {
+  const handle = await open(path, 'wx', file);
   try {
+    await addPermissions(handle, file);
     await writeFile(handle, bytes);
     await handle.sync();
   } finally {
@@ -226,8 +224,9 @@ async function writeDurably(path: string, bytes: AsyncIterable<Buffer>): Promise
 /**
  * Makes files that were created in, renamed into or removed from a folder survive a power failure (fsync(2),
  * "Description").
+ * @param permissions those that the folder gets where it lacks them
  */
-async function syncFolder(path: string): Promise<void> {
+async function syncFolder(path: string, permissions?: Permissions): Promise<void> {
   // Windows cannot open a folder.
   if (process.platform === 'win32') return;
   let handle: FileHandle;
@@ -239,94 +238,11 @@ async function syncFolder(path: string): Promise<void> {
     throw thrown;
   }
   try {
+    if (permissions) await addPermissions(handle, permissions.folder);
     await handle.sync();
   } finally {
     await handle.close();
   }
-}
-
-/** @returns the number of removed files */
-async function removeLeftovers(folder: string, before: Date): Promise<number> {
-  let removed = 0;
-  for (const { name } of await entriesOf(folder)) {
-    const [, pid, token] = /^(\d{1,10})\.([0-9a-f]{12})-/.exec(name) ?? [];
-    const stats = await fileStats(join(folder, name));
-    if (pid === undefined || !stats || stats.mtime > before) continue;
-    if (await isAlive(Number(pid), token, stats.birthtime)) continue;
-    await rm(join(folder, name), { force: true });
-    removed += 1;
-  }
-  return removed;
-}
-
-/**
- * Whether the process that wrote a file is still running. A process that started after the file was created has only
- * been given the same pid. For a process on another machine, the age of the last write has to decide.
- */
-async function isAlive(pid: number, token: string | undefined, createdAt: Date): Promise<boolean> {
-  if (pid === PROCESS.pid) return token === PROCESS.token;
-  if (!isRunning(pid)) return false;
-  const startedAt = await startTimeOf(pid);
-  return startedAt === null || startedAt <= createdAt;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (thrown) {
-    return codeOf(thrown) === 'EPERM';
-  }
-}
-
-/** Clock ticks per second in Linux's user interfaces (proc(5), "starttime"; sysconf(3), "_SC_CLK_TCK"). */
-const TICKS_PER_SECOND = 100;
-
-/** When a process started, to a tenth of a second. Null: the system does not tell. */
-async function startTimeOf(pid: number): Promise<Date | null> {
-  try {
-    const [stat, uptime] = await Promise.all([readFile(`/proc/${pid}/stat`, 'utf8'), readFile('/proc/uptime', 'utf8')]);
-    // Field 2 is a name in parentheses, which may hold any character. Field 22 is the start time since boot.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const ageS = Number.parseFloat(uptime) - Number(fields[19]) / TICKS_PER_SECOND;
-    return Number.isFinite(ageS) ? new Date(Date.now() - ageS * 1_000 - 100) : null;
-  } catch {
-    return null;
-  }
-}
-
-/** Empty for a folder that does not exist. */
-async function entriesOf(folder: string): Promise<Dirent[]> {
-  try {
-    return await readdir(folder, { withFileTypes: true });
-  } catch (thrown) {
-    if (isAbsent(thrown)) return [];
-    throw toBlobStoreError('list blobs', thrown);
-  }
-}
-
-/** Null: there is no regular file at that path. */
-async function fileStats(path: string): Promise<Stats | null> {
-  try {
-    const stats = await lstat(path);
-    return stats.isFile() ? stats : null;
-  } catch (thrown) {
-    if (isAbsent(thrown)) return null;
-    throw toBlobStoreError('look a blob up', thrown);
-  }
-}
-
-function isAbsent(thrown: unknown): boolean {
-  return ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(codeOf(thrown));
-}
-
-function toBlobStoreError(expected: string, thrown: unknown): Error {
-  // An invalid key is a programming error, not a failure of the disk.
-  return thrown instanceof RangeError ? thrown : new BlobStoreError(expected, codeOf(thrown), { cause: thrown });
-}
-
-function codeOf(thrown: unknown): string {
-  if (!isError(thrown)) return typeof thrown;
-  return 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : thrown.name;
 }
 
 function ignore(): void {}

@@ -19,7 +19,7 @@ describe('defaults', () => {
       metrics: { port: null, token: null },
       auth: { mode: 'none', allowOpen: false, apiKeys: [], jwt: null },
       database: { url: 'pglite:./data/catalog' },
-      storage: { driver: 'fs', root: './data/blobs', s3: null },
+      storage: { driver: 'fs', root: './data/blobs', fileMode: 0o600, folderMode: 0o700, s3: null },
       delivery: {
         baseUrl: null,
         signingKeys: [],
@@ -29,6 +29,8 @@ describe('defaults', () => {
         bindToOrigins: false,
         purge: null,
         purgeHeaders: {},
+        offload: null,
+        offloadPrefix: '/blobs/',
         memoryCacheBytes: 64_000_000,
       },
       rendering: { placeholders: true, concurrency: 2, timeoutMs: 20_000, maxPixels: 50_000_000 },
