@@ -10,25 +10,50 @@ const START_TIMEOUT_MS = 10_000;
 
 export interface Nginx {
   readonly origin: string;
+  /** Where it is in front of a server that offloads. Null: there is none. */
+  readonly front: string | null;
   /** The process id of the only worker. */
   readonly pid: number;
   stop(): Promise<void>;
 }
 
-/** nginx as its documentation sets it up for files: one worker, sendfile, an access log. */
-export async function startNginx(folder: string, files: string): Promise<Nginx> {
-  mkdirSync(folder, { recursive: true });
-  const port = await freePort();
-  const config = join(folder, 'nginx.conf');
-  writeFileSync(config, configuration(folder, files, port));
-  const child = spawn('nginx', ['-p', folder, '-c', config, '-g', 'daemon off;'], { stdio: 'ignore' });
-  const end = atEnd(() => stop(child));
-  const origin = `http://127.0.0.1:${port}`;
-  const pid = await workerOf(child);
-  return { origin, pid, stop: end };
+/** A server with `delivery.offload`, and the root of its blob store. */
+export interface OffloadingServer {
+  readonly origin: string;
+  readonly blobs: string;
 }
 
-function configuration(folder: string, files: string, port: number): string {
+const DEPLOYED = new URL('../../deploy/offload/nginx.conf', import.meta.url);
+
+/**
+ * nginx as its documentation sets it up for files: one worker, sendfile, an access log.
+ * @param behind what it is in front of as well, as `deploy/offload/nginx.conf` has it
+ */
+export async function startNginx(folder: string, files: string, behind?: OffloadingServer): Promise<Nginx> {
+  mkdirSync(folder, { recursive: true });
+  const [port, frontPort] = [await freePort(), await freePort()];
+  const config = join(folder, 'nginx.conf');
+  const front = behind ? deployed(behind, frontPort) : '';
+  writeFileSync(config, configuration(folder, files, port, front));
+  const child = spawn('nginx', ['-p', folder, '-c', config, '-g', 'daemon off;'], { stdio: 'ignore' });
+  const end = atEnd(() => stop(child));
+  const originAt = (listening: number) => `http://127.0.0.1:${listening}`;
+  const pid = await workerOf(child);
+  return { origin: originAt(port), front: behind ? originAt(frontPort) : null, pid, stop: end };
+}
+
+/** The deployed configuration with the lines that are marked as an operator's own replaced. */
+function deployed({ origin, blobs }: OffloadingServer, port: number): string {
+  const own: Readonly<Record<string, string>> = {
+    origin: `server ${new URL(origin).host};`,
+    listen: `listen 127.0.0.1:${port};`,
+    blobs: `alias ${blobs}/;`,
+  };
+  const lines = readFileSync(DEPLOYED, 'utf8').split('\n');
+  return lines.map((line) => own[/# yours: (\S+)$/.exec(line)?.[1] ?? ''] ?? line).join('\n');
+}
+
+function configuration(folder: string, files: string, port: number, front: string): string {
   // Its worker gives up root's rights otherwise, and then cannot enter the folder.
   const user = process.getuid?.() === 0 ? 'user root;' : '';
   return `
@@ -48,6 +73,7 @@ http {
     listen 127.0.0.1:${port};
     root ${files};
   }
+${front}
 }
 `;
 }

@@ -3,8 +3,14 @@ import { pairedRatio } from '../support/statistics.js';
 import { drive } from './wrk.js';
 
 export interface Contestants {
-  readonly ours: { readonly url: string; readonly pid: number };
-  readonly nginx: { readonly url: string; readonly pid: number };
+  readonly ours: Contestant;
+  readonly nginx: Contestant;
+}
+
+interface Contestant {
+  readonly url: string;
+  /** Every process that serves the URL. */
+  readonly pids: readonly number[];
 }
 
 export interface ThroughputFigures {
@@ -43,10 +49,10 @@ export async function compareThroughput(
       ['ours', ours],
       ['nginx', nginx],
     ] as const;
-    for (const [name, { url, pid }] of round % 2 === 0 ? turn : [...turn].reverse()) {
-      const before = cpuTimeMs(pid);
+    for (const [name, { url, pids }] of round % 2 === 0 ? turn : [...turn].reverse()) {
+      const before = cpuTimesMs(pids);
       const { requests, perSecond } = await drive({ url, ...load });
-      measured[name].push({ perSecond, cpuMs: (cpuTimeMs(pid) - before) / requests });
+      measured[name].push({ perSecond, cpuMs: (cpuTimesMs(pids) - before) / requests });
     }
   }
   const speed = (name: 'ours' | 'nginx') => measured[name].map(({ perSecond }) => perSecond);
@@ -59,6 +65,10 @@ export async function compareThroughput(
     oursCpuMs: cpu('ours'),
     nginxCpuMs: cpu('nginx'),
   };
+}
+
+function cpuTimesMs(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuTimeMs(pid), 0);
 }
 
 function mean(values: readonly number[]): number {
