@@ -100,7 +100,9 @@ export class HotAnswers {
       ...(range !== null && { 'content-range': `bytes ${range.start}-${range.end}/${bytes.length}` }),
       'x-request-id': requestId,
     });
-    response.end(part);
+    // An empty chunk would cost a second buffer in the same write.
+    if (part.length === 0) response.end();
+    else response.end(part);
   }
 }
 
