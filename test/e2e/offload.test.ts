@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, truncate } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { MediaSample } from '../../demo/src/emulators/media-samples.js';
 import { signalwireMediaSid, signalwireMessageSid } from '../../demo/src/emulators/sample-ids.js';
 import type { Database } from '../../src/database/database.js';
 import { UrlSigner } from '../../src/links/signed-url.js';
+import { CountedOrigin } from '../support/counted-origin.js';
 import { describeWith } from '../support/daemon.js';
 import { OPEN_TIMEOUT_MS } from '../support/databases.js';
 import { openEmbeddedDatabase } from '../support/embedded-database.js';
@@ -54,11 +55,14 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function serve(delivery: Readonly<Record<string, unknown>>): Promise<OwnServer> {
+function serve(
+  delivery: Readonly<Record<string, unknown>>,
+  storage: Readonly<Record<string, unknown>> = { root: folder },
+): Promise<OwnServer> {
   const signingKeys = [{ id: 'k1', secret: SECRETS.signingSecret }];
   const config = {
     channels: providers.channels(),
-    storage: { root: folder },
+    storage,
     delivery: { signingKeys, ...delivery },
   };
   return OwnServer.start({ config, database });
@@ -271,6 +275,41 @@ describeWith('nginx', await isInstalled('nginx', '-v'), 'through nginx', () => {
       expect([got.status, samples.photo.bytes.indexOf(got.bytes)]).toEqual([206, 0]);
     }
   });
+
+  // Only root can start nginx as another user.
+  const itAsRoot = process.getuid?.() === 0 ? it : it.skip;
+  itAsRoot(
+    'nginx reads the files with the configured permissions, and the server sends those that it may not read',
+    async () => {
+      // The folder of all temporary files may be closed to other users.
+      const root = join(await mkdtemp('/tmp/mediagraph-readable-'), 'blobs');
+      await chmod(dirname(root), 0o755);
+      const origin = await CountedOrigin.start();
+      const unprivileged = await Nginx.offload(origin.url.host, root, 'daemon').catch(async (thrown: unknown) => {
+        await origin.close();
+        throw thrown;
+      });
+      const readable = await serve({ offload: 'x-accel-redirect' }, { root, fileMode: '0644', folderMode: '0755' });
+      try {
+        origin.target = readable.client.url;
+        const { path } = await linked();
+        expect((await readable.client.get(path)).status).toBe(200);
+        await readable.client.becomesStored(path);
+        const sentByServer = async () => {
+          origin.clear();
+          const got = await readable.client.get(unprivileged.url + path);
+          expect([got.status, got.bytes.equals(samples.photo.bytes)]).toEqual([200, true]);
+          return origin.requests.map(({ bodyBytes }) => bodyBytes);
+        };
+        expect(await sentByServer()).toEqual([0]);
+        await chmod(sole((await filesBelow(root)).filter((file) => file.endsWith('.original'))), 0o600);
+        expect(await sentByServer()).toEqual([0, samples.photo.bytes.length]);
+      } finally {
+        await Promise.all([unprivileged.close(), readable.close(), origin.close()]);
+        await rm(dirname(root), { recursive: true, force: true });
+      }
+    },
+  );
 
   it('where nginx finds no files, the server sends them', async () => {
     const link = await stored();

@@ -23,15 +23,18 @@ export class Nginx {
     );
   }
 
-  /** As `deploy/offload/nginx.conf` has it. @param blobs the folder of the blob store */
-  static offload(origin: string, blobs: string): Promise<Nginx> {
-    return Nginx.#start(({ port }) =>
-      deployed('offload/nginx.conf', {
-        origin: `server ${origin};`,
-        listen: `listen 127.0.0.1:${port};`,
-        blobs: `alias ${blobs}/;`,
-      }),
-    );
+  /**
+   * As `deploy/offload/nginx.conf` has it.
+   * @param blobs the folder of the blob store
+   * @param user who reads it; only root may choose one
+   */
+  static offload(origin: string, blobs: string, user?: string): Promise<Nginx> {
+    const own = (port: number) => ({
+      origin: `server ${origin};`,
+      listen: `listen 127.0.0.1:${port};`,
+      blobs: `alias ${blobs}/;`,
+    });
+    return Nginx.#start(({ port }) => deployed('offload/nginx.conf', own(port)), user);
   }
 
   /** @param server what stands in `server {}` beside the address */
@@ -39,12 +42,15 @@ export class Nginx {
     return Nginx.#start(({ port }) => Promise.resolve(`server { listen 127.0.0.1:${port}; ${server} }`));
   }
 
-  static async #start(http: (place: { folder: string; port: number }) => Promise<string>): Promise<Nginx> {
+  static async #start(
+    http: (place: { folder: string; port: number }) => Promise<string>,
+    user = 'root',
+  ): Promise<Nginx> {
     const folder = await mkdtemp(join(tmpdir(), 'mediagraph-nginx-'));
     try {
       const port = await freePort();
       const config = join(folder, 'nginx.conf');
-      await writeFile(config, around(folder, await http({ folder, port })));
+      await writeFile(config, around(folder, await http({ folder, port }), user));
       const args = ['-p', folder, '-c', config, '-e', join(folder, 'error.log'), '-g', 'daemon off;'];
       const daemon = await Daemon.start('nginx', args, () => isListening(port));
       return new Nginx(daemon, folder, `http://127.0.0.1:${port}`);
@@ -61,12 +67,12 @@ export class Nginx {
 }
 
 /** What a system has around a file in conf.d/. */
-function around(folder: string, http: string): string {
+function around(folder: string, http: string, user: string): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `${name}_temp_path ${folder}/${name};`,
   );
   return `
-${process.getuid?.() === 0 ? 'user root;' : ''}
+${process.getuid?.() === 0 ? `user ${user};` : ''}
 worker_processes 1;
 pid ${folder}/nginx.pid;
 events {}
