@@ -22,6 +22,8 @@ import {
 import { jobStoreOf } from '../support/jobs.js';
 import { reservation, uploadedBytes } from '../support/uploads.js';
 
+const ALL_KINDS = JOB_KINDS.map((kind) => ({ kind }));
+
 const ROWS = 100_000;
 const TENANT = 'default';
 const NOW = new Date('2026-11-21T10:00:00.000Z');
@@ -253,7 +255,7 @@ function jobQuestions(): Questions {
       (of) => store(of).claim([{ kind: 'upload', limit: 1, exceptTenants: ['another'] }]),
     ],
     // Of each kind one job, and the leases of this process, which are as many as it has jobs under way.
-    nextAt: [60, (of) => store(of).nextAt(JOB_KINDS)],
+    nextAt: [60, (of) => store(of).nextAt(ALL_KINDS)],
     add: [5, (of) => store(of).add({ ...added, kind: 'copy', key: 'new' })],
     'add what is open': [5, (of) => store(of).add({ ...added, kind: 'copy', key: 'media-7' })],
     renew: [5, (of) => store(of).renew([leased('copy', 10_101), leased('upload', 10_128)])],

@@ -9,6 +9,8 @@ import { describeEngines, type EngineBed, reportedMedia } from '../support/datab
 import { claimCopies, claimJobs, claimUploads, jobStoreOf, LEASE_MS, soleJob } from '../support/jobs.js';
 import { reservation } from '../support/uploads.js';
 
+const ALL_KINDS = JOB_KINDS.map((kind) => ({ kind }));
+
 const TENANT = 'default';
 const NOW = new Date('2026-11-21T10:00:00.000Z');
 const plus = (ms: number) => new Date(NOW.getTime() + ms);
@@ -377,7 +379,7 @@ describeEngines('the end of a job', (bed) => {
     await store.bury(job, 'not a body\0 that the provider documents');
     expect(await reasons()).toEqual([{ state: 'dead', last_error: 'not a body that the provider documents' }]);
     expect(await claimCopy('b', plus(99_999))).toEqual([]);
-    expect(await storeOf('b').nextAt(JOB_KINDS)).toBeNull();
+    expect(await storeOf('b').nextAt(ALL_KINDS)).toBeNull();
     await store.add(newJob({ key: 'open' }));
     expect(await store.counts()).toMatchObject({ copy: { open: 1, dead: 1 } });
   });
@@ -403,7 +405,8 @@ describeEngines('the state of the queue', (bed) => {
   const storeOf = (owner: string, now = NOW) => jobStoreOf(bed.shared(), { owner, now });
   const claimCopy = (owner = 'a', now = NOW) => claimJobs(bed.shared(), 'copy', { owner, now });
   const add = (job: Partial<NewJob>, now = NOW) => storeOf('adds', now).add(newJob(job));
-  const nextAt = (owner: string, kinds: readonly JobKind[] = ['copy']) => storeOf(owner).nextAt(kinds);
+  const nextAt = (owner: string, kinds: readonly JobKind[] = ['copy']) =>
+    storeOf(owner).nextAt(kinds.map((kind) => ({ kind })));
   const countDue = (now = NOW) => storeOf('counts', now).countDue(['copy']);
 
   test('shows when the next job becomes due, or a lease of another process ends', async () => {
@@ -518,6 +521,6 @@ describeEngines('a kind that is paused', (bed) => {
   test('wakes no process for new jobs', async () => {
     await storeOf('adds').add(newJob({ dueAt: plus(500) }));
     await storeOf('operator').pause('copy');
-    expect(await storeOf('a').nextAt(['copy', 'upload'])).toBeNull();
+    expect(await storeOf('a').nextAt([{ kind: 'copy' }, { kind: 'upload' }])).toBeNull();
   });
 });

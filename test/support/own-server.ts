@@ -54,8 +54,8 @@ export class OwnServer {
   }
 
   /** Reloads the configuration with changed sections, as SIGHUP does. */
-  reload(sections: Readonly<Record<string, unknown>>): void {
-    this.app.reload(parseConfig({ ...this.document, ...sections }, {}));
+  reload(sections: Readonly<Record<string, unknown>>): Promise<void> {
+    return this.app.reload(parseConfig({ ...this.document, ...sections }, {}));
   }
 
   /** How often the server logged something. */

@@ -107,6 +107,11 @@ export class SafeFetch {
     await this.#agent.destroy();
   }
 
+  /** Closes the connections when the requests in progress have ended. Later requests fail. */
+  async closeWhenIdle(): Promise<void> {
+    await this.#agent.close();
+  }
+
   #requestHeaders(requested: SendableHeaders): Record<string, string> {
     // Checked at run time too: a spread object may have more keys than its type.
     const sendable: readonly string[] = SENDABLE_HEADERS;
