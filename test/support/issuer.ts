@@ -1,4 +1,5 @@
-import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { CompactSign, type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { RawServer } from './raw-server.js';
 
 export const AUDIENCE = 'mediagraph';
@@ -34,6 +35,8 @@ export class Issuer {
   /** What the key set's URL answers with; null: the published keys. */
   answer: Answer | null = null;
   readonly keys: IssuerKey[] = [];
+  /** Further entries of the key set. */
+  readonly published: unknown[] = [];
   #serial = 0;
 
   private constructor(readonly server: RawServer) {}
@@ -41,7 +44,7 @@ export class Issuer {
   static async start(): Promise<Issuer> {
     const answer: Answer = (request, response) => {
       if (issuer.answer) issuer.answer(request, response);
-      else response.end(JSON.stringify({ keys: issuer.keys.map(({ jwk }) => jwk) }));
+      else response.end(JSON.stringify({ keys: [...issuer.keys.map(({ jwk }) => jwk), ...issuer.published] }));
     };
     const issuer: Issuer = new Issuer(await RawServer.start(answer));
     await issuer.addKey();
@@ -86,6 +89,31 @@ export class Issuer {
     if (!key) throw new Error('expected the issuer to have a key');
     const { alg, kid } = key;
     return new SignJWT(this.claims(claims)).setProtectedHeader({ alg, kid, ...header }).sign(key.privateKey);
+  }
+
+  /** A token with a payload that is not checked. Default key: the first. */
+  async signed(payload: string): Promise<string> {
+    const [key] = this.keys;
+    if (!key) throw new Error('expected the issuer to have a key');
+    const { alg, kid, privateKey } = key;
+    return new CompactSign(Buffer.from(payload)).setProtectedHeader({ alg, kid }).sign(privateKey);
+  }
+
+  /** A token whose claims no library has checked. */
+  raw(claims: Readonly<Record<string, unknown>>): Promise<string> {
+    return this.signed(JSON.stringify({ ...this.claims(), ...claims }));
+  }
+
+  /** Publishes a key that libraries refuse to use. @returns a token that it signed */
+  shortRsaToken(): string {
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 1024 });
+    const kid = 'short';
+    const jwk = { ...publicKey.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' };
+    this.published.push(jwk);
+    const text = [{ alg: 'RS256', kid }, this.claims()]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.');
+    return `${text}.${sign('sha256', Buffer.from(text), privateKey).toString('base64url')}`;
   }
 
   claims(claims: Readonly<Record<string, unknown>> = {}): JWTPayload {
