@@ -3,6 +3,7 @@ import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { type ClaimedJob, MAX_DEATHS, type NewJob } from '../../src/jobs/job.js';
+import type { JobChannel } from '../../src/jobs/job-handler.js';
 import type { Demand, SqlJobStore } from '../../src/jobs/job-store.js';
 import { JOB_KINDS, type JobKind } from '../../src/model/job-kind.js';
 import { describeEngines, type EngineBed, reportedMedia } from '../support/databases.js';
@@ -422,6 +423,47 @@ describeEngines('the state of the queue', (bed) => {
     expect(await nextAt('b')).toEqual(plus(500 + LEASE_MS));
     await storeOf('a').retry(job, plus(600), 'not yet');
     expect(await nextAt('b')).toEqual(plus(600));
+  });
+
+  test('hides the jobs of channels that a process does not have', async () => {
+    await add({ key: 'ours', channelId: 'a' });
+    await add({ key: 'of another tenant', tenant: 'globex', channelId: 'a' });
+    await add({ key: 'theirs', channelId: 'b' });
+    await add({ key: 'of no channel' });
+    await add({ key: 'their upload', kind: 'upload', channelId: 'b' });
+    await add({ key: 'their removal', kind: 'removal', channelId: 'b' });
+    await add({ key: 'theirs, later', channelId: 'b', dueAt: plus(5) });
+    await add({ key: 'ours, later', channelId: 'a', dueAt: plus(7) });
+    const ours = [{ tenant: TENANT, id: 'a' }];
+    const demands = (channels: readonly JobChannel[]): Demand[] => [
+      { kind: 'copy', limit: 10, channels },
+      { kind: 'upload', limit: 10, channels },
+      { kind: 'removal', limit: 10 },
+    ];
+    const keys = async (channels: readonly JobChannel[], now = NOW) =>
+      (await storeOf('a', now).claim(demands(channels))).map(({ key }) => key);
+    expect(await storeOf('b').nextAt(demands(ours))).toEqual(plus(7));
+    expect(await storeOf('b').nextAt(demands([]))).toBeNull();
+    expect(await keys(ours)).toEqual(['ours', 'of no channel', 'their removal']);
+    expect(await keys([])).toEqual([]);
+    expect(await keys([{ tenant: TENANT, id: 'b' }], plus(5))).toEqual(['theirs', 'their upload', 'theirs, later']);
+    // Nor does it take over what a process that had the channel left.
+    const after = plus(5 + LEASE_MS);
+    expect((await storeOf('c', after).claim(demands(ours))).map(({ key }) => key).sort()).toEqual([
+      'of no channel',
+      'ours',
+      'ours, later',
+      'their removal',
+    ]);
+  });
+
+  test('shows a job that was handed back as if it had not been claimed', async () => {
+    await add({ key: 'due' });
+    const job = soleJob(await claimCopy('a'));
+    await storeOf('b').handBack({ ...job, owner: 'b' });
+    expect(await claimCopy('b')).toEqual([]);
+    await storeOf('a').handBack(job);
+    expect(await claimCopy('b')).toMatchObject([FRESH]);
   });
 
   test('counts the jobs that a claim would find', async () => {
