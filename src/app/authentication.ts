@@ -90,7 +90,7 @@ class CurrentIssuer {
     const { pools, publicUrl, clock, logger } = this.options;
     const { KeySource, TokenVerifier, fetchKeys, loggedTokens } = await import('../server/jwt/verification.js');
     const { jwksUrl: url, ...expected } = settings;
-    const keys = known ?? new KeySource({ fetch: fetchKeys({ url, pools, userAgent: userAgent(publicUrl) }), logger });
+    const keys = known ?? new KeySource({ read: fetchKeys({ url, pools, userAgent: userAgent(publicUrl) }), logger });
     return { keys, tokens: loggedTokens(new TokenVerifier({ ...expected, keys, clock }), logger) };
   }
 }

@@ -94,11 +94,14 @@ export function connectChannels(options: ConnectOptions, shared: SharedResources
   };
   let current = options.channels.map(connect);
   const directory = new ChannelDirectory(current.map(({ channel }) => channel));
-  const retired = new Set<SafeFetch>();
+  /** The fetches of earlier channels, and the timers that close them. */
+  const retired = new Map<SafeFetch, NodeJS.Timeout>();
   const retire = ({ safeFetch }: Connection): void => {
-    retired.add(safeFetch);
-    const end = () => void safeFetch.closeWhenIdle().then(() => retired.delete(safeFetch));
-    setTimeout(end, RETIREMENT_MS).unref();
+    const end = async () => {
+      await safeFetch.closeWhenIdle();
+      retired.delete(safeFetch);
+    };
+    retired.set(safeFetch, setTimeout(() => void end(), RETIREMENT_MS).unref());
   };
   return {
     directory,
@@ -117,7 +120,8 @@ export function connectChannels(options: ConnectOptions, shared: SharedResources
       return changes;
     },
     close: async () => {
-      const fetches = [...current.map(({ safeFetch }) => safeFetch), ...retired];
+      for (const timer of retired.values()) clearTimeout(timer);
+      const fetches = [...current.map(({ safeFetch }) => safeFetch), ...retired.keys()];
       await Promise.all(fetches.map((safeFetch) => safeFetch.close()));
     },
   };

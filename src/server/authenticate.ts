@@ -71,6 +71,7 @@ export class BearerCredentials {
   };
 
   #callerOfKey(key: string): Caller | null {
+    if (this.#keys.length === 0) return null;
     const digest = createHash('sha256').update(key).digest();
     let caller: Caller | null = null;
     // The key is compared with all known keys, so that the duration of a refusal does not depend on the guess.

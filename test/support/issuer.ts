@@ -2,7 +2,7 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { RawServer } from './raw-server.js';
 
-export const AUDIENCE = 'mediagraph';
+const AUDIENCE = 'mediagraph';
 
 type Answer = Parameters<typeof RawServer.start>[0];
 

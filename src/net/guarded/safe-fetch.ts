@@ -107,9 +107,10 @@ export class SafeFetch {
     await this.#agent.destroy();
   }
 
-  /** Closes the connections when the requests in progress have ended. Later requests fail. */
+  /** Closes the connections when the requests in progress have ended. Later requests fail. Never rejects. */
   async closeWhenIdle(): Promise<void> {
-    await this.#agent.close();
+    // It rejects if `close` comes first.
+    await this.#agent.close().catch(() => {});
   }
 
   #requestHeaders(requested: SendableHeaders): Record<string, string> {

@@ -3,7 +3,7 @@ import { KeySet } from './key-set.js';
 
 export interface KeySourceOptions {
   /** Reads the document at `auth.jwt.jwksUrl`. Bounded in time and bytes. */
-  readonly fetch: (signal: AbortSignal) => Promise<Buffer>;
+  readonly read: (signal: AbortSignal) => Promise<Buffer>;
   readonly logger: Logger;
   /** Milliseconds on a clock that is never set back. */
   readonly now?: () => number;
@@ -89,11 +89,11 @@ export class KeySource {
   }
 
   async #fetchOnce(): Promise<void> {
-    const { fetch, logger } = this.options;
+    const { read, logger } = this.options;
     const startedAt = this.#now();
     this.#attemptedAt = startedAt;
     try {
-      this.#replace(await fetch(this.#closing.signal));
+      this.#replace(await read(this.#closing.signal));
       this.#fetchedAt = startedAt;
     } catch (err) {
       if (this.#closing.signal.aborted) return;

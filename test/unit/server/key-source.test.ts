@@ -19,8 +19,8 @@ beforeEach(async () => {
   issuer = await Issuer.start();
   pools = new OriginPools();
   now = 1_000_000;
-  const fetch = fetchKeys({ url: issuer.jwksUrl, pools, userAgent: 'test' });
-  source = new KeySource({ fetch, logger, now: () => now });
+  const read = fetchKeys({ url: issuer.jwksUrl, pools, userAgent: 'test' });
+  source = new KeySource({ read, logger, now: () => now });
   await source.start();
 });
 afterEach(async () => {
@@ -93,8 +93,8 @@ it('drops a removed key at the next fetch', async () => {
 
 it('ends its attempts when it is closed', async () => {
   away();
-  const fetch = fetchKeys({ url: issuer.jwksUrl, pools, userAgent: 'test' });
-  const other = new KeySource({ fetch, logger, now: () => now });
+  const read = fetchKeys({ url: issuer.jwksUrl, pools, userAgent: 'test' });
+  const other = new KeySource({ read, logger, now: () => now });
   await other.start();
   expect(other.hasStarted).toBe(false);
   other.close();
