@@ -6,6 +6,7 @@ import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
 import { type CountsByKind, JOB_KINDS, type JobCounts, type JobKind } from '../model/job-kind.js';
 import { storableJson } from '../model/text/storable.js';
 import { type ClaimedJob, type JobLease, LEASE_MS, type NewJob } from './job.js';
+import type { JobChannel } from './job-handler.js';
 import { addedJobs, buriedJob, endedJob, postponedJob, UNLEASED } from './job-statements.js';
 import { isServed, type KindOfChannels, servedChannels } from './served-channels.js';
 
@@ -39,6 +40,8 @@ export interface JobStore {
   handBack(job: JobLease): Promise<void>;
   /** Hands back all leases of these kinds, due at once, their attempts not counted. */
   release(kinds: readonly JobKind[]): Promise<void>;
+  /** Makes waiting jobs of these channels due now: what made them wait may have been mended. */
+  hasten(channels: readonly JobChannel[]): Promise<void>;
   /** Ends the job. @returns false where the lease is another's */
   finish(job: JobLease): Promise<boolean>;
   /** Hands the job back until a time. Without effect where the lease is another's. */
@@ -162,6 +165,16 @@ export class SqlJobStore implements JobStore {
     await sql`
       update jobs set attempts = greatest(attempts - 1, 0), ${UNLEASED}
       where id = ${id} and lease_owner = ${owner}`.execute(this.#db);
+  }
+
+  async hasten(channels: readonly JobChannel[]): Promise<void> {
+    if (channels.length === 0) return;
+    await sql`
+      update jobs set due_at = ${this.#now()}, waits = false
+      from unnest(${channels.map(({ tenant }) => tenant)}::text[], ${channels.map(({ id }) => id)}::text[])
+        as hastened (tenant, channel_id)
+      where jobs.tenant = hastened.tenant and jobs.channel_id = hastened.channel_id
+        and state = 'open' and lease_owner is null and waits`.execute(this.#db);
   }
 
   async finish(job: JobLease): Promise<boolean> {

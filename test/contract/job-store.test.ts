@@ -457,6 +457,21 @@ describeEngines('the state of the queue', (bed) => {
     ]);
   });
 
+  test('shows waiting jobs of channels that were hastened', async () => {
+    for (const [key, channelId] of [
+      ['ours', 'a'],
+      ['theirs', 'b'],
+    ] as const)
+      await add({ key, channelId, dueAt: plus(9_000) });
+    await add({ key: 'of another tenant', tenant: 'globex', channelId: 'a', dueAt: plus(9_000) });
+    await storeOf('a', plus(1)).hasten([]);
+    await storeOf('a', plus(1)).hasten([{ tenant: TENANT, id: 'a' }]);
+    expect((await claimCopy('a', plus(1))).map(({ key }) => key)).toEqual(['ours']);
+    // What is under way is not begun again.
+    await storeOf('b', plus(2)).hasten([{ tenant: TENANT, id: 'a' }]);
+    expect(await claimCopy('b', plus(2))).toEqual([]);
+  });
+
   test('shows a job that was handed back as if it had not been claimed', async () => {
     await add({ key: 'due' });
     const job = soleJob(await claimCopy('a'));

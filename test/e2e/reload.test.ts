@@ -166,6 +166,9 @@ describeEngines('a reload', ({ shared }) => {
       const photo = receive();
       await server.client.deliver(META, photo.delivery);
       await until('the copy to be refused', () => server.logged('a copy failed and will be retried') === 1);
+      // After more attempts, the next one would be hours away.
+      await until('the copy to wait', async () => (await jobs('copy')).open === 1);
+      await sql`update jobs set due_at = due_at + interval '3 hours' where kind = 'copy'`.execute(shared().kysely);
       await server.reload({ channels: [metaChannel(meta), other] });
       await server.client.becomes('READY', photo.id);
 

@@ -163,6 +163,7 @@ class Rows implements JobStore {
   readonly retry = notCalled;
   readonly reschedule = notCalled;
   readonly handBack = notCalled;
+  readonly hasten = notCalled;
   readonly bury = notCalled;
   readonly abandonLeases = notCalled;
   readonly pause = notCalled;
