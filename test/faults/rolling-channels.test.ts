@@ -79,6 +79,7 @@ describeServer('processes with different channels', (server) => {
       await until('the copy to be under way', () =>
         meta.lookaside.requests.some(({ path }) => path.includes(`mid=${photo.mediaId}&`)),
       );
+      await until('the event to be processed', async () => (await jobs()).every(({ kind }) => kind === 'copy'));
       having.command.kill('SIGKILL');
       await having.command.ended;
       meta.lookaside.latencyMs = 0;
@@ -108,6 +109,7 @@ describeServer('processes with different channels', (server) => {
       meta.lookaside.faults.push({ match: /./, fault: { kind: 'status', status: 503 } });
       await process.client.deliver(META, photo.delivery);
       await process.command.printed(/a copy failed and will be retried/);
+      await until('the event to be processed', async () => (await jobs()).every(({ kind }) => kind === 'copy'));
       await reload(folder, process, []);
       meta.lookaside.faults.length = 0;
       process.command.kill('SIGTERM');
