@@ -1,9 +1,7 @@
 import type { Config } from '../config/config.js';
-import type { Authenticate } from '../http/admission.js';
 import type { KnownHosts } from '../http/known-host.js';
 import { decodeMediaId } from '../model/ids.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
-import { type ApiKeys, openToAll } from '../server/authenticate.js';
 
 /**
  * The `Host` headers that are accepted without credentials, so that a page of another site cannot reach this server
@@ -11,16 +9,6 @@ import { type ApiKeys, openToAll } from '../server/authenticate.js';
  */
 export function knownHosts({ auth, server: { publicUrl, trustProxy } }: Config): KnownHosts | null {
   return auth.mode === 'none' && !auth.allowOpen ? { publicUrl, trustProxy } : null;
-}
-
-/** The authentication of `auth.mode`. */
-export function authenticator(config: Config, apiKeys: ApiKeys): Authenticate {
-  switch (config.auth.mode) {
-    case 'none':
-      return openToAll;
-    case 'apiKey':
-      return apiKeys.authenticate;
-  }
 }
 
 /** The origins that may read a media, which are those of its tenant. */

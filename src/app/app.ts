@@ -10,8 +10,9 @@ import { openMetricsPort, registerMetricsRoute } from '../server/metrics-route.j
 import { createLogger, type Logger } from '../telemetry/logger.js';
 import { Metrics } from '../telemetry/metrics.js';
 import type { MeasuredStore } from '../telemetry/store-metrics.js';
-import { authenticator, knownHosts } from './access.js';
+import { knownHosts } from './access.js';
 import { createParts, type Parts, type PartsOptions } from './parts.js';
+import { reload } from './reload.js';
 import { registerRoutes } from './routes.js';
 import { openStores, type Stores } from './stores.js';
 
@@ -21,8 +22,8 @@ const DRAIN_MS = 25_000;
 export interface App {
   /** The URL that the server listens on, e.g. `http://127.0.0.1:4000`. */
   readonly url: string;
-  /** Applies the settings that can change at run time, which are the API keys, and clears the cache of rows. */
-  reload(config: Config): void;
+  /** Applies the settings that can change at run time; see {@link reload}. Two calls must not overlap. */
+  reload(config: Config): Promise<void>;
   /** Resolves when all listings and deliveries so far are recorded and stored. */
   settled(): Promise<void>;
   /** Drains: accepts no new connections, gives open requests 25 s to complete, and then closes everything. */
@@ -75,7 +76,7 @@ async function startOver(options: Omit<PartsOptions, 'ownUrl'>): Promise<App> {
     hot,
     publicUrl: () => config.server.publicUrl ?? state.url,
     isReady: () => state.ready,
-    admit: admission(authenticator(config, parts.apiKeys), config.server.routerSecret),
+    admit: admission(parts.authentication.authenticate, config.server.routerSecret),
   });
   const metricsHttp = await serveMetrics(http, parts);
   const { host, port } = config.server;
@@ -90,11 +91,7 @@ async function startOver(options: Omit<PartsOptions, 'ownUrl'>): Promise<App> {
   logger.info({ url: state.url, channels: config.channels.length }, 'listening');
   return {
     url: state.url,
-    reload: (next) => {
-      parts.apiKeys.replace(next.auth.apiKeys);
-      parts.bytes.rows.clear();
-      parts.lookup.forget();
-    },
+    reload: (next) => reload(parts, next),
     settled: async () => {
       await Promise.all([parts.lookup.settle(), parts.lazyMirror?.settle()]);
     },
@@ -133,6 +130,7 @@ async function closeAll(parts: Parts, servers: readonly FastifyInstance[]): Prom
   const handedBack = jobs.handBack();
   for (const http of servers) await drain(http, logger);
   metrics.close();
+  parts.authentication.close();
   await Promise.all([parts.servers.compiled.stop(), parts.servers.traced.stop()]);
   await handedBack;
   await Promise.all([jobs.stop(), lookup.settle(), lazyMirror?.stop()]);

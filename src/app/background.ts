@@ -56,6 +56,8 @@ export interface Jobs {
   readonly retry: MediaRetry;
   /** A job of this kind may have been added. */
   wake(kind: JobKind): void;
+  /** The channels have changed, so that other jobs may be performed. */
+  channelsChanged(): void;
   start(): Promise<void>;
   /**
    * Releases the jobs that no caller waits for, and claims no more of them. Call it before the process may be killed.
@@ -67,7 +69,7 @@ export interface Jobs {
 
 /** Creates the background work: webhook events, copies, uploads, deletions, the sweep. */
 export function createJobs(options: JobsOptions): Jobs {
-  const { config, stores, bytes, logger } = options;
+  const { config, channels, stores, bytes, logger } = options;
   const { inbox, uploads, copies, deletions, jobs, jobsCatalogue, database } = stores;
   const { clock } = database;
   const added = (kind: JobKind) => news.announce(kind);
@@ -78,9 +80,9 @@ export function createJobs(options: JobsOptions): Jobs {
   const worker = new JobWorker({
     store: jobs,
     handlers: [
-      webhookJobs(reception, inbox),
-      copyJobs(mirror, copies, config.mirror.concurrency),
-      uploadJobs(upload, uploads),
+      webhookJobs({ reception, inbox, channels }),
+      copyJobs({ mirror, copies, channels, concurrency: config.mirror.concurrency }),
+      uploadJobs({ upload, uploads, channels }),
       deletionJobs(deletion, deletions),
       removalJobs(deletion, deletions),
       inspectionJobs({ copies, catalogue: jobsCatalogue, inspector: bytes.inspector, jobs, clock, logger }),
@@ -103,6 +105,7 @@ export function createJobs(options: JobsOptions): Jobs {
   return {
     ...{ reception, upload, deletion, retry },
     wake: added,
+    channelsChanged: () => worker.wake(),
     start: async () => {
       await news.start();
       await jobs.add({ ...SWEEP, dueAt: addMilliseconds(dateOf(clock), config.retention.sweepIntervalMs) });

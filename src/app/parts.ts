@@ -12,9 +12,9 @@ import { OriginPools } from '../net/client/origin-pools.js';
 import { AddressPolicy } from '../net/guarded/public-address.js';
 import { SafeFetch } from '../net/guarded/safe-fetch.js';
 import { type ConnectedProviders, connectChannels, userAgent } from '../providers/connect-channels.js';
-import { ApiKeys } from '../server/authenticate.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { type Authentication, openAuthentication } from './authentication.js';
 import { createJobs, type Jobs, type UploadSource } from './background.js';
 import { type MediaBytes, openMediaBytes } from './media-bytes.js';
 import type { Stores } from './stores.js';
@@ -44,7 +44,7 @@ export interface Parts {
   readonly pools: OriginPools;
   readonly providers: ConnectedProviders;
   readonly source: UploadSource;
-  readonly apiKeys: ApiKeys;
+  readonly authentication: Authentication;
   readonly schema: GraphQLSchema;
   readonly servers: GraphQLServers;
   readonly urls: UrlSigner;
@@ -62,7 +62,6 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
   const providers = connectChannels(config, { pools, quota: stores.quota, facts: stores.facts, logger, metrics });
   const { directory: channels } = providers;
   const source = uploadSource(config);
-  const apiKeys = new ApiKeys(config.auth.apiKeys);
   const { schema, servers } = await graphQLServers(options);
   const urls = new UrlSigner({
     keys: await signingKeys(config, stores, logger),
@@ -72,6 +71,8 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
   const bytes = await openMediaBytes(config, stores, logger);
   const { clock } = stores.database;
   const { catalogue, blobs } = stores;
+  const { publicUrl } = config.server;
+  const authentication = await openAuthentication({ auth: config.auth, pools, publicUrl, clock, logger });
   const { defaultMs: retentionMs } = config.retention;
   const lookup = new MediaLookup({
     ...{ channels, catalogue, backgroundCatalogue: stores.jobsCatalogue, retentionMs, clock, logger },
@@ -84,7 +85,7 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
   const lazyMirror =
     config.mirror.mode === 'off' ? null : new LazyMirror({ catalogue, blobs, inspector, maxBytes, clock, logger });
   return {
-    ...{ config, stores, metrics, logger, pools, providers, source, apiKeys },
+    ...{ config, stores, metrics, logger, pools, providers, source, authentication },
     ...{ schema, servers, urls, bytes, jobs, lookup, lazyMirror },
   };
 }

@@ -24,12 +24,13 @@ export function registerRoutes(http: FastifyInstance, parts: Parts, routes: Rout
   const { config, providers, stores, jobs, bytes, lookup, lazyMirror, logger, urls, servers } = parts;
   const { publicUrl, isReady } = routes;
   const { directory } = providers;
-  registerHealthRoutes(http, { isReady, ping: stores.ping });
+  registerHealthRoutes(http, { isReady, fault: () => parts.authentication.fault(), ping: stores.ping });
   const graphql = {
     operations: servers.streamed,
     admit: routes.admit,
     createContext: contextCreator(parts),
     metrics: parts.metrics,
+    clock: stores.database.clock,
   };
   const { allowedOrigins: pages } = config.server;
   const { bodyBytes } = config.limits;

@@ -11,18 +11,22 @@ export interface ServeOptions {
   readonly stderr: NodeJS.WritableStream;
 }
 
-/** `mediagraph serve`: runs until SIGTERM or SIGINT, then drains. SIGHUP reloads the API keys from the file. */
+/**
+ * `mediagraph serve`: runs until SIGTERM or SIGINT, then drains. SIGHUP reloads the file; during the start it takes
+ * effect when the server listens.
+ */
 export async function serve({ file, env, stdout, stderr }: ServeOptions): Promise<number> {
+  const reloads = new Reloads();
+  process.on('SIGHUP', reloads.request);
   try {
     const config = await loadConfig({ file, env });
     const logger = createLogger(config.log);
     const app = await startApp({ config, logger });
     const stopWatchdog = startWatchdog();
     stdout.write(`mediagraph listens at ${app.url}\n`);
-    const reload = () => void reloadConfig({ file, env }, app, logger);
-    process.on('SIGHUP', reload);
+    reloads.start(() => reloadConfig({ file, env }, app, logger));
     await untilSignal();
-    process.off('SIGHUP', reload);
+    await reloads.stop();
     await app.close();
     await stopWatchdog();
     return 0;
@@ -33,6 +37,40 @@ export async function serve({ file, env, stdout, stderr }: ServeOptions): Promis
     }
     stderr.write(`mediagraph could not start: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
     return 1;
+  } finally {
+    process.off('SIGHUP', reloads.request);
+  }
+}
+
+/** One reload at a time. Any number of signals during a reload cause one more, which reads the latest file. */
+class Reloads {
+  #reload: (() => Promise<void>) | null = null;
+  #isRequested = false;
+  #running: Promise<void> | null = null;
+
+  readonly request = (): void => {
+    this.#isRequested = true;
+    if (this.#reload) this.#running ??= this.#run(this.#reload);
+  };
+
+  start(reload: () => Promise<void>): void {
+    this.#reload = reload;
+    if (this.#isRequested) this.request();
+  }
+
+  /** Resolves when no reload is in progress. Later signals have no effect. */
+  async stop(): Promise<void> {
+    this.#reload = null;
+    this.#isRequested = false;
+    await this.#running;
+  }
+
+  async #run(reload: () => Promise<void>): Promise<void> {
+    while (this.#isRequested) {
+      this.#isRequested = false;
+      await reload();
+    }
+    this.#running = null;
   }
 }
 
@@ -42,8 +80,7 @@ async function reloadConfig(
   logger: Logger,
 ): Promise<void> {
   try {
-    app.reload(await loadConfig(source));
-    logger.info('the API keys were reloaded');
+    await app.reload(await loadConfig(source));
   } catch (thrown) {
     const faults = thrown instanceof ConfigError ? thrown.faults : undefined;
     logger.error(

@@ -1,7 +1,7 @@
 import { valueAt } from '../settings/faults.js';
 
 /** Keys that are validated and have no effect in this version. The change that implements one deletes its line. */
-const WITHOUT_EFFECT_YET = ['auth.jwt', 'limits.requestsPerMinute'];
+const WITHOUT_EFFECT_YET = ['limits.requestsPerMinute'];
 
 /** Values that turn a key off, which needs no implementation. */
 const OFF_VALUES: ReadonlySet<unknown> = new Set([undefined, null, false, 'false']);

@@ -1,5 +1,9 @@
+import type { Channel } from '../model/channel.js';
 import type { JobKind } from '../model/job-kind.js';
 import type { ClaimedJob } from './job.js';
+
+/** A channel whose jobs a process can perform. */
+export type JobChannel = Pick<Channel, 'tenant' | 'id'>;
 
 /** What a process does with the jobs of one kind. */
 export interface JobHandler {
@@ -17,6 +21,11 @@ export interface JobHandler {
   readonly isAwaited?: boolean;
   /** A job whose lease was lost goes on, since its work takes back what it has done outside. */
   readonly outlivesLease?: boolean;
+  /**
+   * The channels that this process has, for a kind that needs the job's channel: the same list until they change. Jobs of
+   * other channels stay for processes that have them. Absent: the kind needs no channel.
+   */
+  readonly channels?: () => readonly JobChannel[];
   /** Reads what the jobs are about, for all of them at once. A job that is absent from the answer is moot, and ends. */
   prepare(jobs: readonly ClaimedJob[]): Promise<ReadonlyMap<ClaimedJob, PreparedJob>>;
 }

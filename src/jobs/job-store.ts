@@ -6,11 +6,12 @@ import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
 import { type CountsByKind, JOB_KINDS, type JobCounts, type JobKind } from '../model/job-kind.js';
 import { storableJson } from '../model/text/storable.js';
 import { type ClaimedJob, type JobLease, LEASE_MS, type NewJob } from './job.js';
+import type { JobChannel } from './job-handler.js';
 import { addedJobs, buriedJob, endedJob, postponedJob, UNLEASED } from './job-statements.js';
+import { isServed, type KindOfChannels, servedChannels } from './served-channels.js';
 
 /** What a process is ready to perform. */
-export interface Demand {
-  readonly kind: JobKind;
+export interface Demand extends KindOfChannels {
   readonly limit: number;
   /** Tenants that have all of their turns. */
   readonly exceptTenants?: readonly TenantId[];
@@ -29,14 +30,18 @@ export interface JobStore {
   add(job: NewJob): Promise<void>;
   /** Leases due jobs of kinds that are not paused, in the order of rank and age. No two claims get the same job. */
   claim(demands: readonly Demand[]): Promise<ClaimedJob[]>;
-  /** The next time at which {@link claim} may find more of these kinds: a job becomes due, or another's lease ends. */
-  nextAt(kinds: readonly JobKind[]): Promise<Date | null>;
+  /** The next time at which {@link claim} may find more of these: a job becomes due, or another's lease ends. */
+  nextAt(kinds: readonly KindOfChannels[]): Promise<Date | null>;
   /** Lengthens these leases, also ones that ran out. @returns the jobs whose lease is still this store's */
   renew(jobs: readonly ClaimedJob[]): Promise<ReadonlySet<ClaimedJob>>;
   /** Notes whether the owner performs no other job: a death counts only then. @returns whether the lease still holds */
   setAlone(job: JobLease, isAlone: boolean): Promise<boolean>;
+  /** Hands back one lease, due at once, its attempt not counted. Without effect where the lease is another's. */
+  handBack(job: JobLease): Promise<void>;
   /** Hands back all leases of these kinds, due at once, their attempts not counted. */
   release(kinds: readonly JobKind[]): Promise<void>;
+  /** Makes waiting jobs of these channels due now: what made them wait may have been mended. */
+  hasten(channels: readonly JobChannel[]): Promise<void>;
   /** Ends the job. @returns false where the lease is another's */
   finish(job: JobLease): Promise<boolean>;
   /** Hands the job back until a time. Without effect where the lease is another's. */
@@ -51,7 +56,7 @@ export interface JobStore {
   pause(kind: JobKind): Promise<void>;
   resume(kind: JobKind): Promise<void>;
   counts(): Promise<CountsByKind>;
-  /** How many jobs of these kinds {@link claim} would find. */
+  /** How many jobs of these kinds {@link claim} would find, of all channels. */
   countDue(kinds: readonly JobKind[]): Promise<number>;
 }
 
@@ -85,7 +90,7 @@ export class SqlJobStore implements JobStore {
     // A process that lives may find a lease of its own that it could not renew in time.
     const isOrphaned = sql`(jobs.lease_owner is not null and jobs.lease_owner <> ${owner})`;
     const { rows } = await sql<Selectable<JobsTable>>`
-      with wanted as (
+      with ${servedChannels(demands)}, wanted as (
         select * from unnest(${demands.map(({ kind }) => kind)}::text[], ${demands.map(({ limit }) => limit)}::integer[])
           as wanted (kind, most)
         where not exists (select from paused_jobs where paused_jobs.kind = wanted.kind)
@@ -112,15 +117,17 @@ export class SqlJobStore implements JobStore {
     return rows.sort(byRank).map((row) => toClaimedJob(row, owner));
   }
 
-  async nextAt(kinds: readonly JobKind[]): Promise<Date | null> {
+  async nextAt(kinds: readonly KindOfChannels[]): Promise<Date | null> {
     const { rows } = await sql<{ at: Date | null }>`
-      with ${wantedKinds(kinds)}
+      with ${servedChannels(kinds)}, ${wantedKinds(kinds.map(({ kind }) => kind))}
       select min(job.at) as at from wanted cross join lateral (
         (select due_at as at from jobs
-          where jobs.kind = wanted.kind and state = 'open' and lease_owner is null and waits order by due_at limit 1)
+          where jobs.kind = wanted.kind and state = 'open' and lease_owner is null and waits and ${isServed(kinds)}
+          order by due_at limit 1)
         union all
         (select lease_until as at from jobs
-          where jobs.kind = wanted.kind and lease_owner <> ${this.options.owner} order by lease_until limit 1)
+          where jobs.kind = wanted.kind and lease_owner <> ${this.options.owner} and ${isServed(kinds)}
+          order by lease_until limit 1)
       ) as job`.execute(this.#db);
     return rows[0]?.at ?? null;
   }
@@ -152,6 +159,22 @@ export class SqlJobStore implements JobStore {
     await sql`
       update jobs set attempts = greatest(attempts - 1, 0), ${UNLEASED}
       where lease_owner = ${this.options.owner} and kind = any(${[...kinds]}::text[])`.execute(this.#db);
+  }
+
+  async handBack({ id, owner }: JobLease): Promise<void> {
+    await sql`
+      update jobs set attempts = greatest(attempts - 1, 0), ${UNLEASED}
+      where id = ${id} and lease_owner = ${owner}`.execute(this.#db);
+  }
+
+  async hasten(channels: readonly JobChannel[]): Promise<void> {
+    if (channels.length === 0) return;
+    await sql`
+      update jobs set due_at = ${this.#now()}, waits = false
+      from unnest(${channels.map(({ tenant }) => tenant)}::text[], ${channels.map(({ id }) => id)}::text[])
+        as hastened (tenant, channel_id)
+      where jobs.tenant = hastened.tenant and jobs.channel_id = hastened.channel_id
+        and state = 'open' and lease_owner is null and waits`.execute(this.#db);
   }
 
   async finish(job: JobLease): Promise<boolean> {
@@ -267,7 +290,7 @@ function candidates(
   return sql`${sql.raw(name)} as (
     select job.* from wanted cross join lateral (
       select id, kind, rank from jobs
-      where jobs.kind = wanted.kind and state = 'open' and ${condition} and ${hasTurn(demands)}
+      where jobs.kind = wanted.kind and state = 'open' and ${condition} and ${hasTurn(demands)} and ${isServed(demands)}
       order by ${order}
       limit wanted.most
       for update skip locked

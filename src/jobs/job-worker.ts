@@ -8,6 +8,7 @@ import { type ClaimedJob, LEASE_MS, MAX_DEATHS } from './job.js';
 import type { JobHandler, PreparedJob } from './job-handler.js';
 import { JobLock } from './job-lock.js';
 import type { Demand, JobStore } from './job-store.js';
+import type { KindOfChannels } from './served-channels.js';
 
 export interface JobWorkerOptions {
   readonly store: JobStore;
@@ -137,9 +138,10 @@ export class JobWorker {
       const ofKind = active.filter((job) => job.kind === kind);
       const room = (handler?.concurrency ?? 0) - ofKind.length;
       if (!handler || room <= 0) return [];
-      if (handler.perTenant === undefined) return [{ kind, limit: room }];
+      const channels = handler.channels?.();
+      if (handler.perTenant === undefined) return [{ kind, limit: room, channels }];
       // One at a time: the next claim knows whose turn it took.
-      return [{ kind, limit: 1, exceptTenants: tenantsWith(handler.perTenant, ofKind) }];
+      return [{ kind, limit: 1, channels, exceptTenants: tenantsWith(handler.perTenant, ofKind) }];
     });
   }
 
@@ -191,8 +193,9 @@ export class JobWorker {
     this.#next = setTimeout(() => this.wake(), inMs);
   }
 
-  #openKinds(): JobKind[] {
-    return [...this.#handlers.keys()].filter((kind) => !this.#closed.has(kind));
+  #openKinds(): KindOfChannels[] {
+    const open = [...this.#handlers.values()].filter(({ kind }) => !this.#closed.has(kind));
+    return open.map(({ kind, channels }) => ({ kind, channels: channels?.() }));
   }
 
   async #begin(kind: JobKind, jobs: readonly ClaimedJob[]): Promise<void> {
@@ -238,16 +241,23 @@ export class JobWorker {
       this.options.logger.error({ kind, tenant, key }, 'a job that repeatedly ended its process was abandoned');
       return prepared.condemn();
     }
-    if (job.suspect && !handler.isTrusted) return this.#performAlone(job, prepared, signal);
+    if (job.suspect && !handler.isTrusted) return this.#performAlone(handler, job, prepared, signal);
     const leave = await this.#lock.share(signal);
     try {
-      await prepared.perform(signal);
+      await this.#performServed(handler, job, prepared, signal);
     } finally {
       leave();
     }
   }
 
-  async #performAlone(job: ClaimedJob, prepared: PreparedJob, signal: AbortSignal): Promise<void> {
+  /** The channel may have been removed since the claim. */
+  #performServed(handler: JobHandler, job: ClaimedJob, prepared: PreparedJob, signal: AbortSignal): Promise<void> {
+    const channels = job.channelId === null ? undefined : handler.channels?.();
+    const isServed = channels?.some(({ tenant, id }) => id === job.channelId && tenant === job.tenant) ?? true;
+    return isServed ? prepared.perform(signal) : this.options.store.handBack(job);
+  }
+
+  async #performAlone(handler: JobHandler, job: ClaimedJob, prepared: PreparedJob, signal: AbortSignal): Promise<void> {
     const { store } = this.options;
     const { leave, letOthersIn } = await this.#lock.runAlone(signal);
     let patience: NodeJS.Timeout | undefined;
@@ -258,7 +268,7 @@ export class JobWorker {
         noted.catch((err: unknown) => this.#warn(err, 'a job goes on alone'));
       };
       patience = setTimeout(letOthers, ALONE_MS * 2 ** Math.min(job.interruptions - 1, MAX_DOUBLINGS));
-      await prepared.perform(signal);
+      await this.#performServed(handler, job, prepared, signal);
     } finally {
       clearTimeout(patience);
       leave();

@@ -54,6 +54,11 @@ const PATIENCE_MS = 20_000;
 export class MediaDeletion {
   constructor(private readonly options: MediaDeletionOptions) {}
 
+  /** The channels whose media can be deleted at their provider. */
+  get channels(): readonly ConnectedChannel[] {
+    return this.options.channels.all();
+  }
+
   /**
    * Deleting media twice has the same result as deleting it once.
    * @throws MediagraphError MEDIA_NOT_FOUND; a retryable PROVIDER_… if the provider refuses or does not respond, and

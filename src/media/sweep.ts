@@ -100,7 +100,7 @@ async function finishDeletions(options: SweepOptions): Promise<number> {
   if (!deletion) return 0;
   let count = 0;
   for (;;) {
-    const claimed = await jobs.claim([{ kind: 'deletion', limit: 1 }]);
+    const claimed = await jobs.claim([{ kind: 'deletion', limit: 1, channels: deletion.channels }]);
     const media = await deletions.findMedia(claimed);
     for (const [job, subject] of media) await deletion.resume(job, subject, { signal });
     for (const job of claimed) if (!media.has(job)) await jobs.finish(job);

@@ -7,4 +7,9 @@ export type Scope = (typeof SCOPES)[number];
 export interface Caller {
   readonly tenant: TenantId;
   readonly scopes: ReadonlySet<Scope>;
+  /** When the credentials expire, in milliseconds since the epoch; absent: they do not. */
+  readonly expiresAt?: number;
 }
+
+/** How much the clocks of this server and of an issuer of tokens may differ. Tokens are accepted that much longer. */
+export const CLOCK_TOLERANCE_MS = 60_000;

@@ -9,12 +9,34 @@ export interface ConnectedChannel extends Channel {
   readonly webhook: WebhookReceiver | null;
 }
 
-/** All channels of this process. A channel of another tenant looks exactly like one that does not exist. */
+/**
+ * All channels of this process, which change when the configuration is reloaded. A channel of another tenant looks
+ * exactly like one that does not exist.
+ */
 export class ChannelDirectory {
-  readonly #byId: ReadonlyMap<ChannelId, ConnectedChannel>;
+  #byId: ReadonlyMap<ChannelId, ConnectedChannel> = new Map();
+  #all: readonly ConnectedChannel[] = [];
+  #withWebhook: readonly ConnectedChannel[] = [];
 
   constructor(channels: Iterable<ConnectedChannel>) {
-    this.#byId = new Map([...channels].map((channel) => [channel.id, channel]));
+    this.replace(channels);
+  }
+
+  /** Takes effect for later look-ups. Work in progress keeps the channels that it has found. */
+  replace(channels: Iterable<ConnectedChannel>): void {
+    this.#all = [...channels];
+    this.#withWebhook = this.#all.filter(({ webhook }) => webhook !== null);
+    this.#byId = new Map(this.#all.map((channel) => [channel.id, channel]));
+  }
+
+  /** The same list until the channels change. */
+  all(): readonly ConnectedChannel[] {
+    return this.#all;
+  }
+
+  /** The channels that can read webhooks: the same list until the channels change. */
+  withWebhook(): readonly ConnectedChannel[] {
+    return this.#withWebhook;
   }
 
   find(tenant: TenantId, id: ChannelId): ConnectedChannel | null {
@@ -41,7 +63,7 @@ export class ChannelDirectory {
 
   /** Lists a tenant's channels in the order of the configuration. */
   list(tenant: TenantId): ConnectedChannel[] {
-    return [...this.#byId.values()].filter((channel) => channel.tenant === tenant);
+    return this.#all.filter((channel) => channel.tenant === tenant);
   }
 }
 

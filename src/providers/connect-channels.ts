@@ -1,4 +1,5 @@
-import type { ProviderName } from '../model/channel.js';
+import { isDeepStrictEqual } from 'node:util';
+import type { ChannelId, ProviderName } from '../model/channel.js';
 import type { OriginPools } from '../net/client/origin-pools.js';
 import { type CallPolicy, ProviderHttpClient } from '../net/client/provider-http-client.js';
 import { AddressPolicy } from '../net/guarded/public-address.js';
@@ -9,7 +10,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 import { ProviderTrace } from '../telemetry/tracing.js';
 import { packageVersion } from '../telemetry/version.js';
 import type { AdapterContext } from './adapter-context.js';
-import { ChannelDirectory } from './channel-directory.js';
+import { ChannelDirectory, type ConnectedChannel } from './channel-directory.js';
 import { type ChannelFacts, NO_FACTS } from './channel-facts.js';
 import type { ChannelSettings } from './channel-schema.js';
 import type { Quota } from './quota.js';
@@ -35,8 +36,22 @@ export interface SharedResources {
   readonly metrics?: Pick<Metrics, 'ofProvider'>;
 }
 
+/** The ids of channels that a reload changed. */
+export interface ChannelChanges {
+  readonly added: readonly ChannelId[];
+  readonly changed: readonly ChannelId[];
+  readonly removed: readonly ChannelId[];
+}
+
 export interface ConnectedProviders {
   readonly directory: ChannelDirectory;
+  /** The settings of the channels that are in force. */
+  settings(): readonly ChannelSettings[];
+  /**
+   * Connects other channels. Channels with equal settings stay as they are. Work in progress continues with the channels
+   * that it has found. It changes nothing if it throws.
+   */
+  replace(channels: readonly ChannelSettings[]): ChannelChanges;
   /** Closes the connections of the guarded fetches. The owner of the pools closes those. */
   close(): Promise<void>;
 }
@@ -50,24 +65,76 @@ export function userAgent(publicUrl: string | null = null): string {
   return publicUrl === null ? product : `${product} (+${publicUrl})`;
 }
 
+/** How long work in progress may begin calls of a channel that was replaced or removed. */
+const RETIREMENT_MS = 10 * 60 * 1000;
+
+interface Connection {
+  readonly settings: ChannelSettings;
+  readonly channel: ConnectedChannel;
+  readonly safeFetch: SafeFetch;
+}
+
 /**
  * Creates an adapter for every channel, each with its own credentials, limits and address policy. It opens no
  * connection.
  */
 export function connectChannels(options: ConnectOptions, shared: SharedResources): ConnectedProviders {
-  const fetches: SafeFetch[] = [];
   const agent = userAgent(options.server?.publicUrl);
-  const connected = options.channels.map((channel) => {
-    const { context, safeFetch } = contextFor(channel, options, shared, agent);
-    fetches.push(safeFetch);
-    const { id, tenant, provider } = channel;
-    return { id, tenant, provider, adapter: createAdapter(channel, context), webhook: createWebhook(channel) };
-  });
+  const connect = (settings: ChannelSettings): Connection => {
+    const { context, safeFetch } = contextFor(settings, options, shared, agent);
+    const { id, tenant, provider } = settings;
+    const channel = {
+      id,
+      tenant,
+      provider,
+      adapter: createAdapter(settings, context),
+      webhook: createWebhook(settings),
+    };
+    return { settings, channel, safeFetch };
+  };
+  let current = options.channels.map(connect);
+  const directory = new ChannelDirectory(current.map(({ channel }) => channel));
+  /** The fetches of earlier channels, and the timers that close them. */
+  const retired = new Map<SafeFetch, NodeJS.Timeout>();
+  const retire = ({ safeFetch }: Connection): void => {
+    const end = async () => {
+      await safeFetch.closeWhenIdle();
+      retired.delete(safeFetch);
+    };
+    retired.set(safeFetch, setTimeout(() => void end(), RETIREMENT_MS).unref());
+  };
   return {
-    directory: new ChannelDirectory(connected),
+    directory,
+    settings: () => current.map(({ settings }) => settings),
+    replace: (channels) => {
+      const before = new Map(current.map((connection) => [connection.settings.id, connection]));
+      const next = channels.map((settings) => {
+        const known = before.get(settings.id);
+        return known && isDeepStrictEqual(known.settings, settings) ? known : connect(settings);
+      });
+      const kept = new Set(next);
+      for (const connection of current) if (!kept.has(connection)) retire(connection);
+      const changes = changesBetween(current, next);
+      current = next;
+      directory.replace(next.map(({ channel }) => channel));
+      return changes;
+    },
     close: async () => {
+      for (const timer of retired.values()) clearTimeout(timer);
+      const fetches = [...current.map(({ safeFetch }) => safeFetch), ...retired.keys()];
       await Promise.all(fetches.map((safeFetch) => safeFetch.close()));
     },
+  };
+}
+
+function changesBetween(before: readonly Connection[], after: readonly Connection[]): ChannelChanges {
+  const known = new Map(before.map((connection) => [connection.channel.id, connection]));
+  const ids = after.map(({ channel }) => channel.id);
+  const kept = new Set(ids);
+  return {
+    added: ids.filter((id) => !known.has(id)),
+    changed: after.filter((next) => (known.get(next.channel.id) ?? next) !== next).map(({ channel }) => channel.id),
+    removed: [...known.keys()].filter((id) => !kept.has(id)),
   };
 }
 

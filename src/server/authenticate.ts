@@ -26,36 +26,58 @@ export interface ApiKey {
   readonly scopes: readonly Scope[];
 }
 
-const MAX_AUTHORIZATION_LENGTH = 1_100;
+/** The room for a token of an issuer. Request headers have the same limit. */
+const MAX_CREDENTIALS_LENGTH = 16_384;
 
 interface KnownKey {
   readonly digest: Buffer;
   readonly caller: Caller;
 }
 
-/** `auth.mode: apiKey`: `Authorization: Bearer <key>` (RFC 6750 section 2.1). */
-export class ApiKeys {
-  #known: readonly KnownKey[];
+/** Verifies tokens of an issuer. */
+export interface Tokens {
+  /** Resolves with null if the token is not accepted. The implementation logs why. */
+  callerOf(token: string): Promise<Caller | null>;
+}
 
-  constructor(keys: readonly ApiKey[]) {
-    this.#known = keys.map(toKnownKey);
+/** What `auth.mode` accepts besides `none`. */
+export interface Credentials {
+  readonly apiKeys: readonly ApiKey[];
+  /** `auth.mode: jwt`; null: only API keys are accepted. */
+  readonly tokens: Tokens | null;
+}
+
+/** `Authorization: Bearer <key or token>` (RFC 6750 section 2.1): API keys, and tokens of an issuer. */
+export class BearerCredentials {
+  #keys: readonly KnownKey[] = [];
+  #tokens: Tokens | null = null;
+
+  constructor(accepted: Credentials) {
+    this.replace(accepted);
   }
 
   /** Takes effect for later requests. Requests in progress keep their caller. */
-  replace(keys: readonly ApiKey[]): void {
-    this.#known = keys.map(toKnownKey);
+  replace({ apiKeys, tokens }: Credentials): void {
+    this.#keys = apiKeys.map(toKnownKey);
+    this.#tokens = tokens;
   }
 
   readonly authenticate: Authenticate = async (authorization) => {
-    const key = bearerOf(authorization);
-    if (key === undefined) throw unauthenticated();
-    const digest = createHash('sha256').update(key).digest();
-    let caller: Caller | null = null;
-    // The key is compared with all known keys, so that the duration of a refusal does not depend on the guess.
-    for (const known of this.#known) if (timingSafeEqual(known.digest, digest)) caller = known.caller;
+    const credentials = bearerOf(authorization);
+    if (credentials === undefined) throw unauthenticated();
+    const caller = this.#callerOfKey(credentials) ?? (await this.#tokens?.callerOf(credentials));
     if (!caller) throw unauthenticated();
     return caller;
   };
+
+  #callerOfKey(key: string): Caller | null {
+    if (this.#keys.length === 0) return null;
+    const digest = createHash('sha256').update(key).digest();
+    let caller: Caller | null = null;
+    // The key is compared with all known keys, so that the duration of a refusal does not depend on the guess.
+    for (const known of this.#keys) if (timingSafeEqual(known.digest, digest)) caller = known.caller;
+    return caller;
+  }
 }
 
 function toKnownKey({ sha256, tenant, scopes }: ApiKey): KnownKey {
@@ -75,7 +97,8 @@ function isSameSecret(sent: string, secret: string): boolean {
 
 /** The token of a `Bearer` header (RFC 6750 section 2.1). */
 function bearerOf(authorization: string | undefined): string | undefined {
-  return /^Bearer ([\x21-\x7e]{1,1024})$/i.exec((authorization ?? '').slice(0, MAX_AUTHORIZATION_LENGTH))?.[1];
+  if (authorization === undefined || authorization.length > MAX_CREDENTIALS_LENGTH) return undefined;
+  return /^Bearer ([\x21-\x7e]+)$/i.exec(authorization)?.[1];
 }
 
 /** @throws MediagraphError UNAUTHENTICATED unless the header is `Bearer` with this token */

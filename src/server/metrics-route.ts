@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { withDistinctCredentials } from '../http/distinct-credentials.js';
 import { sendError } from '../http/error-response.js';
 import { toError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -20,7 +21,7 @@ export function registerMetricsRoute(http: FastifyInstance, { metrics, token }: 
   http.get('/metrics', async (request, reply) => {
     if (token !== null) {
       try {
-        requireToken(request.headers.authorization, token);
+        requireToken(withDistinctCredentials(request.raw).authorization, token);
       } catch (thrown) {
         return sendError(reply, thrown);
       }

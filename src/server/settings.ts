@@ -90,22 +90,23 @@ const jwt = z
       .describe("The URL of the issuer's key set. It must use https, or http on loopback."),
     issuer: text.describe('The required value of the claim `iss`.'),
     audience: text.describe('A value that the claim `aud` must contain.'),
-    tenantClaim: text.default('tenant').describe('The claim that contains the tenant.'),
-    scopeClaim: text.default('scope').describe('The claim that contains the scopes.'),
+    tenantClaim: text.default('tenant').describe('The claim that contains the tenant, a non-empty text.'),
+    scopeClaim: text
+      .default('scope')
+      .describe(
+        'The claim that contains the scopes: a text separated by spaces, or a list of texts. Scopes of other services are ignored.',
+      ),
   })
   .meta(KEYS_MAY_BE_SECRETS);
 
 /** The section `auth`. */
 export const auth = section({
   mode: z
-    .enum(['none', 'apiKey'], {
-      error: ({ input }) =>
-        input === 'jwt' ? 'jwt is not available in this version; expected none or apiKey' : undefined,
-    })
+    .enum(['none', 'apiKey', 'jwt'])
     .default(DEFAULT_AUTH_MODE)
     .meta(SHOWN_IN_FAULTS)
     .describe(
-      'The authentication of callers. `none`: every caller has the tenant `default`, and the server listens only on loopback. `apiKey`: callers send `Authorization: Bearer <key>`.',
+      'The authentication of callers. `none`: every caller has the tenant `default`, and the server listens only on loopback. `apiKey`: callers send `Authorization: Bearer <key>`. `jwt`: callers send `Authorization: Bearer <token>` with a token of the issuer in `auth.jwt`, or one of `auth.apiKeys`. SIGHUP does not change it from or to `none`.',
     ),
   allowOpen: boolean()
     .default(false)
@@ -118,8 +119,11 @@ export const auth = section({
     .nullable()
     .default(null)
     .transform((keys) => keys ?? [])
-    .describe('The API keys of mode `apiKey`. SIGHUP reloads them.'),
-  jwt: jwt.nullable().default(null).describe('The verification of tokens with the key set of an issuer.'),
+    .describe('The API keys of the modes `apiKey` and `jwt`. SIGHUP reloads them.'),
+  jwt: jwt
+    .nullable()
+    .default(null)
+    .describe('The verification of tokens in mode `jwt`, with the key set of an issuer. SIGHUP reloads it.'),
 }).describe('These keys set who can call the API and with which permissions.');
 
 const openOnTheNetwork: Rule = (document) => {
@@ -128,7 +132,7 @@ const openOnTheNetwork: Rule = (document) => {
   const isGuarded = mode !== 'none' || isOn(document, ['auth', 'allowOpen']);
   if (isGuarded || typeof address !== 'string' || isLoopback(address)) return [];
   const message =
-    'none gives every client access, and server.host is not a loopback address; use apiKey, or set auth.allowOpen: true';
+    'none gives every client access, and server.host is not a loopback address; use apiKey or jwt, or set auth.allowOpen: true';
   return [{ path: 'auth.mode', message }];
 };
 
@@ -139,9 +143,16 @@ const apiKeyModeWithoutKeys: Rule = (document) => {
   return [{ path: 'auth.apiKeys', message: 'auth.mode apiKey needs at least one key' }];
 };
 
+const jwtModeWithoutIssuer: Rule = (document) => {
+  const isJwtMode = valueAt(document, ['auth', 'mode']) === 'jwt';
+  if (!isJwtMode || (valueAt(document, ['auth', 'jwt']) ?? null) !== null) return [];
+  return [{ path: 'auth.jwt', message: 'auth.mode jwt needs the key set, the issuer and the audience of tokens' }];
+};
+
 /** Rules over `server` and `auth`. */
 export const serverRules: readonly Rule[] = [
   distinct(['auth', 'apiKeys'], 'sha256', (digest) => digest.toLowerCase()),
   openOnTheNetwork,
   apiKeyModeWithoutKeys,
+  jwtModeWithoutIssuer,
 ];

@@ -8,7 +8,7 @@ import { packageVersion } from './version.js';
 type MeasuredChannel = Pick<Channel, 'id' | 'provider'>;
 
 export interface MetricsOptions {
-  /** All channels of the process. Ids of other channels never become labels. */
+  /** The channels of the process; see {@link Metrics.setChannels}. */
   readonly channels: readonly MeasuredChannel[];
   readonly store: MeasuredStore;
   readonly logger: Logger;
@@ -47,11 +47,10 @@ export class Metrics {
   readonly #streams: Gauge<'transport'>;
   readonly #circuitOpen: Gauge<'provider' | 'channel'>;
   readonly #circuits = new Map<MeasuredChannel, Array<() => boolean>>();
-  readonly #channelIds: ReadonlySet<ChannelId>;
+  #channelIds: ReadonlySet<ChannelId> = new Set();
 
   constructor({ channels, store, logger }: MetricsOptions) {
     const registers = [this.#registry];
-    this.#channelIds = new Set(channels.map(({ id }) => id));
     this.#store = new StoreMetrics(this.#registry, store, logger);
     this.#answers = new Histogram({
       name: 'mediagraph_http_request_duration_seconds',
@@ -72,9 +71,6 @@ export class Metrics {
       labelNames: ['channel', 'outcome'],
       registers,
     });
-    // Starts every counter at 0, so that a scrape sees the first increase.
-    for (const { id: channel } of channels)
-      for (const outcome of OUTCOMES) this.#webhookDeliveries.inc({ channel, outcome }, 0);
     this.#providerRequests = new Histogram({
       name: 'mediagraph_provider_request_duration_seconds',
       help: "Duration of requests to a provider's API, each retry separately; of downloads until their headers.",
@@ -108,6 +104,24 @@ export class Metrics {
     })
       .labels(packageVersion())
       .set(1);
+    this.setChannels(channels);
+  }
+
+  /**
+   * Sets the channels of the process. Ids of other channels never become labels.
+   * @param channels the objects that {@link ofProvider} was called with
+   */
+  setChannels(channels: readonly MeasuredChannel[]): void {
+    this.#channelIds = new Set(channels.map(({ id }) => id));
+    // Starts every counter at 0, so that a scrape sees the first increase.
+    for (const { id: channel } of channels)
+      for (const outcome of OUTCOMES) this.#webhookDeliveries.inc({ channel, outcome }, 0);
+    const current = new Set(channels);
+    for (const channel of this.#circuits.keys()) {
+      if (current.has(channel)) continue;
+      this.#circuits.delete(channel);
+      this.#circuitOpen.remove({ provider: channel.provider, channel: channel.id });
+    }
   }
 
   get contentType(): string {

@@ -22,6 +22,8 @@ import {
 import { jobStoreOf } from '../support/jobs.js';
 import { reservation, uploadedBytes } from '../support/uploads.js';
 
+const ALL_KINDS = JOB_KINDS.map((kind) => ({ kind }));
+
 const ROWS = 100_000;
 const TENANT = 'default';
 const NOW = new Date('2026-11-21T10:00:00.000Z');
@@ -237,6 +239,12 @@ function catalogueQuestions(): Questions {
   };
 }
 
+/** Those of the jobs, and others. */
+const CHANNELS = Array.from({ length: 200 }, (_, index) => [
+  { tenant: TENANT, id: index === 0 ? 'support' : `channel-${index}` },
+  { tenant: 'another', id: index === 0 ? 'support' : `another-${index}` },
+]).flat();
+
 const MEASURES = { width: 1, height: 1, durationSeconds: null, thumbHash: null, pageCount: null, still: null };
 
 /** Statements of the job store. */
@@ -246,6 +254,10 @@ function jobQuestions(): Questions {
   return {
     'claim copies': [60, (of) => store(of).claim([{ kind: 'copy', limit: 10 }])],
     'claim of every kind': [200, (of) => store(of).claim(JOB_KINDS.map((kind) => ({ kind, limit: 10 })))],
+    'claim copies of the channels of a process': [
+      60,
+      (of) => store(of).claim([{ kind: 'copy', limit: 10, channels: CHANNELS }]),
+    ],
     // The lease of every other job has ended by then, too.
     'claim copies that became due': [200, (of) => store(of, plus(2 * 86_400)).claim([{ kind: 'copy', limit: 10 }])],
     'claim an upload of a tenant that has its turn': [
@@ -253,10 +265,15 @@ function jobQuestions(): Questions {
       (of) => store(of).claim([{ kind: 'upload', limit: 1, exceptTenants: ['another'] }]),
     ],
     // Of each kind one job, and the leases of this process, which are as many as it has jobs under way.
-    nextAt: [60, (of) => store(of).nextAt(JOB_KINDS)],
+    nextAt: [60, (of) => store(of).nextAt(ALL_KINDS)],
+    'nextAt of the channels of a process': [
+      60,
+      (of) => store(of).nextAt(JOB_KINDS.map((kind) => ({ kind, channels: CHANNELS }))),
+    ],
     add: [5, (of) => store(of).add({ ...added, kind: 'copy', key: 'new' })],
     'add what is open': [5, (of) => store(of).add({ ...added, kind: 'copy', key: 'media-7' })],
     renew: [5, (of) => store(of).renew([leased('copy', 10_101), leased('upload', 10_128)])],
+    handBack: [5, (of) => store(of).handBack(leased('copy', 10_101))],
     setAlone: [5, (of) => store(of).setAlone(leased('copy', 10_101), true)],
     // Of all leases there are; they are as many as replicas have jobs under way.
     release: [200, (of) => store(of).release(['copy', 'upload'])],

@@ -3,11 +3,14 @@ import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { type ClaimedJob, MAX_DEATHS, type NewJob } from '../../src/jobs/job.js';
+import type { JobChannel } from '../../src/jobs/job-handler.js';
 import type { Demand, SqlJobStore } from '../../src/jobs/job-store.js';
 import { JOB_KINDS, type JobKind } from '../../src/model/job-kind.js';
 import { describeEngines, type EngineBed, reportedMedia } from '../support/databases.js';
 import { claimCopies, claimJobs, claimUploads, jobStoreOf, LEASE_MS, soleJob } from '../support/jobs.js';
 import { reservation } from '../support/uploads.js';
+
+const ALL_KINDS = JOB_KINDS.map((kind) => ({ kind }));
 
 const TENANT = 'default';
 const NOW = new Date('2026-11-21T10:00:00.000Z');
@@ -377,7 +380,7 @@ describeEngines('the end of a job', (bed) => {
     await store.bury(job, 'not a body\0 that the provider documents');
     expect(await reasons()).toEqual([{ state: 'dead', last_error: 'not a body that the provider documents' }]);
     expect(await claimCopy('b', plus(99_999))).toEqual([]);
-    expect(await storeOf('b').nextAt(JOB_KINDS)).toBeNull();
+    expect(await storeOf('b').nextAt(ALL_KINDS)).toBeNull();
     await store.add(newJob({ key: 'open' }));
     expect(await store.counts()).toMatchObject({ copy: { open: 1, dead: 1 } });
   });
@@ -403,7 +406,8 @@ describeEngines('the state of the queue', (bed) => {
   const storeOf = (owner: string, now = NOW) => jobStoreOf(bed.shared(), { owner, now });
   const claimCopy = (owner = 'a', now = NOW) => claimJobs(bed.shared(), 'copy', { owner, now });
   const add = (job: Partial<NewJob>, now = NOW) => storeOf('adds', now).add(newJob(job));
-  const nextAt = (owner: string, kinds: readonly JobKind[] = ['copy']) => storeOf(owner).nextAt(kinds);
+  const nextAt = (owner: string, kinds: readonly JobKind[] = ['copy']) =>
+    storeOf(owner).nextAt(kinds.map((kind) => ({ kind })));
   const countDue = (now = NOW) => storeOf('counts', now).countDue(['copy']);
 
   test('shows when the next job becomes due, or a lease of another process ends', async () => {
@@ -419,6 +423,62 @@ describeEngines('the state of the queue', (bed) => {
     expect(await nextAt('b')).toEqual(plus(500 + LEASE_MS));
     await storeOf('a').retry(job, plus(600), 'not yet');
     expect(await nextAt('b')).toEqual(plus(600));
+  });
+
+  test('hides the jobs of channels that a process does not have', async () => {
+    await add({ key: 'ours', channelId: 'a' });
+    await add({ key: 'of another tenant', tenant: 'globex', channelId: 'a' });
+    await add({ key: 'theirs', channelId: 'b' });
+    await add({ key: 'of no channel' });
+    await add({ key: 'their upload', kind: 'upload', channelId: 'b' });
+    await add({ key: 'their removal', kind: 'removal', channelId: 'b' });
+    await add({ key: 'theirs, later', channelId: 'b', dueAt: plus(5) });
+    await add({ key: 'ours, later', channelId: 'a', dueAt: plus(7) });
+    const ours = [{ tenant: TENANT, id: 'a' }];
+    const demands = (channels: readonly JobChannel[]): Demand[] => [
+      { kind: 'copy', limit: 10, channels },
+      { kind: 'upload', limit: 10, channels },
+      { kind: 'removal', limit: 10 },
+    ];
+    const keys = async (channels: readonly JobChannel[], now = NOW) =>
+      (await storeOf('a', now).claim(demands(channels))).map(({ key }) => key);
+    expect(await storeOf('b').nextAt(demands(ours))).toEqual(plus(7));
+    expect(await storeOf('b').nextAt(demands([]))).toBeNull();
+    expect(await keys(ours)).toEqual(['ours', 'of no channel', 'their removal']);
+    expect(await keys([])).toEqual([]);
+    expect(await keys([{ tenant: TENANT, id: 'b' }], plus(5))).toEqual(['theirs', 'their upload', 'theirs, later']);
+    // Nor does it take over what a process that had the channel left.
+    const after = plus(5 + LEASE_MS);
+    expect((await storeOf('c', after).claim(demands(ours))).map(({ key }) => key).sort()).toEqual([
+      'of no channel',
+      'ours',
+      'ours, later',
+      'their removal',
+    ]);
+  });
+
+  test('shows waiting jobs of channels that were hastened', async () => {
+    for (const [key, channelId] of [
+      ['ours', 'a'],
+      ['theirs', 'b'],
+    ] as const)
+      await add({ key, channelId, dueAt: plus(9_000) });
+    await add({ key: 'of another tenant', tenant: 'globex', channelId: 'a', dueAt: plus(9_000) });
+    await storeOf('a', plus(1)).hasten([]);
+    await storeOf('a', plus(1)).hasten([{ tenant: TENANT, id: 'a' }]);
+    expect((await claimCopy('a', plus(1))).map(({ key }) => key)).toEqual(['ours']);
+    // What is under way is not begun again.
+    await storeOf('b', plus(2)).hasten([{ tenant: TENANT, id: 'a' }]);
+    expect(await claimCopy('b', plus(2))).toEqual([]);
+  });
+
+  test('shows a job that was handed back as if it had not been claimed', async () => {
+    await add({ key: 'due' });
+    const job = soleJob(await claimCopy('a'));
+    await storeOf('b').handBack({ ...job, owner: 'b' });
+    expect(await claimCopy('b')).toEqual([]);
+    await storeOf('a').handBack(job);
+    expect(await claimCopy('b')).toMatchObject([FRESH]);
   });
 
   test('counts the jobs that a claim would find', async () => {
@@ -518,6 +578,6 @@ describeEngines('a kind that is paused', (bed) => {
   test('wakes no process for new jobs', async () => {
     await storeOf('adds').add(newJob({ dueAt: plus(500) }));
     await storeOf('operator').pause('copy');
-    expect(await storeOf('a').nextAt(['copy', 'upload'])).toBeNull();
+    expect(await storeOf('a').nextAt([{ kind: 'copy' }, { kind: 'upload' }])).toBeNull();
   });
 });

@@ -168,7 +168,7 @@ describe('API keys', () => {
     const own = await beds.own({ config: { auth } });
     const next = { ...auth, apiKeys: [{ sha256: digest(KEYS.rotated), tenant: 'default', scopes: ['media:read'] }] };
     expect((await own.query(CHANNELS, {}, bearer(KEYS.rotated))).status).toBe(401);
-    own.app.reload(parseConfig({ auth: next, channels: [] }, {}));
+    await own.app.reload(parseConfig({ auth: next, channels: [] }, {}));
     expect((await own.query(CHANNELS, {}, bearer(KEYS.rotated))).errors).toEqual([]);
     expect((await own.query(CHANNELS, {}, bearer(KEYS.reader))).status).toBe(401);
   });

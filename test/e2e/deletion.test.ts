@@ -511,7 +511,7 @@ async function expectElevenDeletions(startAll: () => Promise<readonly Started[]>
 async function forgetListings({ server }: Started): Promise<void> {
   await sql`update message_listings set listed_at = listed_at - interval '2 days',
     first_seen_at = first_seen_at - interval '2 days'`.execute(database.kysely);
-  server.reload({});
+  await server.reload({});
 }
 
 /** How many blobs a store has while others write to it. */

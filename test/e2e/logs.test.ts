@@ -74,7 +74,7 @@ describe('the logs of a whole journey, with errors', () => {
     await bed.query('{ nonsense', {}, { headers });
     await bed.post('{"query":', { headers });
     await bed.get('/nothing?sig=in-a-query', { headers });
-    bed.app.reload(parseConfig({ channels: [] }, {}));
+    await bed.app.reload(parseConfig({ channels: [] }, {}));
   }, 60_000);
 
   it('hold no credential, no signature, no cookie', () => {

@@ -221,7 +221,7 @@ describe('serve', () => {
       expect([await statusWith(KEYS.first), await statusWith(KEYS.second)]).toEqual([200, 401]);
       await writeConfig(config(KEYS.second));
       command.kill('SIGHUP');
-      await command.printed(/the API keys were reloaded/);
+      await command.printed(/the configuration was reloaded/);
       expect([await statusWith(KEYS.first), await statusWith(KEYS.second)]).toEqual([401, 200]);
       await writeConfig('{ this is no configuration');
       command.kill('SIGHUP');

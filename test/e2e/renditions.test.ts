@@ -321,7 +321,7 @@ it('a still that is too large for memory is whole, also from a server that did n
     const made = await maker.get(path);
     expect([made.status, made.bytes.length > 2 ** 20]).toEqual([200, true]);
     await maker.app.settled();
-    maker.app.reload(maker.config);
+    await maker.app.reload(maker.config);
     const other = await beds.own({ config, beside: maker });
     for (const _ of ['first', 'again', 'and again']) {
       const got = await other.get(path);

@@ -216,11 +216,11 @@ describe('subscriptions', () => {
       const watched = photo();
       const subscriber = subscribe(guarded, [watched.id], { transport, authorization: `Bearer ${keys.reader}` });
       await isSubscribed(guarded);
-      guarded.reload({ auth: { ...auth, apiKeys: auth.apiKeys.slice(1) } });
+      await guarded.reload({ auth: { ...auth, apiKeys: auth.apiKeys.slice(1) } });
       await guarded.client.deliver(META, watched.delivery);
       await subscriber.ended();
       expect([subscriber.results.length, codes(subscriber)]).toEqual([1, ['UNAUTHENTICATED']]);
-      guarded.reload({ auth });
+      await guarded.reload({ auth });
     });
 
     it('are closed so that clients reconnect when the server shuts down', async () => {

@@ -15,6 +15,8 @@ export interface OwnServerOptions {
   readonly database?: Database;
   /** The folders of the programs that render, as in PATH; absent: none. */
   readonly toolsPath?: string;
+  /** The lowest level of the lines that are kept. Default: warn. */
+  readonly logLevel?: 'info' | 'warn';
 }
 
 /** A server in this process over channels and a database that the test chose, and who speaks to it. */
@@ -24,11 +26,11 @@ export class OwnServer {
     private readonly folder: string,
     private readonly document: Readonly<Record<string, unknown>>,
     readonly client: Client,
-    /** Every line that the server logged, from level warn on. */
+    /** Every line that the server logged, from `logLevel` on. */
     readonly logLines: readonly string[],
   ) {}
 
-  static async start({ config, database, toolsPath }: OwnServerOptions): Promise<OwnServer> {
+  static async start({ config, database, toolsPath, logLevel = 'warn' }: OwnServerOptions): Promise<OwnServer> {
     const folder = await mkdtemp(join(tmpdir(), 'mediagraph-own-'));
     const document = {
       server: { port: 0 },
@@ -39,7 +41,7 @@ export class OwnServer {
       ...config,
     };
     const logLines: string[] = [];
-    const logger = createLogger({ level: 'warn', destination: { write: (line) => void logLines.push(line) } });
+    const logger = createLogger({ level: logLevel, destination: { write: (line) => void logLines.push(line) } });
     const app = await startApp({
       config: parseConfig(document, toolsPath === undefined ? {} : { PATH: toolsPath }),
       logger,
@@ -54,8 +56,8 @@ export class OwnServer {
   }
 
   /** Reloads the configuration with changed sections, as SIGHUP does. */
-  reload(sections: Readonly<Record<string, unknown>>): void {
-    this.app.reload(parseConfig({ ...this.document, ...sections }, {}));
+  reload(sections: Readonly<Record<string, unknown>>): Promise<void> {
+    return this.app.reload(parseConfig({ ...this.document, ...sections }, {}));
   }
 
   /** How often the server logged something. */

@@ -34,18 +34,23 @@ export class ServerFolder {
     const embedded = join(path, 'catalog');
     if (databaseUrl === undefined) await copyTemplate(embedded);
     const folder = new ServerFolder(path, databaseUrl ?? `pglite:${embedded}`);
+    await folder.configure(config);
+    return folder;
+  }
+
+  /** Writes the configuration that the next process reads, or one that gets SIGHUP. */
+  async configure(config: ServerFolderOptions['config']): Promise<void> {
     const document = {
       server: { port: 0 },
       log: { level: 'warn' },
-      database: { url: folder.databaseUrl },
-      storage: { root: folder.blobs },
+      database: { url: this.databaseUrl },
+      storage: { root: this.blobs },
       ...WITHOUT_PLACEHOLDERS,
       network: { allowPrivate: ['127.0.0.0/8'] },
       delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
       ...config,
     };
-    await writeFile(folder.#config, JSON.stringify(document));
-    return folder;
+    await writeFile(this.#config, JSON.stringify(document));
   }
 
   /** The root of the blob store. */

@@ -198,7 +198,7 @@ export class TestBed {
   async forget(): Promise<void> {
     await this.app.settled();
     await emptyTables(this.database);
-    this.app.reload(this.config);
+    await this.app.reload(this.config);
   }
 
   /** The root of the blob store. */
@@ -217,7 +217,7 @@ export class TestBed {
     const media = reportedMedia({ channelId: CHANNELS.kirim, providerMessageId, sha256 });
     const now = new Date();
     await new SqlMediaCatalogue(this.database).recordListings(media.tenant, [listing(media, [media], { now })], now);
-    this.app.reload(this.config);
+    await this.app.reload(this.config);
   }
 
   clearRequests(): void {

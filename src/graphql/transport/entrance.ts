@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Admit } from '../../http/admission.js';
 import type { Caller } from '../../model/caller.js';
+import type { Clock } from '../../model/clock.js';
 import type { Metrics } from '../../telemetry/metrics.js';
 import type { CreateContext, StreamedOperations } from '../execution/streamed-operations.js';
 import type { GraphQLContext } from '../resolvers/context.js';
@@ -22,6 +23,8 @@ export interface OperationEntrance {
   /** Operations whose results are streamed. */
   readonly operations: Pick<StreamedOperations, 'prepare'>;
   readonly metrics?: Pick<Metrics, 'streamOpened'>;
+  /** The clock by which credentials expire. Default: the machine's. */
+  readonly clock?: Clock;
 }
 
 /**

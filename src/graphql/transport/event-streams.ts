@@ -2,9 +2,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import Negotiator from 'negotiator';
 import { z } from 'zod';
 import { clientGone } from '../../http/client-gone.js';
+import { withDistinctCredentials } from '../../http/distinct-credentials.js';
+import type { Caller } from '../../model/caller.js';
+import { type Clock, MACHINE_CLOCK } from '../../model/clock.js';
 import { MediagraphError } from '../../model/errors.js';
 import { SINGLE_RESULT_TYPES } from '../execution/apollo-plugins.js';
-import type { PreparedOperation, StreamedResult } from '../execution/streamed-operations.js';
+import { endableIterator } from '../execution/endable-iterator.js';
+import type { PreparedOperation, StreamedResult, StreamedResults } from '../execution/streamed-operations.js';
+import { whenCredentialsEnd } from './credentials-end.js';
 import { contextOfEachResult, type OperationEntrance } from './entrance.js';
 import type { RequestAdmission } from './request-admission.js';
 import { EVENT_STREAM_TYPE, sendEvents } from './server-sent-events.js';
@@ -16,7 +21,12 @@ const requestParameters = z.object({
   variables: z.record(z.string(), z.unknown()).nullish(),
 });
 
-/** Operations over server-sent events. */
+interface Admitted {
+  readonly operation: PreparedOperation;
+  readonly caller: Caller;
+}
+
+/** Operations over server-sent events. A stream whose credentials expire ends with the error UNAUTHENTICATED. */
 export class EventStreams {
   readonly #open = new Set<FastifyReply>();
 
@@ -35,11 +45,11 @@ export class EventStreams {
   async answer(request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
     if (!request.headers.accept?.includes(EVENT_STREAM_TYPE)) return false;
     const signal = clientGone(reply);
-    await this.admission.callerOf(request);
+    const caller = await this.admission.callerOf(request);
     const operation = this.#operationOf(request);
     if (!operation) return false;
     // A connection that closed during admission emits no further `close`, which would end what is opened below.
-    if (!signal.aborted) await this.#stream(request, reply, operation);
+    if (!signal.aborted) await this.#stream(request, reply, { operation, caller });
     return true;
   }
 
@@ -66,7 +76,7 @@ export class EventStreams {
     return mustSubscribe && !subscribes ? null : prepared;
   }
 
-  async #stream(request: FastifyRequest, reply: FastifyReply, operation: PreparedOperation): Promise<void> {
+  async #stream(request: FastifyRequest, reply: FastifyReply, { operation, caller }: Admitted): Promise<void> {
     const signal = clientGone(reply);
     this.#open.add(reply);
     const onClosed = this.entrance.metrics?.streamOpened('sse');
@@ -74,13 +84,14 @@ export class EventStreams {
       this.#open.delete(reply);
       onClosed?.();
     });
-    const { headers, id: requestId } = request;
+    const { id: requestId } = request;
+    const headers = withDistinctCredentials(request.raw);
     const results =
       'errors' in operation
         ? onlyResult(operation)
         : await operation.start(contextOfEachResult(this.entrance, { headers, requestId, signal }));
     if (signal.aborted) void results.return?.();
-    else sendEvents(reply, results);
+    else sendEvents(reply, untilCredentialsEnd(results, { caller, requestId, clock: this.entrance.clock }));
   }
 }
 
@@ -93,6 +104,38 @@ function parametersOfGet(query: unknown): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Ends the operation when the credentials of its caller expire, with a last result that says so. */
+function untilCredentialsEnd(
+  results: StreamedResults,
+  { caller, requestId, clock = MACHINE_CLOCK }: { caller: Caller; requestId: string; clock?: Clock },
+): StreamedResults {
+  let state: 'valid' | 'expired' | 'told' = 'valid';
+  const cancel = whenCredentialsEnd(caller, clock, () => {
+    state = 'expired';
+    // A pending result resolves as the end.
+    void results.return?.();
+  });
+  return endableIterator({
+    async next() {
+      const next = await results.next();
+      if (!next.done) return next;
+      cancel();
+      if (state !== 'expired') return next;
+      state = 'told';
+      return { value: credentialsExpired(requestId), done: false };
+    },
+    end: () => {
+      cancel();
+      return results.return?.();
+    },
+  });
+}
+
+function credentialsExpired(requestId: string): StreamedResult {
+  const message = 'the token has expired; subscribe again with a new one';
+  return { errors: [{ message, extensions: { code: 'UNAUTHENTICATED', requestId } }] };
 }
 
 async function* onlyResult(result: StreamedResult): AsyncGenerator<StreamedResult, undefined> {

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Admit } from '../../http/admission.js';
 import { clientGone } from '../../http/client-gone.js';
+import { withDistinctCredentials } from '../../http/distinct-credentials.js';
 import { trackAdmission } from '../../http/pending-admission.js';
 import type { Caller } from '../../model/caller.js';
 import type { TenantId } from '../../model/channel.js';
@@ -16,7 +17,7 @@ export class RequestAdmission {
   async callerOf(request: FastifyRequest): Promise<Caller> {
     const known = this.#callers.get(request);
     if (known) return known;
-    const caller = await this.admit(request.headers);
+    const caller = await this.admit(withDistinctCredentials(request.raw));
     this.#callers.set(request, caller);
     return caller;
   }

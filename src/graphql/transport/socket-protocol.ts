@@ -9,6 +9,7 @@ import {
 } from 'graphql';
 import { makeServer, type Server } from 'graphql-ws';
 import { z } from 'zod';
+import type { Caller } from '../../model/caller.js';
 import { MediagraphError } from '../../model/errors.js';
 import { endableIterator } from '../execution/endable-iterator.js';
 import type { StreamedResults } from '../execution/streamed-operations.js';
@@ -28,7 +29,7 @@ export interface SocketConnection {
   /** Aborts when the socket is closed. */
   readonly signal: AbortSignal;
   /** Called when the credentials of the socket are accepted. */
-  readonly onAdmitted: () => void;
+  readonly onAdmitted: (caller: Caller) => void;
 }
 
 /** Browsers cannot set headers of a handshake, so `connection_init` may carry the credentials. */
@@ -67,8 +68,7 @@ export function createSocketProtocol(options: SocketProtocolOptions): Server<Soc
     schema,
     onConnect: async ({ connectionParams, extra }) => {
       try {
-        await admit(credentialsOf(extra.headers, connectionParams));
-        extra.onAdmitted();
+        extra.onAdmitted(await admit(credentialsOf(extra.headers, connectionParams)));
         return true;
       } catch (thrown) {
         if (thrown instanceof MediagraphError) return false;

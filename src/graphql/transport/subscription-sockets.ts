@@ -4,7 +4,11 @@ import type { FastifyInstance } from 'fastify';
 import { handleProtocols, type Server } from 'graphql-ws';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { clientDisconnected } from '../../http/client-gone.js';
+import { withDistinctCredentials } from '../../http/distinct-credentials.js';
+import type { Caller } from '../../model/caller.js';
+import { MACHINE_CLOCK } from '../../model/clock.js';
 import type { Logger } from '../../telemetry/logger.js';
+import { whenCredentialsEnd } from './credentials-end.js';
 import { PING_INTERVAL_MS } from './entrance.js';
 import { boundUntilAdmission, type HandshakeRules, handshakeRefusal } from './socket-handshake.js';
 import { createSocketProtocol, type SocketConnection, type SocketProtocolOptions } from './socket-protocol.js';
@@ -18,10 +22,13 @@ export interface SubscriptionSocketsOptions extends SocketProtocolOptions, Hands
 /** Close codes of RFC 6455 section 7.4.1. */
 const GOING_AWAY = 1001;
 const INTERNAL_ERROR = 1011;
+/** graphql-transport-ws: "Unauthorized". */
+const UNAUTHORIZED = 4401;
 
 /**
  * `GET /graphql` with `Upgrade: websocket`, for operations of every kind. The next result of an operation is made after
- * the previous one was sent. When the server closes, it closes its sockets with 1001, and clients connect again.
+ * the previous one was sent. When the server closes, it closes its sockets with 1001, and clients connect again. A socket
+ * whose credentials expire is closed with 4401.
  */
 export function serveSubscriptionSockets(http: FastifyInstance, options: SubscriptionSocketsOptions): void {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: options.maxBytes, handleProtocols });
@@ -34,7 +41,14 @@ export function serveSubscriptionSockets(http: FastifyInstance, options: Subscri
       return;
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      serve(webSocket, protocol, { headers: request.headers, onAdmitted: boundUntilAdmission(socket) }, options);
+      const { clock = MACHINE_CLOCK } = options;
+      const unbound = boundUntilAdmission(socket);
+      const onAdmitted = (caller: Caller) => {
+        unbound();
+        const cancel = whenCredentialsEnd(caller, clock, () => webSocket.close(UNAUTHORIZED, 'the token has expired'));
+        webSocket.once('close', cancel);
+      };
+      serve(webSocket, protocol, { headers: withDistinctCredentials(request), onAdmitted }, options);
     });
   });
   http.addHook('preClose', async () => {

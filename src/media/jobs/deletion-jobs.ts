@@ -9,6 +9,7 @@ export function deletionJobs(deletion: MediaDeletion, deletions: Deletions): Job
   return {
     kind: 'deletion',
     concurrency: CONCURRENCY,
+    channels: () => deletion.channels,
     isTrusted: true,
     prepare: async (jobs) =>
       preparedJobs(await deletions.findMedia(jobs), (job, media) => ({

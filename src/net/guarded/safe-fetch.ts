@@ -107,6 +107,12 @@ export class SafeFetch {
     await this.#agent.destroy();
   }
 
+  /** Closes the connections when the requests in progress have ended. Later requests fail. Never rejects. */
+  async closeWhenIdle(): Promise<void> {
+    // It rejects if `close` comes first.
+    await this.#agent.close().catch(() => {});
+  }
+
   #requestHeaders(requested: SendableHeaders): Record<string, string> {
     // Checked at run time too: a spread object may have more keys than its type.
     const sendable: readonly string[] = SENDABLE_HEADERS;

@@ -36,8 +36,8 @@ const FAULTS: Array<[Settings, string[]]> = [
   [{ log: { level: 'loud' } }, [expect.stringMatching(/^log\.level: expected fatal or .* or silent, got "loud"$/)]],
   [{ metrics: { port: -1 } }, ['metrics.port: expected a port from 0 to 65535, got -1']],
   [{ metrics: { token: 2 ** 60 } }, ['metrics.token: expected a text; a number of this length needs quotes']],
-  [{ auth: { mode: 'jwt' } }, ['auth.mode: jwt is not available in this version; expected none or apiKey']],
-  [{ auth: { mode: 'basic' } }, ['auth.mode: expected none or apiKey, got "basic"']],
+  [{ auth: { mode: 'jwt' } }, ['auth.jwt: auth.mode jwt needs the key set, the issuer and the audience of tokens']],
+  [{ auth: { mode: 'basic' } }, ['auth.mode: expected none or apiKey or jwt, got "basic"']],
   [{ auth: { mode: 'apiKey' } }, ['auth.apiKeys: auth.mode apiKey needs at least one key']],
   [{ auth: { apiKeys: [key({ sha256: 'abc' })] } }, [`auth.apiKeys[0].sha256: ${HEX_FAULT}`]],
   [

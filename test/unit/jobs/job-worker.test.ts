@@ -2,6 +2,7 @@ import { type ClaimedJob, type JobHistory, type JobLease, LEASE_MS, MAX_DEATHS }
 import type { JobHandler, PreparedJob } from '../../../src/jobs/job-handler.js';
 import type { Demand, JobStore } from '../../../src/jobs/job-store.js';
 import { JobWorker, PAUSE_MS } from '../../../src/jobs/job-worker.js';
+import type { KindOfChannels } from '../../../src/jobs/served-channels.js';
 import type { JobKind } from '../../../src/model/job-kind.js';
 import { createLogger } from '../../../src/telemetry/logger.js';
 
@@ -118,10 +119,10 @@ class Rows implements JobStore {
     return claimed.map(({ job }) => job);
   }
 
-  async nextAt(kinds: readonly JobKind[]): Promise<Date | null> {
+  async nextAt(kinds: readonly KindOfChannels[]): Promise<Date | null> {
     this.lookUps += 1;
     if (this.fault) throw this.fault;
-    const times = this.later.filter(({ work }) => kinds.includes(work.job.kind)).map(({ at }) => at);
+    const times = this.later.filter(({ work }) => kinds.some(({ kind }) => kind === work.job.kind)).map(({ at }) => at);
     return times.length === 0 ? null : new Date(Math.min(...times));
   }
 
@@ -161,6 +162,8 @@ class Rows implements JobStore {
   readonly add = notCalled;
   readonly retry = notCalled;
   readonly reschedule = notCalled;
+  readonly handBack = notCalled;
+  readonly hasten = notCalled;
   readonly bury = notCalled;
   readonly abandonLeases = notCalled;
   readonly pause = notCalled;
