@@ -1,5 +1,5 @@
 /** The size of a read for a client that keeps up. Measured: the best for delivery. */
-export const LARGE_BYTES = 256 * 1024;
+export const LARGE_BYTES = 512 * 1024;
 /** The size of a read for a client that does not. */
 export const SMALL_BYTES = 32 * 1024;
 
