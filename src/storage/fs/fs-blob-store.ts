@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, type FileHandle, open, rename, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
+import { access, type FileHandle, open, rename, rm, rmdir, statfs, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import {
@@ -14,6 +14,7 @@ import {
   type PutOptions,
   type StoredBlob,
 } from '../blob-store.js';
+import type { FileSystemSpace } from '../../telemetry/instruments/resource-metrics.js';
 import { destroyOnAbort } from '../blob-stream.js';
 import { MeasuredBody } from '../measured-body.js';
 import { DEFAULT_FILE_MODE, DEFAULT_FOLDER_MODE } from '../settings.js';
@@ -139,6 +140,11 @@ export class FsBlobStore implements BlobStore {
 
   removeLeftovers(unchangedForMs: number): Promise<number> {
     return removeLeftovers(join(this.root, TEMPORARY), new Date(Date.now() - unchangedForMs));
+  }
+
+  async space(): Promise<FileSystemSpace> {
+    const { bavail, blocks, bsize } = await statfs(this.root);
+    return { freeBytes: bavail * bsize, capacityBytes: blocks * bsize };
   }
 
   async ping(): Promise<void> {
