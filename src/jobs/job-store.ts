@@ -228,7 +228,7 @@ export class SqlJobStore implements JobStore {
           min(next_at) filter (where state = 'open' and next_at <= ${now}) as "oldestDueAt",
           min(deadline) as deadline,
           max(extract(epoch from ${now}::timestamptz - since) / greatest(extract(epoch from deadline - since), 1))
-            as deadline_used
+            filter (where deadline is not null) as deadline_used
         from found group by kind
       )
       select known.kind, coalesce(open, 0) as open, coalesce(due, 0) as due, coalesce(running, 0) as running,

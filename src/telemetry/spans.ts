@@ -59,11 +59,7 @@ export function inOwnTrace<Result>(
 }
 
 /** Runs a statement in a client span. Only its first words become part of the trace, never its text or values. */
-export function inStatementSpan<Result>(
-  text: string,
-  engine: string,
-  work: () => Promise<Result>,
-): Promise<Result> {
+export function inStatementSpan<Result>(text: string, engine: string, work: () => Promise<Result>): Promise<Result> {
   return inSpan(() => {
     const summary = summaryOf(text);
     const attributes = { 'db.system.name': 'postgresql', 'db.query.summary': summary, 'mediagraph.database': engine };

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { access, type FileHandle, open, rename, rm, rmdir, statfs, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import type { FileSystemSpace } from '../../telemetry/instruments/resource-metrics.js';
 import {
   assertBlobKey,
   assertByteRange,
@@ -14,7 +15,6 @@ import {
   type PutOptions,
   type StoredBlob,
 } from '../blob-store.js';
-import type { FileSystemSpace } from '../../telemetry/instruments/resource-metrics.js';
 import { destroyOnAbort } from '../blob-stream.js';
 import { MeasuredBody } from '../measured-body.js';
 import { DEFAULT_FILE_MODE, DEFAULT_FOLDER_MODE } from '../settings.js';

@@ -28,7 +28,11 @@ export const METRICS = {
   mediagraph_http_request_duration_seconds: {
     type: 'histogram',
     help: 'Duration of requests until the response was sent or the client disconnected, by route pattern.',
-    labels: { route: ROUTE, method: 'the HTTP method; `(none)` for a request that is no HTTP', status: 'the status code' },
+    labels: {
+      route: ROUTE,
+      method: 'the HTTP method; `(none)` for a request that is no HTTP',
+      status: 'the status code',
+    },
     buckets: ANSWER_SECONDS,
   },
   mediagraph_graphql_operation_duration_seconds: {
@@ -62,7 +66,8 @@ export const METRICS = {
     type: 'counter',
     help: 'Messages that were looked up in the catalogue.',
     labels: {
-      result: '`hit`: the catalogue was sufficient; `miss`: the provider was asked; `unavailable`: the database did not respond',
+      result:
+        '`hit`: the catalogue was sufficient; `miss`: the provider was asked; `unavailable`: the database did not respond',
     },
   },
   mediagraph_provider_request_duration_seconds: {
@@ -71,7 +76,8 @@ export const METRICS = {
     labels: {
       provider: PROVIDER,
       channel: CHANNEL,
-      outcome: 'a status class such as `2xx`, or `TIMEOUT`, `CONNECTION`, `CIRCUIT_OPEN`, `ABORTED` and other codes of network faults',
+      outcome:
+        'a status class such as `2xx`, or `TIMEOUT`, `CONNECTION`, `CIRCUIT_OPEN`, `ABORTED` and other codes of network faults',
     },
     buckets: PROVIDER_SECONDS,
   },
@@ -104,7 +110,8 @@ export const METRICS = {
     help: 'Attempts of background copies.',
     labels: {
       provider: PROVIDER,
-      outcome: '`stored`; `retried`: failed, another attempt follows; `failed` or `expired`: given up; `abandoned`: the lease or the media ended',
+      outcome:
+        '`stored`; `retried`: failed, another attempt follows; `failed` or `expired`: given up; `abandoned`: the lease or the media ended',
     },
   },
   mediagraph_jobs_open: {
@@ -194,7 +201,11 @@ export const METRICS = {
     help: 'Statements and transactions that wait for a connection.',
     labels: { priority: '`interactive`: a request waits for them; `background`: jobs' },
   },
-  mediagraph_build_info: { type: 'gauge', help: 'The running version; always 1.', labels: { version: 'of Mediagraph' } },
+  mediagraph_build_info: {
+    type: 'gauge',
+    help: 'The running version; always 1.',
+    labels: { version: 'of Mediagraph' },
+  },
   nodejs_version_info: { type: 'gauge', help: 'The version of Node.js.', labels: { version: 'of Node.js' } },
   nodejs_eventloop_lag_mean_seconds: { type: 'gauge', help: lag('mean') },
   nodejs_eventloop_lag_p50_seconds: { type: 'gauge', help: lag('median') },
