@@ -109,7 +109,7 @@ export class Mirror {
       logger.warn({ err: thrown, channelId, media: id, attempts }, 'a copy failed and will be retried');
       const { dueAt, isFailed } = next;
       await copies.retry(job, { dueAt, isFailed, failure }, now);
-      return 'retried';
+      return isFailed ? 'failed' : 'retried';
     }
     const status = next.step === 'expire' ? 'EXPIRED' : 'FAILED';
     logger.error({ err: thrown, channelId, media: id, attempts, status }, 'a media could not be copied');

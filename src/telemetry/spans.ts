@@ -7,12 +7,18 @@ import {
   type Span,
   SpanKind,
   SpanStatusCode,
+  type Tracer,
   trace,
 } from '@opentelemetry/api';
 import { packageVersion } from './version.js';
 
+let made: Tracer | null = null;
+
 /** Uses the SDK that is registered at the time of use. */
-export const tracer = trace.getTracer('mediagraph', packageVersion());
+export function tracer(): Tracer {
+  made ??= trace.getTracer('mediagraph', packageVersion());
+  return made;
+}
 
 /** Whether an SDK is registered. Without one, nothing may be computed for traces. */
 export function isTraced(): boolean {
@@ -43,7 +49,7 @@ export function inSpan<Result>(
 ): Promise<Result> {
   if (!isTraced()) return work(NO_DETAILS);
   const { name, kind, attributes } = describe();
-  return runIn(tracer.startSpan(name, { kind, attributes }), work);
+  return runIn(tracer().startSpan(name, { kind, attributes }), work);
 }
 
 /** Runs work in a trace of its own, which links to the trace that caused it. */
@@ -54,7 +60,7 @@ export function inOwnTrace<Result>(
   if (!isTraced()) return work();
   const { name, kind, attributes, causedBy } = describe();
   const cause = causedBy === null ? null : linkTo(causedBy);
-  const span = tracer.startSpan(name, { kind, attributes, links: cause ? [cause] : [], root: true }, ROOT_CONTEXT);
+  const span = tracer().startSpan(name, { kind, attributes, links: cause ? [cause] : [], root: true }, ROOT_CONTEXT);
   return runIn(span, work);
 }
 

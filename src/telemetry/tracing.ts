@@ -42,7 +42,7 @@ export function traceRequest(request: TracedRequest, run: () => void): (status: 
   // An SDK that instruments node:http has already started a span.
   const parent = trace.getActiveSpan() ? context.active() : propagation.extract(ROOT_CONTEXT, headers);
   const attributes = { 'http.request.method': method, 'http.route': route, [REQUEST_ID_ATTRIBUTE]: requestId };
-  const span = tracer.startSpan(`${method} ${route}`, { kind: SpanKind.SERVER, attributes }, parent);
+  const span = tracer().startSpan(`${method} ${route}`, { kind: SpanKind.SERVER, attributes }, parent);
   context.with(trace.setSpan(parent, span).setValue(REQUEST_ID, requestId), run);
   return (status) => {
     span.setAttribute('http.response.status_code', status);
@@ -62,7 +62,7 @@ export function traceAnswered(request: TracedRequest, status: number, ms: number
     [REQUEST_ID_ATTRIBUTE]: requestId,
   };
   const options = { kind: SpanKind.SERVER, attributes, startTime: Date.now() - ms };
-  tracer.startSpan(`${method} ${route}`, options, propagation.extract(ROOT_CONTEXT, headers)).end();
+  tracer().startSpan(`${method} ${route}`, options, propagation.extract(ROOT_CONTEXT, headers)).end();
 }
 
 export interface ProviderTraceOptions {
@@ -99,7 +99,7 @@ export class ProviderTrace {
       ...(attempt > 0 && { 'http.request.resend_count': attempt }),
       ...(typeof requestId === 'string' && { [REQUEST_ID_ATTRIBUTE]: requestId }),
     };
-    const span = tracer.startSpan(method, { kind: SpanKind.CLIENT, attributes }, parent);
+    const span = tracer().startSpan(method, { kind: SpanKind.CLIENT, attributes }, parent);
     const headers: Record<string, string> = {};
     if (propagates) propagation.inject(trace.setSpan(parent, span), headers);
     try {

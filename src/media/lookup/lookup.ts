@@ -252,9 +252,9 @@ export class MediaLookup {
 
   #count(records: Records, keys: number, unknown: number): void {
     const { metrics } = this.options;
-    if (records === null) return metrics?.messagesLookedUp('unavailable', keys);
-    metrics?.messagesLookedUp('hit', keys - unknown);
-    metrics?.messagesLookedUp('miss', unknown);
+    metrics?.messagesLookedUp('unavailable', records === null ? keys : 0);
+    metrics?.messagesLookedUp('hit', records === null ? 0 : keys - unknown);
+    metrics?.messagesLookedUp('miss', records === null ? 0 : unknown);
   }
 
   /** Asks a channel's provider for the listings of messages, and remembers them. */

@@ -111,7 +111,7 @@ export const METRICS = {
     labels: {
       provider: PROVIDER,
       outcome:
-        '`stored`; `retried`: failed, another attempt follows; `failed` or `expired`: given up; `abandoned`: the lease or the media ended',
+        '`stored`; `retried`: another attempt follows; `failed`: the media is FAILED, although attempts may follow; `expired`: the provider no longer has the bytes; `abandoned`: the lease or the media ended',
     },
   },
   mediagraph_jobs_open: {
