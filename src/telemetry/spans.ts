@@ -64,8 +64,12 @@ export function inOwnTrace<Result>(
   return runIn(span, work);
 }
 
-/** Runs a statement in a client span. Only its first words become part of the trace, never its text or values. */
+/**
+ * Runs a statement in a client span, if it is part of a trace: the queue's own statements would be traces without a cause.
+ * Only the statement's operation and table become part of the span, never its text or values.
+ */
 export function inStatementSpan<Result>(text: string, engine: string, work: () => Promise<Result>): Promise<Result> {
+  if (!isTraced() || !trace.getSpan(context.active())) return work();
   return inSpan(() => {
     const summary = summaryOf(text);
     const attributes = { 'db.system.name': 'postgresql', 'db.query.summary': summary, 'mediagraph.database': engine };
