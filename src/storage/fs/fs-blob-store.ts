@@ -12,7 +12,6 @@ import {
   rm,
   rmdir,
   unlink,
-  writeFile,
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -32,6 +31,8 @@ import {
 } from '../blob-store.js';
 import { destroyOnAbort } from '../blob-stream.js';
 import { MeasuredBody } from '../measured-body.js';
+import { PieceMemory } from '../piece-memory.js';
+import { DurableWriter, FILE_MODE } from './durable-writer.js';
 import { FileReader } from './file-reader.js';
 import { ReadMemory } from './read-memory.js';
 
@@ -45,7 +46,6 @@ export interface FsBlobStoreOptions {
 /** The folder of temporary files. No key starts with it. */
 const TEMPORARY = 'tmp';
 const FOLDER_MODE = 0o700;
-const FILE_MODE = 0o600;
 
 /**
  * Names this process in its temporary files. The token tells it from an earlier process with the same pid: in a
@@ -59,6 +59,8 @@ const PROCESS = { pid: process.pid, token: randomBytes(6).toString('hex') };
  */
 export class FsBlobStore implements BlobStore {
   readonly #readMemory = new ReadMemory();
+  readonly #pieces = new PieceMemory();
+  readonly #writer = new DurableWriter(this.#pieces);
 
   private constructor(private readonly root: string) {}
 
@@ -81,11 +83,11 @@ export class FsBlobStore implements BlobStore {
   }
 
   async put(key: BlobKey, body: Readable, options: PutOptions): Promise<StoredBlob> {
-    const measured = new MeasuredBody(body, options);
+    const measured = new MeasuredBody(body, options, this.#pieces);
     const temporary = temporaryFile(this.root);
     try {
       const target = this.#pathOf(key);
-      await writeDurably(temporary, measured);
+      await this.#writer.write(temporary, measured);
       options.signal?.throwIfAborted();
       await this.#place(temporary, target);
       return measured.finish();
@@ -211,16 +213,6 @@ export class FsBlobStore implements BlobStore {
 
 function temporaryFile(root: string): string {
   return join(root, TEMPORARY, `${PROCESS.pid}.${PROCESS.token}-${randomUUID()}`);
-}
-
-async function writeDurably(path: string, bytes: AsyncIterable<Buffer>): Promise<void> {
-  const handle = await open(path, 'wx', FILE_MODE);
-  try {
-    await writeFile(handle, bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /**
