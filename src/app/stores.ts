@@ -6,6 +6,7 @@ import { type Deletions, SqlDeletions } from '../catalogue/deletions.js';
 import { SqlErrorBudgets } from '../catalogue/error-budgets.js';
 import { type Copies, SqlCopies } from '../catalogue/media/copies.js';
 import type { MediaCatalogue } from '../catalogue/media/media-catalogue.js';
+import { MessageMemory } from '../catalogue/media/message-memory.js';
 import { SqlMediaCatalogue } from '../catalogue/media/sql-media-catalogue.js';
 import { adoptPreviousWork } from '../catalogue/previous-work.js';
 import { SqlQuotas } from '../catalogue/quotas.js';
@@ -65,7 +66,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
     const budgets = new ReusedHolds({ hold: holdsOver(new SqlErrorBudgets(database), logger) });
     return {
       database,
-      catalogue: new SqlMediaCatalogue(database),
+      catalogue: new SqlMediaCatalogue(database, new MessageMemory(database)),
       jobsCatalogue: new SqlMediaCatalogue({ kysely: database.background, reads: database.backgroundReads }),
       changes,
       inbox: new SqlWebhookInbox(database),

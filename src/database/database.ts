@@ -17,8 +17,8 @@ export interface Database {
   /** For background work. Requests have priority, and half of the connections to a server are reserved for them. */
   readonly background: Kysely<Tables>;
   /**
-   * For statements that change nothing. Only statements of this handle and of `jobs` do not increase {@link
-   * writeCount}.
+   * For statements that change nothing. Only statements of this handle and of `jobs` do not call the listeners of {@link
+   * onWrite}.
    */
   readonly reads: Kysely<Tables>;
   readonly backgroundReads: Kysely<Tables>;
@@ -26,8 +26,6 @@ export interface Database {
   readonly jobs: Kysely<Tables>;
   /** With `embedded`, no other process works on the same rows. */
   readonly engine: 'embedded' | 'postgres';
-  /** Increases with every statement that may change the result of a query; null if other processes also change rows. */
-  readonly writeCount: (() => number) | null;
   /** For statements that may take longer than the limit of 10 s for a server: migrations. */
   unhurried<Result>(work: (kysely: Kysely<Tables>) => Promise<Result>): Promise<Result>;
   /**
@@ -87,7 +85,6 @@ export async function openDatabase({ url, maxConnections = 10, logger }: Databas
 }
 
 class PooledDatabase {
-  protected writes = 0;
   readonly kysely: Kysely<Tables>;
   readonly background: Kysely<Tables>;
   readonly reads: Kysely<Tables>;
@@ -99,7 +96,6 @@ class PooledDatabase {
   constructor(pool: pg.Pool, connections: PrioritySemaphore, names: StatementNames | null = null) {
     this.#pool = new ClosablePool(pool, connections, names);
     const onWrite = () => {
-      this.writes += 1;
       for (const listener of this.#writeListeners) listener();
     };
     this.kysely = over(this.#pool, 'interactive', onWrite);
@@ -127,7 +123,6 @@ class PooledDatabase {
 
 class ServerDatabase extends PooledDatabase implements Database {
   readonly engine = 'postgres';
-  readonly writeCount = null;
   readonly clock = new DatabaseClock(() => this.#time());
   readonly #listener: NotificationListener;
 
@@ -177,7 +172,6 @@ class ServerDatabase extends PooledDatabase implements Database {
 
 class EmbeddedDatabase extends PooledDatabase implements Database {
   readonly engine = 'embedded';
-  readonly writeCount = () => this.writes;
   readonly clock = MACHINE_CLOCK;
   #maintainedAt = Number.NEGATIVE_INFINITY;
 

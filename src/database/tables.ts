@@ -27,11 +27,14 @@ interface MediaChangesTable {
   xid: Generated<string>;
   id: Generated<number>;
   tenant: TenantId;
+  /** Empty for a change of the message's listing. */
   media_id: MediaId;
   channel_id: ChannelId;
   provider_message_id: string;
   status: MediaStatus;
   at: Generated<Date>;
+  /** Whether the media is new or its status changed. */
+  is_status: Generated<boolean>;
 }
 
 interface MessageListingsTable {

@@ -1,4 +1,5 @@
 import type { CataloguedMedia, FoundDetails } from '../../src/catalogue/media/media-catalogue.js';
+import { MessageMemory } from '../../src/catalogue/media/message-memory.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { formatMessageId } from '../../src/model/ids.js';
 import type { JobKind } from '../../src/model/job-kind.js';
@@ -20,7 +21,14 @@ export const picture = (providerMediaId: string, keys: Partial<MessageMedia> = {
 
 /** The catalogue of a test's database, with short forms of what its tests ask of it. */
 export function catalogueBed(engine: Pick<EngineBed, 'shared'>) {
-  const catalogue = () => new SqlMediaCatalogue(engine.shared());
+  let memory: MessageMemory | null = null;
+  beforeEach(() => {
+    memory = null;
+  });
+  const catalogue = () => {
+    memory ??= new MessageMemory(engine.shared());
+    return new SqlMediaCatalogue(engine.shared(), memory);
+  };
   const keep = (id: string, details: FoundDetails = {}) =>
     catalogue().markStored(TENANT, id, { stored: storedBytes(), details, replacing: null }, NOW);
   const copyJobs = (now = NOW, owner = 'a') => claimCopies(engine.shared(), { owner, now });

@@ -22,6 +22,7 @@ const MIGRATIONS = [
   '0006-channel-facts',
   '0007-jobs',
   '0008-change-log',
+  '0009-all-changes',
 ];
 
 const NOW = new Date('2026-11-21T10:00:00.123Z');

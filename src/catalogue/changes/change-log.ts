@@ -11,11 +11,17 @@ export interface MediaChange extends MessageKey {
   readonly status: MediaStatus;
 }
 
+/** A change of a message's media, or of its listing. */
+export interface LoggedChange extends MediaChange {
+  /** Whether it is a {@link MediaChange}. Otherwise, `id` and `status` are empty if the listing of the message changed. */
+  readonly isStatus: boolean;
+}
+
 export interface ReadChanges {
   /** The snapshot from which the next read continues. */
   readonly snapshot: string;
   /** The changes of each media are in order. */
-  readonly changes: readonly MediaChange[];
+  readonly changes: readonly LoggedChange[];
   /** Whether some changes were not read, because they were pruned or too many. */
   readonly isGap: boolean;
 }
@@ -25,7 +31,7 @@ const MOST_CHANGES = 10_000;
 const PRUNED_TOGETHER = 10_000;
 
 /**
- * The table `media_changes`. Triggers write it in the transaction of each change (migration 0008).
+ * The table `media_changes`. Triggers write it in the transaction of each change (migrations 0008 and 0009).
  *
  * Transactions commit in another order than they receive their ids, so no id separates the changes that were read from
  * the others. A reader therefore advances from snapshot to snapshot (PostgreSQL docs, "pg_current_snapshot"): a read
@@ -44,12 +50,12 @@ export class ChangeLog {
   async read(from: string | null): Promise<ReadChanges> {
     const since = sql`${from}::pg_snapshot`;
     // After a restore from a dump, the ids of the dumped transactions may be in the future.
-    const { rows } = await sql<{ snapshot: string; isPruned: boolean | null; changes: readonly MediaChange[] }>`
+    const { rows } = await sql<{ snapshot: string; isPruned: boolean | null; changes: readonly LoggedChange[] }>`
       select pg_current_snapshot()::text as snapshot,
         (select xid >= pg_snapshot_xmin(${since}) and xid < pg_snapshot_xmax(pg_current_snapshot())
           from media_changes_pruned) as "isPruned",
         (select coalesce(json_agg(json_build_object('tenant', tenant, 'id', media_id, 'channelId', channel_id,
-            'providerMessageId', provider_message_id, 'status', status) order by id), '[]')
+            'providerMessageId', provider_message_id, 'status', status, 'isStatus', is_status) order by id), '[]')
           from (select * from media_changes
             where (xid >= pg_snapshot_xmax(${since}) or xid = any(array(select pg_snapshot_xip(${since}))))
               and xid < pg_snapshot_xmax(pg_current_snapshot())

@@ -105,7 +105,8 @@ export class SqlMediaChanges implements MediaChanges {
       throw err;
     });
     this.#snapshot = read.snapshot;
-    for (const change of read.changes) for (const listener of this.#listeners) listener.onChange(change);
+    for (const { isStatus, ...change } of read.changes)
+      if (isStatus) for (const listener of this.#listeners) listener.onChange(change);
     // After a failover, the new server may lack the last commits and may use their ids again.
     if (this.#wasAway || read.isGap) for (const listener of this.#listeners) listener.onGap();
     this.#wasAway = false;

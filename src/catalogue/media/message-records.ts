@@ -1,57 +1,14 @@
 import { sql } from 'kysely';
-import { LRUCache } from 'lru-cache';
 import type { Database } from '../../database/database.js';
 import type { TenantId } from '../../model/channel.js';
-import { formatMessageId, type MessageId, type TenantMessageId, tenantMessageId } from '../../model/ids.js';
-import { upTo } from '../../model/lru-limit.js';
+import { formatMessageId, type MessageId } from '../../model/ids.js';
 import type { MessageKey } from '../../model/media.js';
 import type { MessageRecord } from './catalogued-media.js';
 import { catalogued } from './column-lists.js';
 import type { CataloguedRow, MediaRow } from './media-columns.js';
 import { toCataloguedMedia } from './media-rows.js';
 
-type Records = ReadonlyMap<MessageId, MessageRecord>;
-
-/** Each record needs several thousand bytes. */
-const REMEMBERED_MESSAGES = 5_000;
-
-/**
- * Caches the records of messages until the next write. Only for the embedded database, because the cache does not
- * notice writes of other processes.
- */
-export class MessageMemory {
-  /** The records by tenant and message; null if nothing is known of the message. */
-  readonly #records = new LRUCache<TenantMessageId, { readonly record: MessageRecord | null }>(
-    upTo(REMEMBERED_MESSAGES),
-  );
-  #asOf = -1;
-
-  constructor(private readonly writeCount: () => number) {}
-
-  /** @param select asks the database for the messages that are not remembered */
-  async find(
-    tenant: TenantId,
-    keys: readonly MessageKey[],
-    select: (keys: readonly MessageKey[]) => Promise<Records>,
-  ): Promise<Records> {
-    const asOf = this.writeCount();
-    if (asOf !== this.#asOf) this.#records.clear();
-    this.#asOf = asOf;
-    const records = new Map<MessageId, MessageRecord>();
-    const unknown = keys.filter((key) => {
-      const known = this.#records.get(tenantMessageId(tenant, key));
-      if (known?.record) records.set(formatMessageId(key), known.record);
-      return !known;
-    });
-    const selected = await select(unknown);
-    for (const [message, record] of selected) records.set(message, record);
-    // A read that ran concurrently with a write may have seen the rows before the write.
-    if (this.writeCount() !== asOf) return records;
-    for (const key of unknown)
-      this.#records.set(tenantMessageId(tenant, key), { record: selected.get(formatMessageId(key)) ?? null });
-    return records;
-  }
-}
+export type Records = ReadonlyMap<MessageId, MessageRecord>;
 
 /** Selects the records of all messages with one statement. */
 export async function selectMessageRecords(

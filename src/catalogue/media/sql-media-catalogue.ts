@@ -26,7 +26,8 @@ import type {
 } from './media-catalogue.js';
 import type { CataloguedRow, MediaChanges } from './media-columns.js';
 import { failureColumns, measuresColumns, namedBytes, patchColumns, toCataloguedMedia } from './media-rows.js';
-import { MessageMemory, selectMessageRecords } from './message-records.js';
+import type { MessageMemory } from './message-memory.js';
+import { selectMessageRecords } from './message-records.js';
 import { announcementStatement, changesStatement, descriptionsStatement, listingsStatement } from './record-media.js';
 
 /** The kinds of jobs that end together with their media. */
@@ -34,18 +35,17 @@ const JOBS_OF_MEDIA: readonly JobKind[] = ['copy', 'upload', 'inspection'];
 /** The process that stored the bytes inspects them immediately. The job does it if that process crashes. */
 const INSPECTED_WITHIN_MS = 60_000;
 
-type Handles = Pick<Database, 'kysely' | 'reads'> & Partial<Pick<Database, 'writeCount'>>;
-
 export class SqlMediaCatalogue implements MediaCatalogue {
   readonly #db: Database['kysely'];
   readonly #reads: Database['reads'];
-  /** Null if other processes also write, because the cache does not notice their writes. */
-  readonly #memory: MessageMemory | null;
 
-  constructor({ kysely, reads, writeCount = null }: Handles) {
+  /** @param memory of the records of messages; without one, each look-up reads the database */
+  constructor(
+    { kysely, reads }: Pick<Database, 'kysely' | 'reads'>,
+    private readonly memory: MessageMemory | null = null,
+  ) {
     this.#db = kysely;
     this.#reads = reads;
-    this.#memory = writeCount && new MessageMemory(writeCount);
   }
 
   async findByIds(tenant: TenantId, ids: readonly MediaId[]): Promise<ReadonlyMap<MediaId, CataloguedMedia>> {
@@ -60,7 +60,7 @@ export class SqlMediaCatalogue implements MediaCatalogue {
 
   async findByMessages(tenant: TenantId, keys: readonly MessageKey[]): Promise<ReadonlyMap<MessageId, MessageRecord>> {
     const select = (unknown: readonly MessageKey[]) => selectMessageRecords(this.#reads, tenant, unknown);
-    return this.#memory ? this.#memory.find(tenant, keys, select) : select(keys);
+    return this.memory ? this.memory.find(tenant, keys, select) : select(keys);
   }
 
   async findKeysByProviderMessageIds(

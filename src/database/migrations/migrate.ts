@@ -9,6 +9,7 @@ import { fencedWork } from './0005-fenced-work.js';
 import { channelFacts } from './0006-channel-facts.js';
 import { jobs } from './0007-jobs.js';
 import { changeLog } from './0008-change-log.js';
+import { allChanges } from './0009-all-changes.js';
 
 /** The migrations in the order of their names. Never change a released migration; add new ones at the end. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -20,6 +21,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0006-channel-facts': channelFacts,
   '0007-jobs': jobs,
   '0008-change-log': changeLog,
+  '0009-all-changes': allChanges,
 };
 
 const TABLE = 'mediagraph_migrations';
