@@ -753,7 +753,12 @@ describe('a thousand representations', () => {
   it.each<[string, number, number, (key: MessageKey) => Json]>([
     ['by id', 2, 0, (key) => ({ id: argument(key) })],
     ['by channel and provider message id', 2, 0, (key) => ({ ...key })],
-    ["by the provider's own id, which is looked up first", 3, 1, ({ providerMessageId }) => ({ id: providerMessageId })],
+    [
+      "by the provider's own id, which is looked up first",
+      3,
+      1,
+      ({ providerMessageId }) => ({ id: providerMessageId }),
+    ],
   ])('%s cost %d statements, then %d, and no provider request', async (_name, first, again, representationOf) => {
     await announce();
     expect(await costOf(representationOf)).toEqual({ statements: first, media: COUNT });
