@@ -124,9 +124,10 @@ describe('a process with an OpenTelemetry SDK that is loaded by --import', () =>
       return named('GET /media/*').some(({ spanId }) => !named('deliver').some((one) => one.parentSpanId === spanId));
     });
     expect((await client.get(thumbnailUrl)).status).toBe(200);
-    await until('the span of the still', async () => named('rendition still').length === 1);
-    const still = sole(named('rendition still'));
-    expect(parentOf(still)?.name).toBe('deliver');
+    // A parent ends, and is sent, after its children.
+    await until('the span of the still and its parent', async () =>
+      named('rendition still').some((still) => parentOf(still)?.name === 'deliver'),
+    );
     const sources = named('deliver').map(({ attributes }) => attributes['mediagraph.delivery.source']);
     expect(sources).toContain('store');
   });
