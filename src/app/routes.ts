@@ -28,6 +28,7 @@ export function registerRoutes(http: FastifyInstance, parts: Parts, routes: Rout
   const graphql = {
     operations: servers.streamed,
     admit: routes.admit,
+    rates: parts.rates,
     createContext: contextCreator(parts),
     metrics: parts.metrics,
     clock: stores.database.clock,

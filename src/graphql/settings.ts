@@ -26,7 +26,9 @@ export const limits = section({
   requestsPerMinute: positive()
     .nullable()
     .default(null)
-    .describe('The maximum number of requests of one tenant per minute. `null`: no limit.'),
+    .describe(
+      'The maximum number of GraphQL requests of one tenant in any minute, over all replicas. `tenants.<tenant>.requestsPerMinute` replaces it. `null`: no limit.',
+    ),
   subscriptionsPerConnection: wholeNumber(1, 10_000)
     .default(100)
     .describe(

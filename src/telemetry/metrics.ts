@@ -29,6 +29,14 @@ const PROVIDER_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 /** Replaces unknown channel ids in requests: a caller must not be able to create time series. */
 const NO_CHANNEL = '(none)';
 const TRANSPORTS = ['websocket', 'sse'] as const;
+const REFUSALS = [
+  ['graphql', 'rate'],
+  ['graphql', 'overload'],
+  ['rendition', 'overload'],
+  ['delivery', 'overload'],
+] as const;
+export type RefusedWork = (typeof REFUSALS)[number][0];
+export type RefusalReason = (typeof REFUSALS)[number][1];
 const OUTCOMES = ['accepted', 'rejected', 'failed'] as const;
 
 /**
@@ -41,6 +49,7 @@ export class Metrics {
   readonly #store: StoreMetrics;
   readonly #answers: Histogram<'route' | 'method' | 'status'>;
   readonly #graphqlErrors: Counter<'code'>;
+  readonly #refusals: Counter<'work' | 'reason'>;
   readonly #webhookDeliveries: Counter<'channel' | 'outcome'>;
   readonly #providerRequests: Histogram<'provider' | 'channel' | 'outcome'>;
   readonly #subscriptions: Gauge;
@@ -65,6 +74,13 @@ export class Metrics {
       labelNames: ['code'],
       registers,
     });
+    this.#refusals = new Counter({
+      name: 'mediagraph_refused_requests_total',
+      help: 'Requests refused before any work: above the rate of the tenant, or while the process is overloaded.',
+      labelNames: ['work', 'reason'],
+      registers,
+    });
+    for (const [work, reason] of REFUSALS) this.#refusals.inc({ work, reason }, 0);
     this.#webhookDeliveries = new Counter({
       name: 'mediagraph_webhook_deliveries_total',
       help: 'Webhook deliveries: accepted (stored, or a duplicate), rejected (invalid) or failed (the provider will retry).',
@@ -146,6 +162,10 @@ export class Metrics {
   /** @param code an error code of this API or of Apollo's protocol */
   graphqlError(code: string): void {
     this.#graphqlErrors.inc({ code });
+  }
+
+  requestRefused(work: RefusedWork, reason: RefusalReason): void {
+    this.#refusals.inc({ work, reason });
   }
 
   /** @returns a function to call when the stream closes */

@@ -31,12 +31,12 @@ export interface GraphQLRouteOptions extends OperationEntrance {
  */
 export function registerGraphQLRoute(http: FastifyInstance, options: GraphQLRouteOptions): void {
   const { allowedOrigins, bodyBytes, createContext, servers } = options;
-  const admission = new RequestAdmission(options.admit);
+  const admission = new RequestAdmission(options.admit, options.rates);
   const memory = new BodyMemory();
   const streams = new EventStreams(options, admission);
   const context = async (request: FastifyRequest, reply: FastifyReply): Promise<GraphQLContext> => {
     const signal = clientGone(reply);
-    const caller = await admission.callerOf(request).catch((thrown: unknown) => {
+    const caller = await admission.callerOf(request, reply).catch((thrown: unknown) => {
       throw refusalForApollo(reply, thrown);
     });
     return createContext({ caller, requestId: request.id, signal });

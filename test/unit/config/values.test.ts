@@ -38,6 +38,7 @@ describe('defaults', () => {
       upload: { maxBytes: 100_000_000, timeoutMs: 60_000, respondWithinMs: 20_000 },
       network: { allowPrivate: [], allowedPorts: [80, 443] },
       retention: { defaultMs: null, sweepIntervalMs: 600_000 },
+      tenants: {},
       limits: {
         maxDepth: 8,
         maxAliases: 30,
