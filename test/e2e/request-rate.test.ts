@@ -1,7 +1,10 @@
 /** The requests of a tenant per minute, at real servers. */
 import { createHash } from 'node:crypto';
-import { describeEngines } from '../support/databases.js';
-import { type OwnServer, useOwnServers } from '../support/own-server.js';
+import type { Client } from '../support/client.js';
+import { describeEngines, describeServer } from '../support/databases.js';
+import { until } from '../support/eventually.js';
+import { useOwnServers } from '../support/own-server.js';
+import { ServerFolder } from '../support/server-folder.js';
 import { Subscriber, TRANSPORTS } from '../support/subscribers.js';
 import { type GraphQLAnswer, headerOf, kirimChannel, sole } from '../support/test-bed.js';
 
@@ -12,6 +15,12 @@ const apiKeys = Object.entries(KEYS).map(([tenant, key]) => ({ sha256: digest(ke
 const auth = { mode: 'apiKey', apiKeys };
 const channels = [kirimChannel('http://127.0.0.1:1/v1', { tenant: 'acme' })];
 
+const TEST_MS = 120_000;
+
+interface Asked {
+  readonly client: Client;
+}
+
 interface Asking {
   readonly key?: string;
   readonly body?: string;
@@ -19,7 +28,7 @@ interface Asking {
 }
 
 async function ask(
-  { client }: OwnServer,
+  { client }: Asked,
   { key = KEYS.acme, body = JSON.stringify({ query: CHANNELS }), headers = {} }: Asking = {},
 ): Promise<GraphQLAnswer<unknown>> {
   const {
@@ -36,7 +45,7 @@ async function ask(
 }
 
 /** The statuses of so many concurrent requests, and how often each occurs. */
-async function statuses(server: OwnServer, count: number, asking?: Asking): Promise<Record<string, number>> {
+async function statuses(server: Asked, count: number, asking?: Asking): Promise<Record<string, number>> {
   const counted: Record<string, number> = {};
   for (let at = 0; at < count; at += 20) {
     const answers = await Promise.all(Array.from({ length: Math.min(20, count - at) }, () => ask(server, asking)));
@@ -130,7 +139,7 @@ describeEngines('the rate of a tenant', (bed) => {
     expect(await statuses(server, 5)).toEqual({ 200: 5 });
   });
 
-  it('allows two replicas together no more than one, and uses few statements', async () => {
+  it('allows two replicas together no more than one', async () => {
     const config = { tenants: { acme: { requestsPerMinute: 400 } } };
     const [one, other] = [await startWith(config), await startWith(config, bed.replica())];
     const [first, second] = await Promise.all([statuses(one, 300), statuses(other, 300)]);
@@ -158,3 +167,35 @@ describeEngines('the rate of a tenant while the database is away', (bed) => {
     expect(server.logged('counted by this process alone')).toBe(1);
   });
 });
+
+describeServer('the rate of a tenant over two processes', (database) => {
+  let folder: ServerFolder | null = null;
+  afterEach(() => folder?.close());
+
+  it(
+    'is one limit for both, also after SIGHUP',
+    async () => {
+      const config = (requestsPerMinute: number) => ({ auth, channels, tenants: { acme: { requestsPerMinute } } });
+      folder = await ServerFolder.make({ config: config(200), databaseUrl: database.url() });
+      const servers = [await folder.serve(), await folder.serve()];
+      const askBoth = async () => {
+        const counted = await Promise.all(servers.map((server) => statuses(server, 200)));
+        return counted.reduce((sum, { 200: allowed = 0 }) => sum + allowed, 0);
+      };
+      const allowed = await askBoth();
+      expect(allowed).toBeGreaterThanOrEqual(190);
+      expect(allowed).toBeLessThanOrEqual(210);
+      await folder.configure(config(300));
+      for (const { command } of servers) command.kill('SIGHUP');
+      await until('the limit to be raised', async () => (await ask(servers[0] ?? fail())).status === 200);
+      const more = await askBoth();
+      expect(allowed + more).toBeGreaterThanOrEqual(285);
+      expect(allowed + more).toBeLessThanOrEqual(315);
+    },
+    TEST_MS,
+  );
+});
+
+function fail(): never {
+  throw new Error('expected a server');
+}
