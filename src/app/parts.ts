@@ -6,6 +6,7 @@ import { LazyMirror } from '../delivery/first-copy.js';
 import { RequestRates } from '../graphql/admission/request-rates.js';
 import { createSubgraphSchema, createTracedSchema } from '../graphql/build-schema.js';
 import { createGraphQLServers, type GraphQLServers } from '../graphql/graphql-server.js';
+import { Overload } from '../http/overload.js';
 import { type SigningKey, UrlSigner } from '../links/signed-url.js';
 import { MediaLookup } from '../media/lookup/lookup.js';
 import { Retention } from '../media/retention.js';
@@ -57,6 +58,7 @@ export interface Parts {
   readonly retention: Retention;
   readonly rates: RequestRates;
   readonly limits: TenantLimits;
+  readonly overload: Overload;
   /** Null if `mirror.mode` is off, so that delivered bytes are not stored. */
   readonly lazyMirror: LazyMirror | null;
 }
@@ -96,6 +98,7 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
   return {
     ...{ config, stores, metrics, logger, pools, providers, source, authentication },
     ...{ schema, servers, urls, bytes, jobs, lookup, retention, rates, limits, lazyMirror },
+    overload: new Overload(metrics),
   };
 }
 

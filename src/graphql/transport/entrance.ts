@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Admit } from '../../http/admission.js';
+import type { Overload } from '../../http/overload.js';
 import type { Caller } from '../../model/caller.js';
 import type { Clock } from '../../model/clock.js';
 import type { Metrics } from '../../telemetry/metrics.js';
@@ -25,6 +26,8 @@ export interface OperationEntrance {
   readonly createContext: (start: OperationStart) => GraphQLContext | Promise<GraphQLContext>;
   /** Operations whose results are streamed. */
   readonly operations: Pick<StreamedOperations, 'prepare'>;
+  /** Refuses operations while the process is overloaded. Absent: it never does. */
+  readonly overload?: Pick<Overload, 'refusal'>;
   readonly metrics?: Pick<Metrics, 'streamOpened'>;
   /** The clock by which credentials expire. Default: the machine's. */
   readonly clock?: Clock;

@@ -121,15 +121,16 @@ function credentialsOf(headers: IncomingHttpHeaders, connectionParams: unknown):
   };
 }
 
-/** Counts an operation for its tenant. Null: it is allowed. */
+/** Counts an operation for its tenant. Null: it may begin. */
 async function refusalOf(
-  { rates }: SocketProtocolOptions,
+  { rates, overload }: SocketProtocolOptions,
   { caller }: SocketConnection,
   requestId: string,
 ): Promise<FormattedError | null> {
   const charge = caller && (await rates?.take(caller.tenant));
-  if (!charge || charge.isAllowed) return null;
-  const { message, code, details } = rateExceeded(charge);
+  const refusal = charge?.isAllowed === false ? rateExceeded(charge) : overload?.refusal('graphql');
+  if (!refusal) return null;
+  const { message, code, details } = refusal;
   return new FormattedError({ message, extensions: { code, ...retryOf(details), requestId } });
 }
 
