@@ -51,6 +51,11 @@ export const federation = section({
     .describe(
       'Add `@authenticated` and `@requiresScopes` to the SDL, for routers that enforce them. `@apollo/gateway` rejects a supergraph that contains them.',
     ),
+  costDirectives: boolean()
+    .default(false)
+    .describe(
+      'Add `@cost` and `@listSize` of Federation 2.9 to the SDL, for routers that estimate the cost of an operation before they execute it.',
+    ),
 })
   .meta(SHOWN_IN_FAULTS)
   .describe('These keys configure the subgraph for a supergraph.');

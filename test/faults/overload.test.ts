@@ -12,6 +12,13 @@ const STRESS = new URL('../support/stress.js', import.meta.url).href;
 const BODY = JSON.stringify({ query: '{ mediaChannels { id } }' });
 const PLENTY_MS = 60_000;
 
+interface Links {
+  readonly url: string;
+  readonly thumbnailUrl: string;
+}
+
+const pathOf = (link: string) => new URL(link).pathname + new URL(link).search;
+
 describe('an overloaded process', () => {
   const meta = metaEmulator();
   let folder: ServerFolder;
@@ -63,7 +70,6 @@ describe('an overloaded process', () => {
       const photo = receivePhoto(meta, 1);
       expect((await server.client.deliver(META, photo.delivery)).status).toBe(200);
       const media = await server.client.becomes('READY', photo.id);
-      const link = new URL(media.url);
       expect(await statusOf(server)).toBe(200);
       await stress(server);
       const [refused, socket, webhook, livez, delivered] = await Promise.all([
@@ -71,7 +77,7 @@ describe('an overloaded process', () => {
         handshake(server),
         server.client.deliver(META, receivePhoto(meta, 2).delivery),
         server.client.get('/livez'),
-        server.client.get(link.pathname + link.search),
+        server.client.get(pathOf(media.url)),
       ]);
       expect(refused.status).toBe(503);
       expect(Number(headerOf(refused, 'retry-after'))).toBeGreaterThanOrEqual(1);
@@ -86,29 +92,36 @@ describe('an overloaded process', () => {
     TEST_MS,
   );
 
-  it(
-    'refuses renditions and then links when its event loop is later still',
-    async () => {
-      const server = await serve({ TEST_STRESS: 'loop', TEST_STRESS_MS: '6000' });
-      const photo = receivePhoto(meta, 3);
+  it.each([
+    ['renditions', 2_500, 200],
+    ['renditions and links', 6_000, 503],
+  ])(
+    'refuses %s as well when its event loop is %d ms late',
+    async (_what, blockedMs, statusOfLink) => {
+      const server = await serve({
+        TEST_STRESS: 'loop',
+        TEST_STRESS_MS: String(blockedMs),
+        PATH: process.env.PATH ?? '',
+      });
+      const photo = receivePhoto(meta, blockedMs);
       await server.client.deliver(META, photo.delivery);
       await server.client.becomes('READY', photo.id);
-      const { data } = await server.client.query<{
-        messagesWithMedia: Array<{ media: Array<Record<string, string>> }>;
-      }>('query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { url other: url(disposition: ATTACHMENT) } } }', {
-        ids: [photo.id],
-      });
-      const { url = '', other = '' } = sole(sole(data?.messagesWithMedia).media);
-      const pathOf = (text: string) => new URL(text).pathname + new URL(text).search;
+      const { data } = await server.client.query<{ messagesWithMedia: Array<{ media: Links[] }> }>(
+        'query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { media { url thumbnailUrl } } }',
+        { ids: [photo.id] },
+      );
+      const { url, thumbnailUrl } = sole(sole(data?.messagesWithMedia).media);
       await stress(server);
-      const [delivered, livez, webhook] = await Promise.all([
+      const [delivered, still, livez, webhook] = await Promise.all([
         server.client.get(pathOf(url)),
+        server.client.get(pathOf(thumbnailUrl)),
         server.client.get('/livez'),
-        server.client.deliver(META, receivePhoto(meta, 4).delivery),
+        server.client.deliver(META, receivePhoto(meta, blockedMs + 1).delivery),
       ]);
-      expect([delivered.status, livez.status, webhook.status]).toEqual([503, 200, 200]);
-      expect(Number(headerOf(delivered, 'retry-after'))).toBeGreaterThanOrEqual(1);
-      await until('links to be served again', async () => (await server.client.get(pathOf(other))).status === 200);
+      expect([delivered.status, still.status, livez.status, webhook.status]).toEqual([statusOfLink, 503, 200, 200]);
+      expect(Number(headerOf(still, 'retry-after'))).toBeGreaterThanOrEqual(1);
+      for (const link of [url, thumbnailUrl])
+        await until('links to be served again', async () => (await server.client.get(pathOf(link))).status === 200);
     },
     TEST_MS,
   );

@@ -51,7 +51,7 @@ describe('defaults', () => {
         subscriptionsPerConnection: 100,
       },
       tracing: { propagateToProviders: false },
-      federation: { messageIds: 'transparent', authDirectives: false },
+      federation: { messageIds: 'transparent', authDirectives: false, costDirectives: false },
       providers: Object.fromEntries(PROVIDER_NAMES.map((name) => [name, policy])),
       channels: [],
       withoutEffect: [],
