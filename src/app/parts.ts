@@ -76,9 +76,6 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
     baseUrl: () => config.delivery.baseUrl ?? config.server.publicUrl ?? options.ownUrl(),
     ttlMs: config.delivery.urlTtlMs,
   });
-  const limits = new TenantLimits(config);
-  const { requestCounts: counts } = stores;
-  const rates = new RequestRates({ counts, limitOf: (tenant) => limits.requestsPerMinute(tenant), metrics, logger });
   const bytes = await openMediaBytes(config, stores, logger);
   const { clock } = stores.database;
   const { catalogue, blobs } = stores;
@@ -95,6 +92,9 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
   const { inspector } = bytes;
   const lazyMirror =
     config.mirror.mode === 'off' ? null : new LazyMirror({ catalogue, blobs, inspector, maxBytes, clock, logger });
+  const limits = new TenantLimits(config);
+  const { requestCounts: counts } = stores;
+  const rates = new RequestRates({ counts, limitOf: (tenant) => limits.requestsPerMinute(tenant), metrics, logger });
   return {
     ...{ config, stores, metrics, logger, pools, providers, source, authentication },
     ...{ schema, servers, urls, bytes, jobs, lookup, retention, rates, limits, lazyMirror },

@@ -33,5 +33,3 @@ export const tenants = z
   .describe(
     'These keys set what applies to one tenant, by its name: `tenants: { acme: { requestsPerMinute: 600 } }`. SIGHUP reloads them.',
   );
-
-export type TenantSettings = Readonly<z.output<typeof tenant>>;

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Channel, ChannelId } from '../model/channel.js';
 import type { Logger } from './logger.js';
 import { ProcessMetrics } from './process-metrics.js';
+import { RefusalMetrics, type RefusalReason, type RefusedWork } from './refusal-metrics.js';
 import { type MeasuredStore, StoreMetrics } from './store-metrics.js';
 import { packageVersion } from './version.js';
 
@@ -29,14 +30,6 @@ const PROVIDER_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 /** Replaces unknown channel ids in requests: a caller must not be able to create time series. */
 const NO_CHANNEL = '(none)';
 const TRANSPORTS = ['websocket', 'sse'] as const;
-const REFUSALS = [
-  ['graphql', 'rate'],
-  ['graphql', 'overload'],
-  ['rendition', 'overload'],
-  ['delivery', 'overload'],
-] as const;
-export type RefusedWork = (typeof REFUSALS)[number][0];
-export type RefusalReason = (typeof REFUSALS)[number][1];
 const OUTCOMES = ['accepted', 'rejected', 'failed'] as const;
 
 /**
@@ -49,7 +42,7 @@ export class Metrics {
   readonly #store: StoreMetrics;
   readonly #answers: Histogram<'route' | 'method' | 'status'>;
   readonly #graphqlErrors: Counter<'code'>;
-  readonly #refusals: Counter<'work' | 'reason'>;
+  readonly #refusals = new RefusalMetrics(this.#registry);
   readonly #webhookDeliveries: Counter<'channel' | 'outcome'>;
   readonly #providerRequests: Histogram<'provider' | 'channel' | 'outcome'>;
   readonly #subscriptions: Gauge;
@@ -74,13 +67,6 @@ export class Metrics {
       labelNames: ['code'],
       registers,
     });
-    this.#refusals = new Counter({
-      name: 'mediagraph_refused_requests_total',
-      help: 'Requests refused before any work: above the rate of the tenant, or while the process is overloaded.',
-      labelNames: ['work', 'reason'],
-      registers,
-    });
-    for (const [work, reason] of REFUSALS) this.#refusals.inc({ work, reason }, 0);
     this.#webhookDeliveries = new Counter({
       name: 'mediagraph_webhook_deliveries_total',
       help: 'Webhook deliveries: accepted (stored, or a duplicate), rejected (invalid) or failed (the provider will retry).',
@@ -165,7 +151,7 @@ export class Metrics {
   }
 
   requestRefused(work: RefusedWork, reason: RefusalReason): void {
-    this.#refusals.inc({ work, reason });
+    this.#refusals.refused(work, reason);
   }
 
   /** @returns a function to call when the stream closes */
