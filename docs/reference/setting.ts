@@ -41,6 +41,9 @@ const nodeSchema = z.object({
   get properties() {
     return z.record(z.string(), nodeSchema).optional();
   },
+  get additionalProperties() {
+    return z.union([z.boolean(), nodeSchema]).optional();
+  },
   get items() {
     return nodeSchema.optional();
   },
@@ -108,7 +111,11 @@ const UNITS: Readonly<Record<'ms' | 'bytes', ReadonlyArray<readonly [string, num
 };
 
 function groupOf(name: string, node: Node): SettingGroup {
-  return { name, description: node.description ?? '', settings: settingsBelow(name, node) };
+  const { description = '', additionalProperties: entry } = node;
+  // The keys of a mapping of names, such as tenants, are the same for every name.
+  const isByName = typeof entry === 'object' && entry.properties !== undefined;
+  const settings = isByName ? settingsBelow(`${name}.<${name.replace(/s$/, '')}>`, entry) : settingsBelow(name, node);
+  return { name, description, settings };
 }
 
 // The same keys for each provider: told once.

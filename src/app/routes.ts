@@ -28,6 +28,8 @@ export function registerRoutes(http: FastifyInstance, parts: Parts, routes: Rout
   const graphql = {
     operations: servers.streamed,
     admit: routes.admit,
+    rates: parts.rates,
+    overload: parts.overload,
     createContext: contextCreator(parts),
     metrics: parts.metrics,
     clock: stores.database.clock,
@@ -63,6 +65,7 @@ export function registerRoutes(http: FastifyInstance, parts: Parts, routes: Rout
     }),
     visibility: config.delivery.visibility,
     hot: routes.hot,
+    overload: parts.overload,
     allowedOrigins: allowedOrigins(config, directory),
   });
   registerWebhookRoutes(http, { reception: jobs.reception, publicUrl, metrics: parts.metrics });

@@ -10,6 +10,7 @@ import { MessageMemory } from '../catalogue/media/message-memory.js';
 import { SqlMediaCatalogue } from '../catalogue/media/sql-media-catalogue.js';
 import { adoptPreviousWork } from '../catalogue/previous-work.js';
 import { SqlQuotas } from '../catalogue/quotas.js';
+import { SqlRequestCounts } from '../catalogue/request-counts.js';
 import { SqlUploads, type Uploads } from '../catalogue/uploads.js';
 import { SqlWebhookInbox, type WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { Config } from '../config/config.js';
@@ -39,6 +40,7 @@ export interface Stores {
   readonly deletions: Deletions;
   readonly jobs: JobStore;
   readonly quota: Quota;
+  readonly requestCounts: SqlRequestCounts;
   readonly facts: ChannelFacts;
   readonly blobs: BlobStore;
   /** Resolves if all of them are available. */
@@ -74,6 +76,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       copies: new SqlCopies(database),
       deletions: new SqlDeletions(database),
       jobs,
+      requestCounts: new SqlRequestCounts(database),
       quota: quotaOver(new SqlQuotas(database, now), budgets),
       facts: factsOver(new SqlChannelFacts(database)),
       blobs,

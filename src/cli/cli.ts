@@ -21,7 +21,10 @@ interface JobsFlags extends ConfigFlags {
   readonly json: boolean;
 }
 
-type SchemaFlags = Pick<PrintSchemaOptions, 'messageIds' | 'authDirectives' | 'output' | 'check' | 'against'>;
+type SchemaFlags = Pick<
+  PrintSchemaOptions,
+  'messageIds' | 'authDirectives' | 'costDirectives' | 'output' | 'check' | 'against'
+>;
 
 /**
  * `mediagraph [command]`. Resolves to the exit status: 0 for success, 2 for a faulty configuration, 1 for any other
@@ -122,6 +125,7 @@ function addSchemaCommand(program: Command, exitWith: ExitWith): void {
     .description("print the subgraph's SDL for a composition or a schema registry")
     .addOption(messageIds.choices(MESSAGE_IDS).default('transparent'))
     .option('--auth-directives', 'add auth directives, as federation.authDirectives', false)
+    .option('--cost-directives', 'add the directives of demand control, as federation.costDirectives', false)
     .option('--output <file>', 'write a file instead of standard output')
     .option('--check <file>', 'write nothing; exit with 1 if the file is outdated')
     .option(

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Channel, ChannelId } from '../model/channel.js';
 import type { Logger } from './logger.js';
 import { ProcessMetrics } from './process-metrics.js';
+import { RefusalMetrics, type RefusalReason, type RefusedWork } from './refusal-metrics.js';
 import { type MeasuredStore, StoreMetrics } from './store-metrics.js';
 import { packageVersion } from './version.js';
 
@@ -41,6 +42,7 @@ export class Metrics {
   readonly #store: StoreMetrics;
   readonly #answers: Histogram<'route' | 'method' | 'status'>;
   readonly #graphqlErrors: Counter<'code'>;
+  readonly #refusals = new RefusalMetrics(this.#registry);
   readonly #webhookDeliveries: Counter<'channel' | 'outcome'>;
   readonly #providerRequests: Histogram<'provider' | 'channel' | 'outcome'>;
   readonly #subscriptions: Gauge;
@@ -146,6 +148,10 @@ export class Metrics {
   /** @param code an error code of this API or of Apollo's protocol */
   graphqlError(code: string): void {
     this.#graphqlErrors.inc({ code });
+  }
+
+  requestRefused(work: RefusedWork, reason: RefusalReason): void {
+    this.#refusals.refused(work, reason);
   }
 
   /** @returns a function to call when the stream closes */

@@ -10,6 +10,7 @@ import { channelFacts } from './0006-channel-facts.js';
 import { jobs } from './0007-jobs.js';
 import { changeLog } from './0008-change-log.js';
 import { allChanges } from './0009-all-changes.js';
+import { requestCounts } from './0010-request-counts.js';
 
 /** The migrations in the order of their names. Never change a released migration; add new ones at the end. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -22,6 +23,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0007-jobs': jobs,
   '0008-change-log': changeLog,
   '0009-all-changes': allChanges,
+  '0010-request-counts': requestCounts,
 };
 
 const TABLE = 'mediagraph_migrations';

@@ -27,16 +27,19 @@ const channel = (id: string, tenant: string) =>
 
 test('a valid file is summarised without its secrets, status 0', async () => {
   const channels = channel('support', 'acme') + channel('sales', 'other') + channel('returns', 'acme');
-  const { status, stdout, stderr } = await check(`limits: { requestsPerMinute: 600 }\nchannels:\n${channels}`, {
-    TOKEN: 's3cr3t',
-  });
+  const { status, stdout, stderr } = await check(
+    `tenants: { acme: { maxStorageBytes: 50GB } }\nchannels:\n${channels}`,
+    {
+      TOKEN: 's3cr3t',
+    },
+  );
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(stdout).toBe(
     [
       'configuration is valid: 3 channels of 2 tenants',
       '  acme: support (kirim), returns (kirim)',
       '  other: sales (kirim)',
-      '  without effect in this version: limits.requestsPerMinute',
+      '  without effect in this version: tenants.acme.maxStorageBytes',
       '',
     ].join('\n'),
   );

@@ -1,0 +1,30 @@
+import { Counter, type Registry } from 'prom-client';
+
+const REFUSALS = [
+  ['graphql', 'rate'],
+  ['graphql', 'overload'],
+  ['rendition', 'overload'],
+  ['delivery', 'overload'],
+] as const;
+export type RefusedWork = (typeof REFUSALS)[number][0];
+export type RefusalReason = (typeof REFUSALS)[number][1];
+
+/** Requests that were refused before any work. */
+export class RefusalMetrics {
+  readonly #refusals: Counter<'work' | 'reason'>;
+
+  constructor(registry: Registry) {
+    this.#refusals = new Counter({
+      name: 'mediagraph_refused_requests_total',
+      help: 'Requests refused before any work: above the rate of the tenant, or while the process is overloaded.',
+      labelNames: ['work', 'reason'],
+      registers: [registry],
+    });
+    // Starts every counter at 0, so that a scrape sees the first increase.
+    for (const [work, reason] of REFUSALS) this.#refusals.inc({ work, reason }, 0);
+  }
+
+  refused(work: RefusedWork, reason: RefusalReason): void {
+    this.#refusals.inc({ work, reason });
+  }
+}
