@@ -320,7 +320,7 @@ describe('hostile documents', () => {
 
   it('have one error for hundreds of unknown names over a connection that stays open', async () => {
     const query = `subscription { mediaUpdated(messageIds: ["sms:x"]) { id ${many(400, (at) => `@x${at}`).join(' ')} } }`;
-    const subscriber = Subscriber.open({ transport: 'websocket', url: bed.url, query });
+    const subscriber = Subscriber.open({ transport: 'websocket', url: bed.app.url, query });
     const errors = await subscriber.ended();
     subscriber.close();
     expect(errors).toEqual([expect.objectContaining({ message: expect.stringMatching(/validation stopped\.$/) })]);

@@ -22,7 +22,13 @@ import type { Metrics } from '../../telemetry/metrics.js';
 import type { GraphQLContext } from '../resolvers/context.js';
 import { type FormatError, formattedResult } from './answer-errors.js';
 import { countOperation } from './counted-operation.js';
-import { boundedFaults, faultOfValidation, isTooDeep, tooDeep, VALIDATION_OPTIONS } from './documents/document-faults.js';
+import {
+  boundedFaults,
+  faultOfValidation,
+  isTooDeep,
+  tooDeep,
+  VALIDATION_OPTIONS,
+} from './documents/document-faults.js';
 import { parseLimits, type QueryLimits, queryLimitsRule } from './documents/query-limits.js';
 import { endableIterator } from './endable-iterator.js';
 

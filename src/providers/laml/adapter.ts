@@ -13,6 +13,7 @@ import type { StreamedResponse } from '../../net/client/streamed-response.js';
 import { REDIRECT_STATUSES } from '../../net/redirect-statuses.js';
 import type { AdapterContext } from '../adapter-context.js';
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
+import { checkByGet } from '../toolkit/credentials-check.js';
 import { isHtmlPage, readRefusal } from '../toolkit/error-body.js';
 import { bytesHeaders, isAboutBytes, openMediaUrl, toByteStream } from '../toolkit/media-url.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
@@ -99,6 +100,16 @@ export class LamlAdapter implements ProviderAdapter {
 
   async listedMediaFault(): Promise<MediaFault | null> {
     return (await this.#mediaPath?.givesMetadata()) ? METADATA_ONLY : null;
+  }
+
+  /** Lists one message. Twilio's standard API keys may not read the account itself (twilio.com/docs/iam/api-keys). */
+  checkCredentials({ signal }: CallOptions): Promise<void> {
+    return checkByGet({
+      http: this.#http,
+      path: `${this.#messagesPath}.json?PageSize=1`,
+      faults: this.#faults,
+      signal,
+    });
   }
 
   /**
