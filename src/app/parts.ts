@@ -5,6 +5,7 @@ import type { Config } from '../config/config.js';
 import { LazyMirror } from '../delivery/first-copy.js';
 import { createSubgraphSchema, createTracedSchema } from '../graphql/build-schema.js';
 import { createGraphQLServers, type GraphQLServers } from '../graphql/graphql-server.js';
+import { RECOMMENDED_SECRET_BYTES } from '../links/settings.js';
 import { type SigningKey, UrlSigner } from '../links/signed-url.js';
 import { MediaLookup } from '../media/lookup/lookup.js';
 import { dateOf } from '../model/clock.js';
@@ -19,8 +20,6 @@ import { createJobs, type Jobs, type UploadSource } from './background.js';
 import { type MediaBytes, openMediaBytes } from './media-bytes.js';
 import type { Stores } from './stores.js';
 
-/** The key length that HMAC-SHA-256 can use (RFC 2104 section 3). */
-const RECOMMENDED_SECRET_BYTES = 32;
 /** The maximum time between two parts of an upload's source, in milliseconds. */
 const SOURCE_SILENCE_MS = 15_000;
 

@@ -17,7 +17,8 @@ interface SweepFlags extends ConfigFlags {
   readonly grace: number;
 }
 
-interface JobsFlags extends ConfigFlags {
+/** Flags of `jobs` and `doctor`. */
+interface JsonFlags extends ConfigFlags {
   readonly json: boolean;
 }
 
@@ -36,6 +37,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     'One federated GraphQL subgraph over the media of messaging providers.',
   );
   addServerCommands(program, exitWith);
+  addDoctorCommand(program, exitWith);
   addStoreCommands(program, exitWith);
   addJobsCommand(program, exitWith);
   addSchemaCommand(program, exitWith);
@@ -93,6 +95,20 @@ function addStoreCommands(program: Command, exitWith: ExitWith): void {
     });
 }
 
+function addDoctorCommand(program: Command, exitWith: ExitWith): void {
+  program
+    .command('doctor')
+    .description(
+      'check what a server depends on: database, storage, programs, credentials, webhooks, keys; changes nothing, and exits with 1 if a check failed',
+    )
+    .option(...CONFIG_OPTION)
+    .option('--json', 'print a JSON array with one object for each check', false)
+    .action(async ({ config, json }: JsonFlags) => {
+      const { doctor } = await import('./doctor.js');
+      exitWith(await doctor({ ...processIo(), file: config, json }));
+    });
+}
+
 function addJobsCommand(program: Command, exitWith: ExitWith): void {
   program
     .command('jobs')
@@ -103,7 +119,7 @@ function addJobsCommand(program: Command, exitWith: ExitWith): void {
     .option('--json', 'print a JSON array with one object for each kind', false)
     // Faulty arguments end every run of this command with the same status, whether commander or the command finds them.
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_BAD_CONFIG))
-    .action(async (action: string, kinds: string[], { config, json }: JobsFlags) => {
+    .action(async (action: string, kinds: string[], { config, json }: JsonFlags) => {
       const { jobsCommand } = await import('./jobs.js');
       exitWith(await jobsCommand({ ...processIo(), file: config, action, kinds, json }));
     });

@@ -3,6 +3,9 @@ import { KEYS_MAY_BE_SECRETS, SHOWN_IN_FAULTS } from '../settings/section.js';
 import { text } from '../settings/texts.js';
 import { DAY_MS, duration } from '../settings/units.js';
 
+/** The key length that HMAC-SHA-256 can use (RFC 2104 section 3). */
+export const RECOMMENDED_SECRET_BYTES = 32;
+
 const signingKey = z
   .strictObject({
     id: text
