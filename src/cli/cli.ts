@@ -11,6 +11,10 @@ interface ConfigFlags {
   readonly config?: string;
 }
 
+interface CheckFlags extends ConfigFlags {
+  readonly print: boolean;
+}
+
 interface SweepFlags extends ConfigFlags {
   readonly dryRun: boolean;
   /** Milliseconds. */
@@ -71,7 +75,10 @@ function addServerCommands(program: Command, exitWith: ExitWith): void {
     .command('check-config')
     .description('check a configuration without starting anything; reports every fault with its path')
     .option(...CONFIG_OPTION)
-    .action(async ({ config }: ConfigFlags) => exitWith(await checkConfig({ ...processIo(), file: config })));
+    .option('--print', 'print the configuration as YAML, with all defaults and with its secrets masked', false)
+    .action(async ({ config, print }: CheckFlags) =>
+      exitWith(await checkConfig({ ...processIo(), file: config, print })),
+    );
 }
 
 function addStoreCommands(program: Command, exitWith: ExitWith): void {

@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function check(text: string, env: NodeJS.ProcessEnv = {}) {
+async function check(text: string, env: NodeJS.ProcessEnv = {}, { print = false } = {}) {
   const file = join(folder, 'media.yaml');
   await writeFile(file, text);
   const written = { stdout: '', stderr: '' };
@@ -18,7 +18,7 @@ async function check(text: string, env: NodeJS.ProcessEnv = {}) {
       written[name] += chunk;
     },
   });
-  const status = await checkConfig({ file, env, stdout: into('stdout'), stderr: into('stderr') });
+  const status = await checkConfig({ file, env, print, stdout: into('stdout'), stderr: into('stderr') });
   return { status, file, ...written };
 }
 

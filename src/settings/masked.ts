@@ -1,0 +1,25 @@
+import { parseUrl } from '../model/text/parse-url.js';
+
+/** Stands in place of a secret. */
+export const MASK = '********';
+
+/** Parameters of database URLs that say how to connect and never contain a secret. */
+const HARMLESS_PARAMETERS: ReadonlySet<string> = new Set(['sslmode', 'application_name', 'connect_timeout']);
+
+/** A text in which the password and the parameters of a URL are masked. Any other text stays as it is. */
+export function withoutSecrets(text: string): string {
+  const scheme = text.indexOf('://');
+  if (scheme === -1) return text;
+  const url = parseUrl(text);
+  if (!url) {
+    // Such as a database URL with several hosts: everything up to the last "@" may belong to the password.
+    const at = text.lastIndexOf('@');
+    const start = scheme + 3;
+    return at < start ? text : text.slice(0, start) + MASK + text.slice(at);
+  }
+  if (url.password === '' && url.search === '') return text;
+  if (url.password !== '') url.password = MASK;
+  const parameters = [...url.searchParams].map(([name, value]) => [name, HARMLESS_PARAMETERS.has(name) ? value : MASK]);
+  url.search = parameters.map(([name = '', value]) => `${encodeURIComponent(name)}=${value}`).join('&');
+  return url.href;
+}
