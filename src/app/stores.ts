@@ -42,8 +42,6 @@ export interface Stores {
   readonly quota: Quota;
   readonly facts: ChannelFacts;
   readonly blobs: BlobStore;
-  /** Resolves if all of them are available. */
-  ping(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -78,9 +76,6 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       quota: quotaOver(new SqlQuotas(database, now), budgets),
       facts: factsOver(new SqlChannelFacts(database)),
       blobs,
-      ping: async () => {
-        await Promise.all([database.ping(), blobs.ping()]);
-      },
       close: async () => {
         await blobs.close();
         await budgets.close();

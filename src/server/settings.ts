@@ -8,6 +8,8 @@ import { KEYS_MAY_BE_SECRETS, SECRET, SHOWN_IN_FAULTS, section } from '../settin
 import { baseUrl, corsOrigin, host, httpUrl, text } from '../settings/texts.js';
 import { boolean, port, timer } from '../settings/units.js';
 
+export { isLoopback } from '../settings/loopback.js';
+
 const DEFAULT_HOST = '127.0.0.1';
 export const DEFAULT_PORT = 4000;
 export const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;

@@ -11,11 +11,13 @@ export function withoutSecrets(text: string): string {
   const scheme = text.indexOf('://');
   if (scheme === -1) return text;
   const url = parseUrl(text);
-  if (!url) {
-    // Such as a database URL with several hosts: everything up to the last "@" may belong to the password.
-    const at = text.lastIndexOf('@');
+  const hasUser = url !== null && (url.username !== '' || url.password !== '');
+  // Of a URL with several hosts, or with an unencoded password, everything up to the last "@" may be the password.
+  if (!url || (hasUser && url.href.split('@').length > 2)) {
     const start = scheme + 3;
-    return at < start ? text : text.slice(0, start) + MASK + text.slice(at);
+    const at = Math.max(start, text.lastIndexOf('@'));
+    const [before, query] = [text.slice(0, start) + MASK, text.indexOf('?', at)];
+    return query === -1 ? before + text.slice(at) : `${before}${text.slice(at, query)}?${MASK}`;
   }
   if (url.password === '' && url.search === '') return text;
   if (url.password !== '') url.password = MASK;

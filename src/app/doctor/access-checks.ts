@@ -3,7 +3,7 @@ import { RECOMMENDED_SECRET_BYTES } from '../../links/settings.js';
 import { dispatchBuffered } from '../../net/client/buffered-response.js';
 import type { OriginPools } from '../../net/client/origin-pools.js';
 import { userAgent } from '../../providers/connect-channels.js';
-import { isLoopback } from '../../settings/loopback.js';
+import { isLoopback } from '../../server/settings.js';
 import { type Check, CheckFault, type CheckResult, kindOf } from './check.js';
 
 const LIMIT_MS = 10_000;

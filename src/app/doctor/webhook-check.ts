@@ -1,6 +1,6 @@
 import type { Config } from '../../config/config.js';
 import type { ChannelSettings } from '../../providers/channel-schema.js';
-import { isLoopback } from '../../settings/loopback.js';
+import { isLoopback } from '../../server/settings.js';
 import type { CheckResult, CheckStatus } from './check.js';
 
 /** Shorter secrets can be guessed. */

@@ -18,7 +18,7 @@ import { isHtmlPage, readRefusal } from '../toolkit/error-body.js';
 import { bytesHeaders, isAboutBytes, openMediaUrl, toByteStream } from '../toolkit/media-url.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
 import { lamlDetails, lamlListedMedia } from './mapping.js';
-import { MediaPath } from './media-path.js';
+import { METADATA_ONLY, MediaPath } from './media-path.js';
 import { PropagationWait } from './propagation.js';
 import type { LamlChannel } from './settings.js';
 import {
@@ -34,12 +34,6 @@ import {
 const MAX_PAGES = 50;
 /** The details that "Retrieve Message Media" provides. */
 const DESCRIBED: ReadonlySet<keyof MediaDetails> = new Set(['kind', 'mimeType']);
-const METADATA_ONLY: MediaFault = {
-  code: 'PROVIDER_PROTOCOL',
-  message: 'expected the bytes of this media, got its metadata: only the MediaUrl of a webhook returns the bytes',
-  retryable: false,
-};
-
 /**
  * SignalWire's Compatibility API and Twilio's Programmable Messaging API: one interface at two base URLs. The adapter
  * lists and deletes media, and offers no upload. Sources: SignalWire REST reference, "Message Media"; Twilio docs,
