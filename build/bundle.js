@@ -29,15 +29,13 @@ const ENTRIES = [
 
 /**
  * Libraries that read files of their own, are native, or are large and rarely used; one that is not installed; and those
- * whose licence is not permissive (mediabunny, and what `@apollo/subgraph` loads). `graphql` must exist once.
+ * whose licence is not permissive (mediabunny).
  */
 const EXTERNAL = [
   /^@electric-sql\/pglite/,
   'sharp',
   /^@aws-sdk\//,
   '@graphql-yoga/render-graphiql',
-  '@apollo/subgraph',
-  /^graphql(\/|$)/,
   'mediabunny',
   'class-validator',
   '#demo',

@@ -57,7 +57,7 @@ export async function measureGrowth(plan: GrowthPlan): Promise<readonly Growth[]
   let ours: Server | null = null;
   let client: GraphQLClient | null = null;
   try {
-    ours = await startOursOver(emulator.provider, plan);
+    ours = await startOursOver(emulator.provider, { ...plan, limits: { maxProviderCalls: 10_000 } });
     client = new GraphQLClient(ours.said, 1);
     const all = SIZES.map((messages) =>
       TEMPERATURES.map((temperature): Measured => ({ messages, temperature, times: [], cpu: [] })),

@@ -7,11 +7,13 @@ import { pipeline } from 'node:stream';
 const [file = ''] = process.argv.slice(2);
 const { size } = statSync(file);
 
-const server = createServer((_request, response) => {
-  response.writeHead(200, { 'content-type': 'application/pdf', 'content-length': size });
-  pipeline(createReadStream(file, { highWaterMark: 256 * 1024 }), response, () => {});
+/** `?bytes=1000` serves the first thousand bytes. */
+const server = createServer(({ url = '/' }, response) => {
+  const bytes = Number(new URL(url, 'http://source').searchParams.get('bytes') ?? size);
+  response.writeHead(200, { 'content-type': 'audio/wav', 'content-length': bytes });
+  pipeline(createReadStream(file, { highWaterMark: 256 * 1024, end: bytes - 1 }), response, () => {});
 });
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo;
-  process.stdout.write(`serves at http://127.0.0.1:${port}/file.pdf\n`);
+  process.stdout.write(`serves at http://127.0.0.1:${port}/file.wav\n`);
 });

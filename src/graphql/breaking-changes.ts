@@ -1,10 +1,10 @@
-import { buildSubgraphSchema } from '@apollo/subgraph';
 import { type DocumentNode, findBreakingChanges, Kind, parse, print } from 'graphql';
+import { subgraphSchema } from './federation.js';
 
 /** The changes between two SDLs that break clients of the first, one line each. Additions break none. */
 export function breakingChanges(released: string, current: string): string[] {
   const [before, after] = [parse(released), parse(current)];
-  const changes = findBreakingChanges(buildSubgraphSchema(before), buildSubgraphSchema(after));
+  const changes = findBreakingChanges(subgraphSchema(before), subgraphSchema(after));
   return [
     ...changes.map(({ type, description }) => `${type}: ${description}`),
     ...lostKeys(before, after).map((key) => `KEY_REMOVED: ${key} is no key any more.`),

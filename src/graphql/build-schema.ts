@@ -1,17 +1,21 @@
 import 'reflect-metadata';
-import { buildSubgraphSchema } from '@apollo/subgraph';
 import { MapperKind, mapSchema, printSchemaWithDirectives } from '@graphql-tools/utils';
 import {
   type ConstDirectiveNode,
   type DocumentNode,
   type FieldDefinitionNode,
+  GraphQLEnumType,
+  type GraphQLFieldConfig,
+  GraphQLObjectType,
+  GraphQLScalarType,
   type GraphQLSchema,
   Kind,
   parse,
   print,
   visit,
 } from 'graphql';
-import { buildSchemaSync, createResolversMap, type PubSub } from 'type-graphql';
+import { buildSchemaSync, type PubSub } from 'type-graphql';
+import { subgraphSchema } from './federation.js';
 import { boundedField } from './resolvers/bounded-resolvers.js';
 import { ChannelResolver } from './resolvers/channel.resolver.js';
 import { directResolvers } from './resolvers/direct-resolvers.js';
@@ -42,8 +46,6 @@ export interface SubgraphForm {
 
 const RESOLVERS = [MessageResolver, MediaResolver, ChannelResolver, MutationResolver, SubscriptionResolver] as const;
 
-type SubgraphModule = Parameters<typeof buildSubgraphSchema>[0];
-
 /** The subgraph's SDL with descriptions and directives. Without options it is schema/media.graphql. */
 export function printSubgraphSdl(form: SubgraphForm = {}): string {
   return `${print(subgraphDocument(buildDecoratedSchema(), form))}\n`;
@@ -70,21 +72,38 @@ export function createTracedSchema(form: SubgraphForm): GraphQLSchema {
   return schema;
 }
 
+/** The schema of the SDL that routers get, with the resolvers of the decorated schema. */
 function buildSchema(form: SubgraphForm): GraphQLSchema {
   const decorated = buildDecoratedSchema();
-  // The types of the two libraries for a map of resolvers differ in their index signatures only.
-  const module = {
-    typeDefs: subgraphDocument(decorated, form),
-    resolvers: createResolversMap(decorated),
-  } as SubgraphModule;
+  const document = subgraphDocument(decorated, form);
   const direct = directResolvers(RESOLVERS);
-  return mapSchema(buildSubgraphSchema(module), {
+  const service = { sdl: print(document) };
+  return mapSchema(subgraphSchema(document), {
+    [MapperKind.SCALAR_TYPE]: (scalar) => {
+      const own = decorated.getType(scalar.name);
+      return own instanceof GraphQLScalarType ? own : scalar;
+    },
+    [MapperKind.ENUM_TYPE]: (type) => {
+      const own = decorated.getType(type.name);
+      return own instanceof GraphQLEnumType ? own : type;
+    },
     [MapperKind.OBJECT_FIELD]: (field, fieldName, typeName) => {
       const name = `${typeName}.${fieldName}`;
-      const resolve = name === 'Query._entities' ? resolveEntities : (direct.get(name) ?? field.resolve);
-      return boundedField({ ...field, resolve }, name);
+      if (name === 'Query._service') return { ...field, resolve: () => service };
+      const own = fieldOf(decorated, typeName, fieldName);
+      const resolve = name === 'Query._entities' ? resolveEntities : (direct.get(name) ?? own?.resolve);
+      return boundedField({ ...field, resolve, subscribe: own?.subscribe }, name);
     },
   });
+}
+
+function fieldOf(
+  schema: GraphQLSchema,
+  typeName: string,
+  fieldName: string,
+): Pick<GraphQLFieldConfig<unknown, unknown>, 'resolve' | 'subscribe'> | undefined {
+  const type = schema.getType(typeName);
+  return type instanceof GraphQLObjectType ? type.getFields()[fieldName] : undefined;
 }
 
 /** type-graphql requires a PubSub, although every subscription here has a source of its own. */

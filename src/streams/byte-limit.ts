@@ -1,8 +1,9 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import { NetError } from './net-error.js';
+import { SilenceTimer } from './silence-timer.js';
 
 /** How far a socket is read ahead of a slow consumer. 256 KiB gave the best throughput in measurements. */
-const HIGH_WATER_MARK = 256 * 1024;
+export const HIGH_WATER_MARK = 256 * 1024;
 
 /**
  * Passes at most `maxBytes` bytes. One more byte fails the stream, by default with `NetError RESPONSE_TOO_LARGE`.
@@ -33,59 +34,40 @@ export function tooLarge(maxBytes: number): NetError {
 
 /**
  * Passes all bytes and fails with `NetError TIMEOUT` when none arrives for `silenceMs` milliseconds. The clock stops
- * while this stream is full, since a consumer that does not read is not the sender's silence. (undici's `bodyTimeout`
- * ticks every half second: a timeout of 100 ms was measured to take 1.0 s.)
+ * while this stream is full, since a consumer that does not read is not the sender's silence.
  */
 export function silenceLimit(silenceMs: number): Transform {
   return new SilenceLimit(silenceMs);
 }
 
 class SilenceLimit extends Transform {
-  #timer: NodeJS.Timeout | null = null;
-  #upstreamEnded = false;
+  readonly #silence: SilenceTimer;
 
-  constructor(private readonly silenceMs: number) {
+  constructor(silenceMs: number) {
     super({ highWaterMark: HIGH_WATER_MARK });
-    this.#startTimer();
+    this.#silence = new SilenceTimer(silenceMs, (error) => this.destroy(error));
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.push(chunk);
-    if (this.readableLength >= this.readableHighWaterMark) this.#stopTimer();
-    else this.#startTimer();
+    if (this.readableLength >= this.readableHighWaterMark) this.#silence.stop();
+    else this.#silence.restart();
     done();
   }
 
   /** Node calls this when the consumer wants more data. If the consumer was slow, the sender's time starts now. */
   override _read(size: number): void {
-    if (this.#timer === null && !this.#upstreamEnded) this.#startTimer();
+    this.#silence.startIfStopped();
     super._read(size);
   }
 
   override _flush(done: TransformCallback): void {
-    this.#upstreamEnded = true;
-    this.#stopTimer();
+    this.#silence.end();
     done();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#upstreamEnded = true;
-    this.#stopTimer();
+    this.#silence.end();
     done(error);
-  }
-
-  #startTimer(): void {
-    if (this.#timer !== null) {
-      this.#timer.refresh();
-      return;
-    }
-    this.#timer = setTimeout(() => {
-      this.destroy(new NetError('TIMEOUT', `expected a byte within ${this.silenceMs} ms, got silence`));
-    }, this.silenceMs);
-  }
-
-  #stopTimer(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
   }
 }

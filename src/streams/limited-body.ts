@@ -1,6 +1,7 @@
-import { pipeline, type Readable } from 'node:stream';
-import { byteLimit, silenceLimit } from './byte-limit.js';
+import { finished, Readable } from 'node:stream';
+import { assertByteCount, HIGH_WATER_MARK, tooLarge } from './byte-limit.js';
 import type { CallClock } from './call-clock.js';
+import { SilenceTimer } from './silence-timer.js';
 
 export interface BodyLimits {
   readonly maxBytes: number;
@@ -12,15 +13,64 @@ export interface BodyLimits {
  * Wraps a response's body so that it fails, rather than ends early, when it is too long, silent, cut off or aborted.
  * Closing the body ends its call's clock. The reader must drain or destroy it.
  */
-export function limitBody(source: Readable, { maxBytes, silenceTimeoutMs }: BodyLimits, call: CallClock): Readable {
-  const body = byteLimit(maxBytes);
-  // Registered before `pipeline`, which would pass undici's error on; the reader must see ours.
-  source.once('error', (error) => body.destroy(call.reasonOr(error)));
-  call.onAbort((reason) => body.destroy(reason));
-  // A caller may destroy or drop the body before it listens; an error must not end the process then.
-  body.on('error', ignore).once('close', () => call.end());
-  pipeline(source, silenceLimit(silenceTimeoutMs), body, ignore);
-  return body;
+export function limitBody(source: Readable, limits: BodyLimits, call: CallClock): Readable {
+  assertByteCount(limits.maxBytes);
+  return new LimitedBody(source, limits, call);
+}
+
+/** One stream for all limits: each further one between a socket and its reader would hold bytes and take time. */
+class LimitedBody extends Readable {
+  readonly #silence: SilenceTimer;
+  #passedBytes = 0;
+
+  constructor(
+    private readonly source: Readable,
+    private readonly limits: BodyLimits,
+    call: CallClock,
+  ) {
+    super({ highWaterMark: HIGH_WATER_MARK });
+    this.#silence = new SilenceTimer(limits.silenceTimeoutMs, (error) => this.destroy(error));
+    // A caller may destroy or drop the body before it listens; an error must not end the process then.
+    this.on('error', ignore).once('close', () => call.end());
+    finished(source, { writable: false }, (error) => {
+      if (error) this.destroy(call.reasonOr(error));
+      else this.#end();
+    });
+    source.on('data', (chunk: Buffer) => this.#pass(chunk));
+    call.onAbort((reason) => this.destroy(reason));
+  }
+
+  /** Node calls this when the consumer wants more data. If the consumer was slow, the source's time starts now. */
+  override _read(): void {
+    this.#silence.startIfStopped();
+    if (this.source.isPaused()) this.source.resume();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#silence.end();
+    this.source.destroy();
+    done(error);
+  }
+
+  #pass(chunk: Buffer): void {
+    if (this.destroyed) return;
+    const { maxBytes } = this.limits;
+    this.#passedBytes += chunk.length;
+    // Nothing of the chunk that crosses the limit is passed, because a truncated body must never look complete.
+    if (this.#passedBytes > maxBytes) {
+      this.destroy(tooLarge(maxBytes));
+    } else if (this.push(chunk)) {
+      this.#silence.restart();
+    } else {
+      this.#silence.stop();
+      this.source.pause();
+    }
+  }
+
+  #end(): void {
+    this.#silence.end();
+    this.push(null);
+  }
 }
 
 /** Destroys an unread body and its connection. Draining it instead could take for ever. */

@@ -4,8 +4,8 @@ import { Readable } from 'node:stream';
 export type PeekedBytes = number | ((head: Buffer) => number);
 
 /**
- * Reads the first bytes of a stream and returns them together with a stream that still contains them. Destroying the
- * returned stream destroys the source.
+ * Reads the first bytes of a stream and returns them together with a stream that still contains them, which replaces
+ * the source.
  * @param isEnough called before each further read; true stops reading early
  */
 export async function peek(
@@ -20,10 +20,19 @@ export async function peek(
     if (next.done) break;
     buffer.add(next.value);
   }
+  await iterator.return?.();
   const { head } = buffer;
-  const body = Readable.from(resume(head, iterator), { objectMode: false });
-  body.once('close', () => source.destroy());
-  return { head: head.subarray(0, wantedBytes(bytes, head)), body };
+  return { head: head.subarray(0, wantedBytes(bytes, head)), body: withHead(source, head) };
+}
+
+/** The source itself, with the head in front of it: a stream between it and its reader would cost time. */
+function withHead(source: Readable, head: Buffer): Readable {
+  // Node accepts nothing into a stream that has ended.
+  if (source.readableEnded) return Readable.from(head.length === 0 ? [] : [head], { objectMode: false });
+  // The reader sees a failure that comes before it listens, but without a listener it would end the process.
+  source.on('error', ignore);
+  if (head.length > 0) source.unshift(head);
+  return source;
 }
 
 function wantedBytes(bytes: PeekedBytes, head: Buffer): number {
@@ -54,7 +63,4 @@ class ChunkBuffer {
   }
 }
 
-async function* resume(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
-  if (head.length > 0) yield head;
-  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
-}
+function ignore(): void {}

@@ -113,6 +113,24 @@ describe('a blob store of files', () => {
     expect(await readdir(join(root, 'tmp'))).toEqual([]);
   }, 30_000);
 
+  it('writes small chunks together', async () => {
+    const child = runModule(
+      `${PRELUDE}
+       import { readFileSync } from 'node:fs';
+       const writes = () => Number(/^syscw: (\\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))[1]);
+       const small = chunk.subarray(0, 1000);
+       const body = Readable.from((function* () { for (let i = 0; i < 10000; i++) yield small; })(), { objectMode: false });
+       const before = writes();
+       const { sizeBytes } = await store.put(key, body, {});
+       console.log(JSON.stringify({ sizeBytes, writes: writes() - before }));`,
+      [root],
+    );
+    const { sizeBytes, writes } = JSON.parse(await outputOf(child));
+    expect(sizeBytes).toBe(10_000_000);
+    // Forty of 256 KiB. The others wake threads.
+    expect(writes).toBeLessThan(1_000);
+  }, 30_000);
+
   it('keeps memory flat while 200 MB pass in and out', async () => {
     const child = runModule(
       `${PRELUDE}

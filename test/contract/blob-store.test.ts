@@ -74,6 +74,30 @@ describe.each(subjects)('the blobs of a store of %s', (_name, start) => {
     store = current();
   });
 
+  it('stores the bytes of concurrent puts unmixed, whatever their chunks are, while others fail', async () => {
+    const sizes = [1, 999, 16 * 1024, 64 * 1024, 256 * 1024, 300_000, 3 * MEGABYTE];
+    const good = sizes.map((chunkBytes, index) => {
+      // Single bytes are slow to produce.
+      const bytes = LARGE.subarray(index * 1_000, index * 1_000 + (chunkBytes === 1 ? 300_000 : 4 * MEGABYTE + index));
+      return { key: freshKey(), bytes, chunkBytes };
+    });
+    const failing = sizes.map(async (chunkBytes) => {
+      const body = bodyOf(LARGE, chunkBytes);
+      await expect(store.put(freshKey(), body, { maxBytes: 400_000 })).rejects.toMatchObject({
+        code: 'MEDIA_TOO_LARGE',
+      });
+      expect(body.destroyed).toBe(true);
+    });
+    const stored = await Promise.all(
+      good.map(({ key, bytes, chunkBytes }) => store.put(key, bodyOf(bytes, chunkBytes), {})),
+    );
+    await Promise.all(failing);
+    for (const [index, { key, bytes }] of good.entries()) {
+      expect(stored[index]).toEqual({ sizeBytes: bytes.length, sha256: sha256(bytes) });
+      expect(sha256(await read(store, key))).toBe(sha256(bytes));
+    }
+  }, 30_000);
+
   it.each([
     ['nothing', Buffer.alloc(0)],
     ['one byte', Buffer.from('x')],

@@ -99,6 +99,7 @@ describeEngines('remembered messages', (engine) => {
       () => expect.objectContaining({ media: [expect.anything(), expect.anything()] }),
     ],
     ['its deletion', () => sql`delete from media`.execute(engine.replica().kysely), () => null],
+    ['all tables at once', () => sql`truncate media`.execute(engine.replica().kysely), () => null],
     [
       'a statement of an operator',
       () => sql`update media set filename = 'by-hand'`.execute(engine.replica().kysely),

@@ -50,7 +50,7 @@ export class FollowedChanges {
    * process. Rejects if the database is unavailable.
    */
   async catchUp(): Promise<void> {
-    this.#listening ??= this.#listen();
+    if (this.database.engine !== 'embedded') this.#listening ??= this.#listen();
     const needed = { writes: this.#writes, at: performance.now() - this.#currentMs };
     // A read that is under way may have begun too early.
     while (this.#currentAsOf.writes < needed.writes || this.#currentAsOf.at < needed.at) {

@@ -30,6 +30,14 @@ const STATEMENTS = [
         return null;
       end $$
     $function$, current_schema());
+    execute format($function$
+      create function log_all_changed() returns trigger language plpgsql as $$
+      begin
+        -- Every reader finds a gap.
+        update %I.media_changes_pruned set xid = pg_current_xact_id();
+        return null;
+      end $$
+    $function$, current_schema());
   end $create$`,
   `create trigger media_updated after update on media
     for each row when (old.provider_message_id is not null and old.status = new.status and old.* is distinct from new.*)
@@ -39,4 +47,5 @@ const STATEMENTS = [
     execute function log_other_media_change()`,
   `create trigger listing_recorded after insert or update on message_listings
     for each row execute function log_listing_change()`,
+  'create trigger media_truncated after truncate on media for each statement execute function log_all_changed()',
 ];

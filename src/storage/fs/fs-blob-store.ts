@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, type FileHandle, open, rename, rm, rmdir, unlink, writeFile } from 'node:fs/promises';
+import { access, type FileHandle, open, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import {
@@ -16,7 +16,9 @@ import {
 } from '../blob-store.js';
 import { destroyOnAbort } from '../blob-stream.js';
 import { MeasuredBody } from '../measured-body.js';
+import { PieceMemory } from '../piece-memory.js';
 import { DEFAULT_FILE_MODE, DEFAULT_FOLDER_MODE } from '../settings.js';
+import { DurableWriter } from './durable-writer.js';
 import { FileReader } from './file-reader.js';
 import { codeOf, entriesOf, fileStats, isAbsent, toBlobStoreError } from './files.js';
 import { addPermissions, createFolders, type Permissions } from './permissions.js';
@@ -39,11 +41,15 @@ export interface FsBlobStoreOptions {
  */
 export class FsBlobStore implements BlobStore {
   readonly #readMemory = new ReadMemory();
+  readonly #pieces = new PieceMemory();
+  readonly #writer: DurableWriter;
 
   private constructor(
     private readonly root: string,
     private readonly permissions: Permissions,
-  ) {}
+  ) {
+    this.#writer = new DurableWriter(this.#pieces, permissions.file);
+  }
 
   /** @throws Error, meant for the operator, if the folder cannot be created or written */
   static async open({
@@ -67,11 +73,11 @@ export class FsBlobStore implements BlobStore {
   }
 
   async put(key: BlobKey, body: Readable, options: PutOptions): Promise<StoredBlob> {
-    const measured = new MeasuredBody(body, options);
+    const measured = new MeasuredBody(body, options, this.#pieces);
     const temporary = temporaryFile(this.root);
     try {
       const target = this.#pathOf(key);
-      await writeDurably(temporary, measured, this.permissions);
+      await this.#writer.write(temporary, measured);
       options.signal?.throwIfAborted();
       await this.#place(temporary, target);
       return measured.finish();
@@ -207,17 +213,6 @@ async function probe(root: string, { file }: Permissions): Promise<void> {
   } finally {
     await handle.close();
     await rm(path);
-  }
-}
-
-async function writeDurably(path: string, bytes: AsyncIterable<Buffer>, { file }: Permissions): Promise<void> {
-  const handle = await open(path, 'wx', file);
-  try {
-    await addPermissions(handle, file);
-    await writeFile(handle, bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 
