@@ -7,6 +7,9 @@ import type { PrintSchemaOptions } from './print-schema.js';
 
 const CONFIG_OPTION = ['--config <file>', 'YAML or JSON configuration; default: the variable MEDIA_CONFIG'] as const;
 
+/** How long `doctor` waits for connections to close after its output. */
+const LINGER_MS = 1_000;
+
 interface ConfigFlags {
   readonly config?: string;
 }
@@ -112,7 +115,10 @@ function addDoctorCommand(program: Command, exitWith: ExitWith): void {
     .option('--json', 'print a JSON array with one object for each check', false)
     .action(async ({ config, json }: JsonFlags) => {
       const { doctor } = await import('./doctor.js');
-      exitWith(await doctor({ ...processIo(), file: config, json }));
+      const status = await doctor({ ...processIo(), file: config, json });
+      exitWith(status);
+      // What a check could not finish in its time must not keep the process alive.
+      setTimeout(() => process.exit(status), LINGER_MS).unref();
     });
 }
 

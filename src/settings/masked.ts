@@ -16,7 +16,8 @@ export function withoutSecrets(text: string): string {
   if (!url || (hasUser && url.href.split('@').length > 2)) {
     const start = scheme + 3;
     const at = Math.max(start, text.lastIndexOf('@'));
-    const [before, query] = [text.slice(0, start) + MASK, text.indexOf('?', at)];
+    const before = text.slice(0, start) + (at > start ? MASK : '');
+    const query = text.indexOf('?', at);
     return query === -1 ? before + text.slice(at) : `${before}${text.slice(at, query)}?${MASK}`;
   }
   if (url.password === '' && url.search === '') return text;

@@ -82,7 +82,7 @@ test.each([
   ['postgres://u:p@h/d', 'postgres://u:********@h/d'],
   ['postgres://u:p@ss/w@h1:1,h2:2/d', 'postgres://********@h1:1,h2:2/d'],
   ['postgres://u:p@h1:1,h2:2/d?password=x', 'postgres://********@h1:1,h2:2/d?********'],
-  ['postgres://h1:1,h2:2/d', 'postgres://********h1:1,h2:2/d'],
+  ['postgres://h1:1,h2:2/d', 'postgres://h1:1,h2:2/d'],
   ['https://example.com/@user', 'https://example.com/@user'],
 ])('of %s is shown %s', (text, shown) => {
   expect(withoutSecrets(text)).toBe(shown);
