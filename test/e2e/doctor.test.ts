@@ -16,7 +16,7 @@ import { ServerFolder } from '../support/server-folder.js';
 import { kirimChannel, SECRETS } from '../support/test-bed.js';
 
 /** Processes take seconds to start on a busy machine. */
-const TEST_MS = 120_000;
+const TEST_MS = 240_000;
 const TOKENS = ['meta-token', 'chakra-token', 'gateway-token', 'gupshup-token'];
 const ALL_SECRETS = [...Object.values(SECRETS), ...Object.values(WEBHOOK_SECRETS), ...TOKENS];
 const WRONG = 'a-wrong-secret-0123456789';
@@ -340,7 +340,7 @@ describe('the database, for mediagraph doctor', () => {
 
 describeServer('the database of mediagraph doctor', (server) => {
   it(
-    'is not migrated: pending migrations are named, a newer schema fails, a wrong clock is noticed',
+    'is not migrated: pending migrations are named, and a newer schema fails',
     async () => {
       const folder = await makeFolder({ channels: [] }, server.url());
       const empty = await diagnose(folder);
@@ -357,12 +357,6 @@ describeServer('the database of mediagraph doctor', (server) => {
       const fresh = await diagnose(folder);
       expect(fresh.of('database.migrations')).toEqual([expect.stringMatching(/^ok: all \d+ migrations are applied/)]);
       expect(fresh.of('database.clock')).toEqual([expect.stringMatching(/^ok: /)]);
-      const shifted = await diagnose(folder, { env: { PATH: tools }, clockOffsetMs: 5_000 });
-      expect(shifted.of('database.clock')).toEqual([
-        expect.stringMatching(/^warn: .* is 5\.\d s behind this machine's/),
-      ]);
-      const wrong = await diagnose(folder, { env: { PATH: tools }, clockOffsetMs: -60_000 });
-      expect(wrong.of('database.clock')).toEqual([expect.stringMatching(/^fail: .* s ahead of this machine's/)]);
 
       await server.query("delete from mediagraph_migrations where name like '0009%'");
       expect((await diagnose(folder)).of('database.migrations')).toEqual([
@@ -374,6 +368,20 @@ describeServer('the database of mediagraph doctor', (server) => {
         1,
         [expect.stringMatching(/^fail: the schema is of a newer version/)],
       ]);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'may have another clock, which is noticed above a second and fails above half a minute',
+    async () => {
+      const folder = await makeFolder({ channels: [] }, server.url());
+      const shifted = await diagnose(folder, { env: { PATH: tools }, clockOffsetMs: 5_000 });
+      expect(shifted.of('database.clock')).toEqual([
+        expect.stringMatching(/^warn: .* is 5\.\d s behind this machine's/),
+      ]);
+      const wrong = await diagnose(folder, { env: { PATH: tools }, clockOffsetMs: -60_000 });
+      expect(wrong.of('database.clock')).toEqual([expect.stringMatching(/^fail: .* s ahead of this machine's/)]);
     },
     TEST_MS,
   );
