@@ -7,6 +7,7 @@ import { RequestRates } from '../graphql/admission/request-rates.js';
 import { createSubgraphSchema, createTracedSchema } from '../graphql/build-schema.js';
 import { createGraphQLServers, type GraphQLServers } from '../graphql/graphql-server.js';
 import { Overload } from '../http/overload.js';
+import { RECOMMENDED_SECRET_BYTES } from '../links/settings.js';
 import { type SigningKey, UrlSigner } from '../links/signed-url.js';
 import { MediaLookup } from '../media/lookup/lookup.js';
 import { Retention } from '../media/retention.js';
@@ -23,8 +24,6 @@ import { type MediaBytes, openMediaBytes } from './media-bytes.js';
 import type { Stores } from './stores.js';
 import { retentionTimes, TenantLimits } from './tenant-limits.js';
 
-/** The key length that HMAC-SHA-256 can use (RFC 2104 section 3). */
-const RECOMMENDED_SECRET_BYTES = 32;
 /** The maximum time between two parts of an upload's source, in milliseconds. */
 const SOURCE_SILENCE_MS = 15_000;
 

@@ -75,13 +75,17 @@ const SERVER = /^postgres(ql)?:\/\//;
  */
 export async function openDatabase({ url, maxConnections = 10, logger }: DatabaseOptions): Promise<Database> {
   if (SERVER.test(url)) return new ServerDatabase(url, maxConnections, logger ?? null);
-  if (!url.startsWith(EMBEDDED) || url === EMBEDDED)
-    throw new Error('expected a database URL such as postgres://… or pglite:<folder>');
-  const place = url.slice(EMBEDDED.length);
+  const place = embeddedFolder(url);
+  if (!place) throw new Error('expected a database URL such as postgres://… or pglite:<folder>');
   const engine = await EmbeddedEngine.open(place === MEMORY ? null : resolve(place));
   if (place !== MEMORY)
     logger?.info('the embedded database keeps what it confirmed when its process dies, but not when the machine does');
   return new EmbeddedDatabase(engine, logger ?? null);
+}
+
+/** The folder of an embedded database as its URL names it, `memory` for temporary data; null for another URL. */
+export function embeddedFolder(url: string): string | null {
+  return url.startsWith(EMBEDDED) ? url.slice(EMBEDDED.length) : null;
 }
 
 class PooledDatabase {
