@@ -75,7 +75,7 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
     baseUrl: () => config.delivery.baseUrl ?? config.server.publicUrl ?? options.ownUrl(),
     ttlMs: config.delivery.urlTtlMs,
   });
-  const bytes = await openMediaBytes(config, stores, logger);
+  const bytes = await openMediaBytes(config, stores, { logger, metrics: metrics.work });
   const { clock } = stores.database;
   const { catalogue, blobs } = stores;
   const { publicUrl } = config.server;
@@ -85,8 +85,12 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
     ...{ channels, catalogue, backgroundCatalogue: stores.jobsCatalogue, retention, clock, logger },
     copies: listedCopies(config.mirror),
     onToCopy: () => jobs.wake('copy'),
+    metrics: metrics.work,
   });
-  const jobs = createJobs({ config, channels, stores, lookup, retention, urls, source, bytes, logger });
+  const jobs = createJobs({
+    ...{ config, channels, stores, lookup, retention, urls, source, bytes, logger },
+    metrics: metrics.work,
+  });
   const { maxBytes } = config.upload;
   const { inspector } = bytes;
   const lazyMirror =

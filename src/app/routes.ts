@@ -71,6 +71,7 @@ export function registerRoutes(http: FastifyInstance, parts: Parts, routes: Rout
       lazyMirror,
       logger,
     }),
+    metrics: parts.metrics.work,
     visibility: config.delivery.visibility,
     hot: routes.hot,
     overload: parts.overload,

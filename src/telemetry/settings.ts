@@ -13,6 +13,16 @@ export const log = section({
 
 /** The section `metrics`. */
 export const metrics = section({
+  enabled: boolean()
+    .default(true)
+    .describe('Record metrics. With `false`, `GET /metrics` answers 404 and recording costs nothing.'),
+  operations: z
+    .array(z.string().regex(/^[_A-Za-z][_0-9A-Za-z]{0,99}$/, 'expected the name of a GraphQL operation'))
+    .max(100)
+    .default([])
+    .describe(
+      'The names of GraphQL operations that have time series of their own. Names that are not listed are counted together, because callers choose them.',
+    ),
   port: port(0)
     .nullable()
     .default(null)
