@@ -136,6 +136,7 @@ async function closeAll(parts: Parts, servers: readonly FastifyInstance[]): Prom
   for (const http of servers) await drain(http, logger);
   metrics.close();
   parts.authentication.close();
+  parts.overload.close();
   await Promise.all([parts.servers.compiled.stop(), parts.servers.traced.stop()]);
   await handedBack;
   await Promise.all([jobs.stop(), lookup.settle(), lazyMirror?.stop()]);

@@ -13,6 +13,7 @@ import { webhookJobs } from '../media/jobs/webhook-job.js';
 import type { MediaLookup } from '../media/lookup/lookup.js';
 import { Mirror } from '../media/mirror.js';
 import { WebhookReception } from '../media/receive/receive.js';
+import type { Retention } from '../media/retention.js';
 import { MediaRetry } from '../media/retry.js';
 import { type SweepReport, sweep } from '../media/sweep.js';
 import { MediaUpload } from '../media/upload/upload.js';
@@ -37,6 +38,7 @@ export interface JobsOptions {
   readonly channels: ChannelDirectory;
   readonly stores: Stores;
   readonly lookup: Pick<MediaLookup, 'record' | 'recordListed'>;
+  readonly retention: Retention;
   readonly urls: UrlSigner;
   /** Downloads the sources of uploads. */
   readonly source: UploadSource;
@@ -126,25 +128,24 @@ export function createJobs(options: JobsOptions): Jobs {
  * @param added reports that a job of a kind was added
  */
 function createVerbs(
-  { config, channels, stores, lookup, urls, source, bytes, logger, metrics }: JobsOptions,
+  { config, channels, stores, lookup, retention, urls, source, bytes, logger, metrics }: JobsOptions,
   added: (kind: JobKind) => void,
 ) {
   const { jobsCatalogue, inbox, uploads, copies, deletions, jobs, blobs, database } = stores;
   const { clock } = database;
   const mirrors = config.mirror.mode === 'eager';
-  const retentionMs = config.retention.defaultMs;
   const { maxBytes, timeoutMs, respondWithinMs } = config.upload;
   const keeping = { blobs, inspector: bytes.inspector, clock };
   // A caller waits for the result, so these use the catalogue with priority.
   const answering = { channels, catalogue: stores.catalogue, clock, logger };
   const mirror = new Mirror({ channels, catalogue: jobsCatalogue, copies, ...keeping, maxBytes, logger, metrics });
   const reception = new WebhookReception({
-    ...{ channels, inbox, jobs, catalogue: jobsCatalogue, lookup, mirrors, retentionMs, clock, logger },
+    ...{ channels, inbox, jobs, catalogue: jobsCatalogue, lookup, mirrors, retention, clock, logger },
     onRecorded: () => added('webhook'),
     onAnnounced: () => added('copy'),
   });
   const upload = new MediaUpload({
-    ...{ ...answering, ...keeping, uploads, urls, maxBytes, timeoutMs, respondWithinMs, retentionMs },
+    ...{ ...answering, ...keeping, uploads, urls, maxBytes, timeoutMs, respondWithinMs, retention },
     source: source.fetch,
     policy: source.policy,
     onReserved: () => added('upload'),

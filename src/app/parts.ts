@@ -3,10 +3,14 @@ import type { Listing } from '../catalogue/media/media-catalogue.js';
 import { ensureSigningKey } from '../catalogue/signing-keys.js';
 import type { Config } from '../config/config.js';
 import { LazyMirror } from '../delivery/first-copy.js';
+import { RequestRates } from '../graphql/admission/request-rates.js';
 import { createSubgraphSchema, createTracedSchema } from '../graphql/build-schema.js';
 import { createGraphQLServers, type GraphQLServers } from '../graphql/graphql-server.js';
+import { Overload } from '../http/overload.js';
+import { RECOMMENDED_SECRET_BYTES } from '../links/settings.js';
 import { type SigningKey, UrlSigner } from '../links/signed-url.js';
 import { MediaLookup } from '../media/lookup/lookup.js';
+import { Retention } from '../media/retention.js';
 import { dateOf } from '../model/clock.js';
 import { OriginPools } from '../net/client/origin-pools.js';
 import { AddressPolicy } from '../net/guarded/public-address.js';
@@ -18,9 +22,8 @@ import { type Authentication, openAuthentication } from './authentication.js';
 import { createJobs, type Jobs, type UploadSource } from './background.js';
 import { type MediaBytes, openMediaBytes } from './media-bytes.js';
 import type { Stores } from './stores.js';
+import { retentionTimes, TenantLimits } from './tenant-limits.js';
 
-/** The key length that HMAC-SHA-256 can use (RFC 2104 section 3). */
-const RECOMMENDED_SECRET_BYTES = 32;
 /** The maximum time between two parts of an upload's source, in milliseconds. */
 const SOURCE_SILENCE_MS = 15_000;
 
@@ -51,6 +54,10 @@ export interface Parts {
   readonly bytes: MediaBytes;
   readonly jobs: Jobs;
   readonly lookup: MediaLookup;
+  readonly retention: Retention;
+  readonly rates: RequestRates;
+  readonly limits: TenantLimits;
+  readonly overload: Overload;
   /** Null if `mirror.mode` is off, so that delivered bytes are not stored. */
   readonly lazyMirror: LazyMirror | null;
 }
@@ -73,21 +80,28 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
   const { catalogue, blobs } = stores;
   const { publicUrl } = config.server;
   const authentication = await openAuthentication({ auth: config.auth, pools, publicUrl, clock, logger });
-  const { defaultMs: retentionMs } = config.retention;
+  const retention = new Retention(retentionTimes(config));
   const lookup = new MediaLookup({
-    ...{ channels, catalogue, backgroundCatalogue: stores.jobsCatalogue, retentionMs, clock, logger },
+    ...{ channels, catalogue, backgroundCatalogue: stores.jobsCatalogue, retention, clock, logger },
     copies: listedCopies(config.mirror),
     onToCopy: () => jobs.wake('copy'),
     metrics: metrics.work,
   });
-  const jobs = createJobs({ config, channels, stores, lookup, urls, source, bytes, logger, metrics: metrics.work });
+  const jobs = createJobs({
+    ...{ config, channels, stores, lookup, retention, urls, source, bytes, logger },
+    metrics: metrics.work,
+  });
   const { maxBytes } = config.upload;
   const { inspector } = bytes;
   const lazyMirror =
     config.mirror.mode === 'off' ? null : new LazyMirror({ catalogue, blobs, inspector, maxBytes, clock, logger });
+  const limits = new TenantLimits(config);
+  const { requestCounts: counts } = stores;
+  const rates = new RequestRates({ counts, limitOf: (tenant) => limits.requestsPerMinute(tenant), metrics, logger });
   return {
     ...{ config, stores, metrics, logger, pools, providers, source, authentication },
-    ...{ schema, servers, urls, bytes, jobs, lookup, lazyMirror },
+    ...{ schema, servers, urls, bytes, jobs, lookup, retention, rates, limits, lazyMirror },
+    overload: new Overload(metrics),
   };
 }
 

@@ -2,18 +2,22 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config/config.js';
 import type { ChannelChanges } from '../providers/connect-channels.js';
 import type { Parts } from './parts.js';
+import { retentionTimes } from './tenant-limits.js';
 
 /** The sections that a reload applies. All others need a restart. */
-const RELOADED: ReadonlySet<string> = new Set(['channels', 'auth'] satisfies Array<keyof Config>);
+const RELOADED: ReadonlySet<string> = new Set(['channels', 'auth', 'tenants'] satisfies Array<keyof Config>);
 
 /**
- * Applies the settings that can change at run time: channels, API keys and the settings of tokens. It also clears what
+ * Applies the settings that can change at run time: channels, API keys, the settings of tokens and
+ * those of tenants. It also clears what
  * this process remembers of media. Resolves when all of it is in force, within seconds.
  */
 export async function reload(parts: Parts, next: Config): Promise<void> {
-  const { config, providers, metrics, bytes, lookup, authentication, logger } = parts;
+  const { config, providers, metrics, bytes, lookup, retention, limits, authentication, logger } = parts;
   const channels = providers.replace(next.channels);
   metrics.setChannels(providers.settings());
+  limits.replace(next.tenants);
+  retention.replace(retentionTimes({ ...config, tenants: next.tenants }));
   bytes.rows.clear();
   lookup.forget();
   await Promise.all([authentication.apply(next.auth), resumeJobs(parts, channels)]);

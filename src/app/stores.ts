@@ -10,6 +10,7 @@ import { MessageMemory } from '../catalogue/media/message-memory.js';
 import { SqlMediaCatalogue } from '../catalogue/media/sql-media-catalogue.js';
 import { adoptPreviousWork } from '../catalogue/previous-work.js';
 import { SqlQuotas } from '../catalogue/quotas.js';
+import { SqlRequestCounts } from '../catalogue/request-counts.js';
 import { SqlUploads, type Uploads } from '../catalogue/uploads.js';
 import { SqlWebhookInbox, type WebhookInbox } from '../catalogue/webhook-inbox.js';
 import type { Config } from '../config/config.js';
@@ -25,6 +26,7 @@ import { ReusedHolds } from '../providers/reused-holds.js';
 import type { BlobStore } from '../storage/blob-store.js';
 import { openBlobStore } from '../storage/open-blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
+import { blobOptions } from './blob-options.js';
 
 /** The parts that store data beyond the life of the process. */
 export interface Stores {
@@ -39,10 +41,9 @@ export interface Stores {
   readonly deletions: Deletions;
   readonly jobs: JobStore;
   readonly quota: Quota;
+  readonly requestCounts: SqlRequestCounts;
   readonly facts: ChannelFacts;
   readonly blobs: BlobStore;
-  /** Resolves if all of them are available. */
-  ping(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -60,7 +61,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
     await database.startClock();
     const jobs = new SqlJobStore(database, { owner: randomUUID(), clock: database.clock });
     await takeOverWork(database, jobs);
-    const blobs = await openBlobStore(blobOptions(config));
+    const blobs = await openBlobStore(blobOptions(config.storage));
     const now = () => database.clock.now();
     const changes = new SqlMediaChanges(database, logger);
     const budgets = new ReusedHolds({ hold: holdsOver(new SqlErrorBudgets(database), logger) });
@@ -74,12 +75,10 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       copies: new SqlCopies(database),
       deletions: new SqlDeletions(database),
       jobs,
+      requestCounts: new SqlRequestCounts(database),
       quota: quotaOver(new SqlQuotas(database, now), budgets),
       facts: factsOver(new SqlChannelFacts(database)),
       blobs,
-      ping: async () => {
-        await Promise.all([database.ping(), blobs.ping()]);
-      },
       close: async () => {
         await blobs.close();
         await budgets.close();
@@ -158,11 +157,4 @@ function factsOver(facts: SqlChannelFacts): ChannelFacts {
     recall: (...asked) => inTime(facts.recall(...asked)),
     note: (...told) => inTime(facts.note(...told)),
   };
-}
-
-function blobOptions({ storage }: Config): Parameters<typeof openBlobStore>[0] {
-  const { driver, root, fileMode, folderMode, s3 } = storage;
-  if (driver === 'fs' || s3 === null) return { driver: 'fs', root, fileMode, folderMode };
-  const { bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey } = s3;
-  return { driver, bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey };
 }

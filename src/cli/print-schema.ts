@@ -10,6 +10,8 @@ export interface PrintSchemaOptions {
   readonly messageIds: MessageIds;
   /** As federation.authDirectives of the configuration. */
   readonly authDirectives?: boolean;
+  /** As federation.costDirectives of the configuration. */
+  readonly costDirectives?: boolean;
   /** Writes this file instead of standard output. */
   readonly output?: string;
   /** Writes nothing, and compares this file with the SDL. */

@@ -7,6 +7,7 @@ import { network } from '../net/settings.js';
 import { channels, providers } from '../providers/settings.js';
 import { rendering } from '../rendering/settings.js';
 import { auth, server } from '../server/settings.js';
+import { tenants } from '../server/tenant-settings.js';
 import { storage } from '../storage/settings.js';
 import { log, metrics, tracing } from '../telemetry/settings.js';
 
@@ -24,6 +25,7 @@ export const configSchema = z.strictObject({
   upload,
   network,
   retention,
+  tenants,
   limits,
   federation,
   tracing,

@@ -18,7 +18,7 @@ export interface Database {
   /** For background work. Requests have priority, and half of the connections to a server are reserved for them. */
   readonly background: Kysely<Tables>;
   /**
-   * For statements that change nothing. Only statements of this handle and of `jobs` do not call the listeners of {@link
+   * For statements that change nothing, or nothing that a listener of {@link onWrite} reads. Only statements of this handle and of `jobs` do not call the listeners of {@link
    * onWrite}.
    */
   readonly reads: Kysely<Tables>;
@@ -78,13 +78,17 @@ const SERVER = /^postgres(ql)?:\/\//;
  */
 export async function openDatabase({ url, maxConnections = 10, logger }: DatabaseOptions): Promise<Database> {
   if (SERVER.test(url)) return new ServerDatabase(url, maxConnections, logger ?? null);
-  if (!url.startsWith(EMBEDDED) || url === EMBEDDED)
-    throw new Error('expected a database URL such as postgres://… or pglite:<folder>');
-  const place = url.slice(EMBEDDED.length);
+  const place = embeddedFolder(url);
+  if (!place) throw new Error('expected a database URL such as postgres://… or pglite:<folder>');
   const engine = await EmbeddedEngine.open(place === MEMORY ? null : resolve(place));
   if (place !== MEMORY)
     logger?.info('the embedded database keeps what it confirmed when its process dies, but not when the machine does');
   return new EmbeddedDatabase(engine, logger ?? null);
+}
+
+/** The folder of an embedded database as its URL names it, `memory` for temporary data; null for another URL. */
+export function embeddedFolder(url: string): string | null {
+  return url.startsWith(EMBEDDED) ? url.slice(EMBEDDED.length) : null;
 }
 
 class PooledDatabase {

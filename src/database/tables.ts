@@ -19,6 +19,7 @@ export interface Tables {
   error_budgets: ErrorBudgetsTable;
   jobs: JobsTable;
   paused_jobs: PausedJobsTable;
+  request_counts: RequestCountsTable;
 }
 
 /** The log of changes, which triggers write. */
@@ -127,4 +128,12 @@ export interface JobsTable {
 interface PausedJobsTable {
   kind: JobKind;
   since: Date;
+}
+
+interface RequestCountsTable {
+  tenant: TenantId;
+  times: number[];
+  counts: number[];
+  granted: number;
+  drawn_at: number;
 }

@@ -25,6 +25,7 @@ import { MessageResolver } from './resolvers/message.resolver.js';
 import type { MessageIds } from './resolvers/message-source.js';
 import { MutationResolver } from './resolvers/mutation.resolver.js';
 import { SubscriptionResolver } from './resolvers/subscription.resolver.js';
+import { COST_DIRECTIVES, withCostDirectives } from './schema/cost-directives.js';
 
 /** Federation's directives that the subgraph imports. */
 const FEDERATION = ['@key', '@shareable', '@tag', '@inaccessible'];
@@ -42,6 +43,8 @@ export interface SubgraphForm {
   readonly messageIds?: MessageIds;
   /** `federation.authDirectives`. Default: false. */
   readonly authDirectives?: boolean;
+  /** `federation.costDirectives`. Default: false. */
+  readonly costDirectives?: boolean;
 }
 
 const RESOLVERS = [MessageResolver, MediaResolver, ChannelResolver, MutationResolver, SubscriptionResolver] as const;
@@ -54,19 +57,20 @@ export function printSubgraphSdl(form: SubgraphForm = {}): string {
 const schemas = new Map<string, GraphQLSchema>();
 
 /** The executable subgraph. It has no state, so the apps of one process share it. */
-export function createSubgraphSchema({
-  messageIds = 'transparent',
-  authDirectives = false,
-}: SubgraphForm): GraphQLSchema {
-  const name = `${messageIds} ${authDirectives}`;
-  const schema = schemas.get(name) ?? buildSchema({ messageIds, authDirectives });
-  schemas.set(name, schema);
-  return schema;
+export function createSubgraphSchema(form: SubgraphForm): GraphQLSchema {
+  return schemaNamed(nameOf(form), form);
 }
 
 /** A second schema of the same form, for Apollo's trace plugin, which wraps the resolvers of its schema. */
 export function createTracedSchema(form: SubgraphForm): GraphQLSchema {
-  const name = `traced ${form.messageIds} ${form.authDirectives}`;
+  return schemaNamed(`traced ${nameOf(form)}`, form);
+}
+
+function nameOf({ messageIds = 'transparent', authDirectives = false, costDirectives = false }: SubgraphForm): string {
+  return `${messageIds} ${authDirectives} ${costDirectives}`;
+}
+
+function schemaNamed(name: string, form: SubgraphForm): GraphQLSchema {
   const schema = schemas.get(name) ?? buildSchema(form);
   schemas.set(name, schema);
   return schema;
@@ -128,12 +132,18 @@ function buildDecoratedSchema(): GraphQLSchema {
 
 function subgraphDocument(
   decorated: GraphQLSchema,
-  { messageIds = 'transparent', authDirectives = false }: SubgraphForm,
+  { messageIds = 'transparent', authDirectives = false, costDirectives = false }: SubgraphForm,
 ): DocumentNode {
-  const imported = authDirectives ? [...FEDERATION, ...AUTH_DIRECTIVES] : FEDERATION;
-  const link = `extend schema @link(url: "https://specs.apollo.dev/federation/v2.5", import: ${JSON.stringify(imported)})`;
+  const imported = [
+    ...FEDERATION,
+    ...(authDirectives ? AUTH_DIRECTIVES : []),
+    ...(costDirectives ? COST_DIRECTIVES : []),
+  ];
+  const version = costDirectives ? 'v2.9' : 'v2.5';
+  const link = `extend schema @link(url: "https://specs.apollo.dev/federation/${version}", import: ${JSON.stringify(imported)})`;
   const whole = withEnumScopes(parse(`${link}\n${CACHE_CONTROL}\n${printSchemaWithDirectives(decorated)}`));
-  const document = authDirectives ? whole : withoutAuthDirectives(whole);
+  const priced = costDirectives ? withCostDirectives(whole) : whole;
+  const document = authDirectives ? priced : withoutAuthDirectives(priced);
   switch (messageIds) {
     case 'transparent':
       return document;

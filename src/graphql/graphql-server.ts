@@ -12,6 +12,7 @@ import type { FormatError } from './execution/answer-errors.js';
 import { stringifyAnswer } from './execution/answer-size.js';
 import { compiledExecution, gatewayOver, interpretation } from './execution/apollo-gateway.js';
 import { answerPlugin, boundedTrace } from './execution/apollo-plugins.js';
+import { VALIDATION_OPTIONS } from './execution/documents/document-faults.js';
 import { DocumentStore } from './execution/documents/document-store.js';
 import { parseLimits, type QueryLimits, queryLimitsRule } from './execution/documents/query-limits.js';
 import { createFormatError } from './execution/format-error.js';
@@ -129,6 +130,7 @@ function sharedOptions({ limits, production, logger }: GraphQLServerOptions, for
     stringifyResult: stringifyAnswer,
     parseOptions: parseLimits(limits, production),
     validationRules: [queryLimitsRule(limits)],
+    validationOptions: VALIDATION_OPTIONS,
     plugins: [ApolloServerPluginCacheControlDisabled(), ApolloServerPluginUsageReportingDisabled()],
   };
 }

@@ -26,7 +26,9 @@ export const limits = section({
   requestsPerMinute: positive()
     .nullable()
     .default(null)
-    .describe('The maximum number of requests of one tenant per minute. `null`: no limit.'),
+    .describe(
+      'The maximum number of GraphQL requests of one tenant in any minute, over all replicas. `tenants.<tenant>.requestsPerMinute` replaces it. `null`: no limit.',
+    ),
   subscriptionsPerConnection: wholeNumber(1, 10_000)
     .default(100)
     .describe(
@@ -48,6 +50,11 @@ export const federation = section({
     .default(false)
     .describe(
       'Add `@authenticated` and `@requiresScopes` to the SDL, for routers that enforce them. `@apollo/gateway` rejects a supergraph that contains them.',
+    ),
+  costDirectives: boolean()
+    .default(false)
+    .describe(
+      'Add `@cost` and `@listSize` of Federation 2.9 to the SDL, for routers that estimate the cost of an operation before they execute it.',
     ),
 })
   .meta(SHOWN_IN_FAULTS)

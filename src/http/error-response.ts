@@ -79,9 +79,14 @@ export function sendError(reply: FastifyReply, thrown: unknown): FastifyReply {
 /** The headers that tell a client what to do about an error: `WWW-Authenticate`, `Retry-After`. */
 export function setErrorHeaders(reply: FastifyReply, error: MediagraphError, status: number): void {
   if (status === 409 || status === 429 || status === 503) {
-    reply.header('retry-after', Math.ceil((error.details.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000));
+    reply.header('retry-after', retryAfterSeconds(error));
   }
   if (status === 401) reply.header('www-authenticate', 'Bearer');
+}
+
+/** The value of `Retry-After`: whole seconds, at least one. */
+export function retryAfterSeconds({ details }: MediagraphError): number {
+  return Math.max(1, Math.ceil((details.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000));
 }
 
 export function asMediagraphError(thrown: unknown): MediagraphError {

@@ -1,5 +1,36 @@
+import type { TenantId } from '../model/channel.js';
 import { addMilliseconds } from '../model/clock.js';
 import { earliest, type Media } from '../model/media.js';
+
+/** What has a retention of its own. `retention` is in milliseconds. */
+interface RetainedChannel {
+  readonly tenant: TenantId;
+  readonly retention?: number | null;
+}
+
+export interface RetentionTimes {
+  /** `retention.default` */
+  readonly defaultMs: number | null;
+  /** `tenants.<tenant>.retention` */
+  readonly ofTenants: ReadonlyMap<TenantId, number | null>;
+}
+
+/** How long media is kept: the shortest time of its channel, its tenant and the default. A reload replaces the times. */
+export class Retention {
+  constructor(private times: RetentionTimes = { defaultMs: null, ofTenants: new Map() }) {}
+
+  /** Applies to media that becomes known later. */
+  replace(times: RetentionTimes): void {
+    this.times = times;
+  }
+
+  /** In milliseconds; null: without end. */
+  of({ tenant, retention = null }: RetainedChannel): number | null {
+    const { defaultMs, ofTenants } = this.times;
+    const set = [retention, ofTenants.get(tenant) ?? null, defaultMs].filter((time) => time !== null);
+    return set.length > 0 ? Math.min(...set) : null;
+  }
+}
 
 /** The end of the retention of media that becomes known now; null if it has no end. */
 export function endOfRetention(retentionMs: number | null, now: Date): Date | null {

@@ -46,9 +46,14 @@ export const upload = section({
   }))
   .meta(SHOWN_IN_FAULTS);
 
+/** The time after which media expires. */
+export function retentionTime() {
+  return duration({ minMs: 1_000, maxMs: 36_500 * DAY_MS, example: '30d' });
+}
+
 /** The section `retention`. */
 export const retention = section({
-  default: duration({ minMs: 1_000, maxMs: 36_500 * DAY_MS, example: '30d' })
+  default: retentionTime()
     .nullable()
     .default(null)
     .describe(

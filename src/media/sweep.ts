@@ -1,6 +1,7 @@
 import type { MediaChanges } from '../catalogue/changes/media-changes.js';
 import type { Deletions } from '../catalogue/deletions.js';
 import type { MediaCatalogue } from '../catalogue/media/media-catalogue.js';
+import type { SqlRequestCounts } from '../catalogue/request-counts.js';
 import type { Uploads } from '../catalogue/uploads.js';
 import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
 import { removeBytes } from '../inspection/stored-bytes.js';
@@ -17,6 +18,7 @@ export interface SweepOptions {
   readonly changes: Pick<MediaChanges, 'prune'>;
   readonly inbox: WebhookInbox;
   readonly uploads: Uploads;
+  readonly requestCounts: Pick<SqlRequestCounts, 'forget'>;
   readonly deletions: Deletions;
   readonly blobs: BlobStore;
   readonly jobs: JobStore;
@@ -61,6 +63,8 @@ const REMEMBERED_EVENTS_MS = 8 * DAY_MS;
 const REMEMBERED_KEYS_MS = 2 * DAY_MS;
 const TOMBSTONE_MS = 30 * DAY_MS;
 const DEAD_LETTER_MS = 30 * DAY_MS;
+/** A request counts for a minute. */
+const REMEMBERED_REQUESTS_MS = 10 * 60 * 1000;
 /** The source of a failed upload is stored for one day. */
 const REMEMBERED_SOURCES_MS = DAY_MS;
 /**
@@ -88,6 +92,7 @@ export async function sweep(options: SweepOptions, now = dateOf(options.clock)):
   const deadLetters = await inbox.forgetDead(addMilliseconds(now, -DEAD_LETTER_MS));
   const tombstones = await deletions.bury(addMilliseconds(now, -TOMBSTONE_MS));
   await uploads.forgetKeys(addMilliseconds(now, -REMEMBERED_KEYS_MS));
+  await options.requestCounts.forget(addMilliseconds(now, -REMEMBERED_REQUESTS_MS));
   await uploads.forgetFailed(addMilliseconds(now, -REMEMBERED_SOURCES_MS));
   const leftovers = (await blobs.removeLeftovers?.(graceMs)) ?? 0;
   return { ...report, tombstones, forgottenEvents, deadLetters, leftovers };

@@ -7,6 +7,8 @@ export interface ConnectedChannel extends Channel {
   readonly adapter: ProviderAdapter;
   /** null = the configuration has no webhook for this channel. */
   readonly webhook: WebhookReceiver | null;
+  /** `channels[].retention` in milliseconds; null or absent: the channel sets none. */
+  readonly retention?: number | null;
 }
 
 /**

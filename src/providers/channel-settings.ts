@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CHANNEL_ID_PATTERN, MAX_TENANT_BYTES } from '../model/channel.js';
 import { baseUrl, cidr, origin, text } from '../settings/texts.js';
+import { DAY_MS, duration } from '../settings/units.js';
 
 export { headerName, headerText, httpUrl, text } from '../settings/texts.js';
 
@@ -24,6 +25,12 @@ export const channelFields = {
   baseUrl: baseUrl.describe(
     "The URL of the provider's API. The server trusts it and sends credentials to it, even in a private network.",
   ),
+  retention: duration({ minMs: 1_000, maxMs: 36_500 * DAY_MS, example: '30d' })
+    .nullable()
+    .optional()
+    .describe(
+      'The time after which media of this channel expires. The shortest of this, `tenants.<tenant>.retention` and `retention.default` applies.',
+    ),
 };
 
 /** The keys of every channel's `options`. */

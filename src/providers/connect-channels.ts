@@ -82,11 +82,12 @@ export function connectChannels(options: ConnectOptions, shared: SharedResources
   const agent = userAgent(options.server?.publicUrl);
   const connect = (settings: ChannelSettings): Connection => {
     const { context, safeFetch } = contextFor(settings, options, shared, agent);
-    const { id, tenant, provider } = settings;
+    const { id, tenant, provider, retention } = settings;
     const channel = {
       id,
       tenant,
       provider,
+      retention,
       adapter: createAdapter(settings, context),
       webhook: createWebhook(settings),
     };

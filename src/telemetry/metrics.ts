@@ -4,6 +4,7 @@ import { type MeasuredResources, ResourceMetrics } from './instruments/resource-
 import { WorkMetrics } from './instruments/work-metrics.js';
 import type { Logger } from './logger.js';
 import { ProcessMetrics } from './process-metrics.js';
+import { RefusalMetrics, type RefusalReason, type RefusedWork } from './refusal-metrics.js';
 import { type MeasuredStore, StoreMetrics } from './store-metrics.js';
 import { packageVersion } from './version.js';
 
@@ -52,6 +53,7 @@ export class Metrics {
   readonly #subscriptions: Gauging;
   readonly #streams: Gauging<'transport'>;
   readonly #circuitOpen: Gauging<'provider' | 'channel'>;
+  readonly #refusals: RefusalMetrics;
   readonly #circuits = new Map<MeasuredChannel, Array<() => boolean>>();
   #channelIds: ReadonlySet<ChannelId> = new Set();
   #tenants: ReadonlySet<TenantId> = new Set();
@@ -63,6 +65,7 @@ export class Metrics {
     this.#store = new StoreMetrics(instruments, store, logger);
     this.#resources = new ResourceMetrics(instruments, resources);
     this.work = new WorkMetrics(instruments, operations);
+    this.#refusals = new RefusalMetrics(instruments);
     this.#answers = instruments.histogram('mediagraph_http_request_duration_seconds');
     this.#graphqlErrors = instruments.counter('mediagraph_graphql_errors_total');
     this.#webhookDeliveries = instruments.counter('mediagraph_webhook_deliveries_total');
@@ -121,6 +124,10 @@ export class Metrics {
   /** @param code an error code of this API or of Apollo's protocol */
   graphqlError(code: string): void {
     this.#graphqlErrors.inc({ code });
+  }
+
+  requestRefused(work: RefusedWork, reason: RefusalReason): void {
+    this.#refusals.refused(work, reason);
   }
 
   /** @returns a function to call when the stream closes */

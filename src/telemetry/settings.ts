@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { HIDDEN_IN_FAULTS, SHOWN_IN_FAULTS, section } from '../settings/section.js';
+import { HIDDEN_IN_FAULTS, SECRET, SHOWN_IN_FAULTS, section } from '../settings/section.js';
 import { text } from '../settings/texts.js';
 import { boolean, port } from '../settings/units.js';
 
@@ -30,6 +30,7 @@ export const metrics = section({
       'A separate port for `GET /metrics` without authentication, for an internal network. `null`: the server’s port serves the metrics and requires `metrics.token`.',
     ),
   token: text
+    .meta(SECRET)
     .nullable()
     .default(null)
     .meta(HIDDEN_IN_FAULTS)

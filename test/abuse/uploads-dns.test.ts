@@ -8,6 +8,7 @@ import { openStores, type Stores } from '../../src/app/stores.js';
 import { parseConfig } from '../../src/config/config.js';
 import { type Database, openDatabase } from '../../src/database/database.js';
 import { UrlSigner } from '../../src/links/signed-url.js';
+import { Retention } from '../../src/media/retention.js';
 import { MediagraphError } from '../../src/model/errors.js';
 import { OriginPools } from '../../src/net/client/origin-pools.js';
 import { AddressPolicy } from '../../src/net/guarded/public-address.js';
@@ -82,7 +83,8 @@ async function start(upload: Readonly<Record<string, string>>): Promise<void> {
   const { directory } = providers;
   const bytes = await openMediaBytes(config, stores, { logger });
   const lookup = { record: async () => {}, recordListed: async () => {} };
-  const parts = { config, channels: directory, stores, lookup, urls, bytes, logger };
+  const retention = new Retention();
+  const parts = { config, channels: directory, stores, lookup, retention, urls, bytes, logger };
   jobs = createJobs({ ...parts, source: { fetch, policy } });
   await jobs.start();
   closings.push(async () => {

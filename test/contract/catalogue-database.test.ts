@@ -23,6 +23,7 @@ const MIGRATIONS = [
   '0007-jobs',
   '0008-change-log',
   '0009-all-changes',
+  '0010-request-counts',
 ];
 
 const NOW = new Date('2026-11-21T10:00:00.123Z');

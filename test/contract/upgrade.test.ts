@@ -13,6 +13,7 @@ import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { adoptPreviousWork } from '../../src/catalogue/previous-work.js';
+import { SqlRequestCounts } from '../../src/catalogue/request-counts.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import { parseConfig } from '../../src/config/config.js';
@@ -117,6 +118,7 @@ describeEngines('a database of the version before blobs were named by their atte
       changes: new ChangeLog(database),
       inbox: new SqlWebhookInbox(database),
       uploads: new SqlUploads(database),
+      requestCounts: new SqlRequestCounts(database),
       deletions: new SqlDeletions(database),
       jobs: jobStoreOf(database, { owner: 'sweep', now: NOW }),
       blobs,

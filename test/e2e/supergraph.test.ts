@@ -98,6 +98,14 @@ describe.each(COMPOSER_NAMES)('the composer %s', (composer) => {
     expect(supergraphSdl).toMatch(/type Media\b[^{]*@authenticated/);
   });
 
+  it('composes our subgraph with the costs by which routers estimate operations', () => {
+    const typeDefs = parse(printSubgraphSdl({ costDirectives: true, authDirectives: true }));
+    const { errors, supergraphSdl } = compose([{ ...media('transparent'), typeDefs }, ...neighbours('transparent')]);
+    expect(errors).toEqual([]);
+    expect(supergraphSdl).toMatch(/messagesWithMedia\(.*@listSize\(assumedSize: 100\b/);
+    expect(supergraphSdl).toMatch(/\bsizeBytes: \w+.*@cost\(weight: 1\)/);
+  });
+
   it('refuses our subgraph beside messages whose ids have another form than configured', () => {
     const { errors } = compose([media('owned'), ...neighbours('bare')]);
     expect(errors.length).toBeGreaterThan(0);

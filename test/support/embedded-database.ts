@@ -31,6 +31,7 @@ export async function emptyTables({ kysely }: Database): Promise<void> {
     'upload_keys',
     'failed_uploads',
     'quotas',
+    'request_counts',
     'channel_facts',
     'error_budgets',
   ] as const)

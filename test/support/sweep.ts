@@ -1,6 +1,7 @@
 import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
+import { SqlRequestCounts } from '../../src/catalogue/request-counts.js';
 import { SqlUploads } from '../../src/catalogue/uploads.js';
 import { SqlWebhookInbox } from '../../src/catalogue/webhook-inbox.js';
 import type { Database } from '../../src/database/database.js';
@@ -29,6 +30,7 @@ export async function sweepIn(ms: number, { database, blobs: root, purge }: Swee
     changes: new ChangeLog(database),
     inbox: new SqlWebhookInbox(database),
     uploads: new SqlUploads(database),
+    requestCounts: new SqlRequestCounts(database),
     deletions: new SqlDeletions(database),
     jobs: jobStoreOf(database, { now }),
     blobs,

@@ -10,6 +10,7 @@ import { channelFacts } from './0006-channel-facts.js';
 import { jobs } from './0007-jobs.js';
 import { changeLog } from './0008-change-log.js';
 import { allChanges } from './0009-all-changes.js';
+import { requestCounts } from './0010-request-counts.js';
 
 /** The migrations in the order of their names. Never change a released migration; add new ones at the end. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -22,6 +23,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0007-jobs': jobs,
   '0008-change-log': changeLog,
   '0009-all-changes': allChanges,
+  '0010-request-counts': requestCounts,
 };
 
 const TABLE = 'mediagraph_migrations';
@@ -35,6 +37,22 @@ const LOCK_TABLE = 'mediagraph_migrations_lock';
  */
 export function migrate(database: Pick<Database, 'unhurried'>): Promise<readonly string[]> {
   return database.unhurried(migrateOver);
+}
+
+/** How a database's schema relates to this version. */
+export interface SchemaState {
+  readonly applied: readonly string[];
+  /** The migrations that the next start applies, in order. */
+  readonly pending: readonly string[];
+  /** Migrations of a newer version, which this one cannot use. */
+  readonly unknown: readonly string[];
+}
+
+/** Compares the schema with this version, and changes nothing. */
+export async function schemaState(kysely: Database['kysely']): Promise<SchemaState> {
+  const applied = await appliedMigrations(kysely, await currentSchema(kysely));
+  const pending = Object.keys(MIGRATIONS).filter((name) => !applied.includes(name));
+  return { applied, pending, unknown: unknownAmong(applied) };
 }
 
 async function migrateOver(kysely: Database['kysely']): Promise<readonly string[]> {
@@ -78,8 +96,12 @@ async function appliedMigrations(kysely: Database['kysely'], schema: string): Pr
   return rows.map(({ name }) => name);
 }
 
+function unknownAmong(applied: readonly string[]): readonly string[] {
+  return applied.filter((name) => !Object.hasOwn(MIGRATIONS, name));
+}
+
 function refuseNewer(applied: readonly string[]): void {
-  const unknown = applied.filter((name) => !Object.hasOwn(MIGRATIONS, name));
+  const unknown = unknownAmong(applied);
   if (unknown.length > 0)
     throw new Error(
       `the database is of a newer version of Mediagraph: it has ${unknown.join(', ')}, unknown to this one`,

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { clientGone } from '../../http/client-gone.js';
 import { sendError } from '../../http/error-response.js';
+import type { Overload } from '../../http/overload.js';
 import type { MediaGrant, UrlSigner } from '../../links/signed-url.js';
 import type { ByteSpan } from '../../model/byte-range.js';
 import type { Clock } from '../../model/clock.js';
@@ -28,6 +29,7 @@ export interface DeliveryRouteOptions {
   /** The CORS origins of a media's tenant. */
   readonly allowedOrigins: (mediaId: string) => readonly string[];
   readonly hot: HotAnswers;
+  readonly overload: Pick<Overload, 'refusal'>;
   readonly metrics: DeliveryMetrics;
 }
 
@@ -83,6 +85,8 @@ async function deliverIn(
   try {
     const grant = verified(request, reply, options);
     if (grant.boundToOrigins) assertBound(request, reply, options);
+    const refusal = options.overload.refusal(grant.rendition.kind === 'original' ? 'delivery' : 'rendition');
+    if (refusal) throw refusal;
     const { accept, range } = request.headers;
     const isHead = request.method === 'HEAD';
     delivery = await options.delivery.describe(grant, {

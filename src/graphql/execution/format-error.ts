@@ -52,12 +52,20 @@ export function createFormatError({ production, onUnexpected, onError }: ErrorFo
         extensions: { code: 'INTERNAL_SERVER_ERROR', ...(stacktrace !== undefined && { stacktrace }) },
       };
     }
-    const requestId = original instanceof GraphQLError ? original.extensions.requestId : undefined;
     // The message quotes the document, which may be as long as a body.
     const bounded = formatted.message.slice(0, MAX_MESSAGE_LENGTH);
     const message = production ? withoutSuggestion(bounded) : bounded;
-    return { ...formatted, message, extensions: { code, ...(requestId !== undefined && { requestId }) } };
+    return { ...formatted, message, extensions: { code, ...detailsOfRefusal(original) } };
   };
+}
+
+/** The details of a refusal before an operation, whose error is a GraphQLError; see `refusalForApollo`. */
+function detailsOfRefusal(original: unknown): Record<string, unknown> {
+  if (!(original instanceof GraphQLError)) return {};
+  const { requestId, retryable, retryAfterMs } = original.extensions;
+  return Object.fromEntries(
+    Object.entries({ retryable, retryAfterMs, requestId }).filter(([, value]) => value !== undefined),
+  );
 }
 
 /** Details for clients, who know a provider by its enum value. */

@@ -22,7 +22,13 @@ import type { Metrics } from '../../telemetry/metrics.js';
 import type { GraphQLContext } from '../resolvers/context.js';
 import { type FormatError, formattedResult } from './answer-errors.js';
 import { countOperation } from './counted-operation.js';
-import { faultOfValidation, isTooDeep, tooDeep } from './documents/document-faults.js';
+import {
+  boundedFaults,
+  faultOfValidation,
+  isTooDeep,
+  tooDeep,
+  VALIDATION_OPTIONS,
+} from './documents/document-faults.js';
 import { parseLimits, type QueryLimits, queryLimitsRule } from './documents/query-limits.js';
 import { endableIterator } from './endable-iterator.js';
 import { measureOperation, type OperationMetrics } from './measured-operation.js';
@@ -103,7 +109,9 @@ export class StreamedOperations {
       const invalid = this.#validate(document);
       if (invalid.length > 0)
         return {
-          errors: invalid.map((error) => this.#format(withCode('GRAPHQL_VALIDATION_FAILED', error), requestId)),
+          errors: boundedFaults(
+            invalid.map((error) => this.#format(withCode('GRAPHQL_VALIDATION_FAILED', error), requestId)),
+          ),
         };
       const definition = operationOf(document, request.operationName);
       const args: Operation = { request, document, definition, requestId };
@@ -195,7 +203,7 @@ export class StreamedOperations {
 
   #validate(document: DocumentNode): readonly GraphQLError[] {
     try {
-      return validate(this.options.schema, document, this.#rules);
+      return validate(this.options.schema, document, this.#rules, VALIDATION_OPTIONS);
     } catch (thrown) {
       const fault = faultOfValidation(thrown);
       if (!fault) throw thrown;

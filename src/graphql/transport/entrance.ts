@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Admit } from '../../http/admission.js';
+import type { Overload } from '../../http/overload.js';
 import type { Caller } from '../../model/caller.js';
 import type { Clock } from '../../model/clock.js';
 import type { Metrics } from '../../telemetry/metrics.js';
+import type { RequestRates } from '../admission/request-rates.js';
 import type { CreateContext, StreamedOperations } from '../execution/streamed-operations.js';
 import type { GraphQLContext } from '../resolvers/context.js';
 
@@ -19,9 +21,13 @@ export interface OperationStart {
 /** What every transport of GraphQL operations needs. */
 export interface OperationEntrance {
   readonly admit: Admit;
+  /** Counts the operations of each tenant. Absent: they have no limit. */
+  readonly rates?: Pick<RequestRates, 'take'>;
   readonly createContext: (start: OperationStart) => GraphQLContext | Promise<GraphQLContext>;
   /** Operations whose results are streamed. */
   readonly operations: Pick<StreamedOperations, 'prepare'>;
+  /** Refuses operations while the process is overloaded. Absent: it never does. */
+  readonly overload?: Pick<Overload, 'refusal'>;
   readonly metrics?: Pick<Metrics, 'streamOpened'>;
   /** The clock by which credentials expire. Default: the machine's. */
   readonly clock?: Clock;

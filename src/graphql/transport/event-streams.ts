@@ -40,12 +40,12 @@ export class EventStreams {
    * GET is answered as well as POST, since gateways subscribe with either (Hive Gateway with GET), but for subscriptions
    * only: a page of another site can make a browser send a GET, and cannot read the events.
    * @returns false for a request that is to be answered with a single result. Rejects with a MediagraphError
-   * BAD_USER_INPUT or UNAUTHENTICATED.
+   * BAD_USER_INPUT, UNAUTHENTICATED or RATE_LIMITED.
    */
   async answer(request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
     if (!request.headers.accept?.includes(EVENT_STREAM_TYPE)) return false;
     const signal = clientGone(reply);
-    const caller = await this.admission.callerOf(request);
+    const caller = await this.admission.callerOf(request, reply);
     const operation = this.#operationOf(request);
     if (!operation) return false;
     // A connection that closed during admission emits no further `close`, which would end what is opened below.

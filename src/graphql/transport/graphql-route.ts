@@ -11,7 +11,7 @@ import { allowOrigin, answerPreflight } from './cors.js';
 import type { OperationEntrance } from './entrance.js';
 import { EventStreams } from './event-streams.js';
 import { completeRefusal, refusalForApollo, sendRefusal } from './refusals.js';
-import { RequestAdmission } from './request-admission.js';
+import { RequestAdmission, refuseBody } from './request-admission.js';
 import { boundedBody } from './request-body.js';
 
 export interface GraphQLRouteOptions extends OperationEntrance {
@@ -31,12 +31,12 @@ export interface GraphQLRouteOptions extends OperationEntrance {
  */
 export function registerGraphQLRoute(http: FastifyInstance, options: GraphQLRouteOptions): void {
   const { allowedOrigins, bodyBytes, createContext, servers } = options;
-  const admission = new RequestAdmission(options.admit);
+  const admission = new RequestAdmission(options.admit, options.rates);
   const memory = new BodyMemory();
   const streams = new EventStreams(options, admission);
   const context = async (request: FastifyRequest, reply: FastifyReply): Promise<GraphQLContext> => {
     const signal = clientGone(reply);
-    const caller = await admission.callerOf(request).catch((thrown: unknown) => {
+    const caller = await admission.callerOf(request, reply).catch((thrown: unknown) => {
       throw refusalForApollo(reply, thrown);
     });
     return createContext({ caller, requestId: request.id, signal });
@@ -48,7 +48,9 @@ export function registerGraphQLRoute(http: FastifyInstance, options: GraphQLRout
     scope.setErrorHandler<FastifyError>((error, _request, reply) => sendRefusal(reply, fromFastify(error)));
     scope.addHook('onRequest', (request, reply, next) => {
       allowOrigin(request, reply, allowedOrigins);
-      admission.beforeBody(request, reply, next);
+      const refusal = request.method === 'OPTIONS' ? null : options.overload?.refusal('graphql');
+      if (refusal) refuseBody(request, reply, refusal);
+      else admission.beforeBody(request, reply, next);
     });
     scope.addHook('preParsing', (request, _reply, payload, next) => {
       if (request.method !== 'POST') return next();

@@ -1,17 +1,19 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { asMediagraphError, setErrorHeaders, statusOf } from '../../http/error-response.js';
-import { MediagraphError } from '../../model/errors.js';
+import { type ErrorDetails, MediagraphError } from '../../model/errors.js';
 
 /** Answers a request that does not become an operation: no JSON, too long, without credentials. */
 export function sendRefusal(reply: FastifyReply, thrown: unknown): FastifyReply {
   if (!(thrown instanceof MediagraphError))
     reply.log.error({ err: thrown }, 'unexpected error before a GraphQL operation');
   const error = asMediagraphError(thrown);
-  const { message, code } = error;
+  const { message, code, details } = error;
   const status = statusOf(error);
   setErrorHeaders(reply, error, status);
-  return reply.code(status).send({ errors: [{ message, extensions: { code, requestId: reply.request.id } }] });
+  return reply
+    .code(status)
+    .send({ errors: [{ message, extensions: { code, ...retryOf(details), requestId: reply.request.id } }] });
 }
 
 /** The error that makes Apollo Server answer with the status and the code of a refusal. Sets the headers of the answer. */
@@ -20,8 +22,13 @@ export function refusalForApollo(reply: FastifyReply, thrown: unknown): unknown 
   const status = statusOf(thrown);
   setErrorHeaders(reply, thrown, status);
   return new GraphQLError(thrown.message, {
-    extensions: { code: thrown.code, requestId: reply.request.id, http: { status } },
+    extensions: { code: thrown.code, ...retryOf(thrown.details), requestId: reply.request.id, http: { status } },
   });
+}
+
+/** What an error says of another attempt. */
+export function retryOf({ retryable, retryAfterMs }: ErrorDetails): ErrorDetails {
+  return { ...(retryable !== undefined && { retryable }), ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }
 
 /** For Fastify's `onSend`: completes refusals of Apollo Server that its plugins do not see, since there is no operation. */

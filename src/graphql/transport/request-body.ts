@@ -15,7 +15,7 @@ const DECODERS: Readonly<Record<string, () => Duplex>> = {
 const MAX_CODINGS = 3;
 const MAX_CODINGS_LENGTH = 200;
 /** Bodies without a coding that are no longer than this are not counted. */
-const SMALL_BODY_BYTES = 65_536;
+export const SMALL_BODY_BYTES = 65_536;
 
 export interface BodyBounds {
   /** For the body as it is sent, and for the result of each decoder. */

@@ -11,9 +11,11 @@ import { makeServer, type Server } from 'graphql-ws';
 import { z } from 'zod';
 import type { Caller } from '../../model/caller.js';
 import { MediagraphError } from '../../model/errors.js';
+import { rateExceeded } from '../admission/request-rates.js';
 import { endableIterator } from '../execution/endable-iterator.js';
 import type { StreamedResults } from '../execution/streamed-operations.js';
 import { contextOfEachResult, type OperationEntrance } from './entrance.js';
+import { retryOf } from './refusals.js';
 
 export interface SocketProtocolOptions extends OperationEntrance {
   /** graphql-ws requires one; documents are validated by `operations`. */
@@ -30,6 +32,8 @@ export interface SocketConnection {
   readonly signal: AbortSignal;
   /** Called when the credentials of the socket are accepted. */
   readonly onAdmitted: (caller: Caller) => void;
+  /** Set when the credentials are accepted. */
+  caller?: Caller;
 }
 
 /** Browsers cannot set headers of a handshake, so `connection_init` may carry the credentials. */
@@ -68,17 +72,20 @@ export function createSocketProtocol(options: SocketProtocolOptions): Server<Soc
     schema,
     onConnect: async ({ connectionParams, extra }) => {
       try {
-        extra.onAdmitted(await admit(credentialsOf(extra.headers, connectionParams)));
+        extra.caller = await admit(credentialsOf(extra.headers, connectionParams));
+        extra.onAdmitted(extra.caller);
         return true;
       } catch (thrown) {
         if (thrown instanceof MediagraphError) return false;
         throw thrown;
       }
     },
-    onSubscribe: ({ connectionParams, extra, subscriptions }, _id, payload) => {
+    onSubscribe: async ({ connectionParams, extra, subscriptions }, _id, payload) => {
       const requestId = randomUUID();
       const { length: count } = Object.keys(subscriptions);
       if (count > maxOperations) return [tooManyOperations(maxOperations, requestId)];
+      const refusal = await refusalOf(options, extra, requestId);
+      if (refusal) return [refusal];
       const prepared = operations.prepare(payload, requestId);
       if ('errors' in prepared) return prepared.errors.map((error) => new FormattedError(error));
       const headers = credentialsOf(extra.headers, connectionParams);
@@ -112,6 +119,19 @@ function credentialsOf(headers: IncomingHttpHeaders, connectionParams: unknown):
     ...(authorization !== undefined && { authorization }),
     ...(routerSecret !== undefined && { 'x-router-secret': routerSecret }),
   };
+}
+
+/** Counts an operation for its tenant. Null: it may begin. */
+async function refusalOf(
+  { rates, overload }: SocketProtocolOptions,
+  { caller }: SocketConnection,
+  requestId: string,
+): Promise<FormattedError | null> {
+  const charge = caller && (await rates?.take(caller.tenant));
+  const refusal = charge?.isAllowed === false ? rateExceeded(charge) : overload?.refusal('graphql');
+  if (!refusal) return null;
+  const { message, code, details } = refusal;
+  return new FormattedError({ message, extensions: { code, ...retryOf(details), requestId } });
 }
 
 function tooManyOperations(maxOperations: number, requestId: string): FormattedError {

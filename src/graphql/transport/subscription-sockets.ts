@@ -5,6 +5,7 @@ import { handleProtocols, type Server } from 'graphql-ws';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { clientDisconnected } from '../../http/client-gone.js';
 import { withDistinctCredentials } from '../../http/distinct-credentials.js';
+import { retryAfterSeconds } from '../../http/error-response.js';
 import type { Caller } from '../../model/caller.js';
 import { MACHINE_CLOCK } from '../../model/clock.js';
 import type { Logger } from '../../telemetry/logger.js';
@@ -37,7 +38,12 @@ export function serveSubscriptionSockets(http: FastifyInstance, options: Subscri
     socket.on('error', () => socket.destroy());
     const refusal = handshakeRefusal(request, options);
     if (refusal !== null) {
-      socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      refuseHandshake(socket, refusal);
+      return;
+    }
+    const overloaded = options.overload?.refusal('graphql');
+    if (overloaded) {
+      refuseHandshake(socket, '503 Service Unavailable', `Retry-After: ${retryAfterSeconds(overloaded)}\r\n`);
       return;
     }
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
@@ -55,6 +61,10 @@ export function serveSubscriptionSockets(http: FastifyInstance, options: Subscri
     for (const socket of sockets.clients) socket.close(GOING_AWAY, 'the server is going away');
     sockets.close();
   });
+}
+
+function refuseHandshake(socket: Duplex, status: string, headers = ''): void {
+  socket.end(`HTTP/1.1 ${status}\r\n${headers}Connection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
 /** Serves one socket until it closes. */

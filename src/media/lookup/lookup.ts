@@ -16,7 +16,7 @@ import type { CallOptions, ProviderCallAllowance } from '../../providers/provide
 import type { WorkMetrics } from '../../telemetry/instruments/work-metrics.js';
 import type { Logger } from '../../telemetry/logger.js';
 import { mediaOf } from '../media-of.js';
-import { asOf, endOfListedRetention } from '../retention.js';
+import { asOf, endOfListedRetention, type Retention } from '../retention.js';
 import { isKnown } from './freshness.js';
 import {
   asGivenOut,
@@ -38,8 +38,7 @@ export interface MediaLookupOptions {
   readonly catalogue: MediaCatalogue;
   /** For writes that no caller waits for. */
   readonly backgroundCatalogue: Pick<MediaCatalogue, 'recordListings' | 'recordDescriptions'>;
-  /** `retention.default`; null if media does not expire. */
-  readonly retentionMs: number | null;
+  readonly retention: Pick<Retention, 'of'>;
   /** The listed media that get a job which copies them. */
   readonly copies: Listing['copies'];
   /** There may be something new to copy. */
@@ -282,7 +281,7 @@ export class MediaLookup {
       const record = records?.get(formatMessageId(key)) ?? null;
       const listing = this.#listingOf(channel, key, answer, now);
       this.#memory.remember(channel.tenant, listing);
-      if (options.awaitsRecording || this.#mustBeRecorded(listing, record)) toRecord.push(listing);
+      if (options.awaitsRecording || this.#mustBeRecorded(channel, listing, record)) toRecord.push(listing);
       result.set(key, mergeListing(listing.media, record, now));
     });
     if (options.awaitsRecording) await this.#recorder.record(channel.tenant, toRecord);
@@ -291,15 +290,15 @@ export class MediaLookup {
   }
 
   #listingOf(channel: ConnectedChannel, key: MessageKey, media: readonly ProviderMedia[], now: Date): Listing {
-    const retainedUntil = endOfListedRetention(this.options.retentionMs, media, now);
+    const retainedUntil = endOfListedRetention(this.options.retention.of(channel), media, now);
     const firstSeenAt = this.#memory.find(channel.tenant, key)?.firstSeenAt ?? now;
     const copies = channel.adapter.openMedia ? this.options.copies : [];
     const listed = media.map((one) => mediaOf(channel, one, retainedUntil));
     return { key, media: listed, listedAt: now, firstSeenAt, retainedUntil, copies };
   }
 
-  #mustBeRecorded(listing: Listing, record: MessageRecord | null): boolean {
-    return mustBeRecorded(listing, record, { isRetentionLimited: this.options.retentionMs !== null });
+  #mustBeRecorded(channel: ConnectedChannel, listing: Listing, record: MessageRecord | null): boolean {
+    return mustBeRecorded(listing, record, { isRetentionLimited: this.options.retention.of(channel) !== null });
   }
 
   #keepDescriptions(tenant: TenantId, media: readonly Media[], described: ReadonlyArray<MediaDetails | Error>): void {

@@ -13,7 +13,7 @@ import type { Logger } from '../../telemetry/logger.js';
 import { backoffMs, reasonOf } from '../backoff.js';
 import type { MediaLookup } from '../lookup/lookup.js';
 import { mediaOf } from '../media-of.js';
-import { endOfRetention } from '../retention.js';
+import { endOfRetention, type Retention } from '../retention.js';
 import { FaultTally, partsOf } from './parts.js';
 
 export interface WebhookReceptionOptions {
@@ -25,8 +25,7 @@ export interface WebhookReceptionOptions {
   readonly lookup: Pick<MediaLookup, 'recordListed'>;
   /** Whether announced media is copied immediately (`mirror.mode` eager). */
   readonly mirrors: boolean;
-  /** `retention.default`; null if media does not expire. */
-  readonly retentionMs: number | null;
+  readonly retention: Pick<Retention, 'of'>;
   /** Called when the inbox has a new event. */
   readonly onRecorded: () => void;
   /** Called when there is new media to copy. */
@@ -127,7 +126,7 @@ export class WebhookReception {
 
   /** @returns whether this server knows media of every changed message */
   async #apply(channel: ConnectedChannel, events: readonly WebhookEvent[]): Promise<boolean> {
-    const { catalogue, lookup, mirrors, retentionMs, onAnnounced } = this.options;
+    const { catalogue, lookup, mirrors, retention, onAnnounced } = this.options;
     const now = dateOf(this.options.clock);
     for (const event of events) {
       if (event.type === 'deviceDestroyed')
@@ -136,7 +135,7 @@ export class WebhookReception {
     const announced = events.flatMap((event) => (event.type === 'mediaAnnounced' ? event.media : []));
     if (announced.length > 0) {
       const mirror = mirrors && channel.adapter.openMedia !== undefined;
-      const retainedUntil = endOfRetention(retentionMs, now);
+      const retainedUntil = endOfRetention(retention.of(channel), now);
       const media = announced.map((one) => mediaOf(channel, one, retainedUntil));
       // A link that a listing has given out goes on to work: its media is READY before it is announced.
       await lookup.recordListed(channel.tenant, media);

@@ -12,7 +12,7 @@ import { judgeUrl } from '../../net/guarded/url-policy.js';
 import type { ChannelDirectory, ConnectedChannel } from '../../providers/channel-directory.js';
 import { BlobStoreError } from '../../storage/blob-store.js';
 import { failureOf } from '../backoff.js';
-import { endOfRetention } from '../retention.js';
+import { endOfRetention, type Retention } from '../retention.js';
 import { type HandOverOptions, handOver, takeBack } from './hand-over.js';
 import { idempotencyOf, judgeInput, type UploadRequest } from './judge.js';
 import { storedBefore, storeFromSource, type UploadStoringOptions } from './store.js';
@@ -34,7 +34,7 @@ export interface MediaUploadOptions extends UploadStoringOptions, HandOverOption
   /** Checks the text of the URL before anything is stored. */
   readonly policy: AddressPolicy;
   /** `retention.default` in milliseconds; null if media does not expire. */
-  readonly retentionMs: number | null;
+  readonly retention: Pick<Retention, 'of'>;
   /** Called when a job of kind `upload` was added. */
   readonly onReserved: () => void;
 }
@@ -119,7 +119,7 @@ export class MediaUpload {
   }
 
   async #reserve(tenant: TenantId, request: UploadRequest): Promise<Reserved> {
-    const { channels, uploads, policy, retentionMs, clock } = this.options;
+    const { channels, uploads, policy, retention, clock } = this.options;
     const channel = channels.get(tenant, request.channelId);
     const { messageId, filename, mimeType } = judgeInput(request, channel);
     judgeUrl(request.url, policy);
@@ -136,7 +136,7 @@ export class MediaUpload {
         mimeType,
         idempotency: idempotencyOf(request),
         now,
-        retainedUntil: endOfRetention(retentionMs, now),
+        retainedUntil: endOfRetention(retention.of(channel), now),
       }),
     );
   }

@@ -50,6 +50,11 @@ export const METRICS = {
     help: 'Errors in GraphQL responses, one for each field that failed, by extensions.code.',
     labels: { code: 'an error code of this API or of Apollo’s protocol' },
   },
+  mediagraph_refused_requests_total: {
+    type: 'counter',
+    help: 'Requests refused before any work: above the rate of the tenant, or while the process is overloaded.',
+    labels: { work: '`graphql`, `rendition` or `delivery`', reason: '`rate` or `overload`' },
+  },
   mediagraph_graphql_streams: {
     type: 'gauge',
     help: 'Open subscription connections: WebSockets, and event streams, each of which carries one operation.',

@@ -65,11 +65,11 @@ test('keys without effect are reported where they are set, and only there', () =
     federation: { authDirectives: false, messageIds: 'bare' },
     upload: { maxBytes: 1, timeout: '1s' },
     limits: { requestsPerMinute: 60 },
+    tenants: { acme: { maxStorageBytes: '1GB', retention: '1d' }, 'b.c': { maxStorageBytes: null } },
     storage: { s3: { bucket: 'b' } },
   };
-  expect(withoutEffectYet(settings)).toEqual(['limits.requestsPerMinute']);
-  expect(parse({ ...settings, limits: { requestsPerMinute: '${LIMIT}' } }, { LIMIT: '60' }).withoutEffect).toContain(
-    'limits.requestsPerMinute',
-  );
+  expect(withoutEffectYet(settings)).toEqual(['tenants.acme.maxStorageBytes']);
+  const tenants = { 'b.c': { maxStorageBytes: '${LIMIT}' } };
+  expect(parse({ ...settings, tenants }, { LIMIT: '60' }).withoutEffect).toEqual(['tenants["b.c"].maxStorageBytes']);
   expect(withoutEffectYet(null)).toEqual([]);
 });

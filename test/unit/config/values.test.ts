@@ -38,6 +38,7 @@ describe('defaults', () => {
       upload: { maxBytes: 100_000_000, timeoutMs: 60_000, respondWithinMs: 20_000 },
       network: { allowPrivate: [], allowedPorts: [80, 443] },
       retention: { defaultMs: null, sweepIntervalMs: 600_000 },
+      tenants: {},
       limits: {
         maxDepth: 8,
         maxAliases: 30,
@@ -50,7 +51,7 @@ describe('defaults', () => {
         subscriptionsPerConnection: 100,
       },
       tracing: { propagateToProviders: false },
-      federation: { messageIds: 'transparent', authDirectives: false },
+      federation: { messageIds: 'transparent', authDirectives: false, costDirectives: false },
       providers: Object.fromEntries(PROVIDER_NAMES.map((name) => [name, policy])),
       channels: [],
       withoutEffect: [],

@@ -11,6 +11,7 @@ import { createLoaders } from '../../../src/graphql/resolvers/loaders.js';
 import { CachePolicy } from '../../../src/graphql/transport/cache-policy.js';
 import { UrlSigner } from '../../../src/links/signed-url.js';
 import { MediaLookup } from '../../../src/media/lookup/lookup.js';
+import { Retention } from '../../../src/media/retention.js';
 import { MediagraphError } from '../../../src/model/errors.js';
 import { type ProviderMedia, UNKNOWN_DETAILS } from '../../../src/model/media.js';
 import { ChannelDirectory } from '../../../src/providers/channel-directory.js';
@@ -76,7 +77,14 @@ function context(): GraphQLContext {
     },
     loaders: createLoaders({
       lookup: new MediaLookup({
-        ...{ channels: directory, catalogue, backgroundCatalogue: catalogue, retentionMs: null, clock: Date, logger },
+        ...{
+          channels: directory,
+          catalogue,
+          backgroundCatalogue: catalogue,
+          retention: new Retention(),
+          clock: Date,
+          logger,
+        },
         copies: [],
         onToCopy: () => {},
       }),
