@@ -289,11 +289,13 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
         'method',
         'outcome',
         'provider',
+        'reason',
         'route',
         'state',
         'status',
         'transport',
         'version',
+        'work',
       ].sort(),
     );
   });
