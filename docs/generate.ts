@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { capabilitiesPage } from './reference/capabilities-page.js';
 import { configurationPage } from './reference/configuration-page.js';
+import { metricsPage } from './reference/metrics-page.js';
 
 /**
  * Writes the pages of this folder that are made from the code. With `--check` it writes nothing, and exits with 1 unless
@@ -9,6 +10,7 @@ import { configurationPage } from './reference/configuration-page.js';
 const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   'configuration.md': configurationPage,
   'capabilities.md': capabilitiesPage,
+  'metrics.md': metricsPage,
 };
 
 const isCheck = process.argv.includes('--check');

@@ -21,6 +21,8 @@ export interface ChildOptions {
   readonly args: readonly string[];
   /** The child is ready when its output matches; the first group is what it said. */
   readonly ready: RegExp;
+  /** Variables besides those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Child {
@@ -45,12 +47,12 @@ export function scratchFolder(): string {
  * Starts `node` in a process of its own, with its output in a file, as servers write it in production: a pipe would
  * make the measuring process read every log line. No child outlives this process, however it ends.
  */
-export async function startChild({ name, args, ready }: ChildOptions): Promise<Child> {
+export async function startChild({ name, args, ready, env }: ChildOptions): Promise<Child> {
   const output = join(scratchFolder(), `${name}-${process.hrtime.bigint()}.log`);
   const file = openSync(output, 'a');
   const child = spawn(process.execPath, ['--import', END_WITH_PARENT, ...args], {
     stdio: ['ignore', file, file, 'ipc'],
-    env: { ...process.env, NODE_ENV: 'production' },
+    env: { ...process.env, NODE_ENV: 'production', ...env },
   });
   closeSync(file);
   running.add(child);
@@ -59,7 +61,7 @@ export async function startChild({ name, args, ready }: ChildOptions): Promise<C
   return { pid: child.pid ?? 0, said, output: () => readFileSync(output, 'utf8'), stop: () => stop(child) };
 }
 
-async function untilReady(child: ChildProcess, output: string, { name, ready }: Omit<ChildOptions, 'args'>) {
+async function untilReady(child: ChildProcess, output: string, { name, ready }: Pick<ChildOptions, 'name' | 'ready'>) {
   const deadline = performance.now() + START_TIMEOUT_MS;
   for (;;) {
     const text = readFileSync(output, 'utf8');

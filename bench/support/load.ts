@@ -17,7 +17,12 @@ export interface LoadResult {
 export class GraphQLClient {
   readonly #pool: Pool;
 
-  constructor(origin: string, connections: number) {
+  /** @param headers of every request */
+  constructor(
+    origin: string,
+    connections: number,
+    private readonly headers: Readonly<Record<string, string>> = {},
+  ) {
     this.#pool = new Pool(origin, { connections, headersTimeout: 60_000, bodyTimeout: 60_000 });
   }
 
@@ -25,7 +30,7 @@ export class GraphQLClient {
     const response = await this.#pool.request({
       path: '/graphql',
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...this.headers },
       body,
     });
     const text = (await response.body.text()).trimEnd();

@@ -28,13 +28,16 @@ export interface OursOptions {
   readonly config: Readonly<Record<string, unknown>>;
   /** Where its CPU profile is written when it stops; null: none is made. */
   readonly profileFolder: string | null;
+  /** What else stands after `node`. */
+  readonly nodeArgs?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /**
  * The product as `npm start` starts it, with the defaults of its configuration: logs, limits and policies included. Its
  * stores are empty and go when it stops.
  */
-export async function startOurs({ engine, config, profileFolder }: OursOptions): Promise<Server> {
+export async function startOurs({ engine, config, profileFolder, nodeArgs = [], env }: OursOptions): Promise<Server> {
   const folder = mkdtempSync(join(scratchFolder(), 'ours-'));
   const database = await makeDatabase(engine);
   const file = join(folder, 'config.yaml');
@@ -44,7 +47,8 @@ export async function startOurs({ engine, config, profileFolder }: OursOptions):
   try {
     const child = await startChild({
       name: `ours-${engine}`,
-      args: ['--max-semi-space-size=32', ...profile, MAIN, 'serve', '--config', file],
+      args: ['--max-semi-space-size=32', ...profile, ...nodeArgs, MAIN, 'serve', '--config', file],
+      env,
       ready: /^mediagraph listens at (\S+)$/m,
     });
     return serverOver(child, database);

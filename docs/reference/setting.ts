@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { configSchema } from '../../src/config/schema.js';
+import { asWritten, type Unit } from '../../src/settings/units.js';
 
 /** One key of the configuration, as the schema has it. */
 export interface Setting {
@@ -86,29 +87,11 @@ export function readSettings(): Settings {
   };
 }
 
-/** What a default in the schema's own unit looks like in a file. */
-export function written(value: unknown, unit: 'ms' | 'bytes' | 'mode' | undefined): string {
-  if (unit === 'mode') return `"0${Number(value).toString(8)}"`;
-  if (unit === undefined || typeof value !== 'number' || value === 0) return JSON.stringify(value);
-  const [name, size] = UNITS[unit].find(([, one]) => value % one === 0) ?? ['', 1];
-  return `${value / size}${name}`;
+/** What a default in the schema's own unit looks like in a file. Durations and sizes need no quotes there. */
+export function written(value: unknown, unit: Unit | undefined): string {
+  const form = asWritten(value, unit);
+  return typeof form === 'string' && (unit === 'ms' || unit === 'bytes') ? form : JSON.stringify(form);
 }
-
-const UNITS: Readonly<Record<'ms' | 'bytes', ReadonlyArray<readonly [string, number]>>> = {
-  ms: [
-    ['d', 86_400_000],
-    ['h', 3_600_000],
-    ['m', 60_000],
-    ['s', 1_000],
-    ['ms', 1],
-  ],
-  bytes: [
-    ['GB', 1e9],
-    ['MB', 1e6],
-    ['kB', 1e3],
-    ['', 1],
-  ],
-};
 
 function groupOf(name: string, node: Node): SettingGroup {
   const { description = '', additionalProperties: entry } = node;

@@ -50,7 +50,11 @@ export async function startApp(options: AppOptions): Promise<App> {
   // The embedded engine starts in a thread of its own; meanwhile this one makes what does not depend on it.
   buildSchemaAhead(config.federation);
   const stores = await opening;
-  const metrics = new Metrics({ channels: config.channels, store: measuredStore(stores), logger });
+  const metrics = new Metrics({
+    ...{ channels: config.channels, logger, enabled: config.metrics.enabled, operations: config.metrics.operations },
+    store: measuredStore(stores),
+    resources: { connections: () => stores.database.connections(), space: stores.blobs.space?.bind(stores.blobs) },
+  });
   try {
     return await startOver({ config, stores, metrics, logger, exampleVariables });
   } catch (thrown) {
@@ -118,6 +122,7 @@ async function serveMetrics(
   { config, metrics, logger }: Parts,
 ): Promise<FastifyInstance | null> {
   const { port, token } = config.metrics;
+  if (!metrics.isEnabled) return null;
   const own = port === null ? null : await openMetricsPort({ metrics, host: config.server.host, port, logger });
   const isOpen = config.auth.mode === 'none' && !own;
   if (isOpen || token !== null) registerMetricsRoute(http, { metrics, token: isOpen ? null : token });
@@ -141,13 +146,14 @@ async function closeAll(parts: Parts, servers: readonly FastifyInstance[]): Prom
 }
 
 /** The values that the metrics read from the database. */
-function measuredStore({ database, catalogue, inbox, jobs }: Stores): MeasuredStore {
+function measuredStore({ database, catalogue, jobsCatalogue, inbox, jobs }: Stores): MeasuredStore {
   return {
     clock: database.clock,
     ping: () => database.ping(),
     mediaCounts: () => catalogue.counts(),
     eventCounts: () => inbox.counts(),
     jobCounts: () => jobs.counts(),
+    storedBytes: () => jobsCatalogue.storedBytes(),
   };
 }
 

@@ -25,6 +25,7 @@ import type { AddressPolicy } from '../net/guarded/public-address.js';
 import type { SafeFetch } from '../net/guarded/safe-fetch.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
 import { connectChannels } from '../providers/connect-channels.js';
+import type { WorkMetrics } from '../telemetry/instruments/work-metrics.js';
 import type { Logger } from '../telemetry/logger.js';
 import { type MediaBytes, openPurge } from './media-bytes.js';
 import type { Stores } from './stores.js';
@@ -43,6 +44,7 @@ export interface JobsOptions {
   readonly source: UploadSource;
   readonly bytes: Pick<MediaBytes, 'inspector' | 'forget' | 'purge'>;
   readonly logger: Logger;
+  readonly metrics?: Pick<WorkMetrics, 'copyEnded' | 'jobEnded'>;
 }
 
 /** A client that enforces the address policy. */
@@ -71,7 +73,7 @@ export interface Jobs {
 
 /** Creates the background work: webhook events, copies, uploads, deletions, the sweep. */
 export function createJobs(options: JobsOptions): Jobs {
-  const { config, channels, stores, bytes, logger } = options;
+  const { config, channels, stores, bytes, logger, metrics } = options;
   const { inbox, uploads, copies, deletions, jobs, jobsCatalogue, database } = stores;
   const { clock } = database;
   const added = (kind: JobKind) => news.announce(kind);
@@ -100,8 +102,7 @@ export function createJobs(options: JobsOptions): Jobs {
         logger,
       }),
     ],
-    clock,
-    logger,
+    ...{ clock, logger, metrics },
   });
   const news = new JobNews({ database, onNews: (kinds) => worker.wake(kinds), logger });
   return {
@@ -127,7 +128,7 @@ export function createJobs(options: JobsOptions): Jobs {
  * @param added reports that a job of a kind was added
  */
 function createVerbs(
-  { config, channels, stores, lookup, retention, urls, source, bytes, logger }: JobsOptions,
+  { config, channels, stores, lookup, retention, urls, source, bytes, logger, metrics }: JobsOptions,
   added: (kind: JobKind) => void,
 ) {
   const { jobsCatalogue, inbox, uploads, copies, deletions, jobs, blobs, database } = stores;
@@ -137,7 +138,7 @@ function createVerbs(
   const keeping = { blobs, inspector: bytes.inspector, clock };
   // A caller waits for the result, so these use the catalogue with priority.
   const answering = { channels, catalogue: stores.catalogue, clock, logger };
-  const mirror = new Mirror({ channels, catalogue: jobsCatalogue, copies, ...keeping, maxBytes, logger });
+  const mirror = new Mirror({ channels, catalogue: jobsCatalogue, copies, ...keeping, maxBytes, logger, metrics });
   const reception = new WebhookReception({
     ...{ channels, inbox, jobs, catalogue: jobsCatalogue, lookup, mirrors, retention, clock, logger },
     onRecorded: () => added('webhook'),

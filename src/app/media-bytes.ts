@@ -9,6 +9,7 @@ import { startRenderer } from '../rendering/start-renderer.js';
 import { Renditions } from '../renditions/renditions.js';
 import { mediaBlobKey, stemOf } from '../storage/blob-store.js';
 import { HotBytes } from '../storage/hot-bytes.js';
+import type { WorkMetrics } from '../telemetry/instruments/work-metrics.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Stores } from './stores.js';
 
@@ -28,7 +29,16 @@ export interface MediaBytes {
 /** The maximum time that a deletion waits for the CDN. */
 const PURGE_TIMEOUT_MS = 5_000;
 
-export async function openMediaBytes(config: Config, stores: Stores, logger: Logger): Promise<MediaBytes> {
+interface Telemetry {
+  readonly logger: Logger;
+  readonly metrics?: Pick<WorkMetrics, 'renditionEnded'>;
+}
+
+export async function openMediaBytes(
+  config: Config,
+  stores: Stores,
+  { logger, metrics }: Telemetry,
+): Promise<MediaBytes> {
   const { blobs, catalogue, database } = stores;
   const { placeholders, concurrency, timeoutMs, maxPixels } = config.rendering;
   const maxSourceBytes = config.upload.maxBytes;
@@ -37,7 +47,7 @@ export async function openMediaBytes(config: Config, stores: Stores, logger: Log
   const isAlone = database.engine === 'embedded';
   const rows = new StoredRows({ catalogue, rememberMs: isAlone ? REMEMBERED_ALONE_MS : FORGOTTEN_MS });
   const hot = new HotBytes(config.delivery.memoryCacheBytes);
-  const renditions = new Renditions({ blobs, hot, renderer, logger });
+  const renditions = new Renditions({ blobs, hot, renderer, logger, metrics });
   const purge = openPurge(config);
   return {
     inspector: new MediaInspector({ blobs, renderer, placeholders, logger }),

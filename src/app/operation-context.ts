@@ -23,7 +23,13 @@ export function contextCreator(parts: Parts): (start: OperationStart) => GraphQL
     return {
       caller,
       requestId,
-      loaders: createLoaders({ lookup, tenant: caller.tenant, call: { signal, calls: budget }, cache }),
+      loaders: createLoaders({
+        lookup,
+        tenant: caller.tenant,
+        call: { signal, calls: budget },
+        cache,
+        metrics: parts.metrics.work,
+      }),
       cache,
       budget,
       mutations: {

@@ -7,6 +7,7 @@ import { RequestRates } from '../graphql/admission/request-rates.js';
 import { createSubgraphSchema, createTracedSchema } from '../graphql/build-schema.js';
 import { createGraphQLServers, type GraphQLServers } from '../graphql/graphql-server.js';
 import { Overload } from '../http/overload.js';
+import { RECOMMENDED_SECRET_BYTES } from '../links/settings.js';
 import { type SigningKey, UrlSigner } from '../links/signed-url.js';
 import { MediaLookup } from '../media/lookup/lookup.js';
 import { Retention } from '../media/retention.js';
@@ -23,8 +24,6 @@ import { type MediaBytes, openMediaBytes } from './media-bytes.js';
 import type { Stores } from './stores.js';
 import { retentionTimes, TenantLimits } from './tenant-limits.js';
 
-/** The key length that HMAC-SHA-256 can use (RFC 2104 section 3). */
-const RECOMMENDED_SECRET_BYTES = 32;
 /** The maximum time between two parts of an upload's source, in milliseconds. */
 const SOURCE_SILENCE_MS = 15_000;
 
@@ -76,7 +75,7 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
     baseUrl: () => config.delivery.baseUrl ?? config.server.publicUrl ?? options.ownUrl(),
     ttlMs: config.delivery.urlTtlMs,
   });
-  const bytes = await openMediaBytes(config, stores, logger);
+  const bytes = await openMediaBytes(config, stores, { logger, metrics: metrics.work });
   const { clock } = stores.database;
   const { catalogue, blobs } = stores;
   const { publicUrl } = config.server;
@@ -86,8 +85,12 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
     ...{ channels, catalogue, backgroundCatalogue: stores.jobsCatalogue, retention, clock, logger },
     copies: listedCopies(config.mirror),
     onToCopy: () => jobs.wake('copy'),
+    metrics: metrics.work,
   });
-  const jobs = createJobs({ config, channels, stores, lookup, retention, urls, source, bytes, logger });
+  const jobs = createJobs({
+    ...{ config, channels, stores, lookup, retention, urls, source, bytes, logger },
+    metrics: metrics.work,
+  });
   const { maxBytes } = config.upload;
   const { inspector } = bytes;
   const lazyMirror =

@@ -24,7 +24,15 @@ export function registerRoutes(http: FastifyInstance, parts: Parts, routes: Rout
   const { config, providers, stores, jobs, bytes, lookup, lazyMirror, logger, urls, servers } = parts;
   const { publicUrl, isReady } = routes;
   const { directory } = providers;
-  registerHealthRoutes(http, { isReady, fault: () => parts.authentication.fault(), ping: stores.ping });
+  const { database, blobs } = stores;
+  registerHealthRoutes(http, {
+    isReady,
+    dependencies: [
+      { name: 'database', ping: () => database.ping() },
+      { name: 'blob store', ping: () => blobs.ping() },
+    ],
+    authenticationFault: () => parts.authentication.fault(),
+  });
   const graphql = {
     operations: servers.streamed,
     admit: routes.admit,
@@ -63,6 +71,7 @@ export function registerRoutes(http: FastifyInstance, parts: Parts, routes: Rout
       lazyMirror,
       logger,
     }),
+    metrics: parts.metrics.work,
     visibility: config.delivery.visibility,
     hot: routes.hot,
     overload: parts.overload,

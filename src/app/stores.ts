@@ -26,6 +26,7 @@ import { ReusedHolds } from '../providers/reused-holds.js';
 import type { BlobStore } from '../storage/blob-store.js';
 import { openBlobStore } from '../storage/open-blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
+import { blobOptions } from './blob-options.js';
 
 /** The parts that store data beyond the life of the process. */
 export interface Stores {
@@ -43,8 +44,6 @@ export interface Stores {
   readonly requestCounts: SqlRequestCounts;
   readonly facts: ChannelFacts;
   readonly blobs: BlobStore;
-  /** Resolves if all of them are available. */
-  ping(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -62,7 +61,7 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
     await database.startClock();
     const jobs = new SqlJobStore(database, { owner: randomUUID(), clock: database.clock });
     await takeOverWork(database, jobs);
-    const blobs = await openBlobStore(blobOptions(config));
+    const blobs = await openBlobStore(blobOptions(config.storage));
     const now = () => database.clock.now();
     const changes = new SqlMediaChanges(database, logger);
     const budgets = new ReusedHolds({ hold: holdsOver(new SqlErrorBudgets(database), logger) });
@@ -80,9 +79,6 @@ export async function openStores(config: Config, logger: Logger, given?: Databas
       quota: quotaOver(new SqlQuotas(database, now), budgets),
       facts: factsOver(new SqlChannelFacts(database)),
       blobs,
-      ping: async () => {
-        await Promise.all([database.ping(), blobs.ping()]);
-      },
       close: async () => {
         await blobs.close();
         await budgets.close();
@@ -161,11 +157,4 @@ function factsOver(facts: SqlChannelFacts): ChannelFacts {
     recall: (...asked) => inTime(facts.recall(...asked)),
     note: (...told) => inTime(facts.note(...told)),
   };
-}
-
-function blobOptions({ storage }: Config): Parameters<typeof openBlobStore>[0] {
-  const { driver, root, fileMode, folderMode, s3 } = storage;
-  if (driver === 'fs' || s3 === null) return { driver: 'fs', root, fileMode, folderMode };
-  const { bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey } = s3;
-  return { driver, bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey };
 }

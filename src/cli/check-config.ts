@@ -1,17 +1,19 @@
-import { type Config, ConfigError, type ConfigSource, loadConfig } from '../config/config.js';
+import { type Config, ConfigError, type ConfigSource, loadConfig, printConfig } from '../config/config.js';
 
 /** The exit status of a process with a faulty configuration. */
 export const EXIT_BAD_CONFIG = 2;
 
 export interface CheckConfigOptions extends ConfigSource {
+  /** Prints the configuration with its defaults and without its secrets instead of a summary. */
+  readonly print: boolean;
   readonly stdout: { write(text: string): unknown };
   readonly stderr: { write(text: string): unknown };
 }
 
 /** `mediagraph check-config`: checks whether `serve` would accept the file. Resolves to the exit status, 0 or 2. */
-export async function checkConfig({ stdout, stderr, ...source }: CheckConfigOptions): Promise<number> {
+export async function checkConfig({ print, stdout, stderr, ...source }: CheckConfigOptions): Promise<number> {
   try {
-    stdout.write(summarise(await loadConfig(source)));
+    stdout.write(print ? await printConfig(source) : summarise(await loadConfig(source)));
     return 0;
   } catch (error) {
     if (!(error instanceof ConfigError)) {

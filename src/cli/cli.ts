@@ -7,8 +7,15 @@ import type { PrintSchemaOptions } from './print-schema.js';
 
 const CONFIG_OPTION = ['--config <file>', 'YAML or JSON configuration; default: the variable MEDIA_CONFIG'] as const;
 
+/** How long `doctor` waits for connections to close after its output. */
+const LINGER_MS = 1_000;
+
 interface ConfigFlags {
   readonly config?: string;
+}
+
+interface CheckFlags extends ConfigFlags {
+  readonly print: boolean;
 }
 
 interface SweepFlags extends ConfigFlags {
@@ -17,7 +24,8 @@ interface SweepFlags extends ConfigFlags {
   readonly grace: number;
 }
 
-interface JobsFlags extends ConfigFlags {
+/** Flags of `jobs` and `doctor`. */
+interface JsonFlags extends ConfigFlags {
   readonly json: boolean;
 }
 
@@ -39,6 +47,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     'One federated GraphQL subgraph over the media of messaging providers.',
   );
   addServerCommands(program, exitWith);
+  addDoctorCommand(program, exitWith);
   addStoreCommands(program, exitWith);
   addJobsCommand(program, exitWith);
   addSchemaCommand(program, exitWith);
@@ -72,7 +81,10 @@ function addServerCommands(program: Command, exitWith: ExitWith): void {
     .command('check-config')
     .description('check a configuration without starting anything; reports every fault with its path')
     .option(...CONFIG_OPTION)
-    .action(async ({ config }: ConfigFlags) => exitWith(await checkConfig({ ...processIo(), file: config })));
+    .option('--print', 'print the configuration as YAML, with all defaults and with its secrets masked', false)
+    .action(async ({ config, print }: CheckFlags) =>
+      exitWith(await checkConfig({ ...processIo(), file: config, print })),
+    );
 }
 
 function addStoreCommands(program: Command, exitWith: ExitWith): void {
@@ -96,6 +108,23 @@ function addStoreCommands(program: Command, exitWith: ExitWith): void {
     });
 }
 
+function addDoctorCommand(program: Command, exitWith: ExitWith): void {
+  program
+    .command('doctor')
+    .description(
+      'check what a server depends on: database, storage, programs, credentials, webhooks, keys; changes nothing, and exits with 1 if a check failed',
+    )
+    .option(...CONFIG_OPTION)
+    .option('--json', 'print a JSON array with one object for each check', false)
+    .action(async ({ config, json }: JsonFlags) => {
+      const { doctor } = await import('./doctor.js');
+      const status = await doctor({ ...processIo(), file: config, json });
+      exitWith(status);
+      // What a check could not finish in its time must not keep the process alive.
+      setTimeout(() => process.exit(status), LINGER_MS).unref();
+    });
+}
+
 function addJobsCommand(program: Command, exitWith: ExitWith): void {
   program
     .command('jobs')
@@ -106,7 +135,7 @@ function addJobsCommand(program: Command, exitWith: ExitWith): void {
     .option('--json', 'print a JSON array with one object for each kind', false)
     // Faulty arguments end every run of this command with the same status, whether commander or the command finds them.
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_BAD_CONFIG))
-    .action(async (action: string, kinds: string[], { config, json }: JobsFlags) => {
+    .action(async (action: string, kinds: string[], { config, json }: JsonFlags) => {
       const { jobsCommand } = await import('./jobs.js');
       exitWith(await jobsCommand({ ...processIo(), file: config, action, kinds, json }));
     });

@@ -5,6 +5,7 @@ import { check } from './check.js';
 import { ConfigError } from './config-error.js';
 import { crossFaults } from './cross-rules.js';
 import { parseFile } from './document.js';
+import { printedConfig } from './printed-config.js';
 import { configSchema } from './schema.js';
 import { replaceVariables } from './variables.js';
 import { withoutEffectYet } from './without-effect.js';
@@ -40,7 +41,22 @@ export interface ConfigSource {
 }
 
 /** Reads the configuration file. Rejects with a {@link ConfigError} that holds all faults; an unreadable file is one. */
-export async function loadConfig({ file, env }: ConfigSource): Promise<Config> {
+export async function loadConfig(source: ConfigSource): Promise<Config> {
+  const { document, name } = await readDocument(source);
+  return parseConfig(document, source.env, name);
+}
+
+/**
+ * The configuration as YAML, with all defaults, with the values of variables, and without secrets. Rejects like {@link
+ * loadConfig}.
+ */
+export async function printConfig(source: ConfigSource): Promise<string> {
+  const { document, name } = await readDocument(source);
+  parseConfig(document, source.env, name);
+  return printedConfig(replaceVariables(document ?? {}, source.env).document);
+}
+
+async function readDocument({ file, env }: ConfigSource): Promise<{ document: unknown; name: string }> {
   const name = file ?? env.MEDIA_CONFIG ?? '';
   if (name === '') {
     const message = 'no configuration file; set --config FILE or the environment variable MEDIA_CONFIG';
@@ -50,7 +66,7 @@ export async function loadConfig({ file, env }: ConfigSource): Promise<Config> {
   if (faults) {
     throw new ConfigError(faults, name);
   }
-  return parseConfig(document, env, name);
+  return { document, name };
 }
 
 /**

@@ -31,7 +31,7 @@ function markOf(level: readonly z.core.$ZodType[], name: 'shownInFaults' | 'keys
 }
 
 /** The schema itself and all that it wraps: defaults, transformations, variants. */
-function unwrapped(schema: z.core.$ZodType): z.core.$ZodType[] {
+export function unwrapped(schema: z.core.$ZodType): z.core.$ZodType[] {
   return [schema, ...wrappedBy(schema).flatMap(unwrapped)];
 }
 
@@ -47,7 +47,8 @@ function wrappedBy(schema: z.core.$ZodType): readonly z.core.$ZodType[] {
   return isWrapper ? [schema.unwrap()] : [];
 }
 
-function childrenAt(schema: z.core.$ZodType, key: PropertyKey): readonly z.core.$ZodType[] {
+/** The schemas of the value under a key. */
+export function childrenAt(schema: z.core.$ZodType, key: PropertyKey): readonly z.core.$ZodType[] {
   if (schema instanceof z.ZodArray) return [schema.element];
   if (schema instanceof z.ZodRecord) return [schema.valueType];
   if (!(schema instanceof z.ZodObject)) return [];

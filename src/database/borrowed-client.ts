@@ -1,5 +1,6 @@
 import type { PostgresCursor, PostgresPoolClient, PostgresQueryResult } from 'kysely';
 import type pg from 'pg';
+import { inStatementSpan } from '../telemetry/spans.js';
 
 /** More than there are texts of statements, which take lists as arrays. */
 const MAX_PREPARED = 200;
@@ -40,7 +41,9 @@ export class BorrowedClient implements PostgresPoolClient {
   query(text: string | PostgresCursor<unknown>, values: readonly unknown[] = []): unknown {
     if (typeof text !== 'string') throw new TypeError('expected the text of a statement, got a cursor');
     const { client, names } = this.options;
-    return client.query({ name: names?.of(text, values), text, values: [...values] });
+    const engine = names ? 'embedded' : 'server';
+    const query = { name: names?.of(text, values), text, values: [...values] };
+    return inStatementSpan(text, engine, () => client.query(query));
   }
 
   release(): void {

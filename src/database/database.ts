@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely';
 import type pg from 'pg';
 import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
+import type { PoolUse } from '../telemetry/instruments/resource-metrics.js';
 import type { Logger } from '../telemetry/logger.js';
 import { BorrowedClient, StatementNames } from './borrowed-client.js';
 import { DatabaseClock } from './database-clock.js';
@@ -36,6 +37,8 @@ export interface Database {
   startClock(): Promise<void>;
   /** Rejects if the database is unavailable. */
   ping(): Promise<void>;
+  /** The use of the connections of {@link kysely} and the other handles. */
+  connections(): PoolUse;
   /**
    * Removes dead rows and updates statistics, which the embedded database does not do by itself. Does nothing within a
    * minute after the last run.
@@ -75,13 +78,17 @@ const SERVER = /^postgres(ql)?:\/\//;
  */
 export async function openDatabase({ url, maxConnections = 10, logger }: DatabaseOptions): Promise<Database> {
   if (SERVER.test(url)) return new ServerDatabase(url, maxConnections, logger ?? null);
-  if (!url.startsWith(EMBEDDED) || url === EMBEDDED)
-    throw new Error('expected a database URL such as postgres://… or pglite:<folder>');
-  const place = url.slice(EMBEDDED.length);
+  const place = embeddedFolder(url);
+  if (!place) throw new Error('expected a database URL such as postgres://… or pglite:<folder>');
   const engine = await EmbeddedEngine.open(place === MEMORY ? null : resolve(place));
   if (place !== MEMORY)
     logger?.info('the embedded database keeps what it confirmed when its process dies, but not when the machine does');
   return new EmbeddedDatabase(engine, logger ?? null);
+}
+
+/** The folder of an embedded database as its URL names it, `memory` for temporary data; null for another URL. */
+export function embeddedFolder(url: string): string | null {
+  return url.startsWith(EMBEDDED) ? url.slice(EMBEDDED.length) : null;
 }
 
 class PooledDatabase {
@@ -93,7 +100,10 @@ class PooledDatabase {
   readonly #pool: ClosablePool;
   readonly #writeListeners = new Set<() => void>();
 
+  readonly connections: () => PoolUse;
+
   constructor(pool: pg.Pool, connections: PrioritySemaphore, names: StatementNames | null = null) {
+    this.connections = () => poolUse(pool, connections);
     this.#pool = new ClosablePool(pool, connections, names);
     const onWrite = () => {
       for (const listener of this.#writeListeners) listener();
@@ -205,6 +215,16 @@ class EmbeddedDatabase extends PooledDatabase implements Database {
 
 /** The minimum interval between two runs, because a vacuum occupies the only session of the embedded database. */
 const MAINTAINED_EVERY_MS = 60_000;
+
+function poolUse(pool: pg.Pool, connections: PrioritySemaphore): PoolUse {
+  return {
+    limit: pool.options.max,
+    used: connections.held,
+    idle: pool.idleCount,
+    waitingInteractive: connections.waiting('interactive'),
+    waitingBackground: connections.waiting('background'),
+  };
+}
 
 function over(pool: ClosablePool, priority: Priority, onWrite: () => void = () => {}): Kysely<Tables> {
   const prioritised: PostgresPool = { connect: () => pool.connect(priority), end: () => pool.end() };

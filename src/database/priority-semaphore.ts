@@ -17,12 +17,21 @@ export class PrioritySemaphore {
     private readonly maxBackground: number,
   ) {}
 
+  get held(): number {
+    return this.#held;
+  }
+
   /** Resolves when the caller has a permit. Call {@link release} once for it, with the same priority. */
   acquire(priority: Priority): Promise<void> {
     return new Promise((resolve) => {
       (priority === 'interactive' ? this.#interactive : this.#background).push(resolve);
       this.#grant();
     });
+  }
+
+  /** The callers that wait for a permit. */
+  waiting(priority: Priority): number {
+    return (priority === 'interactive' ? this.#interactive : this.#background).length;
   }
 
   release(priority: Priority): void {

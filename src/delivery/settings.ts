@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { signingKeys, urlTtl } from '../links/settings.js';
 import { isMapping, valueAt } from '../settings/faults.js';
 import { distinct, isOn, type Rule } from '../settings/rules.js';
-import { SHOWN_IN_FAULTS, section } from '../settings/section.js';
+import { SECRET, SHOWN_IN_FAULTS, section } from '../settings/section.js';
 import { baseUrl, corsOrigin, httpUrl, text } from '../settings/texts.js';
 import { boolean, bytes } from '../settings/units.js';
 
@@ -74,7 +74,7 @@ export const delivery = section({
     .default(null)
     .describe('A URL that the server calls for each deletion, so that a CDN purges the media; see [cdn.md](cdn.md).'),
   purgeHeaders: z
-    .record(z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the name of a header'), text)
+    .record(z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the name of a header'), text.meta(SECRET))
     .nullable()
     .default(null)
     .transform((headers) => headers ?? {})

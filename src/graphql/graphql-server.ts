@@ -12,9 +12,11 @@ import type { FormatError } from './execution/answer-errors.js';
 import { stringifyAnswer } from './execution/answer-size.js';
 import { compiledExecution, gatewayOver, interpretation } from './execution/apollo-gateway.js';
 import { answerPlugin, boundedTrace } from './execution/apollo-plugins.js';
+import { VALIDATION_OPTIONS } from './execution/documents/document-faults.js';
 import { DocumentStore } from './execution/documents/document-store.js';
 import { parseLimits, type QueryLimits, queryLimitsRule } from './execution/documents/query-limits.js';
 import { createFormatError } from './execution/format-error.js';
+import type { OperationMetrics } from './execution/measured-operation.js';
 import { StreamedOperations } from './execution/streamed-operations.js';
 import { type Explorer, landingPage } from './explorer.js';
 import type { GraphQLContext } from './resolvers/context.js';
@@ -30,7 +32,7 @@ export interface GraphQLServerOptions {
   /** Introspection, suggestions and stack traces are off. */
   readonly production: boolean;
   readonly logger: Logger;
-  readonly metrics?: Pick<Metrics, 'graphqlError' | 'subscriptionOpened'>;
+  readonly metrics?: Pick<Metrics, 'graphqlError' | 'subscriptionOpened'> & { readonly work?: OperationMetrics };
 }
 
 /** See {@link createGraphQLServers}. */
@@ -58,9 +60,10 @@ export async function createGraphQLServers(options: GraphQLServerOptions): Promi
   const formatError = formatErrorOf(options);
   const shared = sharedOptions(options, formatError);
   const { schema, tracedSchema, limits, production, metrics, explorer, exampleVariables = {} } = options;
+  const measured = { formatError, metrics: metrics?.work };
   const compiled = new ApolloServer<GraphQLContext>({
     ...shared,
-    gateway: gatewayOver(schema, formatError, compiledExecution(schema)),
+    gateway: gatewayOver(schema, measured, compiledExecution(schema)),
     plugins: [
       ...shared.plugins,
       ApolloServerPluginInlineTraceDisabled(),
@@ -73,7 +76,7 @@ export async function createGraphQLServers(options: GraphQLServerOptions): Promi
     const ofTrace = tracedSchema();
     return new ApolloServer<GraphQLContext>({
       ...shared,
-      gateway: gatewayOver(ofTrace, formatError, interpretation(ofTrace)),
+      gateway: gatewayOver(ofTrace, measured, interpretation(ofTrace)),
       plugins: [
         ...shared.plugins,
         ApolloServerPluginLandingPageDisabled(),
@@ -127,6 +130,7 @@ function sharedOptions({ limits, production, logger }: GraphQLServerOptions, for
     stringifyResult: stringifyAnswer,
     parseOptions: parseLimits(limits, production),
     validationRules: [queryLimitsRule(limits)],
+    validationOptions: VALIDATION_OPTIONS,
     plugins: [ApolloServerPluginCacheControlDisabled(), ApolloServerPluginUsageReportingDisabled()],
   };
 }

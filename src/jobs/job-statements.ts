@@ -1,8 +1,10 @@
 import { type RawBuilder, sql } from 'kysely';
+import { z } from 'zod';
 import { addMilliseconds } from '../model/clock.js';
 import type { JobKind } from '../model/job-kind.js';
 import { storable } from '../model/text/storable.js';
-import type { JobLease } from './job.js';
+import { activeTraceParent } from '../telemetry/spans.js';
+import type { ClaimedJob, JobLease } from './job.js';
 
 /**
  * Parts of statements, for callers that change a job and their own rows in one statement. Each is one `with` query or the
@@ -21,10 +23,15 @@ interface Addition {
  * attempt that failed before no longer counts, nor does a death, since the subject has changed.
  */
 export function addedJobs({ kind, now, rows }: Addition): RawBuilder<unknown> {
+  const traceParent = activeTraceParent();
+  const payload =
+    traceParent === null
+      ? sql`payload`
+      : sql`coalesce(payload, '{}') || jsonb_build_object(${TRACE_PARENT}::text, ${traceParent}::text)`;
   return sql`
     insert into jobs (kind, tenant, key, channel_id, rank, due_at, waits, since, payload)
     select ${kind}, tenant, key, channel_id, coalesce(rank, 'infinity'), due_at, due_at > ${now}::timestamptz,
-      ${now}::timestamptz, payload
+      ${now}::timestamptz, ${payload}
     from (${rows}) as new_job (tenant, key, channel_id, rank, due_at, payload)
     on conflict (tenant, kind, key) do update set
       rank = least(jobs.rank, excluded.rank),
@@ -37,6 +44,16 @@ export function addedJobs({ kind, now, rows }: Addition): RawBuilder<unknown> {
       deaths = case when ${BEGINS_ANEW} then 0 else jobs.deaths end,
       last_error = case when ${BEGINS_ANEW} then null else jobs.last_error end,
       state = 'open'`;
+}
+
+/** The name in a job's payload of the span that added the job. */
+const TRACE_PARENT = 'traceparent';
+
+const tracedPayload = z.object({ [TRACE_PARENT]: z.string() });
+
+/** The span that added a job, as `traceparent`. Null: it was not traced. */
+export function traceParentOf({ payload }: Pick<ClaimedJob, 'payload'>): string | null {
+  return tracedPayload.safeParse(payload).data?.[TRACE_PARENT] ?? null;
 }
 
 /** What is under way goes on, and what was never begun needs no new beginning. */

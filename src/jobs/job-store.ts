@@ -5,7 +5,7 @@ import type { TenantId } from '../model/channel.js';
 import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
 import { type CountsByKind, JOB_KINDS, type JobCounts, type JobKind } from '../model/job-kind.js';
 import { storableJson } from '../model/text/storable.js';
-import { type ClaimedJob, type JobLease, LEASE_MS, type NewJob } from './job.js';
+import { type ClaimedJob, type JobLease, LEASE_MS, type NewJob, NO_DEADLINE } from './job.js';
 import type { JobChannel } from './job-handler.js';
 import { addedJobs, buriedJob, endedJob, postponedJob, UNLEASED } from './job-statements.js';
 import { isServed, type KindOfChannels, servedChannels } from './served-channels.js';
@@ -216,7 +216,8 @@ export class SqlJobStore implements JobStore {
     const now = this.#now();
     const { rows } = await sql<JobCounts & { readonly kind: JobKind }>`
       with found as (
-        select kind, state, coalesce(lease_until > ${now}, false) as is_running, greatest(due_at, lease_until) as next_at
+        select kind, state, coalesce(lease_until > ${now}, false) as is_running, greatest(due_at, lease_until) as next_at,
+          since, case when state = 'open' and rank < ${NO_DEADLINE} then rank end as deadline
         from jobs
       ), counted as (
         select kind,
@@ -224,11 +225,15 @@ export class SqlJobStore implements JobStore {
           count(*) filter (where state = 'open' and next_at <= ${now})::integer as due,
           count(*) filter (where is_running)::integer as running,
           count(*) filter (where state = 'dead')::integer as dead,
-          min(next_at) filter (where state = 'open' and next_at <= ${now}) as "oldestDueAt"
+          min(next_at) filter (where state = 'open' and next_at <= ${now}) as "oldestDueAt",
+          min(deadline) as deadline,
+          max(extract(epoch from ${now}::timestamptz - since) / greatest(extract(epoch from deadline - since), 1))
+            filter (where deadline is not null) as deadline_used
         from found group by kind
       )
       select known.kind, coalesce(open, 0) as open, coalesce(due, 0) as due, coalesce(running, 0) as running,
-        coalesce(dead, 0) as dead, "oldestDueAt",
+        coalesce(dead, 0) as dead, "oldestDueAt", deadline,
+        greatest(coalesce(deadline_used, 0), 0)::double precision as "deadlineUsed",
         exists (select from paused_jobs where paused_jobs.kind = known.kind) as "isPaused"
       from unnest(${[...JOB_KINDS]}::text[]) as known (kind) left join counted using (kind)`.execute(this.#db);
     const byKind = new Map(rows.map(({ kind, ...counts }) => [kind, counts]));
@@ -270,7 +275,10 @@ export class SqlJobStore implements JobStore {
   }
 }
 
-const NO_JOBS: JobCounts = { open: 0, due: 0, running: 0, dead: 0, isPaused: false, oldestDueAt: null };
+const NO_JOBS: JobCounts = {
+  ...{ open: 0, due: 0, running: 0, dead: 0, isPaused: false },
+  ...{ oldestDueAt: null, deadline: null, deadlineUsed: 0 },
+};
 
 /** Kinds that are not paused, as the query `wanted`. */
 function wantedKinds(kinds: readonly JobKind[]): RawBuilder<unknown> {

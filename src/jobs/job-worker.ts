@@ -1,12 +1,16 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SpanKind } from '@opentelemetry/api';
 import type { TenantId } from '../model/channel.js';
 import type { Clock } from '../model/clock.js';
 import type { JobKind } from '../model/job-kind.js';
+import type { WorkMetrics } from '../telemetry/instruments/work-metrics.js';
 import type { Logger } from '../telemetry/logger.js';
+import { inOwnTrace } from '../telemetry/spans.js';
 import { type ClaimedJob, LEASE_MS, MAX_DEATHS } from './job.js';
 import type { JobHandler, PreparedJob } from './job-handler.js';
 import { JobLock } from './job-lock.js';
+import { traceParentOf } from './job-statements.js';
 import type { Demand, JobStore } from './job-store.js';
 import type { KindOfChannels } from './served-channels.js';
 
@@ -16,6 +20,7 @@ export interface JobWorkerOptions {
   readonly handlers: readonly JobHandler[];
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics?: Pick<WorkMetrics, 'jobEnded'>;
 }
 
 /** How long a suspect keeps all other jobs waiting; doubled with each interruption. */
@@ -254,7 +259,27 @@ export class JobWorker {
   #performServed(handler: JobHandler, job: ClaimedJob, prepared: PreparedJob, signal: AbortSignal): Promise<void> {
     const channels = job.channelId === null ? undefined : handler.channels?.();
     const isServed = channels?.some(({ tenant, id }) => id === job.channelId && tenant === job.tenant) ?? true;
-    return isServed ? prepared.perform(signal) : this.options.store.handBack(job);
+    return isServed ? this.#performMeasured(job, prepared, signal) : this.options.store.handBack(job);
+  }
+
+  async #performMeasured(job: ClaimedJob, prepared: PreparedJob, signal: AbortSignal): Promise<void> {
+    const { kind, attempts, channelId } = job;
+    const startedAt = performance.now();
+    const describe = () => ({
+      name: `job ${kind}`,
+      kind: SpanKind.CONSUMER,
+      attributes: {
+        'mediagraph.job.kind': kind,
+        'mediagraph.job.attempts': attempts,
+        ...(channelId !== null && { 'mediagraph.channel': channelId }),
+      },
+      causedBy: traceParentOf(job),
+    });
+    try {
+      await inOwnTrace(describe, () => prepared.perform(signal));
+    } finally {
+      this.options.metrics?.jobEnded(kind, (performance.now() - startedAt) / 1000);
+    }
   }
 
   async #performAlone(handler: JobHandler, job: ClaimedJob, prepared: PreparedJob, signal: AbortSignal): Promise<void> {

@@ -50,3 +50,5 @@ export interface ClaimedJob extends JobLease, JobSubject, JobHistory {
 export const MAX_DEATHS = 3;
 /** How long a lease lasts, in milliseconds. A third of it passes between two renewals, so that one may fail. */
 export const LEASE_MS = 15_000;
+/** A job of this or a later rank has no deadline: its rank only orders it after those that have one. */
+export const NO_DEADLINE = new Date('9999-01-01T00:00:00Z');

@@ -1,7 +1,10 @@
 import { z } from 'zod';
-import { KEYS_MAY_BE_SECRETS, SHOWN_IN_FAULTS } from '../settings/section.js';
+import { KEYS_MAY_BE_SECRETS, SECRET, SHOWN_IN_FAULTS } from '../settings/section.js';
 import { text } from '../settings/texts.js';
 import { DAY_MS, duration } from '../settings/units.js';
+
+/** The key length that HMAC-SHA-256 can use (RFC 2104 section 3). */
+export const RECOMMENDED_SECRET_BYTES = 32;
 
 const signingKey = z
   .strictObject({
@@ -9,9 +12,11 @@ const signingKey = z
       .pipe(z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected 1 to 32 letters, digits, dashes and underscores'))
       .meta({ form: '1 to 32 letters, digits, dashes and underscores' })
       .describe('The id of the key. Every link contains it.'),
-    secret: text.describe(
-      'The secret of the key. It can sign links to all media. Generate 32 random bytes with `openssl rand -base64 32`.',
-    ),
+    secret: text
+      .meta(SECRET)
+      .describe(
+        'The secret of the key. It can sign links to all media. Generate 32 random bytes with `openssl rand -base64 32`.',
+      ),
   })
   .meta(KEYS_MAY_BE_SECRETS);
 

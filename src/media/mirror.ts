@@ -11,6 +11,7 @@ import type { ClaimedJob } from '../jobs/job.js';
 import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { ChannelDirectory } from '../providers/channel-directory.js';
+import type { CopyOutcome, WorkMetrics } from '../telemetry/instruments/work-metrics.js';
 import type { Logger } from '../telemetry/logger.js';
 import { backoffMs, failureOf, inFlightPauseMs } from './backoff.js';
 import { ofProvider, openSniffed } from './sniffed-stream.js';
@@ -22,6 +23,7 @@ export interface MirrorOptions extends ByteStorage {
   readonly maxBytes: number;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics?: Pick<WorkMetrics, 'copyEnded'>;
 }
 
 /** The number of attempts after which a media becomes FAILED. Retries continue afterwards. */
@@ -41,14 +43,18 @@ export class Mirror {
 
   /** Performs a job of kind `copy`: the media ends as READY, FAILED or EXPIRED, or the job is due again. */
   async copy(job: ClaimedJob, media: CataloguedMedia, signal: AbortSignal): Promise<void> {
+    this.options.metrics?.copyEnded(media.provider, await this.#copy(job, media, signal));
+  }
+
+  async #copy(job: ClaimedJob, media: CataloguedMedia, signal: AbortSignal): Promise<CopyOutcome> {
     try {
-      await this.#store(job, media, signal);
+      return await this.#store(job, media, signal);
     } catch (thrown) {
       if (signal.aborted) {
         this.options.logger.warn({ media: media.id }, 'a copy was abandoned because its lease or its media has ended');
-        return;
+        return 'abandoned';
       }
-      await this.#giveUpOrRetry(job, media, thrown);
+      return await this.#giveUpOrRetry(job, media, thrown);
     }
   }
 
@@ -60,7 +66,7 @@ export class Mirror {
     await copies.fail(job, { status: 'FAILED', failure });
   }
 
-  async #store(job: ClaimedJob, media: CataloguedMedia, signal: AbortSignal): Promise<void> {
+  async #store(job: ClaimedJob, media: CataloguedMedia, signal: AbortSignal): Promise<CopyOutcome> {
     const { blobs, channels, copies, maxBytes, clock, logger } = this.options;
     const { id } = media;
     const channel = channels.get(media.tenant, media.channelId);
@@ -84,14 +90,15 @@ export class Mirror {
     const kept = await copies.finish(job, media, { stored, details }, dateOf(clock));
     if (kept.isNamed) {
       void recordLateFacts(this.options, media, inspected);
-      return;
+      return 'stored';
     }
     await removeAttempt(blobs, stored);
     if (kept.media && !kept.media.stored && differsFrom(kept.media, stored)) throw otherHash();
     logger.warn({ media: id }, 'a copy was abandoned because its lease or its media has ended');
+    return 'abandoned';
   }
 
-  async #giveUpOrRetry(job: ClaimedJob, media: CataloguedMedia, thrown: unknown): Promise<void> {
+  async #giveUpOrRetry(job: ClaimedJob, media: CataloguedMedia, thrown: unknown): Promise<CopyOutcome> {
     const { copies, clock, logger } = this.options;
     const { attempts } = job;
     const { id, channelId } = media;
@@ -101,11 +108,13 @@ export class Mirror {
     if (next.step === 'retry') {
       logger.warn({ err: thrown, channelId, media: id, attempts }, 'a copy failed and will be retried');
       const { dueAt, isFailed } = next;
-      return copies.retry(job, { dueAt, isFailed, failure }, now);
+      await copies.retry(job, { dueAt, isFailed, failure }, now);
+      return isFailed ? 'failed' : 'retried';
     }
     const status = next.step === 'expire' ? 'EXPIRED' : 'FAILED';
     logger.error({ err: thrown, channelId, media: id, attempts, status }, 'a media could not be copied');
-    return copies.fail(job, { status, failure });
+    await copies.fail(job, { status, failure });
+    return status === 'EXPIRED' ? 'expired' : 'failed';
   }
 }
 

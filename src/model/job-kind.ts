@@ -21,6 +21,10 @@ export interface JobCounts {
   readonly isPaused: boolean;
   /** From when on the job is due that has been due longest; null where none is due. */
   readonly oldestDueAt: Date | null;
+  /** The earliest time after which the provider no longer has the bytes that an open job needs; null where none is known. */
+  readonly deadline: Date | null;
+  /** The largest share of the time between the beginning of an open job and its deadline that has passed; 0 without one. */
+  readonly deadlineUsed: number;
 }
 
 export type CountsByKind = Readonly<Record<JobKind, JobCounts>>;

@@ -100,6 +100,13 @@ export interface ProviderAdapter {
    * nothing prevents it. Every replica knows the answer within half a minute. Never rejects.
    */
   listedMediaFault?(): Promise<MediaFault | null>;
+  /**
+   * Checks with one GET that the provider accepts the channel's credentials. It changes nothing and is not retried, since
+   * some providers lock an account out after repeated refusals. Resolves if the provider accepts them. Rejects with
+   * PROVIDER_CREDENTIALS if it refuses them, and like the other methods if that remains unknown. Absent where the
+   * provider has no such call.
+   */
+  checkCredentials?(options: CallOptions): Promise<void>;
   /** The details that `describeMedia` can provide; absent means all of them. */
   readonly describes?: ReadonlySet<keyof MediaDetails>;
   /**

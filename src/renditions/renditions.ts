@@ -16,7 +16,9 @@ import {
 } from '../rendering/renderer.js';
 import { type BlobKey, BlobNotFound, type BlobStore, derivedBlobKey, type StoredBlob } from '../storage/blob-store.js';
 import type { HotBytes } from '../storage/hot-bytes.js';
+import type { RenditionOutcome, WorkMetrics } from '../telemetry/instruments/work-metrics.js';
 import type { Logger } from '../telemetry/logger.js';
+import { inSpan } from '../telemetry/spans.js';
 
 /** A rendition that is made from the original, in contrast to the original itself. */
 export type Derived = Exclude<Rendition, typeof ORIGINAL>;
@@ -26,6 +28,7 @@ export interface RenditionsOptions {
   readonly hot: HotBytes;
   readonly renderer: Renderer;
   readonly logger: Logger;
+  readonly metrics?: Pick<WorkMetrics, 'renditionEnded'>;
 }
 
 /** The original from which renditions are made, and beside whose key they are stored. */
@@ -165,11 +168,27 @@ export class Renditions {
     for (let first = this.#firstAttempts.get(id); first !== undefined; first = this.#firstAttempts.get(id)) await first;
     const reason = this.#unrenderable.get(id);
     if (reason !== undefined) throw notRenderable(reason);
-    const making = this.#attempt(id, original.key, make);
+    const making = this.#attempt(id, original.key, () => this.#measured(kind, make));
     if (this.#renderable.has(id)) return await making;
     const forget = () => this.#firstAttempts.delete(id);
     this.#firstAttempts.set(id, making.then(forget, forget));
     return await making;
+  }
+
+  async #measured(kind: Derived['kind'], make: () => Promise<StoredBlob>): Promise<StoredBlob> {
+    const startedAt = performance.now();
+    let outcome: RenditionOutcome = 'failed';
+    try {
+      const made = await inSpan(() => ({ name: `rendition ${kind}` }), make);
+      outcome = 'made';
+      return made;
+    } catch (thrown) {
+      if (thrown instanceof RendererOverloaded) outcome = 'overloaded';
+      if (thrown instanceof Unrenderable) outcome = 'unrenderable';
+      throw thrown;
+    } finally {
+      this.options.metrics?.renditionEnded(kind, outcome, (performance.now() - startedAt) / 1000);
+    }
   }
 
   /** Translates the renderer's errors, and remembers whether the original can be rendered. */

@@ -17,7 +17,7 @@ import { type Clock, MACHINE_CLOCK } from '../model/clock.js';
 import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
-import { traceRequest } from '../telemetry/tracing.js';
+import { traceAnswered, traceRequest } from '../telemetry/tracing.js';
 import { answerMalformed, MAX_HEADER_BYTES } from './malformed-requests.js';
 import { OpenAnswers } from './open-answers.js';
 import { DEFAULT_REQUEST_TIMEOUT_MS } from './settings.js';
@@ -30,7 +30,7 @@ export interface HttpServerOptions {
   readonly requestTimeoutMs?: number;
   /** Names of this server that requests must use, except on public routes; null: any name. */
   readonly knownHosts?: KnownHosts | null;
-  readonly metrics?: Pick<Metrics, 'requestAnswered'>;
+  readonly metrics?: Pick<Metrics, 'requestAnswered' | 'work'>;
   /** The clock by which links expire. */
   readonly clock?: Clock;
 }
@@ -81,7 +81,13 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const hot = new HotAnswers({
     clock,
     requestId: requestIdOf,
-    onAnswered: (requestId, status, ms) => onAnswered({ requestId, route: HOT_ROUTE, method: 'GET', status, ms }),
+    onAnswered: ({ request: { headers }, requestId, status, ms, bytes, source }) => {
+      const answered = { requestId, route: HOT_ROUTE, method: 'GET' };
+      onAnswered({ ...answered, status, ms });
+      metrics?.work.delivered(source);
+      metrics?.work.bytesDelivered(source, bytes);
+      traceAnswered({ ...answered, headers }, status, ms);
+    },
   });
   const entrance: Entrance = { hot, answers: new OpenAnswers(), isClosing: false };
   const http = createFastify(options, entrance, onAnswered);

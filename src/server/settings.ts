@@ -5,9 +5,11 @@ import { channelFields } from '../providers/channel-settings.js';
 import { valueAt } from '../settings/faults.js';
 import { isLoopback } from '../settings/loopback.js';
 import { distinct, isOn, type Rule } from '../settings/rules.js';
-import { KEYS_MAY_BE_SECRETS, SHOWN_IN_FAULTS, section } from '../settings/section.js';
+import { KEYS_MAY_BE_SECRETS, SECRET, SHOWN_IN_FAULTS, section } from '../settings/section.js';
 import { baseUrl, corsOrigin, host, httpUrl, text } from '../settings/texts.js';
 import { boolean, bytes, port, positive, timer } from '../settings/units.js';
+
+export { isLoopback } from '../settings/loopback.js';
 
 const DEFAULT_HOST = '127.0.0.1';
 export const DEFAULT_PORT = 4000;
@@ -48,6 +50,7 @@ export const server = section({
       'Trust `X-Forwarded-*` headers. Enable this only behind a proxy that sets them; otherwise a client can forge its address.',
     ),
   routerSecret: text
+    .meta(SECRET)
     .nullable()
     .default(null)
     .describe(
@@ -70,7 +73,7 @@ const apiKey = z
     sha256: text
       .pipe(z.string().regex(/^[0-9a-f]{64}$/i, 'expected the SHA-256 digest of a key: 64 hexadecimal digits'))
       .transform((digest) => digest.toLowerCase())
-      .meta({ form: '64 hexadecimal digits' })
+      .meta({ ...SECRET, form: '64 hexadecimal digits' })
       .describe('The SHA-256 digest of the key, never the key itself: `printf %s "$KEY" | sha256sum`.'),
     tenant: channelFields.tenant.describe('The tenant whose channels and media the key can access.'),
     scopes: z

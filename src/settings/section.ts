@@ -12,5 +12,8 @@ export function section<Shape extends z.ZodRawShape>(shape: Shape) {
 export const SHOWN_IN_FAULTS = { shownInFaults: true } as const;
 export const HIDDEN_IN_FAULTS = { shownInFaults: false } as const;
 
+/** For `.meta()`: the value is a secret, and `check-config --print` masks it. */
+export const SECRET = { secret: true } as const;
+
 /** For `.meta()` of a mapping: an unknown key may be a secret that was written without its name: `credentials: { s3cr3t }`. */
 export const KEYS_MAY_BE_SECRETS = { keysMayBeSecrets: true } as const;

@@ -14,6 +14,32 @@ const UNIT_BYTES: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
+/** The unit of a parsed value. */
+export type Unit = 'ms' | 'bytes' | 'mode';
+
+const WRITTEN_UNITS: Readonly<Record<'ms' | 'bytes', ReadonlyArray<readonly [string, number]>>> = {
+  ms: [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1_000],
+    ['ms', 1],
+  ],
+  bytes: [
+    ['GB', 1e9],
+    ['MB', 1e6],
+    ['kB', 1e3],
+  ],
+};
+
+/** A parsed value in the form that a file has: 3,600,000 milliseconds as `1h`. */
+export function asWritten(value: unknown, unit: Unit | undefined): unknown {
+  if (unit === undefined || typeof value !== 'number' || value === 0) return value;
+  if (unit === 'mode') return `0${value.toString(8)}`;
+  const [name, size] = WRITTEN_UNITS[unit].find(([, one]) => value % one === 0) ?? ['', 1];
+  return name === '' ? value : `${value / size}${name}`;
+}
+
 export const DAY_MS = 86_400_000;
 /** Node stores timer delays in 31 bits of milliseconds and fires longer ones at once, so no setting of a timer may exceed this. */
 export const LONGEST_TIMER_MS = 24 * DAY_MS;

@@ -4,6 +4,7 @@ import type { ByteSpan } from '../model/byte-range.js';
 import { MAX_TENANT_BYTES, type TenantId } from '../model/channel.js';
 import { MAX_ID_LENGTH } from '../model/ids.js';
 import type { MediaId } from '../model/media.js';
+import type { FileSystemSpace } from '../telemetry/instruments/resource-metrics.js';
 
 declare const blobKeyBrand: unique symbol;
 
@@ -47,6 +48,8 @@ export interface BlobStore {
    * Absent where puts leave nothing behind. @returns the number of removed files
    */
   removeLeftovers?(unchangedForMs: number): Promise<number>;
+  /** The space of the file system. Absent where blobs are not files of this machine. */
+  space?(): Promise<FileSystemSpace>;
   /** Rejects while the store cannot be reached or used. */
   ping(): Promise<void>;
   /** Closes idle connections. No method may be called afterwards. Open streams continue to their end. */

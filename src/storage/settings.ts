@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { valueAt } from '../settings/faults.js';
 import type { Rule } from '../settings/rules.js';
-import { KEYS_MAY_BE_SECRETS, SHOWN_IN_FAULTS, section } from '../settings/section.js';
+import { KEYS_MAY_BE_SECRETS, SECRET, SHOWN_IN_FAULTS, section } from '../settings/section.js';
 import { baseUrl, text } from '../settings/texts.js';
 import { boolean, permissions } from '../settings/units.js';
 
@@ -24,7 +24,7 @@ const s3 = z
       .describe(
         'The access key id. With `null` for both keys, the AWS SDK finds the credentials in its standard locations.',
       ),
-    secretAccessKey: text.nullable().default(null).describe('The secret that belongs to `accessKeyId`.'),
+    secretAccessKey: text.meta(SECRET).nullable().default(null).describe('The secret that belongs to `accessKeyId`.'),
     redirect: boolean()
       .default(false)
       .describe(

@@ -22,6 +22,8 @@ export function limitBody(source: Readable, limits: BodyLimits, call: CallClock)
 class LimitedBody extends Readable {
   readonly #silence: SilenceTimer;
   #passedBytes = 0;
+  /** The source has failed, and the bytes that it sent before are not read yet. */
+  #failure: Error | null = null;
 
   constructor(
     private readonly source: Readable,
@@ -33,7 +35,7 @@ class LimitedBody extends Readable {
     // A caller may destroy or drop the body before it listens; an error must not end the process then.
     this.on('error', ignore).once('close', () => call.end());
     finished(source, { writable: false }, (error) => {
-      if (error) this.destroy(call.reasonOr(error));
+      if (error) this.#fail(call.reasonOr(error));
       else this.#end();
     });
     source.on('data', (chunk: Buffer) => this.#pass(chunk));
@@ -44,6 +46,12 @@ class LimitedBody extends Readable {
   override _read(): void {
     this.#silence.startIfStopped();
     if (this.source.isPaused()) this.source.resume();
+  }
+
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size);
+    if (this.#failure !== null && this.readableLength === 0) this.destroy(this.#failure);
+    return chunk;
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
@@ -65,6 +73,13 @@ class LimitedBody extends Readable {
       this.#silence.stop();
       this.source.pause();
     }
+  }
+
+  /** A reader gets the bytes that arrived before the failure, whenever it reads them. */
+  #fail(error: Error): void {
+    this.#silence.end();
+    this.#failure = error;
+    if (this.readableLength === 0) this.destroy(error);
   }
 
   #end(): void {

@@ -1,23 +1,29 @@
-import { Gauge, type Registry } from 'prom-client';
 import type { CountsByKind, JobCounts } from '../model/job-kind.js';
+import type { Gauging, Instruments } from './instruments/instruments.js';
+
+/** Null: the series is missing. */
+type Read = (counts: JobCounts, now: number) => number | null;
 
 /** Metrics of the queue of background jobs, by kind. Their values are read from the database. */
 export class JobMetrics {
-  readonly #gauges: ReadonlyArray<readonly [Gauge<'kind'>, (counts: JobCounts, now: number) => number]>;
+  readonly #gauges: ReadonlyArray<readonly [Gauging<'kind'>, Read]>;
 
-  constructor(registry: Registry) {
-    const gauge = (name: string, help: string) =>
-      new Gauge({ name: `mediagraph_jobs_${name}`, help, labelNames: ['kind'], registers: [registry] });
+  constructor(instruments: Instruments) {
     this.#gauges = [
-      [gauge('open', 'Jobs that are not finished: waiting or in progress.'), ({ open }) => open],
-      [gauge('due', 'Open jobs that could begin now, paused ones included.'), ({ due }) => due],
-      [gauge('running', 'Jobs in progress, in all processes.'), ({ running }) => running],
-      [gauge('dead', 'Dead letters: jobs that were given up and are kept for inspection.'), ({ dead }) => dead],
-      [gauge('paused', 'Whether the kind is paused: 1 or 0.'), ({ isPaused }) => (isPaused ? 1 : 0)],
+      [instruments.gauge('mediagraph_jobs_open'), ({ open }) => open],
+      [instruments.gauge('mediagraph_jobs_due'), ({ due }) => due],
+      [instruments.gauge('mediagraph_jobs_running'), ({ running }) => running],
+      [instruments.gauge('mediagraph_jobs_dead'), ({ dead }) => dead],
+      [instruments.gauge('mediagraph_jobs_paused'), ({ isPaused }) => (isPaused ? 1 : 0)],
       [
-        gauge('oldest_due_age_seconds', 'How long the job that has been due longest waits; 0 if none is due.'),
+        instruments.gauge('mediagraph_jobs_oldest_due_age_seconds'),
         ({ oldestDueAt }, now) => (oldestDueAt ? Math.max(0, (now - oldestDueAt.getTime()) / 1000) : 0),
       ],
+      [
+        instruments.gauge('mediagraph_jobs_deadline_left_seconds'),
+        ({ deadline }, now) => (deadline ? (deadline.getTime() - now) / 1000 : null),
+      ],
+      [instruments.gauge('mediagraph_jobs_deadline_used_ratio'), ({ deadlineUsed }) => deadlineUsed],
     ];
   }
 
@@ -25,7 +31,14 @@ export class JobMetrics {
   show(counts: CountsByKind | null, now: number): void {
     for (const [gauge, read] of this.#gauges) {
       gauge.reset();
-      for (const [kind, ofKind] of Object.entries(counts ?? {})) gauge.set({ kind }, read(ofKind, now));
+      for (const [kind, ofKind] of entriesOf(counts)) {
+        const value = read(ofKind, now);
+        if (value !== null) gauge.set({ kind }, value);
+      }
     }
   }
+}
+
+function entriesOf(counts: CountsByKind | null): ReadonlyArray<readonly [string, JobCounts]> {
+  return Object.entries(counts ?? {});
 }

@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino';
+import { GatheredLines } from './gathered-lines.js';
 
 export type { Logger } from 'pino';
 
@@ -32,7 +33,7 @@ export interface LoggerOptions {
   readonly destination?: DestinationStream;
 }
 
-export function createLogger({ level, destination }: LoggerOptions): Logger {
+export function createLogger({ level, destination = new GatheredLines() }: LoggerOptions): Logger {
   const options = {
     level,
     base: undefined,
@@ -41,7 +42,7 @@ export function createLogger({ level, destination }: LoggerOptions): Logger {
     redact: { paths: REDACTED_PATHS, censor: '[redacted]' },
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  return destination ? pino(options, destination) : pino(options);
+  return pino(options, destination);
 }
 
 /**

@@ -1,18 +1,25 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Channel, ChannelId } from '../model/channel.js';
+import type { Channel, ChannelId, TenantId } from '../model/channel.js';
+import { type Counting, type Gauging, Instruments, type Observing } from './instruments/instruments.js';
+import { type MeasuredResources, ResourceMetrics } from './instruments/resource-metrics.js';
+import { WorkMetrics } from './instruments/work-metrics.js';
 import type { Logger } from './logger.js';
 import { ProcessMetrics } from './process-metrics.js';
 import { RefusalMetrics, type RefusalReason, type RefusedWork } from './refusal-metrics.js';
 import { type MeasuredStore, StoreMetrics } from './store-metrics.js';
 import { packageVersion } from './version.js';
 
-type MeasuredChannel = Pick<Channel, 'id' | 'provider'>;
+type MeasuredChannel = Pick<Channel, 'id' | 'tenant' | 'provider'>;
 
 export interface MetricsOptions {
   /** The channels of the process; see {@link Metrics.setChannels}. */
   readonly channels: readonly MeasuredChannel[];
   readonly store: MeasuredStore;
+  readonly resources: MeasuredResources;
   readonly logger: Logger;
+  /** `metrics.enabled`. Default: true. */
+  readonly enabled?: boolean;
+  /** `metrics.operations`. Default: none. */
+  readonly operations?: readonly string[];
 }
 
 /** The metrics of one channel's calls. */
@@ -23,98 +30,61 @@ export interface ProviderMetrics {
   watchCircuit(isOpen: () => boolean): void;
 }
 
-/** Deliveries take from 1 ms, out of the page cache, to half a minute for a video. */
-const ANSWER_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
-const PROVIDER_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
-
 /** Replaces unknown channel ids in requests: a caller must not be able to create time series. */
 const NO_CHANNEL = '(none)';
 const TRANSPORTS = ['websocket', 'sse'] as const;
 const OUTCOMES = ['accepted', 'rejected', 'failed'] as const;
 
 /**
- * The metrics of one app, in its own registry. Labels are closed sets or names from the configuration: no label holds a
- * value from a tenant, a provider or a caller. Recording takes about a microsecond and does no I/O.
+ * The metrics of one app; `instruments/metric-list.ts` lists them. Labels are closed sets or names from the configuration:
+ * no label holds a value from a provider or a caller. Recording takes about a microsecond and does no I/O. What a scrape
+ * can read itself is read by the scrape.
  */
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly #process = new ProcessMetrics(this.#registry);
+  readonly work: WorkMetrics;
+  readonly #instruments: Instruments;
+  readonly #process: ProcessMetrics;
   readonly #store: StoreMetrics;
-  readonly #answers: Histogram<'route' | 'method' | 'status'>;
-  readonly #graphqlErrors: Counter<'code'>;
-  readonly #refusals = new RefusalMetrics(this.#registry);
-  readonly #webhookDeliveries: Counter<'channel' | 'outcome'>;
-  readonly #providerRequests: Histogram<'provider' | 'channel' | 'outcome'>;
-  readonly #subscriptions: Gauge;
-  readonly #streams: Gauge<'transport'>;
-  readonly #circuitOpen: Gauge<'provider' | 'channel'>;
+  readonly #resources: ResourceMetrics;
+  readonly #answers: Observing<'route' | 'method' | 'status'>;
+  readonly #graphqlErrors: Counting<'code'>;
+  readonly #webhookDeliveries: Counting<'channel' | 'outcome'>;
+  readonly #providerRequests: Observing<'provider' | 'channel' | 'outcome'>;
+  readonly #subscriptions: Gauging;
+  readonly #streams: Gauging<'transport'>;
+  readonly #circuitOpen: Gauging<'provider' | 'channel'>;
+  readonly #refusals: RefusalMetrics;
   readonly #circuits = new Map<MeasuredChannel, Array<() => boolean>>();
   #channelIds: ReadonlySet<ChannelId> = new Set();
+  #tenants: ReadonlySet<TenantId> = new Set();
 
-  constructor({ channels, store, logger }: MetricsOptions) {
-    const registers = [this.#registry];
-    this.#store = new StoreMetrics(this.#registry, store, logger);
-    this.#answers = new Histogram({
-      name: 'mediagraph_http_request_duration_seconds',
-      help: 'Duration of requests until the response was sent or the client disconnected, by route pattern.',
-      labelNames: ['route', 'method', 'status'],
-      buckets: ANSWER_SECONDS,
-      registers,
-    });
-    this.#graphqlErrors = new Counter({
-      name: 'mediagraph_graphql_errors_total',
-      help: 'Errors in GraphQL responses, by extensions.code.',
-      labelNames: ['code'],
-      registers,
-    });
-    this.#webhookDeliveries = new Counter({
-      name: 'mediagraph_webhook_deliveries_total',
-      help: 'Webhook deliveries: accepted (stored, or a duplicate), rejected (invalid) or failed (the provider will retry).',
-      labelNames: ['channel', 'outcome'],
-      registers,
-    });
-    this.#providerRequests = new Histogram({
-      name: 'mediagraph_provider_request_duration_seconds',
-      help: "Duration of requests to a provider's API, each retry separately; of downloads until their headers.",
-      labelNames: ['provider', 'channel', 'outcome'],
-      buckets: PROVIDER_SECONDS,
-      registers,
-    });
-    this.#streams = new Gauge({
-      name: 'mediagraph_graphql_streams',
-      help: 'Open subscription connections: WebSockets, and event streams, each of which carries one operation.',
-      labelNames: ['transport'],
-      registers,
-    });
-    this.#subscriptions = new Gauge({
-      name: 'mediagraph_subscriptions',
-      help: 'Open subscriptions; several may share a WebSocket.',
-      registers,
-    });
+  constructor({ channels, store, resources, logger, enabled = true, operations = [] }: MetricsOptions) {
+    const instruments = new Instruments(enabled);
+    this.#instruments = instruments;
+    this.#process = new ProcessMetrics(instruments);
+    this.#store = new StoreMetrics(instruments, store, logger);
+    this.#resources = new ResourceMetrics(instruments, resources);
+    this.work = new WorkMetrics(instruments, operations);
+    this.#refusals = new RefusalMetrics(instruments);
+    this.#answers = instruments.histogram('mediagraph_http_request_duration_seconds');
+    this.#graphqlErrors = instruments.counter('mediagraph_graphql_errors_total');
+    this.#webhookDeliveries = instruments.counter('mediagraph_webhook_deliveries_total');
+    this.#providerRequests = instruments.histogram('mediagraph_provider_request_duration_seconds');
+    this.#streams = instruments.gauge('mediagraph_graphql_streams');
+    this.#subscriptions = instruments.gauge('mediagraph_subscriptions');
+    this.#circuitOpen = instruments.gauge('mediagraph_provider_circuit_open');
+    instruments.gauge('mediagraph_build_info').set({ version: packageVersion() }, 1);
     for (const transport of TRANSPORTS) this.#streams.set({ transport }, 0);
-    this.#circuitOpen = new Gauge({
-      name: 'mediagraph_provider_circuit_open',
-      help: 'Whether a circuit breaker of the channel is open after repeated failures: 1 or 0.',
-      labelNames: ['provider', 'channel'],
-      registers,
-    });
-    new Gauge({
-      name: 'mediagraph_build_info',
-      help: 'The running version; always 1.',
-      labelNames: ['version'],
-      registers,
-    })
-      .labels(packageVersion())
-      .set(1);
     this.setChannels(channels);
   }
 
   /**
-   * Sets the channels of the process. Ids of other channels never become labels.
+   * Sets the channels of the process. Ids of other channels, and tenants without a channel, never become labels.
    * @param channels the objects that {@link ofProvider} was called with
    */
   setChannels(channels: readonly MeasuredChannel[]): void {
     this.#channelIds = new Set(channels.map(({ id }) => id));
+    this.#tenants = new Set(channels.map(({ tenant }) => tenant));
     // Starts every counter at 0, so that a scrape sees the first increase.
     for (const { id: channel } of channels)
       for (const outcome of OUTCOMES) this.#webhookDeliveries.inc({ channel, outcome }, 0);
@@ -126,18 +96,24 @@ export class Metrics {
     }
   }
 
+  /** Whether there is anything to scrape. */
+  get isEnabled(): boolean {
+    return this.#instruments.isEnabled;
+  }
+
   get contentType(): string {
-    return this.#registry.contentType;
+    return this.#instruments.contentType;
   }
 
   /** Renders the metrics for a scrape. Never rejects. */
   async text(): Promise<string> {
-    await this.#store.read();
+    // The connections first: the other queries use them.
+    await Promise.all([this.#resources.read(), this.#store.read(this.#tenants)]);
     this.#process.read();
     for (const [{ id: channel, provider }, circuits] of this.#circuits) {
       this.#circuitOpen.set({ provider, channel }, circuits.some((isOpen) => isOpen()) ? 1 : 0);
     }
-    return this.#registry.metrics();
+    return this.#instruments.text();
   }
 
   /** @param route the pattern of the route, never the requested path */
@@ -162,10 +138,10 @@ export class Metrics {
 
   /** @returns a function to call when the subscription ends; repeated calls have no effect */
   subscriptionOpened(): () => void {
-    this.#subscriptions.inc();
+    this.#subscriptions.inc({});
     let isOpen = true;
     return () => {
-      if (isOpen) this.#subscriptions.dec();
+      if (isOpen) this.#subscriptions.dec({});
       isOpen = false;
     };
   }

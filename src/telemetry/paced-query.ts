@@ -19,6 +19,8 @@ export class PacedQuery<Result> {
   constructor(
     private readonly query: () => Promise<Result>,
     private readonly logger: Logger,
+    /** The shortest time from one query to the next. */
+    private readonly pauseMs = SHORTEST_PAUSE_MS,
   ) {}
 
   /** The last result; null before the first one, and after a failure. */
@@ -49,7 +51,7 @@ export class PacedQuery<Result> {
       this.logger.warn({ err }, 'the database could not be counted; its metrics are omitted');
     }
     const endedAt = performance.now();
-    this.#nextRunAt = endedAt + Math.max(SHORTEST_PAUSE_MS, PAUSE_PER_TIME_TAKEN * (endedAt - startedAt));
+    this.#nextRunAt = endedAt + Math.max(this.pauseMs, PAUSE_PER_TIME_TAKEN * (endedAt - startedAt));
     this.#running = null;
   }
 }

@@ -1,4 +1,4 @@
-import { Counter, type Registry } from 'prom-client';
+import type { Counting, Instruments } from './instruments/instruments.js';
 
 const REFUSALS = [
   ['graphql', 'rate'],
@@ -11,15 +11,10 @@ export type RefusalReason = (typeof REFUSALS)[number][1];
 
 /** Requests that were refused before any work. */
 export class RefusalMetrics {
-  readonly #refusals: Counter<'work' | 'reason'>;
+  readonly #refusals: Counting<'work' | 'reason'>;
 
-  constructor(registry: Registry) {
-    this.#refusals = new Counter({
-      name: 'mediagraph_refused_requests_total',
-      help: 'Requests refused before any work: above the rate of the tenant, or while the process is overloaded.',
-      labelNames: ['work', 'reason'],
-      registers: [registry],
-    });
+  constructor(instruments: Instruments) {
+    this.#refusals = instruments.counter('mediagraph_refused_requests_total');
     // Starts every counter at 0, so that a scrape sees the first increase.
     for (const [work, reason] of REFUSALS) this.#refusals.inc({ work, reason }, 0);
   }

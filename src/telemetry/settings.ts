@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { HIDDEN_IN_FAULTS, SHOWN_IN_FAULTS, section } from '../settings/section.js';
+import { HIDDEN_IN_FAULTS, SECRET, SHOWN_IN_FAULTS, section } from '../settings/section.js';
 import { text } from '../settings/texts.js';
 import { boolean, port } from '../settings/units.js';
 
@@ -13,6 +13,16 @@ export const log = section({
 
 /** The section `metrics`. */
 export const metrics = section({
+  enabled: boolean()
+    .default(true)
+    .describe('Record metrics. With `false`, `GET /metrics` answers 404 and recording costs nothing.'),
+  operations: z
+    .array(z.string().regex(/^[_A-Za-z][_0-9A-Za-z]{0,99}$/, 'expected the name of a GraphQL operation'))
+    .max(100)
+    .default([])
+    .describe(
+      'The names of GraphQL operations that have time series of their own. Names that are not listed are counted together, because callers choose them.',
+    ),
   port: port(0)
     .nullable()
     .default(null)
@@ -20,6 +30,7 @@ export const metrics = section({
       'A separate port for `GET /metrics` without authentication, for an internal network. `null`: the server’s port serves the metrics and requires `metrics.token`.',
     ),
   token: text
+    .meta(SECRET)
     .nullable()
     .default(null)
     .meta(HIDDEN_IN_FAULTS)

@@ -10,16 +10,13 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { Channel } from '../model/channel.js';
-import { packageVersion } from './version.js';
+import { isTraced, tracer } from './spans.js';
 
 /*
  * Creates spans through OpenTelemetry's API only. Without an SDK, which the operator loads before the process (`node
  * --import`), nothing is recorded. Names and attributes follow OpenTelemetry's Semantic Conventions for HTTP. Addresses
  * are left out, because they contain ids, signatures and tokens.
  */
-
-/** Uses the SDK that is registered at the time of use. */
-const tracer = trace.getTracer('mediagraph', packageVersion());
 
 const REQUEST_ID = createContextKey('mediagraph request id');
 const REQUEST_ID_ATTRIBUTE = 'mediagraph.request_id';
@@ -37,17 +34,35 @@ export interface TracedRequest {
  * @returns a function that ends the span
  */
 export function traceRequest(request: TracedRequest, run: () => void): (status: number) => void {
+  if (!isTraced()) {
+    run();
+    return () => {};
+  }
   const { method, route, requestId, headers } = request;
   // An SDK that instruments node:http has already started a span.
   const parent = trace.getActiveSpan() ? context.active() : propagation.extract(ROOT_CONTEXT, headers);
   const attributes = { 'http.request.method': method, 'http.route': route, [REQUEST_ID_ATTRIBUTE]: requestId };
-  const span = tracer.startSpan(`${method} ${route}`, { kind: SpanKind.SERVER, attributes }, parent);
+  const span = tracer().startSpan(`${method} ${route}`, { kind: SpanKind.SERVER, attributes }, parent);
   context.with(trace.setSpan(parent, span).setValue(REQUEST_ID, requestId), run);
   return (status) => {
     span.setAttribute('http.response.status_code', status);
     if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
     span.end();
   };
+}
+
+/** Records a request that was answered without {@link traceRequest}. */
+export function traceAnswered(request: TracedRequest, status: number, ms: number): void {
+  if (!isTraced()) return;
+  const { method, route, requestId, headers } = request;
+  const attributes = {
+    'http.request.method': method,
+    'http.route': route,
+    'http.response.status_code': status,
+    [REQUEST_ID_ATTRIBUTE]: requestId,
+  };
+  const options = { kind: SpanKind.SERVER, attributes, startTime: Date.now() - ms };
+  tracer().startSpan(`${method} ${route}`, options, propagation.extract(ROOT_CONTEXT, headers)).end();
 }
 
 export interface ProviderTraceOptions {
@@ -72,6 +87,7 @@ export class ProviderTrace {
     { method, origin, attempt }: TracedCall,
     send: (headers: Readonly<Record<string, string>>) => Promise<Answer>,
   ): Promise<Answer> {
+    if (!isTraced()) return send({});
     const { channel, propagates } = this.options;
     const parent = context.active();
     const requestId = parent.getValue(REQUEST_ID);
@@ -83,7 +99,7 @@ export class ProviderTrace {
       ...(attempt > 0 && { 'http.request.resend_count': attempt }),
       ...(typeof requestId === 'string' && { [REQUEST_ID_ATTRIBUTE]: requestId }),
     };
-    const span = tracer.startSpan(method, { kind: SpanKind.CLIENT, attributes }, parent);
+    const span = tracer().startSpan(method, { kind: SpanKind.CLIENT, attributes }, parent);
     const headers: Record<string, string> = {};
     if (propagates) propagation.inject(trace.setSpan(parent, span), headers);
     try {

@@ -4,6 +4,7 @@ import { kirimMessageId, signalwireMediaSid, signalwireMessageSid } from '../../
 import { decodeMediaId, encodeMediaId, type MediaIdParts } from '../../src/model/ids.js';
 import { leaksIn } from '../support/leaks.js';
 import { receive, receiveEverywhere } from '../support/sample-messages.js';
+import { Subscriber } from '../support/subscribers.js';
 import {
   type GetOptions,
   type GraphQLFault,
@@ -295,6 +296,34 @@ describe('hostile documents', () => {
     );
     // Not by the clock: all 2^150 of them take longer than any test may.
     expect(sole(errors).extensions.code).toBe('QUERY_TOO_COMPLEX');
+  });
+
+  const TRACED = { headers: { 'apollo-federation-include-trace': 'ftv1' } };
+  const many = (count: number, part: (index: number) => string) => Array.from({ length: count }, (_, at) => part(at));
+  const manyFaults: ReadonlyArray<[string, (count: number) => string]> = [
+    ['directives', (count) => `query { __typename ${many(count, (at) => `@x${at}`).join(' ')} }`],
+    ['fields', (count) => `query { ${many(count, (at) => `secret${at}`).join(' ')} }`],
+    ['variables', (count) => `query { media(id: [${many(count, (at) => `$v${at}`).join(' ')}]) { id } }`],
+    ['fragments', (count) => `query { ${many(count, (at) => `...F${at}`).join(' ')} }`],
+  ];
+
+  it.each(manyFaults)('have one error for hundreds of unknown names, and one each for a few: %s', async (_name, of) => {
+    for (const options of [{}, TRACED]) {
+      const { status, data, errors, text } = await bed.query(of(400), {}, options);
+      expect([status, data, errors.length]).toEqual([400, undefined, 1]);
+      expect(sole(errors).message).toMatch(/has more faults than this one; validation stopped\.$/);
+      expect(sole(errors).extensions.code).toBe('GRAPHQL_VALIDATION_FAILED');
+      expect(Buffer.byteLength(text)).toBeLessThan(10_000);
+      expect((await bed.query(of(4), {}, options)).errors.length).toBeGreaterThanOrEqual(4);
+    }
+  });
+
+  it('have one error for hundreds of unknown names over a connection that stays open', async () => {
+    const query = `subscription { mediaUpdated(messageIds: ["sms:x"]) { id ${many(400, (at) => `@x${at}`).join(' ')} } }`;
+    const subscriber = Subscriber.open({ transport: 'websocket', url: bed.app.url, query });
+    const errors = await subscriber.ended();
+    subscriber.close();
+    expect(errors).toEqual([expect.objectContaining({ message: expect.stringMatching(/validation stopped\.$/) })]);
   });
 
   it.each([

@@ -81,7 +81,7 @@ async function start(upload: Readonly<Record<string, string>>): Promise<void> {
   const keys = [{ id: 'k1', secret: SECRETS.signingSecret }];
   const urls = new UrlSigner({ keys, baseUrl: () => 'http://127.0.0.1', ttlMs: config.delivery.urlTtlMs });
   const { directory } = providers;
-  const bytes = await openMediaBytes(config, stores, logger);
+  const bytes = await openMediaBytes(config, stores, { logger });
   const lookup = { record: async () => {}, recordListed: async () => {} };
   const retention = new Retention();
   const parts = { config, channels: directory, stores, lookup, retention, urls, bytes, logger };

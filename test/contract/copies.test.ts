@@ -57,6 +57,16 @@ describeEngines('jobs that copy', (bed) => {
       expect(names(await claim('a', plus(LEASE_MS)))).toEqual(['early', 'late', 'none']);
     });
 
+    test('and counted with the earliest deadline, and the largest share of the time to one that has passed', async () => {
+      const countsAt = async (ms: number) => (await storeOf('a', plus(ms)).counts()).copy;
+      await announce('none');
+      expect(await countsAt(9_000)).toMatchObject({ deadline: null, deadlineUsed: 0 });
+      await announce('late', { availableUntil: plus(10_000) });
+      await announce('early', { availableUntil: plus(8_000) }, plus(4_000));
+      expect(await countsAt(5_000)).toMatchObject({ deadline: plus(8_000), deadlineUsed: 0.5 });
+      expect(await countsAt(12_000)).toMatchObject({ deadline: plus(8_000), deadlineUsed: 2 });
+    });
+
     test('by the earliest deadline that is known', async () => {
       await announce('a', { availableUntil: plus(5_000) });
       await announce('b');

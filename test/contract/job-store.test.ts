@@ -496,7 +496,10 @@ describeEngines('the state of the queue', (bed) => {
   });
 
   test('counts every kind by the state of its jobs, with the time at which the oldest became due', async () => {
-    const none = { open: 0, due: 0, running: 0, dead: 0, isPaused: false, oldestDueAt: null };
+    const none = {
+      ...{ open: 0, due: 0, running: 0, dead: 0, isPaused: false },
+      ...{ oldestDueAt: null, deadline: null, deadlineUsed: 0 },
+    };
     const all = Object.fromEntries(JOB_KINDS.map((kind) => [kind, none]));
     expect(await storeOf('a').counts()).toEqual(all);
     await add({ key: 'dead' });

@@ -208,7 +208,7 @@ async function areCommands({ text }: Fence): Promise<void> {
   }
 }
 
-const COMMANDS = ['serve', 'demo', 'check-config', 'migrate', 'sweep', 'schema'];
+const COMMANDS = ['serve', 'demo', 'check-config', 'doctor', 'migrate', 'sweep', 'schema'];
 
 async function runsInShell(fence: Fence): Promise<void> {
   if (!hasCurl) return;

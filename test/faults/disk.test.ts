@@ -74,7 +74,15 @@ describeEngines('a blob disk that is away', (engine) => {
         expect((await server.client.deliver(META, photo.delivery)).status).toBe(200);
         await until('a copy to fail', () => server.logged(TRIED_AGAIN) > 0);
         expect(await server.client.statuses(photo.id)).toEqual(['PENDING']);
-        expect((await server.client.get('/readyz')).status).toBe(503);
+        const unready = await server.client.get('/readyz');
+        expect([unready.status, JSON.parse(unready.bytes.toString())]).toEqual([
+          503,
+          {
+            status: 'unavailable',
+            reason: 'the blob store is unavailable',
+            missing: [{ name: 'blob store', reason: 'the blob store is unavailable' }],
+          },
+        ]);
         expect((await server.client.get('/livez')).status).toBe(200);
       });
       const { url } = await server.client.becomes('READY', photo.id);

@@ -59,6 +59,7 @@ export interface AdapterBed {
 interface ConnectOptions {
   readonly timeoutMs?: number;
   readonly maxBytes?: number;
+  readonly retries?: number;
   readonly log?: (line: string) => void;
 }
 
@@ -88,8 +89,9 @@ export function useAdapter(start: () => Promise<AdapterSubject>): AdapterBed {
     expect(leaked).toEqual([]);
   });
 
-  function connect({ timeoutMs = 5_000, maxBytes = 10_000_000, log = () => {} }: ConnectOptions = {}): ProviderAdapter {
-    const policy = { timeout: `${timeoutMs}ms`, retries: 0 };
+  function connect(options: ConnectOptions = {}): ProviderAdapter {
+    const { timeoutMs = 5_000, maxBytes = 10_000_000, retries = 0, log = () => {} } = options;
+    const policy = { timeout: `${timeoutMs}ms`, retries };
     const config = parseConfig(
       {
         network: { allowPrivate: ['127.0.0.0/8'] },

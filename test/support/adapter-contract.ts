@@ -30,6 +30,7 @@ export function describeAdapterContract(start: () => Promise<AdapterSubject>): v
   listing(bed);
   failures(bed);
   changes(bed);
+  credentials(bed);
 }
 
 function opening(bed: AdapterBed): void {
@@ -282,5 +283,41 @@ function changes(bed: AdapterBed): void {
     expect(await refusal(adapter.uploadMedia(source, {}))).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
     expect(source.body.destroyed).toBe(true);
     expect(requestCount(bed.subject.trusted)).toBe(1);
+  });
+}
+
+function credentials(bed: AdapterBed): void {
+  const { connect, ofChannel } = bed;
+
+  /** Checks the credentials, which must take one GET whatever comes of it. */
+  async function check(fault: Fault | null): Promise<Error | null> {
+    for (const emulator of bed.subject.emulators) {
+      emulator.clearRequests();
+      emulator.fault = fault;
+    }
+    const outcome = await connect({ timeoutMs: SOON_MS, retries: 2 })
+      .checkCredentials?.({})
+      .then(() => null, asError);
+    const requests = bed.subject.emulators.flatMap((emulator) => emulator.requests);
+    expect(requests.map(({ method }) => method)).toEqual(['GET']);
+    return outcome ?? null;
+  }
+
+  it('checks its credentials, if it can', async () => {
+    expect(await check(null)).toBeNull();
+  });
+
+  it.each<[string, Fault]>([
+    ['PROVIDER_CREDENTIALS', { kind: 'status', status: 401 }],
+    ['PROVIDER_CREDENTIALS', { kind: 'status', status: 403 }],
+    ['PROVIDER_RATE_LIMITED', { kind: 'status', status: 429, headers: { 'retry-after': '0' } }],
+    ['PROVIDER_UNAVAILABLE', { kind: 'status', status: 503 }],
+    ['PROVIDER_UNAVAILABLE', { kind: 'hang' }],
+    ['PROVIDER_UNAVAILABLE', { kind: 'reset' }],
+    ['PROVIDER_PROTOCOL', { kind: 'body', body: '<html></html>', contentType: 'text/html' }],
+    ['PROVIDER_PROTOCOL', { kind: 'status', status: 404, headers: { 'content-type': 'text/html' }, body: '<html>' }],
+    ['PROVIDER_PROTOCOL', { kind: 'redirect', status: 302, location: 'https://example.com/' }],
+  ])('reports %s for its credentials, without a second call: %j', async (code, fault) => {
+    expect(await check(fault)).toMatchObject({ code, details: ofChannel() });
   });
 }

@@ -112,4 +112,6 @@ export interface MediaCatalogue {
     names: readonly Name[],
   ): Promise<ReadonlyMap<Name, Pick<StoredBytes, 'key' | 'sha256'>>>;
   counts(): Promise<CatalogueCounts>;
+  /** The bytes of the stored originals of each tenant. Reads the whole table. */
+  storedBytes(): Promise<ReadonlyMap<TenantId, number>>;
 }

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { NO_DEADLINE } from '../../jobs/job.js';
 import { addedJobs } from '../../jobs/job-statements.js';
 import type { TenantId } from '../../model/channel.js';
 import { addMilliseconds } from '../../model/clock.js';
@@ -72,9 +73,6 @@ export function announcementStatement(
 /** The bytes of a media that is announced as PENDING need at least a second to reach the provider. */
 const IN_FLIGHT_MS = 1_000;
 
-/** The rank of what was announced without an end: behind what ends, and before what was listed only. */
-const NO_END = new Date('9999-01-01T00:00:00Z');
-
 interface RecordingOptions extends UpsertOptions {
   /** Queries of the statement's `with` clause. */
   readonly before: ReadonlyArray<RawBuilder<unknown>>;
@@ -92,7 +90,8 @@ function recordingStatement(
   const toCopy = [...new Map(media.filter(({ isToCopy }) => isToCopy).map(({ media }) => [media.id, media])).values()];
   if (toCopy.length === 0) return sql`${withClause(before)} ${upserted}`;
   const dueAt = ({ status }: MessageMedia) => addMilliseconds(now, status === 'PENDING' ? IN_FLIGHT_MS : 0);
-  const rank = announced ? sql`coalesce(recorded.available_until, ${NO_END})` : sql`null::timestamptz`;
+  // What was announced without an end comes after what ends, and before what was listed only.
+  const rank = announced ? sql`coalesce(recorded.available_until, ${NO_DEADLINE})` : sql`null::timestamptz`;
   const rows = sql`
     select recorded.tenant, recorded.id, recorded.channel_id, ${rank}, to_copy.due_at, null::jsonb
     from recorded join unnest(${toCopy.map(({ id }) => id)}::text[], ${toCopy.map(dueAt)}::timestamptz[])

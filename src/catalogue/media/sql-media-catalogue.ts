@@ -265,6 +265,13 @@ export class SqlMediaCatalogue implements MediaCatalogue {
     return found;
   }
 
+  async storedBytes(): Promise<ReadonlyMap<TenantId, number>> {
+    const { rows } = await sql<{ tenant: TenantId; bytes: number }>`
+      select tenant, sum(stored_size_bytes)::double precision as bytes from media
+      where stored_size_bytes is not null group by tenant`.execute(this.#reads);
+    return new Map(rows.map(({ tenant, bytes }) => [tenant, bytes]));
+  }
+
   async counts(): Promise<CatalogueCounts> {
     const { rows } = await sql<{ status: MediaStatus | null; count: number }>`
       select status, count(*) from media group by status

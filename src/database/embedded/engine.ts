@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { FolderLock } from './folder-lock.js';
+import { DATA_FOLDER } from './folder-state.js';
 
 /** What the worker says: `embedded-worker.js`. */
 type FromWorker = { readonly opened: true } | { readonly answer: Uint8Array } | { readonly fault: string };
@@ -50,7 +51,7 @@ export class EmbeddedEngine {
   static async open(folder: string | null): Promise<EmbeddedEngine> {
     if (folder !== null) mkdirSync(folder, { recursive: true });
     const lock = folder === null ? null : FolderLock.take(folder);
-    const engine = new EmbeddedEngine(folder === null ? null : join(folder, 'pgdata'), lock);
+    const engine = new EmbeddedEngine(folder === null ? null : join(folder, DATA_FOLDER), lock);
     try {
       answered(await engine.#next());
       return engine;

@@ -33,6 +33,12 @@ export class FolderLock {
     return new FolderLock(path, content);
   }
 
+  /** Whether a process has the lock, as far as can be known here. It changes nothing. */
+  static isHeld(folder: string): boolean {
+    const content = contentOf(join(folder, FILE));
+    return content !== null && isHeldBy(parseOwner(content));
+  }
+
   /** Releases the lock. Repeated calls have no effect. */
   release(): void {
     if (contentOf(this.path) === this.content) unlinkSync(this.path);
@@ -57,7 +63,7 @@ function removeDead(path: string, folder: string): void {
   const content = contentOf(path);
   if (content === null) return;
   const owner = parseOwner(content);
-  if (owner === null || owner.host !== hostname() || isAlive(owner)) throw refusal(folder, owner);
+  if (isHeldBy(owner)) throw refusal(folder, owner);
   const aside = `${path}.${process.pid}`;
   try {
     renameSync(path, aside);
@@ -68,6 +74,11 @@ function removeDead(path: string, folder: string): void {
   const moved = contentOf(aside);
   if (moved !== content) linkSync(aside, path);
   unlinkSync(aside);
+}
+
+/** The owner of an unreadable lock, and one on another host, may be alive. */
+function isHeldBy(owner: Owner | null): boolean {
+  return owner === null || owner.host !== hostname() || isAlive(owner);
 }
 
 function refusal(folder: string, owner: Owner | null): Error {

@@ -39,6 +39,22 @@ export function migrate(database: Pick<Database, 'unhurried'>): Promise<readonly
   return database.unhurried(migrateOver);
 }
 
+/** How a database's schema relates to this version. */
+export interface SchemaState {
+  readonly applied: readonly string[];
+  /** The migrations that the next start applies, in order. */
+  readonly pending: readonly string[];
+  /** Migrations of a newer version, which this one cannot use. */
+  readonly unknown: readonly string[];
+}
+
+/** Compares the schema with this version, and changes nothing. */
+export async function schemaState(kysely: Database['kysely']): Promise<SchemaState> {
+  const applied = await appliedMigrations(kysely, await currentSchema(kysely));
+  const pending = Object.keys(MIGRATIONS).filter((name) => !applied.includes(name));
+  return { applied, pending, unknown: unknownAmong(applied) };
+}
+
 async function migrateOver(kysely: Database['kysely']): Promise<readonly string[]> {
   const schema = await currentSchema(kysely);
   const applied = await appliedMigrations(kysely, schema);
@@ -80,8 +96,12 @@ async function appliedMigrations(kysely: Database['kysely'], schema: string): Pr
   return rows.map(({ name }) => name);
 }
 
+function unknownAmong(applied: readonly string[]): readonly string[] {
+  return applied.filter((name) => !Object.hasOwn(MIGRATIONS, name));
+}
+
 function refuseNewer(applied: readonly string[]): void {
-  const unknown = applied.filter((name) => !Object.hasOwn(MIGRATIONS, name));
+  const unknown = unknownAmong(applied);
   if (unknown.length > 0)
     throw new Error(
       `the database is of a newer version of Mediagraph: it has ${unknown.join(', ')}, unknown to this one`,

@@ -10,11 +10,14 @@ import { MediagraphError } from '../../model/errors.js';
 import { essenceOf } from '../../model/text/mime-type.js';
 import { parseUrl } from '../../model/text/parse-url.js';
 import type { PresignOptions } from '../../storage/blob-store.js';
+import type { DeliverySource } from '../../telemetry/instruments/work-metrics.js';
+import { inSpan, type SpanDetails } from '../../telemetry/spans.js';
 import type { MediaDelivery } from '../deliver.js';
 import type { Delivery } from '../delivery.js';
 import { selectRange } from './byte-ranges.js';
 import { contentDisposition } from './content-disposition.js';
 import type { HotAnswers } from './hot-answers.js';
+import { countDelivery, type DeliveryMetrics, sourceOf } from './measured-delivery.js';
 import { isForProxy } from './offload.js';
 import { evaluatePreconditions, rangeStillApplies, type Validators } from './preconditions.js';
 
@@ -27,6 +30,7 @@ export interface DeliveryRouteOptions {
   readonly allowedOrigins: (mediaId: string) => readonly string[];
   readonly hot: HotAnswers;
   readonly overload: Pick<Overload, 'refusal'>;
+  readonly metrics: DeliveryMetrics;
 }
 
 const CSP = "sandbox; default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'";
@@ -64,7 +68,15 @@ export function registerDeliveryRoute(http: FastifyInstance, options: DeliveryRo
   });
 }
 
-async function deliver(
+function deliver(request: FastifyRequest, reply: FastifyReply, options: DeliveryRouteOptions): Promise<FastifyReply> {
+  return inSpan(
+    () => ({ name: 'deliver' }),
+    (span) => deliverIn(span, request, reply, options),
+  );
+}
+
+async function deliverIn(
+  span: SpanDetails,
   request: FastifyRequest,
   reply: FastifyReply,
   options: DeliveryRouteOptions,
@@ -82,7 +94,7 @@ async function deliver(
       partly: !isHead && range !== undefined && !/^bytes=0-$/i.test(range),
       signal: clientGone(reply),
     });
-    return await answer({ request, reply, delivery, grant, options });
+    return await answer({ request, reply, delivery, grant, options, span });
   } catch (thrown) {
     delivery?.close();
     if (reply.raw.destroyed) return reply.hijack();
@@ -125,6 +137,7 @@ interface Answering {
   readonly delivery: Delivery;
   readonly grant: Required<MediaGrant>;
   readonly options: DeliveryRouteOptions;
+  readonly span: SpanDetails;
 }
 
 async function answer(answering: Answering): Promise<FastifyReply> {
@@ -141,6 +154,7 @@ async function answer(answering: Answering): Promise<FastifyReply> {
   const headers = headersOf(delivery, validators, grant, options);
   if (outcome === 'not modified') {
     delivery.close();
+    count(answering, 'none');
     return reply.headers(headers).code(304).send();
   }
   if (delivery.offload && sizeBytes !== null && isForProxy(request, sizeBytes)) {
@@ -156,10 +170,12 @@ async function answer(answering: Answering): Promise<FastifyReply> {
   if (delivery.handOver && !isHead) {
     const location = await delivery.handOver(presignOptions(delivery, grant, options));
     delivery.close();
+    count(answering, 'redirect');
     // Not cached, so that each use of the link is checked here and a deleted media is not found.
     return reply.code(302).header('cache-control', 'no-store').header('location', location.href).send();
   }
   let body: Buffer | Readable | undefined;
+  const source = isHead ? 'none' : sourceOf(delivery);
   if (isHead) delivery.close();
   else body = await delivery.open(range);
   reply.headers(headers);
@@ -167,14 +183,25 @@ async function answer(answering: Answering): Promise<FastifyReply> {
   const length = range ? range.end - range.start + 1 : sizeBytes;
   if (length !== null) reply.header('content-length', length);
   reply.header('content-type', mimeType);
+  count(answering, source, { body, length });
   if (Buffer.isBuffer(body)) rememberHot(answering);
   return reply.send(body);
+}
+
+function count(
+  { reply, options, span }: Answering,
+  source: DeliverySource,
+  { body, length }: { body?: Buffer | Readable; length: number | null } = { length: 0 },
+): void {
+  span.setAttribute('mediagraph.delivery.source', source);
+  countDelivery(reply, { source, body, length }, options.metrics);
 }
 
 /** Answers with the headers of the whole. The proxy sends the file with them, or the range that the request selects. */
 function offload(answering: Answering, headers: Record<string, string>, file: string): FastifyReply {
   const { reply, delivery } = answering;
   delivery.close();
+  count(answering, 'proxy');
   // The proxy adds this header itself, since the ranges are its own.
   const { 'accept-ranges': _, ...kept } = headers;
   reply.headers(kept).header('content-type', delivery.mimeType).header('x-accel-redirect', file);

@@ -31,7 +31,17 @@ export interface HotAnswersOptions {
   readonly clock: Clock;
   readonly requestId: (request: IncomingMessage) => string;
   /** Called when a response was sent. */
-  readonly onAnswered: (requestId: string, status: number, ms: number) => void;
+  readonly onAnswered: (answered: HotAnswered) => void;
+}
+
+export interface HotAnswered {
+  readonly request: IncomingMessage;
+  readonly requestId: string;
+  readonly status: number;
+  readonly ms: number;
+  /** Of the body. */
+  readonly bytes: number;
+  readonly source: 'memory' | 'proxy';
 }
 
 interface Sending {
@@ -91,8 +101,12 @@ export class HotAnswers {
     const requestId = this.options.requestId(request);
     const startedAt = performance.now();
     const status = range === null ? 200 : 206;
-    response.once('finish', () => this.options.onAnswered(requestId, status, performance.now() - startedAt));
     const part = range === null ? bytes : bytes.subarray(range.start, range.end + 1);
+    const source = 'offload' in answer.content ? 'proxy' : 'memory';
+    response.once('finish', () => {
+      const ms = performance.now() - startedAt;
+      this.options.onAnswered({ request, requestId, status, ms, bytes: part.length, source });
+    });
     response.writeHead(status, {
       ...headers,
       'cache-control': `${visibility}, max-age=${Math.floor((expiresAt - now) / 1000)}, immutable`,

@@ -4,12 +4,18 @@ import type { GraphQLContext } from '../resolvers/context.js';
 import { type FormatError, formatErrors } from './answer-errors.js';
 import { CompiledExecutor } from './compiled-executor.js';
 import type { ExecutionBudget } from './execution-budget.js';
+import { measureOperation, type OperationMetrics } from './measured-operation.js';
 
 type Gateway = ApolloServerOptionsWithGateway<GraphQLContext>['gateway'];
 type GatewayExecutor = NonNullable<Awaited<ReturnType<Gateway['load']>>['executor']>;
 type GatewayRequest = Parameters<GatewayExecutor>[0];
 type AnyContext = GatewayRequest['context'];
 export type Execution = (request: GatewayRequest) => ExecutionResult | Promise<ExecutionResult>;
+
+interface GatewayOptions {
+  readonly formatError: FormatError;
+  readonly metrics?: OperationMetrics;
+}
 
 /** Execution by compiled functions. */
 export function compiledExecution(schema: GraphQLSchema): Execution {
@@ -25,11 +31,23 @@ export function interpretation(schema: GraphQLSchema): Execution {
 }
 
 /** The option `gateway` of Apollo Server, the only one that takes another executor. */
-export function gatewayOver(schema: GraphQLSchema, formatError: FormatError, executeIn: Execution): Gateway {
+export function gatewayOver(
+  schema: GraphQLSchema,
+  { formatError, metrics }: GatewayOptions,
+  executeIn: Execution,
+): Gateway {
+  const measured = (request: GatewayRequest) => {
+    const { document, request: asked, context } = request;
+    const budget: ExecutionBudget = context.budget;
+    return measureOperation({ document, operationName: asked.operationName }, metrics, {
+      execute: () => executeIn(request),
+      hasErrors: ({ errors }) => errors !== undefined || budget.refusal !== null,
+    });
+  };
   return {
     async load() {
       const executor = async (request: GatewayRequest) =>
-        resultForApollo(await executeIn(request), request.context, formatError);
+        resultForApollo(await measured(request), request.context, formatError);
       return { executor };
     },
     onSchemaLoadOrUpdate(callback) {

@@ -5,7 +5,7 @@ import type { GraphQLContext } from '../resolvers/context.js';
 import { type FormatError, refusalOf } from './answer-errors.js';
 import { formattedErrorsOf } from './apollo-gateway.js';
 import { countOperation } from './counted-operation.js';
-import { faultOfValidation } from './documents/document-faults.js';
+import { boundedFaults, faultOfValidation } from './documents/document-faults.js';
 
 /** Media types of a response with one result (GraphQL over HTTP, "Media Types"). */
 export const SINGLE_RESULT_TYPES = ['application/json', 'application/graphql-response+json'];
@@ -31,6 +31,9 @@ export function answerPlugin(schema: GraphQLSchema, formatError: FormatError): A
           if (operation) countOperation({ schema, document, operation, variables }, budget);
         },
         async willSendResponse({ response: { body, http }, operation, contextValue }) {
+          // Without an operation, the errors are those of the document.
+          if (body.kind === 'single' && !operation && body.singleResult.errors)
+            body.singleResult.errors = boundedFaults(body.singleResult.errors);
           if (body.kind === 'single') await finish(body.singleResult, contextValue, formatError);
           const isWhole = body.kind === 'single' && !body.singleResult.errors && operation?.operation === 'query';
           http.headers.set('cache-control', isWhole ? contextValue.cache.header() : 'no-store');

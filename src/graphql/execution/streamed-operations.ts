@@ -22,16 +22,23 @@ import type { Metrics } from '../../telemetry/metrics.js';
 import type { GraphQLContext } from '../resolvers/context.js';
 import { type FormatError, formattedResult } from './answer-errors.js';
 import { countOperation } from './counted-operation.js';
-import { faultOfValidation, isTooDeep, tooDeep } from './documents/document-faults.js';
+import {
+  boundedFaults,
+  faultOfValidation,
+  isTooDeep,
+  tooDeep,
+  VALIDATION_OPTIONS,
+} from './documents/document-faults.js';
 import { parseLimits, type QueryLimits, queryLimitsRule } from './documents/query-limits.js';
 import { endableIterator } from './endable-iterator.js';
+import { measureOperation, type OperationMetrics } from './measured-operation.js';
 
 export interface StreamedOperationsOptions {
   readonly schema: GraphQLSchema;
   readonly limits: QueryLimits;
   /** Introspection is off. */
   readonly production: boolean;
-  readonly metrics?: Pick<Metrics, 'subscriptionOpened'>;
+  readonly metrics?: Pick<Metrics, 'subscriptionOpened'> & { readonly work?: OperationMetrics };
   readonly formatError: FormatError;
 }
 
@@ -102,7 +109,9 @@ export class StreamedOperations {
       const invalid = this.#validate(document);
       if (invalid.length > 0)
         return {
-          errors: invalid.map((error) => this.#format(withCode('GRAPHQL_VALIDATION_FAILED', error), requestId)),
+          errors: boundedFaults(
+            invalid.map((error) => this.#format(withCode('GRAPHQL_VALIDATION_FAILED', error), requestId)),
+          ),
         };
       const definition = operationOf(document, request.operationName);
       const args: Operation = { request, document, definition, requestId };
@@ -134,7 +143,7 @@ export class StreamedOperations {
     createContext: CreateContext,
     ended: AbortSignal,
   ): Promise<AsyncIterable<Executed>> {
-    const { schema } = this.options;
+    const { schema, metrics } = this.options;
     const { operationName, variables } = request;
     const args = { schema, document, operationName, variableValues: variables };
     // Each result has a context, and with it a budget, of its own.
@@ -145,7 +154,11 @@ export class StreamedOperations {
     };
     const executeOver = async (rootValue: unknown): Promise<Executed> => {
       const context = await countedContext();
-      return { result: await execute({ ...args, rootValue, contextValue: context }), context };
+      const result = await measureOperation({ document, operationName }, metrics?.work, {
+        execute: () => execute({ ...args, rootValue, contextValue: context }),
+        hasErrors: ({ errors }) => errors !== undefined,
+      });
+      return { result, context };
     };
     if (definition.operation !== 'subscription') return executions([undefined], executeOver);
     const context = await countedContext();
@@ -153,7 +166,7 @@ export class StreamedOperations {
     if (!(Symbol.asyncIterator in source))
       return executions([{ result: source, context }], async (executed) => executed);
     const events = source[Symbol.asyncIterator]();
-    const onClosed = this.options.metrics?.subscriptionOpened();
+    const onClosed = metrics?.subscriptionOpened();
     // The consumer may end the operation before it has asked for a first result, when no `finally` below has begun.
     ended.addEventListener('abort', () => {
       onClosed?.();
@@ -190,7 +203,7 @@ export class StreamedOperations {
 
   #validate(document: DocumentNode): readonly GraphQLError[] {
     try {
-      return validate(this.options.schema, document, this.#rules);
+      return validate(this.options.schema, document, this.#rules, VALIDATION_OPTIONS);
     } catch (thrown) {
       const fault = faultOfValidation(thrown);
       if (!fault) throw thrown;

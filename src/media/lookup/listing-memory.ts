@@ -36,8 +36,8 @@ export class ListingMemory {
   remember(tenant: TenantId, listing: Listing): void {
     const { channelId, providerMessageId } = listing.key;
     const name = nameOf(tenant, providerMessageId);
-    const others = (this.#byMessageId.get(name) ?? []).filter(({ key }) => key.channelId !== channelId);
-    this.#byMessageId.set(name, [...others, listing]);
+    const others = this.#byMessageId.peek(name)?.filter(({ key }) => key.channelId !== channelId) ?? [];
+    this.#byMessageId.set(name, others.length === 0 ? [listing] : [...others, listing]);
   }
 
   /** Adds details that a provider gave on request; known values stay. Without effect where the media is not remembered. */

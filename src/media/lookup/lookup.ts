@@ -13,6 +13,7 @@ import {
 } from '../../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../../providers/channel-directory.js';
 import type { CallOptions, ProviderCallAllowance } from '../../providers/provider-adapter.js';
+import type { WorkMetrics } from '../../telemetry/instruments/work-metrics.js';
 import type { Logger } from '../../telemetry/logger.js';
 import { mediaOf } from '../media-of.js';
 import { asOf, endOfListedRetention, type Retention } from '../retention.js';
@@ -44,6 +45,7 @@ export interface MediaLookupOptions {
   readonly onToCopy: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics?: Pick<WorkMetrics, 'messagesLookedUp'>;
 }
 
 /** Options that limit a look-up. */
@@ -86,17 +88,15 @@ export class MediaLookup {
     return askPerChannel(this.options.channels, tenant, keys, async (channel, ofChannel) => {
       const known = ofChannel.map((key) => records?.get(formatMessageId(key)) ?? null);
       if (!channel.adapter.listMedia) {
+        this.#count(records, ofChannel.length, 0);
         if (records === null) throw asCatalogueFault(null);
         return known.map((record) => visibleMedia(record, now));
       }
       const remembered = ofChannel.map((key) => this.#memory.find(tenant, key));
       const isUnknown = (index: number) => !isKnown(known[index] ?? null, remembered[index] ?? null, now);
-      const listed = await this.#list(
-        channel,
-        ofChannel.filter((_, index) => isUnknown(index)),
-        records,
-        options,
-      );
+      const unknown = ofChannel.filter((_, index) => isUnknown(index));
+      this.#count(records, ofChannel.length, unknown.length);
+      const listed = await this.#list(channel, unknown, records, options);
       if (options.awaitsRecording) {
         const fromMemory = remembered.flatMap((listing, index) => (listing && !isUnknown(index) ? [listing] : []));
         await this.#recorder.record(tenant, fromMemory);
@@ -247,6 +247,13 @@ export class MediaLookup {
   /** Resolves when all listings so far are recorded. */
   async settle(): Promise<void> {
     await Promise.all([this.#recorder.settle(), this.#backgroundRecorder.settle()]);
+  }
+
+  #count(records: Records, keys: number, unknown: number): void {
+    const { metrics } = this.options;
+    metrics?.messagesLookedUp('unavailable', records === null ? keys : 0);
+    metrics?.messagesLookedUp('hit', records === null ? 0 : keys - unknown);
+    metrics?.messagesLookedUp('miss', records === null ? 0 : unknown);
   }
 
   /** Asks a channel's provider for the listings of messages, and remembers them. */

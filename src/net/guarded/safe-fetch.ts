@@ -1,11 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
+import { SpanKind } from '@opentelemetry/api';
 import type { Agent, Dispatcher } from 'undici';
 import { assertByteCount, tooLarge } from '../../streams/byte-limit.js';
 import { CallClock } from '../../streams/call-clock.js';
 import { discard, limitBody } from '../../streams/limited-body.js';
 import { isLostConnection, NetError } from '../../streams/net-error.js';
+import { inSpan } from '../../telemetry/spans.js';
 import { announcesMoreThan } from '../client/streamed-response.js';
 import { withoutCodings } from '../content-coding.js';
 import { REDIRECT_STATUSES } from '../redirect-statuses.js';
@@ -130,11 +132,26 @@ export class SafeFetch {
     call: CallClock,
   ): Promise<Dispatcher.ResponseData> {
     try {
-      return await this.#sendOnce(target, method, headers, call);
+      return await this.#sendTraced(target, method, headers, call);
     } catch (thrown) {
       if (!isLostConnection(thrown)) throw thrown;
-      return await this.#sendOnce(target, method, headers, call);
+      return await this.#sendTraced(target, method, headers, call);
     }
+  }
+
+  /** The address is not part of the span, because a caller or a provider chose it. */
+  #sendTraced(
+    target: URL,
+    method: 'GET' | 'HEAD',
+    headers: Record<string, string>,
+    call: CallClock,
+  ): Promise<Dispatcher.ResponseData> {
+    const describe = () => ({ name: 'fetch', kind: SpanKind.CLIENT, attributes: { 'http.request.method': method } });
+    return inSpan(describe, async (span) => {
+      const response = await this.#sendOnce(target, method, headers, call);
+      span.setAttribute('http.response.status_code', response.statusCode);
+      return response;
+    });
   }
 
   #sendOnce(

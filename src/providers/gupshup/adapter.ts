@@ -18,6 +18,7 @@ import {
   type UploadLink,
 } from '../provider-adapter.js';
 import type { AbsenceVerdict } from '../toolkit/absences.js';
+import { checkByGet } from '../toolkit/credentials-check.js';
 import { isEnvelopeOrPage, readRefusal } from '../toolkit/error-body.js';
 import { LookupBudget, type LookupVerdict } from '../toolkit/lookup-budget.js';
 import { isAboutBytes, rangeHeaders, toByteStream } from '../toolkit/media-url.js';
@@ -80,6 +81,12 @@ export class GupshupAdapter implements ProviderAdapter {
       timeoutMs: context.timeoutMs,
       now,
     });
+  }
+
+  /** Reads the app's webhook subscriptions, five times a minute at most (get_partner-app-appid-subscription). */
+  checkCredentials({ signal }: CallOptions): Promise<void> {
+    const path = this.#http.pathOf('partner', 'app', this.#appId, 'subscription');
+    return checkByGet({ http: this.#http, path, faults: this.#faults, signal });
   }
 
   /**

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SECRET } from '../../settings/section.js';
 import { channelFields, channelOptionFields, headerName, headerText, text } from '../channel-settings.js';
 
 /** A `gupshup` channel of the configuration file. */
@@ -6,7 +7,7 @@ export const gupshupChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('gupshup'),
   credentials: z.strictObject({
-    token: headerText.describe('The partner app token, sent without a prefix.'),
+    token: headerText.meta(SECRET).describe('The partner app token, sent without a prefix.'),
     header: z
       .enum(['authorization', 'token'])
       .default('authorization')
@@ -32,7 +33,7 @@ export const gupshupChannel = z.strictObject({
             .string()
             .regex(/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/, 'expected visible ASCII without spaces at the ends'),
         )
-        .meta({ form: 'visible ASCII without spaces at the ends' })
+        .meta({ ...SECRET, form: 'visible ASCII without spaces at the ends' })
         .describe('The complete value of that header.'),
     })
     .optional()

@@ -5,6 +5,7 @@ import type { ProviderHttpClient } from '../../net/client/provider-http-client.j
 import { REDIRECT_STATUSES } from '../../net/redirect-statuses.js';
 import type { AdapterContext } from '../adapter-context.js';
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
+import { checkByGet } from '../toolkit/credentials-check.js';
 import { isHtmlPage } from '../toolkit/error-body.js';
 import type { MediaHeaders } from '../toolkit/media-headers.js';
 import { openMediaUrl, probeMediaUrl } from '../toolkit/media-url.js';
@@ -48,6 +49,12 @@ export class KirimAdapter implements ProviderAdapter {
       },
       (thrown) => this.#faults.ofThrown(thrown, subject),
     );
+  }
+
+  /** Lists one message (developers.kirim.chat, concepts/pagination). */
+  checkCredentials({ signal }: CallOptions): Promise<void> {
+    const path = `${this.#http.pathOf(...this.#root)}?limit=1`;
+    return checkByGet({ http: this.#http, path, faults: this.#faults, signal });
   }
 
   /** Combines the message resource and the CDN's headers. Neither has all details, and one of them may fail. */

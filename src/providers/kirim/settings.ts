@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SECRET } from '../../settings/section.js';
 import { channelFields, channelOptionFields, headerName, headerText, text } from '../channel-settings.js';
 
 /** A `kirim` channel of the configuration file. */
@@ -6,7 +7,9 @@ export const kirimChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('kirim'),
   credentials: z.strictObject({
-    token: headerText.describe("The organisation's API key, `kdv_live_…`. The server sends it as a Bearer token."),
+    token: headerText
+      .meta(SECRET)
+      .describe("The organisation's API key, `kdv_live_…`. The server sends it as a Bearer token."),
   }),
   options: z
     .strictObject({
@@ -22,7 +25,9 @@ export const kirimChannel = z.strictObject({
     .prefault({}),
   webhook: z
     .strictObject({
-      secret: text.describe("The subscription's signing secret, which Kirim shows only once, at its creation."),
+      secret: text
+        .meta(SECRET)
+        .describe("The subscription's signing secret, which Kirim shows only once, at its creation."),
       signatureHeader: headerName
         .default('X-Kirim-Signature')
         .describe("The header that contains the signature. One page of Kirim's documentation uses another name."),

@@ -13,11 +13,12 @@ import type { StreamedResponse } from '../../net/client/streamed-response.js';
 import { REDIRECT_STATUSES } from '../../net/redirect-statuses.js';
 import type { AdapterContext } from '../adapter-context.js';
 import type { ByteStream, CallOptions, OpenMediaOptions, ProviderAdapter } from '../provider-adapter.js';
+import { checkByGet } from '../toolkit/credentials-check.js';
 import { isHtmlPage, readRefusal } from '../toolkit/error-body.js';
 import { bytesHeaders, isAboutBytes, openMediaUrl, toByteStream } from '../toolkit/media-url.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
 import { lamlDetails, lamlListedMedia } from './mapping.js';
-import { MediaPath } from './media-path.js';
+import { METADATA_ONLY, MediaPath } from './media-path.js';
 import { PropagationWait } from './propagation.js';
 import type { LamlChannel } from './settings.js';
 import {
@@ -33,12 +34,6 @@ import {
 const MAX_PAGES = 50;
 /** The details that "Retrieve Message Media" provides. */
 const DESCRIBED: ReadonlySet<keyof MediaDetails> = new Set(['kind', 'mimeType']);
-const METADATA_ONLY: MediaFault = {
-  code: 'PROVIDER_PROTOCOL',
-  message: 'expected the bytes of this media, got its metadata: only the MediaUrl of a webhook returns the bytes',
-  retryable: false,
-};
-
 /**
  * SignalWire's Compatibility API and Twilio's Programmable Messaging API: one interface at two base URLs. The adapter
  * lists and deletes media, and offers no upload. Sources: SignalWire REST reference, "Message Media"; Twilio docs,
@@ -99,6 +94,16 @@ export class LamlAdapter implements ProviderAdapter {
 
   async listedMediaFault(): Promise<MediaFault | null> {
     return (await this.#mediaPath?.givesMetadata()) ? METADATA_ONLY : null;
+  }
+
+  /** Lists one message. Twilio's standard API keys may not read the account itself (twilio.com/docs/iam/api-keys). */
+  checkCredentials({ signal }: CallOptions): Promise<void> {
+    return checkByGet({
+      http: this.#http,
+      path: `${this.#messagesPath}.json?PageSize=1`,
+      faults: this.#faults,
+      signal,
+    });
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { ChannelId } from '../../model/channel.js';
+import type { MediaFault } from '../../model/media.js';
 import type { ChannelFacts } from '../channel-facts.js';
 
 export interface MediaPathOptions {
@@ -15,6 +16,13 @@ const BYTES = 'bytes';
 const VALID_MS = 24 * 60 * 60 * 1000;
 /** How soon the finding of another replica is seen. */
 const RECALLED_MS = 30 * 1000;
+
+/** The fault of listed media on a channel whose path returns metadata. */
+export const METADATA_ONLY: MediaFault = {
+  code: 'PROVIDER_PROTOCOL',
+  message: 'expected the bytes of this media, got its metadata: only the MediaUrl of a webhook returns the bytes',
+  retryable: false,
+};
 
 /**
  * Remembers what a channel's media path returns. SignalWire's reference says metadata, with and without `.json`

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SECRET } from '../../settings/section.js';
 import { channelFields, channelOptionFields, httpUrl, text } from '../channel-settings.js';
 
 const lamlFields = {
@@ -10,14 +11,16 @@ const lamlFields = {
       .meta({ form: 'letters, digits and dashes' })
       .describe("SignalWire's project id, or Twilio's account SID (`AC…`). It is a part of every path."),
     username: text.describe("SignalWire's project id, or Twilio's API key SID or account SID."),
-    password: text.describe(
-      "SignalWire's API token with the scope Messaging, or Twilio's API key secret or auth token.",
-    ),
+    password: text
+      .meta(SECRET)
+      .describe("SignalWire's API token with the scope Messaging, or Twilio's API key secret or auth token."),
   }),
   options: z.strictObject(channelOptionFields).prefault({}),
   webhook: z
     .strictObject({
-      secret: text.describe("The key that signs webhooks: SignalWire's signing key, or Twilio's primary auth token."),
+      secret: text
+        .meta(SECRET)
+        .describe("The key that signs webhooks: SignalWire's signing key, or Twilio's primary auth token."),
       url: httpUrl
         .optional()
         .describe(

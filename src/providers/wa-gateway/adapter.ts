@@ -12,6 +12,7 @@ import {
   RangeNotSatisfiable,
 } from '../provider-adapter.js';
 import { Absences } from '../toolkit/absences.js';
+import { checkByGet } from '../toolkit/credentials-check.js';
 import { isEnvelopeOrPage, isHtmlPage, readRefusal } from '../toolkit/error-body.js';
 import { bytesHeaders, isAboutBytes, toByteStream } from '../toolkit/media-url.js';
 import { ProviderFaults, settleEach } from '../toolkit/provider-call.js';
@@ -46,6 +47,11 @@ export class WaGatewayAdapter implements ProviderAdapter {
     this.#http = context.createHttpClient({ authorization: `Bearer ${channel.credentials.token}` });
     this.#faults = new ProviderFaults(channel, readWaGatewayFault, context.onRefusal);
     this.#absences = new Absences(ABSENCES, now);
+  }
+
+  /** Lists the devices of the app (WA Gateway, "Devices"). `/health` needs no credentials. */
+  checkCredentials({ signal }: CallOptions): Promise<void> {
+    return checkByGet({ http: this.#http, path: this.#http.pathOf('devices'), faults: this.#faults, signal });
   }
 
   /**

@@ -15,6 +15,7 @@ import {
   type UploadedMedia,
   type UploadSource,
 } from '../provider-adapter.js';
+import { checkByGet } from '../toolkit/credentials-check.js';
 import { readGraphError } from '../toolkit/graph-error.js';
 import { LookupBudget, type LookupVerdict } from '../toolkit/lookup-budget.js';
 import { isFileTypeRefusal, isMediaId, WHATSAPP_UPLOAD_LIMITS } from '../toolkit/meta-media.js';
@@ -94,6 +95,11 @@ export class WhatsAppAdapter implements ProviderAdapter {
       ...mediaOrigins.map((origin) => ({ origin, client: context.createHttpClient(credentials, origin) })),
     ];
     this.#download = new WhatsAppDownload({ context, faults: this.#faults, own: this.#own, trusted });
+  }
+
+  checkCredentials({ signal }: CallOptions): Promise<void> {
+    const { path, isAcceptance } = this.#variant.credentials;
+    return checkByGet({ http: this.#own.client, path, isAcceptance, faults: this.#faults, signal });
   }
 
   describeMedia(refs: readonly MediaRef[], options: CallOptions): Promise<Array<MediaDetails | Error>> {

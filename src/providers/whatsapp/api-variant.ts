@@ -1,9 +1,14 @@
 import type { BufferedResponse } from '../../net/client/buffered-response.js';
 import type { MultipartFile } from '../../net/client/multipart.js';
 import type { ProviderHttpClient } from '../../net/client/provider-http-client.js';
+import type { CredentialsCheckOptions } from '../toolkit/credentials-check.js';
+import { graphVerdict } from '../toolkit/graph-error.js';
 import type { ProviderFaults } from '../toolkit/provider-call.js';
 import type { WhatsAppChannel } from './settings.js';
 import { chakraUpload, cloudUpload, publicMediaUrl } from './wire.js';
+
+/** A media id that Meta does not issue. */
+const NO_MEDIA = '0';
 
 /** The differences between Meta's Cloud API and Chakra's pass-through of it. */
 export interface ApiVariant {
@@ -14,6 +19,8 @@ export interface ApiVariant {
    * means none.
    */
   readonly phoneNumberId?: string;
+  /** The call that checks the credentials. */
+  readonly credentials: Pick<CredentialsCheckOptions, 'path' | 'isAcceptance'>;
   /** The path of a media's metadata, without the phone number id. */
   metadataPath(mediaId: string): string;
   /**
@@ -48,6 +55,7 @@ export function apiVariantOf(
     return {
       phoneNumberId,
       mediaOrigins: ['https://lookaside.fbsbx.com'],
+      credentials: { path: `${http.pathOf(apiVersion, phoneNumberId)}?fields=id` },
       metadataPath: mediaPath,
       deletionPath: mediaPath,
       uploads: {
@@ -60,6 +68,12 @@ export function apiVariantOf(
   const path = (...segments: string[]) => http.pathOf('v1', 'whatsapp', options.apiVersion, 'media', ...segments);
   return {
     mediaOrigins: [],
+    // No call without a media is documented. The id does not exist, and Meta's answer to it comes through Chakra's
+    // credentials. Meta may count it as a failed look-up, of which it permits about twenty an hour.
+    credentials: {
+      path: path(NO_MEDIA),
+      isAcceptance: (response) => response.statusCode < 500 && graphVerdict(response) === 'absent',
+    },
     metadataPath: (mediaId) => path(mediaId),
     // "Show Whatsapp Media API". A URL at Meta's lookaside origin requires Meta's token, which only Chakra has.
     bytesPath: (mediaId) => path(mediaId, 'show'),

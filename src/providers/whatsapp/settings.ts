@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SECRET } from '../../settings/section.js';
 import { channelFields, channelOptionFields, headerText, text } from '../channel-settings.js';
 
 /** `v23.0`: a part of every path. */
@@ -11,9 +12,11 @@ export const whatsappCloudChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('whatsapp-cloud'),
   credentials: z.strictObject({
-    token: headerText.describe(
-      'A system user token with `whatsapp_business_messaging`; sent as a Bearer token to `baseUrl` and to Meta’s media origin.',
-    ),
+    token: headerText
+      .meta(SECRET)
+      .describe(
+        'A system user token with `whatsapp_business_messaging`; sent as a Bearer token to `baseUrl` and to Meta’s media origin.',
+      ),
   }),
   options: z.strictObject({
     ...channelOptionFields,
@@ -27,8 +30,9 @@ export const whatsappCloudChannel = z.strictObject({
   }),
   webhook: z
     .strictObject({
-      secret: text.describe('The app secret, which signs every webhook.'),
+      secret: text.meta(SECRET).describe('The app secret, which signs every webhook.'),
       verifyToken: text
+        .meta(SECRET)
         .optional()
         .describe(
           'Any text. Enter the same text next to the webhook’s URL at Meta. Without it, the server refuses Meta’s verification request, and Meta does not accept the URL.',
@@ -45,7 +49,7 @@ export const chakraChannel = z.strictObject({
   ...channelFields,
   provider: z.literal('chakra'),
   credentials: z.strictObject({
-    token: headerText.describe('The access token of an API key; sent as a Bearer token.'),
+    token: headerText.meta(SECRET).describe('The access token of an API key; sent as a Bearer token.'),
   }),
   options: z
     .strictObject({
@@ -64,10 +68,15 @@ export const chakraChannel = z.strictObject({
     .prefault({}),
   webhook: z
     .strictObject({
-      secret: text.describe(
-        'The `?token=` of the webhook’s URL, because Chakra documents no signature. Use letters and digits, which need no escaping.',
-      ),
-      verifyToken: text.optional().describe('The token of a verification request like Meta’s. Default: the secret.'),
+      secret: text
+        .meta(SECRET)
+        .describe(
+          'The `?token=` of the webhook’s URL, because Chakra documents no signature. Use letters and digits, which need no escaping.',
+        ),
+      verifyToken: text
+        .meta(SECRET)
+        .optional()
+        .describe('The token of a verification request like Meta’s. Default: the secret.'),
     })
     .transform(({ secret, verifyToken = secret }) => ({ secret, verifyToken }))
     .optional()

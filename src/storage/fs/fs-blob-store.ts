@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
-import { access, type FileHandle, open, rename, rm, rmdir, unlink } from 'node:fs/promises';
+import { access, type FileHandle, open, rename, rm, rmdir, statfs, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import type { FileSystemSpace } from '../../telemetry/instruments/resource-metrics.js';
 import {
   assertBlobKey,
   assertByteRange,
@@ -145,6 +146,11 @@ export class FsBlobStore implements BlobStore {
 
   removeLeftovers(unchangedForMs: number): Promise<number> {
     return removeLeftovers(join(this.root, TEMPORARY), new Date(Date.now() - unchangedForMs));
+  }
+
+  async space(): Promise<FileSystemSpace> {
+    const { bavail, blocks, bsize } = await statfs(this.root);
+    return { freeBytes: bavail * bsize, capacityBytes: blocks * bsize };
   }
 
   async ping(): Promise<void> {

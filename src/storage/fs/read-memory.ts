@@ -1,14 +1,14 @@
 /** The size of a read for a client that keeps up. Measured: the best for delivery. */
-export const LARGE_BYTES = 512 * 1024;
+export const LARGE_BYTES = 1024 * 1024;
 /** The size of a read for a client that does not. */
 export const SMALL_BYTES = 32 * 1024;
 
 /** The most bytes that all readers together hold in large pieces for clients that have not proven to be fast. */
-const MAX_HELD_BYTES = 8 * 1024 * 1024;
+const MAX_HELD_BYTES = 16 * 1024 * 1024;
 /** The most bytes of unused pieces that are kept for each size. */
-const MAX_IDLE_BYTES = 8 * 1024 * 1024;
+const MAX_IDLE_BYTES = 16 * 1024 * 1024;
 /** The most readers that read a large piece at once although they may hold only a small one. */
-const MAX_SLICED_READS = 16;
+const MAX_SLICED_READS = 8;
 
 /** The memory that all readers of one store share: the bytes that they hold, and pieces to use again. */
 export class ReadMemory {

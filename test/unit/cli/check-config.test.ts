@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parse } from 'yaml';
 import { checkConfig } from '../../../src/cli/check-config.js';
 
 let folder: string;
@@ -9,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function check(text: string, env: NodeJS.ProcessEnv = {}) {
+async function check(text: string, env: NodeJS.ProcessEnv = {}, { print = false } = {}) {
   const file = join(folder, 'media.yaml');
   await writeFile(file, text);
   const written = { stdout: '', stderr: '' };
@@ -18,7 +19,7 @@ async function check(text: string, env: NodeJS.ProcessEnv = {}) {
       written[name] += chunk;
     },
   });
-  const status = await checkConfig({ file, env, stdout: into('stdout'), stderr: into('stderr') });
+  const status = await checkConfig({ file, env, print, stdout: into('stdout'), stderr: into('stderr') });
   return { status, file, ...written };
 }
 
@@ -67,4 +68,17 @@ test('a file that is no YAML is a fault of the file, status 2', async () => {
   const { status, file, stderr } = await check('a: 1\na: 2');
   expect(status).toBe(2);
   expect(stderr).toBe(`1 fault in ${file}:\n(file): line 2, column 1: this key occurs twice in the same mapping\n`);
+});
+
+test('--print writes the resolved file as YAML, with the values of variables and without secrets', async () => {
+  const base = 'channels:\n' + channel('support', 'acme');
+  const text = `server: { publicUrl: "\${URL}", requestTimeout: 5s }\n${base}`;
+  const { status, stdout, stderr } = await check(text, { TOKEN: 's3cr3t', URL: 'https://a.example/' }, { print: true });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(parse(stdout)).toMatchObject({
+    server: { host: '127.0.0.1', publicUrl: 'https://a.example/', requestTimeout: '5s' },
+    delivery: { urlTtl: '1h' },
+    channels: [{ id: 'support', credentials: { token: '********' } }],
+  });
+  expect(stdout).not.toContain('s3cr3t');
 });

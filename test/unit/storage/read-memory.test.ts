@@ -1,17 +1,17 @@
 import { LARGE_BYTES, ReadMemory, SMALL_BYTES } from '../../../src/storage/fs/read-memory.js';
 
 describe('the memory of a store', () => {
-  it('has no room for large pieces once its readers hold 8 MiB, and shares none of that with another store', () => {
+  it('has no room for large pieces once its readers hold 16 MiB, and shares none of that with another store', () => {
     const [memory, other] = [new ReadMemory(), new ReadMemory()];
-    memory.addHeld(8 * 2 ** 20);
+    memory.addHeld(16 * 2 ** 20);
     expect([memory.hasRoomForLarge, other.hasRoomForLarge]).toEqual([false, true]);
     memory.addHeld(-LARGE_BYTES);
     expect(memory.hasRoomForLarge).toBe(true);
   });
 
-  it('lets 16 readers read in slices at once, and counts the end of each once', () => {
+  it('lets 8 readers read in slices at once, and counts the end of each once', () => {
     const memory = new ReadMemory();
-    const ends = Array.from({ length: 16 }, () => memory.beginSlicedRead());
+    const ends = Array.from({ length: 8 }, () => memory.beginSlicedRead());
     expect(memory.beginSlicedRead()).toBeNull();
     ends[0]?.();
     ends[0]?.();

@@ -40,7 +40,7 @@ const MAX_BYTES = 100_000_000;
 /**
  * The media of Gupshup's Partner API: uploads of files, or of URLs that it fetches while the caller waits, and
  * deletions. Statuses and messages are the published ones (partner-docs.gupshup.io, post_partner-app-appid-media,
- * delete_partner-app-appid-media-mediaid, partner-rate-limits). The message for a wrong token is that of other calls.
+ * delete_partner-app-appid-media-mediaid, get_partner-app-appid-subscription, partner-rate-limits). The message for a wrong token is that of other calls.
  * The response to the eleventh deletion of an hour is not published.
  */
 export class GupshupPartnerEmulator extends EmulatorServer {
@@ -84,6 +84,8 @@ export class GupshupPartnerEmulator extends EmulatorServer {
     if (headers.authorization !== this.options.token && headers.token !== this.options.token)
       return this.errorAnswer(401);
     const { pathname } = splitPath(path);
+    const isSubscriptions = pathname === `/partner/app/${this.options.appId}/subscription`;
+    if (method === 'GET' && isSubscriptions) return json(200, { status: 'success', subscriptions: [] });
     const root = `/partner/app/${this.options.appId}/media`;
     if (method === 'POST' && (pathname === root || pathname === `${root}/`))
       return this.upload(body, headers['content-type']);

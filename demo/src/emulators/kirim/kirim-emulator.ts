@@ -113,6 +113,7 @@ export class KirimEmulator extends EmulatorServer {
     const route = this.route(splitPath(request.path).pathname);
     if (route === 'invalid-phone-number') return this.error(400, 'invalid_phone_number', 'No such phone number.');
     if (route === null) return this.errorAnswer(404);
+    if (route.messageId === null) return this.list();
     return route.wantsMedia ? this.redirectToMedia(route.messageId) : this.message(route.messageId);
   }
 
@@ -128,8 +129,10 @@ export class KirimEmulator extends EmulatorServer {
     const match = (phoneNumberId === undefined ? GENERATION_A : GENERATION_B).exec(pathname);
     if (!match?.groups) return null;
     if (match.groups.phone !== phoneNumberId) return 'invalid-phone-number';
-    const messageId = decode(match.groups.message ?? '');
-    return messageId === null ? null : { messageId, wantsMedia: match.groups.media !== undefined };
+    const { message, media } = match.groups;
+    if (message === undefined) return { messageId: null, wantsMedia: false };
+    const messageId = decode(message);
+    return messageId === null ? null : { messageId, wantsMedia: media !== undefined };
   }
 
   /**
@@ -149,6 +152,17 @@ export class KirimEmulator extends EmulatorServer {
     if (!message) return this.errorAnswer(404);
     const headers = { ...this.successHeaders(), 'content-type': 'application/json' };
     return { status: 200, headers, body: JSON.stringify(this.resource(message)) };
+  }
+
+  /** The first page of all messages, newest first, of the default length (concepts/pagination). */
+  private list(): Answer {
+    const page = [...this.messages.values()].reverse().slice(0, PAGE_LENGTH);
+    const requestId = this.nextRequestId();
+    const headers = { ...this.rateLimitHeaders(), 'x-request-id': requestId, 'content-type': 'application/json' };
+    const data = page.map((message) => this.resource(message));
+    const hasMore = this.messages.size > PAGE_LENGTH;
+    const body = { data, has_more: hasMore, next_cursor: hasMore ? 'opaque' : null, request_id: requestId };
+    return { status: 200, headers, body: JSON.stringify(body) };
   }
 
   private resource({ id, media, arrival, createdAt, isGone }: StoredMessage): object {
@@ -209,12 +223,15 @@ export class KirimEmulator extends EmulatorServer {
 }
 
 interface Route {
-  readonly messageId: string;
+  /** Null: the list of all messages. */
+  readonly messageId: string | null;
   readonly wantsMedia: boolean;
 }
 
-const GENERATION_A = /^\/v1\/messages\/(?<message>[^/]+)(?<media>\/media)?$/;
-const GENERATION_B = /^\/v1\/(?<phone>[^/]+)\/messages\/(?<message>[^/]+)(?<media>\/media)?$/;
+const GENERATION_A = /^\/v1\/messages(?:\/(?<message>[^/]+)(?<media>\/media)?)?$/;
+const GENERATION_B = /^\/v1\/(?<phone>[^/]+)\/messages(?:\/(?<message>[^/]+)(?<media>\/media)?)?$/;
+/** The default of `limit`. */
+const PAGE_LENGTH = 25;
 
 const ERROR_TYPES: Readonly<Record<number, string>> = {
   400: 'invalid_request_error',

@@ -156,6 +156,7 @@ export class LamlEmulator extends EmulatorServer {
   protected answer(request: EmulatorRequest): Answer {
     if (request.headers.authorization !== this.authorization) return this.errorAnswer(401);
     const { pathname, query } = splitPath(request.path);
+    if (this.isMessageList(pathname)) return this.listMessages(request.method, query);
     const path = pathname.startsWith(this.basePath)
       ? MEDIA_PATH.exec(pathname.slice(this.basePath.length))?.groups
       : undefined;
@@ -206,6 +207,29 @@ export class LamlEmulator extends EmulatorServer {
     const answer = this.list(message?.media ?? [], sid, query);
     if (message && message.pages.size < MAX_CACHED_PAGES) message.pages.set(key, answer);
     return answer;
+  }
+
+  private isMessageList(pathname: string): boolean {
+    const path = `${this.basePath}/Accounts/${this.options.accountSid}/Messages`;
+    return pathname === path || pathname === `${path}.json`;
+  }
+
+  /** The first page of the account's messages, with the fields that identify them. */
+  private listMessages(method: string, query: string): Answer {
+    if (method !== 'GET') return this.errorAnswer(405);
+    const wanted = parsePageQuery(query, this.maxPageSize);
+    if (!wanted) return this.error(400, 20001, 'Page or PageSize is out of bounds');
+    const messages = [...this.messages.values()].slice(0, wanted.pageSize);
+    return json(200, {
+      page: 0,
+      page_size: wanted.pageSize,
+      next_page_uri: null,
+      messages: messages.map(({ sid, media }) => ({
+        sid,
+        account_sid: this.options.accountSid,
+        num_media: String(media.length),
+      })),
+    });
   }
 
   private list(media: readonly StoredMedia[], messageSid: string, query: string): Answer {

@@ -172,6 +172,7 @@ export class WaGatewayEmulator extends EmulatorServer {
     const { authorization } = request.headers;
     if (authorization === undefined) return this.error(401, 'unauthorized');
     if (authorization !== `Bearer ${this.options.token}`) return this.error(401, 'invalid_api_key');
+    if (request.method === 'GET' && pathname === '/devices') return this.devices();
     if (request.method !== 'GET' || pathname !== '/media') return this.errorAnswer(404);
     const path = pathParameter(query);
     if (path === null || isTampered(path)) return this.errorAnswer(400);
@@ -181,6 +182,16 @@ export class WaGatewayEmulator extends EmulatorServer {
 
   protected errorAnswer(status: number): Answer {
     return this.error(status, ERROR_CODES[status] ?? 'internal_error');
+  }
+
+  /** That the list has this form is our deduction. */
+  private devices(): Answer {
+    const ids = new Set([...this.messages.values()].map(({ media }) => media.deviceId));
+    return {
+      status: 200,
+      headers: JSON_TYPE,
+      body: JSON.stringify([...ids].map((id) => ({ id, status: 'connected' }))),
+    };
   }
 
   private bytes(path: string): Answer {

@@ -98,6 +98,8 @@ export class WhatsAppEmulator extends EmulatorServer {
     if (request.method === 'POST') return this.upload(number ?? '', body, request.headers['content-type']);
     // The version is optional for look-ups by id.
     const id = /^(?:\/v\d+\.\d+)?\/([^/]+)$/.exec(pathname)?.[1] ?? '';
+    const isNumber = request.method === 'GET' && id === this.options.phoneNumberId;
+    if (isNumber) return this.success({ id, ...(query.includes('fields=') ? {} : { display_phone_number: '+1 555' }) });
     if (this.lockOut.isBlocked) return this.errorAnswer(429);
     return this.lockOut.count(this.answerById(request.method, id, new URLSearchParams(query).get('phone_number_id')));
   }
