@@ -6,8 +6,7 @@ import { mirror, retention, upload } from '../media/settings.js';
 import { network } from '../net/settings.js';
 import { channels, providers } from '../providers/settings.js';
 import { rendering } from '../rendering/settings.js';
-import { auth, server } from '../server/settings.js';
-import { tenants } from '../server/tenant-settings.js';
+import { auth, server, tenants } from '../server/settings.js';
 import { storage } from '../storage/settings.js';
 import { log, metrics, tracing } from '../telemetry/settings.js';
 

@@ -15,8 +15,6 @@ const REFUSED_FROM: Readonly<Record<Sheddable, { readonly lateMs: number; readon
 const BEAT_MS = 500;
 /** Beats without a request after which the measurement pauses. */
 const IDLE_BEATS = 4;
-/** A process that used less of the processor than this part of the time was suspended, and is not overloaded. */
-const BUSY_PART = 0.05;
 /** The time between two garbage collections that this measurement runs. */
 const COLLECTED_EVERY_MS = 5_000;
 /** The limit of the heap includes the young generation: three semi-spaces of at most 32 MB (`npm start`). */
@@ -81,12 +79,15 @@ export class Overload {
     this.#cpu = process.cpuUsage();
   }
 
-  /** How late the event loop is, in milliseconds. */
+  /**
+   * How late the event loop is, in milliseconds. Time in which the process did not run does not count: it was suspended,
+   * or other processes had the processor.
+   */
   #lateness(): number {
     const lateMs = performance.now() - this.#dueAt;
     if (lateMs < REFUSED_FROM.graphql.lateMs) return 0;
     const { user, system } = process.cpuUsage(this.#cpu);
-    return (user + system) / 1_000 >= lateMs * BUSY_PART ? lateMs : 0;
+    return Math.min(lateMs, (user + system) / 1_000);
   }
 
   /**

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { retentionTime } from '../media/settings.js';
 import { SCOPES } from '../model/caller.js';
 import { channelFields } from '../providers/channel-settings.js';
 import { valueAt } from '../settings/faults.js';
@@ -6,7 +7,7 @@ import { isLoopback } from '../settings/loopback.js';
 import { distinct, isOn, type Rule } from '../settings/rules.js';
 import { KEYS_MAY_BE_SECRETS, SECRET, SHOWN_IN_FAULTS, section } from '../settings/section.js';
 import { baseUrl, corsOrigin, host, httpUrl, text } from '../settings/texts.js';
-import { boolean, port, timer } from '../settings/units.js';
+import { boolean, bytes, port, positive, timer } from '../settings/units.js';
 
 export { isLoopback } from '../settings/loopback.js';
 
@@ -128,6 +129,36 @@ export const auth = section({
     .default(null)
     .describe('The verification of tokens in mode `jwt`, with the key set of an issuer. SIGHUP reloads it.'),
 }).describe('These keys set who can call the API and with which permissions.');
+
+const tenant = z
+  .strictObject({
+    requestsPerMinute: positive()
+      .nullable()
+      .optional()
+      .describe(
+        'The maximum number of GraphQL requests of this tenant in any minute. Default: `limits.requestsPerMinute`. `null`: no limit.',
+      ),
+    maxStorageBytes: bytes()
+      .nullable()
+      .default(null)
+      .describe('The maximum size of the originals and renditions of this tenant. `null`: no limit.'),
+    retention: retentionTime()
+      .nullable()
+      .default(null)
+      .describe(
+        'The time after which media of this tenant expires. The shortest of `channels[].retention`, this and `retention.default` applies.',
+      ),
+  })
+  .transform(({ retention, ...rest }) => ({ ...rest, retentionMs: retention }));
+
+/** The section `tenants`. */
+export const tenants = z
+  .preprocess((input) => input ?? {}, z.record(channelFields.tenant.unwrap(), tenant))
+  .prefault({})
+  .meta(SHOWN_IN_FAULTS)
+  .describe(
+    'These keys set what applies to one tenant, by its name: `tenants: { acme: { requestsPerMinute: 600 } }`. SIGHUP reloads them.',
+  );
 
 const openOnTheNetwork: Rule = (document) => {
   const mode = valueAt(document, ['auth', 'mode']) ?? DEFAULT_AUTH_MODE;

@@ -292,6 +292,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
         'outcome',
         'priority',
         'provider',
+        'reason',
         'result',
         'route',
         'source',
@@ -301,6 +302,7 @@ describe('after queries, failures of providers, webhooks and a dead letter', () 
         'transport',
         'type',
         'version',
+        'work',
       ].sort(),
     );
   });
