@@ -1,6 +1,9 @@
 /** See ARCHITECTURE.md, "Where we bend a dependency". */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setImmediate as nextTask } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { eventually } from '../support/eventually.js';
 
@@ -48,4 +51,16 @@ it('in a worker thread, an assigned process.stdout.write gets what the console p
   await once(worker, 'exit');
   expect(printed).toEqual(['a line\n', 'a warning\n']);
   expect([worker.stdout.read(), worker.stderr.read()]).toEqual([null, null]);
+});
+
+it('a new context has gc while --expose-gc is set, and it frees what nothing refers to', async () => {
+  const unused = new WeakRef({ large: new Array(1_000).fill(0) });
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  setFlagsFromString('--no-expose-gc');
+  if (typeof collect !== 'function') throw new Error('expected a function');
+  // A WeakRef keeps its object until the end of the task that made it.
+  await nextTask();
+  collect();
+  expect(unused.deref()).toBeUndefined();
 });
