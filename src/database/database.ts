@@ -227,7 +227,16 @@ function poolUse(pool: pg.Pool, connections: PrioritySemaphore): PoolUse {
 }
 
 function over(pool: ClosablePool, priority: Priority, onWrite: () => void = () => {}): Kysely<Tables> {
-  const prioritised: PostgresPool = { connect: () => pool.connect(priority), end: () => pool.end() };
+  const connect = async () => {
+    try {
+      return await pool.connect(priority);
+    } catch (thrown) {
+      // Readers that remember rows find out that the database is unavailable.
+      onWrite();
+      throw thrown;
+    }
+  };
+  const prioritised: PostgresPool = { connect, end: () => pool.end() };
   return new Kysely({
     dialect: new PostgresDialect({ pool: prioritised }),
     // Kysely calls this when a statement has ended, with or without an error, before the caller receives the result.

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { SHOWN_IN_FAULTS, section } from '../settings/section.js';
-import { boolean, bytes, positive, wholeNumber } from '../settings/units.js';
+import { boolean, bytes, duration, positive, wholeNumber } from '../settings/units.js';
 import { MESSAGE_IDS } from './resolvers/message-source.js';
 
 /** V8's longest string is 2^29 - 24 characters (v8.dev, `String::kMaxLength`); some are left for what surrounds the answer. */
@@ -28,6 +28,12 @@ export const limits = section({
     .default(null)
     .describe(
       'The maximum number of GraphQL requests of one tenant in any minute, over all replicas. `tenants.<tenant>.requestsPerMinute` replaces it. `null`: no limit.',
+    ),
+  eventLoopDelay: duration({ minMs: 100, maxMs: 60_000, example: '1s' })
+    .nullable()
+    .default(1_000)
+    .describe(
+      'The delay of the event loop from which on GraphQL requests are answered with 503; renditions are from twice, links from four times of it. `null`: no delay.',
     ),
   subscriptionsPerConnection: wholeNumber(1, 10_000)
     .default(100)

@@ -6,11 +6,11 @@ import type { Metrics } from '../telemetry/metrics.js';
 /** The work that an overloaded process refuses, the first first. */
 export type Sheddable = 'graphql' | 'rendition' | 'delivery';
 
-/** Each kind of work is refused from this lateness of the event loop and this part of the heap on. */
-const REFUSED_FROM: Readonly<Record<Sheddable, { readonly lateMs: number; readonly heap: number }>> = {
-  graphql: { lateMs: 1_000, heap: 0.9 },
-  rendition: { lateMs: 2_000, heap: 0.93 },
-  delivery: { lateMs: 4_000, heap: 0.96 },
+/** Each kind of work is refused from this multiple of the configured lateness and this part of the heap on. */
+const REFUSED_FROM: Readonly<Record<Sheddable, { readonly times: number; readonly heap: number }>> = {
+  graphql: { times: 1, heap: 0.9 },
+  rendition: { times: 2, heap: 0.93 },
+  delivery: { times: 4, heap: 0.96 },
 };
 const BEAT_MS = 500;
 /** Beats without a request after which the measurement pauses. */
@@ -38,13 +38,18 @@ export class Overload {
   #heap = 0;
   #collectedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly metrics?: Pick<Metrics, 'requestRefused'>) {}
+  /** @param lateMs `limits.eventLoopDelay`; null: no lateness is too much */
+  constructor(
+    private readonly lateMs: number | null,
+    private readonly metrics?: Pick<Metrics, 'requestRefused'>,
+  ) {}
 
   /** The refusal of new work, with status 503; null: the work may begin. */
   refusal(work: Sheddable): MediagraphError | null {
     this.#idleBeats = 0;
     if (this.#timer === null) this.#start();
-    const { lateMs, heap } = REFUSED_FROM[work];
+    const { times, heap } = REFUSED_FROM[work];
+    const lateMs = (this.lateMs ?? Number.POSITIVE_INFINITY) * times;
     const isFull = this.#heap >= heap;
     if (!isFull && Math.max(this.#lateMs, this.#lateness()) < lateMs) return null;
     this.metrics?.requestRefused(work, 'overload');
@@ -85,7 +90,7 @@ export class Overload {
    */
   #lateness(): number {
     const lateMs = performance.now() - this.#dueAt;
-    if (lateMs < REFUSED_FROM.graphql.lateMs) return 0;
+    if (this.lateMs === null || lateMs < this.lateMs) return 0;
     const { user, system } = process.cpuUsage(this.#cpu);
     return Math.min(lateMs, (user + system) / 1_000);
   }

@@ -28,6 +28,8 @@ const FENCES = (await Promise.all(PAGES.map(fencesOf))).flat();
 
 /** What cannot be run here, each for a reason: programs of others, and consoles of providers. */
 const NOT_RUN = [
+  'docs/operations.md: npm install @opentelemetry/sdk-node',
+  'docs/operations.md: // tracing.mjs',
   'docs/providers.md: curl -s -X POST "https://partner.gupshup.io/partner/app/$GUPSHUP_APP_ID/subscription" \\',
   'docs/supergraph.md: mediagraph schema --output media.graphql',
   'docs/supergraph.md: router --config router.yaml --supergraph supergraph.graphql',
@@ -95,6 +97,7 @@ function runners(): Readonly<Record<string, (fence: Fence) => unknown>> {
     sh: areCommands,
     'sh run': runsInShell,
     'sh not-run': () => {},
+    'js not-run': () => {},
     'js run': () => {},
     'jsx run': rendersOnServer,
     'ts excerpt': isExcerpt,

@@ -39,6 +39,8 @@ export class OwnServer {
       network: { allowPrivate: ['127.0.0.0/8'] },
       delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
       ...config,
+      // This process runs the tests as well, and is late because of that.
+      limits: { eventLoopDelay: null, ...Object(config.limits) },
     };
     const logLines: string[] = [];
     const logger = createLogger({ level: logLevel, destination: { write: (line) => void logLines.push(line) } });

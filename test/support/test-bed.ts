@@ -149,6 +149,8 @@ export class TestBed {
       network: { allowPrivate: ['127.0.0.0/8'] },
       delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
       ...sections,
+      // This process runs the tests as well, and is late because of that.
+      limits: { eventLoopDelay: null, ...Object(sections.limits) },
       channels: [
         kirimChannel(kirim.baseUrl, channelKeys.kirim),
         lamlChannel('signalwire', signalwire.baseUrl, channelKeys.signalwire),

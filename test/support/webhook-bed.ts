@@ -64,6 +64,8 @@ export class WebhookBed {
       network: { allowPrivate: ['127.0.0.0/8'] },
       delivery: { signingKeys: [{ id: 'k1', secret: SECRETS.signingSecret }] },
       ...config,
+      // This process runs the tests as well, and is late because of that.
+      limits: { eventLoopDelay: null, ...Object(config.limits) },
       channels,
     };
     const logLines: string[] = [];
