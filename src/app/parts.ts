@@ -101,7 +101,7 @@ export async function createParts(options: PartsOptions): Promise<Parts> {
   return {
     ...{ config, stores, metrics, logger, pools, providers, source, authentication },
     ...{ schema, servers, urls, bytes, jobs, lookup, retention, rates, limits, lazyMirror },
-    overload: new Overload(config.limits.eventLoopDelayMs, metrics),
+    overload: new Overload(config.limits.eventLoopDelay, metrics),
   };
 }
 

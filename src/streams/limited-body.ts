@@ -24,6 +24,7 @@ class LimitedBody extends Readable {
   #passedBytes = 0;
   /** The source has failed, and the bytes that it sent before are not read yet. */
   #failure: Error | null = null;
+  #isRead = false;
 
   constructor(
     private readonly source: Readable,
@@ -50,6 +51,7 @@ class LimitedBody extends Readable {
 
   override read(size?: number): unknown {
     const chunk: unknown = super.read(size);
+    this.#isRead ||= chunk !== null;
     if (this.#failure !== null && this.readableLength === 0) this.destroy(this.#failure);
     return chunk;
   }
@@ -75,11 +77,11 @@ class LimitedBody extends Readable {
     }
   }
 
-  /** A reader gets the bytes that arrived before the failure, whenever it reads them. */
+  /** A reader that has begun gets the bytes that arrived before the failure, whenever it reads them. */
   #fail(error: Error): void {
     this.#silence.end();
     this.#failure = error;
-    if (this.readableLength === 0) this.destroy(error);
+    if (!this.#isRead || this.readableLength === 0) this.destroy(error);
   }
 
   #end(): void {

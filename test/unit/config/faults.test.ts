@@ -12,7 +12,7 @@ const FAULTS: Array<[Settings, string[]]> = [
   [{ channels: null }, ['channels: expected a list, got null']],
   [{ channels: {} }, ['channels: expected a list, got a mapping']],
   [{ server: { prot: 1 } }, ['server.prot: unknown key; did you mean port?']],
-  [{ metrics: { colour: 1 } }, ['metrics.colour: unknown key; expected port, token']],
+  [{ metrics: { colour: 1 } }, ['metrics.colour: unknown key; expected enabled, operations, port, token']],
   [{ 'a.b\n': 1 }, [expect.stringMatching(/^\["a\.b\\n"\]: unknown key; expected server, log/)]],
   [{ server: [] }, ['server: expected a mapping, got a list']],
   [{ server: { port: null } }, ['server.port: expected a port from 0 to 65535, got null']],
