@@ -5,10 +5,10 @@ const RETRY_AFTER_MS = 5_000;
 const TIMEOUT_MS = 3_000;
 
 /** Limits how long a caller waits for the catalogue when it can continue without the result. */
-export async function inTime<Answer>(pending: Promise<Answer>): Promise<Answer> {
+export async function inTime<Answer>(pending: Promise<Answer>, limitMs: number = TIMEOUT_MS): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`the catalogue did not answer within ${TIMEOUT_MS} ms`)), TIMEOUT_MS);
+    timer = setTimeout(() => reject(new Error(`the catalogue did not answer within ${limitMs} ms`)), limitMs);
   });
   try {
     return await Promise.race([pending, timeout]);

@@ -84,9 +84,14 @@ export function activeTraceParent(): string | null {
   return `00-${active.traceId}-${active.spanId}-${active.traceFlags.toString(16).padStart(2, '0')}`;
 }
 
-async function runIn<Result>(span: Span, work: (details: SpanDetails) => Promise<Result>): Promise<Result> {
+function runIn<Result>(span: Span, work: (details: SpanDetails) => Promise<Result>): Promise<Result> {
+  return endAfter(span, () => context.with(trace.setSpan(context.active(), span), work, undefined, span));
+}
+
+/** Ends a span with its work, and records a failure in it. */
+export async function endAfter<Result>(span: Span, work: () => Promise<Result>): Promise<Result> {
   try {
-    return await context.with(trace.setSpan(context.active(), span), work, undefined, span);
+    return await work();
   } catch (thrown) {
     span.setAttribute('error.type', thrown instanceof Error ? thrown.name : 'unknown');
     span.setStatus({ code: SpanStatusCode.ERROR });

@@ -10,7 +10,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { Channel } from '../model/channel.js';
-import { isTraced, tracer } from './spans.js';
+import { endAfter, isTraced, tracer } from './spans.js';
 
 /*
  * Creates spans through OpenTelemetry's API only. Without an SDK, which the operator loads before the process (`node
@@ -102,17 +102,11 @@ export class ProviderTrace {
     const span = tracer().startSpan(method, { kind: SpanKind.CLIENT, attributes }, parent);
     const headers: Record<string, string> = {};
     if (propagates) propagation.inject(trace.setSpan(parent, span), headers);
-    try {
+    return endAfter(span, async () => {
       const answer = await send(headers);
       span.setAttribute('http.response.status_code', answer.statusCode);
       if (answer.statusCode >= 400) span.setStatus({ code: SpanStatusCode.ERROR });
       return answer;
-    } catch (thrown) {
-      span.setAttribute('error.type', thrown instanceof Error ? thrown.name : 'unknown');
-      span.setStatus({ code: SpanStatusCode.ERROR });
-      throw thrown;
-    } finally {
-      span.end();
-    }
+    });
   }
 }

@@ -1,4 +1,4 @@
-/** Tokens and key sets that somebody made up: refused with one answer, logged by their class, in bounded time. */
+/** Forged tokens and hostile key sets: refused with one answer, logged by their class, in bounded time. */
 import { createHmac, createPublicKey } from 'node:crypto';
 import { connect } from 'node:net';
 import { base64url, CompactEncrypt, CompactSign } from 'jose';
@@ -95,7 +95,7 @@ describe('a token', () => {
     ['without an issuer', 'claims', claims({ iss: undefined })],
     ['for another audience', 'audience', claims({ aud: 'mediagraph2' })],
     ['for other audiences', 'audience', claims({ aud: ['a', 'b'] })],
-    ['for nobody', 'claims', claims({ aud: undefined })],
+    ['without an audience', 'claims', claims({ aud: undefined })],
     ['that has expired', 'expired', claims({ exp: secondsFromNow(-90) })],
     ['that never expires', 'claims', claims({ exp: undefined })],
     ['whose expiry is a text', 'claims', () => issuer.raw({ exp: String(secondsFromNow(600)) })],
@@ -311,7 +311,7 @@ describe('a key set', () => {
   });
 
   it(
-    'that comes slowly is given up, and delays nobody else',
+    'that comes slowly is given up, and delays no other request',
     async () => {
       const server = await start();
       const token = await issuer.token();

@@ -57,28 +57,22 @@ export class MessageMemory {
       await this.#changes.catchUp();
     const { reads } = this.#changes;
     const records = new Map<MessageId, MessageRecord>();
-    const unknown: MessageKey[] = [];
-    const unknownNames: TenantMessageId[] = [];
+    const unknown: Array<{ readonly name: TenantMessageId; readonly key: MessageKey }> = [];
     names.forEach((name, index) => {
       const key = keys[index];
       const remembered = this.#records.get(name);
       if (!key || remembered?.record === null) return;
       if (remembered) records.set(formatMessageId(key), remembered.record);
-      else if (this.#recorded?.lacks(name) !== true) {
-        unknown.push(key);
-        unknownNames.push(name);
-      }
+      else if (this.#recorded?.lacks(name) !== true) unknown.push({ name, key });
     });
     if (unknown.length === 0) return records;
     this.#recorded?.load();
-    const selected = await select(unknown);
+    const selected = await select(unknown.map(({ key }) => key));
     for (const [message, record] of selected) records.set(message, record);
     // The statement may not have seen changes that were read meanwhile.
     if (this.#changes.reads !== reads) return records;
-    unknown.forEach((key, index) => {
-      const name = unknownNames[index];
-      if (name) this.#records.set(name, { record: selected.get(formatMessageId(key)) ?? null });
-    });
+    for (const { name, key } of unknown)
+      this.#records.set(name, { record: selected.get(formatMessageId(key)) ?? null });
     return records;
   }
 

@@ -39,7 +39,7 @@ export interface HotAnswered {
   readonly requestId: string;
   readonly status: number;
   readonly ms: number;
-  /** Of the body. */
+  /** The length of the body. */
   readonly bytes: number;
   readonly source: 'memory' | 'proxy';
 }

@@ -1,3 +1,4 @@
+import { inTime } from '../../catalogue/catalogue-fault.js';
 import { type Draw, type Drawn, RATE_WINDOW_S } from '../../catalogue/request-counts.js';
 import type { TenantId } from '../../model/channel.js';
 import { MediagraphError } from '../../model/errors.js';
@@ -77,7 +78,7 @@ export class RequestRates {
     const now = performance.now();
     if (now >= this.#aloneUntil) {
       try {
-        const drawn = await inTime(this.options.counts.draw(tenant, draw));
+        const drawn = await inTime(this.options.counts.draw(tenant, draw), DRAW_TIMEOUT_MS);
         this.#local.add(tenant, drawn.granted - draw.unused);
         return drawn;
       } catch (err) {
@@ -97,17 +98,4 @@ export function rateExceeded({ limit, resetMs }: Charge): MediagraphError {
     // A client may use the seconds of Retry-After or these milliseconds.
     retryAfterMs: Math.max(1_000, Math.ceil(resetMs)),
   });
-}
-
-async function inTime(pending: Promise<Drawn>): Promise<Drawn> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_resolve, reject) => {
-    const message = `the database did not count requests within ${DRAW_TIMEOUT_MS} ms`;
-    timer = setTimeout(() => reject(new Error(message)), DRAW_TIMEOUT_MS);
-  });
-  try {
-    return await Promise.race([pending, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -9,7 +9,7 @@ export interface MetricDefinition {
   readonly help: string;
   /** What each label holds. Every label has a closed set of values, or names from the configuration. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Of a histogram. */
+  /** The upper bounds of a histogram's buckets. */
   readonly buckets?: readonly number[];
 }
 
@@ -41,7 +41,7 @@ export const METRICS = {
     labels: {
       operation: 'the name, if `metrics.operations` lists it; `(none)`: no name; `(other)`: another name',
       type: '`query`, `mutation` or `subscription`',
-      outcome: '`ok`, or `errors` if the response has any',
+      outcome: '`ok`, or `errors` if the response has errors',
     },
     buckets: ANSWER_SECONDS,
   },
