@@ -6,6 +6,7 @@ import type { WhatsAppEmulator } from '../../demo/src/emulators/whatsapp/whatsap
 import { Client } from '../support/client.js';
 import { describeWith, freePort } from '../support/daemon.js';
 import { describeServer } from '../support/databases.js';
+import { until } from '../support/eventually.js';
 import { isInstalled } from '../support/installed-tools.js';
 import { META, metaChannel, metaEmulator, receivePhoto } from '../support/meta.js';
 import { Nginx } from '../support/nginx.js';
@@ -63,6 +64,7 @@ describeServer('two replicas behind nginx', (server) => {
       await folder.configure({
         ...deployed,
         ...WITHOUT_PLACEHOLDERS,
+        log: { level: 'info' },
         server: { ...deployed.server, host: '127.0.0.1', port: ports[index] },
         metrics: { port: 0 },
         database: { url: folder.databaseUrl },
@@ -70,6 +72,16 @@ describeServer('two replicas behind nginx', (server) => {
         channels: [metaChannel(meta)],
       });
       return folder.serve({ env: ENV });
+    }
+
+    /** Of both replicas, by the port for metrics that no client of nginx reaches. */
+    async function openSubscriptions(): Promise<number> {
+      const counts = replicas.map(async ({ command }) => {
+        const [, url = ''] = await command.printed(/"url":"([^"]+)","msg":"metrics listening"/);
+        const { bytes } = await client.get(`${url}/metrics`);
+        return Number(/^mediagraph_subscriptions (\d+)$/m.exec(bytes.toString())?.[1]);
+      });
+      return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
     }
 
     function nextPhoto() {
@@ -107,7 +119,9 @@ describeServer('two replicas behind nginx', (server) => {
       expect((await client.get('/livez')).status).toBe(200);
       expect((await client.get('/readyz')).status).toBe(200);
       expect((await client.get('/nginx-health')).status).toBe(204);
-      const unauthenticated = await client.get(`/graphql?query=${CHANNELS}`, { headers: { 'apollo-require-preflight': '1' } });
+      const unauthenticated = await client.get(`/graphql?query=${CHANNELS}`, {
+        headers: { 'apollo-require-preflight': '1' },
+      });
       expect(unauthenticated.status).toBe(401);
     });
 
@@ -127,44 +141,67 @@ describeServer('two replicas behind nginx', (server) => {
         authorization: AUTHORIZATION,
       });
       try {
-        await subscriber.subscribed?.();
+        await until('the subscription to be open', async () => (await openSubscriptions()) === 1);
         expect((await client.deliver(META, delivery)).status).toBe(200);
         await subscriber.has(1);
         expect(subscriber.results[0]).toMatchObject({ data: { mediaUpdated: { id: expect.any(String) } } });
       } finally {
         subscriber.close();
       }
+      await until('the subscription to be closed', async () => (await openSubscriptions()) === 0);
     });
 
-    it.each<[string, number, NodeJS.Signals, number | string]>([
-      ['drains', 0, 'SIGTERM', 0],
-      ['is killed', 1, 'SIGKILL', 'SIGKILL'],
-    ])(
-      'no GET and no webhook fails while a replica %s',
-      async (_what, index, signal, end) => {
-        const { path } = await stored();
-        const graphql = {
-          headers: { authorization: AUTHORIZATION, 'apollo-require-preflight': '1', accept: 'application/json' },
-        };
-        const requests: Array<() => Promise<Got>> = [
-          () => client.get(path),
-          () => client.get(path, { headers: { 'if-match': '*' } }),
-          () => client.get(`/graphql?query=${CHANNELS}`, graphql),
-          () => client.get('/livez'),
-          () => client.deliver(META, nextPhoto().delivery),
-        ];
-        let hasEnded = false;
-        const running = requests.map(async (send) => {
-          const statuses: number[] = [];
-          for (let left = 20; left > 0; left -= hasEnded ? 1 : 0) statuses.push((await send()).status);
-          return statuses;
-        });
-        const { command } = replicas[index] as ServerProcess;
-        command.kill(signal);
-        expect(await command.ended).toBe(end);
+    /** Sends requests one after the other until a replica has ended, and some more. @returns the statuses */
+    async function statusesWhile(
+      ended: Promise<unknown>,
+      requests: ReadonlyArray<() => Promise<{ readonly status: number }>>,
+    ): Promise<number[]> {
+      let hasEnded = false;
+      void ended.then(() => {
         hasEnded = true;
-        expect([...new Set((await Promise.all(running)).flat())]).toEqual([200]);
-        replicas[index] = await startReplica(index);
+      });
+      const running = requests.map(async (send) => {
+        const statuses: number[] = [];
+        for (let left = 10; left > 0; left -= hasEnded ? 1 : 0) statuses.push((await send()).status);
+        return statuses;
+      });
+      return [...new Set((await Promise.all(running)).flat())];
+    }
+
+    async function idempotentRequests(): Promise<Array<() => Promise<Got>>> {
+      const { path } = await stored();
+      const headers = { authorization: AUTHORIZATION, 'apollo-require-preflight': '1', accept: 'application/json' };
+      return [
+        () => client.get(path),
+        () => client.get(path, { headers: { 'if-match': '*' } }),
+        () => client.get(`/graphql?query=${CHANNELS}`, { headers }),
+        () => client.get('/livez'),
+        () => client.deliver(META, nextPhoto().delivery),
+      ];
+    }
+
+    it(
+      'no request fails while a replica drains',
+      async () => {
+        const query = () => client.query('{ mediaChannels { id } }', {});
+        const requests = [...(await idempotentRequests()), query, query, query, query];
+        const { command } = replicas[0] as ServerProcess;
+        const statuses = statusesWhile(command.ended, requests);
+        command.kill('SIGTERM');
+        expect([await command.ended, await statuses]).toEqual([0, [200]]);
+        replicas[0] = await startReplica(0);
+      },
+      TEST_MS,
+    );
+
+    it(
+      'no GET and no webhook fails while a replica is killed',
+      async () => {
+        const requests = await idempotentRequests();
+        const { command } = replicas[1] as ServerProcess;
+        const statuses = statusesWhile(command.ended, requests);
+        command.kill('SIGKILL');
+        expect([await command.ended, await statuses]).toEqual(['SIGKILL', [200]]);
       },
       TEST_MS,
     );
