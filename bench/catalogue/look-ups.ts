@@ -123,6 +123,9 @@ async function timesOf(database: Database, rows: number, repetitions: number): P
 async function explain({ kysely }: Database, rows: number): Promise<Plan> {
   const explaining = new Explaining();
   const explained = kysely.withPlugin(explaining);
-  await new SqlMediaCatalogue({ kysely: explained, reads: explained }).findByMessages(TENANT, randomKeys(rows, MESSAGES));
+  await new SqlMediaCatalogue({ kysely: explained, reads: explained }).findByMessages(
+    TENANT,
+    randomKeys(rows, MESSAGES),
+  );
   return explaining.plan;
 }

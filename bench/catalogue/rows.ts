@@ -92,7 +92,10 @@ export async function sizesOf(kysely: Kysely<Tables>): Promise<Size[]> {
 
 /** Messages that {@link fill} made. */
 export function randomKeys(rows: number, count: number): MessageKey[] {
-  return randomNumbers(rows, count).map((n) => ({ channelId: CHANNEL_ID, providerMessageId: `wamid.${md5(String(n))}` }));
+  return randomNumbers(rows, count).map((n) => ({
+    channelId: CHANNEL_ID,
+    providerMessageId: `wamid.${md5(String(n))}`,
+  }));
 }
 
 /** Media that {@link fill} made. */

@@ -92,7 +92,14 @@ const ANNOUNCED = { mirror: true, now: new Date(), retainedUntil: null };
 function event() {
   const rawBody = Buffer.alloc(1_000, 'a');
   const dedupeKey = randomUUID();
-  return { tenant: TENANT, channelId: CHANNEL_ID, dedupeKey, contentType: 'application/json', rawBody, now: new Date() };
+  return {
+    tenant: TENANT,
+    channelId: CHANNEL_ID,
+    dedupeKey,
+    contentType: 'application/json',
+    rawBody,
+    now: new Date(),
+  };
 }
 
 function newMedia(): MessageMedia {
