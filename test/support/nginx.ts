@@ -1,8 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Daemon, deployed, freePort } from './daemon.js';
+
+const ACCESS_LOG = 'access.log';
+const ERROR_LOG = 'error.log';
 
 /** A real nginx on a free port. */
 export class Nginx {
@@ -29,12 +32,33 @@ export class Nginx {
    * @param user who reads it; only root may choose one
    */
   static offload(origin: string, blobs: string, user?: string): Promise<Nginx> {
-    const own = (port: number) => ({
-      origin: `server ${origin};`,
-      listen: `listen 127.0.0.1:${port};`,
-      blobs: `alias ${blobs}/;`,
-    });
-    return Nginx.#start(({ port }) => deployed('offload/nginx.conf', own(port)), user);
+    return Nginx.#start(
+      async ({ folder, port }) =>
+        deployed('offload/nginx.conf', {
+          origin: `server ${origin};`,
+          listen: `listen 127.0.0.1:${port};`,
+          internal: await includedInternal(folder, blobs),
+        }),
+      user,
+    );
+  }
+
+  /**
+   * As `deploy/nginx/mediagraph.conf` has it with `compose.shared-folder.yaml`. This nginx may be older than the one there, so the
+   * addresses of the replicas take the place of their name.
+   */
+  static replicas(origins: readonly string[], blobs: string): Promise<Nginx> {
+    return Nginx.#start(async ({ folder, port }) =>
+      deployed('nginx/mediagraph.conf', {
+        resolver: '',
+        replicas: origins.map((origin) => `server ${origin} max_fails=3 fail_timeout=5s;`).join(' '),
+        repeatable: origins.map((origin) => `server ${origin} max_fails=0;`).join(' '),
+        listen: `listen 127.0.0.1:${port};`,
+        log: `access_log ${folder}/${ACCESS_LOG} mediagraph;`,
+        errors: `error_log ${folder}/${ERROR_LOG} crit;`,
+        offload: await includedInternal(folder, blobs),
+      }),
+    );
   }
 
   /** @param server what stands in `server {}` beside the address */
@@ -51,7 +75,7 @@ export class Nginx {
       const port = await freePort();
       const config = join(folder, 'nginx.conf');
       await writeFile(config, around(folder, await http({ folder, port }), user));
-      const args = ['-p', folder, '-c', config, '-e', join(folder, 'error.log'), '-g', 'daemon off;'];
+      const args = ['-p', folder, '-c', config, '-e', join(folder, ERROR_LOG), '-g', 'daemon off;'];
       const daemon = await Daemon.start('nginx', args, () => isListening(port));
       return new Nginx(daemon, folder, `http://127.0.0.1:${port}`);
     } catch (thrown) {
@@ -60,10 +84,23 @@ export class Nginx {
     }
   }
 
+  /** What its configuration logs: requests, then errors. */
+  async logged(): Promise<string> {
+    const logs = [ACCESS_LOG, ERROR_LOG].map((name) => readFile(join(this.folder, name), 'utf8'));
+    return (await Promise.all(logs)).join('');
+  }
+
   async close(): Promise<void> {
     await this.daemon.stop();
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+/** The directive that includes `deploy/offload/internal.conf`, which it writes. */
+async function includedInternal(folder: string, blobs: string): Promise<string> {
+  const file = join(folder, 'internal.conf');
+  await writeFile(file, await deployed('offload/internal.conf', { blobs: `alias ${blobs}/;` }));
+  return `include ${file};`;
 }
 
 /** What a system has around a file in conf.d/. */
