@@ -69,7 +69,8 @@ export function compiledProject(): string {
   return dirname(dirname(compiledMain()));
 }
 
-function compiledMain(): string {
+/** The compiled program's file. */
+export function compiledMain(): string {
   const main = process.env[MAIN_VARIABLE];
   if (main === undefined) throw new Error('expected the global setup to have compiled the program');
   return main;
