@@ -127,9 +127,16 @@ function isConfiguration({ text }: Fence): void {
   configOf(parseYaml(text.replaceAll('https://…', 'https://relay.example.com')));
 }
 
+/** Variables that no number of that size can stand for. */
+const VALUES: Readonly<Record<string, string>> = {
+  PORT: '4001',
+  API_KEY_SHA256: 'ab'.repeat(32),
+  DATABASE_URL: 'postgres://db.example.com/mediagraph',
+};
+
 function configOf(document: object): void {
   const names = [...JSON.stringify(document).matchAll(/\$\{([A-Z0-9_]+)\}/g)].map(([, name = '']) => name);
-  parseConfig({ channels: [], ...document }, Object.fromEntries(names.map((name) => [name, '1000000'])));
+  parseConfig({ channels: [], ...document }, Object.fromEntries(names.map((name) => [name, VALUES[name] ?? '1000000'])));
 }
 
 /** Against a running server: no answer may have an error. What only defines types is compared with the schema. */

@@ -13,6 +13,7 @@ import { FsBlobStore } from '../../src/storage/fs/fs-blob-store.js';
 import { S3BlobStore } from '../../src/storage/s3/s3-blob-store.js';
 import type { Client } from '../support/client.js';
 import { describeServer } from '../support/databases.js';
+import { until } from '../support/eventually.js';
 import { filesBelow } from '../support/files-below.js';
 import { META, type MetaPhoto, metaChannel, metaEmulator, receivePhoto } from '../support/meta.js';
 import { Mutations } from '../support/mutations.js';
@@ -112,16 +113,16 @@ describeServer('mediagraph verify beside a server', (server) => {
       const { client } = await folder.serve();
       const photos = [await received(client, 1), await received(client, 2), await received(client, 3)] as const;
       const [missing, shorter, other] = photos;
-      const upload = await new Mutations(client).uploaded({
-        channelId: CHANNELS.kirim,
-        url: cdn.publicUrl('photo.jpg'),
-      });
+      const mutations = new Mutations(client);
+      const url = cdn.publicUrl('photo.jpg');
+      const upload = await mutations.uploaded({ channelId: CHANNELS.kirim, url });
+      const shared = await mutations.uploaded({ channelId: META, url });
       expect(await verified('--digests')).toEqual({ status: 0, findings: [], stderr: '' });
 
       await rm(await originalOf(missing.media));
       await truncate(await originalOf(shorter.media), 10);
       await writeFile(await originalOf(other.media), Buffer.alloc(other.bytes.length, 'other'));
-      await rm(await originalOf(upload.id));
+      for (const { id } of [upload, shared]) await rm(await originalOf(id));
       const { orphan, young, unfinished } = await leaveBehind();
       const before = await filesBelow(folder.blobs);
 
@@ -129,6 +130,7 @@ describeServer('mediagraph verify beside a server', (server) => {
         `missing ${missing.media}`,
         `size ${shorter.media}`,
         `missing ${upload.id}`,
+        `missing ${shared.id}`,
         `orphan ${orphan}`,
         `unfinished ${unfinished}`,
       ].map((finding) => `${finding} none`);
@@ -150,6 +152,7 @@ describeServer('mediagraph verify beside a server', (server) => {
         expect.arrayContaining([
           ...photos.map(({ media }) => expect.stringMatching(new RegExp(`^(missing|size|digest) ${media} copied$`))),
           `missing ${upload.id} failed`,
+          `missing ${shared.id} copied`,
           `orphan ${orphan} removed`,
           `unfinished ${unfinished} removed`,
         ]),
@@ -161,7 +164,14 @@ describeServer('mediagraph verify beside a server', (server) => {
         const got = await client.get(url);
         expect([got.status, got.bytes.equals(bytes)]).toEqual([200, true]);
       }
-      const failed = await new Mutations(client).ask(
+      await until(
+        'the upload to come back from its provider',
+        async () => (await mutations.media(shared.id))?.status === 'READY',
+      );
+      expect((await client.get((await mutations.media(shared.id))?.url ?? '')).bytes.equals(samples.photo.bytes)).toBe(
+        true,
+      );
+      const failed = await mutations.ask(
         'query($id: ID!) { media(id: $id) { status sizeBytes failure { code retryable } } }',
         {
           id: upload.id,
