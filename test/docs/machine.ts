@@ -1,7 +1,7 @@
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { compiledMain } from '../support/command.js';
+import { programFile } from '../support/command.js';
 import { copyTemplate } from '../support/copy-template.js';
 import { Daemon, freePort } from '../support/daemon.js';
 import type { Fence } from './fences.js';
@@ -46,7 +46,7 @@ export class Machine {
       'srv/mediagraph/blobs',
     ];
     for (const folder of folders) await mkdir(join(root, folder), { recursive: true });
-    await machine.#program('mediagraph', `exec ${quoted(process.execPath)} ${quoted(compiledMain())} "$@"`);
+    await machine.#program('mediagraph', `exec ${quoted(process.execPath)} ${quoted(programFile())} "$@"`);
     await machine.#program(
       'nginx',
       `exec "$(PATH=$SYSTEM_PATH command -v nginx)" -p ${root} -c ${root}/nginx.conf "$@"`,
