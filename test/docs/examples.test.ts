@@ -136,7 +136,10 @@ const VALUES: Readonly<Record<string, string>> = {
 
 function configOf(document: object): void {
   const names = [...JSON.stringify(document).matchAll(/\$\{([A-Z0-9_]+)\}/g)].map(([, name = '']) => name);
-  parseConfig({ channels: [], ...document }, Object.fromEntries(names.map((name) => [name, VALUES[name] ?? '1000000'])));
+  parseConfig(
+    { channels: [], ...document },
+    Object.fromEntries(names.map((name) => [name, VALUES[name] ?? '1000000'])),
+  );
 }
 
 /** Against a running server: no answer may have an error. What only defines types is compared with the schema. */
