@@ -69,6 +69,11 @@ export function compiledProject(): string {
   return dirname(dirname(madeOnce(MAIN_VARIABLE)));
 }
 
+/** The bundle of the program. */
+export function programFile(): string {
+  return madeOnce(PROGRAM_VARIABLE);
+}
+
 function madeOnce(variable: string): string {
   const file = process.env[variable];
   if (file === undefined) throw new Error('expected the global setup to have compiled the program');
@@ -78,7 +83,7 @@ function madeOnce(variable: string): string {
 /** The program that starts a command, and its arguments: node itself, or a shell that sets the limits and becomes it. */
 function commandLine(args: readonly string[], { fileSizeKib, clockOffsetMs }: CommandOptions): [string, string[]] {
   const shift = clockOffsetMs === undefined ? [] : ['--import', `${ROOT}test/support/shifted-clock.js`];
-  const command = [...shift, madeOnce(PROGRAM_VARIABLE), ...args];
+  const command = [...shift, programFile(), ...args];
   if (fileSizeKib === undefined) return [process.execPath, command];
   // POSIX counts in blocks of 512 bytes ("ulimit", XCU chapter 4).
   return ['sh', ['-c', `ulimit -f ${fileSizeKib * 2} && exec "$0" "$@"`, process.execPath, ...command]];
