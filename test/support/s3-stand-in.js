@@ -92,6 +92,27 @@ server.middleware.unshift(async (ctx, next) => {
   }
 });
 
+/** 'unavailable' or 'silent', as the test said last; null: nothing is wrong. */
+let fault = null;
+let mend = () => {};
+let mended = Promise.resolve();
+
+process.on('message', (next) => {
+  mend();
+  fault = next.fault;
+  mended = new Promise((resolve) => {
+    mend = resolve;
+  });
+});
+
+server.middleware.unshift(async (ctx, next) => {
+  if (fault === 'silent') await mended;
+  if (fault !== 'unavailable') return next();
+  ctx.status = 503;
+  ctx.type = 'application/xml';
+  ctx.body = '<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>';
+});
+
 // Its own trouble with requests that a test cut off is expected; what it answers is what counts.
 server.on('error', () => {});
 
