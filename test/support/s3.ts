@@ -1,10 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DeleteObjectsCommand, ListMultipartUploadsCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, ListMultipartUploadsCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
 import type { S3BlobStoreOptions } from '../../src/storage/s3/s3-blob-store.js';
 
 const STAND_IN = fileURLToPath(new URL('./s3-stand-in.js', import.meta.url));
@@ -13,11 +14,17 @@ const BUCKET = 'mediagraph-test';
 /** The only key that s3rver knows. */
 const STAND_IN_KEY = 'S3RVER';
 
-type S3Options = S3BlobStoreOptions & { endpoint: string; accessKeyId: string; secretAccessKey: string };
+type S3Options = S3BlobStoreOptions & {
+  prefix: string;
+  endpoint: string;
+  accessKeyId: string;
+  secretAccessKey: string;
+};
 
 /**
- * A bucket that is empty at the start: of the server that TEST_S3_ENDPOINT names (TEST_S3_BUCKET, TEST_S3_ACCESS_KEY_ID
- * and TEST_S3_SECRET_ACCESS_KEY say which and as whom; everything in that bucket is deleted), else of a stand-in.
+ * A prefix of its own in a bucket of the server that TEST_S3_ENDPOINT names (TEST_S3_BUCKET, TEST_S3_ACCESS_KEY_ID and
+ * TEST_S3_SECRET_ACCESS_KEY say which and as whom), else of a stand-in. Test files may share the bucket at the same time:
+ * each deletes what has its prefix, one object at a time, since not every server has DeleteObjects.
  */
 export class S3TestServer {
   readonly #client: S3Client;
@@ -36,21 +43,21 @@ export class S3TestServer {
     if (TEST_S3_ENDPOINT === undefined) return S3TestServer.startStandIn();
     const options = {
       bucket: TEST_S3_BUCKET ?? BUCKET,
+      prefix: ownPrefix(),
       endpoint: TEST_S3_ENDPOINT,
       forcePathStyle: true,
       accessKeyId: TEST_S3_ACCESS_KEY_ID ?? STAND_IN_KEY,
       secretAccessKey: TEST_S3_SECRET_ACCESS_KEY ?? STAND_IN_KEY,
     };
-    const server = new S3TestServer(options, null);
-    await server.clear();
-    return server;
+    return new S3TestServer(options, null);
   }
 
   /** A stand-in in any case, for tests of its faults. */
   static async startStandIn(): Promise<S3TestServer> {
     const standIn = await startStandIn(BUCKET);
     const keys = { accessKeyId: STAND_IN_KEY, secretAccessKey: STAND_IN_KEY };
-    return new S3TestServer({ bucket: BUCKET, endpoint: standIn.endpoint, forcePathStyle: true, ...keys }, standIn);
+    const place = { bucket: BUCKET, prefix: ownPrefix(), endpoint: standIn.endpoint, forcePathStyle: true };
+    return new S3TestServer({ ...place, ...keys }, standIn);
   }
 
   /** From now on the stand-in answers 503, or not at all until the fault ends; null: as it should. */
@@ -59,33 +66,38 @@ export class S3TestServer {
     this.standIn.child.send({ fault });
   }
 
-  /** The keys of all objects. */
+  /** The keys of all blobs, without the prefix. */
   async keys(): Promise<string[]> {
+    const { bucket: Bucket, prefix: Prefix } = this.options;
     const keys: string[] = [];
-    const pages = paginateListObjectsV2({ client: this.#client }, { Bucket: this.options.bucket });
-    for await (const { Contents = [] } of pages) keys.push(...Contents.map(({ Key }) => Key ?? ''));
+    for await (const { Contents = [] } of paginateListObjectsV2({ client: this.#client }, { Bucket, Prefix }))
+      for (const { Key = '' } of Contents) keys.push(Key.slice(Prefix.length));
     return keys;
   }
 
-  async clear(): Promise<void> {
-    const Bucket = this.options.bucket;
-    for await (const { Contents = [] } of paginateListObjectsV2({ client: this.#client }, { Bucket })) {
-      const Objects = Contents.map(({ Key }) => ({ Key }));
-      if (Objects.length > 0) await this.#client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects } }));
-    }
+  async #clear(): Promise<void> {
+    const { bucket: Bucket, prefix: Prefix } = this.options;
+    for await (const { Contents = [] } of paginateListObjectsV2({ client: this.#client }, { Bucket, Prefix }))
+      for (const { Key } of Contents) await this.#client.send(new DeleteObjectCommand({ Bucket, Key }));
   }
 
   /** Multipart uploads that were begun and neither completed nor aborted. */
   async unfinishedUploads(): Promise<string[]> {
-    const { Uploads = [] } = await this.#client.send(new ListMultipartUploadsCommand({ Bucket: this.options.bucket }));
-    return Uploads.map(({ Key }) => Key ?? '');
+    const { bucket: Bucket, prefix: Prefix } = this.options;
+    const { Uploads = [] } = await this.#client.send(new ListMultipartUploadsCommand({ Bucket, Prefix }));
+    return Uploads.map(({ Key = '' }) => Key).filter((key) => key.startsWith(Prefix));
   }
 
   async close(): Promise<void> {
-    if (!this.standIn) await this.clear();
+    // A stand-in's folder goes with it.
+    if (!this.standIn) await this.#clear();
     this.#client.destroy();
     await this.standIn?.end();
   }
+}
+
+function ownPrefix(): string {
+  return `test-${randomUUID()}/`;
 }
 
 interface StandIn {
