@@ -23,6 +23,8 @@ export interface FlowPlan {
   readonly name: string;
   readonly flow: Flow;
   readonly perSecond: number;
+  /** Whether the flow leaves work behind its acknowledgement. */
+  readonly makesWork: boolean;
 }
 
 /** A cluster that does not keep up gets fewer requests, not ever more of them at once. */
@@ -34,7 +36,7 @@ const PATIENCE_MS = 180_000;
 export class Load {
   readonly ledger = new Ledger();
   readonly requests: RequestLog;
-  /** How often a flow was not begun, since {@link MAX_AT_ONCE} others of its kind were under way. */
+  /** How often a flow was not begun: too many of its kind were under way, or too much work was open. */
   skipped = 0;
   readonly #ending = new AbortController();
   readonly #running = new Set<Promise<void>>();
@@ -44,6 +46,8 @@ export class Load {
     private readonly cluster: Cluster,
     faults: FaultLog,
     private readonly seed: string,
+    /** Whether more work is open than the cluster gets done in time: the machine has other things to do. */
+    private readonly isBehind: () => boolean,
   ) {
     this.requests = new RequestLog(faults, this.ledger);
   }
@@ -67,14 +71,14 @@ export class Load {
     return { cluster, ledger, requests, chance: new Chance(`${this.seed} ${name}`), nginx, replicas };
   }
 
-  async #tick({ flow, name, perSecond }: FlowPlan, context: LoadContext): Promise<void> {
+  async #tick({ flow, name, perSecond, makesWork }: FlowPlan, context: LoadContext): Promise<void> {
     const { signal } = this.#ending;
     let underWay = 0;
     for (let nextAt = performance.now(); !signal.aborted; ) {
       nextAt += (1_000 / perSecond) * (0.5 + context.chance.next());
       await sleep(Math.max(0, nextAt - performance.now()), undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
-      if (underWay >= MAX_AT_ONCE) {
+      if (underWay >= MAX_AT_ONCE || (makesWork && this.isBehind())) {
         this.skipped += 1;
         continue;
       }

@@ -6,7 +6,7 @@ import { isPassing, type Way } from './request-log.js';
 const REPEATED = 0.05;
 const MOST_PER_QUERY = 5;
 
-export const MESSAGES = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media { id status sha256 url } } }`;
+const MESSAGES = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media { id status sha256 url } } }`;
 
 export interface MediaSeen {
   readonly id: string;
@@ -15,7 +15,7 @@ export interface MediaSeen {
   readonly url: string | null;
 }
 
-export interface MessagesSeen {
+interface MessagesSeen {
   readonly messagesWithMedia: ReadonlyArray<{
     readonly id: string;
     readonly media: readonly MediaSeen[] | null;

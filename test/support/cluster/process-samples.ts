@@ -145,11 +145,11 @@ function isEverGrowing(values: readonly number[]): boolean {
   return lows.every((low, index) => index === 0 || low > (lows[index - 1] ?? 0));
 }
 
-export function lowest(values: readonly number[]): number {
+function lowest(values: readonly number[]): number {
   return values.reduce((low, value) => Math.min(low, value), Number.POSITIVE_INFINITY);
 }
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 

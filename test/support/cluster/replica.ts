@@ -29,7 +29,7 @@ export interface ProcessUse {
 
 const METRICS_TIMEOUT_MS = 2_000;
 const ANSWERS_WITHIN_MS = 120_000;
-const LOOK_PAUSE_MS = 200;
+const LOOK_PAUSE_MS = 500;
 const PROBE = '{ __typename }';
 
 /** A process of the real server, with its own ways to PostgreSQL and to S3, which may be cut. */
