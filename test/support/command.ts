@@ -55,6 +55,12 @@ export class RunningCommand {
     }
   }
 
+  /** The id of the process, also after its end. */
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error('expected a process that could be started');
+    return this.#child.pid;
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
