@@ -57,5 +57,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --start-interval=2s --retries=3 \
   CMD ["node", "/app/dist/main.js", "health"]
 # tini is process 1: it passes signals on, and removes processes whose parent has died.
-ENTRYPOINT ["tini", "--", "node", "--max-semi-space-size=32", "/app/dist/main.js"]
+ENTRYPOINT ["tini", "--", "node", "--max-semi-space-size=64", "/app/dist/main.js"]
 CMD ["serve"]

@@ -16,7 +16,6 @@ const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
 
 /** What each file of the bundle calls the address of `dist/`. */
 const DIST_URL = '__distUrl';
-const DIGEST_MODULE = `${MODULES}database/embedded/template-digest.js`;
 
 /** Files that something else than an import opens: the command, threads and processes. */
 const ENTRIES = [
@@ -44,16 +43,17 @@ const EXTERNAL = [
 /**
  * Our modules find files by their own address, which is the same in `src/` and in `dist/`. In the bundle a module has no
  * file, so that it is told the address that it would have.
- * @returns {import('rolldown').Plugin}
+ * @type {(modules: string, digest: string) => import('rolldown').Plugin}
  */
-function ownModules() {
+function ownModules(modules, digest) {
+  const digestModule = `${modules}database/embedded/template-digest.js`;
   return {
     name: 'own-modules',
     async load(id) {
-      if (!id.startsWith(MODULES)) return null;
-      if (id === DIGEST_MODULE) return `export const TEMPLATE_DIGEST = ${JSON.stringify(digest)};`;
+      if (!id.startsWith(modules)) return null;
+      if (id === digestModule) return `export const TEMPLATE_DIGEST = ${JSON.stringify(digest)};`;
       const code = await readFile(id, 'utf8');
-      const place = relative(MODULES, id).split(sep).join('/');
+      const place = relative(modules, id).split(sep).join('/');
       const map = await readFile(`${id}.map`, 'utf8').catch(() => null);
       return {
         code: code.replaceAll('import.meta.url', `new URL('${place}', ${DIST_URL}).href`),
@@ -79,28 +79,36 @@ function asciiOnly() {
   };
 }
 
-const digest = await templateDigest(MODULES);
-const bundle = await rolldown({
-  input: Object.fromEntries(ENTRIES.map((name) => [name, `${MODULES}${name}.js`])),
-  platform: 'node',
-  external: EXTERNAL,
-  plugins: [ownModules(), asciiOnly(), notices(ROOT)],
-  resolve: { mainFields: ['main', 'module'] },
-  onLog(level, log, handler) {
-    if (log.code !== 'EVAL') handler(level, log);
-  },
-});
-await rm(DIST, { recursive: true, force: true });
-await bundle.write({
-  dir: DIST,
-  format: 'esm',
-  sourcemap: true,
-  entryFileNames: '[name].js',
-  chunkFileNames: '[name]-[hash].js',
-  keepNames: true,
-  comments: { legal: true, annotation: false, jsdoc: false },
-  banner: ({ fileName }) =>
-    `const ${DIST_URL} = new URL('${'../'.repeat(fileName.split('/').length - 1) || './'}', import.meta.url);`,
-});
-await bundle.close();
-await writeTemplate(MODULES, `${DIST}database/embedded/`, digest);
+/**
+ * @param {string} modules the folder of the compiled modules, with a slash at its end; libraries are looked up from there
+ * @param {string} dist where the bundle and the template are written, with a slash at its end
+ */
+export async function bundle(modules, dist) {
+  const digest = await templateDigest(modules);
+  const bundled = await rolldown({
+    input: Object.fromEntries(ENTRIES.map((name) => [name, `${modules}${name}.js`])),
+    platform: 'node',
+    external: EXTERNAL,
+    plugins: [ownModules(modules, digest), asciiOnly(), notices(ROOT)],
+    resolve: { mainFields: ['main', 'module'] },
+    onLog(level, log, handler) {
+      if (log.code !== 'EVAL') handler(level, log);
+    },
+  });
+  await rm(dist, { recursive: true, force: true });
+  await bundled.write({
+    dir: dist,
+    format: 'esm',
+    sourcemap: true,
+    entryFileNames: '[name].js',
+    chunkFileNames: '[name]-[hash].js',
+    keepNames: true,
+    comments: { legal: true, annotation: false, jsdoc: false },
+    banner: ({ fileName }) =>
+      `const ${DIST_URL} = new URL('${'../'.repeat(fileName.split('/').length - 1) || './'}', import.meta.url);`,
+  });
+  await bundled.close();
+  await writeTemplate(modules, `${dist}database/embedded/`, digest);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await bundle(MODULES, DIST);

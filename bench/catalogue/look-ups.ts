@@ -1,15 +1,13 @@
-import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import { type Database, openDatabase } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrations/migrate.js';
-import type { MessageKey } from '../../src/model/media.js';
 import { type Engine, makeDatabase } from '../support/scratch-database.js';
 import { median, quantile } from '../support/statistics.js';
 import { Explaining, type Plan } from './plan.js';
+import { fill, randomKeys, type Size, sizesOf, TENANT } from './rows.js';
+import { measureStatements, type StatementFigures } from './statements.js';
 
-const TENANT = 'default';
-const CHANNEL_ID = 'support';
 const MESSAGES = 50;
 /** So few that what they touch fits into the engine's cache, and each is asked for as often as makes some hundred. */
 const LOOK_UPS = 40;
@@ -28,6 +26,19 @@ export interface LookUpPlan {
   readonly repetitions: number;
 }
 
+/** What is reported of each size, as soon as it is there. */
+export interface Reports {
+  lookUp(figures: LookUpFigures): void;
+  statements(figures: StatementFigures): void;
+  sizes(sizes: TableSizes): void;
+}
+
+export interface TableSizes {
+  readonly engine: Engine;
+  readonly rows: number;
+  readonly sizes: readonly Size[];
+}
+
 /** The times of one look-up of 50 messages; milliseconds. */
 export interface LookUpFigures {
   readonly engine: Engine;
@@ -42,11 +53,11 @@ export interface LookUpFigures {
 }
 
 /**
- * `findByMessages` of 50 random messages that exist, among more and more rows, before and after the engine counts them.
- * @param report called with every figure
+ * `findByMessages` of 50 random messages that exist, among more and more rows, before and after the engine counts them;
+ * and the other statements that requests and workers wait for.
  * @throws Error when a message is not found
  */
-export async function measureLookUps(plan: LookUpPlan, report: (figures: LookUpFigures) => void): Promise<void> {
+export async function measureCatalogue(plan: LookUpPlan, reports: Reports): Promise<void> {
   const smallest = new Map<boolean, number>();
   for (const rows of plan.sizes) {
     const scratch = await makeDatabase(plan.engine);
@@ -60,7 +71,7 @@ export async function measureLookUps(plan: LookUpPlan, report: (figures: LookUpF
           const times = await timesOf(database, rows, plan.repetitions);
           const basis = smallest.get(statistics) ?? median(times);
           smallest.set(statistics, basis);
-          report({
+          reports.lookUp({
             engine: plan.engine,
             rows,
             statistics,
@@ -70,6 +81,8 @@ export async function measureLookUps(plan: LookUpPlan, report: (figures: LookUpF
             plan: await explain(database, rows),
           });
         }
+        reports.sizes({ engine: plan.engine, rows, sizes: await sizesOf(database.kysely) });
+        await measureStatements(database, rows, (figures) => reports.statements({ engine: plan.engine, ...figures }));
       } finally {
         await database.close();
       }
@@ -90,29 +103,9 @@ export function nameOf({ engine, rows, statistics }: LookUpFigures): string {
   return `${engine}, ${rows.toLocaleString('en')} rows, ${statistics ? 'with' : 'without'} statistics`;
 }
 
-/** Messages in no order that an index would like, one stored photo each, as an eager mirror leaves them. */
-async function fill(kysely: Database['kysely'], rows: number): Promise<void> {
-  const now = new Date();
-  // A server counts by itself, at a time of its own.
-  for (const name of ['media', 'message_listings'])
-    await sql`alter table ${sql.table(name)} set (autovacuum_enabled = false)`.execute(kysely);
-  await sql`
-    insert into media (tenant, id, channel_id, provider, provider_message_id, position, provider_media_id, status, kind,
-      mime_type, size_bytes, sha256, recorded_at, updated_at, announced, stored_at, stored_size_bytes, stored_sha256,
-      stored_mime_type, mirror_state, mirror_due_at)
-    select ${TENANT}, 'm1_' || md5('media' || n) || md5('checksum' || n), ${CHANNEL_ID}, 'kirim', 'wamid.' || md5(n::text), 0,
-      'media/' || md5('file' || n), 'READY', 'IMAGE', 'image/jpeg', 100000 + n, md5('a' || n) || md5('b' || n), ${now},
-      ${now}, true, ${now}, 100000 + n, md5('a' || n) || md5('b' || n), 'image/jpeg', 'done', ${now}
-    from generate_series(0, ${rows - 1}::integer) as n`.execute(kysely);
-  await sql`
-    insert into message_listings
-    select ${TENANT}, ${CHANNEL_ID}, 'wamid.' || md5(n::text), ${now}::timestamptz, 1, ${now}::timestamptz
-    from generate_series(0, ${rows - 1}::integer) as n`.execute(kysely);
-}
-
 async function timesOf(database: Database, rows: number, repetitions: number): Promise<number[]> {
   const catalogue = new SqlMediaCatalogue(database);
-  const lookUps = Array.from({ length: LOOK_UPS }, () => randomKeys(rows));
+  const lookUps = Array.from({ length: LOOK_UPS }, () => randomKeys(rows, MESSAGES));
   const times: number[] = [];
   for (let repetition = 0; repetition <= repetitions; repetition += 1) {
     for (const keys of lookUps) {
@@ -130,15 +123,9 @@ async function timesOf(database: Database, rows: number, repetitions: number): P
 async function explain({ kysely }: Database, rows: number): Promise<Plan> {
   const explaining = new Explaining();
   const explained = kysely.withPlugin(explaining);
-  await new SqlMediaCatalogue({ kysely: explained, reads: explained }).findByMessages(TENANT, randomKeys(rows));
+  await new SqlMediaCatalogue({ kysely: explained, reads: explained }).findByMessages(
+    TENANT,
+    randomKeys(rows, MESSAGES),
+  );
   return explaining.plan;
-}
-
-function randomKeys(rows: number): MessageKey[] {
-  const indexes = new Set<number>();
-  while (indexes.size < MESSAGES) indexes.add(Math.floor(Math.random() * rows));
-  return [...indexes].map((index) => ({
-    channelId: CHANNEL_ID,
-    providerMessageId: `wamid.${createHash('md5').update(String(index)).digest('hex')}`,
-  }));
 }

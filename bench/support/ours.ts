@@ -47,7 +47,7 @@ export async function startOurs({ engine, config, profileFolder, nodeArgs = [], 
   try {
     const child = await startChild({
       name: `ours-${engine}`,
-      args: ['--max-semi-space-size=32', ...profile, ...nodeArgs, MAIN, 'serve', '--config', file],
+      args: ['--max-semi-space-size=64', ...profile, ...nodeArgs, MAIN, 'serve', '--config', file],
       env,
       ready: /^mediagraph listens at (\S+)$/m,
     });

@@ -5,6 +5,6 @@ import type { BlobStoreOptions } from '../storage/open-blob-store.js';
 export function blobOptions(storage: Config['storage']): BlobStoreOptions {
   const { driver, root, fileMode, folderMode, s3 } = storage;
   if (driver === 'fs' || s3 === null) return { driver: 'fs', root, fileMode, folderMode };
-  const { bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey } = s3;
-  return { driver, bucket, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey };
+  const { bucket, prefix, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey } = s3;
+  return { driver, bucket, prefix, region, endpoint, forcePathStyle, accessKeyId, secretAccessKey };
 }

@@ -5,11 +5,23 @@ import { KEYS_MAY_BE_SECRETS, SECRET, SHOWN_IN_FAULTS, section } from '../settin
 import { baseUrl, text } from '../settings/texts.js';
 import { boolean, permissions } from '../settings/units.js';
 
+/** S3 limits a key to 1,024 bytes; a blob's key takes most of them. */
+const MAX_PREFIX = 100;
+
 const s3 = z
   .strictObject({
     bucket: text.describe(
       'The name of an existing bucket. The credentials need permission to put, get, list and delete objects.',
     ),
+    prefix: z
+      .string({ error: 'expected a text' })
+      .max(MAX_PREFIX, `expected at most ${MAX_PREFIX} characters`)
+      .regex(/^(?:[\w-][\w.-]*\/)*$/, 'expected nothing, or names that each end with a slash, such as mediagraph/')
+      .default('')
+      .meta({ form: 'text that ends with a slash, or nothing' })
+      .describe(
+        'The beginning of the keys of all objects, for a bucket that others use, too, for example `mediagraph/`. The server does not read, list or delete other objects.',
+      ),
     region: text.default('us-east-1').describe('The region of the bucket.'),
     endpoint: baseUrl
       .nullable()

@@ -2,6 +2,7 @@ import { buffer } from 'node:stream/consumers';
 import { BlobStoreError } from '../../src/storage/blob-store.js';
 import { S3BlobStore } from '../../src/storage/s3/s3-blob-store.js';
 import { RawServer } from '../support/raw-server.js';
+import { S3TestServer } from '../support/s3.js';
 import { bodyOf, freshKey, keysOf, LARGE } from './blobs.js';
 
 describe('a blob store of S3', () => {
@@ -106,5 +107,32 @@ describe('a blob store of S3', () => {
       /expected both accessKeyId and secretAccessKey/,
     );
     expect(() => new S3BlobStore({ bucket: 'b', secretAccessKey: SECRET })).toThrow(/^(?!.*7c1e)/);
+  });
+});
+
+describe('a bucket that others use, too', () => {
+  let server: S3TestServer;
+  beforeAll(async () => {
+    server = await S3TestServer.start();
+  });
+  afterAll(() => server.close());
+
+  it('holds the blobs of each prefix apart', async () => {
+    const stores = ['ours/', 'theirs/'].map(
+      (name) => new S3BlobStore({ ...server.options, prefix: server.options.prefix + name }),
+    );
+    const [ours, theirs] = stores;
+    if (!ours || !theirs) throw new Error('expected two stores');
+    const [key, second] = [freshKey(), freshKey()];
+    await ours.put(key, bodyOf(Buffer.from('ours')), {});
+    await theirs.put(key, bodyOf(Buffer.from('theirs')), {});
+    await theirs.put(second, bodyOf(LARGE), {});
+    expect(await keysOf(ours, 'media/')).toEqual([key]);
+    expect(await keysOf(theirs, 'media/')).toEqual([key, second].sort());
+    await theirs.delete(key);
+    expect(await theirs.stat(key)).toBeNull();
+    expect((await buffer(await ours.open(key, {}))).toString()).toBe('ours');
+    expect((await buffer(await theirs.open(second, {}))).equals(LARGE)).toBe(true);
+    await Promise.all(stores.map((store) => store.close()));
   });
 });

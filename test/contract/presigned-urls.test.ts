@@ -74,7 +74,7 @@ describe('a presigned URL', () => {
 
   it('needs no header but the host, and has everything else in its query', async () => {
     const { pathname, searchParams } = await presign(key);
-    expect(pathname).toBe(`/${server.options.bucket}/${key}`);
+    expect(pathname).toBe(`/${server.options.bucket}/${server.options.prefix}${key}`);
     const parameters = Object.fromEntries(searchParams);
     expect(parameters).toEqual({
       'X-Amz-Algorithm': 'AWS4-HMAC-SHA256',
@@ -97,7 +97,7 @@ describe('a presigned URL', () => {
     const signature = url.searchParams.get('X-Amz-Signature');
     expect(signatureOf(url, secretAccessKey)).toBe(signature);
     const other = new URL(url);
-    other.pathname = `/${server.options.bucket}/${freshKey()}`;
+    other.pathname = `/${server.options.bucket}/${server.options.prefix}${freshKey()}`;
     const changed = [other];
     for (const name of new Set(url.searchParams.keys())) {
       if (name === 'X-Amz-Signature') continue;

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MAIN_VARIABLE } from './made-once.js';
+import { MAIN_VARIABLE, PROGRAM_VARIABLE } from './made-once.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -64,7 +64,7 @@ export class RunningProgram {
   }
 }
 
-/** The command line as people run it, from what the global setup compiled, so that no build is needed. */
+/** The command line as people run it, from the bundle that the global setup made, so that no build is needed. */
 export class RunningCommand extends RunningProgram {
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, options: CommandOptions = {}) {
     const { clockOffsetMs } = options;
@@ -73,21 +73,21 @@ export class RunningCommand extends RunningProgram {
   }
 }
 
-/** The folder in which the global setup compiled `src`, as plain JavaScript: for modules that a test runs by themselves. */
+/** The folder in which the global setup compiled `src`, as plain JavaScript, and bundled it, as `dist`. */
 export function compiledProject(): string {
-  return dirname(dirname(compiledMain()));
+  return dirname(dirname(madeOnce(MAIN_VARIABLE)));
 }
 
-function compiledMain(): string {
-  const main = process.env[MAIN_VARIABLE];
-  if (main === undefined) throw new Error('expected the global setup to have compiled the program');
-  return main;
+function madeOnce(variable: string): string {
+  const file = process.env[variable];
+  if (file === undefined) throw new Error('expected the global setup to have compiled the program');
+  return file;
 }
 
 /** The program that starts a command, and its arguments: node itself, or a shell that sets the limits and becomes it. */
 function commandLine(args: readonly string[], { fileSizeKib, clockOffsetMs }: CommandOptions): [string, string[]] {
   const shift = clockOffsetMs === undefined ? [] : ['--import', `${ROOT}test/support/shifted-clock.js`];
-  const command = [...shift, compiledMain(), ...args];
+  const command = [...shift, madeOnce(PROGRAM_VARIABLE), ...args];
   if (fileSizeKib === undefined) return [process.execPath, command];
   // POSIX counts in blocks of 512 bytes ("ulimit", XCU chapter 4).
   return ['sh', ['-c', `ulimit -f ${fileSizeKib * 2} && exec "$0" "$@"`, process.execPath, ...command]];

@@ -13,6 +13,7 @@ export class Daemon {
   private constructor(
     private readonly name: string,
     private readonly child: ChildProcess,
+    private readonly stopSignal: NodeJS.Signals,
   ) {
     for (const stream of [child.stdout, child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
@@ -23,9 +24,17 @@ export class Daemon {
     });
   }
 
-  /** @param isReady asked until it says so */
-  static async start(name: string, args: readonly string[], isReady: () => Promise<boolean>): Promise<Daemon> {
-    const daemon = new Daemon(name, spawn(name, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
+  /**
+   * @param isReady asked until it says so
+   * @param stopSignal what makes it end well
+   */
+  static async start(
+    name: string,
+    args: readonly string[],
+    isReady: () => Promise<boolean>,
+    stopSignal: NodeJS.Signals = 'SIGTERM',
+  ): Promise<Daemon> {
+    const daemon = new Daemon(name, spawn(name, args, { stdio: ['ignore', 'pipe', 'pipe'] }), stopSignal);
     const look = async () => daemon.#hasEnded || (await isReady());
     try {
       await eventually(look, (over) => over, { what: `${name} to be ready` });
@@ -37,9 +46,9 @@ export class Daemon {
     return daemon;
   }
 
-  /** SIGTERM, since only a process that is asked to end takes its workers with it. */
+  /** By a signal that asks: only a process that is asked to end takes its workers with it. */
   async stop(): Promise<void> {
-    if (!this.#hasEnded) this.child.kill('SIGTERM');
+    if (!this.#hasEnded) this.child.kill(this.stopSignal);
     await this.#ended;
     if (this.child.exitCode !== 0) throw new Error(`expected ${this.name} to end well, got: ${this.#output}`);
   }

@@ -1,19 +1,26 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DeleteObjectsCommand, ListMultipartUploadsCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, ListMultipartUploadsCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
 import type { S3BlobStoreOptions } from '../../src/storage/s3/s3-blob-store.js';
 
 const STAND_IN = fileURLToPath(new URL('./s3-stand-in.js', import.meta.url));
 
-type S3Options = S3BlobStoreOptions & { endpoint: string; accessKeyId: string; secretAccessKey: string };
+type S3Options = S3BlobStoreOptions & {
+  prefix: string;
+  endpoint: string;
+  accessKeyId: string;
+  secretAccessKey: string;
+};
 
 /**
- * A bucket that is empty at the start: of the server that TEST_S3_ENDPOINT names (TEST_S3_BUCKET, TEST_S3_ACCESS_KEY_ID
- * and TEST_S3_SECRET_ACCESS_KEY say which and as whom; everything in that bucket is deleted), else of a stand-in.
+ * A prefix of its own in a bucket of the server that TEST_S3_ENDPOINT names (TEST_S3_BUCKET, TEST_S3_ACCESS_KEY_ID and
+ * TEST_S3_SECRET_ACCESS_KEY say which and as whom), else of a stand-in. Test files may share the bucket at the same time:
+ * each deletes what has its prefix, one object at a time, since not every server has DeleteObjects.
  */
 export class S3TestServer {
   readonly #client: S3Client;
@@ -33,33 +40,31 @@ export class S3TestServer {
     const standIn = TEST_S3_ENDPOINT === undefined ? await startStandIn(bucket) : null;
     const options = {
       bucket,
+      prefix: `test-${randomUUID()}/`,
       endpoint: standIn?.endpoint ?? TEST_S3_ENDPOINT ?? '',
       forcePathStyle: true,
       // The only ones that s3rver knows.
       accessKeyId: TEST_S3_ACCESS_KEY_ID ?? 'S3RVER',
       secretAccessKey: TEST_S3_SECRET_ACCESS_KEY ?? 'S3RVER',
     };
-    const server = new S3TestServer(options, async () => standIn?.end());
-    await server.clear();
-    return server;
+    return new S3TestServer(options, async () => standIn?.end());
   }
 
-  async clear(): Promise<void> {
-    const Bucket = this.options.bucket;
-    for await (const { Contents = [] } of paginateListObjectsV2({ client: this.#client }, { Bucket })) {
-      const Objects = Contents.map(({ Key }) => ({ Key }));
-      if (Objects.length > 0) await this.#client.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects } }));
-    }
+  async #clear(): Promise<void> {
+    const { bucket: Bucket, prefix: Prefix } = this.options;
+    for await (const { Contents = [] } of paginateListObjectsV2({ client: this.#client }, { Bucket, Prefix }))
+      for (const { Key } of Contents) await this.#client.send(new DeleteObjectCommand({ Bucket, Key }));
   }
 
   /** Multipart uploads that were begun and neither completed nor aborted. */
   async unfinishedUploads(): Promise<string[]> {
-    const { Uploads = [] } = await this.#client.send(new ListMultipartUploadsCommand({ Bucket: this.options.bucket }));
-    return Uploads.map(({ Key }) => Key ?? '');
+    const { bucket: Bucket, prefix: Prefix } = this.options;
+    const { Uploads = [] } = await this.#client.send(new ListMultipartUploadsCommand({ Bucket, Prefix }));
+    return Uploads.map(({ Key = '' }) => Key).filter((key) => key.startsWith(Prefix));
   }
 
   async close(): Promise<void> {
-    await this.clear();
+    await this.#clear();
     this.#client.destroy();
     await this.endStandIn();
   }

@@ -33,15 +33,18 @@ export function copyTemplate(folder) {
   rmSync(partial, { recursive: true, force: true });
   if (TEMPLATE_DIGEST === null || existsSync(folder)) return;
   try {
-    unpack(readFileSync(new URL(`./${templateName(TEMPLATE_DIGEST)}`, import.meta.url)), partial);
+    unpackTemplate(readFileSync(new URL(`./${templateName(TEMPLATE_DIGEST)}`, import.meta.url)), partial);
     renameSync(partial, folder);
   } catch {
     rmSync(partial, { recursive: true, force: true });
   }
 }
 
-/** @type {(packed: Uint8Array, folder: string) => void} */
-function unpack(packed, folder) {
+/**
+ * @param {Uint8Array} packed
+ * @param {string} folder does not exist yet; its parent does
+ */
+export function unpackTemplate(packed, folder) {
   /** @type {Template} */
   const { folders, files, contents } = deserialize(gunzipSync(packed));
   mkdirSync(folder, { mode: 0o700 });

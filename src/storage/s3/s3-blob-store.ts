@@ -34,6 +34,8 @@ import { MeasuredBody } from '../measured-body.js';
 
 export interface S3BlobStoreOptions {
   readonly bucket: string;
+  /** What precedes each blob's key in the bucket. Objects with other keys are neither read nor listed nor deleted. Default: empty. */
+  readonly prefix?: string;
   /** Default: us-east-1, which most servers other than Amazon's accept. */
   readonly region?: string | null;
   /** Default: Amazon's endpoint of that region. */
@@ -70,10 +72,12 @@ const MAX_SOCKETS = 1_000;
 export class S3BlobStore implements BlobStore {
   readonly #client: S3Client;
   readonly #bucket: string;
+  readonly #prefix: string;
 
   /** Opens no connection. @throws Error, meant for the operator, when the credentials are incomplete */
   constructor(options: S3BlobStoreOptions) {
     this.#bucket = options.bucket;
+    this.#prefix = options.prefix ?? '';
     this.#client = new S3Client({
       region: options.region ?? 'us-east-1',
       endpoint: options.endpoint ?? undefined,
@@ -180,9 +184,11 @@ export class S3BlobStore implements BlobStore {
 
   async *keys(prefix: string): AsyncGenerator<ListedBlob, void, undefined> {
     try {
-      const pages = paginateListObjectsV2({ client: this.#client }, { Bucket: this.#bucket, Prefix: prefix });
+      const Prefix = this.#prefix + prefix;
+      const pages = paginateListObjectsV2({ client: this.#client }, { Bucket: this.#bucket, Prefix });
       for await (const { Contents = [] } of pages) {
-        for (const { Key: key, LastModified: modifiedAt } of Contents) {
+        for (const { Key, LastModified: modifiedAt } of Contents) {
+          const key = Key?.startsWith(Prefix) ? Key.slice(this.#prefix.length) : undefined;
           if (key !== undefined && modifiedAt !== undefined && isBlobKey(key)) yield { key, modifiedAt };
         }
       }
@@ -205,7 +211,7 @@ export class S3BlobStore implements BlobStore {
 
   #object(key: BlobKey): { Bucket: string; Key: string } {
     assertBlobKey(key);
-    return { Bucket: this.#bucket, Key: key };
+    return { Bucket: this.#bucket, Key: this.#prefix + key };
   }
 
   // `Upload` passes no signal to its requests. Its own abort rejects while they continue, so that the blob would appear
