@@ -6,7 +6,7 @@ import { CdnEmulator } from '../../demo/src/emulators/cdn-emulator.js';
 import { KirimEmulator } from '../../demo/src/emulators/kirim/kirim-emulator.js';
 import { kirimMessageId } from '../../demo/src/emulators/sample-ids.js';
 import { Client } from '../support/client.js';
-import { RunningProgram } from '../support/command.js';
+import { compiledProject, RunningProgram } from '../support/command.js';
 import { freePort } from '../support/daemon.js';
 import { filesBelow } from '../support/files-below.js';
 import { isInstalled } from '../support/installed-tools.js';
@@ -17,7 +17,7 @@ import { performStages } from '../support/package/stage-folders.js';
 import { messageId, samples } from '../support/sample-messages.js';
 import { kirimChannel, SECRETS } from '../support/test-bed.js';
 
-// Builds the server and installs packages, which takes a minute on a busy machine.
+// Installs packages, which takes a minute on a busy machine.
 import.meta.jest.setTimeout(300_000);
 const WEBHOOK_SECRET = 'whsec_a secret of Kirim';
 const THUMBNAIL =
@@ -62,12 +62,24 @@ afterAll(async () => {
   if (mayInstall) await rm(folder, { recursive: true, force: true });
 });
 
-/** The packages of the build are those of this repository, and the last stage installs Debian's packages alone. */
+/**
+ * Performs a RUN. Of the last stage's, only the folder of the volume is made; Debian's packages are those of this machine.
+ * The build has been done once for all tests; with `TEST_LONG=1` it is done as the file says, over the packages of this
+ * repository.
+ */
 async function perform(stage: string, command: string, at: string): Promise<void> {
-  if (stage === '') return;
-  if (command !== 'npm ci') return void (await runIn(at, command));
-  await mkdir(join(at, 'node_modules'));
-  await linkModules(join(at, 'node_modules'));
+  if (stage === '') {
+    const [, volume = ''] = / && install --directory .* (\/\S+)$/.exec(command) ?? [];
+    return void (await mkdir(join(at, volume), { recursive: true }));
+  }
+  const isLong = process.env.TEST_LONG === '1';
+  if (command === 'npm ci') {
+    await mkdir(join(at, 'node_modules'));
+    if (isLong) await linkModules(join(at, 'node_modules'));
+  } else if (command.startsWith('npm run build && ') && !isLong) {
+    await cp(join(compiledProject(), 'dist'), join(at, 'dist'), { recursive: true });
+    await runIn(at, command.replace('npm run build && ', ''));
+  } else await runIn(at, command);
 }
 
 function running(program: RunningProgram): RunningProgram {
@@ -101,6 +113,7 @@ describeInstalled('the image', () => {
     expect(await readdir(image)).toEqual(['app']);
     expect((await readdir(join(image, 'app'))).sort()).toEqual([
       'LICENSE',
+      'data',
       'dist',
       'node_modules',
       'package.json',
@@ -173,9 +186,8 @@ describeInstalled('the npm package', () => {
     const copied = new Set(besideDist.filter((name) => name !== 'dist' && name !== 'demo'));
     await Promise.all([...copied].map((name) => cp(join(ROOT, name), join(packed, name), { recursive: true })));
     await cp(join(image, 'app/dist'), join(packed, 'dist'), { recursive: true });
-    await mkdir(join(packed, 'demo'));
     await cp(join(ROOT, 'demo/package.json'), join(packed, 'demo/package.json'));
-    await runIn(ROOT, `node_modules/.bin/tsc -p demo --outDir '${packed}/demo/dist'`);
+    await cp(join(compiledProject(), 'demo/dist'), join(packed, 'demo/dist'), { recursive: true });
     // The scripts of the package would build what has just been built.
     const listed = await runIn(packed, `npm pack --json --ignore-scripts --pack-destination '${folder}'`);
     const [pack] = z
