@@ -24,6 +24,10 @@ interface SweepFlags extends ConfigFlags {
   readonly grace: number;
 }
 
+interface HealthFlags extends ConfigFlags {
+  readonly ready: boolean;
+}
+
 /** Flags of `jobs` and `doctor`. */
 interface JsonFlags extends ConfigFlags {
   readonly json: boolean;
@@ -57,6 +61,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   );
   addServerCommands(program, exitWith);
   addDoctorCommand(program, exitWith);
+  addHealthCommand(program, exitWith);
   addStoreCommands(program, exitWith);
   addVerifyCommand(program, exitWith);
   addJobsCommand(program, exitWith);
@@ -132,6 +137,18 @@ function addDoctorCommand(program: Command, exitWith: ExitWith): void {
       exitWith(status);
       // What a check could not finish in its time must not keep the process alive.
       setTimeout(() => process.exit(status), LINGER_MS).unref();
+    });
+}
+
+function addHealthCommand(program: Command, exitWith: ExitWith): void {
+  program
+    .command('health')
+    .description('ask the running server of a configuration whether it is alive; exits with 1 if it is not')
+    .option(...CONFIG_OPTION)
+    .option('--ready', 'ask whether it is ready: /readyz in place of /livez', false)
+    .action(async ({ config, ready }: HealthFlags) => {
+      const { health } = await import('./health.js');
+      exitWith(await health({ ...processIo(), file: config, ready }));
     });
 }
 

@@ -28,6 +28,8 @@ const FENCES = (await Promise.all(PAGES.map(fencesOf))).flat();
 
 /** What cannot be run here, each for a reason: programs of others, and consoles of providers. */
 const NOT_RUN = [
+  'docs/container.md: docker build --tag mediagraph --build-arg REVISION="$(git rev-parse HEAD)" .',
+  'docs/container.md: docker run --rm --env-file mediagraph.env --volume ./mediagraph.yaml:/etc/mediagraph/config.yaml:ro mediagraph check-config',
   'docs/operations.md: npm install @opentelemetry/sdk-node',
   'docs/operations.md: // tracing.mjs',
   'docs/providers.md: curl -s -X POST "https://partner.gupshup.io/partner/app/$GUPSHUP_APP_ID/subscription" \\',

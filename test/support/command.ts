@@ -15,21 +15,21 @@ export interface CommandOptions {
   readonly clockOffsetMs?: number;
 }
 
-/** The command line as people run it, from the bundle that the global setup made, so that no build is needed. */
-export class RunningCommand {
+/** A process, and what it has printed. */
+export class RunningProgram {
   stdout = '';
   stderr = '';
   /** Resolves with the exit status, or the signal's name, when everything was read. */
   readonly ended: Promise<number | string>;
   readonly #child: ChildProcess;
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, options: CommandOptions = {}) {
-    // Nothing of the test runner's own environment: neither its options nor its NODE_ENV, nor the programs that it has.
-    this.#child = spawn(...commandLine(args, options), {
-      cwd: ROOT,
-      env: options.clockOffsetMs === undefined ? env : { ...env, TEST_CLOCK_OFFSET_MS: String(options.clockOffsetMs) },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+  /** @param options.env the whole environment: nothing of the test runner's own, neither its options nor its NODE_ENV */
+  constructor(
+    command: string,
+    args: readonly string[],
+    { env, cwd = ROOT }: { readonly env: Readonly<Record<string, string>>; readonly cwd?: string },
+  ) {
+    this.#child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
     });
@@ -70,7 +70,16 @@ export class RunningCommand {
   }
 }
 
-/** The folder in which the global setup compiled `src`, as plain JavaScript: for modules that a test runs by themselves. */
+/** The command line as people run it, from the bundle that the global setup made, so that no build is needed. */
+export class RunningCommand extends RunningProgram {
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, options: CommandOptions = {}) {
+    const { clockOffsetMs } = options;
+    const shifted = clockOffsetMs === undefined ? env : { ...env, TEST_CLOCK_OFFSET_MS: String(clockOffsetMs) };
+    super(...commandLine(args, options), { env: shifted });
+  }
+}
+
+/** The folder in which the global setup compiled `src`, as plain JavaScript, and bundled it, as `dist`. */
 export function compiledProject(): string {
   return dirname(dirname(madeOnce(MAIN_VARIABLE)));
 }
