@@ -61,6 +61,11 @@ export class Nginx {
     );
   }
 
+  /** In front of several replicas, each of which may go at any time. @param origins host and port of each */
+  static balancing(origins: readonly string[]): Promise<Nginx> {
+    return Nginx.#start(({ port }) => Promise.resolve(balancer(origins, port)));
+  }
+
   /** @param server what stands in `server {}` beside the address */
   static serving(server: string): Promise<Nginx> {
     return Nginx.#start(({ port }) => Promise.resolve(`server { listen 127.0.0.1:${port}; ${server} }`));
@@ -118,6 +123,32 @@ ${temporary.join('\n')}
 access_log off;
 sendfile on;
 ${http}
+}`;
+}
+
+/**
+ * A replica that ends closes its idle connections while a request may be on its way over one, and answers 503 to those
+ * that it has already received. So nginx repeats both on another replica, POST too: webhooks are recognised, and uploads
+ * have keys.
+ */
+function balancer(origins: readonly string[], port: number): string {
+  return `
+upstream mediagraph {
+  ${origins.map((origin) => `server ${origin} max_fails=0;`).join('\n  ')}
+  keepalive 32;
+}
+server {
+  listen 127.0.0.1:${port};
+  client_max_body_size 4m;
+  location / {
+    proxy_pass http://mediagraph;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $http_host;
+    proxy_connect_timeout 5s;
+    proxy_max_temp_file_size 0;
+    proxy_next_upstream error timeout http_503 non_idempotent;
+  }
 }`;
 }
 
