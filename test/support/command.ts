@@ -55,6 +55,12 @@ export class RunningProgram {
     }
   }
 
+  /** The id of the process, also after its end. */
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error('expected a process that could be started');
+    return this.#child.pid;
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
@@ -78,6 +84,11 @@ export function compiledProject(): string {
   return dirname(dirname(madeOnce(MAIN_VARIABLE)));
 }
 
+/** The bundle of the program. */
+export function programFile(): string {
+  return madeOnce(PROGRAM_VARIABLE);
+}
+
 function madeOnce(variable: string): string {
   const file = process.env[variable];
   if (file === undefined) throw new Error('expected the global setup to have compiled the program');
@@ -87,7 +98,7 @@ function madeOnce(variable: string): string {
 /** The program that starts a command, and its arguments: node itself, or a shell that sets the limits and becomes it. */
 function commandLine(args: readonly string[], { fileSizeKib, clockOffsetMs }: CommandOptions): [string, string[]] {
   const shift = clockOffsetMs === undefined ? [] : ['--import', `${ROOT}test/support/shifted-clock.js`];
-  const command = [...shift, madeOnce(PROGRAM_VARIABLE), ...args];
+  const command = [...shift, programFile(), ...args];
   if (fileSizeKib === undefined) return [process.execPath, command];
   // POSIX counts in blocks of 512 bytes ("ulimit", XCU chapter 4).
   return ['sh', ['-c', `ulimit -f ${fileSizeKib * 2} && exec "$0" "$@"`, process.execPath, ...command]];
