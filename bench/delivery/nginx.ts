@@ -23,7 +23,7 @@ export interface OffloadingServer {
   readonly blobs: string;
 }
 
-const DEPLOYED = new URL('../../deploy/offload/nginx.conf', import.meta.url);
+const DEPLOYED = new URL('../../deploy/offload/', import.meta.url);
 
 /**
  * nginx as its documentation sets it up for files: one worker, sendfile, an access log.
@@ -33,7 +33,7 @@ export async function startNginx(folder: string, files: string, behind?: Offload
   mkdirSync(folder, { recursive: true });
   const [port, frontPort] = [await freePort(), await freePort()];
   const config = join(folder, 'nginx.conf');
-  const front = behind ? deployed(behind, frontPort) : '';
+  const front = behind ? deployed(folder, behind, frontPort) : '';
   writeFileSync(config, configuration(folder, files, port, front));
   const child = spawn('nginx', ['-p', folder, '-c', config, '-g', 'daemon off;'], { stdio: 'ignore' });
   const end = atEnd(() => stop(child));
@@ -43,14 +43,20 @@ export async function startNginx(folder: string, files: string, behind?: Offload
 }
 
 /** The deployed configuration with the lines that are marked as an operator's own replaced. */
-function deployed({ origin, blobs }: OffloadingServer, port: number): string {
+function deployed(folder: string, { origin, blobs }: OffloadingServer, port: number): string {
+  const internal = join(folder, 'internal.conf');
   const own: Readonly<Record<string, string>> = {
     origin: `server ${new URL(origin).host};`,
     listen: `listen 127.0.0.1:${port};`,
     blobs: `alias ${blobs}/;`,
+    internal: `include ${internal};`,
   };
-  const lines = readFileSync(DEPLOYED, 'utf8').split('\n');
-  return lines.map((line) => own[/# yours: (\S+)$/.exec(line)?.[1] ?? ''] ?? line).join('\n');
+  const replaced = (name: string) => {
+    const lines = readFileSync(new URL(name, DEPLOYED), 'utf8').split('\n');
+    return lines.map((line) => own[/# yours: (\S+)$/.exec(line)?.[1] ?? ''] ?? line).join('\n');
+  };
+  writeFileSync(internal, replaced('internal.conf'));
+  return replaced('nginx.conf');
 }
 
 function configuration(folder: string, files: string, port: number, front: string): string {

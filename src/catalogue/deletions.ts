@@ -4,6 +4,7 @@ import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import { addedLeased, droppedJobs, endedJob } from '../jobs/job-statements.js';
 import type { TenantId } from '../model/channel.js';
 import type { DeletionScope, MediaId } from '../model/media.js';
+import { inBatches } from './in-batches.js';
 import type { CataloguedMedia } from './media/catalogued-media.js';
 import { catalogued, withoutBytes } from './media/column-lists.js';
 import { findMediaOfJobs } from './media/copies.js';
@@ -113,7 +114,11 @@ export class SqlDeletions implements Deletions {
     return findMediaOfJobs(this.#reads, jobs);
   }
 
-  async bury(deletedBefore: Date): Promise<number> {
+  bury(deletedBefore: Date): Promise<number> {
+    return inBatches((limit) => this.#bury(deletedBefore, limit));
+  }
+
+  async #bury(deletedBefore: Date, limit: number): Promise<number> {
     const { rows } = await sql<{ count: number }>`
       with settled as (
         select tenant, id, deletion_scope = 'PROVIDER' or uploaded as is_gone from media
@@ -121,6 +126,7 @@ export class SqlDeletions implements Deletions {
           and not exists (
             select from jobs where jobs.tenant = media.tenant and jobs.kind = 'removal' and jobs.key = media.id
           )
+        order by updated_at limit ${limit} for update skip locked
       ), gone as (
         delete from media using settled
         where media.tenant = settled.tenant and media.id = settled.id and settled.is_gone

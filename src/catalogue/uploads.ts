@@ -7,6 +7,7 @@ import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
 import { addMilliseconds } from '../model/clock.js';
 import type { MediaFailure, MediaId, MediaKind } from '../model/media.js';
 import { storable, storableJson } from '../model/text/storable.js';
+import { inBatches } from './in-batches.js';
 import type { CataloguedMedia, StoredBytes } from './media/catalogued-media.js';
 import { assignments, catalogued, withoutBytes } from './media/column-lists.js';
 import { findMediaOfJobs } from './media/copies.js';
@@ -204,20 +205,23 @@ export class SqlUploads implements Uploads {
     return rows[0] ? toCataloguedMedia(rows[0]) : null;
   }
 
-  async forgetKeys(createdBefore: Date): Promise<number> {
-    const { numDeletedRows } = await this.#db
-      .deleteFrom('upload_keys')
-      .where('created_at', '<', createdBefore)
-      .executeTakeFirst();
-    return Number(numDeletedRows);
+  forgetKeys(createdBefore: Date): Promise<number> {
+    return this.#forget('upload_keys', 'created_at', createdBefore);
   }
 
-  async forgetFailed(failedBefore: Date): Promise<number> {
-    const { numDeletedRows } = await this.#db
-      .deleteFrom('failed_uploads')
-      .where('failed_at', '<', failedBefore)
-      .executeTakeFirst();
-    return Number(numDeletedRows);
+  forgetFailed(failedBefore: Date): Promise<number> {
+    return this.#forget('failed_uploads', 'failed_at', failedBefore);
+  }
+
+  #forget(table: string, column: string, before: Date): Promise<number> {
+    const [of, age] = [sql.table(table), sql.ref(column)];
+    return inBatches(async (limit) => {
+      const { numAffectedRows = 0n } = await sql`
+        delete from ${of} where ctid = any(array(
+          select ctid from ${of} where ${age} < ${before} order by ${age} limit ${limit} for update skip locked
+        ))`.execute(this.#db);
+      return Number(numAffectedRows);
+    });
   }
 }
 

@@ -5,6 +5,7 @@ import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import { addedJobs, buriedJob, endedJob } from '../jobs/job-statements.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { storable } from '../model/text/storable.js';
+import { inBatches } from './in-batches.js';
 
 /** A verified webhook, unparsed. */
 export interface ReceivedEvent {
@@ -37,8 +38,8 @@ export interface InboxCounts {
 }
 
 /**
- * Stores webhook events before they are acknowledged. Each event gets a job of kind `webhook`. Every method is one
- * statement and therefore atomic. Any number of processes may call it concurrently. Each method rejects when the
+ * Stores webhook events before they are acknowledged. Each event gets a job of kind `webhook`. Every method but those that
+ * delete what is old is one statement and therefore atomic. Any number of processes may call it concurrently. Each method rejects when the
  * database is unavailable.
  */
 export interface WebhookInbox {
@@ -126,25 +127,36 @@ export class SqlWebhookInbox implements WebhookInbox {
       where webhook_events.id = buried.key::bigint and state = 'due'`.execute(this.#db);
   }
 
-  async forget(receivedBefore: Date): Promise<number> {
-    const { numDeletedRows } = await this.#db
-      .deleteFrom('webhook_events')
-      .where('state', '=', 'done')
-      .where('received_at', '<', receivedBefore)
-      .executeTakeFirst();
-    return Number(numDeletedRows);
+  forget(receivedBefore: Date): Promise<number> {
+    return inBatches(async (limit) => {
+      const { numAffectedRows = 0n } = await sql`
+        delete from webhook_events where id = any(array(
+          select id from webhook_events where state = 'done' and received_at < ${receivedBefore}
+          order by received_at limit ${limit} for update skip locked
+        ))`.execute(this.#db);
+      return Number(numAffectedRows);
+    });
   }
 
   async forgetDead(receivedBefore: Date): Promise<number> {
-    const { rows } = await sql<{ count: number }>`
-      with forgotten as (
-        delete from webhook_events where state = 'dead' and received_at < ${receivedBefore} returning id
-      ), jobs_forgotten as (
-        -- Not only those of these events: another process may be adding the job of a letter of an earlier version.
-        delete from jobs where kind = 'webhook' and state = 'dead' and since < ${receivedBefore}
-      )
-      select count(*)::integer as count from forgotten`.execute(this.#db);
-    return rows[0]?.count ?? 0;
+    const count = await inBatches(async (limit) => {
+      const { numAffectedRows = 0n } = await sql`
+        delete from webhook_events where id = any(array(
+          select id from webhook_events where state = 'dead' and received_at < ${receivedBefore}
+          order by id limit ${limit} for update skip locked
+        ))`.execute(this.#db);
+      return Number(numAffectedRows);
+    });
+    // Not only the jobs of these events: another process may be adding the job of a letter of an earlier version.
+    await inBatches(async (limit) => {
+      const { numAffectedRows = 0n } = await sql`
+        delete from jobs where id = any(array(
+          select id from jobs where kind = 'webhook' and state = 'dead' and since < ${receivedBefore}
+          order by since limit ${limit} for update skip locked
+        ))`.execute(this.#db);
+      return Number(numAffectedRows);
+    });
+    return count;
   }
 
   async counts(): Promise<InboxCounts> {

@@ -24,9 +24,22 @@ interface SweepFlags extends ConfigFlags {
   readonly grace: number;
 }
 
+interface HealthFlags extends ConfigFlags {
+  readonly ready: boolean;
+}
+
 /** Flags of `jobs` and `doctor`. */
 interface JsonFlags extends ConfigFlags {
   readonly json: boolean;
+}
+
+interface VerifyFlags extends JsonFlags {
+  readonly repair: boolean;
+  readonly digests: boolean;
+  readonly storeLost: boolean;
+  readonly channel?: string;
+  /** Milliseconds. */
+  readonly grace: number;
 }
 
 type SchemaFlags = Pick<
@@ -36,7 +49,7 @@ type SchemaFlags = Pick<
 
 /**
  * `mediagraph [command]`. Resolves to the exit status: 0 for success, 2 for a faulty configuration, 1 for any other
- * failure; `jobs` also ends with 2 for faulty arguments. Each command imports its modules when it runs, since those of the server take a second to load.
+ * failure; `jobs` and `verify` also end with 2 for faulty arguments. Each command imports its modules when it runs, since those of the server take a second to load.
  */
 export async function runCli(argv: readonly string[]): Promise<number> {
   let status = 0;
@@ -48,7 +61,9 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   );
   addServerCommands(program, exitWith);
   addDoctorCommand(program, exitWith);
+  addHealthCommand(program, exitWith);
   addStoreCommands(program, exitWith);
+  addVerifyCommand(program, exitWith);
   addJobsCommand(program, exitWith);
   addSchemaCommand(program, exitWith);
   await program.parseAsync([...argv]);
@@ -125,6 +140,18 @@ function addDoctorCommand(program: Command, exitWith: ExitWith): void {
     });
 }
 
+function addHealthCommand(program: Command, exitWith: ExitWith): void {
+  program
+    .command('health')
+    .description('ask the running server of a configuration whether it is alive; exits with 1 if it is not')
+    .option(...CONFIG_OPTION)
+    .option('--ready', 'ask whether it is ready: /readyz in place of /livez', false)
+    .action(async ({ config, ready }: HealthFlags) => {
+      const { health } = await import('./health.js');
+      exitWith(await health({ ...processIo(), file: config, ready }));
+    });
+}
+
 function addJobsCommand(program: Command, exitWith: ExitWith): void {
   program
     .command('jobs')
@@ -133,12 +160,36 @@ function addJobsCommand(program: Command, exitWith: ExitWith): void {
     .argument('[kinds...]', 'kinds of jobs; list shows all of them by default')
     .option(...CONFIG_OPTION)
     .option('--json', 'print a JSON array with one object for each kind', false)
-    // Faulty arguments end every run of this command with the same status, whether commander or the command finds them.
-    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_BAD_CONFIG))
+    .exitOverride(exitForArguments)
     .action(async (action: string, kinds: string[], { config, json }: JsonFlags) => {
       const { jobsCommand } = await import('./jobs.js');
       exitWith(await jobsCommand({ ...processIo(), file: config, action, kinds, json }));
     });
+}
+
+function addVerifyCommand(program: Command, exitWith: ExitWith): void {
+  program
+    .command('verify')
+    .description(
+      'compare the rows of media with the stored blobs; prints one line for each finding, and exits with 1 if findings remain',
+    )
+    .option(...CONFIG_OPTION)
+    .option('--repair', 'copy lost media from its provider again, and delete what no row references', false)
+    .option('--digests', 'read all stored bytes and compare their SHA-256 digests', false)
+    .option('--channel <id>', 'compare only the media of this channel')
+    .option('--grace <duration>', 'the minimum age of unreferenced blobs', parseGrace, parseGrace('1h'))
+    .option('--store-lost', 'with --repair: give up media that no provider has, although the store is empty', false)
+    .option('--json', 'print one JSON object for each finding, one a line', false)
+    .exitOverride(exitForArguments)
+    .action(async ({ config, grace, ...flags }: VerifyFlags) => {
+      const { verifyCommand } = await import('./verify.js');
+      exitWith(await verifyCommand({ ...processIo(), file: config, graceMs: grace, ...flags }));
+    });
+}
+
+/** Faulty arguments end every run of a command with the same status, whether commander or the command finds them. */
+function exitForArguments({ exitCode }: { readonly exitCode: number }): never {
+  process.exit(exitCode === 0 ? 0 : EXIT_BAD_CONFIG);
 }
 
 function parseGrace(text: string): number {

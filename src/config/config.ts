@@ -5,6 +5,7 @@ import { check } from './check.js';
 import { ConfigError } from './config-error.js';
 import { crossFaults } from './cross-rules.js';
 import { parseFile } from './document.js';
+import { withEnvironmentDefaults } from './environment-defaults.js';
 import { printedConfig } from './printed-config.js';
 import { configSchema } from './schema.js';
 import { replaceVariables } from './variables.js';
@@ -66,7 +67,7 @@ async function readDocument({ file, env }: ConfigSource): Promise<{ document: un
   if (faults) {
     throw new ConfigError(faults, name);
   }
-  return { document, name };
+  return { document: withEnvironmentDefaults(document, env), name };
 }
 
 /**

@@ -12,7 +12,7 @@ import { MediagraphError } from '../model/errors.js';
 import type { DeletionScope, Media, MediaId } from '../model/media.js';
 import type { ChannelDirectory, ConnectedChannel } from '../providers/channel-directory.js';
 import type { CallOptions } from '../providers/provider-adapter.js';
-import type { BlobStore } from '../storage/blob-store.js';
+import { type BlobStore, BlobStoreError } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import { backoffMs } from './backoff.js';
 import type { MediaLookup } from './lookup/lookup.js';
@@ -46,6 +46,8 @@ const PURGED_AGAIN_MS = 60_000;
 /** The interval and the limit of waiting for another caller's deletion. */
 const POLL_MS = 100;
 const PATIENCE_MS = 20_000;
+/** When a caller may repeat a deletion whose bytes could not be removed. */
+const RETRY_AFTER_MS = 5_000;
 
 /**
  * Deletes media in this order: it records the intent, calls the provider, changes the status, waits until no replica
@@ -150,7 +152,7 @@ export class MediaDeletion {
     if (!completed) throw busy();
     await this.options.forget(completed.media);
     await this.#tellCdn(completed.media);
-    await removeBytes(this.options.blobs, completed.media);
+    await this.#removeBytes(completed.media);
     await this.#endRemoval(completed.removal);
     return { media: completed.media, scope };
   }
@@ -166,8 +168,20 @@ export class MediaDeletion {
   async #alreadyDeleted(media: CataloguedMedia): Promise<DeletionOutcome> {
     await this.options.forget(media);
     await this.#tellCdn(media);
-    await removeBytes(this.options.blobs, media);
+    await this.#removeBytes(media);
     return { media, scope: media.deletionScope ?? 'LOCAL' };
+  }
+
+  /** @throws MediagraphError retryable if the store fails; a repeated call, or the job, then removes the bytes */
+  async #removeBytes(media: CataloguedMedia): Promise<void> {
+    try {
+      await removeBytes(this.options.blobs, media);
+    } catch (thrown) {
+      if (!(thrown instanceof BlobStoreError)) throw thrown;
+      const message = 'the media is deleted, but its stored bytes cannot be removed at the moment';
+      const details = { retryable: true, retryAfterMs: RETRY_AFTER_MS };
+      throw new MediagraphError('INTERNAL_SERVER_ERROR', message, details, { cause: thrown });
+    }
   }
 
   #intend({ tenant, id }: Media): Promise<BegunDeletion | null> {

@@ -6,12 +6,11 @@ import type { Uploads } from '../catalogue/uploads.js';
 import type { WebhookInbox } from '../catalogue/webhook-inbox.js';
 import { removeBytes } from '../inspection/stored-bytes.js';
 import type { JobStore } from '../jobs/job-store.js';
-import type { TenantId } from '../model/channel.js';
 import { addMilliseconds, type Clock, dateOf } from '../model/clock.js';
-import type { MediaId } from '../model/media.js';
-import { type BlobKey, type BlobStore, isOriginal, parseMediaBlobKey } from '../storage/blob-store.js';
+import type { BlobStore } from '../storage/blob-store.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { MediaDeletion } from './delete.js';
+import { findOrphans } from './orphans.js';
 
 export interface SweepOptions {
   readonly catalogue: MediaCatalogue;
@@ -72,7 +71,7 @@ const REMEMBERED_SOURCES_MS = DAY_MS;
  * it at any time, also concurrently with another process.
  */
 export async function sweep(options: SweepOptions, now = dateOf(options.clock)): Promise<SweepReport> {
-  const { blobs, changes, inbox, uploads, deletions, dryRun, graceMs } = options;
+  const { changes, inbox, uploads, deletions, dryRun } = options;
   if (!dryRun) await options.adopt?.();
   const deletionsFinished = await finishDeletions(options);
   const expired = await expireMedia(options, now);
@@ -94,7 +93,7 @@ export async function sweep(options: SweepOptions, now = dateOf(options.clock)):
   await uploads.forgetKeys(addMilliseconds(now, -REMEMBERED_KEYS_MS));
   await options.requestCounts.forget(addMilliseconds(now, -REMEMBERED_REQUESTS_MS));
   await uploads.forgetFailed(addMilliseconds(now, -REMEMBERED_SOURCES_MS));
-  const leftovers = (await blobs.removeLeftovers?.(graceMs)) ?? 0;
+  const leftovers = await removeLeftovers(options);
   return { ...report, tombstones, forgottenEvents, deadLetters, leftovers };
 }
 
@@ -148,41 +147,19 @@ async function expireMedia({ catalogue, blobs, dryRun, signal }: SweepOptions, n
 }
 
 async function removeOrphans(options: SweepOptions, now: Date): Promise<number> {
-  const { blobs, graceMs, signal } = options;
   let orphans = 0;
-  let batch: Candidate[] = [];
-  for await (const { key, modifiedAt } of blobs.keys('media/')) {
-    signal?.throwIfAborted();
-    if (modifiedAt > addMilliseconds(now, -graceMs)) continue;
-    const owner = parseMediaBlobKey(key);
-    // A key of another form may belong to a later version, so it stays.
-    if (owner) batch.push({ key, ...owner });
-    if (batch.length < BATCH) continue;
-    orphans += await removeUnowned(options, batch);
-    batch = [];
+  for await (const { key } of findOrphans(options, now)) {
+    if (!options.dryRun) await options.blobs.delete(key);
+    orphans += 1;
   }
-  return orphans + (await removeUnowned(options, batch));
+  return orphans;
 }
 
-interface Candidate {
-  readonly key: BlobKey;
-  readonly tenant: TenantId;
-  readonly id: MediaId;
-}
-
-async function removeUnowned(
-  { catalogue, blobs, dryRun }: SweepOptions,
-  candidates: readonly Candidate[],
-): Promise<number> {
-  if (candidates.length === 0) return 0;
-  const stored = await catalogue.findStored(candidates);
-  const orphans = candidates.filter((candidate) => !isOwned(candidate.key, stored.get(candidate) ?? null));
-  if (!dryRun) for (const { key } of orphans) await blobs.delete(key);
-  return orphans.length;
-}
-
-/** The row references one original. The keys of renditions contain the digest of their original. */
-function isOwned(key: BlobKey, stored: { readonly key: string; readonly sha256: string } | null): boolean {
-  if (stored === null) return false;
-  return isOriginal(key) ? stored.key === key : key.includes(stored.sha256.slice(0, 8));
+async function removeLeftovers({ blobs, graceMs }: SweepOptions): Promise<number> {
+  let removed = 0;
+  for await (const leftover of blobs.leftovers?.(graceMs) ?? []) {
+    await leftover.remove();
+    removed += 1;
+  }
+  return removed;
 }

@@ -18,6 +18,7 @@ import { MediagraphError } from '../model/errors.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { traceAnswered, traceRequest } from '../telemetry/tracing.js';
+import { acceptLastRequests } from './last-requests.js';
 import { answerMalformed, MAX_HEADER_BYTES } from './malformed-requests.js';
 import { OpenAnswers } from './open-answers.js';
 import { DEFAULT_REQUEST_TIMEOUT_MS } from './settings.js';
@@ -100,6 +101,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   http.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
   new StalledReaders(entrance.answers).watch(http);
   closeUnusedConnections(http);
+  acceptLastRequests(http);
   return { http, hot };
 }
 
@@ -107,7 +109,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
 interface Entrance {
   readonly hot: HotAnswers;
   readonly answers: OpenAnswers;
-  /** True: the router answers 503. */
+  /** True: the router answers everything, since its answers close their connections then. */
   isClosing: boolean;
 }
 
@@ -134,7 +136,7 @@ function createFastify(
         answers: entrance.answers,
         onAnswered: (requestId, status) => onAnswered({ requestId, route: NO_ROUTE, method: NO_METHOD, status, ms: 0 }),
       }),
-    return503OnClosing: true,
+    return503OnClosing: false,
     serverFactory: (router) => createNodeServer(router, entrance, requestTimeoutMs),
     forceCloseConnections: 'idle',
   });

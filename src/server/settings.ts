@@ -22,7 +22,7 @@ export const server = section({
     .default(DEFAULT_HOST)
     .meta(SHOWN_IN_FAULTS)
     .describe(
-      'The interface that the server listens on. `0.0.0.0` selects all interfaces. Every address except loopback requires authentication or `auth.allowOpen`.',
+      'The interface that the server listens on. `0.0.0.0` selects all interfaces. Every address except loopback requires authentication or `auth.allowOpen`. The environment variable `MEDIA_HOST` replaces the default; the container image sets it to `0.0.0.0`.',
     ),
   port: port(0)
     .default(DEFAULT_PORT)

@@ -44,10 +44,10 @@ export interface BlobStore {
   /** All blobs whose keys start with the prefix, in no particular order. Blobs may be put and deleted meanwhile. */
   keys(prefix: string): AsyncIterable<ListedBlob>;
   /**
-   * Removes what interrupted puts of dead processes left behind, once it was not written to for that many milliseconds.
-   * Absent where puts leave nothing behind. @returns the number of removed files
+   * What interrupted puts of dead processes left behind and was not written to for that many milliseconds. Absent where puts
+   * leave nothing behind, or nothing that this process could find.
    */
-  removeLeftovers?(unchangedForMs: number): Promise<number>;
+  leftovers?(unchangedForMs: number): AsyncIterable<Leftover>;
   /** The space of the file system. Absent where blobs are not files of this machine. */
   space?(): Promise<FileSystemSpace>;
   /** Rejects while the store cannot be reached or used. */
@@ -89,6 +89,13 @@ export type ByteRange = ByteSpan;
 export interface ListedBlob {
   readonly key: BlobKey;
   readonly modifiedAt: Date;
+}
+
+/** A file of a put that its process did not finish. */
+export interface Leftover {
+  readonly name: string;
+  /** Removing what is already gone is success. */
+  remove(): Promise<void>;
 }
 
 export class BlobNotFound extends Error {

@@ -8,7 +8,7 @@ const SCRIPT = `
   import S3rver from 's3rver';
   const directory = mkdtempSync(join(tmpdir(), 'canary-'));
   const { store, middleware } = new S3rver({ directory, silent: true });
-  const methods = ['getObject', 'getResourcePath', 'putMetadata', 'putObject', 'putPart'];
+  const methods = ['getObject', 'getResourcePath', 'listObjects', 'putMetadata', 'putObject', 'putPart'];
   console.log(JSON.stringify([methods.map((name) => typeof store[name]), Array.isArray(middleware)]));
   rmSync(directory, { recursive: true });`;
 

@@ -8,7 +8,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { ensureSigningKey } from '../../src/catalogue/signing-keys.js';
 import { type Database, openDatabase } from '../../src/database/database.js';
-import { migrate } from '../../src/database/migrations/migrate.js';
+import { migrate, schemaState } from '../../src/database/migrations/migrate.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { compiledProject } from '../support/command.js';
 import { describeEngines, describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
@@ -24,6 +24,7 @@ const MIGRATIONS = [
   '0008-change-log',
   '0009-all-changes',
   '0010-request-counts',
+  '0011-recovery',
 ];
 
 const NOW = new Date('2026-11-21T10:00:00.123Z');
@@ -112,17 +113,32 @@ describeEngines('a database', (bed) => {
     await expect(migrate(bed.shared())).resolves.toEqual([]);
   });
 
-  test('a newer schema is refused, with the name of its last migration', async () => {
-    const { kysely } = bed.shared();
+  describe('the schema of a newer version', () => {
     const name = '9999-from-the-future';
-    await sql`insert into mediagraph_migrations (name, timestamp) values (${name}, ${NOW.toISOString()})`.execute(
-      kysely,
-    );
-    try {
-      await expect(migrate(bed.shared())).rejects.toThrow(`newer version of Mediagraph: it has ${name}`);
-    } finally {
+    const since = (migration: string) => sql`update mediagraph_compatibility set since = ${migration}`;
+    beforeEach(async () => {
+      const { kysely } = bed.shared();
+      await sql`insert into mediagraph_migrations (name, timestamp) values (${name}, ${NOW.toISOString()})`.execute(
+        kysely,
+      );
+    });
+    afterEach(async () => {
+      const { kysely } = bed.shared();
       await sql`delete from mediagraph_migrations where name = ${name}`.execute(kysely);
-    }
+      await since('0011-recovery').execute(kysely);
+    });
+
+    test('is used as it is, if that version says so', async () => {
+      await expect(migrate(bed.shared())).resolves.toEqual([]);
+      const { unknown, isUsable, pending } = await schemaState(bed.shared().reads);
+      expect({ unknown, isUsable, pending }).toEqual({ unknown: [name], isUsable: true, pending: [] });
+    });
+
+    test('is refused otherwise, with the name of its last migration', async () => {
+      await since(name).execute(bed.shared().kysely);
+      await expect(migrate(bed.shared())).rejects.toThrow(`newer version of Mediagraph: it has ${name}`);
+      expect(await schemaState(bed.shared().reads)).toMatchObject({ unknown: [name], isUsable: false });
+    });
   });
 
   test('replicas that make the signing key at once agree on it, and it stays', async () => {

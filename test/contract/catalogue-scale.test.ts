@@ -335,7 +335,7 @@ function rareQuestions(): Questions {
     forgetKeys: [60, (of) => new SqlUploads(of).forgetKeys(plus(20))],
     forgetFailed: [60, (of) => new SqlUploads(of).forgetFailed(plus(20))],
     // It reads what it removes: five events, and all hundred dead jobs of webhooks, whose age is the same here.
-    'forget dead events': [120, (of) => new SqlWebhookInbox(of).forgetDead(plus(5_000))],
+    'forget dead events': [250, (of) => new SqlWebhookInbox(of).forgetDead(plus(5_000))],
     // All due events are read twice: to find whether there is work of an earlier version, and to convert it.
     'adopt what an earlier version left': [2_400, (of) => adoptPreviousWork(of, { now: NOW, leasesBefore: NOW })],
   };
@@ -346,7 +346,7 @@ describeEngines(
   (bed) => {
     // The bed empties its tables before each test, and filling takes seconds: so one test with many questions, whose time
     // is not the filling's.
-    beforeEach(() => fill(bed.shared().kysely), OPEN_TIMEOUT_MS);
+    beforeEach(() => bed.shared().unhurried(fill), OPEN_TIMEOUT_MS);
 
     test(
       'no frequent query reads more than it answers, with statistics and without',

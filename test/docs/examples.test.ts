@@ -28,6 +28,8 @@ const FENCES = (await Promise.all(PAGES.map(fencesOf))).flat();
 
 /** What cannot be run here, each for a reason: programs of others, and consoles of providers. */
 const NOT_RUN = [
+  'docs/container.md: docker build --tag mediagraph --build-arg REVISION="$(git rev-parse HEAD)" .',
+  'docs/container.md: docker run --rm --env-file mediagraph.env --volume ./mediagraph.yaml:/etc/mediagraph/config.yaml:ro mediagraph check-config',
   'docs/operations.md: npm install @opentelemetry/sdk-node',
   'docs/operations.md: // tracing.mjs',
   'docs/providers.md: curl -s -X POST "https://partner.gupshup.io/partner/app/$GUPSHUP_APP_ID/subscription" \\',
@@ -86,6 +88,7 @@ function runners(): Readonly<Record<string, (fence: Fence) => unknown>> {
     text: isProse,
     yaml: isConfiguration,
     'yaml config': isConfiguration,
+    'yaml file': isConfiguration,
     'yaml channel': ({ text }) => configOf({ channels: parseYaml(text) }),
     'yaml router': ({ text }) => expect(parseYaml(text)).toMatchObject({ headers: { subgraphs: { media: {} } } }),
     'yaml rover': ({ text }) => composes(parseYaml(text).subgraphs),
@@ -96,6 +99,10 @@ function runners(): Readonly<Record<string, (fence: Fence) => unknown>> {
     'graphql subscription': isSubscription,
     sh: areCommands,
     'sh run': runsInShell,
+    // `operations.test.ts` runs and writes these.
+    'sh operate': () => {},
+    'ini file': () => {},
+    'nginx file': () => {},
     'sh not-run': () => {},
     'js not-run': () => {},
     'js run': () => {},
@@ -110,7 +117,7 @@ function kindOf({ language, words }: Pick<Fence, 'language' | 'words'>): string 
 }
 
 function isProgram(fence: Pick<Fence, 'language' | 'words'>): boolean {
-  return ['sh run', 'js run', 'jsx run'].includes(kindOf(fence));
+  return ['sh run', 'sh operate', 'js run', 'jsx run'].includes(kindOf(fence));
 }
 
 /** The parts of an example that a reader does not type. */
@@ -122,9 +129,19 @@ function isConfiguration({ text }: Fence): void {
   configOf(parseYaml(text.replaceAll('https://…', 'https://relay.example.com')));
 }
 
+/** Variables that no number of that size can stand for. */
+const VALUES: Readonly<Record<string, string>> = {
+  PORT: '4001',
+  API_KEY_SHA256: 'ab'.repeat(32),
+  DATABASE_URL: 'postgres://db.example.com/mediagraph',
+};
+
 function configOf(document: object): void {
   const names = [...JSON.stringify(document).matchAll(/\$\{([A-Z0-9_]+)\}/g)].map(([, name = '']) => name);
-  parseConfig({ channels: [], ...document }, Object.fromEntries(names.map((name) => [name, '1000000'])));
+  parseConfig(
+    { channels: [], ...document },
+    Object.fromEntries(names.map((name) => [name, VALUES[name] ?? '1000000'])),
+  );
 }
 
 /** Against a running server: no answer may have an error. What only defines types is compared with the schema. */
@@ -205,13 +222,14 @@ async function areCommands({ text }: Fence): Promise<void> {
   const commands = text.split('\n').flatMap((line) => line.replace(/\s#.*$/, '').split('&&'));
   for (const command of commands.map((one) => one.trim()).filter((one) => one !== '')) {
     const [program = '', word = '', name = ''] = command.replace(/^node dist\/main\.js/, 'mediagraph').split(/\s+/);
-    if (program === 'npm') expect([...Object.keys(scripts), 'ci']).toContain(word === 'run' ? name : word);
+    if (program === 'npm')
+      expect([...Object.keys(scripts), 'ci', 'pack', 'install']).toContain(word === 'run' ? name : word);
     else if (program === 'mediagraph') expect(COMMANDS).toContain(word);
     else expect(['export', 'cd']).toContain(program);
   }
 }
 
-const COMMANDS = ['serve', 'demo', 'check-config', 'doctor', 'migrate', 'sweep', 'schema'];
+const COMMANDS = ['serve', 'demo', 'check-config', 'doctor', 'migrate', 'sweep', 'verify', 'schema'];
 
 async function runsInShell(fence: Fence): Promise<void> {
   if (!hasCurl) return;

@@ -62,6 +62,35 @@ describe('with storage.s3.redirect', () => {
   });
 });
 
+describe('with a bucket that fails', () => {
+  let database: Database;
+  let bucket: S3TestServer;
+
+  beforeAll(async () => {
+    [database, bucket] = await Promise.all([openEmbeddedDatabase(), S3TestServer.startStandIn()]);
+  }, OPEN_TIMEOUT_MS);
+  afterAll(() => Promise.all([database.close(), bucket.close()]));
+
+  it('a deletion whose bytes cannot be removed is an error to repeat, and the repetition removes them', async () => {
+    const storage = { driver: 's3', s3: bucket.options };
+    const { client } = await startServer({ config: { channels: providers.channels(), storage }, database });
+    const { id, url } = sole(sole(await client.media([receive()])));
+    expect((await client.get(url)).status).toBe(200);
+    await client.becomesStored(url);
+    expect(await bucket.keys()).toHaveLength(1);
+    const user = new Mutations(client);
+    bucket.setFault('unavailable');
+    const { errors } = await user.delete(id);
+    expect(errors).toMatchObject([{ extensions: { code: 'INTERNAL_SERVER_ERROR', retryable: true } }]);
+    expect(sole(errors).message).toContain('cannot be removed at the moment');
+    // The status changes before the bytes go.
+    expect((await client.get(url)).status).toBe(410);
+    bucket.setFault(null);
+    expect(await user.deleted(id)).toMatchObject({ media: { status: 'DELETED' } });
+    expect(await bucket.keys()).toEqual([]);
+  });
+});
+
 describeServer('replicas that share a database and a store', (server) => {
   it('no replica serves a media once its deletion is acknowledged', async () => {
     const config = { channels: providers.channels(), database: { url: server.url() } };

@@ -12,7 +12,11 @@ const MEDIA = `query($ids: [ID!]!) { messagesWithMedia(ids: $ids) { id media {
 export class Client {
   readonly #agent = new Agent();
 
-  constructor(readonly url: string) {}
+  /** @param authorization of GraphQL requests */
+  constructor(
+    readonly url: string,
+    private readonly authorization?: string,
+  ) {}
 
   /** One request, nothing added, no redirect followed. `target` is a path of the server or a whole URL. */
   async get(target: string, { method = 'GET', headers = {}, body, signal }: GetOptions = {}): Promise<Got> {
@@ -33,7 +37,10 @@ export class Client {
   ): Promise<GraphQLAnswer<Data>> {
     const { status, headers, bytes } = await this.get('/graphql', {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: {
+        'content-type': 'application/json',
+        ...(this.authorization === undefined ? {} : { authorization: this.authorization }),
+      },
       body: JSON.stringify({ query, variables }),
     });
     const text = bytes.toString();

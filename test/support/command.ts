@@ -15,21 +15,21 @@ export interface CommandOptions {
   readonly clockOffsetMs?: number;
 }
 
-/** The command line as people run it, from the bundle that the global setup made, so that no build is needed. */
-export class RunningCommand {
+/** A process, and what it has printed. */
+export class RunningProgram {
   stdout = '';
   stderr = '';
   /** Resolves with the exit status, or the signal's name, when everything was read. */
   readonly ended: Promise<number | string>;
   readonly #child: ChildProcess;
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, options: CommandOptions = {}) {
-    // Nothing of the test runner's own environment: neither its options nor its NODE_ENV, nor the programs that it has.
-    this.#child = spawn(...commandLine(args, options), {
-      cwd: ROOT,
-      env: options.clockOffsetMs === undefined ? env : { ...env, TEST_CLOCK_OFFSET_MS: String(options.clockOffsetMs) },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+  /** @param options.env the whole environment: nothing of the test runner's own, neither its options nor its NODE_ENV */
+  constructor(
+    command: string,
+    args: readonly string[],
+    { env, cwd = ROOT }: { readonly env: Readonly<Record<string, string>>; readonly cwd?: string },
+  ) {
+    this.#child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
     });
@@ -55,6 +55,12 @@ export class RunningCommand {
     }
   }
 
+  /** The id of the process, also after its end. */
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error('expected a process that could be started');
+    return this.#child.pid;
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
@@ -64,9 +70,23 @@ export class RunningCommand {
   }
 }
 
-/** The folder in which the global setup compiled `src`, as plain JavaScript: for modules that a test runs by themselves. */
+/** The command line as people run it, from the bundle that the global setup made, so that no build is needed. */
+export class RunningCommand extends RunningProgram {
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, options: CommandOptions = {}) {
+    const { clockOffsetMs } = options;
+    const shifted = clockOffsetMs === undefined ? env : { ...env, TEST_CLOCK_OFFSET_MS: String(clockOffsetMs) };
+    super(...commandLine(args, options), { env: shifted });
+  }
+}
+
+/** The folder in which the global setup compiled `src`, as plain JavaScript, and bundled it, as `dist`. */
 export function compiledProject(): string {
   return dirname(dirname(madeOnce(MAIN_VARIABLE)));
+}
+
+/** The bundle of the program. */
+export function programFile(): string {
+  return madeOnce(PROGRAM_VARIABLE);
 }
 
 function madeOnce(variable: string): string {
@@ -78,7 +98,7 @@ function madeOnce(variable: string): string {
 /** The program that starts a command, and its arguments: node itself, or a shell that sets the limits and becomes it. */
 function commandLine(args: readonly string[], { fileSizeKib, clockOffsetMs }: CommandOptions): [string, string[]] {
   const shift = clockOffsetMs === undefined ? [] : ['--import', `${ROOT}test/support/shifted-clock.js`];
-  const command = [...shift, madeOnce(PROGRAM_VARIABLE), ...args];
+  const command = [...shift, programFile(), ...args];
   if (fileSizeKib === undefined) return [process.execPath, command];
   // POSIX counts in blocks of 512 bytes ("ulimit", XCU chapter 4).
   return ['sh', ['-c', `ulimit -f ${fileSizeKib * 2} && exec "$0" "$@"`, process.execPath, ...command]];

@@ -8,15 +8,17 @@ export interface Patience {
   /** For the error's message. */
   readonly what?: string;
   readonly withinMs?: number;
+  /** Between two looks; short unless a look costs the one that is looked at something. */
+  readonly pauseMs?: number;
 }
 
 /** Looks again and again until it sees what it wants: for what jobs do behind an answer. @throws Error with what it saw last */
 export async function eventually<Seen>(
   look: () => Seen | Promise<Seen>,
   isWanted: (seen: Seen) => boolean,
-  { what = 'something else', withinMs = PATIENCE_MS }: Patience = {},
+  { what = 'something else', withinMs = PATIENCE_MS, pauseMs = PAUSE_MS }: Patience = {},
 ): Promise<Seen> {
-  for (const giveUpAt = performance.now() + withinMs; ; await sleep(PAUSE_MS)) {
+  for (const giveUpAt = performance.now() + withinMs; ; await sleep(pauseMs)) {
     const seen = await look();
     if (isWanted(seen)) return seen;
     if (performance.now() > giveUpAt)

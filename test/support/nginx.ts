@@ -1,8 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Daemon, deployed, freePort } from './daemon.js';
+
+const ACCESS_LOG = 'access.log';
+const ERROR_LOG = 'error.log';
 
 /** A real nginx on a free port. */
 export class Nginx {
@@ -29,12 +32,38 @@ export class Nginx {
    * @param user who reads it; only root may choose one
    */
   static offload(origin: string, blobs: string, user?: string): Promise<Nginx> {
-    const own = (port: number) => ({
-      origin: `server ${origin};`,
-      listen: `listen 127.0.0.1:${port};`,
-      blobs: `alias ${blobs}/;`,
-    });
-    return Nginx.#start(({ port }) => deployed('offload/nginx.conf', own(port)), user);
+    return Nginx.#start(
+      async ({ folder, port }) =>
+        deployed('offload/nginx.conf', {
+          origin: `server ${origin};`,
+          listen: `listen 127.0.0.1:${port};`,
+          internal: await includedInternal(folder, blobs),
+        }),
+      user,
+    );
+  }
+
+  /**
+   * As `deploy/nginx/mediagraph.conf` has it with `compose.shared-folder.yaml`. This nginx may be older than the one there, so the
+   * addresses of the replicas take the place of their name.
+   */
+  static replicas(origins: readonly string[], blobs: string): Promise<Nginx> {
+    return Nginx.#start(async ({ folder, port }) =>
+      deployed('nginx/mediagraph.conf', {
+        resolver: '',
+        replicas: origins.map((origin) => `server ${origin} max_fails=3 fail_timeout=5s;`).join(' '),
+        repeatable: origins.map((origin) => `server ${origin} max_fails=0;`).join(' '),
+        listen: `listen 127.0.0.1:${port};`,
+        log: `access_log ${folder}/${ACCESS_LOG} mediagraph;`,
+        errors: `error_log ${folder}/${ERROR_LOG} crit;`,
+        offload: await includedInternal(folder, blobs),
+      }),
+    );
+  }
+
+  /** In front of several replicas, each of which may go at any time. @param origins host and port of each */
+  static balancing(origins: readonly string[]): Promise<Nginx> {
+    return Nginx.#start(({ port }) => Promise.resolve(balancer(origins, port)));
   }
 
   /** @param server what stands in `server {}` beside the address */
@@ -51,7 +80,7 @@ export class Nginx {
       const port = await freePort();
       const config = join(folder, 'nginx.conf');
       await writeFile(config, around(folder, await http({ folder, port }), user));
-      const args = ['-p', folder, '-c', config, '-e', join(folder, 'error.log'), '-g', 'daemon off;'];
+      const args = ['-p', folder, '-c', config, '-e', join(folder, ERROR_LOG), '-g', 'daemon off;'];
       const daemon = await Daemon.start('nginx', args, () => isListening(port));
       return new Nginx(daemon, folder, `http://127.0.0.1:${port}`);
     } catch (thrown) {
@@ -60,10 +89,23 @@ export class Nginx {
     }
   }
 
+  /** What its configuration logs: requests, then errors. */
+  async logged(): Promise<string> {
+    const logs = [ACCESS_LOG, ERROR_LOG].map((name) => readFile(join(this.folder, name), 'utf8'));
+    return (await Promise.all(logs)).join('');
+  }
+
   async close(): Promise<void> {
     await this.daemon.stop();
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+/** The directive that includes `deploy/offload/internal.conf`, which it writes. */
+async function includedInternal(folder: string, blobs: string): Promise<string> {
+  const file = join(folder, 'internal.conf');
+  await writeFile(file, await deployed('offload/internal.conf', { blobs: `alias ${blobs}/;` }));
+  return `include ${file};`;
 }
 
 /** What a system has around a file in conf.d/. */
@@ -81,6 +123,32 @@ ${temporary.join('\n')}
 access_log off;
 sendfile on;
 ${http}
+}`;
+}
+
+/**
+ * A replica that ends closes its idle connections while a request may be on its way over one, and answers 503 to those
+ * that it has already received. So nginx repeats both on another replica, POST too: webhooks are recognised, and uploads
+ * have keys.
+ */
+function balancer(origins: readonly string[], port: number): string {
+  return `
+upstream mediagraph {
+  ${origins.map((origin) => `server ${origin} max_fails=0;`).join('\n  ')}
+  keepalive 32;
+}
+server {
+  listen 127.0.0.1:${port};
+  client_max_body_size 4m;
+  location / {
+    proxy_pass http://mediagraph;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $http_host;
+    proxy_connect_timeout 5s;
+    proxy_max_temp_file_size 0;
+    proxy_next_upstream error timeout http_503 non_idempotent;
+  }
 }`;
 }
 

@@ -3,6 +3,7 @@
  * OpenSSL 3 has in its legacy provider only, so it needs `node --openssl-legacy-provider`. Started by `s3.ts` with the
  * folder of its data; tells its port over the channel and ends with it.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
@@ -90,6 +91,34 @@ server.middleware.unshift(async (ctx, next) => {
   } else {
     await next();
   }
+});
+
+/** s3rver answers HEAD of a bucket by listing its objects; a readiness probe would cost the more the more there are. */
+const headOfBucket = new AsyncLocalStorage();
+const listObjects = store.listObjects.bind(store);
+store.listObjects = async (name, options) =>
+  headOfBucket.getStore() ? { objects: [], commonPrefixes: [], isTruncated: false } : listObjects(name, options);
+server.middleware.unshift((ctx, next) => headOfBucket.run(ctx.method === 'HEAD', next));
+
+/** 'unavailable' or 'silent', as the test said last; null: nothing is wrong. */
+let fault = null;
+let mend = () => {};
+let mended = Promise.resolve();
+
+process.on('message', (next) => {
+  mend();
+  fault = next.fault;
+  mended = new Promise((resolve) => {
+    mend = resolve;
+  });
+});
+
+server.middleware.unshift(async (ctx, next) => {
+  if (fault === 'silent') await mended;
+  if (fault !== 'unavailable') return next();
+  ctx.status = 503;
+  ctx.type = 'application/xml';
+  ctx.body = '<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>';
 });
 
 // Its own trouble with requests that a test cut off is expected; what it answers is what counts.

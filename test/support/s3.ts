@@ -10,6 +10,10 @@ import type { S3BlobStoreOptions } from '../../src/storage/s3/s3-blob-store.js';
 
 const STAND_IN = fileURLToPath(new URL('./s3-stand-in.js', import.meta.url));
 
+const BUCKET = 'mediagraph-test';
+/** The only key that s3rver knows. */
+const STAND_IN_KEY = 'S3RVER';
+
 type S3Options = S3BlobStoreOptions & {
   prefix: string;
   endpoint: string;
@@ -27,7 +31,7 @@ export class S3TestServer {
 
   private constructor(
     readonly options: S3Options,
-    private readonly endStandIn: () => Promise<void>,
+    private readonly standIn: StandIn | null,
   ) {
     const { region = 'us-east-1', endpoint, forcePathStyle, accessKeyId, secretAccessKey } = options;
     const credentials = { accessKeyId, secretAccessKey };
@@ -36,18 +40,39 @@ export class S3TestServer {
 
   static async start(): Promise<S3TestServer> {
     const { TEST_S3_ENDPOINT, TEST_S3_BUCKET, TEST_S3_ACCESS_KEY_ID, TEST_S3_SECRET_ACCESS_KEY } = process.env;
-    const bucket = TEST_S3_BUCKET ?? 'mediagraph-test';
-    const standIn = TEST_S3_ENDPOINT === undefined ? await startStandIn(bucket) : null;
+    if (TEST_S3_ENDPOINT === undefined) return S3TestServer.startStandIn();
     const options = {
-      bucket,
-      prefix: `test-${randomUUID()}/`,
-      endpoint: standIn?.endpoint ?? TEST_S3_ENDPOINT ?? '',
+      bucket: TEST_S3_BUCKET ?? BUCKET,
+      prefix: ownPrefix(),
+      endpoint: TEST_S3_ENDPOINT,
       forcePathStyle: true,
-      // The only ones that s3rver knows.
-      accessKeyId: TEST_S3_ACCESS_KEY_ID ?? 'S3RVER',
-      secretAccessKey: TEST_S3_SECRET_ACCESS_KEY ?? 'S3RVER',
+      accessKeyId: TEST_S3_ACCESS_KEY_ID ?? STAND_IN_KEY,
+      secretAccessKey: TEST_S3_SECRET_ACCESS_KEY ?? STAND_IN_KEY,
     };
-    return new S3TestServer(options, async () => standIn?.end());
+    return new S3TestServer(options, null);
+  }
+
+  /** A stand-in in any case, for tests of its faults. */
+  static async startStandIn(): Promise<S3TestServer> {
+    const standIn = await startStandIn(BUCKET);
+    const keys = { accessKeyId: STAND_IN_KEY, secretAccessKey: STAND_IN_KEY };
+    const place = { bucket: BUCKET, prefix: ownPrefix(), endpoint: standIn.endpoint, forcePathStyle: true };
+    return new S3TestServer({ ...place, ...keys }, standIn);
+  }
+
+  /** From now on the stand-in answers 503, or not at all until the fault ends; null: as it should. */
+  setFault(fault: 'unavailable' | 'silent' | null): void {
+    if (!this.standIn) throw new Error('expected a stand-in');
+    this.standIn.child.send({ fault });
+  }
+
+  /** The keys of all blobs, without the prefix. */
+  async keys(): Promise<string[]> {
+    const { bucket: Bucket, prefix: Prefix } = this.options;
+    const keys: string[] = [];
+    for await (const { Contents = [] } of paginateListObjectsV2({ client: this.#client }, { Bucket, Prefix }))
+      for (const { Key = '' } of Contents) keys.push(Key.slice(Prefix.length));
+    return keys;
   }
 
   async #clear(): Promise<void> {
@@ -64,13 +89,25 @@ export class S3TestServer {
   }
 
   async close(): Promise<void> {
-    await this.#clear();
+    // A stand-in's folder goes with it.
+    if (!this.standIn) await this.#clear();
     this.#client.destroy();
-    await this.endStandIn();
+    await this.standIn?.end();
   }
 }
 
-async function startStandIn(bucket: string): Promise<{ endpoint: string; end: () => Promise<void> }> {
+function ownPrefix(): string {
+  return `test-${randomUUID()}/`;
+}
+
+interface StandIn {
+  readonly child: ChildProcess;
+  readonly endpoint: string;
+  /** Its folder goes with it. */
+  readonly end: () => Promise<void>;
+}
+
+async function startStandIn(bucket: string): Promise<StandIn> {
   const folder = await mkdtemp(join(tmpdir(), 'mediagraph-s3-'));
   const child = fork(STAND_IN, [folder, bucket], { execArgv: ['--openssl-legacy-provider'], silent: true });
   let complaints = '';
@@ -86,7 +123,7 @@ async function startStandIn(bucket: string): Promise<{ endpoint: string; end: ()
     await ended;
     await rm(folder, { recursive: true });
   };
-  return { endpoint: `http://127.0.0.1:${port}`, end };
+  return { child, endpoint: `http://127.0.0.1:${port}`, end };
 }
 
 async function portOf(child: ChildProcess): Promise<number> {

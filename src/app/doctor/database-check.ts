@@ -46,8 +46,12 @@ function reachable({ engine, version }: Opened): CheckResult {
 }
 
 function migrations({ schema, mayMigrate }: Opened): CheckResult {
-  const { applied, pending, unknown } = schema;
+  const { applied, pending, unknown, isUsable } = schema;
   const check = 'database.migrations';
+  if (unknown.length > 0 && isUsable) {
+    const message = `the schema is of a newer version of Mediagraph (${unknown.length} unknown migrations), and this version can use it`;
+    return { check, status: 'warn', message };
+  }
   if (unknown.length > 0) {
     const message = `the schema is of a newer version of Mediagraph (${unknown.length} unknown migrations); install that version`;
     return { check, status: 'fail', message };

@@ -12,8 +12,6 @@ import { type Check, CheckFault, type CheckResult, kindOf } from './check.js';
 
 const LIMIT_MS = 15_000;
 const OBJECT_BYTES = 64 * 1024;
-/** No temporary file is that old: opening the store for a check must remove none. */
-const NO_LEFTOVERS_MS = 100 * 365 * 24 * 60 * 60 * 1000;
 
 /** Writes, reads and deletes one object of its own. */
 export function storageCheck({ storage }: Config): Check {
@@ -55,7 +53,7 @@ async function roundTrip(storage: Config['storage'], signal: AbortSignal, advice
   let store: BlobStore | undefined;
   try {
     const options = blobOptions(storage);
-    store = await openBlobStore(options.driver === 'fs' ? { ...options, leftoverAgeMs: NO_LEFTOVERS_MS } : options);
+    store = await openBlobStore(options.driver === 'fs' ? { ...options, leftoverAgeMs: null } : options);
     // A sweep would remove the object if this process died before it could.
     const key = attemptBlobKey('default', `doctor-${randomBytes(8).toString('hex')}`);
     const bytes = randomBytes(OBJECT_BYTES);

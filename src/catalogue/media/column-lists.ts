@@ -17,8 +17,22 @@ export function withoutBytes(): RawBuilder<unknown> {
 }
 
 const WITHOUT_BYTES = sql.raw(
-  COLUMN_LIST.filter(([, { isOfBytes }]) => isOfBytes)
+  COLUMN_LIST.filter(([, { isOfBytes, endsWithMedia }]) => isOfBytes || endsWithMedia)
     .map(([column]) => `${column} = null`)
+    .join(', '),
+);
+
+/**
+ * For the set list of an update of media whose bytes are lost and are to be copied again: nothing that was read from them
+ * stays, and the digest that the provider reported counts again.
+ */
+export function withoutLostBytes(): RawBuilder<unknown> {
+  return WITHOUT_LOST_BYTES;
+}
+
+const WITHOUT_LOST_BYTES = sql.raw(
+  COLUMN_LIST.filter(([, { isOfBytes }]) => isOfBytes)
+    .map(([column]) => `${column} = ${column === 'sha256' ? 'announced_sha256' : 'null'}`)
     .join(', '),
 );
 

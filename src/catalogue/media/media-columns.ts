@@ -47,6 +47,8 @@ interface Definition<Value> {
   readonly describes?: keyof MediaDetails;
   /** It holds what was read from bytes, or where they are. A row whose bytes are gone keeps nothing of it. */
   readonly isOfBytes?: true;
+  /** It was reported and says something about the bytes. A row of media that has ended does not keep it. */
+  readonly endsWithMedia?: true;
 }
 
 declare const VALUE: unique symbol;
@@ -122,6 +124,14 @@ const MEDIA_COLUMNS = {
     repeated: MEASURED,
     describes: 'sha256',
     isOfBytes: true,
+  }),
+  /** The digest that the provider reported, whatever was read from the bytes: a copy in place of lost bytes must have it. */
+  announced_sha256: column<string | null>()({
+    type: 'text',
+    reported: ({ media }) => media.sha256,
+    repeated: NEWER,
+    describes: 'sha256',
+    endsWithMedia: true,
   }),
   filename: column<string | null>()({
     type: 'text',

@@ -11,8 +11,15 @@ import { jobs } from './0007-jobs.js';
 import { changeLog } from './0008-change-log.js';
 import { allChanges } from './0009-all-changes.js';
 import { requestCounts } from './0010-request-counts.js';
+import { recovery } from './0011-recovery.js';
 
-/** The migrations in the order of their names. Never change a released migration; add new ones at the end. */
+/**
+ * The migrations in the order of their names. Never change a released migration; add new ones at the end.
+ *
+ * The version before a migration runs beside it during a rolling upgrade, and after it when the upgrade is rolled back. So
+ * a migration adds, and removes nothing that the version before needs. One that cannot do that sets
+ * `mediagraph_compatibility.since` to its own name, and earlier versions then refuse to start.
+ */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-catalogue': catalogue,
   '0002-uploads-and-deletions': uploadsAndDeletions,
@@ -24,16 +31,18 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0008-change-log': changeLog,
   '0009-all-changes': allChanges,
   '0010-request-counts': requestCounts,
+  '0011-recovery': recovery,
 };
 
 const TABLE = 'mediagraph_migrations';
+const COMPATIBILITY_TABLE = 'mediagraph_compatibility';
 const LOCK_TABLE = 'mediagraph_migrations_lock';
 
 /**
  * Migrates the schema to this version in one transaction. When several processes start concurrently, a lock in the
- * database makes them migrate one after the other.
+ * database makes them migrate one after the other. The schema of a newer version stays as it is, if this version can use it.
  * @returns the names of the applied migrations, in order
- * @throws Error if the database has a newer version, or if a migration failed
+ * @throws Error if the schema is of a newer version that this one cannot use, or if a migration failed
  */
 export function migrate(database: Pick<Database, 'unhurried'>): Promise<readonly string[]> {
   return database.unhurried(migrateOver);
@@ -44,23 +53,27 @@ export interface SchemaState {
   readonly applied: readonly string[];
   /** The migrations that the next start applies, in order. */
   readonly pending: readonly string[];
-  /** Migrations of a newer version, which this one cannot use. */
+  /** Migrations of a newer version. */
   readonly unknown: readonly string[];
+  /** Whether this version can use the schema, once the pending migrations are applied. */
+  readonly isUsable: boolean;
 }
 
 /** Compares the schema with this version, and changes nothing. */
 export async function schemaState(kysely: Database['kysely']): Promise<SchemaState> {
-  const applied = await appliedMigrations(kysely, await currentSchema(kysely));
-  const pending = Object.keys(MIGRATIONS).filter((name) => !applied.includes(name));
-  return { applied, pending, unknown: unknownAmong(applied) };
+  const schema = await currentSchema(kysely);
+  const applied = await appliedMigrations(kysely, schema);
+  const unknown = unknownAmong(applied);
+  const isUsable = unknown.length === 0 || (await isCompatible(kysely, schema, applied));
+  return { applied, pending: pendingAfter(applied), unknown, isUsable };
 }
 
 async function migrateOver(kysely: Database['kysely']): Promise<readonly string[]> {
   const schema = await currentSchema(kysely);
   const applied = await appliedMigrations(kysely, schema);
-  refuseNewer(applied);
+  await refuseUnusable(kysely, schema, applied);
   // The migrator takes a dozen statements to find that there is nothing to do.
-  if (applied.length === Object.keys(MIGRATIONS).length) return [];
+  if (pendingAfter(applied).length === 0) return [];
   const migrator = new Migrator({
     db: kysely,
     provider: { getMigrations: async () => ({ ...MIGRATIONS }) },
@@ -73,7 +86,9 @@ async function migrateOver(kysely: Database['kysely']): Promise<readonly string[
   const { error, results = [] } = await migrator.migrateToLatest();
   if (error !== undefined) {
     // A newer replica may have migrated meanwhile.
-    refuseNewer(await appliedMigrations(kysely, schema));
+    const now = await appliedMigrations(kysely, schema);
+    await refuseUnusable(kysely, schema, now);
+    if (pendingAfter(now).length === 0) return [];
     throw new Error('the database schema could not be migrated', { cause: toError(error) });
   }
   return results.map(({ migrationName }) => migrationName);
@@ -87,22 +102,38 @@ async function currentSchema(kysely: Database['kysely']): Promise<string> {
 }
 
 async function appliedMigrations(kysely: Database['kysely'], schema: string): Promise<readonly string[]> {
-  const table = await sql<{ present: boolean }>`
-    select exists (select from pg_tables where schemaname = ${schema} and tablename = ${TABLE}) as present`.execute(
-    kysely,
-  );
-  if (!table.rows[0]?.present) return [];
+  if (!(await hasTable(kysely, schema, TABLE))) return [];
   const { rows } = await sql<{ name: string }>`select name from ${sql.table(TABLE)} order by name`.execute(kysely);
   return rows.map(({ name }) => name);
+}
+
+async function hasTable(kysely: Database['kysely'], schema: string, name: string): Promise<boolean> {
+  const { rows } = await sql<{ present: boolean }>`
+    select exists (select from pg_tables where schemaname = ${schema} and tablename = ${name}) as present`.execute(
+    kysely,
+  );
+  return rows[0]?.present ?? false;
 }
 
 function unknownAmong(applied: readonly string[]): readonly string[] {
   return applied.filter((name) => !Object.hasOwn(MIGRATIONS, name));
 }
 
-function refuseNewer(applied: readonly string[]): void {
+function pendingAfter(applied: readonly string[]): readonly string[] {
+  return Object.keys(MIGRATIONS).filter((name) => !applied.includes(name));
+}
+
+/** Whether this version can use a schema with migrations that it does not know. */
+async function isCompatible(kysely: Database['kysely'], schema: string, applied: readonly string[]): Promise<boolean> {
+  if (pendingAfter(applied).length > 0 || !(await hasTable(kysely, schema, COMPATIBILITY_TABLE))) return false;
+  const { rows } = await sql<{ since: string }>`select since from ${sql.table(COMPATIBILITY_TABLE)}`.execute(kysely);
+  const [compatible] = rows;
+  return compatible !== undefined && Object.hasOwn(MIGRATIONS, compatible.since);
+}
+
+async function refuseUnusable(kysely: Database['kysely'], schema: string, applied: readonly string[]): Promise<void> {
   const unknown = unknownAmong(applied);
-  if (unknown.length > 0)
+  if (unknown.length > 0 && !(await isCompatible(kysely, schema, applied)))
     throw new Error(
       `the database is of a newer version of Mediagraph: it has ${unknown.join(', ')}, unknown to this one`,
     );

@@ -1,4 +1,4 @@
-import { domainToUnicode } from 'node:url';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import { MediagraphError } from '../../model/errors.js';
 import { parseUrl } from '../../model/text/parse-url.js';
 import type { AddressPolicy } from './public-address.js';
@@ -10,6 +10,8 @@ export const MAX_URL_LENGTH = 8_192;
  * unknown.
  */
 const MAX_NAME_LENGTH = 253;
+/** A label in the ASCII form of other letters (RFC 5890, A-label). */
+const ENCODED_LABEL = /(^|\.)xn--/;
 
 /**
  * Parses a URL if it may be fetched. The text is checked before it is parsed, because the parser (WHATWG URL) is
@@ -99,8 +101,12 @@ function assertSameHost(written: string, parsed: string): void {
     return;
   }
   const lower = written.normalize('NFC').toLowerCase();
-  if (lower !== parsed && lower !== domainToUnicode(parsed))
-    throw refused('expected the host in its canonical spelling');
+  const unicode = domainToUnicode(parsed);
+  if (lower !== parsed && lower !== unicode) throw refused('expected the host in its canonical spelling');
+  if (!ENCODED_LABEL.test(parsed)) return;
+  // Node 24 parses labels that IDNA cannot decode, and leaves them as they are. Earlier versions fail.
+  if (ENCODED_LABEL.test(unicode) || domainToASCII(unicode) !== parsed)
+    throw refused('expected a host whose labels IDNA can decode');
 }
 
 function assertAllowedTarget(url: URL, policy: AddressPolicy): void {

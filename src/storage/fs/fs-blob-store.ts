@@ -10,6 +10,7 @@ import {
   BlobNotFound,
   type BlobStore,
   isBlobKey,
+  type Leftover,
   type ListedBlob,
   type OpenOptions,
   type PutOptions,
@@ -24,7 +25,7 @@ import { FileReader } from './file-reader.js';
 import { codeOf, entriesOf, fileStats, isAbsent, toBlobStoreError } from './files.js';
 import { addPermissions, createFolders, type Permissions } from './permissions.js';
 import { ReadMemory } from './read-memory.js';
-import { removeLeftovers, TEMPORARY, temporaryFile } from './temporary-files.js';
+import { leftovers, TEMPORARY, temporaryFile } from './temporary-files.js';
 
 export interface FsBlobStoreOptions {
   /** A folder, created if it is missing. Its file system must be case-sensitive. */
@@ -32,8 +33,10 @@ export interface FsBlobStoreOptions {
   /** `storage.fileMode` and `storage.folderMode`. */
   readonly fileMode?: number;
   readonly folderMode?: number;
-  /** The age of its last write at which a dead process's temporary file is removed, in milliseconds. */
-  readonly leftoverAgeMs?: number;
+  /**
+   * The age of its last write at which a dead process's temporary file is removed, in milliseconds. Null: none is removed.
+   */
+  readonly leftoverAgeMs?: number | null;
 }
 
 /**
@@ -64,7 +67,7 @@ export class FsBlobStore implements BlobStore {
     try {
       await createFolders(join(folder, TEMPORARY), folderMode);
       await probe(folder, permissions);
-      await removeLeftovers(join(folder, TEMPORARY), new Date(Date.now() - leftoverAgeMs));
+      if (leftoverAgeMs !== null) await removeLeftovers(join(folder, TEMPORARY), leftoverAgeMs);
     } catch (thrown) {
       throw new Error(`expected a folder for blobs that can be written at ${folder}, got ${codeOf(thrown)}`, {
         cause: thrown,
@@ -83,7 +86,7 @@ export class FsBlobStore implements BlobStore {
       await this.#place(temporary, target);
       return measured.finish();
     } catch (thrown) {
-      // `removeLeftovers` removes a file that cannot be removed now.
+      // A sweep removes a file that cannot be removed now.
       await rm(temporary, { force: true }).catch(ignore);
       throw measured.reasonOr(() => toBlobStoreError('take a blob', thrown));
     } finally {
@@ -144,8 +147,8 @@ export class FsBlobStore implements BlobStore {
     if (folder === '' || isBlobKey(folder)) yield* this.#keysIn(folder, prefix);
   }
 
-  removeLeftovers(unchangedForMs: number): Promise<number> {
-    return removeLeftovers(join(this.root, TEMPORARY), new Date(Date.now() - unchangedForMs));
+  leftovers(unchangedForMs: number): AsyncGenerator<Leftover, void, undefined> {
+    return leftovers(join(this.root, TEMPORARY), new Date(Date.now() - unchangedForMs));
   }
 
   async space(): Promise<FileSystemSpace> {
@@ -208,6 +211,10 @@ export class FsBlobStore implements BlobStore {
       }
     }
   }
+}
+
+async function removeLeftovers(folder: string, ageMs: number): Promise<void> {
+  for await (const leftover of leftovers(folder, new Date(Date.now() - ageMs))) await leftover.remove();
 }
 
 /** Rejects where a file cannot be created, or cannot get its permissions. */

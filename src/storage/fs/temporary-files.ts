@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Leftover } from '../blob-store.js';
 import { codeOf, entriesOf, fileStats } from './files.js';
 
 /** The folder of temporary files. No key starts with it. */
@@ -16,18 +17,16 @@ export function temporaryFile(root: string): string {
   return join(root, TEMPORARY, `${PROCESS.pid}.${PROCESS.token}-${randomUUID()}`);
 }
 
-/** @returns the number of removed files */
-export async function removeLeftovers(folder: string, before: Date): Promise<number> {
-  let removed = 0;
+/** The files of dead processes that were last written to before a time. */
+export async function* leftovers(folder: string, before: Date): AsyncGenerator<Leftover, void, undefined> {
   for (const { name } of await entriesOf(folder)) {
     const [, pid, token] = /^(\d{1,10})\.([0-9a-f]{12})-/.exec(name) ?? [];
-    const stats = await fileStats(join(folder, name));
+    const path = join(folder, name);
+    const stats = await fileStats(path);
     if (pid === undefined || !stats || stats.mtime > before) continue;
     if (await isAlive(Number(pid), token, stats.birthtime)) continue;
-    await rm(join(folder, name), { force: true });
-    removed += 1;
+    yield { name, remove: () => rm(path, { force: true }) };
   }
-  return removed;
 }
 
 /**

@@ -35,7 +35,8 @@ const dashboard = z.object({
   panels: z.array(z.object({ title: z.string(), targets: z.array(z.object({ expr: z.string() })) })),
 });
 
-const panels = readdirSync(DASHBOARDS).flatMap((name) =>
+const dashboards = readdirSync(DASHBOARDS).filter((name) => name.endsWith('.json'));
+const panels = dashboards.flatMap((name) =>
   dashboard
     .parse(JSON.parse(readFileSync(DASHBOARDS + name, 'utf8')))
     .panels.flatMap(({ title, targets }) => targets.map(({ expr }) => ({ name: `${name}: ${title}`, expr }))),
