@@ -1,6 +1,8 @@
 /** `deploy/compose.yaml` and its shared folder: the Compose specification, and what the files say about each other. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Ajv } from 'ajv';
 import { z } from 'zod';
@@ -153,6 +155,29 @@ describe('the Compose files', () => {
         if (/PASSWORD|SECRET|KEY/.test(key))
           expect([name, key, value]).toEqual([name, key, expect.stringMatching(/^\$\{\w+:\?/)]);
     expect(textOf('.gitignore').split('\n')).toEqual(expect.arrayContaining(['.env', 'channels.env']));
+  });
+});
+
+describe('the README', () => {
+  const hasPrograms = spawnSync('sh', ['-c', 'command -v openssl sed cp chmod sha256sum cut']).status === 0;
+  (hasPrograms ? it : it.skip)('has commands that make every secret (needs openssl)', async () => {
+    const [, commands = ''] = /^ {3}```sh\n([\s\S]*?)^ {3}```$/m.exec(textOf('README.md')) ?? [];
+    const folder = mkdtempSync(join(tmpdir(), 'mediagraph-compose-'));
+    try {
+      copyFileSync(`${DEPLOY}.env.example`, join(folder, '.env.example'));
+      const printed = execFileSync('sh', ['-euc', commands], { cwd: folder }).toString();
+      const text = readFileSync(join(folder, '.env'), 'utf8');
+      const values = Object.fromEntries(
+        [...text.matchAll(/^([A-Z_0-9]+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
+      );
+      expect(Object.entries(values).filter(([, value]) => value === '')).toEqual([]);
+      expect(await checked('mediagraph.yaml', values)).toEqual([0, expect.stringContaining('configuration is valid')]);
+      const key = /^the API key: (\S+)$/m.exec(printed)?.[1] ?? '';
+      expect(values.MEDIAGRAPH_API_KEY_SHA256).toBe(createHash('sha256').update(key).digest('hex'));
+      expect(statSync(join(folder, '.env')).mode & 0o777).toBe(0o600);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

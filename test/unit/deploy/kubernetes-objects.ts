@@ -44,7 +44,7 @@ const object = z.looseObject({
     labels: z.record(z.string(), z.string()).default({}),
     namespace: z.string().optional(),
   }),
-  spec: z.looseObject({}).default({}),
+  spec: z.looseObject({}).optional(),
 });
 export type KubernetesObject = z.output<typeof object>;
 

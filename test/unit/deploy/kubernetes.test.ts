@@ -17,10 +17,11 @@ const objects = [
   ...objectsIn('examples/', filesIn('examples/')),
 ];
 
-function only(kind: string): KubernetesObject {
+function only(kind: string): KubernetesObject & { readonly spec: Readonly<Record<string, unknown>> } {
   const found = objects.filter(([, object]) => object.kind === kind);
   if (found.length !== 1 || !found[0]) throw new Error(`expected one ${kind}, got ${found.length}`);
-  return found[0][1];
+  const [, object] = found[0];
+  return { ...object, spec: object.spec ?? {} };
 }
 
 const secretReference = z.object({ name: z.string(), key: z.string() });
