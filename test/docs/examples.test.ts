@@ -101,6 +101,8 @@ function runners(): Readonly<Record<string, (fence: Fence) => unknown>> {
     'sh run': runsInShell,
     // `operations.test.ts` runs and writes these.
     'sh operate': () => {},
+    // `scaling.test.ts` runs this.
+    'sql operate': () => {},
     'ini file': () => {},
     'nginx file': () => {},
     'sh not-run': () => {},
