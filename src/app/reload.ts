@@ -6,11 +6,12 @@ import { retentionTimes } from './tenant-limits.js';
 
 /** The sections that a reload applies. All others need a restart. */
 const RELOADED: ReadonlySet<string> = new Set(['channels', 'auth', 'tenants'] satisfies Array<keyof Config>);
+/** What the loader adds to the sections of the file. */
+const ADDED: ReadonlySet<string> = new Set(['withoutEffect', 'production', 'toolsPath'] satisfies Array<keyof Config>);
 
 /**
- * Applies the settings that can change at run time: channels, API keys, the settings of tokens and
- * those of tenants. It also clears what
- * this process remembers of media. Resolves when all of it is in force, within seconds.
+ * Applies the settings that can change at run time: channels, API keys, the settings of tokens and those of tenants. It
+ * also clears what this process remembers of media. Resolves when all of it is in force, within seconds.
  */
 export async function reload(parts: Parts, next: Config): Promise<void> {
   const { config, providers, metrics, bytes, lookup, retention, limits, authentication, logger } = parts;
@@ -40,7 +41,9 @@ async function resumeJobs({ providers, stores, jobs, logger }: Parts, changes: C
 /** The sections that differ from those that the process started with, except the reloaded ones. */
 function needRestart(config: Config, next: Config): string[] {
   const names = Object.keys(config) as Array<keyof Config>;
-  const sections = names.filter((name) => !RELOADED.has(name) && !isDeepStrictEqual(config[name], next[name]));
+  const sections = names.filter(
+    (name) => !RELOADED.has(name) && !ADDED.has(name) && !isDeepStrictEqual(config[name], next[name]),
+  );
   const opens = (config.auth.mode === 'none') !== (next.auth.mode === 'none');
   return opens ? [...sections, 'auth.mode'] : sections;
 }

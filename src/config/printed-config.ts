@@ -19,7 +19,9 @@ export function printedConfig(document: unknown): string {
   const secrets = new Set<string>();
   const resolved = resolve(unwrapped(configSchema), document, secrets);
   // A line break in a long text would change it for readers that are no YAML parsers.
-  return stringify(masked(resolved, [...secrets]), { lineWidth: 0 });
+  // The longest first: a secret may contain a shorter one.
+  const longestFirst = [...secrets].sort((a, b) => b.length - a.length);
+  return stringify(masked(resolved, longestFirst), { lineWidth: 0 });
 }
 
 /** The value with its defaults. @param secrets receives each secret, which the result does not contain */

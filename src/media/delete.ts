@@ -144,7 +144,7 @@ export class MediaDeletion {
       // The server stops, and the provider may have deleted the media. The job is released, and another process
       // continues it.
       if (options.signal?.aborted) throw thrown;
-      await deletions.withdraw(job);
+      await queryCatalogue(() => deletions.withdraw(job));
       throw asRefusal(thrown);
     }
     const completion = { scope, now: dateOf(this.options.clock) };
@@ -160,8 +160,8 @@ export class MediaDeletion {
   /** Schedules the removal once more if there is a CDN, to repeat the purge. */
   async #endRemoval(removal: JobLease): Promise<void> {
     const { jobs, purge, clock } = this.options;
-    if (purge) await jobs.reschedule(removal, addMilliseconds(dateOf(clock), PURGED_AGAIN_MS));
-    else await jobs.finish(removal);
+    const again = addMilliseconds(dateOf(clock), PURGED_AGAIN_MS);
+    await queryCatalogue<unknown>(() => (purge ? jobs.reschedule(removal, again) : jobs.finish(removal)));
   }
 
   /** Also deletes bytes that an earlier deletion left, because the response promises that the bytes are deleted. */

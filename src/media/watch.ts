@@ -29,14 +29,16 @@ export class MediaWatch {
 
   /**
    * Watches from the moment when it resolves. It yields a media in its current state when it is read: a media that was
-   * PENDING and is READY by then is yielded twice, any other media once. `return` ends the watch.
+   * PENDING and is READY by then is yielded twice, any other media once. `return` ends the watch, and so does the removal of
+   * a channel, with CHANNEL_NOT_FOUND.
    * @throws MediagraphError CHANNEL_NOT_FOUND; a retryable INTERNAL_SERVER_ERROR if the database is unavailable, also
    *   later
    */
   async watch(tenant: TenantId, keys: readonly MessageKey[]): Promise<AsyncIterableIterator<Media>> {
-    const { channels, changes, catalogue, clock } = this.options;
-    for (const { channelId } of keys) channels.get(tenant, channelId);
-    const watched = new WatchedMedia(tenant, keys, catalogue, clock);
+    const { channels, changes } = this.options;
+    const watched = new WatchedMedia(tenant, keys, this.options);
+    watched.requireChannels();
+    watched.onReturn(channels.follow(() => watched.onChannels()));
     try {
       // A subscription that starts after the time limit ends immediately.
       await inTime(changes.subscribe(watched).then((unsubscribe) => watched.onReturn(unsubscribe)));
@@ -59,22 +61,33 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
   #waiting: MediaChange[] = [];
   #lookedUp: Media[] = [];
   #hasGap = false;
+  #haveChannelsChanged = false;
   #isOver = false;
   #wake: () => void = () => {};
-  #unsubscribe: () => void = () => {};
+  readonly #ends: Array<() => void> = [];
 
   constructor(
     private readonly tenant: TenantId,
     private readonly keys: readonly MessageKey[],
-    private readonly catalogue: Catalogue,
-    private readonly clock: Clock,
+    private readonly options: Pick<MediaWatchOptions, 'channels' | 'catalogue' | 'clock'>,
   ) {
     this.#messages = new Set(keys.map(formatMessageId));
   }
 
-  onReturn(unsubscribe: () => void): void {
-    if (this.#isOver) unsubscribe();
-    else this.#unsubscribe = unsubscribe;
+  /** Calls `end` when the watch ends. */
+  onReturn(end: () => void): void {
+    if (this.#isOver) end();
+    else this.#ends.push(end);
+  }
+
+  /** @throws MediagraphError CHANNEL_NOT_FOUND */
+  requireChannels(): void {
+    for (const { channelId } of this.keys) this.options.channels.get(this.tenant, channelId);
+  }
+
+  onChannels(): void {
+    this.#haveChannelsChanged = true;
+    this.#wake();
   }
 
   async start(): Promise<void> {
@@ -100,6 +113,7 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
 
   async next(): Promise<IteratorResult<Media, undefined>> {
     while (!this.#isOver) {
+      if (this.#haveChannelsChanged) await this.#checkChannels();
       const media = this.#lookedUp.shift();
       if (media) return { value: media, done: false };
       if (this.#hasGap || this.#waiting.length > 0) await this.#lookUp();
@@ -114,9 +128,20 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
 
   async return(): Promise<IteratorResult<Media, undefined>> {
     this.#isOver = true;
-    this.#unsubscribe();
+    for (const end of this.#ends.splice(0)) end();
     this.#wake();
     return { value: undefined, done: true };
+  }
+
+  /** A removed channel is as if it had never existed. */
+  async #checkChannels(): Promise<void> {
+    this.#haveChannelsChanged = false;
+    try {
+      this.requireChannels();
+    } catch (thrown) {
+      await this.return();
+      throw thrown;
+    }
   }
 
   async #lookUp(): Promise<void> {
@@ -130,8 +155,8 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
       }
       const changes = this.#waiting.splice(0, BATCH);
       const ids = [...new Set(changes.map(({ id }) => id))];
-      const found = await inTime(this.catalogue.findByIds(this.tenant, ids));
-      const now = dateOf(this.clock);
+      const found = await inTime(this.options.catalogue.findByIds(this.tenant, ids));
+      const now = dateOf(this.options.clock);
       for (const { id, status } of changes) {
         const media = found.get(id);
         if (media) this.#enqueue(status === 'PENDING' ? { ...media, status } : asOf(media, now));
@@ -152,8 +177,8 @@ class WatchedMedia implements AsyncIterableIterator<Media>, MediaChangeListener 
   }
 
   async #find(): Promise<CataloguedMedia[]> {
-    const records = await inTime(this.catalogue.findByMessages(this.tenant, this.keys));
-    const now = dateOf(this.clock);
+    const records = await inTime(this.options.catalogue.findByMessages(this.tenant, this.keys));
+    const now = dateOf(this.options.clock);
     return [...records.values()].flatMap(({ media }) => media.map((known) => asOf(known, now)));
   }
 }

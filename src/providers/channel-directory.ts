@@ -19,6 +19,7 @@ export class ChannelDirectory {
   #byId: ReadonlyMap<ChannelId, ConnectedChannel> = new Map();
   #all: readonly ConnectedChannel[] = [];
   #withWebhook: readonly ConnectedChannel[] = [];
+  readonly #followers = new Set<() => void>();
 
   constructor(channels: Iterable<ConnectedChannel>) {
     this.replace(channels);
@@ -29,6 +30,13 @@ export class ChannelDirectory {
     this.#all = [...channels];
     this.#withWebhook = this.#all.filter(({ webhook }) => webhook !== null);
     this.#byId = new Map(this.#all.map((channel) => [channel.id, channel]));
+    for (const follower of this.#followers) follower();
+  }
+
+  /** Calls `onReplaced` after each change of the channels. @returns ends that */
+  follow(onReplaced: () => void): () => void {
+    this.#followers.add(onReplaced);
+    return () => this.#followers.delete(onReplaced);
   }
 
   /** The same list until the channels change. */

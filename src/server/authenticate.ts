@@ -36,7 +36,10 @@ interface KnownKey {
 
 /** Verifies tokens of an issuer. */
 export interface Tokens {
-  /** Resolves with null if the token is not accepted. The implementation logs why. */
+  /**
+   * Resolves with null if the token is not accepted. The implementation logs why. Rejects with a retryable MediagraphError
+   * INTERNAL_SERVER_ERROR while tokens cannot be verified.
+   */
   callerOf(token: string): Promise<Caller | null>;
 }
 

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { ChangeLog } from '../../src/catalogue/changes/change-log.js';
 import { SqlDeletions } from '../../src/catalogue/deletions.js';
 import { SqlCopies } from '../../src/catalogue/media/copies.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
@@ -72,7 +73,7 @@ async function counters(kysely: Kysely<Tables>): Promise<Effort> {
     from pg_stat_xact_user_tables
     -- Paused kinds are so few that they are read from end to end.
     where relname in ('media', 'message_listings', 'webhook_events', 'jobs', 'upload_keys', 'quotas',
-      'failed_uploads')`.execute(kysely);
+      'failed_uploads', 'media_changes')`.execute(kysely);
   if (!rows[0]) throw new Error('expected the engine to count');
   return rows[0];
 }
@@ -234,6 +235,14 @@ function catalogueQuestions(): Questions {
     expireDevice: [300, (of) => catalogue(of).expireDevice(TENANT, 'support', 'device-77/', NOW)],
     expireDue: [400, (of) => catalogue(of).expireDue(new Date(LATER.getTime() + 50_000), 20)],
     findStored: [60, (of) => catalogue(of).findStored([{ tenant: TENANT, id: 'media-4' }])],
+    'read the change log': [
+      20,
+      async (of) => {
+        const log = new ChangeLog(of);
+        const { snapshot } = await log.read(null);
+        await log.read(snapshot);
+      },
+    ],
     'take of a quota': [10, (of) => new SqlQuotas(of, () => NOW.getTime()).take('name-7', 2, 1_000)],
     'take of a quota that is used up': [10, (of) => new SqlQuotas(of, () => NOW.getTime()).take('name-8', 1, 1_000)],
   };

@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { MessageMemory } from '../../src/catalogue/media/message-memory.js';
 import { selectMessageRecords } from '../../src/catalogue/media/message-records.js';
+import { RecordedMessages } from '../../src/catalogue/media/recorded-messages.js';
 import { SqlMediaCatalogue } from '../../src/catalogue/media/sql-media-catalogue.js';
 import type { Database } from '../../src/database/database.js';
-import { formatMessageId } from '../../src/model/ids.js';
+import { formatMessageId, tenantMessageId } from '../../src/model/ids.js';
 import type { MessageKey } from '../../src/model/media.js';
 import { describeEngines, listing, reportedMedia, storedBytes } from '../support/databases.js';
 import { until } from '../support/eventually.js';
@@ -15,6 +16,14 @@ const TENANT = 'default';
 const NOW = new Date('2026-11-21T10:00:00.000Z');
 const M1: MessageKey = { channelId: 'support', providerMessageId: 'm1' };
 const key = (providerMessageId: string): MessageKey => ({ channelId: 'support', providerMessageId });
+
+function signal(): { readonly given: Promise<void>; readonly give: () => void } {
+  let give = () => {};
+  const given = new Promise<void>((resolve) => {
+    give = resolve;
+  });
+  return { given, give: () => give() };
+}
 
 /** A memory over a database, and which messages it selects from it. */
 class Bed {
@@ -148,6 +157,30 @@ describeEngines('remembered messages', (engine) => {
     expect((await bed.find(M1))[0]?.media[0]?.caption).toBe('59');
   });
 
+  it('are not remembered from before a failure of the database', async () => {
+    const { kysely } = engine.replica();
+    const memory = new MessageMemory(engine.shared());
+    const ofRows = (keys: readonly MessageKey[]) => selectMessageRecords(engine.shared().reads, TENANT, keys);
+    await memory.find(TENANT, [key('other')], ofRows);
+    const [selected, changed] = [signal(), signal()];
+    const early = memory.find(TENANT, [M1], async (keys) => {
+      const records = await ofRows(keys);
+      selected.give();
+      await changed.given;
+      return records;
+    });
+    await selected.given;
+    await sql`update media set filename = 'new'`.execute(kysely);
+    await sql`alter table media_changes_pruned rename to media_changes_elsewhere`.execute(kysely);
+    await seen();
+    await expect(memory.find(TENANT, [key('other')], ofRows)).rejects.toThrow();
+    await sql`alter table media_changes_elsewhere rename to media_changes_pruned`.execute(kysely);
+    changed.give();
+    expect((await early).get(formatMessageId(M1))?.media[0]?.filename).not.toBe('new');
+    await seen();
+    expect((await memory.find(TENANT, [M1], ofRows)).get(formatMessageId(M1))?.media[0]?.filename).toBe('new');
+  });
+
   // A server's tables may be too large for a list of their messages.
   const itEmbedded = engine.engine === 'embedded' ? it : it.skip;
   itEmbedded('are selected only if they have rows, of a catalogue with several pages of messages', async () => {
@@ -159,5 +192,31 @@ describeEngines('remembered messages', (engine) => {
     expect(await bed.selectedBy(key('old-4999'), key('old-0'), key('new'))).toEqual(['old-4999', 'old-0']);
     await insertMedia(engine.shared().kysely, ['new']);
     expect(await bed.selectedBy(key('new'), key('newer'))).toEqual(['new']);
+  });
+
+  itEmbedded('that are forgotten while they are read are read anew, from the first', async () => {
+    const { kysely } = engine.shared();
+    await insertMedia(
+      kysely,
+      Array.from({ length: 5_000 }, (_, index) => `old-${index}`),
+    );
+    const statements = async (count: number) => {
+      for (let at = 0; at < count; at += 1) await sql`select 1`.execute(kysely);
+    };
+    // One of these is forgotten while it reads the last page.
+    for (let pages = 0; pages < 8; pages += 1) {
+      const recorded = new RecordedMessages(kysely);
+      const lacks = (id: string) => recorded.lacks(tenantMessageId(TENANT, key(id)));
+      recorded.load();
+      await statements(pages);
+      recorded.forget();
+      recorded.load();
+      await until('the messages are known', async () => {
+        await statements(1);
+        return lacks('unknown');
+      });
+      await statements(4);
+      expect([lacks('old-0'), lacks('old-4999')]).toEqual([false, false]);
+    }
   });
 });

@@ -3,6 +3,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GupshupPartnerEmulator } from '../../demo/src/emulators/gupshup/gupshup-partner-emulator.js';
+import { runCheck } from '../../src/app/doctor/check.js';
 import { openDatabase } from '../../src/database/database.js';
 import { migrate } from '../../src/database/migrations/migrate.js';
 import type { CommandOptions } from '../support/command.js';
@@ -266,6 +267,14 @@ describe('mediagraph doctor', () => {
     },
     TEST_MS,
   );
+});
+
+it.each([
+  ['fails', undefined, 'fail'],
+  ['warns if it looks for programs', 'warn', 'warn'],
+] as const)('a check that takes too long %s', async (_name, lateStatus, status) => {
+  const check = { name: 'slow', limitMs: 1, lateStatus, run: () => new Promise<never>(() => {}) };
+  expect(await runCheck(check)).toEqual([{ check: 'slow', status, message: expect.stringContaining('no answer') }]);
 });
 
 describe('the storage, for mediagraph doctor', () => {

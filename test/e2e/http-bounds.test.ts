@@ -337,7 +337,10 @@ describe('pages of other origins', () => {
       }),
     ];
     expect(answers.map(({ status }) => status)).toEqual([200, 401, 400, 415, 200]);
-    for (const answer of answers) expect(headerOf(answer, 'access-control-allow-origin')).toBe(APP);
+    for (const answer of answers) {
+      expect(headerOf(answer, 'access-control-allow-origin')).toBe(APP);
+      expect(headerOf(answer, 'access-control-expose-headers')).toContain('RateLimit, RateLimit-Policy');
+    }
     expect(answers.at(-1)?.headers['content-type']).toMatch(/^text\/event-stream/);
   });
 

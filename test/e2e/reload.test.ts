@@ -12,6 +12,7 @@ import { Mutations } from '../support/mutations.js';
 import { OwnServer } from '../support/own-server.js';
 import { RawServer } from '../support/raw-server.js';
 import { samples } from '../support/sample-messages.js';
+import { Subscriber, TRANSPORTS } from '../support/subscribers.js';
 import { kirimChannel, type MediaData, sole } from '../support/test-bed.js';
 
 const TEST_MS = 90_000;
@@ -105,6 +106,39 @@ describeEngines('a reload', ({ shared }) => {
       expect((await server.client.get(pathOf(media))).bytes.equals(photo.bytes)).toBe(true);
       expect(await server.client.becomes('READY', photo.id)).toMatchObject({ id: media.id });
       await server.client.deliver(META, receive().delivery);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'does not name what the loader adds to the sections that need a restart',
+    async () => {
+      const server = await start(other);
+      await server.reload({ tenants: { acme: { maxStorageBytes: '1GB' } } });
+      await server.reload({ upload: { respondWithin: '2s' } });
+      const named = server.logLines.filter((line) => line.includes('restart')).map((line) => JSON.parse(line).sections);
+      expect(named).toEqual([['upload']]);
+    },
+    TEST_MS,
+  );
+
+  it.each(TRANSPORTS)(
+    'ends the subscriptions to messages of a removed channel over %s, and no others',
+    async (transport) => {
+      const server = await start(metaChannel(meta), other);
+      const subscribe = (...messageIds: string[]) => {
+        const query = `subscription { mediaUpdated(messageIds: ${JSON.stringify(messageIds)}) { id } }`;
+        return Subscriber.open({ transport, url: server.client.url, query });
+      };
+      const [ended, lasting] = [subscribe(`${META}:m`, 'other:m'), subscribe('other:m')];
+      await until('both to be open', async () =>
+        /^mediagraph_subscriptions 2$/m.test((await server.client.get('/metrics')).bytes.toString()),
+      );
+      await server.reload({ channels: [other] });
+      await ended.ended();
+      expect(sole(sole(ended.results).errors).extensions.code).toBe('CHANNEL_NOT_FOUND');
+      expect([lasting.end, lasting.results]).toEqual([null, []]);
+      lasting.close();
     },
     TEST_MS,
   );

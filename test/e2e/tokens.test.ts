@@ -56,6 +56,16 @@ const readiness = async ({ client }: OwnServer): Promise<[number, string | undef
   return [status, JSON.parse(bytes.toString()).reason];
 };
 
+/** The code with which a socket with these credentials is closed. */
+async function closeOfSocket({ client }: OwnServer, credentials: string): Promise<number> {
+  const socket = new WebSocket(`${client.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
+    headers: { authorization: `Bearer ${credentials}` },
+  });
+  socket.once('open', () => socket.send('{"type":"connection_init"}'));
+  const [code]: number[] = await once(socket, 'close');
+  return code ?? 0;
+}
+
 describe('tokens', () => {
   it.each(['RS256', 'PS384', 'ES256', 'ES384', 'ES512', 'EdDSA'])('signed with %s open their tenant', async (alg) => {
     const key = await issuer.addKey({ alg });
@@ -161,7 +171,18 @@ describe('the keys of an issuer', () => {
     const token = await issuer.token();
     expect(await readiness(server)).toEqual([503, 'the key set of auth.jwt.jwksUrl was not available yet']);
     expect((await server.client.get('/livez')).status).toBe(200);
-    expect((await ask(server, token)).status).toBe(401);
+    const waiting = await server.client.get('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query: CHANNELS }),
+    });
+    expect([waiting.status, Number(waiting.headers['retry-after']) >= 1]).toEqual([503, true]);
+    expect(sole(JSON.parse(waiting.bytes.toString()).errors)).toMatchObject({
+      extensions: { code: 'INTERNAL_SERVER_ERROR', retryable: true, retryAfterMs: expect.any(Number) },
+    });
+    expect((await ask(server, 'no token')).status).toBe(401);
+    expect(await closeOfSocket(server, token)).toBe(1013);
+    expect(await closeOfSocket(server, 'no token')).toBe(4403);
     issuer.answer = null;
     await until('the server to be ready', async () => (await readiness(server))[0] === 200);
     expect((await ask(server, token)).status).toBe(200);
@@ -217,7 +238,7 @@ describe('a reload', () => {
     const gone = await RawServer.start();
     await gone.close();
     await server.reload({ auth: issuer.auth({ jwksUrl: gone.url }) });
-    expect((await ask(server, await issuer.token())).status).toBe(401);
+    expect((await ask(server, await issuer.token())).status).toBe(503);
     expect((await readiness(server))[0]).toBe(503);
   });
 });

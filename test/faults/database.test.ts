@@ -6,6 +6,7 @@ import { describeServer } from '../support/databases.js';
 import { openEmbeddedDatabase } from '../support/embedded-database.js';
 import { until } from '../support/eventually.js';
 import { META, type MetaPhoto, metaChannel, metaEmulator, receivePhoto } from '../support/meta.js';
+import { Mutations } from '../support/mutations.js';
 import { type OwnServer, useOwnServers } from '../support/own-server.js';
 import { samples } from '../support/sample-messages.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -199,6 +200,53 @@ describeServer('a database that goes away', (database) => {
       expect(answers).toEqual([503, 503, 503, 200]);
       await proxy.restore();
       await expectRecovery(server, [stored]);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'makes unknown what a provider no longer lists: it may have a row',
+    async () => {
+      const sid = twilioMessageSid(2);
+      twilio.addMessage({ sid, media: [{ ...samples.photo, sid: twilioMediaSid(2) }] });
+      const server = await start();
+      const { id, url } = sole(sole(await server.client.media([`mms:${sid}`])));
+      expect((await server.client.get(url)).status).toBe(200);
+      await server.client.becomesStored(url);
+      // Another process remembers no listing.
+      const { client } = await start();
+      twilio.addMessage({ sid, media: [] });
+      await proxy.cut();
+      const user = new Mutations(client);
+      const known = await user.ask<unknown>('query($id: ID!) { media(id: $id) { id } }', { id });
+      for (const { errors } of [known, await user.delete(id)])
+        expect(errors).toMatchObject([{ extensions: { code: 'INTERNAL_SERVER_ERROR', retryable: true } }]);
+      await proxy.restore();
+      await until('the media to be known', async () => (await user.media(id))?.id === id);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'during a deletion that its provider refuses is an error to repeat',
+    async () => {
+      const server = await start();
+      const stored = receive();
+      expect(await send(server, stored)).toBe(200);
+      const { id } = await server.client.becomes('READY', stored.id);
+      const isDeletion = ({ method }: { readonly method: string }) => method === 'DELETE';
+      meta.faults.push({ match: isDeletion, fault: { kind: 'status', status: 400 } });
+      meta.clearRequests();
+      meta.latencyMs = 2_000;
+      try {
+        const deletion = new Mutations(server.client).delete(id);
+        await until('the provider to be asked', () => meta.requests.some(isDeletion));
+        await proxy.cut();
+        const { errors } = await deletion;
+        expect(errors).toMatchObject([{ extensions: { code: 'INTERNAL_SERVER_ERROR', retryable: true } }]);
+      } finally {
+        meta.latencyMs = 0;
+      }
     },
     TEST_MS,
   );

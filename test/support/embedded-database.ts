@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { type Database, openDatabase } from '../../src/database/database.js';
 import { copyTemplate } from './copy-template.js';
+import { until } from './eventually.js';
 
 /** An embedded database of its own, empty and up to date, from files that were made before; closing it removes them. */
 export async function openEmbeddedDatabase(): Promise<Database> {
@@ -38,6 +39,20 @@ export async function emptyTables({ kysely }: Database): Promise<void> {
     await kysely.deleteFrom(table).execute();
   // Processes that remember rows find that changes are missing.
   await sql`update media_changes_pruned set xid = pg_current_xact_id()`.execute(kysely);
+  await olderTransactionsEnd({ kysely });
+}
+
+/**
+ * Resolves when every transaction has ended that was open at the call, in any database of the server: other test files use
+ * it as well, and snapshots and the change log go by the oldest of all.
+ */
+export async function olderTransactionsEnd({ kysely }: Pick<Database, 'kysely'>): Promise<void> {
+  const { rows } = await sql<{ xid: string }>`select pg_current_xact_id()::text as xid`.execute(kysely);
+  const own = rows[0]?.xid;
+  const oldest = () =>
+    sql<{ isOver: boolean }>`
+      select pg_snapshot_xmin(pg_current_snapshot()) > ${own}::xid8 as "isOver"`.execute(kysely);
+  await until('older transactions to end', async () => (await oldest()).rows[0]?.isOver === true);
 }
 
 /** Open databases that no test uses; opening one takes a second. */

@@ -16,6 +16,8 @@ export interface Check {
   readonly name: string;
   readonly channelId?: ChannelId;
   readonly limitMs: number;
+  /** The outcome when the time is over. Default: `fail`. */
+  readonly lateStatus?: 'warn';
   /** The signal aborts when the time is over. What it still returns then is dropped. */
   run(signal: AbortSignal): Promise<readonly CheckResult[]>;
 }
@@ -26,7 +28,7 @@ export class CheckFault extends Error {
 }
 
 /** Runs a check within its time. Never rejects. */
-export async function runCheck({ name, channelId, limitMs, run }: Check): Promise<readonly CheckResult[]> {
+export async function runCheck({ name, channelId, limitMs, lateStatus, run }: Check): Promise<readonly CheckResult[]> {
   const about = { check: name, ...(channelId !== undefined && { channelId }) };
   const over = new AbortController();
   let timer: NodeJS.Timeout | undefined;
@@ -41,7 +43,8 @@ export async function runCheck({ name, channelId, limitMs, run }: Check): Promis
     return await Promise.race([run(over.signal), late]);
   } catch (thrown) {
     const message = thrown instanceof CheckFault ? thrown.message : `the check failed (${kindOf(thrown)})`;
-    return [{ ...about, status: 'fail', message }];
+    const status = over.signal.aborted ? (lateStatus ?? 'fail') : 'fail';
+    return [{ ...about, status, message }];
   } finally {
     clearTimeout(timer);
   }

@@ -29,7 +29,7 @@ export function toolsCheck({ toolsPath }: Config): Check {
       return { check: `tools.${tool.name}`, ...outcomeOf(tool, found[name] !== null, runnable[name]) };
     });
   };
-  return { name: 'tools', limitMs: LIMIT_MS, run };
+  return { name: 'tools', limitMs: LIMIT_MS, lateStatus: 'warn', run };
 }
 
 function outcomeOf(tool: Tool, isFound: boolean, command: string | null): Pick<CheckResult, 'status' | 'message'> {

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../database/database.js';
 import type { TenantId } from '../../model/channel.js';
 import type { MediaId, MediaStatus, MessageKey } from '../../model/media.js';
@@ -49,6 +49,10 @@ export class ChangeLog {
    */
   async read(from: string | null): Promise<ReadChanges> {
     const since = sql`${from}::pg_snapshot`;
+    // Each part reads the primary key in its order. With one condition for both, PostgreSQL scans the whole log.
+    const part = (condition: RawBuilder<unknown>) => sql`
+      (select * from media_changes where ${condition} and xid < pg_snapshot_xmax(pg_current_snapshot())
+        order by xid, id limit ${MOST_CHANGES + 1})`;
     // After a restore from a dump, the ids of the dumped transactions may be in the future.
     const { rows } = await sql<{ snapshot: string; isPruned: boolean | null; changes: readonly LoggedChange[] }>`
       select pg_current_snapshot()::text as snapshot,
@@ -56,10 +60,11 @@ export class ChangeLog {
           from media_changes_pruned) as "isPruned",
         (select coalesce(json_agg(json_build_object('tenant', tenant, 'id', media_id, 'channelId', channel_id,
             'providerMessageId', provider_message_id, 'status', status, 'isStatus', is_status) order by id), '[]')
-          from (select * from media_changes
-            where (xid >= pg_snapshot_xmax(${since}) or xid = any(array(select pg_snapshot_xip(${since}))))
-              and xid < pg_snapshot_xmax(pg_current_snapshot())
-            order by id limit ${MOST_CHANGES + 1}) as unread) as changes`.execute(this.database.reads);
+          from (
+            select * from (${part(sql`xid >= pg_snapshot_xmax(${since})`)}
+              union all ${part(sql`xid = any(array(select pg_snapshot_xip(${since})))`)}) as both_parts
+            limit ${MOST_CHANGES + 1}
+          ) as unread) as changes`.execute(this.database.reads);
     const [read] = rows;
     if (!read) throw new Error('expected a row with the snapshot, got none');
     const { snapshot, changes } = read;

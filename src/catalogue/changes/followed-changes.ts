@@ -25,7 +25,7 @@ export class FollowedChanges {
   #currentAsOf = { writes: -1, at: Number.NEGATIVE_INFINITY };
   /** How long a read is valid if this process writes nothing. */
   readonly #currentMs: number;
-  /** Increases with every read. */
+  /** Increases with every read, also with one that fails: its changes will not be read again. */
   reads = 0;
 
   #listening: Promise<void> | null = null;
@@ -81,6 +81,7 @@ export class FollowedChanges {
     const { snapshot, changes, isGap } = await this.#log.read(this.#snapshot).catch((thrown: unknown) => {
       // After a failover, the new server may lack the last commits and may use their ids again.
       this.#snapshot = null;
+      this.reads += 1;
       this.follower.onGap();
       throw thrown;
     });

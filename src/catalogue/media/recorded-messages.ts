@@ -20,6 +20,8 @@ interface Page {
 export class RecordedMessages {
   readonly #names = new Set<TenantMessageId>();
   #state: 'unknown' | 'loading' | 'complete' | 'tooMany' = 'unknown';
+  /** Increases with each load, so that one which was forgotten ends. */
+  #loads = 0;
 
   constructor(private readonly reads: Database['reads']) {}
 
@@ -43,21 +45,29 @@ export class RecordedMessages {
   load(): void {
     if (this.#state !== 'unknown') return;
     this.#state = 'loading';
-    // The next caller tries again.
-    this.#loadAll().catch(() => this.#giveUp('unknown'));
+    this.#loads += 1;
+    const load = this.#loads;
+    this.#loadAll(load).catch(() => {
+      // The next caller tries again.
+      if (this.#isCurrent(load)) this.#giveUp('unknown');
+    });
   }
 
-  async #loadAll(): Promise<void> {
+  async #loadAll(load: number): Promise<void> {
     let last = { tenant: '', channelId: '', providerMessageId: '' };
     for (;;) {
       const { messages, isLast } = await this.#page(last);
       // Forgotten meanwhile, or too many.
-      if (this.#state !== 'loading') return;
+      if (!this.#isCurrent(load)) return;
       for (const message of messages) this.add(tenantMessageId(message.tenant, message));
       last = messages.at(-1) ?? last;
-      if (isLast && this.#state === 'loading') this.#state = 'complete';
+      if (isLast && this.#isCurrent(load)) this.#state = 'complete';
       if (isLast) return;
     }
+  }
+
+  #isCurrent(load: number): boolean {
+    return this.#state === 'loading' && this.#loads === load;
   }
 
   /** The index `media_by_message` and the primary key of the listings have this order. */

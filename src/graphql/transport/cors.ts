@@ -19,7 +19,10 @@ export function allowOrigin(
   if (origin === undefined || !(isOpen || allowedOrigins.includes(origin))) return;
   reply
     .header('access-control-allow-origin', isOpen ? '*' : origin)
-    .header('access-control-expose-headers', 'X-Request-Id, Retry-After, WWW-Authenticate');
+    .header(
+      'access-control-expose-headers',
+      'X-Request-Id, Retry-After, WWW-Authenticate, RateLimit, RateLimit-Policy',
+    );
 }
 
 export function answerPreflight({ headers }: FastifyRequest, reply: FastifyReply): FastifyReply {

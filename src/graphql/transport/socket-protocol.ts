@@ -32,6 +32,8 @@ export interface SocketConnection {
   readonly signal: AbortSignal;
   /** Called when the credentials of the socket are accepted. */
   readonly onAdmitted: (caller: Caller) => void;
+  /** Called when the credentials cannot be verified at the moment. Closes the socket. */
+  readonly onUnverifiable: () => void;
   /** Set when the credentials are accepted. */
   caller?: Caller;
 }
@@ -60,7 +62,7 @@ class FormattedError extends GraphQLError {
 
 /**
  * The protocol `graphql-transport-ws` (graphql-ws, PROTOCOL.md) over the operations of this server. Without valid
- * credentials the socket is closed with 4403.
+ * credentials the socket is closed with 4403, and with 1013 while they cannot be verified.
  */
 export function createSocketProtocol(options: SocketProtocolOptions): Server<SocketConnection> {
   const { operations, schema, admit, maxOperations } = options;
@@ -76,8 +78,9 @@ export function createSocketProtocol(options: SocketProtocolOptions): Server<Soc
         extra.onAdmitted(extra.caller);
         return true;
       } catch (thrown) {
-        if (thrown instanceof MediagraphError) return false;
-        throw thrown;
+        if (!(thrown instanceof MediagraphError)) throw thrown;
+        if (thrown.code !== 'UNAUTHENTICATED') extra.onUnverifiable();
+        return false;
       }
     },
     onSubscribe: async ({ connectionParams, extra, subscriptions }, _id, payload) => {

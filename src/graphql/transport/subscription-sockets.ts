@@ -23,6 +23,8 @@ export interface SubscriptionSocketsOptions extends SocketProtocolOptions, Hands
 /** Close codes of RFC 6455 section 7.4.1. */
 const GOING_AWAY = 1001;
 const INTERNAL_ERROR = 1011;
+/** The registry of close codes that RFC 6455 section 11.7 set up. Clients connect again later. */
+const TRY_AGAIN_LATER = 1013;
 /** graphql-transport-ws: "Unauthorized". */
 const UNAUTHORIZED = 4401;
 
@@ -54,7 +56,9 @@ export function serveSubscriptionSockets(http: FastifyInstance, options: Subscri
         const cancel = whenCredentialsEnd(caller, clock, () => webSocket.close(UNAUTHORIZED, 'the token has expired'));
         webSocket.once('close', cancel);
       };
-      serve(webSocket, protocol, { headers: withDistinctCredentials(request), onAdmitted }, options);
+      const onUnverifiable = () => webSocket.close(TRY_AGAIN_LATER, 'tokens cannot be verified at the moment');
+      const headers = withDistinctCredentials(request);
+      serve(webSocket, protocol, { headers, onAdmitted, onUnverifiable }, options);
     });
   });
   http.addHook('preClose', async () => {

@@ -162,7 +162,10 @@ export class MediaLookup {
     const rows = await this.#whileAvailable(() => this.options.catalogue.findByIds(tenant, missing));
     const now = dateOf(this.options.clock);
     return media.map((found, index) => {
-      const row = isMissing(found) ? rows?.get(ids[index] ?? '') : undefined;
+      const id = ids[index] ?? null;
+      // A provider that no longer lists a media does not tell whether it has a row.
+      if (rows === null && found === null && id !== null) return asCatalogueFault(null);
+      const row = isMissing(found) ? rows?.get(id ?? '') : undefined;
       return row ? asOf(row, now) : found;
     });
   }

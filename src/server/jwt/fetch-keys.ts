@@ -10,8 +10,8 @@ export interface FetchKeysOptions {
 
 /** The time for the whole response. */
 const TIMEOUT_MS = 5_000;
-/** Room for a thousand keys of the usual length with their certificates. */
-const MAX_BYTES = 4_000_000;
+/** Room for hundreds of keys with their certificates. Parsing more could block the event loop for seconds. */
+const MAX_BYTES = 1_000_000;
 
 /** Reads the document with the issuer's keys. The result rejects unless the status is 200. */
 export function fetchKeys({ url, pools, userAgent }: FetchKeysOptions): (signal: AbortSignal) => Promise<Buffer> {

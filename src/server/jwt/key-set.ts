@@ -18,6 +18,8 @@ export interface KeyChoice {
   readonly alg: string;
 }
 
+/** No issuer publishes as many. Each costs a validation, during which the process does nothing else. */
+const MAX_KEYS = 5_000;
 /** The maximum number of keys that are tried for one token. Each costs a verification. */
 const MAX_CANDIDATES = 4;
 /** Shorter RSA keys are broken or soon will be (NIST SP 800-131A); longer ones take too long. */
@@ -61,7 +63,7 @@ export const TOKEN_ALGORITHMS: ReadonlySet<string> = new Set([
 const jwk = z.discriminatedUnion('kty', [rsa, ec, okp]);
 type Jwk = z.output<typeof jwk>;
 
-const document = z.object({ keys: z.array(z.unknown()) });
+const document = z.object({ keys: z.custom<readonly unknown[]>(Array.isArray) });
 
 /** The keys of an issuer that may verify tokens (RFC 7517 section 5). Other entries of the document are ignored. */
 export class KeySet {
@@ -117,6 +119,7 @@ function parseDocument(body: Buffer): z.output<typeof document> {
   }
   const { data } = document.safeParse(parsed);
   if (!data) throw new Error('expected a JSON Web Key Set, got JSON without a list of keys');
+  if (data.keys.length > MAX_KEYS) throw new Error(`expected at most ${MAX_KEYS} keys, got ${data.keys.length}`);
   return data;
 }
 

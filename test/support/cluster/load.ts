@@ -29,7 +29,7 @@ export interface FlowPlan {
 
 /** A cluster that does not keep up gets fewer requests, not ever more of them at once. */
 const MAX_AT_ONCE = 32;
-/** A caller repeats what was not acknowledged for so long: above the lease of a deletion and every fault. */
+/** For so long without a fault, a caller repeats what was not acknowledged: above the lease of a deletion. */
 const PATIENCE_MS = 180_000;
 
 /** Starts flows at fixed rates, whatever the cluster answers. */
@@ -96,17 +96,18 @@ export class Load {
 
 /** Repeats an attempt until it succeeds. A caller that has to wait too long is a violation. @param attempt null: not yet */
 export async function persist<Result>(
-  { ledger }: LoadContext,
+  { ledger, requests }: LoadContext,
   item: LedgerItem,
   what: string,
   attempt: () => Promise<Result | null>,
 ): Promise<Result | null> {
-  const giveUpAt = performance.now() + PATIENCE_MS;
+  let since = performance.now();
   for (let pauseMs = 200; ; pauseMs = Math.min(2_000, pauseMs * 2)) {
     const result = await attempt();
     if (result !== null) return result;
-    if (performance.now() > giveUpAt) {
-      ledger.violate(`${what} of ${nameOf(item)} did not succeed within ${PATIENCE_MS} ms`);
+    if (requests.isInFault) since = performance.now();
+    if (performance.now() > since + PATIENCE_MS) {
+      ledger.violate(`${what} of ${nameOf(item)} did not succeed within ${PATIENCE_MS} ms without a fault`);
       return null;
     }
     await sleep(pauseMs);

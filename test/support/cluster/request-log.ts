@@ -50,6 +50,12 @@ export class RequestLog {
     private readonly ledger: Ledger,
   ) {}
 
+  /** Whether a fault is there now. */
+  get isInFault(): boolean {
+    const now = performance.now();
+    return this.faults.overlapping(now, now).length > 0;
+  }
+
   /**
    * Null: there was no answer, or no complete one.
    * @param mayFail whether something other than a fault may be the reason, such as a deletion; asked after the answer
@@ -71,7 +77,8 @@ export class RequestLog {
     const what = `a request of kind "${kind}" by ${way.name}`;
     // What the server calls an internal error without a reason to try again is a fault of its own.
     if (status === 500) this.ledger.violate(`${what} got 500: ${got?.bytes.toString().slice(0, 500)}`);
-    if (way.isNginx && !mayFail()) this.#judgeRestart(what, { status, got, faults });
+    // A client that gave up on a slow machine did not lose its request by the restart.
+    if (way.isNginx && !mayFail() && !signal.aborted) this.#judgeRestart(what, { status, got, faults });
     return got && { ...got, begunAt, endedAt };
   }
 

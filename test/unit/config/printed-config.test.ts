@@ -56,6 +56,12 @@ test('the printed configuration contains no secret and can be read again', () =>
   expect(printedConfig(again)).toBe(printed);
 });
 
+test('a secret that begins with another one is masked as a whole', () => {
+  const keys = ['hunter2', 'hunter2-and-more'].map((text, index) => ({ id: `k${index}`, secret: text }));
+  const server = { publicUrl: 'https://media.example.com/hunter2-and-more' };
+  expect(printedConfig({ server, delivery: { signingKeys: keys }, channels: [] })).not.toContain('more');
+});
+
 test('every key with the name of a secret is masked', () => {
   const { sections, everyChannel, channels } = readSettings();
   const named = [...sections, { settings: everyChannel }, ...channels]

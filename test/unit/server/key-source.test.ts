@@ -51,6 +51,12 @@ it('waits for newer keys after an idle minute', async () => {
   expect(await sizeOf(source.current())).toBe(2);
 });
 
+it('keeps its keys when a key set has more entries than any issuer publishes', async () => {
+  issuer.answer = (_request, response) => void response.end(`{"keys":[${'0,'.repeat(5_000)}0]}`);
+  now += 60 * SECOND;
+  expect(await sizeOf(source.current())).toBe(1);
+});
+
 it('asks for an unknown key once in ten seconds, whatever the answers', async () => {
   for (const answers of [true, false]) {
     const before = issuer.fetches;
