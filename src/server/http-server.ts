@@ -100,8 +100,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   http.setNotFoundHandler((_request, reply) => answerNotFound(reply));
   http.setErrorHandler<FastifyError>((error, _request, reply) => sendError(reply, fromFastify(error)));
   new StalledReaders(entrance.answers).watch(http);
-  closeUnusedConnections(http);
   acceptLastRequests(http);
+  closeUnusedConnections(http);
   return { http, hot };
 }
 
@@ -216,7 +216,8 @@ function isEventStream(reply: FastifyReply): boolean {
 
 /**
  * Closes connections without a request when the server closes. Browsers open some in advance. Node closes connections
- * between two requests, and would wait for those that have had none.
+ * between two requests, and would wait for those that have had none. It runs after {@link acceptLastRequests}, since a
+ * request may be on its way over such a connection.
  */
 function closeUnusedConnections(http: FastifyInstance): void {
   const sockets = new Set<Socket>();

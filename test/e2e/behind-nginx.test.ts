@@ -151,21 +151,40 @@ describeServer('two replicas behind nginx', (server) => {
       await until('the subscription to be closed', async () => (await openSubscriptions()) === 0);
     });
 
-    /** Sends requests one after the other until a replica has ended, and some more. @returns the statuses */
-    async function statusesWhile(
-      ended: Promise<unknown>,
+    /**
+     * Sends requests one after the other, ends a replica when nginx has its connections, and sends some more.
+     * @returns how the replica ended, and the statuses
+     */
+    async function endUnder(
       requests: ReadonlyArray<() => Promise<{ readonly status: number }>>,
-    ): Promise<number[]> {
-      let hasEnded = false;
-      void ended.then(() => {
-        hasEnded = true;
-      });
+      { command }: ServerProcess,
+      signal: NodeJS.Signals,
+    ): Promise<[end: number | string, statuses: number[]]> {
+      let [begun, hasEnded] = [0, false];
       const running = requests.map(async (send) => {
         const statuses: number[] = [];
-        for (let left = 10; left > 0; left -= hasEnded ? 1 : 0) statuses.push((await send()).status);
+        for (let left = 10; left > 0; left -= hasEnded ? 1 : 0) {
+          statuses.push((await send()).status);
+          if (statuses.length === 10) begun += 1;
+        }
         return statuses;
       });
-      return [...new Set((await Promise.all(running)).flat())];
+      await until('the load to be under way', () => begun === requests.length);
+      command.kill(signal);
+      const end = await command.ended;
+      hasEnded = true;
+      return [end, [...new Set((await Promise.all(running)).flat())]];
+    }
+
+    /** Until nginx forwards requests to a replica. */
+    async function isUsed(index: number): Promise<void> {
+      const answers = async () =>
+        (await nginx.logged()).split(`"replica":"127.0.0.1:${ports[index]}","replicaStatus":"200"`).length;
+      const before = await answers();
+      await until('a replica to be used again', async () => {
+        await client.get('/livez');
+        return (await answers()) > before;
+      });
     }
 
     async function idempotentRequests(): Promise<Array<() => Promise<Got>>> {
@@ -185,10 +204,7 @@ describeServer('two replicas behind nginx', (server) => {
       async () => {
         const query = () => client.query('{ mediaChannels { id } }', {});
         const requests = [...(await idempotentRequests()), query, query, query, query];
-        const { command } = replicas[0] as ServerProcess;
-        const statuses = statusesWhile(command.ended, requests);
-        command.kill('SIGTERM');
-        expect([await command.ended, await statuses]).toEqual([0, [200]]);
+        expect(await endUnder(requests, replicas[0] as ServerProcess, 'SIGTERM')).toEqual([0, [200]]);
         replicas[0] = await startReplica(0);
       },
       TEST_MS,
@@ -197,11 +213,10 @@ describeServer('two replicas behind nginx', (server) => {
     it(
       'no GET and no webhook fails while a replica is killed',
       async () => {
+        await isUsed(0);
         const requests = await idempotentRequests();
-        const { command } = replicas[1] as ServerProcess;
-        const statuses = statusesWhile(command.ended, requests);
-        command.kill('SIGKILL');
-        expect([await command.ended, await statuses]).toEqual(['SIGKILL', [200]]);
+        const end = await endUnder(requests, replicas[1] as ServerProcess, 'SIGKILL');
+        expect(end).toEqual(['SIGKILL', [200]]);
       },
       TEST_MS,
     );

@@ -51,7 +51,7 @@ export class Nginx {
     return Nginx.#start(async ({ folder, port }) =>
       deployed('nginx/mediagraph.conf', {
         resolver: '',
-        replicas: origins.map((origin) => `server ${origin} max_fails=3 fail_timeout=5s;`).join(' '),
+        replicas: origins.map((origin) => `server ${origin} max_fails=3 fail_timeout=1s;`).join(' '),
         repeatable: origins.map((origin) => `server ${origin} max_fails=0;`).join(' '),
         listen: `listen 127.0.0.1:${port};`,
         log: `access_log ${folder}/${ACCESS_LOG} mediagraph;`,
