@@ -15,7 +15,8 @@ describe('Kirim', () => {
         location: kirim.mediaUrl(id),
         'x-request-id': expect.stringMatching(/^req_01HX[0-9A-HJKMNP-TV-Z]{22}$/),
         'x-ratelimit-limit': '6000',
-        'x-ratelimit-remaining': '5999',
+        // A hundred come back each second.
+        'x-ratelimit-remaining': expect.stringMatching(/^(5999|6000)$/),
         'x-ratelimit-reset': expect.stringMatching(/^\d{10}$/),
       },
     });
