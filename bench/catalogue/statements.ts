@@ -10,9 +10,9 @@ import type { Engine } from '../support/scratch-database.js';
 import { median, quantile } from '../support/statistics.js';
 import { CHANNEL_ID, randomIds, TENANT } from './rows.js';
 
-/** Of each statement, after as many that warm up. */
+/** How often a statement is timed, after as many executions that warm up. */
 const REPETITIONS = 200;
-/** Of those that read a whole table or index. */
+/** How often a statement is timed that reads a whole table or index. */
 const SCANS = 3;
 const IDS = 50;
 const CLAIMED = 8;

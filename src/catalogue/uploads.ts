@@ -7,7 +7,7 @@ import type { ChannelId, ProviderName, TenantId } from '../model/channel.js';
 import { addMilliseconds } from '../model/clock.js';
 import type { MediaFailure, MediaId, MediaKind } from '../model/media.js';
 import { storable, storableJson } from '../model/text/storable.js';
-import { inBatches } from './in-batches.js';
+import { deleteInBatches } from './in-batches.js';
 import type { CataloguedMedia, StoredBytes } from './media/catalogued-media.js';
 import { assignments, catalogued, withoutBytes } from './media/column-lists.js';
 import { findMediaOfJobs } from './media/copies.js';
@@ -206,22 +206,13 @@ export class SqlUploads implements Uploads {
   }
 
   forgetKeys(createdBefore: Date): Promise<number> {
-    return this.#forget('upload_keys', 'created_at', createdBefore);
+    const where = sql`created_at < ${createdBefore}`;
+    return deleteInBatches(this.#db, { table: 'upload_keys', key: 'ctid', where, order: 'created_at' });
   }
 
   forgetFailed(failedBefore: Date): Promise<number> {
-    return this.#forget('failed_uploads', 'failed_at', failedBefore);
-  }
-
-  #forget(table: string, column: string, before: Date): Promise<number> {
-    const [of, age] = [sql.table(table), sql.ref(column)];
-    return inBatches(async (limit) => {
-      const { numAffectedRows = 0n } = await sql`
-        delete from ${of} where ctid = any(array(
-          select ctid from ${of} where ${age} < ${before} order by ${age} limit ${limit} for update skip locked
-        ))`.execute(this.#db);
-      return Number(numAffectedRows);
-    });
+    const where = sql`failed_at < ${failedBefore}`;
+    return deleteInBatches(this.#db, { table: 'failed_uploads', key: 'ctid', where, order: 'failed_at' });
   }
 }
 

@@ -5,7 +5,7 @@ import type { ClaimedJob, JobLease } from '../jobs/job.js';
 import { addedJobs, buriedJob, endedJob } from '../jobs/job-statements.js';
 import type { ChannelId, TenantId } from '../model/channel.js';
 import { storable } from '../model/text/storable.js';
-import { inBatches } from './in-batches.js';
+import { deleteInBatches } from './in-batches.js';
 
 /** A verified webhook, unparsed. */
 export interface ReceivedEvent {
@@ -128,34 +128,16 @@ export class SqlWebhookInbox implements WebhookInbox {
   }
 
   forget(receivedBefore: Date): Promise<number> {
-    return inBatches(async (limit) => {
-      const { numAffectedRows = 0n } = await sql`
-        delete from webhook_events where id = any(array(
-          select id from webhook_events where state = 'done' and received_at < ${receivedBefore}
-          order by received_at limit ${limit} for update skip locked
-        ))`.execute(this.#db);
-      return Number(numAffectedRows);
-    });
+    const where = sql`state = 'done' and received_at < ${receivedBefore}`;
+    return deleteInBatches(this.#db, { table: 'webhook_events', key: 'id', where, order: 'received_at' });
   }
 
   async forgetDead(receivedBefore: Date): Promise<number> {
-    const count = await inBatches(async (limit) => {
-      const { numAffectedRows = 0n } = await sql`
-        delete from webhook_events where id = any(array(
-          select id from webhook_events where state = 'dead' and received_at < ${receivedBefore}
-          order by id limit ${limit} for update skip locked
-        ))`.execute(this.#db);
-      return Number(numAffectedRows);
-    });
+    const dead = sql`state = 'dead' and received_at < ${receivedBefore}`;
+    const count = await deleteInBatches(this.#db, { table: 'webhook_events', key: 'id', where: dead, order: 'id' });
     // Not only the jobs of these events: another process may be adding the job of a letter of an earlier version.
-    await inBatches(async (limit) => {
-      const { numAffectedRows = 0n } = await sql`
-        delete from jobs where id = any(array(
-          select id from jobs where kind = 'webhook' and state = 'dead' and since < ${receivedBefore}
-          order by since limit ${limit} for update skip locked
-        ))`.execute(this.#db);
-      return Number(numAffectedRows);
-    });
+    const jobs = sql`kind = 'webhook' and state = 'dead' and since < ${receivedBefore}`;
+    await deleteInBatches(this.#db, { table: 'jobs', key: 'id', where: jobs, order: 'since' });
     return count;
   }
 

@@ -34,7 +34,7 @@ import { MeasuredBody } from '../measured-body.js';
 
 export interface S3BlobStoreOptions {
   readonly bucket: string;
-  /** What precedes each blob's key in the bucket. Objects with other keys are neither read nor listed nor deleted. Default: empty. */
+  /** The beginning of the key of each object. The store does not read, list or delete other objects. Default: empty. */
   readonly prefix?: string;
   /** Default: us-east-1, which most servers other than Amazon's accept. */
   readonly region?: string | null;
