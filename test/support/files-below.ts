@@ -1,6 +1,7 @@
 import type { Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf } from '../../src/storage/fs/files.js';
 
 /** Every file below a folder, half-written ones included. A folder that is removed meanwhile, or is not there, has none. */
 export async function filesBelow(folder: string): Promise<string[]> {
@@ -18,7 +19,7 @@ async function entriesOf(folder: string): Promise<Dirent[]> {
   try {
     return await readdir(folder, { withFileTypes: true });
   } catch (thrown) {
-    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return [];
+    if (codeOf(thrown) === 'ENOENT') return [];
     throw thrown;
   }
 }
