@@ -4,7 +4,7 @@ const RETRY_AFTER_MS = 5_000;
 /** A healthy database answers within milliseconds. */
 const TIMEOUT_MS = 3_000;
 
-/** Limits how long a caller waits for the catalogue when it can continue without the result. */
+/** Limits how long a caller waits for the catalogue: by default, one that can continue without the result. */
 export async function inTime<Answer>(pending: Promise<Answer>, limitMs: number = TIMEOUT_MS): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_resolve, reject) => {

@@ -23,6 +23,8 @@ export const FORGOTTEN_MS = 250;
 export const REMEMBERED_ALONE_MS = 10_000;
 
 const MAX_ROWS = 20_000;
+/** A link cannot be answered without its row, and a burst of first openings keeps a small machine busy for seconds. */
+const ROW_TIMEOUT_MS = 10_000;
 
 interface RememberedRow {
   readonly requestedAt: number;
@@ -81,7 +83,7 @@ export class StoredRows {
       else idsOf.set(tenant, [id]);
     }
     const query = async ([tenant, ids]: [TenantId, MediaId[]]) =>
-      [tenant, await inTime(this.options.catalogue.findByIds(tenant, ids))] as const;
+      [tenant, await inTime(this.options.catalogue.findByIds(tenant, ids), ROW_TIMEOUT_MS)] as const;
     const rows = new Map(await queryCatalogue(() => Promise.all([...idsOf].map(query))));
     return names.map(({ tenant, id }) => rows.get(tenant)?.get(id) ?? null);
   }

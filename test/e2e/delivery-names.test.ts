@@ -41,7 +41,7 @@ async function linksOf(messageIds: readonly string[]): Promise<readonly Links[]>
 /** The name that a link is saved as, by a reader who knows `filename*`; throws where any reader could be misled. */
 async function nameAt(url: string, type: 'inline' | 'attachment'): Promise<string> {
   const got = await bed.get(url);
-  expect(got.status).toBe(200);
+  if (got.status !== 200) throw new Error(`expected status 200, got ${got.status}: ${got.bytes}`);
   const parsed = parseDisposition(headerOf(got, 'content-disposition'));
   expect(parsed.type).toBe(type);
   for (const name of [parsed.name, parsed.plain]) expectHarmless(name);

@@ -1,20 +1,37 @@
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /**
  * Ends a jest run, after jest's own summary, with the one line that CI reads: "N passed, N failed". Where the variable
- * TEST_LEFT_OUT names a file, it gets the test files of which something was left out for want of a program or a server,
- * each on a line.
+ * TEST_LEFT_OUT names a folder, it gets what was left out for want of a program or a server, for a run of just that:
+ * `files` has the test files, each on a line, and `names` a pattern of their tests.
  */
 export default class ClosingLineReporter {
   onRunComplete(_contexts, results) {
     const failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
     const { TEST_LEFT_OUT } = process.env;
-    if (TEST_LEFT_OUT) writeFileSync(TEST_LEFT_OUT, leftOutOf(results));
+    if (TEST_LEFT_OUT) writeLeftOut(TEST_LEFT_OUT, results.testResults);
     process.once('exit', () => process.stderr.write(`\n${results.numPassedTests} passed, ${failed} failed\n`));
   }
 }
 
-function leftOutOf({ testResults }) {
-  const files = testResults.filter(({ numPendingTests, skipped }) => numPendingTests > 0 || skipped);
-  return files.map(({ testFilePath }) => `${testFilePath}\n`).join('');
+function writeLeftOut(folder, suites) {
+  const touched = suites.filter(({ numPendingTests, skipped }) => numPendingTests > 0 || skipped);
+  const names = new Set(touched.flatMap(({ testResults }) => patternsOfPending(testResults)));
+  writeFileSync(join(folder, 'files'), touched.map(({ testFilePath }) => `${testFilePath}\n`).join(''));
+  writeFileSync(join(folder, 'names'), `^(${[...names].join('|')})`);
+}
+
+/** Of a group that was left out as a whole its title is enough. */
+function patternsOfPending(tests) {
+  const isPending = ({ status }) => status === 'pending';
+  const groupsThatRan = new Set(tests.filter((test) => !isPending(test)).map(({ ancestorTitles: [group] }) => group));
+  return tests.filter(isPending).map(({ ancestorTitles: [group], fullName }) => {
+    const isWhole = group !== undefined && !groupsThatRan.has(group);
+    return isWhole ? `${escaped(group)} ` : `${escaped(fullName)}$`;
+  });
+}
+
+function escaped(text) {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
