@@ -3,6 +3,8 @@ import { availableParallelism } from 'node:os';
 export default {
   // Most tests wait for other processes a quarter of their time; one more than there are cores uses that.
   maxWorkers: availableParallelism() + 1,
+  // What a test file loaded stays in its worker's heap, and a collection of gigabytes costs more than a new worker.
+  workerIdleMemoryLimit: '1GB',
   // Timing is no assertion, and machines are busy.
   testTimeout: 30_000,
   testEnvironment: 'node',

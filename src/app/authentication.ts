@@ -43,7 +43,7 @@ export async function openAuthentication(options: AuthenticationOptions): Promis
     apply: async (next) => {
       // Without authentication, pages of other sites could call the server; it checks that at the start only.
       if (next.mode === 'none') return;
-      await issuer.replace(next, { awaitsKeys: true });
+      await issuer.replace(next, { isReload: true });
       credentials.replace({ apiKeys: next.apiKeys, tokens: issuer.tokens });
     },
     close: () => issuer.close(),
@@ -56,16 +56,19 @@ const NO_KEYS = 'the key set of auth.jwt.jwksUrl was not available yet';
 class CurrentIssuer {
   #settings: JwtSettings | null = null;
   #keys: KeySource | null = null;
+  /** Links, webhooks and API keys need no issuer, so that a reload never takes traffic from a server that was ready. */
+  #staysReady = false;
   tokens: Tokens | null = null;
 
   constructor(private readonly options: AuthenticationOptions) {}
 
   get fault(): string | null {
-    return this.#keys === null || this.#keys.hasStarted ? null : NO_KEYS;
+    return this.#staysReady || this.#keys === null || this.#keys.hasStarted ? null : NO_KEYS;
   }
 
-  /** @param awaitsKeys whether the settings come into force after the first attempt to fetch the keys */
-  async replace({ mode, jwt }: AuthSettings, { awaitsKeys = false } = {}): Promise<void> {
+  /** @param isReload whether the settings come into force after the first attempt to fetch the keys */
+  async replace({ mode, jwt }: AuthSettings, { isReload = false } = {}): Promise<void> {
+    if (isReload) this.#staysReady = this.fault === null;
     const settings = mode === 'jwt' ? jwt : null;
     if (isDeepStrictEqual(settings, this.#settings)) return;
     const previous = this.#keys;
@@ -73,7 +76,7 @@ class CurrentIssuer {
     const opened = settings && (await this.#open(settings, keepsKeys ? previous : null));
     if (!keepsKeys) {
       const fetched = opened?.keys.start();
-      if (awaitsKeys) await fetched;
+      if (isReload) await fetched;
       previous?.close();
     }
     this.#settings = settings;

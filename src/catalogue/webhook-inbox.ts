@@ -38,9 +38,9 @@ export interface InboxCounts {
 }
 
 /**
- * Stores webhook events before they are acknowledged. Each event gets a job of kind `webhook`. Every method but those that
- * delete what is old is one statement and therefore atomic. Any number of processes may call it concurrently. Each method rejects when the
- * database is unavailable.
+ * Stores webhook events before they are acknowledged. Each event gets a job of kind `webhook`. Every method but those
+ * that delete what is old is one statement and therefore atomic. Any number of processes may call it concurrently. Each
+ * method rejects when the database is unavailable.
  */
 export interface WebhookInbox {
   /**

@@ -49,7 +49,8 @@ type SchemaFlags = Pick<
 
 /**
  * `mediagraph [command]`. Resolves to the exit status: 0 for success, 2 for a faulty configuration, 1 for any other
- * failure; `jobs` and `verify` also end with 2 for faulty arguments. Each command imports its modules when it runs, since those of the server take a second to load.
+ * failure; `jobs` and `verify` also end with 2 for faulty arguments. Each command imports its modules when it runs,
+ * since those of the server take a second to load.
  */
 export async function runCli(argv: readonly string[]): Promise<number> {
   let status = 0;

@@ -18,8 +18,8 @@ export interface Database {
   /** For background work. Requests have priority, and half of the connections to a server are reserved for them. */
   readonly background: Kysely<Tables>;
   /**
-   * For statements that change nothing, or nothing that a listener of {@link onWrite} reads. Only statements of this handle and of `jobs` do not call the listeners of {@link
-   * onWrite}.
+   * For statements that change nothing, or nothing that a listener of {@link onWrite} reads. Only statements of this
+   * handle, of `backgroundReads` and of `jobs` do not call the listeners.
    */
   readonly reads: Kysely<Tables>;
   readonly backgroundReads: Kysely<Tables>;

@@ -239,6 +239,13 @@ describe('a reload', () => {
     await gone.close();
     await server.reload({ auth: issuer.auth({ jwksUrl: gone.url }) });
     expect((await ask(server, await issuer.token())).status).toBe(503);
+    expect((await readiness(server))[0]).toBe(200);
+  });
+
+  it('leaves a server unready that has never had keys', async () => {
+    issuer.answer = (_request, response) => void response.writeHead(503).end();
+    const server = await start();
+    await server.reload({ auth: issuer.auth({ issuer: 'https://other.example.com' }) });
     expect((await readiness(server))[0]).toBe(503);
   });
 });

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import type { Listing, StoredBytes } from '../../src/catalogue/media/media-catalogue.js';
 import type { Database } from '../../src/database/database.js';
@@ -8,6 +8,7 @@ import { encodeMediaId } from '../../src/model/ids.js';
 import { type MessageKey, type MessageMedia, UNKNOWN_DETAILS } from '../../src/model/media.js';
 import { attemptBlobKey } from '../../src/storage/blob-store.js';
 import { emptyTables, openEmbeddedDatabase } from './embedded-database.js';
+import { DATABASES_VARIABLE } from './made-once.js';
 
 /** A server that tests may make databases on: `postgres://…`; without it they run on the embedded engine alone. */
 const SERVER_URL = process.env.TEST_DATABASE_URL || undefined;
@@ -43,7 +44,6 @@ export function describeEngines(name: string, tests: (bed: EngineBed) => void, {
   });
   describeOnServer(`${name}, postgres`, () => {
     let databases: Database[] = [];
-    // Before the server's own hook, which drops the database: hooks run in the order of their registration.
     afterAll(() => Promise.all(databases.map((database) => database.close())));
     const server = useServerDatabase();
     beforeAll(async () => {
@@ -64,7 +64,10 @@ export function describeServer(name: string, tests: (server: ServerDatabase) => 
 }
 
 export interface ServerDatabase {
-  /** The URL of a database that is dropped after the tests; empty at first. */
+  /**
+   * The URL of a database that is empty at first. It is dropped at the end of the run, because that waits for every
+   * connection of the server (PostgreSQL's barriers), and so for the processes that tests stop.
+   */
   url(): string;
   /** Runs a statement in it, over a connection of its own. */
   query(statement: string, values?: readonly unknown[]): Promise<Array<Record<string, unknown>>>;
@@ -72,11 +75,10 @@ export interface ServerDatabase {
 
 function useServerDatabase(): ServerDatabase {
   const admin = new URL(SERVER_URL ?? 'postgres://none');
-  const name = `mediagraph_test_${randomUUID().replaceAll('-', '')}`;
+  const name = `${process.env[DATABASES_VARIABLE]}${randomBytes(8).toString('hex')}`;
   const own = new URL(admin);
   own.pathname = `/${name}`;
   beforeAll(() => once(admin.href, `create database ${name}`));
-  afterAll(() => once(admin.href, `drop database ${name} with (force)`));
   return { url: () => own.href, query: (statement, values) => once(own.href, statement, values) };
 }
 

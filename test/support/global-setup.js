@@ -3,13 +3,14 @@
  * processes, and the files of an embedded database that is empty and up to date, which a test file that needs a database
  * copies. All temporary files of the run are kept in memory where there is room.
  */
+import { randomBytes } from 'node:crypto';
 import { access, appendFile, constants, mkdtemp, readdir, readFile, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bundle } from '../../build/bundle.js';
 import { compileSources } from './compiled-sources.js';
-import { MAIN_VARIABLE, PROGRAM_VARIABLE, TEMPLATE_VARIABLE } from './made-once.js';
+import { DATABASES_VARIABLE, MAIN_VARIABLE, PROGRAM_VARIABLE, TEMPLATE_VARIABLE } from './made-once.js';
 
 const MEMORY = '/dev/shm';
 /** Several times what the run has been seen to take. */
@@ -27,6 +28,7 @@ export default async function makeOnce() {
   process.env[TEMPLATE_VARIABLE] = template;
   process.env[MAIN_VARIABLE] = join(compiled, 'src', 'main.js');
   process.env[PROGRAM_VARIABLE] = join(compiled, 'dist', 'main.js');
+  process.env[DATABASES_VARIABLE] = `mediagraph_test_${randomBytes(4).toString('hex')}_`;
   globalThis.removeMadeOnce = () => rm(run, { recursive: true, force: true });
 }
 

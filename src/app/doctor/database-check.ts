@@ -96,6 +96,8 @@ const FAULTS: ReadonlyMap<string, string> = new Map([
   ['42501', 'the user has no permission; check its grants'],
   ['53300', 'the server has no connection left; raise max_connections or stop other clients'],
   ['57P03', 'the server is starting or stopping; try again'],
+  // The driver's own errors have no code: the connection timed out or ended.
+  ['Error', 'the server does not answer in time, or ends the connection; check host and port of database.url'],
 ]);
 
 function faultOf(thrown: unknown): string {

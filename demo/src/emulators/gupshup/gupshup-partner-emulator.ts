@@ -40,8 +40,8 @@ const MAX_BYTES = 100_000_000;
 /**
  * The media of Gupshup's Partner API: uploads of files, or of URLs that it fetches while the caller waits, and
  * deletions. Statuses and messages are the published ones (partner-docs.gupshup.io, post_partner-app-appid-media,
- * delete_partner-app-appid-media-mediaid, get_partner-app-appid-subscription, partner-rate-limits). The message for a wrong token is that of other calls.
- * The response to the eleventh deletion of an hour is not published.
+ * delete_partner-app-appid-media-mediaid, get_partner-app-appid-subscription, partner-rate-limits). The message for a
+ * wrong token is that of other calls. The response to the eleventh deletion of an hour is not published.
  */
 export class GupshupPartnerEmulator extends EmulatorServer {
   /** False: the app is not on the Cloud API. */
