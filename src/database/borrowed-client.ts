@@ -32,8 +32,17 @@ export interface BorrowedClientOptions {
   readonly onReleased: () => void;
 }
 
-/** A client of node-postgres as Kysely uses one. */
+/** PostgreSQL docs, appendix A: the statement was undone as a whole, since others waited for it and it for them. */
+const DEADLOCK_DETECTED = '40P01';
+const MAX_ATTEMPTS = 3;
+
+/**
+ * A client of node-postgres as Kysely uses one. A statement outside of a transaction that the server ended to resolve a
+ * deadlock is repeated (PostgreSQL docs, "Deadlocks").
+ */
 export class BorrowedClient implements PostgresPoolClient {
+  #isInTransaction = false;
+
   constructor(private readonly options: BorrowedClientOptions) {}
 
   query<Row>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<Row>>;
@@ -43,11 +52,25 @@ export class BorrowedClient implements PostgresPoolClient {
     const { client, names } = this.options;
     const engine = names ? 'embedded' : 'server';
     const query = { name: names?.of(text, values), text, values: [...values] };
-    return inStatementSpan(text, engine, () => client.query(query));
+    const run = () => inStatementSpan(text, engine, () => client.query(query));
+    if (/^(begin|start transaction)\b/.test(text)) this.#isInTransaction = true;
+    else if (/^(commit|rollback)$/.test(text)) this.#isInTransaction = false;
+    return this.#isInTransaction ? run() : repeatedAfterDeadlock(run);
   }
 
   release(): void {
     this.options.client.release();
     this.options.onReleased();
+  }
+}
+
+async function repeatedAfterDeadlock<Result>(run: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await run();
+    } catch (thrown) {
+      const isDeadlock = thrown instanceof Error && 'code' in thrown && thrown.code === DEADLOCK_DETECTED;
+      if (!isDeadlock || attempt === MAX_ATTEMPTS) throw thrown;
+    }
   }
 }

@@ -93,6 +93,15 @@ export function endedJob({ id, owner }: JobLease): RawBuilder<unknown> {
   return sql`delete from jobs where id = ${id} and lease_owner = ${owner} returning tenant, key, attempts, payload`;
 }
 
+/**
+ * As {@link endedJob}, after the query `locked` has locked its rows: statements that lock a media before its jobs, and others
+ * the other way round, would wait for each other.
+ */
+export function endedAfter(locked: string, { id, owner }: JobLease): RawBuilder<unknown> {
+  return sql`delete from jobs where id = ${id} and lease_owner = ${owner}
+    and (select count(*) from ${sql.table(locked)}) >= 0 returning tenant, key, attempts, payload`;
+}
+
 /** Ends the job that `held` names, the alias of a query of {@link heldJob}, where `among` has a row. */
 export function endedWhere(held: string, among: string): RawBuilder<unknown> {
   return sql`delete from jobs using ${sql.table(held)} where jobs.id = ${sql.ref(`${held}.id`)}

@@ -12,6 +12,7 @@ import { migrate, schemaState } from '../../src/database/migrations/migrate.js';
 import { createLogger } from '../../src/telemetry/logger.js';
 import { compiledProject } from '../support/command.js';
 import { describeEngines, describeServer, OPEN_TIMEOUT_MS } from '../support/databases.js';
+import { until } from '../support/eventually.js';
 
 const MIGRATIONS = [
   '0001-catalogue',
@@ -330,6 +331,43 @@ describeServer('a database server', (server) => {
     await expect(database.ping()).resolves.toBeUndefined();
     await expect(unhurried).resolves.toBeDefined();
   }, 30_000);
+
+  test('a statement that the server ends to resolve a deadlock is repeated, but not within a transaction', async () => {
+    await server.query('create table pairs (id integer primary key, count integer)');
+    await server.query('insert into pairs values (1, 0), (2, 0)');
+    // The server ends the statement that looks for a deadlock first and finds one.
+    await server.query(`alter database ${new URL(server.url()).pathname.slice(1)} set deadlock_timeout = '3s'`);
+    const database = await open();
+    const other = await open();
+    const add = (id: number) => sql`update pairs set count = count + 1 where id = ${id}`;
+    const addToBoth = sql`with one as (update pairs set count = count + 1 where id = 1 returning id)
+      update pairs set count = pairs.count + 1 from one where pairs.id = 2`;
+    for (const unit of ['statement', 'transaction']) {
+      let work: Promise<unknown> = Promise.resolve();
+      await other.kysely.transaction().execute(async (transaction) => {
+        await sql`set local deadlock_timeout = '1min'`.execute(transaction);
+        await add(2).execute(transaction);
+        work =
+          unit === 'statement'
+            ? addToBoth.execute(database.kysely)
+            : database.kysely.transaction().execute((inner) => addToBoth.execute(inner));
+        work.catch(() => {});
+        await until('the statement to wait', async () => {
+          const [row] = await server.query(
+            "select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+          );
+          return row?.waiting === 1;
+        });
+        await add(1).execute(transaction);
+      });
+      if (unit === 'statement') await work;
+      else await expect(work).rejects.toMatchObject({ code: '40P01' });
+    }
+    expect(await server.query('select id, count from pairs order by id')).toEqual([
+      { id: 1, count: 3 },
+      { id: 2, count: 3 },
+    ]);
+  });
 
   test('an idle connection that is lost is replaced by the next query', async () => {
     let noted: (line: string) => void = () => {};

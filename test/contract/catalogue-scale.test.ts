@@ -327,7 +327,8 @@ function roomQuestions(): Questions {
     // Rows of their own: the versions that rolled-back calls leave of one are read until they are pruned.
     'finish an upload': [10, (of) => uploads(of).finish(leased('upload', 20_128), 'p', NOW)],
     'fail an upload': [10, (of) => uploads(of).fail(leased('upload', 50_128), FAILURE)],
-    'try an upload again': [10, (of) => uploads(of).retryFailed(TENANT, 'media-10228', NOW)],
+    // Where an index of the ten FAILED media looks as cheap as the key, it is read.
+    'try an upload again': [20, (of) => uploads(of).retryFailed(TENANT, 'media-10228', NOW)],
     intend: [5, (of) => deletions(of).intend(TENANT, 'media-4', LEASE)],
     withdraw: [5, (of) => deletions(of).withdraw(leased('deletion', 2_600, 'dead'))],
     complete: [10, (of) => deletions(of).complete(leased('deletion', 1_600, 'dead'), completion, 1_000)],
