@@ -21,8 +21,8 @@ export interface SourceText {
   readonly text: string;
 }
 
-/** Longer than the engine takes for any pattern here; one that takes longer is too complicated to be trusted. */
-const JUDGING_MS = 10_000;
+/** A pattern that takes longer, even on a busy machine, is too complicated to be trusted. */
+const JUDGING_MS = 60_000;
 const DEGREES: ReadonlyMap<number, string> = new Map([
   [2, 'quadratic'],
   [3, 'cubic'],
