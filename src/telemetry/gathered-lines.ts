@@ -11,7 +11,7 @@ type Output = ReturnType<typeof pino.destination>;
  * A destination that writes lines to standard output together, because a write costs more than the line itself. It is
  * asynchronous, so that a reader that stalls does not block the event loop. pino writes what is left when the process
  * exits, also after an uncaught exception, and before it returns from a `fatal` line. Only a kill loses the lines of the
- * last {@link GATHER_MS}. Without new lines there is no timer.
+ * last {@link GATHER_MS}, and of a write that is under way. Without new lines there is no timer.
  */
 export class GatheredLines implements DestinationStream {
   readonly #output: Output = pino.destination({ sync: false, minLength: GATHER_LENGTH });
