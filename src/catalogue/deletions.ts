@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/database.js';
 import type { ClaimedJob, JobLease } from '../jobs/job.js';
-import { addedLeased, droppedJobs, endedAfter, endedJob } from '../jobs/job-statements.js';
+import { addedLeased, droppedJobs, endedJob } from '../jobs/job-statements.js';
 import type { TenantId } from '../model/channel.js';
 import type { DeletionScope, MediaId } from '../model/media.js';
 import { inBatches } from './in-batches.js';
@@ -99,7 +99,7 @@ export class SqlDeletions implements Deletions {
         select from media
         where (tenant, id) = (select tenant, key from jobs where id = ${job.id} and lease_owner = ${job.owner})
         for update
-      ), deletion as (${endedAfter('target', job)}), ended as (
+      ), deletion as (${endedJob(job, { after: 'target' })}), ended as (
         update media set status = 'DELETED', deletion_scope = ${scope}, updated_at = ${now}, ${withoutBytes()},
           mirror_state = case when mirror_state in ('open', 'due') then 'failed' else mirror_state end
         from deletion

@@ -1,5 +1,5 @@
 import type { PostgresCursor, PostgresPoolClient, PostgresQueryResult } from 'kysely';
-import type pg from 'pg';
+import pg from 'pg';
 import { inStatementSpan } from '../telemetry/spans.js';
 
 /** More than there are texts of statements, which take lists as arrays. */
@@ -69,7 +69,7 @@ async function repeatedAfterDeadlock<Result>(run: () => Promise<Result>): Promis
     try {
       return await run();
     } catch (thrown) {
-      const isDeadlock = thrown instanceof Error && 'code' in thrown && thrown.code === DEADLOCK_DETECTED;
+      const isDeadlock = thrown instanceof pg.DatabaseError && thrown.code === DEADLOCK_DETECTED;
       if (!isDeadlock || attempt === MAX_ATTEMPTS) throw thrown;
     }
   }

@@ -88,18 +88,15 @@ export function heldJob({ id, owner }: JobLease): RawBuilder<unknown> {
   return sql`select id, tenant, key from jobs where id = ${id} and lease_owner = ${owner} for update`;
 }
 
-/** Ends a job whose lease is the owner's: returns one row `tenant, key, attempts, payload`, or none. */
-export function endedJob({ id, owner }: JobLease): RawBuilder<unknown> {
-  return sql`delete from jobs where id = ${id} and lease_owner = ${owner} returning tenant, key, attempts, payload`;
-}
-
 /**
- * As {@link endedJob}, after the query `locked` has locked its rows: statements that lock a media before its jobs, and others
- * the other way round, would wait for each other.
+ * Ends a job whose lease is the owner's: returns one row `tenant, key, attempts, payload`, or none.
+ * @param after the alias of a query that locks rows first. A statement that locks a media before its jobs and one that locks
+ *   them the other way round would wait for each other.
  */
-export function endedAfter(locked: string, { id, owner }: JobLease): RawBuilder<unknown> {
-  return sql`delete from jobs where id = ${id} and lease_owner = ${owner}
-    and (select count(*) from ${sql.table(locked)}) >= 0 returning tenant, key, attempts, payload`;
+export function endedJob({ id, owner }: JobLease, { after }: { readonly after?: string } = {}): RawBuilder<unknown> {
+  const areLocked = after === undefined ? sql`` : sql`and (select count(*) from ${sql.table(after)}) >= 0`;
+  return sql`delete from jobs where id = ${id} and lease_owner = ${owner} ${areLocked}
+    returning tenant, key, attempts, payload`;
 }
 
 /** Ends the job that `held` names, the alias of a query of {@link heldJob}, where `among` has a row. */

@@ -22,7 +22,7 @@ function writeLeftOut(folder, suites) {
   writeFileSync(join(folder, 'names'), `^(${[...names].join('|')})`);
 }
 
-/** Of a group that was left out as a whole its title is enough. */
+/** The title of a group stands for all its tests if none of them ran. */
 function patternsOfPending(tests) {
   const isPending = ({ status }) => status === 'pending';
   const groupsThatRan = new Set(tests.filter((test) => !isPending(test)).map(({ ancestorTitles: [group] }) => group));

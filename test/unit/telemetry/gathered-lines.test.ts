@@ -71,5 +71,6 @@ describe('log lines', () => {
     // A thread of Node's performs the write that is under way. The kill may end it, and loses these lines at most.
     const missing = ALL.filter((line) => !lines.includes(line));
     expect(missing).toEqual(Array.from(missing, (_, index) => (missing[0] ?? 0) + index));
+    expect(missing.length).toBeLessThan(LINES / 5);
   });
 });
